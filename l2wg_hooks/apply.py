@@ -1,0 +1,137 @@
+"""`l2wg apply`: files and kernel to the wish. It checks everything before it changes anything."""
+
+import os
+from typing import Dict, NamedTuple, Tuple
+
+from l2wg_hooks import files, hook, interfaces, log, plan, run, wish
+from l2wg_hooks.errors import L2wgError, Problem
+
+
+class Intent(NamedTuple):
+    """What apply would do: our interfaces file (`old` -> `new`), the bridges in it, the plan for the kernel."""
+
+    old: str
+    new: str
+    bridges: Dict[str, Tuple]
+    released: Tuple[plan.Step, ...]
+    todo: plan.Plan
+    problems: Tuple[Problem, ...]
+    reached: bool
+
+
+def intend():
+    """The Intent of now; nothing is changed. Raises L2wgError with all problems that forbid to go on."""
+    wished = wish.load()
+    defined = interfaces.read()
+    links = run.observe()
+    bridges = interfaces.ours(wished.tunnels, defined)
+    old = files.read(interfaces.OURS) if os.path.exists(interfaces.OURS) else ""
+    new = interfaces.render(bridges)
+    todo = plan.plan(wished.tunnels, links, (), wished.broken)
+    # Bridge and ports are checked here even where the bridge is not there yet, as the plan has no say in it then.
+    carried = [problem for problem in _carried(wished.tunnels, defined, links) if problem not in todo.problems]
+    # A port with an address can be known from the kernel and from the file: one of the two says enough.
+    problems = wished.problems + todo.problems + tuple(
+        problem for problem in carried if not any(_same(problem, known) for known in todo.problems)
+    )
+    reached = not bridges or interfaces.OURS in defined.paths or _reached(defined)
+    return Intent(old, new, bridges, _released(old, bridges, links), todo, problems, reached)
+
+
+def _same(one, other):
+    return (one.path, one.key, one.message.split(" carries ")[0]) == (other.path, other.key, other.message.split(" carries ")[0])
+
+
+def _reached(defined):
+    """Whether a source line would reach our file, which is not there yet."""
+    if not os.path.isdir(os.path.dirname(interfaces.OURS)):
+        return False
+    for path in defined.paths:
+        try:
+            sources = interfaces.parse(files.read(path), path)[1]
+        except L2wgError:
+            continue
+        if any(interfaces.covers(word, pattern, os.path.dirname(path)) for word, pattern in sources):
+            return True
+    return False
+
+
+def _carried(tunnels, defined, links):
+    """Problems of wished ports that have an address, live or in interfaces(5), or another master."""
+    for tunnel in tunnels:
+        for name in tunnel.bridge_ports:
+            port = links.get(name)
+            if port is not None and port.master == tunnel.bridge:
+                continue
+            if port is not None and port.addresses:
+                yield plan.carries(tunnel, name, port.addresses[0])
+                continue
+            for stanza in defined.stanzas:
+                if stanza.interface == name and stanza.addresses():
+                    where = " (%s:%d)" % (stanza.path, stanza.line)
+                    yield plan.carries(tunnel, name, stanza.addresses()[0], where)
+                    break
+
+
+def _released(old, bridges, links):
+    """Steps that let go of the ports that our file named and names no more."""
+    for stanza in interfaces.parse(old, interfaces.OURS)[0]:
+        ports = " ".join(value for key, value in stanza.options if key == "bridge-ports").split()
+        keep = bridges[stanza.interface][0] if stanza.interface in bridges else ports
+        for name in ports:
+            if name not in keep and name in links and links[name].master == stanza.interface:
+                argv = ("ip", "link", "set", "dev", name, "nomaster")
+                yield plan.Step(argv, "it is no port of %s any more" % stanza.interface, stanza.interface)
+
+
+def apply():
+    """Bring files and kernel to the wish; the Problems that are left. Raises L2wgError, with nothing changed, for bad ones."""
+    intent = intend()
+    if intent.problems:
+        raise L2wgError(*intent.problems)
+    warned = []
+    if intent.new != intent.old:
+        _write(intent.new)
+    if not intent.reached:
+        warned.append(
+            Problem(
+                "does not source %s: %s is gone after a reboot" % (interfaces.OURS, ", ".join(intent.bridges)),
+                "add this line to it: source /etc/network/interfaces.d/*",
+                interfaces.MAIN,
+            )
+        )
+    failed = run.apply(intent.released)
+    for bridge in intent.bridges:
+        failed += _bring_up(bridge, intent)
+    # ifup has run our own hooks meanwhile, which take the lock: so we take it only now.
+    return tuple(warned) + failed + hook.bring()
+
+
+def _write(text):
+    if not text:
+        files.remove(interfaces.OURS)
+        log.say("%s: deleted, nothing is to be defined there; a bridge that is up stays up" % interfaces.OURS)
+        return
+    os.makedirs(os.path.dirname(interfaces.OURS), exist_ok=True)
+    files.write(interfaces.OURS, text)
+    log.say("%s: written" % interfaces.OURS)
+
+
+def _bring_up(bridge, intent):
+    """Have ifupdown bring up a bridge of ours that is not there; give one that is there the address that is wished."""
+    link = run.observe().get(bridge)
+    if link is None:
+        source = () if intent.reached else ("--interfaces", interfaces.OURS)
+        # --force: ifupdown may believe that it is up, if somebody deleted it behind its back.
+        argv = ("ifup", "--force") + source + (bridge,)
+        run.show(argv)
+        result = run.run(argv)
+        if result.code:
+            said = result.err.strip().replace("\n", "; ")
+            return (Problem("`%s` failed: %s" % (" ".join(argv), said), "ifup --verbose %s shows more" % bridge),)
+        return ()
+    address = intent.bridges[bridge][1]
+    if address and address not in link.addresses:
+        step = plan.Step(("ip", "address", "add", address, "dev", bridge), "it is wished for", bridge)
+        return run.apply((step,))
+    return ()

@@ -1,0 +1,85 @@
+"""Events: PostUp and PostDown of wg-quick, ifupdown's hooks. They carry no logic: each asks for the same plan.
+
+Towards wg-quick and ifup an event never fails: a failing PostUp makes wg-quick delete wg0, a failing hook makes ifup
+fail, and either can cut off an admin who is logged in through it. Errors are printed and go to the journal.
+Nothing here imports jinja2, argparse or anything else that a hook can do without.
+"""
+
+from l2wg_hooks import lock, log, plan, run, wish
+from l2wg_hooks.errors import L2wgError, Problem
+
+# The kernel's links can change while we work (a port comes, a bridge goes): look again, but not for ever.
+ROUNDS = 3
+
+
+def bring(leaving=(), may_skip=False):
+    """Bring the kernel to the wish; the Problems that are left. Raises L2wgError where nothing could be tried."""
+    with lock.working(may_skip) as ours:
+        if not ours:
+            return ()
+        wished = wish.load()
+        failed = ()
+        for _ in range(ROUNDS):
+            todo = plan.plan(wished.tunnels, run.observe(), leaving, wished.broken)
+            if not todo.steps:
+                break
+            failed = run.apply(todo.steps)
+            _story(todo)
+            if failed:
+                break
+        else:
+            failed = tuple(
+                Problem("`%s` had no effect: %s" % (step, step.reason), "is another manager at work on it?")
+                for step in todo.steps
+            )
+        for line in todo.waiting:
+            log.say(line)
+        return wished.problems + todo.problems + failed
+
+
+def _story(done):
+    for tunnel in sorted({step.tunnel for step in done.steps}):
+        reasons = "; ".join("%s (%s)" % (step, step.reason) for step in done.steps if step.tunnel == tunnel)
+        log.journal("%s: %s" % (tunnel, reasons))
+
+
+def clear():
+    """Take every tunnel of ours out of the kernel; the Problems of that."""
+    with lock.working():
+        todo = plan.teardown(wish.names(), run.observe())
+        failed = run.apply(todo.steps)
+        if todo.steps:
+            _story(todo)
+        return failed
+
+
+def up(name):
+    """wg-quick has brought up the WireGuard interface `name`."""
+    return bring(may_skip=True)
+
+
+def down(name):
+    """wg-quick has taken down the WireGuard interface `name`, or somebody wants its tunnels gone until it comes back."""
+    return bring(leaving=(name,))
+
+
+def event(phase, interface):
+    """ifupdown has brought `interface` up (phase "up"), or is about to take it down ("down")."""
+    return down(interface) if phase == "down" else up(interface)
+
+
+HANDLERS = {"up": up, "down": down, "event": event}
+
+
+def main(words, strict=False):
+    """Run an event by its words, such as ["up", "wg0"]; exit code: 0, with `strict` 1 if something is wrong."""
+    try:
+        problems = clear() if words == ["down", "--all"] else HANDLERS[words[0]](*words[1:])
+    except L2wgError as error:
+        problems = error.problems
+    except Exception as error:  # whatever it is, it must not cost anybody the VPN
+        if strict:
+            raise
+        problems = (Problem("%s: %s" % (type(error).__name__, error), "a bug: run `l2wg %s --strict`" % " ".join(words)),)
+    log.complain(problems)
+    return 1 if problems and strict else 0

@@ -1,0 +1,156 @@
+"""interfaces(5): what is defined there, and our own stanza. Reading follows `source` and `source-directory`."""
+
+import fnmatch
+import glob
+import os
+import re
+from dataclasses import dataclass
+from typing import NamedTuple, Tuple
+
+from l2wg_hooks import files
+from l2wg_hooks.errors import L2wgError
+
+MAIN = "/etc/network/interfaces"
+OURS = "/etc/network/interfaces.d/l2wg"
+HEADER = "# Written by l2wg from /etc/l2wg/*.conf: edit those, then run `l2wg apply`.\n"
+# ifupdown's own limit against files that source each other (config.c).
+DEPTH = 10
+
+
+@dataclass(frozen=True)
+class Stanza:
+    """One `iface` stanza: `options` as (key, value) pairs, `line` 1-based."""
+
+    interface: str
+    family: str
+    method: str
+    path: str
+    line: int
+    options: Tuple[Tuple[str, str], ...] = ()
+
+    def addresses(self):
+        """What gives the interface an address: its `address` lines, or the method."""
+        found = tuple(value for key, value in self.options if key == "address")
+        return found or ((self.method,) if self.method not in ("manual", "loopback") else ())
+
+
+class Defined(NamedTuple):
+    """All stanzas, and all files that they were read from."""
+
+    stanzas: Tuple[Stanza, ...]
+    paths: Tuple[str, ...]
+
+
+class Line(NamedTuple):
+    """A logical line: backslashes joined, comments gone."""
+
+    number: int
+    words: Tuple[str, ...]
+
+
+def lines_of(text):
+    """The logical Lines of one file. A comment starts with # at the start of a line only."""
+    logical, start = "", 0
+    for number, line in enumerate(text.split("\n"), 1):
+        line = line.rstrip("\r")
+        if not logical and line.lstrip().startswith("#"):
+            continue
+        start = start or number
+        if line.endswith("\\"):
+            logical += line[:-1] + " "
+            continue
+        words = tuple((logical + line).split())
+        if words:
+            yield Line(start, words)
+        logical, start = "", 0
+
+
+def parse(text, path):
+    """(stanzas, sources) of one file's text; sources are the (word, pattern) of its source lines. Pure."""
+    stanzas, sources, current = [], [], None
+    for line in lines_of(text):
+        word = line.words[0]
+        if word in ("source", "source-directory", "source-dir"):
+            sources.extend((word, pattern) for pattern in line.words[1:])
+            current = None
+        elif word in ("iface", "mapping", "auto", "rename", "template") or re.match(r"(no-)?(auto|allow)-", word):
+            current = None
+            if word == "iface" and len(line.words) > 1:
+                family, method = (line.words[2:4] + ("", ""))[:2]
+                stanzas.append([line.words[1], family, method, path, line.number, []])
+                current = stanzas[-1][-1]
+        elif current is not None:
+            current.append((word.replace("_", "-"), " ".join(line.words[1:])))
+    return [Stanza(*row[:5], options=tuple(row[5])) for row in stanzas], sources
+
+
+def read(main=MAIN):
+    """What interfaces(5) defines, all sourced files included. A file that cannot be read defines nothing."""
+    stanzas, paths = [], []
+
+    def visit(path, depth):
+        if path in paths or depth > DEPTH:
+            return
+        try:
+            text = files.read(path)
+        except L2wgError:
+            return
+        paths.append(path)
+        found, sources = parse(text, path)
+        stanzas.extend(found)
+        for word, pattern in sources:
+            for name in _sourced(word, pattern, os.path.dirname(path)):
+                visit(name, depth + 1)
+
+    visit(main, 0)
+    return Defined(tuple(stanzas), tuple(paths))
+
+
+def _sourced(word, pattern, base):
+    pattern = os.path.join(base, pattern)
+    found = sorted(glob.glob(pattern))
+    if word == "source":
+        # wordexp(3) gives a directory, too; ifupdown takes the files in it as for source-directory.
+        return [name for name in found if os.path.isfile(name)] + [
+            name for directory in found if os.path.isdir(directory) for name in _inside(directory)
+        ]
+    return [name for directory in found for name in _inside(directory)]
+
+
+def covers(word, pattern, base, path=OURS):
+    """Whether a source line would take in the file `path`, once it is there."""
+    directory, name = os.path.split(path)
+    pattern = os.path.join(base, pattern)
+    if fnmatch.fnmatch(directory, os.path.normpath(pattern)):
+        return True  # the directory as a whole
+    return word == "source" and fnmatch.fnmatch(path, pattern)
+
+
+def _inside(directory):
+    try:
+        names = sorted(os.listdir(directory))
+    except OSError:
+        return []
+    # The names that source-directory takes: interfaces(5), INCLUDING OTHER FILES.
+    return [os.path.join(directory, name) for name in names if re.match(r"[A-Za-z0-9_-]+\Z", name)]
+
+
+def ours(tunnels, defined):
+    """{bridge: (ports, address, stp)} of the bridges that our file has to define: ports are wished, nobody else has it."""
+    elsewhere = {stanza.interface for stanza in defined.stanzas if stanza.path != OURS}
+    bridges = {}
+    for tunnel in tunnels:
+        if tunnel.bridge_ports and tunnel.bridge not in elsewhere:
+            ports, address, stp = bridges.get(tunnel.bridge, ((), "", False))
+            ports += tuple(port for port in tunnel.bridge_ports if port not in ports)
+            bridges[tunnel.bridge] = (ports, address or tunnel.bridge_address, stp or tunnel.stp)
+    return bridges
+
+
+def render(bridges):
+    """The text of our file for `bridges` as `ours` gives them; empty where there are none."""
+    if not bridges:
+        return ""
+    from l2wg_hooks import templates  # jinja2 is slow to start, and only this needs it
+
+    return templates.render("interfaces.j2", header=HEADER, bridges=sorted(bridges.items()))

@@ -1,0 +1,141 @@
+"""Our two lines in a wg-quick file. The text part is pure: text in, text out, nothing but those lines changed.
+
+Our lines are known by their command, never by a comment beside them: `SaveConfig = true` makes wg-quick rewrite the
+file without comments, and leaves `%i` as it is.
+"""
+
+import os
+import re
+from typing import List, NamedTuple
+
+from l2wg_hooks import files, log, settings
+from l2wg_hooks.errors import Problem, fail
+
+DIRECTORY = "/etc/wireguard"
+SUFFIX = ".conf"
+# `|| :`: a wg0.conf that has outlived l2wg, or was copied to another box, must still start.
+LINES = (("PostUp", "l2wg up %i || :"), ("PostDown", "l2wg down %i || :"))
+
+_COMMAND = r"(?:/\S*/)?l2wg\s+{verb}\s+(?:%i|{wg})(?P<safe>\s*\|\|\s*(?::|true))?\s*;?\Z"
+_VERBS = {"postup": "up", "postdown": "down"}
+
+
+class Row(NamedTuple):
+    """One line: its text without the end, its end, the section that it is in, and key and value as wg-quick sees them."""
+
+    text: str
+    end: str
+    section: str
+    key: str
+    value: str
+
+
+def rows_of(text) -> List[Row]:
+    """The lines of a wg-quick file, read as parse_options of wg-quick(8) reads them: case does not count in keys."""
+    section, rows = "", []
+    for whole in re.findall(r"[^\n]*\n|[^\n]+\Z", text):
+        bare = whole[:-1] if whole.endswith("\n") else whole
+        bare = bare[:-1] if bare.endswith("\r") else bare
+        key, _, value = bare.partition("#")[0].partition("=")
+        key = key.strip().lower()
+        if key.startswith("["):
+            section = key
+        rows.append(Row(bare, whole[len(bare) :], section, key, value.strip()))
+    return rows
+
+
+def _is_ours(row, name):
+    verb = _VERBS.get(row.key)
+    if row.section != "[interface]" or verb is None:
+        return None
+    return re.match(_COMMAND.format(verb=verb, wg=re.escape(name)), row.value)
+
+
+def attach(text, name):
+    """`text` of `name`.conf with our lines in it, each once. None where there is no [Interface] section to put them in.
+
+    They go behind the last setting of the section, so that PostUp lines made by hand run first.
+    """
+    rows = rows_of(text)
+    there = {row.key for row in rows if _is_ours(row, name)}
+    missing = ["%s = %s" % line for line in LINES if line[0].lower() not in there]
+    settled = [index for index, row in enumerate(rows) if row.section == "[interface]" and row.key]
+    if not settled:
+        return None
+    if not missing:
+        return text
+    last = settled[-1]
+    usual = rows[0].end or "\n"
+    end = rows[last].end
+    before = "".join(row.text + row.end for row in rows[:last]) + rows[last].text + (end or usual)
+    after = "".join(row.text + row.end for row in rows[last + 1 :])
+    return before + (end or usual).join(missing) + end + after
+
+
+def detach(text, name):
+    """`text` without our lines: what `attach` made of a text becomes that text again, to the byte."""
+    rows = rows_of(text)
+    kept = [row for row in rows if not _is_ours(row, name)]
+    if kept and len(kept) < len(rows) and rows[-1] is not kept[-1] and not rows[-1].end:
+        kept[-1] = kept[-1]._replace(end="")
+    return "".join(row.text + row.end for row in kept)
+
+
+def warnings(text, path, name, tunnels):
+    """Problems of lines made by hand that work against ours: other PostUp lines about our tunnels, or unsafe ones."""
+    for number, row in enumerate(rows_of(text), 1):
+        ours = _is_ours(row, name)
+        if ours and not ours.group("safe"):
+            yield Problem("without `|| :` it costs the VPN where l2wg is not installed", "add: || :", path, number, row.key)
+        if ours or row.key not in _VERBS:
+            continue
+        for tunnel in tunnels:
+            if re.search(r"(?<![\w.-])%s(?![\w.-])" % re.escape(tunnel), row.value):
+                hint = "delete that line: l2wg looks after %s now" % tunnel
+                yield Problem("handles %s by hand" % tunnel, hint, path, number, row.text.partition("=")[0].strip())
+
+
+def path(name):
+    """The wg-quick file of a WireGuard interface."""
+    try:
+        return os.path.join(DIRECTORY, settings.interface_name(name) + SUFFIX)
+    except settings.Refused as error:
+        fail(*error.args)
+
+
+def attach_file(name, tunnels=()):
+    """Put our lines into /etc/wireguard/<name>.conf; the Problems to tell of. Raises L2wgError if it cannot be done."""
+    where = path(name)
+    if not os.path.exists(where):
+        fail("there is no such file", "make it, or if %s is not set up by wg-quick, call `l2wg up %s` from there" % (name, name), path=where)
+    old = files.read(where)
+    new = attach(old, name)
+    if new is None:
+        fail("has no [Interface] section", "it must be a wg-quick(8) file", path=where)
+    if new != old:
+        files.write(where, new)
+        log.say("%s: added %s" % (where, " and ".join("`%s = %s`" % line for line in LINES)))
+    else:
+        log.say("%s: both lines are there" % where)
+    return tuple(warnings(new, where, name, tunnels))
+
+
+def detach_file(name):
+    """Take our lines out of /etc/wireguard/<name>.conf, if it is there."""
+    where = path(name)
+    if not os.path.exists(where):
+        return
+    old = files.read(where)
+    new = detach(old, name)
+    if new != old:
+        files.write(where, new)
+        log.say("%s: our lines are out" % where)
+
+
+def names():
+    """The WireGuard interfaces that have a wg-quick file."""
+    try:
+        found = os.listdir(DIRECTORY)
+    except OSError:
+        return []
+    return sorted(name[: -len(SUFFIX)] for name in found if name.endswith(SUFFIX) and settings.NAME.match(name))
