@@ -77,6 +77,8 @@ while [ ! -b /dev/vda ] && [ $tries -lt 200 ]; do tries=$((tries + 1)); $b uslee
 $b mount -t ext4 -o noatime /dev/vda /root || exec $b sh
 $b mount -t tmpfs -o mode=755,nosuid,nodev tmpfs /root/run
 $b cp -a /lab/. /root/run/
+# Files of this one machine, laid over the disk at its first boot only.
+if [ -d /files ] && [ ! -e /root/lost+found/laid ]; then $b cp -a /files/. /root/; $b touch /root/lost+found/laid; fi
 $b mount --move /dev /root/dev
 $b umount /proc
 exec $b switch_root /root /sbin/init
@@ -263,11 +265,38 @@ def initrd(base: Path) -> Path:
             (units / "sysinit.target.wants/lab-agent.service").symlink_to("../lab-agent.service")
             for unit in MASKED:
                 (units / unit).symlink_to("/dev/null")
-            names = "".join(f"{path.relative_to(tree)}\n" for path in sorted(tree.rglob("*")))
-            packed = scratch / "initrd"
-            with open(packed, "wb") as out:
-                subprocess.run(["cpio", "--quiet", "-o", "-H", "newc", "-R", "0:0"], input=names.encode(), cwd=tree, stdout=out, check=True)
-            packed.rename(target)
+            (scratch / "initrd").write_bytes(pack(tree))
+            (scratch / "initrd").rename(target)
+    return target
+
+
+def pack(tree: Path) -> bytes:
+    names = "".join(f"{path.relative_to(tree)}\n" for path in sorted(tree.rglob("*")))
+    return subprocess.run(
+        ["cpio", "--quiet", "-o", "-H", "newc", "-R", "0:0"], input=names.encode(), cwd=tree, stdout=subprocess.PIPE, check=True
+    ).stdout
+
+
+def with_files(base: Path, files: dict, target: Path) -> Path:
+    """An initrd that lays `files` (path -> text, or a Path for a symlink) over the disk at the machine's first boot."""
+    with tempfile.TemporaryDirectory() as name:
+        for path, content in files.items():
+            file = Path(name) / "files" / path
+            file.parent.mkdir(parents=True, exist_ok=True)
+            if isinstance(content, Path):
+                file.symlink_to(content)
+            else:
+                file.write_text(content)
+                # Nobody but root reads keys.
+                file.chmod(0o600 if "wireguard" in file.parent.name else 0o644)
+        (Path(name) / "files/etc").chmod(0o755)
+        for directory in (Path(name) / "files").rglob("*/"):
+            if directory.is_dir():
+                directory.chmod(0o700 if directory.name == "wireguard" else 0o755)
+        (Path(name) / "files").chmod(0o755)
+        # The kernel unpacks one archive after the other; the first has to end on a 4-byte boundary.
+        first = base.read_bytes()
+        target.write_bytes(first + b"\0" * (-len(first) % 4) + pack(Path(name)))
     return target
 
 

@@ -144,11 +144,10 @@ class Agent:
             raise CommandFailed(f"agent: {answer['error']}")
         return answer
 
-    def wait_for_boot(self, timeout: float, than=None) -> bool:
-        """Wait until an agent of another boot than `than` has said hello."""
+    def wait_for_boot(self, timeout: float) -> bool:
         with self.news:
-            self.news.wait_for(lambda: self.closed or self.boot not in (None, than), timeout)
-            return self.boot not in (None, than)
+            self.news.wait_for(lambda: self.closed or self.boot, timeout)
+            return bool(self.boot)
 
     def run(self, argv, timeout=60.0, input="", env=None) -> Result:
         return self.start(argv, timeout, input, env).wait()
@@ -183,7 +182,7 @@ class Running:
 
 
 class VM:
-    def __init__(self, name: str, disk: image.Disk, directory: Path, nics=(), memory=512, cpus=1) -> None:
+    def __init__(self, name: str, disk: image.Disk, directory: Path, nics=(), memory=512, cpus=1, files=None) -> None:
         self.name = name
         self.directory = Path(directory)
         self.console = self.directory / f"{name}.console"
@@ -191,32 +190,39 @@ class VM:
         subprocess.run(
             ["qemu-img", "create", "-q", "-f", "qcow2", "-F", "raw", "-b", str(disk.image), str(overlay)], check=True
         )
+        initrd = image.with_files(disk.initrd, files, self.directory / f"{name}.initrd") if files else disk.initrd
         self.shell = self.directory / f"{name}.shell"
-        lab, qmp = self.directory / f"{name}.lab", self.directory / f"{name}.qmp"
-        command = [
+        self.lab, self.qmp = self.directory / f"{name}.lab", self.directory / f"{name}.qmp"
+        self.taps = [nic.tap for nic in nics]
+        # -no-reboot: QEMU ends and is started again, since a warm reset under emulation takes a minute longer than a cold start.
+        self.command = [
             "qemu-system-x86_64", "-name", f"l2wg-{name}", "-machine", "q35", *accelerator(disk), "-m", str(memory), "-smp", str(cpus),
-            "-display", "none", "-nodefaults", "-serial", f"file:{self.console}", "-qmp", f"unix:{qmp},server=on,wait=off",
-            "-kernel", str(disk.kernel), "-initrd", str(disk.initrd),
+            "-display", "none", "-nodefaults", "-no-reboot", "-serial", f"file:{self.console}",
+            "-qmp", f"unix:{self.qmp},server=on,wait=off",
+            "-kernel", str(disk.kernel), "-initrd", str(initrd),
             "-append", "console=ttyS0 quiet loglevel=4 systemd.show_status=auto mitigations=off random.trust_cpu=on audit=0",
             "-drive", f"file={overlay},if=none,id=disk,format=qcow2,cache=unsafe", "-device", "virtio-blk-pci,drive=disk",
             "-device", "virtio-rng-pci", "-device", "virtio-serial-pci",
-            "-chardev", f"socket,id=lab,path={lab},server=on,wait=off", "-device", "virtserialport,chardev=lab,name=lab",
+            "-chardev", f"socket,id=lab,path={self.lab},server=on,wait=off", "-device", "virtserialport,chardev=lab,name=lab",
             "-chardev", f"socket,id=shell,path={self.shell},server=on,wait=off", "-device", "virtserialport,chardev=shell,name=shell",
         ]
         for number, nic in enumerate(nics, 1):
-            command += [
+            self.command += [
                 "-device", f"pcie-root-port,id=port{number},chassis={number},slot={number}",
                 "-netdev", f"tap,id=wire{number},fd={nic.tap}",
                 "-device", f"virtio-net-pci,netdev=wire{number},mac={nic.mac},bus=port{number},romfile=",
             ]
+        atexit.register(self.close)
+        self._power_on()
+
+    def _power_on(self) -> None:
         self.started = time.monotonic()
         self.process = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stderr=open(self.directory / f"{name}.qemu", "w"),
-            pass_fds=[nic.tap for nic in nics], preexec_fn=die_with_parent,
+            self.command, stdin=subprocess.DEVNULL, stderr=open(self.directory / f"{self.name}.qemu", "w"),
+            pass_fds=self.taps, preexec_fn=die_with_parent,
         )
-        atexit.register(self.close)
-        self.agent = self._patiently(lambda: Agent(lab))
-        self.qmp = qmp
+        self.agent = self._patiently(lambda: Agent(self.lab))
+        self.off = False
 
     def _patiently(self, connect):
         while True:
@@ -227,11 +233,20 @@ class VM:
                     raise BootFailed(f"{self.name}: QEMU: {(self.directory / f'{self.name}.qemu').read_text()}") from None
                 time.sleep(0.02)
 
-    def wait(self, than=None) -> "VM":
-        """Wait for the agent, which is there long before the network."""
-        if not self.agent.wait_for_boot(BOOT_TIMEOUT, than):
-            raise BootFailed(f"{self.name} does not boot; its console ends with:\n{self.console.read_text(errors='replace')[-4000:]}")
+    def wait(self) -> "VM":
+        """Wait for the agent, which is there long before the network; after reboot(wait=False) that of the new boot."""
+        if self.off:
+            try:
+                self.process.wait(BOOT_TIMEOUT)
+            except subprocess.TimeoutExpired:
+                raise BootFailed(f"{self.name} does not go down; its console ends with:\n{self._console()}") from None
+            self._power_on()
+        if not self.agent.wait_for_boot(BOOT_TIMEOUT):
+            raise BootFailed(f"{self.name} does not boot; its console ends with:\n{self._console()}")
         return self
+
+    def _console(self) -> str:
+        return self.console.read_text(errors="replace")[-4000:]
 
     def settle(self, timeout=120.0) -> str:
         """Wait until systemd has started all it wants to start; gives "running" or "degraded"."""
@@ -260,28 +275,25 @@ class VM:
     def get(self, path) -> bytes:
         return self.agent.get(path)
 
-    def reboot(self, wait=True) -> str:
-        """A clean reboot; gives the id of the boot that ends, for wait(than=...)."""
-        old = self.agent.boot
+    def reboot(self, wait=True) -> None:
+        """A clean reboot."""
         self.run(["systemctl", "reboot", "--no-block"])
+        self.off = True
         if wait:
-            self.wait(than=old)
-        return old
+            self.wait()
 
-    def reset(self, wait=True) -> str:
-        """As if somebody had pulled the plug."""
-        old = self.agent.boot
+    def pull_the_plug(self, wait=True) -> None:
         with socket.socket(socket.AF_UNIX) as monitor:
             monitor.connect(str(self.qmp))
             lines = monitor.makefile("rw")
             lines.readline()
-            for command in ("qmp_capabilities", "system_reset"):
+            for command in ("qmp_capabilities", "quit"):
                 lines.write(json.dumps({"execute": command}) + "\n")
                 lines.flush()
                 lines.readline()
+        self.off = True
         if wait:
-            self.wait(than=old)
-        return old
+            self.wait()
 
     def close(self) -> None:
         atexit.unregister(self.close)
