@@ -75,13 +75,15 @@ def _carried(tunnels, defined, links):
 
 def _released(old, bridges, links):
     """Steps that let go of the ports that our file named and names no more."""
+    steps = []
     for stanza in interfaces.parse(old, interfaces.OURS)[0]:
         ports = " ".join(value for key, value in stanza.options if key == "bridge-ports").split()
         keep = bridges[stanza.interface][0] if stanza.interface in bridges else ports
         for name in ports:
             if name not in keep and name in links and links[name].master == stanza.interface:
                 argv = ("ip", "link", "set", "dev", name, "nomaster")
-                yield plan.Step(argv, "it is no port of %s any more" % stanza.interface, stanza.interface)
+                steps.append(plan.Step(argv, "it is no port of %s any more" % stanza.interface, stanza.interface))
+    return tuple(steps)
 
 
 def apply():

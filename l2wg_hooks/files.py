@@ -2,7 +2,6 @@
 
 import os
 import stat
-import tempfile
 
 from l2wg_hooks.errors import fail
 
@@ -22,6 +21,8 @@ def write(path, text, mode=0o644):
     Mode and owner of an existing file are kept and a symbolic link goes on pointing at it; `mode` is a new file's.
     Raises L2wgError, with the old file untouched, where that fails (no space, read-only, immutable).
     """
+    import tempfile  # events only read
+
     target = os.path.realpath(path)
     temporary = None
     try:

@@ -38,9 +38,9 @@ def bring(leaving=(), may_skip=False):
 
 
 def _story(done):
-    for tunnel in sorted({step.tunnel for step in done.steps}):
-        reasons = "; ".join("%s (%s)" % (step, step.reason) for step in done.steps if step.tunnel == tunnel)
-        log.journal("%s: %s" % (tunnel, reasons))
+    for group in sorted({step.group for step in done.steps}):
+        reasons = "; ".join("%s (%s)" % (step, step.reason) for step in done.steps if step.group == group)
+        log.journal("%s: %s" % (group, reasons))
 
 
 def clear():

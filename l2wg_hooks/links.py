@@ -33,7 +33,7 @@ class Link:
 
 
 def _key(data):
-    """A GRE key as a number. ip(8) writes it as a dotted quad, newer ones as a number; the way out is what counts."""
+    """A GRE key as a number: ip(8) writes it as a dotted quad. The way out is what counts."""
     text = str(data.get("okey", data.get("key", "")))
     if not text:
         return None
@@ -69,7 +69,7 @@ def _link(entry):
         underlay=data.get("link") or "",
         key=_key(data),
         pmtudisc=bool(data.get("pmtudisc", False)),
-        ignore_df=bool(data.get("ignore-df", data.get("ignore_df", False))),
+        ignore_df=bool(data.get("ignore_df", False)),
     )
 
 

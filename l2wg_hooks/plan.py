@@ -19,11 +19,14 @@ WIREGUARD_KINDS = ("wireguard", "tun")
 
 @dataclass(frozen=True)
 class Step:
-    """One command and why it is needed. `tunnel` groups steps: when one fails, the rest of its group is left out."""
+    """One command and why it is needed.
+
+    `group` names the tunnel, or the bridge whose port it is about: when a step fails, the rest of its group is left out.
+    """
 
     argv: Tuple[str, ...]
     reason: str
-    tunnel: str
+    group: str
 
     def __str__(self):
         return " ".join(self.argv)
@@ -108,8 +111,8 @@ def _delete(name, reason):
     return Step(("ip", "link", "delete", "dev", name), reason, name)
 
 
-def _set(tunnel, name, reason, *words):
-    return Step(("ip", "link", "set", "dev", name) + words, reason, tunnel.name)
+def _set(group, name, reason, *words):
+    return Step(("ip", "link", "set", "dev", name) + words, reason, group)
 
 
 def _wrong(tunnel, link):
@@ -173,34 +176,34 @@ def _make(tunnel, link, links, bridge):
                 )
                 return
         yield Step(_add(tunnel), "it is not there", tunnel.name)
-        yield _set(tunnel, tunnel.name, "marks it as ours", "alias", ALIAS)
+        yield _set(tunnel.name, tunnel.name, "marks it as ours", "alias", ALIAS)
         if any(other.ipv6 for other in links.values()):
-            yield _set(tunnel, tunnel.name, "a port has no IPv6 address of its own", "addrgenmode", "none")
+            yield _set(tunnel.name, tunnel.name, "a port has no IPv6 address of its own", "addrgenmode", "none")
     else:
         if link.alias != ALIAS:
-            yield _set(tunnel, tunnel.name, "marks it as ours", "alias", ALIAS)
+            yield _set(tunnel.name, tunnel.name, "marks it as ours", "alias", ALIAS)
         if link.mac != mac(tunnel):
-            yield _set(tunnel, tunnel.name, "the bridge must not take its address", "address", mac(tunnel))
+            yield _set(tunnel.name, tunnel.name, "the bridge must not take its address", "address", mac(tunnel))
         if link.mtu != tunnel.mtu:
-            yield _set(tunnel, tunnel.name, "its MTU is %d" % link.mtu, "mtu", str(tunnel.mtu))
+            yield _set(tunnel.name, tunnel.name, "its MTU is %d" % link.mtu, "mtu", str(tunnel.mtu))
     master, up = (link.master, link.up) if link else ("", False)
     if bridge is None:
         # Up without a bridge, it would be a port of the router itself, with the other site's router advertisements.
         if master:
-            yield _set(tunnel, tunnel.name, "lets go of %s" % master, "nomaster")
+            yield _set(tunnel.name, tunnel.name, "lets go of %s" % master, "nomaster")
         if up:
-            yield _set(tunnel, tunnel.name, "it has no bridge", "down")
+            yield _set(tunnel.name, tunnel.name, "it has no bridge", "down")
         return
     if master != bridge.name:
         if bridge.mtu > tunnel.mtu:
             # Only a set MTU holds when a port with a smaller one joins, and setting the value that it has does not
             # count (br_mtu_auto_adjust in net/bridge/br_if.c).
             reason = "%s keeps its MTU" % bridge.name
-            yield _set(tunnel, bridge.name, reason, "mtu", str(bridge.mtu - 1))
-            yield _set(tunnel, bridge.name, reason, "mtu", str(bridge.mtu))
-        yield _set(tunnel, tunnel.name, "it is no port of %s" % bridge.name, "master", bridge.name)
+            yield _set(tunnel.name, bridge.name, reason, "mtu", str(bridge.mtu - 1))
+            yield _set(tunnel.name, bridge.name, reason, "mtu", str(bridge.mtu))
+        yield _set(tunnel.name, tunnel.name, "it is no port of %s" % bridge.name, "master", bridge.name)
     if not up:
-        yield _set(tunnel, tunnel.name, "it is down", "up")
+        yield _set(tunnel.name, tunnel.name, "it is down", "up")
 
 
 def _add(tunnel):
@@ -228,9 +231,9 @@ def _ports(tunnel, there):
         elif port.addresses:
             yield carries(tunnel, name, port.addresses[0])
         else:
-            yield _set(tunnel, name, "it is no port of %s" % tunnel.bridge, "master", tunnel.bridge)
+            yield _set(tunnel.bridge, name, "it is no port of %s" % tunnel.bridge, "master", tunnel.bridge)
             if not port.up:
-                yield _set(tunnel, name, "it is down", "up")
+                yield _set(tunnel.bridge, name, "it is down", "up")
 
 
 def carries(tunnel, port, address, where=""):

@@ -73,7 +73,7 @@ def observe():
 def apply(steps) -> Tuple[Problem, ...]:
     """Run the steps, all in one `ip -batch` as long as none fails; the Problems of those that did.
 
-    After a failure the rest of that tunnel's steps are left out and the other tunnels' go on.
+    After a failure the rest of that step's group is left out and the other groups go on.
     """
     left: List = list(steps)
     problems = []
@@ -85,8 +85,8 @@ def apply(steps) -> Tuple[Problem, ...]:
         if done == len(left):
             break
         problems.append(_problem(left[done], result.err))
-        group = left[done].tunnel
-        left = [step for step in left[done + 1 :] if step.tunnel != group]
+        group = left[done].group
+        left = [step for step in left[done + 1 :] if step.group != group]
     return tuple(problems)
 
 
@@ -103,4 +103,4 @@ def _failed(err, count):
 def _problem(step, err):
     said = "; ".join(line for line in err.splitlines() if line and not line.startswith("Command failed"))
     hint = next((cure for words, cure in CURES if words in said.lower()), "run that command by hand as root")
-    return Problem("%s: `%s` failed: %s" % (step.tunnel, step, said or "no reason given"), hint)
+    return Problem("%s: `%s` failed: %s" % (step.group, step, said or "no reason given"), hint)

@@ -80,9 +80,16 @@ def shown(value):
     return text if len(text) <= 60 else text[:57] + "...'"
 
 
+def _no_octal(value):
+    """Raise ValueError for 192.168.092.1, which Python before 3.9.5 takes and inet_aton(3) reads as octal."""
+    if re.search(r"(?:^|\.)0[0-9]", value):
+        raise ValueError(value)
+
+
 def _address(value):
     try:
         address = ipaddress.ip_address(value)
+        _no_octal(value)
     except ValueError:
         raise Refused("%s is no IP address" % shown(value), "an address without prefix length, such as 192.168.178.1")
     if "%" in value or address.is_multicast or address.is_unspecified or address.is_loopback or address.is_link_local:
@@ -108,6 +115,7 @@ def _prefix(value):
         raise Refused("%s has no prefix length" % shown(value), hint)
     try:
         interface = ipaddress.ip_interface(value)
+        _no_octal(value)
     except ValueError:
         raise Refused("%s is no address with a prefix length" % shown(value), hint)
     network = interface.network

@@ -1,0 +1,32 @@
+"""No process may run in a unit test, and nothing may reach the journal of the machine that runs it."""
+
+import os
+import pathlib
+import subprocess
+import sys
+
+import pytest
+
+TREE = pathlib.Path(__file__).resolve().parents[2]
+GOLDEN = TREE / "tests" / "golden"
+sys.path.insert(0, str(TREE))
+
+from l2wg_hooks import log  # noqa: E402 # the tree must be found first
+
+
+@pytest.fixture(autouse=True)
+def no_process(monkeypatch):
+    """Make every way to start a process an error."""
+
+    def forbidden(*args, **kwargs):
+        raise AssertionError("a unit test started a process: %r" % (args,))
+
+    for module, name in ((subprocess, "Popen"), (os, "system"), (os, "fork"), (os, "posix_spawn"), (os, "execv")):
+        monkeypatch.setattr(module, name, forbidden)
+    monkeypatch.setattr(log, "SOCKET", "/nonexistent")
+
+
+@pytest.fixture
+def golden():
+    """The folder of recorded inputs and wanted outputs."""
+    return GOLDEN

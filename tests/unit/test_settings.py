@@ -1,0 +1,187 @@
+import dataclasses
+import pathlib
+
+import pytest
+
+from l2wg_hooks import settings
+from l2wg_hooks.settings import edit, fresh, parse
+
+GOLDEN = pathlib.Path(__file__).resolve().parents[1] / "golden" / "settings"
+RIGHT = "underlay = wg0\nlocal = 192.168.178.1\nremote = 192.168.92.1\nbridge = br0\n"
+
+
+def read(path):
+    with open(str(path), encoding="utf-8", errors="surrogateescape", newline="") as file:
+        return file.read()
+
+
+def one(text, name="gretap1"):
+    tunnel, problems = parse(text, "/etc/l2wg/%s.conf" % name, name)
+    assert problems == ()
+    return tunnel
+
+
+def wrong(text, name="gretap1"):
+    tunnel, problems = parse(text, "/etc/l2wg/%s.conf" % name, name)
+    assert tunnel is None
+    return [str(problem) for problem in problems]
+
+
+@pytest.mark.parametrize("path", sorted(GOLDEN.glob("good-*.conf")), ids=lambda path: path.stem)
+def test_good_files_say_what_their_values_files_say(path):
+    tunnel = one(read(path), path.stem[:15])
+    said = []
+    for key in settings.ASKED:
+        value = getattr(tunnel, settings.KEYS[key][0])
+        value = ",".join(value) if isinstance(value, tuple) else value
+        if key in tunnel.lines:
+            said.append("%s=%s" % (key, value))
+    assert "\n".join(said) + "\n" == read(path.with_suffix(".values"))
+
+
+@pytest.mark.parametrize("path", sorted(GOLDEN.glob("bad-*.conf")), ids=lambda path: path.stem)
+def test_bad_files_are_told_all_that_is_wrong_at_once(path):
+    tunnel, problems = parse(read(path), path.name, "gretap1")
+    assert tunnel is None
+    assert "".join("%s\n" % problem for problem in problems) == read(path.with_suffix(".problems"))
+
+
+def test_there_are_golden_files():
+    assert len(list(GOLDEN.glob("good-*.conf"))) >= 5
+    assert len(list(GOLDEN.glob("bad-*.conf"))) >= 5
+
+
+@pytest.mark.parametrize("name", ["gre0", "gretap0", "erspan0", "lo", "a" * 16, "with space", "semi;colon", "..", ""])
+def test_a_tunnel_cannot_have_any_name(name):
+    assert "name" in wrong(RIGHT, name)[0]
+
+
+def test_a_name_of_fifteen_bytes_is_taken():
+    assert one(RIGHT, "a" * 15).name == "a" * 15
+
+
+@pytest.mark.parametrize("key", ["underlay", "local", "remote", "bridge"])
+def test_keys_that_are_needed(key):
+    text = "".join(line + "\n" for line in RIGHT.splitlines() if not line.startswith(key))
+    assert wrong(text) == ["/etc/l2wg/gretap1.conf: %s: is missing\n  hint: add a line: %s = ..." % (key, key)]
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["encapsulation = vxlan", "mss-clamp = nftables", "mss-clamp = iptables", "stp = yes", "dhcp = block", "vlans = 10,20-30"]
+    + ["isolated = yes", "storm-limit = 100", "link-local = yes"],
+)
+def test_wishes_for_later_are_refused_and_not_ignored(line):
+    (problem,) = wrong(RIGHT + line + "\n")
+    assert problem.startswith("/etc/l2wg/gretap1.conf:5: %s: " % line.split()[0])
+    assert "not supported yet" in problem
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["encapsulation = gretap", "mss-clamp = off", "stp = no", "dhcp = pass", "vlans = all", "isolated = no"]
+    + ["storm-limit = off", "link-local = no", "key =", "key = 4294967295", "mtu = 9000"],
+)
+def test_wishes_that_are_granted_today(line):
+    one(RIGHT + line + "\n")
+
+
+@pytest.mark.parametrize(
+    "line, complaint",
+    [
+        ("encapsulation = gre", "is not known"),
+        ("mtu = 1e3", "no number from"),
+        ("mtu = 575", "no number from"),
+        ("mtu = 9217", "no number from"),
+        ("key = 4294967296", "no number from"),
+        ("key = -1", "no number from"),
+        ("key = 0x10", "no number from"),
+        ("vlans = 0", "no list of VLANs"),
+        ("vlans = 30-20", "no list of VLANs"),
+        ("vlans = 4095", "no list of VLANs"),
+        ("storm-limit = 0", "no number from"),
+        ("stp = maybe", "is not known"),
+        ("bridge-ports = enp3s0 enp3s0", "named twice"),
+        ("bridge-ports = br0", "cannot be a port"),
+        ("bridge-ports = wg0", "cannot be a port"),
+        ("bridge-ports = gretap1", "cannot be a port"),
+        ("bridge-ports = a;b", "no interface name"),
+        ("bridge-address = 192.168.92.1/24", "needs bridge-ports"),
+        ("bridge-ports = enp3s0\nbridge-address = 192.168.92.1", "no prefix length"),
+        ("bridge-ports = enp3s0\nbridge-address = 192.168.92.0/24", "is the network"),
+        ("bridge-ports = enp3s0\nbridge-address = 192.168.92.255/24", "broadcast"),
+        ("bridge-ports = enp3s0\nbridge-address = 192.168.92.1/33", "no address"),
+        ("bridge-ports = enp3s0\nbridge-address = 192.168.92.1/255.255.255.0", "no address"),
+    ],
+)
+def test_values_that_cannot_be(line, complaint):
+    assert any(complaint in problem for problem in wrong(RIGHT + line + "\n"))
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["", "localhost", "192.168.92.1/24", "192.168.92.256", "0.0.0.0", "224.0.0.1", "127.0.0.1", "255.255.255.255"]
+    + ["192.168.178.1", "2001:db8::1", "fe80::1", "$(reboot)", "1.2.3.4;reboot", "192.168.092.1", "٣.1.1.1"],
+)
+def test_ends_that_cannot_be(value):
+    problems = wrong(RIGHT.replace("192.168.92.1", value))
+    assert all(problem.startswith("/etc/l2wg/gretap1.conf:3: remote: ") for problem in problems), problems
+
+
+def test_a_line_that_says_nothing_is_an_error():
+    (problem,) = wrong(RIGHT + "[tunnel]\n")
+    assert problem.startswith("/etc/l2wg/gretap1.conf:5: '[tunnel]' is not `key = value`")
+
+
+def test_a_key_that_stands_twice_names_both_lines():
+    (problem,) = wrong(RIGHT + "bridge = br1\n")
+    assert problem.startswith("/etc/l2wg/gretap1.conf:5: bridge: stands on line 4 already")
+
+
+def test_a_misspelt_key_is_answered_with_the_right_one():
+    assert "do you mean bridge-ports?" in wrong(RIGHT + "bridge-port = enp3s0\n")[0]
+
+
+def test_two_files_that_contradict_each_other():
+    first = one(RIGHT + "bridge-ports = enp3s0\nbridge-address = 10.0.0.1/24\n")
+    second = one(
+        RIGHT.replace("br0", "br1") + "bridge-ports = enp3s0\n", "gretap2"
+    )
+    third = dataclasses.replace(first, name="gretap3", bridge_address="10.0.0.2/24", key=7)
+    said = "\n".join(str(problem) for problem in settings.between([first, second, third]))
+    assert "gretap1 has the same ends and key" in said
+    assert "enp3s0 is a port of br0 already" in said
+    assert "br0 has 10.0.0.1/24 already" in said
+    assert list(settings.between([first, dataclasses.replace(first, name="gretap3", key=7)])) == []
+
+
+ODD = "# the camera\r\n\r\n  underlay=wg0   # up to site B\r\nbridge =\tbr0\r\nlocal = 192.168.178.1\r\nremote=192.168.92.1\r\nbridge-ports =   # none\r\n"
+
+
+def test_edit_changes_values_and_nothing_else():
+    new = edit(ODD, {"underlay": "wg1", "bridge-ports": "enp3s0 enp4s0", "remote": "10.0.0.1"})
+    rows = ODD.split("\r\n")
+    rows[2] = "  underlay= wg1   # up to site B"
+    rows[5] = "remote= 10.0.0.1"
+    rows[6] = "bridge-ports =   enp3s0 enp4s0# none"
+    assert new == "\r\n".join(rows)
+    assert one(new).bridge_ports == ("enp3s0", "enp4s0")
+
+
+def test_edit_of_what_is_the_same_changes_no_byte():
+    assert edit(ODD, {"underlay": "wg0", "bridge": "br0", "bridge-ports": "", "mtu": ""}) == ODD
+
+
+def test_edit_adds_what_is_not_there_in_the_files_own_line_ends():
+    assert edit(ODD, {"mtu": "1400"}) == ODD + "mtu = 1400\r\n"
+    assert edit("bridge = br0", {"mtu": "1400"}) == "bridge = br0\nmtu = 1400\n"
+
+
+def test_edit_can_empty_a_value():
+    assert one(edit(RIGHT + "key = 7\n", {"key": ""})).key is None
+    assert edit("key = 7 # seven\n", {"key": ""}) == "key =  # seven\n"
+
+
+def test_a_new_file_says_what_it_was_made_of():
+    tunnel = one(fresh("gretap1", {"underlay": "wg0", "local": "10.0.0.1", "remote": "10.0.0.2", "bridge": "br0", "mtu": "1400"}))
+    assert (tunnel.local, tunnel.bridge_ports, tunnel.mtu) == ("10.0.0.1", (), 1400)
