@@ -1,0 +1,173 @@
+"""Events from the lock to the exit code; the kernel is played by a dict of links."""
+
+import fcntl
+import os
+
+import pytest
+
+from l2wg_hooks import cli, hook, lock, run, wish
+from l2wg_hooks.errors import L2wgError, Problem
+from l2wg_hooks.links import Link
+from l2wg_hooks.plan import Step
+
+GOOD = "underlay = wg0\nlocal = 192.168.178.1\nremote = 192.168.92.1\nbridge = br0\n"
+
+
+@pytest.fixture
+def etc(tmp_path, monkeypatch):
+    monkeypatch.setattr(wish, "DIRECTORY", str(tmp_path))
+    monkeypatch.setattr(lock, "WORK", str(tmp_path / "work.lock"))
+    monkeypatch.setattr(lock, "NEXT", str(tmp_path / "next.lock"))
+    return tmp_path
+
+
+@pytest.fixture
+def kernel(monkeypatch):
+    """What `observe` answers, and the steps that `apply` was given."""
+    state = {"links": {}, "done": [], "failed": ()}
+    monkeypatch.setattr(run, "observe", lambda: state["links"])
+
+    def apply(steps):
+        state["done"].extend(str(step) for step in steps)
+        return state["failed"]
+
+    monkeypatch.setattr(run, "apply", apply)
+    return state
+
+
+def test_without_any_file_nothing_is_done(etc, kernel):
+    assert hook.main(["up", "wg0"], strict=True) == 0
+    assert kernel["done"] == []
+
+
+def test_a_broken_file_does_not_keep_the_others_from_working(etc, kernel, capsys):
+    (etc / "gretap1.conf").write_text(GOOD)
+    (etc / "gretap2.conf").write_text("nonsense\n")
+    kernel["links"] = {"wg0": Link("wg0", 1, "wireguard"), "br0": Link("br0", 2, "bridge")}
+    kernel["failed"] = (Problem("stop after one round"),)
+    assert hook.main(["up", "wg0"]) == 0
+    assert kernel["done"][0].startswith("ip link add name gretap1 ")
+    said = capsys.readouterr().err
+    assert "gretap2.conf:1: 'nonsense' is not" in said and "hint: " in said
+    assert hook.main(["up", "wg0"], strict=True) == 1
+
+
+@pytest.mark.parametrize("error", [L2wgError(Problem("broken", "mend it")), ValueError("a bug"), OSError("a bug")])
+def test_an_event_never_fails(etc, monkeypatch, capsys, error):
+    def broken():
+        raise error
+
+    monkeypatch.setattr(run, "observe", broken)
+    for words in (["up", "wg0"], ["down", "wg0"], ["down", "--all"], ["event", "down", "br0"]):
+        assert cli.main(words) == 0
+        assert "l2wg: " in capsys.readouterr().err
+
+
+def test_strict_is_for_people(etc, monkeypatch):
+    monkeypatch.setattr(run, "observe", lambda: (_ for _ in ()).throw(L2wgError(Problem("broken"))))
+    assert cli.main(["up", "--strict", "wg0"]) == 1
+
+
+def test_steps_without_effect_end(etc, kernel):
+    (etc / "gretap1.conf").write_text(GOOD)
+    kernel["links"] = {"wg0": Link("wg0", 1, "wireguard"), "br0": Link("br0", 2, "bridge")}
+    problems = hook.bring()
+    assert "had no effect" in str(problems[0])
+    assert len([line for line in kernel["done"] if " add " in line]) == hook.ROUNDS
+
+
+def test_who_waits_already_works_for_who_comes_later(etc):
+    with lock.working() as ours:
+        assert ours
+        waiting = os.open(lock.NEXT, os.O_RDWR)
+        fcntl.flock(waiting, fcntl.LOCK_EX)
+        with lock.working(may_skip=True) as skipped:
+            assert not skipped
+        os.close(waiting)
+
+
+def test_a_lock_that_is_held_for_ever_is_told_of(etc, monkeypatch):
+    monkeypatch.setattr(lock, "PATIENCE", 0.05)
+    with lock.working():
+        for may_skip in (True, False):
+            with pytest.raises(L2wgError) as error:
+                with lock.working(may_skip):
+                    pass
+            assert "fuser" in str(error.value)
+
+
+def test_a_lock_file_is_no_way_into_another_file(etc):
+    victim = etc / "victim"
+    victim.write_text("mine")
+    os.symlink(str(victim), lock.WORK)
+    with pytest.raises(L2wgError):
+        with lock.working():
+            pass
+    assert victim.read_text() == "mine"
+
+
+STEPS = [Step(("ip", "link", "set", "dev", name, "up"), "test", name) for name in ("a", "b", "a", "c")]
+
+
+@pytest.mark.parametrize(
+    "said, ran, complaint",
+    [
+        (["Cannot find device \"a\"\nCommand failed -:1"], [["a", "b", "a", "c"], ["b", "c"]], "`ip link set dev a up` failed: Cannot find"),
+        (["Error: Unknown device type.\nCommand failed -:2"], [["a", "b", "a", "c"], ["a", "c"]], "modprobe ip_gre"),
+        (["what?"], [["a", "b", "a", "c"], ["b", "c"]], "what?"),
+        (["RTNETLINK answers: File exists\nCommand failed -:4"], [["a", "b", "a", "c"]], "same ends"),
+    ],
+)
+def test_a_step_that_fails_takes_its_group_and_no_other(monkeypatch, capsys, said, ran, complaint):
+    batches, answers = [], list(said)
+
+    def fake(argv, stdin=""):
+        batches.append([line.split()[3] for line in stdin.splitlines()])
+        return run.Result(1, "", answers.pop(0)) if answers else run.Result(0, "", "")
+
+    monkeypatch.setattr(run, "run", fake)
+    (problem,) = run.apply(STEPS)
+    assert batches == ran
+    assert complaint in str(problem)
+    assert "[l2wg] ip link set dev a up" in capsys.readouterr().err
+
+
+def test_no_steps_no_process():
+    assert run.apply(()) == ()
+
+
+def test_a_missing_command_names_its_package(monkeypatch):
+    def missing(*args, **kwargs):
+        raise FileNotFoundError("ip")
+
+    monkeypatch.setattr(run.subprocess, "run", missing)
+    with pytest.raises(L2wgError) as error:
+        run.observe()
+    assert "iproute2" in str(error.value)
+
+
+def test_an_event_imports_nothing_slow():
+    """In a Python of its own this would need a process; so: what the modules of the hot path import, read from them."""
+    import ast
+
+    seen, todo = set(), ["cli", "hook"]
+    outside = set()
+    while todo:
+        name = todo.pop()
+        if name in seen:
+            continue
+        seen.add(name)
+        path = os.path.join(os.path.dirname(hook.__file__), name + ".py")
+        with open(path) as file:
+            for node in ast.parse(file.read()).body:
+                if isinstance(node, ast.Import):
+                    outside.update(alias.name for alias in node.names)
+                elif isinstance(node, ast.ImportFrom) and node.module.startswith("l2wg_hooks"):
+                    todo.extend(alias.name for alias in node.names if os.path.exists(os.path.join(os.path.dirname(hook.__file__), alias.name + ".py")))
+                    if node.module != "l2wg_hooks":
+                        todo.append(node.module.split(".")[1])
+                elif isinstance(node, ast.ImportFrom):
+                    outside.add(node.module)
+    assert {"plan", "links", "settings", "run", "lock"} <= seen
+    assert not outside & {"jinja2", "argparse", "tempfile", "logging", "difflib", "asyncio", "glob"}
+    assert not seen & {"templates", "apply", "interfaces", "edit"}
