@@ -46,7 +46,7 @@ def _story(done):
 def clear():
     """Take every tunnel of ours out of the kernel; the Problems of that."""
     with lock.working():
-        todo = plan.teardown(wish.names(), run.observe())
+        todo = plan.removal(wish.names(), run.observe())
         failed = run.apply(todo.steps)
         if todo.steps:
             _story(todo)

@@ -91,7 +91,7 @@ def _doomed(tunnels, links, leaving, broken):
     return doomed
 
 
-def teardown(names, links):
+def removal(names, links):
     """The Plan that takes the tunnels of these names, and all others that are ours, out of the kernel."""
     return Plan(
         tuple(

@@ -4,7 +4,7 @@ import pytest
 
 from l2wg_hooks import links as links_module
 from l2wg_hooks.links import Link
-from l2wg_hooks.plan import Step, mac, plan, teardown
+from l2wg_hooks.plan import Step, mac, plan, removal
 from l2wg_hooks.settings import Tunnel
 
 TUNNEL = Tunnel("gretap1", "wg0", "192.168.178.1", "192.168.92.1", "br0", path="/etc/l2wg/gretap1.conf", lines={"bridge": 4})
@@ -253,9 +253,9 @@ def _do(step, found):
 
 
 def test_teardown_takes_ours_and_what_has_a_tunnels_name():
-    result = teardown(["gretap1"], of(WG0, BR0, RIGHT, but(RIGHT, name="old"), but(RIGHT, name="hers", alias="")))
+    result = removal(["gretap1"], of(WG0, BR0, RIGHT, but(RIGHT, name="old"), but(RIGHT, name="hers", alias="")))
     assert [step.argv[-1] for step in result.steps] == ["gretap1", "old"]
-    assert teardown(["gretap1"], of(Link("gretap1", 3, "dummy"))).steps == ()
+    assert removal(["gretap1"], of(Link("gretap1", 3, "dummy"))).steps == ()
 
 
 def test_each_step_gives_its_reason():
