@@ -107,7 +107,8 @@ def attach_file(name, tunnels=()):
     """Put our lines into /etc/wireguard/<name>.conf; the Problems to tell of. Raises L2wgError if it cannot be done."""
     where = path(name)
     if not os.path.exists(where):
-        fail("there is no such file", "make it, or if %s is not set up by wg-quick, call `l2wg up %s` from there" % (name, name), path=where)
+        hint = "make it, or if %s is not set up by wg-quick, call `l2wg up %s` from there" % (name, name)
+        fail("there is no such file", hint, path=where)
     old = files.read(where)
     new = attach(old, name)
     if new is None:

@@ -1,0 +1,64 @@
+# Everything that a target uses is installed by it: `make demo` and `make test` are all the set-up there is.
+SUITE ?= bookworm
+PYTHON = /usr/bin/python3
+PYTEST = $(PYTHON) -B -m pytest -p no:cacheprovider
+DEB = $$(ls -t out/l2wg_*_all.deb | head -n 1)
+
+help:
+	@sed -n 's/^## //p' Makefile
+
+## make demo         two routers, the package installed on both, a lease and a ping that cross
+demo: deb
+	@$(PYTHON) -B tests/lab/demo.py --suite $(SUITE) --deb "$(DEB)" $(DEMO)
+
+## make test         all tests, the quick ones first
+test: lint unit matrix shell debtest dsc lab
+
+## make lint         the code as text
+lint:
+	@tests/lint
+
+## make unit         the unit tests, by this system's Python
+unit:
+	@tests/need python3-pytest python3-jinja2
+	$(PYTEST) -q tests/unit
+
+## make matrix       the unit tests by Python 3.7 (with jinja2 2.10) to 3.13, as far as they are installed
+matrix:
+	@tests/matrix
+
+## make shell        the sh scripts
+shell:
+	@tests/need python3-pytest python3-jinja2 dash shellcheck devscripts
+	$(PYTEST) -q tests/shell
+
+## make deb          the package, in out/
+deb:
+	@tests/deb/build
+
+## make debtest      real dpkg and debconf
+debtest: deb
+	$(PYTEST) tests/deb --suite $(SUITE)
+
+## make dsc          the source package, by stdeb, in out/
+dsc:
+	@tests/deb/dsc
+
+## make lab          real kernels: sites in network namespaces, then two routers; SUITE=bullseye, bookworm or trixie
+lab: netns router
+netns: deb
+	@tests/need python3-pytest
+	$(PYTEST) tests/lab/netns --suite $(SUITE) --deb "$(DEB)"
+router: deb
+	@tests/need python3-pytest
+	$(PYTEST) tests/lab/router --suite $(SUITE) --deb "$(DEB)"
+
+## make bench        what a hook and `wg-quick up` cost, as ratios
+bench: deb
+	@$(PYTHON) -B tests/bench/hooks.py
+	@$(PYTHON) -B tests/lab/bench.py --suite $(SUITE) --deb "$(DEB)"
+
+clean:
+	rm -rf out build deb_dist dist *.egg-info
+
+.PHONY: help demo test lint unit matrix shell deb debtest dsc lab netns router bench clean
