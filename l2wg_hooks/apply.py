@@ -12,7 +12,7 @@ class Intent(NamedTuple):
 
     old: str
     new: str
-    bridges: Dict[str, Tuple]
+    bridges: Dict[str, interfaces.Bridge]
     released: Tuple[plan.Step, ...]
     todo: plan.Plan
     problems: Tuple[Problem, ...]
@@ -78,7 +78,7 @@ def _released(old, bridges, links):
     steps = []
     for stanza in interfaces.parse(old, interfaces.OURS)[0]:
         ports = " ".join(value for key, value in stanza.options if key == "bridge-ports").split()
-        keep = bridges[stanza.interface][0] if stanza.interface in bridges else ports
+        keep = bridges[stanza.interface].ports if stanza.interface in bridges else ports
         for name in ports:
             if name not in keep and name in links and links[name].master == stanza.interface:
                 argv = ("ip", "link", "set", "dev", name, "nomaster")
@@ -132,7 +132,7 @@ def _bring_up(bridge, intent):
             said = result.err.strip().replace("\n", "; ")
             return (Problem("`%s` failed: %s" % (" ".join(argv), said), "ifup --verbose %s shows more" % bridge),)
         return ()
-    address = intent.bridges[bridge][1]
+    address = intent.bridges[bridge].address
     if address and address not in link.addresses:
         step = plan.Step(("ip", "address", "add", address, "dev", bridge), "it is wished for", bridge)
         return run.apply((step,))

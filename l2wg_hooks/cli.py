@@ -1,5 +1,6 @@
 """The command l2wg: words of the command line to calls. See l2wg(8)."""
 
+import signal
 import sys
 
 from l2wg_hooks import __version__
@@ -10,6 +11,8 @@ EVENTS = ("up", "down", "event")
 def main(words=None):
     """Run one command line; its exit code."""
     words = list(sys.argv[1:] if words is None else words)
+    # Whoever started us may be logged in through what we change: we finish even if that ends their session.
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
     strict = "--strict" in words
     bare = [word for word in words if word != "--strict"]
     # The hot path: hooks know how to call us, and argparse costs as much as all the rest of an event.

@@ -135,15 +135,31 @@ def _inside(directory):
     return [os.path.join(directory, name) for name in names if re.match(r"[A-Za-z0-9_-]+\Z", name)]
 
 
+class Bridge(NamedTuple):
+    """A bridge that our file has to define. `own_ports` are those of its ports that nobody else defines."""
+
+    name: str
+    ports: Tuple[str, ...]
+    own_ports: Tuple[str, ...]
+    address: str
+    stp: bool
+
+
 def ours(tunnels, defined):
-    """{bridge: (ports, address, stp)} of the bridges that our file has to define: ports are wished, nobody else has it."""
+    """{name: Bridge} of the bridges that our file has to define: their ports are wished for, and nobody else has them."""
     elsewhere = {stanza.interface for stanza in defined.stanzas if stanza.path != OURS}
     bridges = {}
     for tunnel in tunnels:
-        if tunnel.bridge_ports and tunnel.bridge not in elsewhere:
-            ports, address, stp = bridges.get(tunnel.bridge, ((), "", False))
-            ports += tuple(port for port in tunnel.bridge_ports if port not in ports)
-            bridges[tunnel.bridge] = (ports, address or tunnel.bridge_address, stp or tunnel.stp)
+        if not tunnel.bridge_ports or tunnel.bridge in elsewhere:
+            continue
+        known = bridges.get(tunnel.bridge, Bridge(tunnel.bridge, (), (), "", False))
+        ports = known.ports + tuple(port for port in tunnel.bridge_ports if port not in known.ports)
+        bridges[tunnel.bridge] = known._replace(
+            ports=ports,
+            own_ports=tuple(port for port in ports if port not in elsewhere),
+            address=known.address or tunnel.bridge_address,
+            stp=known.stp or tunnel.stp,
+        )
     return bridges
 
 
@@ -153,4 +169,4 @@ def render(bridges):
         return ""
     from l2wg_hooks import templates  # jinja2 is slow to start, and only this needs it
 
-    return templates.render("interfaces.j2", header=HEADER, bridges=sorted(bridges.items()))
+    return templates.render("interfaces.j2", header=HEADER, bridges=[bridges[name] for name in sorted(bridges)])

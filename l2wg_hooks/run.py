@@ -1,10 +1,9 @@
 """The only place that runs commands. Each is a list, never a shell string, and is printed as wg-quick prints its own."""
 
 import subprocess
-import sys
 from typing import List, NamedTuple, Tuple
 
-from l2wg_hooks import links
+from l2wg_hooks import links, log
 from l2wg_hooks.errors import Problem, fail
 
 # Seconds after which a command counts as hung. The kernel answers in milliseconds, under emulation in seconds.
@@ -35,7 +34,7 @@ class Result(NamedTuple):
 
 def show(argv):
     """Print a command as wg-quick does."""
-    print("[l2wg] " + " ".join(argv), file=sys.stderr, flush=True)
+    log.say(" ".join(argv))
 
 
 def run(argv, stdin="", environment=()):

@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import sys
 
 import pytest
 
@@ -61,6 +62,20 @@ def test_an_event_never_fails(etc, monkeypatch, capsys, error):
     for words in (["up", "wg0"], ["down", "wg0"], ["down", "--all"], ["event", "down", "br0"]):
         assert cli.main(words) == 0
         assert "l2wg: " in capsys.readouterr().err
+
+
+def test_a_terminal_that_is_gone_does_not_end_the_work(etc, kernel, monkeypatch):
+    class Gone:
+        def write(self, text):
+            raise OSError(5, "Input/output error")
+
+        flush = write
+
+    (etc / "gretap1.conf").write_text(GOOD)
+    kernel["links"] = {"wg0": Link("wg0", 1, "wireguard")}
+    monkeypatch.setattr(sys, "stderr", Gone())
+    assert hook.main(["up", "wg0"]) == 0
+    assert len([step for step in kernel["done"] if " add " in step]) == hook.ROUNDS
 
 
 def test_strict_is_for_people(etc, monkeypatch):

@@ -87,9 +87,15 @@ def test_our_file_for_site_a():
     bridges = interfaces.ours([TUNNEL], interfaces.Defined((), ()))
     assert interfaces.render(bridges) == interfaces.HEADER + (
         "\nauto br0\niface br0 inet manual\n    bridge_ports enp3s0\n    bridge_stp off\n    bridge_fd 0\n    bridge_maxwait 0\n"
+        "\nallow-hotplug enp3s0\niface enp3s0 inet manual\n"
     )
     again = interfaces.parse(interfaces.render(bridges), interfaces.OURS)[0]
     assert interfaces.ours([TUNNEL], interfaces.Defined(tuple(again), ())) == bridges, "our own stanza is not `elsewhere`"
+
+
+def test_a_port_that_the_admin_defined_is_not_defined_again():
+    hers = interfaces.Stanza("enp3s0", "inet", "manual", "/etc/network/interfaces", 3)
+    assert "iface enp3s0" not in interfaces.render(interfaces.ours([TUNNEL], interfaces.Defined((hers,), ())))
 
 
 def test_our_file_with_an_address():
