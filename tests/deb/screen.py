@@ -6,14 +6,19 @@ import pexpect
 import pyte
 
 COLUMNS, LINES = 100, 40
-KEYS = {"up": "\x1b[A", "down": "\x1b[B", "tab": "\t", "enter": "\r", "escape": "\x1b", "clear": "\x15"}
+KEYS = {"tab": "\t", "enter": "\r", "escape": "\x1b", "clear": "\x05" + "\x08" * 60}
+# What takes a person to the question before; teletype and a readline without libterm-readline-gnu-perl have no such thing.
+BACK = {"dialog": ("escape",), "readline": ("\x1b[5~",)}
 
 
 class Screen:
     def __init__(self, box, *command, frontend="readline", priority="high", env=None):
         settings = {"DEBIAN_FRONTEND": frontend, "DEBIAN_PRIORITY": priority, "TERM": "vt100", **(env or {})}
-        argv = box.argv("setsid", "-c", "-w", *command, env=settings)
+        argv = box.argv(*command, env=settings)
         self.child = pexpect.spawn(argv[0], argv[1:], dimensions=(LINES, COLUMNS), timeout=60, encoding="utf-8", codec_errors="replace")
+        self.frontend = frontend
+        # Whether today's value stands in the line already.
+        self.fills_in = frontend == "dialog" or (frontend == "readline" and "PERL_RL" not in settings)
         self.log = ""
         self.blank()
 
@@ -35,9 +40,9 @@ class Screen:
 
     def text(self):
         """The screen in one line of words: frames and line breaks do not matter."""
-        return re.sub(r"[^\S]+", " ", re.sub(r"[│┤├─┌┐└┘|]|\b[qx]{3,}\b", " ", " ".join(self.screen.display)))
+        return re.sub(r"[^\S]+", " ", re.sub(r"[│┤├─┌┐└┘]", " ", " ".join(self.screen.display)))
 
-    def wait(self, *words, seconds=60):
+    def wait(self, *words, seconds=30):
         """Until the screen shows all the words."""
         end = time.monotonic() + seconds
         while time.monotonic() < end:
@@ -55,12 +60,26 @@ class Screen:
 
     def answer(self, *words, type=None):
         """Wait for a question, then give an answer: a text in place of what stands there, or what stands there."""
-        self.wait(*words)
-        time.sleep(0.3)
-        self.blank()
+        self.asked(*words)
         if type is not None:
-            self.key("clear", type)
+            self.key(*(("clear",) if self.fills_in else ()), type)
         return self.key("enter")
+
+    def back(self, *words):
+        """Wait for a question, then go to the one before it."""
+        return self.asked(*words).key(*BACK[self.frontend])
+
+    def asked(self, *words):
+        """Wait for a question, until it is ready to be answered."""
+        self.wait(*words)
+        for _ in range(20):
+            before = self.text()
+            self.read(0.2)
+            if self.text() == before:
+                break
+        self.seen = before
+        self.blank()
+        return self
 
     def end(self, code=0):
         """The rest of what is printed, once the command has ended."""
