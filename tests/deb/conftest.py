@@ -1,4 +1,4 @@
-"""Real dpkg and debconf, in boxes of the suite that the variable SUITE names (bookworm without it)."""
+"""Real dpkg and debconf, in boxes of the suite that --suite or the variable SUITE names (bookworm without)."""
 import os
 import shutil
 import subprocess
@@ -7,22 +7,33 @@ from pathlib import Path
 import pytest
 from box import TOP, Box, layer
 
+subprocess.run([TOP / "tests/need", "python3-pexpect", "python3-pyte"], check=True)
+
 REFERENCE = TOP / "tests/lab/reference"
 
 
-@pytest.fixture(scope="session")
-def suite():
-    return os.environ.get("SUITE", "bookworm")
+def pytest_addoption(parser):
+    parser.addoption("--suite", default=os.environ.get("SUITE", "bookworm"), help="bullseye, bookworm or trixie")
+    parser.addoption("--deb", help="test this package, rather than one built by the suite's own tools")
 
 
 @pytest.fixture(scope="session")
-def deb(suite, tmp_path_factory):
-    """The package, built by that suite's own tools (or the one that the variable DEB names)."""
-    if os.environ.get("DEB"):
-        return Path(os.environ["DEB"]).resolve()
+def suite(request):
+    return request.config.getoption("--suite")
+
+
+@pytest.fixture(scope="session")
+def built(suite, tmp_path_factory):
+    """The directory with what a build by the suite's own tools makes."""
     out = tmp_path_factory.mktemp("out")
-    built = subprocess.run([TOP / "tests/deb/build", "--suite", suite, out], stdout=subprocess.PIPE, text=True, check=True)
-    return Path(built.stdout.split()[-1])
+    subprocess.run([TOP / "tests/deb/build", "--suite", suite, out], stdout=subprocess.PIPE, check=True)
+    return out
+
+
+@pytest.fixture(scope="session")
+def deb(request):
+    given = request.config.getoption("--deb")
+    return Path(given).resolve() if given else next(request.getfixturevalue("built").glob("*.deb"))
 
 
 @pytest.fixture(scope="session")

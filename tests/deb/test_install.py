@@ -1,4 +1,6 @@
 """What an installation, a removal and a purge do to a router, without anybody at the terminal."""
+import re
+
 from conftest import ANSWERS_A, ANSWERS_B
 
 WG0 = "etc/wireguard/wg0.conf"
@@ -22,8 +24,9 @@ def system(changes):
 
 
 def settle(box):
-    """Nothing but what the clock changes may differ between two looks at the links."""
-    return sorted(line.split(": ")[1] + line.split("mtu")[1].split("qlen")[0] for line in box.sh("ip -o link").splitlines())
+    """Every link with what an installation could do to it: name, MTU, bridge; and all addresses and routes."""
+    links = re.findall(r"^\d+: (\S+?)[:@].* mtu (\d+)(?:.* (master \S+))?", box.sh("ip -o link"), re.M)
+    return sorted(links), box.sh("ip -o -4 addr show scope global; ip route")
 
 
 def test_no_answers_change_nothing_and_say_what_to_do_next(site_a):
