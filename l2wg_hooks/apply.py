@@ -128,8 +128,10 @@ def _bring_up(bridge, intent):
         argv = ("ifup", "--force") + source + (bridge,)
         run.show(argv)
         result = run.run(argv)
+        for line in result.err.splitlines():  # our own hooks' steps, too
+            log.line(line)
         if result.code:
-            said = result.err.strip().replace("\n", "; ")
+            said = "; ".join(result.err.split("\n")[-3:]).strip("; ")
             return (Problem("`%s` failed: %s" % (" ".join(argv), said), "ifup --verbose %s shows more" % bridge),)
         return ()
     address = intent.bridges[bridge].address
