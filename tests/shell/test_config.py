@@ -1,0 +1,233 @@
+"""What the config script takes and refuses is what Python takes and refuses; what it guesses is what the sites have."""
+import pathlib
+import sys
+
+import pytest
+
+TOP = pathlib.Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(TOP))
+from l2wg_hooks import settings  # noqa: E402
+
+GOLDEN = TOP / "tests/golden/settings"
+
+# Reads one value a line, says of each whether it is right.
+EACH = """
+tunnel=gretap1 underlay=wg0 here=192.168.178.1 bridge=br0
+while IFS= read -r value; do
+    if check_%s "$value"; then echo good; else echo bad; fi
+done <<'VALUES'
+%s
+VALUES
+"""
+
+NAMES = [
+    "wg0", "gretap1", "a", "a" * 15, "a" * 16, "br-lan", "eth0.10", "enp1s0f0np0", "_x", "-x", ".", "..", "...", "a b", "a;b", "a$b",
+    "a`b", "a'b", 'a"b', "a/b", "ä", "a:1", "*", "?", "[a]", "a,b", "\\", "%i", "!", "0", "lo", "gre0", "gretap0", "erspan0", "ip6gre0",
+    "ip6gretap0", "ip6tnl0", "tunl0", "sit0", "ip_vti0", "ip6_vti0", "gre00",
+]
+ADDRESSES = [
+    "192.168.178.2", "10.0.0.1", "1.2.3.4", "223.255.255.254", "224.0.0.1", "239.1.2.3", "240.0.0.1", "255.255.255.255", "0.0.0.0",
+    "127.0.0.1", "127.255.0.1", "126.0.0.1", "128.0.0.1", "169.254.1.1", "169.253.1.1", "1.2.3", "1.2.3.4.5", "1.2.3.256", "1.2.3.1000",
+    "1..2.3", ".1.2.3", "1.2.3.", "1.2.3.04", "01.2.3.4", "1.2.3.4/24", "1.2.3.-4", "1.2.3.+4", "1.2.3.4 5", "1.2.3.x", "0x1.2.3.4",
+    "fd00::1", "::1", "2001:db8::1%eth0", "somewhere", "*", "$(reboot)", "16909060", "0.0.0.1",
+]
+PORTS = [
+    "", "enp3s0", "enp3s0 enp4s0", "enp3s0,enp4s0", "enp3s0, enp4s0", " enp3s0\tenp4s0 ", ",", "enp3s0,,enp4s0", "enp3s0 enp3s0",
+    "enp3s0,enp3s0", "br0", "wg0", "gretap1", "lo", "enp3s0 lo", "enp3s0;enp4s0", "enp*", "*", "?", "[e]", "a" * 16, "enp3s0 $(reboot)",
+    "-x", "..",
+]
+PREFIXES = [
+    "", "192.168.92.1/24", "192.168.92.1", "192.168.92.0/24", "192.168.92.255/24", "192.168.92.1/33", "192.168.92.1/32", "192.168.92.0/31",
+    "192.168.92.1/31", "192.168.92.0/32", "192.168.92.1/", "/24", "192.168.92.1/24/24", "192.168.92.1/255.255.255.0", "192.168.92.1/-1",
+    "192.168.92.1/0", "192.168.92.1/1", "192.168.92.1/x", "192.168.92.256/24", "10.0.0.1/8", "10.255.255.255/8", "10.0.0.0/8",
+    "127.0.0.1/8", "0.0.0.0/0", "0.0.0.0/32", "224.0.0.1/4", "239.0.0.1/24", "169.254.0.1/16", "192.168.92.1 /24",
+    "fd00:92::1/64", "fd00:92::1", "fd00::1/128", "fd00::1/129", "fd00::1/0", "::1/128", "::/0", "::/128", "ff02::1/16", "fe80::1/64",
+    "1:2:3:4:5:6:7:8/64", "1:2:3:4:5:6:7/64", "1:2:3:4:5:6:7:8:9/64", "1:2:3:4:5:6:7::8/112", "1:2:3:4:5:6:7::1:8/112", "1::2::3/64", "1:::2/64", ":1/64",
+    "1:/64", "fd00::12345/64", "fd00::g/64", "fd00::1%br0/64", "::ffff:1.2.3.4/96", "fd00::1.2.3.4/96", "fd00::1.2.3.400/96",
+    "1:2:3:4:5:6:1.2.3.4/64", "1:2:3:4:5:6:7:1.2.3.4/64", "FD00::A/64", "*", "$(reboot)/24", "1.2.3.4:5/24",
+]
+
+
+def refuses(text):
+    tunnel, problems = settings.parse(text, "gretap1.conf", "gretap1")
+    return "bad" if problems else "good"
+
+
+def wish(**changes):
+    values = {"underlay": "wg0", "local": "192.168.178.1", "remote": "192.168.92.1", "bridge": "br0", **changes}
+    return "".join(f"{key.replace('_', '-')} = {value}\n" for key, value in values.items())
+
+
+def tunnel_name(value):
+    try:
+        settings.tunnel_name(value)
+    except settings.Refused:
+        return "bad"
+    return "good"
+
+
+# (question, values, Python's word on a value). An empty local is no mistake: it configures nothing.
+TABLES = [
+    ("tunnel", NAMES, tunnel_name),
+    ("underlay", NAMES + ["gretap1"], lambda value: refuses(wish(underlay=value))),
+    ("bridge", NAMES + ["gretap1", "wg0", "br0"], lambda value: refuses(wish(bridge=value))),
+    ("local", ADDRESSES, lambda value: refuses(wish(local=value, remote="10.99.99.99"))),
+    ("remote", ADDRESSES + ["192.168.178.1", ""], lambda value: refuses(wish(remote=value))),
+    ("ports", PORTS, lambda value: refuses(wish(bridge_ports=value))),
+    ("bridge_address", PREFIXES, lambda value: refuses(wish(bridge_ports="enp3s0", bridge_address=value))),
+]
+
+
+@pytest.mark.parametrize("question, values, python", TABLES, ids=[table[0] for table in TABLES])
+def test_sh_and_python_take_the_same_values(router, question, values, python):
+    said = router.run(EACH % (question, "\n".join(values))).split()
+    assert dict(zip(values, said)) == {value: python(value) for value in values}
+    assert len(said) == len(values)
+
+
+def test_an_ipv6_networks_own_address_is_found_by_python_alone(router):
+    """The one difference. The postinst asks `l2wg set`, so it is found, only not while the question is on the screen."""
+    assert router.run(EACH % ("bridge_address", "fd00:92::/64")) == "good\n"
+    assert refuses(wish(bridge_ports="enp3s0", bridge_address="fd00:92::/64")) == "bad"
+
+
+def test_a_value_of_two_lines_is_refused(router):
+    assert router.run('if is_name "$1"; then echo good; else echo bad; fi', "a\nb") == "bad\n"
+
+
+@pytest.mark.parametrize("path", sorted(GOLDEN.glob("good-*.conf")), ids=lambda path: path.stem)
+def test_good_files_are_read_as_python_reads_them(router, path):
+    out = router.run(
+        'tunnel=gretap1\nif read_file "$1" && check_values; then printf "%s" "$values"; else echo "refused: $line $wrong"; fi', str(path)
+    )
+    said = {}
+    for line in out.splitlines():
+        key, value = line.split("=", 1)
+        said[key] = ",".join(value.replace(",", " ").split()) if key == "bridge-ports" else value
+    want = dict(line.split("=", 1) for line in path.with_suffix(".values").read_text().splitlines())
+    assert said == want
+
+
+@pytest.mark.parametrize("path", sorted(GOLDEN.glob("bad-*.conf")), ids=lambda path: path.stem)
+def test_bad_files_are_refused(router, path):
+    out = router.run('tunnel=gretap1\nif read_file "$1" && check_values; then echo taken; else echo "$error"; fi', str(path))
+    assert out == "l2wg/invalid-file\n" or out.startswith("l2wg/invalid-")
+
+
+@pytest.mark.parametrize(
+    "text, line",
+    [
+        ("underlay = wg0\nlocal\n", "2 local"),
+        ("# one\n\nunderlay: wg0\n", "3 underlay: wg0"),
+        ("underlay = wg0\nbrige = br0\n", "2 brige=br0"),
+        ("underlay = wg0\nunderlay = wg1\n", "2 underlay=wg1"),
+        ("underlay = wg0 # one\nremote =\n", "2 remote="),
+    ],
+)
+def test_the_line_that_is_wrong_is_named(router, text, line):
+    (router.path / "x.conf").write_text(text)
+    assert router.run('read_file "$1" || echo "$line $wrong"', str(router.path / "x.conf")) == line + "\n"
+
+
+# What `ip -o -4 addr show scope global` prints on the two routers.
+SITE_A = """2: enp1s0    inet 203.0.113.7/24 brd 203.0.113.255 scope global dynamic enp1s0\\       valid_lft 3000sec
+3: enp2s0    inet 192.168.178.1/24 brd 192.168.178.255 scope global enp2s0\\       valid_lft forever
+5: wg0    inet 10.15.14.2/24 scope global wg0\\       valid_lft forever"""
+SITE_B = """2: enp1s0    inet 203.0.113.8/24 brd 203.0.113.255 scope global dynamic enp1s0\\       valid_lft 3000sec
+4: wg0    inet 10.15.14.1/24 scope global wg0\\       valid_lft forever
+5: br0    inet 192.168.92.1/24 brd 192.168.92.255 scope global br0\\       valid_lft forever"""
+DEFAULT = "default via 203.0.113.1 dev enp1s0 proto dhcp src 203.0.113.7 metric 100"
+GUESS = "guess_underlay; guess_local wg0; guess_remote wg0; guess_bridge_ports br0"
+
+
+def ports(router):
+    return router.port("lo", hardware=False).port("enp1s0").port("enp2s0").port("enp3s0").port("wg0", hardware=False)
+
+
+def test_guesses_at_site_a(router):
+    ports(router.site("a").ip(SITE_A, DEFAULT))
+    assert router.run(GUESS) == "wg0\n192.168.178.1\n192.168.92.1\nenp3s0\n"
+
+
+def test_guesses_at_site_b(router):
+    ports(router.site("b").ip(SITE_B, DEFAULT)).port("br0", hardware=False)
+    assert router.run(GUESS) == "wg0\n192.168.92.1\n192.168.178.1\n"
+
+
+def test_guesses_without_iproute2(router):
+    ports(router.site("a"))
+    assert router.run(GUESS) == "wg0\n192.168.178.1\n192.168.92.1\nenp3s0\n"
+
+
+def test_guesses_without_anything(router):
+    assert router.run(GUESS) == "wg0\n\n"
+
+
+def test_the_only_wireguard_interface_is_the_underlay(router):
+    (router.path / "etc/wireguard/wg-b.conf").write_text("[Interface]\n")
+    assert router.run("guess_underlay") == "wg-b\n"
+    (router.path / "etc/wireguard/wg0.conf").write_text("[Interface]\n")
+    assert router.run("guess_underlay") == "wg0\n"
+
+
+@pytest.mark.parametrize(
+    "allowed, remote",
+    [
+        ("10.15.14.0/24", ""),
+        ("0.0.0.0/0", ""),
+        ("::/0, fd00::/64, 10.9.0.0/16", "10.9.0.1"),
+        ("10.15.14.1/32,172.16.3.9/32", "172.16.3.9"),
+        ("172.16.3.8/30", "172.16.3.9"),
+        ("172.16.3.77/24", "172.16.3.1"),
+        ("# 10.1.0.0/16", ""),
+        ("nonsense/24, 300.1.1.1/24, 10.2.0.0/24", "10.2.0.1"),
+    ],
+)
+def test_remote_is_the_first_host_behind_the_peer(router, allowed, remote):
+    (router.path / "etc/wireguard/wg0.conf").write_text(f"[Interface]\nAddress = 10.15.14.2/24\n[Peer]\nallowedips = {allowed}\n")
+    assert router.run("guess_remote wg0").strip() == remote
+
+
+@pytest.mark.parametrize(
+    "why", ["device is gone", "has a master", "wireless", "carries a VLAN", "named in interfaces", "PPPoE", "has an address", "IPv6 address"]
+)
+def test_a_port_with_a_job_is_not_proposed(router, why):
+    ports(router.site("a").ip(SITE_A, DEFAULT))
+    device = router.path / "sys/class/net/enp3s0"
+    if why == "device is gone":
+        (device / "device").rmdir()
+    elif why == "has a master":
+        (device / "master").mkdir()
+    elif why == "wireless":
+        (device / "wireless").mkdir()
+    elif why == "carries a VLAN":
+        (device / "upper_enp3s0.7").mkdir()
+    elif why == "named in interfaces":
+        (router.path / "etc/network/interfaces.d/x").write_text("auto bond0\niface bond0 inet manual\n bond-slaves enp3s0 enp4s0\n")
+    elif why == "PPPoE":
+        (router.path / "etc/ppp/peers").mkdir(parents=True)
+        (router.path / "etc/ppp/peers/dsl").write_text("plugin rp-pppoe.so enp3s0\n")
+    elif why == "has an address":
+        router.ip(SITE_A + "\n4: enp3s0    inet 10.7.0.1/24 scope global enp3s0", DEFAULT)
+    elif why == "IPv6 address":
+        router.ip(SITE_A + "\n4: enp3s0    inet6 2001:db8::1/64 scope global", DEFAULT)
+    assert router.run("guess_bridge_ports br0") == "\n"
+
+
+def test_a_link_local_address_does_not_make_a_port_busy(router):
+    ports(router.site("a").ip(SITE_A + "\n4: enp3s0    inet6 fe80::1/64 scope link", DEFAULT))
+    assert router.run("guess_bridge_ports br0") == "enp3s0\n"
+
+
+@pytest.mark.parametrize("method, busy", [("static", 1), ("dhcp", 1), ("manual", 0), ("ppp", 1)])
+def test_a_port_that_interfaces_gives_an_address_is_refused(router, method, busy):
+    router.ip()
+    (router.path / "etc/network/interfaces").write_text(f"auto enp3s0\niface enp3s0 inet {method}\n")
+    said = router.run('tunnel=gretap1 underlay=wg0 bridge=br0\ncheck_bridge_ports enp3s0 || echo "$error $wrong"')
+    assert said == ("l2wg/invalid-port-address enp3s0\n" if busy else "")
+
+
+def test_a_dot_in_a_name_is_a_dot(router):
+    router.ip()
+    (router.path / "etc/network/interfaces").write_text("iface enp3x10 inet dhcp\n")
+    assert router.run("carries_address enp3.10 || echo free") == "free\n"
