@@ -22,7 +22,6 @@ def system(changes):
     return {path: now for path, now in changes.items() if not path.startswith(own) and path != "etc/l2wg"}
 
 
-
 def settle(box):
     """Every link with what an installation could do to it: name, MTU, bridge; and all addresses and routes."""
     links = re.findall(r"^\d+: (\S+?)[:@].* mtu (\d+)(?:.* (master \S+))?", box.sh("ip -o link"), re.M)
