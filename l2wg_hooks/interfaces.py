@@ -13,8 +13,6 @@ from l2wg_hooks.errors import L2wgError
 MAIN = "/etc/network/interfaces"
 OURS = "/etc/network/interfaces.d/l2wg"
 HEADER = "# Written by l2wg from /etc/l2wg/*.conf: edit those, then run `l2wg apply`.\n"
-# ifupdown's own limit against files that source each other (config.c).
-DEPTH = 10
 
 
 @dataclass(frozen=True)
@@ -88,8 +86,8 @@ def read(main=MAIN):
     """What interfaces(5) defines, all sourced files included. A file that cannot be read defines nothing."""
     stanzas, paths = [], []
 
-    def visit(path, depth):
-        if path in paths or depth > DEPTH:
+    def visit(path):
+        if path in paths:  # files may source each other
             return
         try:
             text = files.read(path)
@@ -100,9 +98,9 @@ def read(main=MAIN):
         stanzas.extend(found)
         for word, pattern in sources:
             for name in _sourced(word, pattern, os.path.dirname(path)):
-                visit(name, depth + 1)
+                visit(name)
 
-    visit(main, 0)
+    visit(main)
     return Defined(tuple(stanzas), tuple(paths))
 
 

@@ -81,7 +81,7 @@ def shown(value):
 
 
 def _no_octal(value):
-    """Raise ValueError for 192.168.092.1, which Python before 3.9.5 takes and inet_aton(3) reads as octal."""
+    """Raise ValueError for 192.168.01.1, which Python before 3.9.5 takes and inet_aton(3) reads as octal."""
     if re.search(r"(?:^|\.)0[0-9]", value):
         raise ValueError(value)
 

@@ -64,6 +64,22 @@ def test_an_event_never_fails(etc, monkeypatch, capsys, error):
         assert "l2wg: " in capsys.readouterr().err
 
 
+def test_a_bug_is_told_as_one(etc, monkeypatch, capsys):
+    monkeypatch.setattr(run, "observe", lambda: 1 / 0)
+    assert hook.main(["up", "wg0"]) == 0
+    assert "ZeroDivisionError: division by zero\n  hint: a bug: run `l2wg up wg0 --strict`" in capsys.readouterr().err
+    with pytest.raises(ZeroDivisionError):
+        hook.main(["up", "wg0"], strict=True)
+
+
+def test_half_an_installation_fails_no_event(monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "l2wg_hooks.hook", None)
+    monkeypatch.delattr("l2wg_hooks.hook")
+    assert cli.main(["up", "wg0"]) == 0
+    assert "apt install --reinstall l2wg" in capsys.readouterr().err
+    assert cli.main(["up", "--strict", "wg0"]) == 1
+
+
 def test_a_terminal_that_is_gone_does_not_end_the_work(etc, kernel, monkeypatch):
     class Gone:
         def write(self, text):

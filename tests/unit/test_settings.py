@@ -121,7 +121,7 @@ def test_values_that_cannot_be(line, complaint):
 @pytest.mark.parametrize(
     "value",
     ["", "localhost", "192.168.92.1/24", "192.168.92.256", "0.0.0.0", "224.0.0.1", "127.0.0.1", "255.255.255.255"]
-    + ["192.168.178.1", "2001:db8::1", "fe80::1", "$(reboot)", "1.2.3.4;reboot", "192.168.092.1", "٣.1.1.1"],
+    + ["192.168.178.1", "2001:db8::1", "fe80::1", "$(reboot)", "1.2.3.4;reboot", "192.168.092.1", "192.168.01.1", "٣.1.1.1"],
 )
 def test_ends_that_cannot_be(value):
     problems = wrong(RIGHT.replace("192.168.92.1", value))
