@@ -84,7 +84,7 @@ def _command(words):
 
 
 def _plan(_options):
-    from l2wg_hooks import apply, interfaces, log
+    from l2wg_hooks import apply, interfaces, log, wish
 
     intent = apply.intend()
     if intent.new != intent.old:
@@ -100,13 +100,18 @@ def _plan(_options):
         log.say(line)
     if intent.problems:
         return intent.problems, 1
-    return (), 2 if steps or intent.new != intent.old else 0
+    if steps or intent.new != intent.old:
+        return (), 2
+    log.say("nothing to do" if wish.names() else "nothing to do: there is no tunnel in /etc/l2wg; see l2wg.conf(5)")
+    return (), 0
 
 
 def _apply(_options):
-    from l2wg_hooks import apply
+    from l2wg_hooks import apply, log, wish
 
     problems = apply.apply()
+    if not wish.names():
+        log.say("there is no tunnel in /etc/l2wg; see l2wg.conf(5)")
     return problems, 1 if problems else 0
 
 

@@ -158,6 +158,8 @@ def _tunnel(tunnel, links, leaving):
         bridge = None
     elif bridge is None:
         yield "%s waits for %s" % (tunnel.name, tunnel.bridge)
+    if not any(tunnel.local == address.partition("/")[0] for other in there.values() for address in other.addresses):
+        yield "%s waits for its address: no interface of this router has %s" % (tunnel.name, tunnel.local)
     if underlay is not None:
         yield from _make(tunnel, link, links, bridge)
     if bridge is not None:

@@ -26,8 +26,11 @@ UP = "ip link set dev gretap1 up"
 NEW = [ADD, ALIAS, JOIN, UP]
 
 
+LAN = Link("enp2s0", 2, up=True, addresses=("192.168.178.1/24",))
+
+
 def of(*found):
-    return {link.name: link for link in found}
+    return {link.name: link for link in (LAN,) + found}
 
 
 def steps(*found, tunnels=(TUNNEL,), **more):
@@ -111,6 +114,14 @@ def test_without_underlay_nothing_is_made_and_what_is_dead_goes():
 
 def test_a_tunnel_that_could_leak_goes_with_its_underlay():
     assert steps(BR0, but(RIGHT, underlay="")) == [DELETE]
+
+
+def test_an_end_that_no_interface_has_is_told_of():
+    for links in ({}, {"enp2s0": but(LAN, addresses=("192.168.178.10/24",))}):
+        links.update({"wg0": WG0, "br0": BR0})
+        result = plan([TUNNEL], links)
+        assert [str(step) for step in result.steps] == NEW
+        assert result.waiting == ("gretap1 waits for its address: no interface of this router has 192.168.178.1",)
 
 
 def test_without_bridge_the_tunnel_waits_and_is_down():
