@@ -1,0 +1,34 @@
+"""Options of both tiers: --suite and --deb, or the environment's SUITE and L2WG_DEB."""
+import os
+import signal
+import sys
+from pathlib import Path
+
+import pytest
+
+import image
+
+TOP = Path(__file__).resolve().parents[2]
+
+
+def pytest_addoption(parser):
+    parser.addoption("--suite", default=os.environ.get("SUITE") or "bookworm", choices=image.SUITES, help="Debian release of the lab machines")
+    parser.addoption("--deb", default=os.environ.get("L2WG_DEB"), help="the package under test; default: the newest out/l2wg_*.deb")
+
+
+def pytest_configure(config):
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+
+
+@pytest.fixture(scope="session")
+def suite(request):
+    return request.config.getoption("suite")
+
+
+@pytest.fixture(scope="session")
+def deb(request) -> Path:
+    given = request.config.getoption("deb")
+    found = [Path(given)] if given else sorted((TOP / "out").glob("l2wg_*.deb"), key=os.path.getmtime)
+    if not found or not found[-1].exists():
+        pytest.exit("no package to test\n  hint: make deb, or --deb PATH", returncode=2)
+    return found[-1]
