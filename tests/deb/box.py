@@ -19,7 +19,7 @@ import image  # noqa: E402
 # What l2wg depends on, and what it takes to ask questions.
 PACKAGES = (
     "apt-utils debconf debconf-utils dialog whiptail libterm-readline-gnu-perl locales ifupdown iproute2 wireguard-tools bridge-utils nftables python3 "
-    "python3-jinja2 kmod procps"
+    "python3-jinja2 python3-pytest kmod procps"
 ).split()
 
 # dpkg's and debconf's own books, caches and what the tests themselves put there.

@@ -194,6 +194,20 @@ def test_the_file_wins_over_debconfs_cache(site_a):
     assert site_a.shown("remote") == "192.168.92.2"
 
 
+def test_upgrade_of_an_unconfigured_package_says_nothing(site_a):
+    install(site_a)
+    before = site_a.changes()
+    assert install(site_a) == ""
+    assert site_a.changes() == before
+
+
+def test_answers_given_after_the_installation(site_a):
+    install(site_a)
+    site_a.debconf(**ANSWERS_A)
+    site_a.run("dpkg-reconfigure", "l2wg")
+    assert site_a.has(GRETAP1) and LINES in site_a.get(WG0) and "master br0" in site_a.sh("ip link show enp3s0")
+
+
 def test_upgrade_brings_nothing_back_and_restarts_nothing(site_a):
     site_a.debconf(**ANSWERS_A)
     install(site_a)
@@ -256,6 +270,15 @@ def test_purge_leaves_no_trace(site_a):
     assert "br0" not in site_a.sh("ip -o link")
     assert site_a.sh("debconf-show l2wg") == ""
     assert "192.168.178.1/24" in site_a.sh("ip -4 addr show dev enp2s0")
+
+
+def test_purge_takes_down_a_bridge_whose_stanza_nobody_sources(site_a):
+    site_a.put("etc/network/interfaces", "auto lo\niface lo inet loopback\n")
+    site_a.debconf(**ANSWERS_A)
+    assert "does not source" in install(site_a)
+    assert "master br0" in site_a.sh("ip link show enp3s0")
+    site_a.run("dpkg", "-P", "l2wg")
+    assert "br0" not in site_a.sh("ip -o link")
 
 
 def test_purge_after_remove_without_python_and_ip(site_a):

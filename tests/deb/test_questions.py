@@ -212,6 +212,30 @@ def test_nothing_is_asked_twice(site_a):
         assert "Configuring l2wg" not in screen.end()
 
 
+def test_apt_asks_before_it_unpacks_and_not_again(site_b):
+    screen = start(site_b, ("apt-get", "install", "-y", "/tmp/l2wg.deb"), dict(frontend="dialog"))
+    for question in (UNDERLAY, LOCAL, REMOTE, BRIDGE, PORTS, ATTACH, APPLY):
+        assert "Unpacking l2wg" not in screen.log
+        screen.asked(question).key("enter")
+    log = screen.end()
+    assert "Unpacking l2wg" in log and "Configuring l2wg" not in log[log.index("Unpacking l2wg"):]
+    assert site_b.has(GRETAP1) and "l2wg up %i" in site_b.get(WG0)
+
+
+def test_another_underlay_moves_the_two_lines(site_a):
+    wg0 = site_a.get(WG0)
+    site_a.put("etc/wireguard/wg1.conf", wg0, 0o600)
+    site_a.debconf(**ANSWERS_A)
+    site_a.run(*INSTALL)
+    screen = start(site_a, RECONFIGURE, dict(frontend="dialog"))
+    screen.answer(UNDERLAY, type="wg1")
+    for question in (LOCAL, REMOTE, BRIDGE, PORTS, ADDRESS, "Add two lines to /etc/wireguard/wg1.conf?", APPLY):
+        screen.asked(question).key("enter")
+    screen.end()
+    assert "underlay       = wg1" in site_a.get(GRETAP1)
+    assert site_a.get(WG0) == wg0 and "l2wg up %i" in site_a.get("etc/wireguard/wg1.conf")
+
+
 @each_frontend
 def test_reconfigure_shows_today_and_edits_only_what_changes(site_a, terminal):
     site_a.debconf(**ANSWERS_A)
