@@ -9,7 +9,6 @@ import argparse
 import concurrent.futures
 import os
 import re
-import sys
 import time
 from pathlib import Path
 
@@ -92,7 +91,7 @@ def play(story: Story, reference: topology.Reference, deb: Path) -> None:
     story.tell("up; a host of site A reaches one of site B by routing: " + tell_round_trip(reference.host_a, "192.168.92.10"))
     story.tell("before: the device at enp3s0 asks for a lease ...")
     before = device.lease(patience=2)
-    story.tell(f"  nobody answers, that port leads nowhere yet" if before is None else f"  unexpected: {before}")
+    story.tell("  nobody answers, that port leads nowhere yet" if before is None else f"  unexpected: {before}")
     for router, result in zip(routers, story.wait(f"apt install ./{deb.name} on both, with the answers preseeded", lambda: both(lambda one: install(one, deb), routers))):
         print(f"          router {router.name}:")
         show(result)

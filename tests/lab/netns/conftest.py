@@ -10,11 +10,11 @@ from sites import Pair
 @pytest.fixture(scope="session")
 def vm(suite, deb):
     image.need(NEEDS)
-    with machines.machine(suite, cpus=2, memory=1536) as vm:
-        vm.settle()
-        vm.put(f"/root/{deb.name}", deb.read_bytes())
-        vm.run(["apt-get", "install", "-y", "-q", f"/root/{deb.name}"], timeout=180, env={"DEBIAN_FRONTEND": "noninteractive"})
-        yield vm
+    with machines.machine(suite, cpus=2, memory=1536) as machine:
+        machine.settle()
+        machine.put(f"/root/{deb.name}", deb.read_bytes())
+        machine.run(["apt-get", "install", "-y", "-q", f"/root/{deb.name}"], timeout=180, env={"DEBIAN_FRONTEND": "noninteractive"})
+        yield machine
 
 
 @pytest.fixture
