@@ -221,10 +221,11 @@ def test_upgrade_brings_nothing_back_and_restarts_nothing(site_a):
 def test_upgrade_leaves_what_the_admin_took_out(site_a):
     site_a.debconf(**ANSWERS_A)
     install(site_a)
-    site_a.sh("rm /etc/sysctl.d/60-l2wg.conf; l2wg detach wg0")
+    site_a.sh("rm /etc/sysctl.d/60-l2wg.conf; l2wg detach wg0; ip link del br0")
     wg0 = site_a.get(WG0)
     install(site_a)
     assert site_a.get(WG0) == wg0 and not site_a.has(SYSCTL)
+    assert "br0" not in site_a.sh("ip -o link")
     # dpkg-reconfigure takes the same for today's answers.
     site_a.run("dpkg-reconfigure", "l2wg")
     assert site_a.get(WG0) == wg0 and not site_a.has(SYSCTL)

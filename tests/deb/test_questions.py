@@ -285,13 +285,14 @@ def test_reconfigure_can_detach_and_stop_forwarding(site_a):
 
 
 def test_another_tunnel_is_another_file(site_a):
-    site_a.debconf(**ANSWERS_A)
+    site_a.debconf(**{**ANSWERS_A, "local": "192.168.178.9"})
     site_a.run(*INSTALL)
     first = site_a.get(GRETAP1)
     screen = start(site_a, RECONFIGURE, dict(frontend="dialog"), priority="low")
     screen.answer("Name of the tunnel:", type="gretap2")
     screen.answer(UNDERLAY)
-    screen.answer(LOCAL, type="192.168.178.1")
+    # A guess, and not the other tunnel's end.
+    screen.answer(LOCAL, "192.168.178.1")
     screen.answer(REMOTE, type="192.168.93.1")
     screen.answer(BRIDGE)
     screen.answer(PORTS, type="")
@@ -301,6 +302,15 @@ def test_another_tunnel_is_another_file(site_a):
     screen.end()
     assert site_a.get(GRETAP1) == first
     assert "192.168.93.1" in site_a.get("etc/l2wg/gretap2.conf")
+
+
+def test_what_a_file_answers_is_not_asked(site_a):
+    site_a.put(GRETAP1, "underlay = wg0\nlocal = 192.168.178.1\nremote = 192.168.92.1\nbridge = br0\nbridge-ports = enp3s0\n")
+    screen = start(site_a, INSTALL, dict(frontend="dialog"))
+    yes(screen, ATTACH)
+    yes(screen, APPLY)
+    screen.end()
+    assert "l2wg up %i" in site_a.get(WG0)
 
 
 def test_a_file_with_an_error_is_said_and_nothing_is_asked(site_a):
