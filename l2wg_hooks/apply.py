@@ -20,7 +20,7 @@ class Intent(NamedTuple):
 
 
 def intend():
-    """The Intent of now; nothing is changed. Raises L2wgError with all problems that forbid to go on."""
+    """The Intent of now; nothing is changed. Its `problems`, if any, forbid to go on."""
     wished = wish.load()
     defined = interfaces.read()
     links = run.observe()
@@ -28,24 +28,14 @@ def intend():
     old = files.read(interfaces.OURS) if os.path.exists(interfaces.OURS) else ""
     new = interfaces.render(bridges)
     todo = plan.plan(wished.tunnels, links, (), wished.broken)
-    # Bridge and ports are checked here even where the bridge is not there yet, as the plan has no say in it then.
-    carried = [problem for problem in _carried(wished.tunnels, defined, links) if problem not in todo.problems]
-    # A port with an address can be known from the kernel and from the file: one of the two says enough.
-    problems = wished.problems + todo.problems + tuple(
-        problem for problem in carried if not any(_same(problem, known) for known in todo.problems)
-    )
+    problems = wished.problems + todo.problems
+    problems += tuple(problem for problem in _unfit(wished.tunnels, defined, links) if problem not in problems)
     reached = not bridges or interfaces.OURS in defined.paths or _reached(defined)
     return Intent(old, new, bridges, _released(old, bridges, links), todo, problems, reached)
 
 
-def _same(one, other):
-    return (one.path, one.key, one.message.split(" carries ")[0]) == (other.path, other.key, other.message.split(" carries ")[0])
-
-
 def _reached(defined):
     """Whether a source line would reach our file, which is not there yet."""
-    if not os.path.isdir(os.path.dirname(interfaces.OURS)):
-        return False
     for path in defined.paths:
         try:
             sources = interfaces.parse(files.read(path), path)[1]
@@ -56,15 +46,17 @@ def _reached(defined):
     return False
 
 
-def _carried(tunnels, defined, links):
-    """Problems of wished ports that have an address, live or in interfaces(5), or another master."""
+def _unfit(tunnels, defined, links):
+    """Problems of wished ports, also of those that get their address only when interfaces(5) is followed.
+
+    The plan says nothing about the ports of a bridge that is not there yet; here it is about to be made.
+    """
     for tunnel in tunnels:
         for name in tunnel.bridge_ports:
             port = links.get(name)
-            if port is not None and port.master == tunnel.bridge:
-                continue
-            if port is not None and port.addresses:
-                yield plan.carries(tunnel, name, port.addresses[0])
+            problem = plan.unfit(tunnel, port)
+            if problem:
+                yield problem
                 continue
             for stanza in defined.stanzas:
                 if stanza.interface == name and stanza.addresses():

@@ -82,7 +82,7 @@ def parse(text, path):
     return [Stanza(*row[:5], options=tuple(row[5])) for row in stanzas], sources
 
 
-def read(main=MAIN):
+def read(main=None):
     """What interfaces(5) defines, all sourced files included. A file that cannot be read defines nothing."""
     stanzas, paths = [], []
 
@@ -100,7 +100,7 @@ def read(main=MAIN):
             for name in _sourced(word, pattern, os.path.dirname(path)):
                 visit(name)
 
-    visit(main)
+    visit(main or MAIN)
     return Defined(tuple(stanzas), tuple(paths))
 
 
@@ -115,9 +115,10 @@ def _sourced(word, pattern, base):
     return [name for directory in found for name in _inside(directory)]
 
 
-def covers(word, pattern, base, path=OURS):
+def covers(word, pattern, base, path=None):
     """Whether a source line would take in the file `path`, once it is there."""
-    directory, name = os.path.split(path)
+    path = path or OURS
+    directory = os.path.dirname(path)
     pattern = os.path.join(base, pattern)
     if fnmatch.fnmatch(directory, os.path.normpath(pattern)):
         return True  # the directory as a whole

@@ -219,27 +219,32 @@ def _add(tunnel):
 
 
 def _ports(tunnel, there):
-    """The Ethernet ports that the wish names; a port with an address is never touched: somebody may be logged in by it."""
+    """The Ethernet ports that the wish names."""
     for name in tunnel.bridge_ports:
         port = there.get(name)
+        problem = unfit(tunnel, port)
         if port is None:
             yield "%s waits for its port %s" % (tunnel.bridge, name)
-        elif port.master == tunnel.bridge:
-            continue
-        elif port.master:
-            yield tunnel.problem(
-                "bridge-ports", "%s is a port of %s" % (name, port.master), "take it out there, or name another port"
-            )
-        elif port.addresses:
-            yield carries(tunnel, name, port.addresses[0])
-        else:
+        elif problem:
+            yield problem
+        elif port.master != tunnel.bridge:
             yield _set(tunnel.bridge, name, "it is no port of %s" % tunnel.bridge, "master", tunnel.bridge)
             if not port.up:
                 yield _set(tunnel.bridge, name, "it is down", "up")
 
 
+def unfit(tunnel, port):
+    """The Problem of a Link (or None) that must not join the bridge of `tunnel`; None where it may, or has."""
+    if port is None or port.master == tunnel.bridge:
+        return None
+    if port.master:
+        message = "%s is a port of %s" % (port.name, port.master)
+        return tunnel.problem("bridge-ports", message, "take it out there, or name another port")
+    return carries(tunnel, port.name, port.addresses[0]) if port.addresses else None
+
+
 def carries(tunnel, port, address, where=""):
-    """The Problem of a port with an address, which would be cut off by joining the bridge."""
+    """The Problem of a port with an address: somebody may be logged in by it, and would be cut off."""
     return tunnel.problem(
         "bridge-ports",
         "%s carries the address %s%s, and whoever uses it would be cut off" % (port, address, where),

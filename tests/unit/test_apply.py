@@ -1,0 +1,138 @@
+"""What apply intends, and in which order it goes; the kernel is played by a dict of links, ifup by a list."""
+
+import pytest
+
+from l2wg_hooks import apply, cli, hook, interfaces, run, wish
+from l2wg_hooks.errors import L2wgError
+from l2wg_hooks.links import Link
+
+CONF = "underlay = wg0\nlocal = 192.168.178.1\nremote = 192.168.92.1\nbridge = br0\nbridge-ports = enp3s0\n"
+MAIN = "source interfaces.d/*\nauto lo\niface lo inet loopback\niface enp2s0 inet static\n    address 192.168.178.1/24\n"
+LINKS = [Link("wg0", 5, "wireguard"), Link("enp2s0", 2, addresses=("192.168.178.1/24",)), Link("enp3s0", 3)]
+
+
+class Router:
+    def __init__(self, etc):
+        self.etc, self.links, self.done = etc, {link.name: link for link in LINKS}, []
+        self.main, self.ours, self.conf = (etc / name for name in ("network/interfaces", "network/interfaces.d/l2wg", "gretap1.conf"))
+
+    def run(self, argv, stdin="", environment=()):
+        self.done.append(" ".join(argv))
+        if argv[0] == "ifup":
+            self.links["br0"] = Link("br0", 6, "bridge")
+        return run.Result(0, "", "")
+
+
+@pytest.fixture
+def router(tmp_path, monkeypatch):
+    (tmp_path / "network" / "interfaces.d").mkdir(parents=True)
+    here = Router(tmp_path)
+    here.main.write_text(MAIN)
+    here.conf.write_text(CONF)
+    monkeypatch.setattr(wish, "DIRECTORY", str(tmp_path))
+    monkeypatch.setattr(interfaces, "MAIN", str(here.main))
+    monkeypatch.setattr(interfaces, "OURS", str(here.ours))
+    monkeypatch.setattr(run, "observe", lambda: dict(here.links))
+    monkeypatch.setattr(run, "run", here.run)
+    monkeypatch.setattr(hook, "bring", lambda: here.done.append("the plan") or ())
+    return here
+
+
+def test_the_bridge_is_defined_brought_up_and_then_the_plan(router):
+    assert apply.apply() == ()
+    assert "bridge_ports enp3s0" in router.ours.read_text()
+    assert router.done == ["ifup --force br0", "the plan"]
+    before = router.ours.stat().st_ino
+    assert apply.apply() == ()
+    assert router.ours.stat().st_ino == before, "a second time nothing is written"
+    assert router.done[2:] == ["the plan"]
+
+
+def test_a_bridge_of_the_admins_is_used_as_it_is(router):
+    router.main.write_text(MAIN + "iface br0 inet manual\n    bridge_ports enp3s0\n")
+    assert apply.apply() == ()
+    assert not router.ours.exists()
+    assert router.done == ["the plan"]
+
+
+@pytest.mark.parametrize(
+    "links, main, complaint",
+    [
+        ([Link("enp3s0", 3, addresses=("10.0.0.1/8",))], "", "enp3s0 carries the address 10.0.0.1/8, and"),
+        ([], "iface enp3s0 inet dhcp\n", "enp3s0 carries the address dhcp (%s:6), and"),
+        ([], "iface enp3s0 inet static\n  address 10.0.0.1\n", "enp3s0 carries the address 10.0.0.1 (%s:6), and"),
+        ([Link("enp3s0", 3, master="br9")], "", "enp3s0 is a port of br9"),
+        ([Link("br0", 9, "bond")], "", "br0 is an interface of kind bond, not a bridge"),
+        ([Link("gretap1", 9, "dummy")], "", "gretap1 is taken by"),
+    ],
+)
+def test_what_must_not_be_done_changes_nothing(router, links, main, complaint):
+    router.links.update({link.name: link for link in links})
+    router.main.write_text(MAIN + main)
+    with pytest.raises(L2wgError) as error:
+        apply.apply()
+    assert (complaint % router.main if "%s" in complaint else complaint) in str(error.value)
+    assert "bridge" in str(error.value) or "gretap1" in str(error.value)
+    assert len(error.value.problems) == 1
+    assert (router.done, router.ours.exists()) == ([], False)
+
+
+def test_a_mistake_in_one_file_changes_nothing(router):
+    (router.etc / "gretap2.conf").write_text("nonsense\n")
+    with pytest.raises(L2wgError):
+        apply.apply()
+    assert (router.done, router.ours.exists()) == ([], False)
+
+
+def test_a_file_that_nothing_sources_is_told_of(router):
+    router.main.write_text(MAIN.replace("source", "# source"))
+    (problem,) = apply.apply()
+    assert "br0 is gone after a reboot" in str(problem) and "source /etc/network/interfaces.d/*" in str(problem)
+    assert router.done == ["ifup --force --interfaces %s br0" % router.ours, "the plan"]
+
+
+def test_a_folder_that_is_not_there_yet_is_reached_all_the_same(router):
+    router.ours.parent.rmdir()
+    assert apply.apply() == ()
+    assert router.ours.exists()
+
+
+def test_ports_that_are_named_no_more_are_let_go(router):
+    apply.apply()
+    router.links["enp3s0"] = Link("enp3s0", 3, master="br0")
+    router.links["enp4s0"] = Link("enp4s0", 4)
+    router.conf.write_text(CONF.replace("enp3s0", "enp4s0"))
+    released = apply.intend().released
+    assert [str(step) for step in released] == ["ip link set dev enp3s0 nomaster"]
+    assert apply.apply() == ()
+    assert "enp3s0" not in router.ours.read_text()
+
+
+def test_a_bridge_that_is_up_gets_the_address_that_is_wished_for(router):
+    router.links["br0"] = Link("br0", 6, "bridge")
+    router.conf.write_text(CONF + "bridge-address = 192.168.92.9/24\n")
+    apply.apply()
+    assert router.done == ["ip -batch -", "the plan"]
+    router.links["br0"] = Link("br0", 6, "bridge", addresses=("192.168.92.9/24",))
+    router.done.clear()
+    apply.apply()
+    assert router.done == ["the plan"]
+
+
+def test_without_a_tunnel_our_file_goes(router):
+    apply.apply()
+    router.conf.unlink()
+    assert apply.apply() == ()
+    assert not router.ours.exists()
+
+
+def test_plan_says_so_and_does_nothing(router, capsys):
+    assert cli.main(["plan"]) == 2
+    said = capsys.readouterr().out
+    assert "+    bridge_ports enp3s0" in said and "ip link add name gretap1" in said and "# it is not there" in said
+    assert (router.done, router.ours.exists()) == ([], False)
+    router.conf.write_text("nonsense\n")
+    assert cli.main(["plan"]) == 1
+    router.conf.unlink()
+    assert cli.main(["plan"]) == 0
+    assert "there is no tunnel in /etc/l2wg" in capsys.readouterr().err
