@@ -45,8 +45,8 @@ def installed(reference, deb, notes):
         # The probe's own proof: half a second of drops in B is seen as a loss by A.
         time.sleep(1)
         before = [last_number(router) for router in reference.routers.values()]
-        reference.b.sh("nft add table ip probe; nft 'add chain ip probe in { type filter hook input priority 0; }';"
-                       " nft add rule ip probe in icmp type echo-request drop; sleep 2; nft delete table ip probe")
+        reference.b.sh("nft add table ip probe; nft 'add chain ip probe drops { type filter hook input priority 0; }';"
+                       " nft add rule ip probe drops icmp type echo-request drop; sleep 2; nft delete table ip probe")
         time.sleep(1)
     finally:
         for router in reference.routers.values():
@@ -206,14 +206,18 @@ def test_power_cut(installed):
 
 # Restarts
 
+# Debian 11's networking.service leaves allow-hotplug interfaces down after a restart, the reference's WAN among them: with or
+# without us, the admin has to do what the later ones do by themselves.
+NETWORKING = "systemctl restart networking; systemctl cat networking | grep -q hotplug || ifup -a --allow=hotplug"
+
 RESTARTS = {
     "wg-quick@wg0": "systemctl restart wg-quick@wg0",
-    "networking": "systemctl restart networking",
+    "networking": NETWORKING,
     "bridge": "ifdown br0; ifup br0",
     "wg0 deleted": "ip link del wg0; systemctl restart wg-quick@wg0",
     "wireguard while the bridge is down": "ifdown br0; systemctl restart wg-quick@wg0; ifup br0",
     "bridge while wireguard is down": "systemctl stop wg-quick@wg0; ifdown br0; ifup br0; systemctl start wg-quick@wg0",
-    "all at once": "systemctl restart networking & systemctl restart wg-quick@wg0 & wait",
+    "all at once": f"({NETWORKING}) & systemctl restart wg-quick@wg0 & wait",
     "twenty events": "ip link del gretap1; for i in 1 2 3 4 5 6 7 8 9 10; do l2wg up wg0 & l2wg event up br0 & done; wait",
 }
 
