@@ -14,7 +14,7 @@ from pathlib import Path
 
 from vm import CommandFailed, Result, die_with_parent
 
-NEEDS = ["iproute2", "iputils-ping", "iputils-arping", "dnsmasq-base", "busybox-static", "tcpdump", "wireguard-tools"]
+NEEDS = ["iproute2", "iputils-ping", "dnsmasq-base", "busybox-static", "tcpdump", "wireguard-tools"]
 HERE = Path(__file__).resolve().parent
 LIBC = ctypes.CDLL(None, use_errno=True)
 TUNSETIFF, IFF_TAP, IFF_NO_PI = 0x400454CA, 0x0002, 0x1000
@@ -110,7 +110,7 @@ class Host:
         return int(found.group(1)) if found else 0
 
     def arping(self, target: str) -> bool:
-        return self.run(["arping", "-q", "-f", "-c", "5", "-w", "5", "-I", "eth0", target], check=False).rc == 0
+        return self.run(["busybox", "arping", "-q", "-f", "-c", "5", "-w", "5", "-I", "eth0", target], check=False).rc == 0
 
     def lease(self, patience=8):
         """A lease from whoever answers on the wire: its address, or None. The address of an older lease is given up first."""

@@ -32,7 +32,6 @@ def faulty(configured):
 
 
 UNDO = """
-rm -f /etc/modprobe.d/lab.conf
 [ ! -e /root/away ] || cp -a /root/away/. /
 rm -rf /root/away
 if [ -e /root/l2wg.good ]; then
