@@ -34,6 +34,7 @@ shell:
 
 ## make deb          the package, in out/
 deb:
+	@tests/need python3
 	@tests/deb/build
 
 ## make debtest      real dpkg and debconf
