@@ -30,20 +30,8 @@ def intend():
     todo = plan.plan(wished.tunnels, links, (), wished.broken)
     problems = wished.problems + todo.problems
     problems += tuple(problem for problem in _unfit(wished.tunnels, defined, links) if problem not in problems)
-    reached = not bridges or interfaces.OURS in defined.paths or _reached(defined)
+    reached = not bridges or defined.reaches(interfaces.OURS)
     return Intent(old, new, bridges, _released(old, bridges, links), todo, problems, reached)
-
-
-def _reached(defined):
-    """Whether a source line would reach our file, which is not there yet."""
-    for path in defined.paths:
-        try:
-            sources = interfaces.parse(files.read(path), path)[1]
-        except L2wgError:
-            continue
-        if any(interfaces.covers(word, pattern, os.path.dirname(path)) for word, pattern in sources):
-            return True
-    return False
 
 
 def _unfit(tunnels, defined, links):

@@ -33,10 +33,15 @@ class Stanza:
 
 
 class Defined(NamedTuple):
-    """All stanzas, and all files that they were read from."""
+    """All stanzas, all files that they were read from, and their source lines: (word, pattern, folder of the file)."""
 
     stanzas: Tuple[Stanza, ...]
     paths: Tuple[str, ...]
+    sources: Tuple[Tuple[str, str, str], ...] = ()
+
+    def reaches(self, path):
+        """Whether the file `path` is read, or would be once it is there."""
+        return path in self.paths or any(covers(*source, path=path) for source in self.sources)
 
 
 class Line(NamedTuple):
@@ -84,7 +89,7 @@ def parse(text, path):
 
 def read(main=None):
     """What interfaces(5) defines, all sourced files included. A file that cannot be read defines nothing."""
-    stanzas, paths = [], []
+    stanzas, paths, lines = [], [], []
 
     def visit(path):
         if path in paths:  # files may source each other
@@ -97,11 +102,12 @@ def read(main=None):
         found, sources = parse(text, path)
         stanzas.extend(found)
         for word, pattern in sources:
-            for name in _sourced(word, pattern, os.path.dirname(path)):
+            lines.append((word, pattern, os.path.dirname(path)))
+            for name in _sourced(*lines[-1]):
                 visit(name)
 
     visit(main or MAIN)
-    return Defined(tuple(stanzas), tuple(paths))
+    return Defined(tuple(stanzas), tuple(paths), tuple(lines))
 
 
 def _sourced(word, pattern, base):
@@ -115,9 +121,8 @@ def _sourced(word, pattern, base):
     return [name for directory in found for name in _inside(directory)]
 
 
-def covers(word, pattern, base, path=None):
+def covers(word, pattern, base, path):
     """Whether a source line would take in the file `path`, once it is there."""
-    path = path or OURS
     directory = os.path.dirname(path)
     pattern = os.path.join(base, pattern)
     if fnmatch.fnmatch(directory, os.path.normpath(pattern)):

@@ -19,7 +19,6 @@ KERNEL_NAMES = ("lo", "gre0", "gretap0", "erspan0", "ip6gre0", "ip6gretap0", "ip
 # 576: what every IPv4 host takes (RFC 791). 9216: what network cards call jumbo.
 MTU_MIN, MTU_MAX = 576, 9216
 KEY_MAX = 2 ** 32 - 1
-VNI_MAX = 2 ** 24 - 1
 VLAN_MIN, VLAN_MAX = 1, 4094
 
 
