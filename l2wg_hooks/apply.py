@@ -3,13 +3,14 @@
 import os
 from typing import Dict, NamedTuple, Tuple
 
-from l2wg_hooks import files, hook, interfaces, log, plan, run, wish
+from l2wg_hooks import files, guard, hook, interfaces, log, plan, rules, run, seen, settings, wish
 from l2wg_hooks.errors import L2wgError, Problem
 
 
 class Intent(NamedTuple):
     """What apply would do: our interfaces file (`old` -> `new`), the bridges in it, the plan for the kernel."""
 
+    tunnels: Tuple[settings.Tunnel, ...]
     old: str
     new: str
     bridges: Dict[str, interfaces.Bridge]
@@ -27,11 +28,11 @@ def intend():
     bridges = interfaces.ours(wished.tunnels, defined)
     old = files.read(interfaces.OURS) if os.path.exists(interfaces.OURS) else ""
     new = interfaces.render(bridges)
-    todo = plan.plan(wished.tunnels, links, (), wished.broken)
+    todo = plan.plan(wished.tunnels, links, (), wished.broken, seen.look(wished.tunnels))
     problems = wished.problems + todo.problems
     problems += tuple(problem for problem in _unfit(wished.tunnels, defined, links) if problem not in problems)
     reached = not bridges or defined.reaches(interfaces.OURS)
-    return Intent(old, new, bridges, _released(old, bridges, links), todo, problems, reached)
+    return Intent(wished.tunnels, old, new, bridges, _released(old, bridges, links), todo, problems, reached)
 
 
 def _unfit(tunnels, defined, links):
@@ -72,6 +73,9 @@ def apply():
     if intent.problems:
         raise L2wgError(*intent.problems)
     warned = []
+    if intent.tunnels:
+        # Events load them later, without jinja2.
+        rules.store([guard.entry(tunnel) for tunnel in intent.tunnels])
     if intent.new != intent.old:
         _write(intent.new)
     if not intent.reached:

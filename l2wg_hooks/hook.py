@@ -5,7 +5,7 @@ fail, and either can cut off an admin who is logged in through it. Errors are pr
 Nothing here imports jinja2, argparse or anything else that a hook can do without.
 """
 
-from l2wg_hooks import lock, log, plan, run, wish
+from l2wg_hooks import lock, log, plan, probe, rules, run, seen, wish
 from l2wg_hooks.errors import L2wgError, Problem
 
 # The kernel's links can change while we work (a port comes, a bridge goes): look again, but not for ever.
@@ -20,11 +20,12 @@ def bring(leaving=(), may_skip=False):
         wished = wish.load()
         failed = ()
         for _ in range(ROUNDS):
-            todo = plan.plan(wished.tunnels, run.observe(), leaving, wished.broken)
+            links, found = run.observe(), seen.look(wished.tunnels)
+            todo = plan.plan(wished.tunnels, links, leaving, wished.broken, found)
             if not todo.steps:
+                probe.send(wished.tunnels, links)
                 break
-            failed = run.apply(todo.steps)
-            _story(todo)
+            failed = carry_out(todo, links, found)
             if failed:
                 break
         else:
@@ -37,6 +38,21 @@ def bring(leaving=(), may_skip=False):
         return wished.problems + todo.problems + failed
 
 
+def carry_out(todo, links, found):
+    """Run the steps of a Plan; the Problems of that. Without a guard no tunnel is made, nor stays."""
+    _story(todo)
+    if todo.rules is None:
+        return run.apply(todo.steps)
+    at = [step.group for step in todo.steps].index(plan.GUARD)
+    failed = run.apply(todo.steps[:at])
+    unguarded = rules.load(todo.rules, todo.steps[at])
+    if not unguarded:
+        return failed + run.apply(todo.steps[at + 1 :])
+    if todo.rules.entries and not (found.rules.entries and found.rules.intact):
+        failed += run.apply(plan.removal((), links).steps)
+    return failed + unguarded
+
+
 def _story(done):
     for group in sorted({step.group for step in done.steps}):
         reasons = "; ".join("%s (%s)" % (step, step.reason) for step in done.steps if step.group == group)
@@ -44,13 +60,10 @@ def _story(done):
 
 
 def clear():
-    """Take every tunnel of ours out of the kernel; the Problems of that."""
+    """Take every tunnel of ours out of the kernel, and all that came with it; the Problems of that."""
     with lock.working():
-        todo = plan.removal(wish.names(), run.observe())
-        failed = run.apply(todo.steps)
-        if todo.steps:
-            _story(todo)
-        return failed
+        links, found = run.observe(), seen.look(wish.load().tunnels)
+        return carry_out(plan.removal(wish.names(), links, found), links, found)
 
 
 def up(name):

@@ -30,11 +30,16 @@ class Link:
     key: Optional[int] = None
     pmtudisc: bool = True
     ignore_df: bool = False
+    port: Optional[int] = None
+    isolated: bool = False
+    stp: bool = False
+    group_forward: int = 0
+    bridge_iptables: bool = False
 
 
 def _key(data):
-    """A GRE key as a number: ip(8) writes it as a dotted quad. The way out is what counts."""
-    text = str(data.get("okey", data.get("key", "")))
+    """A GRE key, which ip(8) writes as a dotted quad, or a VNI as a number. Of two keys, the one on the way out counts."""
+    text = str(data.get("okey", data.get("key", data.get("id", ""))))
     if not text:
         return None
     if "." not in text:
@@ -64,12 +69,17 @@ def _link(entry):
             if "local" in address and address.get("scope") != "link"
         ),
         ipv6=any(address.get("family") == "inet6" for address in known),
-        local=data.get("local", ""),
-        remote=data.get("remote", ""),
+        local=data.get("local", data.get("local6", "")),
+        remote=data.get("remote", data.get("remote6", "")),
         underlay=data.get("link") or "",
         key=_key(data),
         pmtudisc=bool(data.get("pmtudisc", False)),
         ignore_df=bool(data.get("ignore_df", False)),
+        port=data.get("port"),
+        isolated=bool((info.get("info_slave_data") or {}).get("isolated", False)),
+        stp=bool(data.get("stp_state", 0)),
+        group_forward=int(str(data.get("group_fwd_mask", "0")), 16),
+        bridge_iptables=bool(data.get("nf_call_iptables", 0) and data.get("nf_call_ip6tables", 0)),
     )
 
 

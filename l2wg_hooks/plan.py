@@ -4,17 +4,25 @@ Every event asks for the same plan, so the order of events does not matter: what
 and whichever event comes last finishes the work.
 """
 
-import zlib
-from dataclasses import dataclass
-from typing import Tuple
+from dataclasses import dataclass, field
+from typing import Dict, Optional, Tuple
 
+from l2wg_hooks import guard, iptables, ways
 from l2wg_hooks.errors import Problem
+from l2wg_hooks.iptables import Tables
+from l2wg_hooks.ways import Ways
 
 ALIAS = "l2wg"
+# The group of the step that loads rules: without it no tunnel may be made.
+GUARD = "guard"
 # What may stand under the name of a tunnel and be re-made by us; anything else there belongs to somebody.
 TUNNEL_KINDS = ("gretap", "ip6gretap", "vxlan")
 # tun: WireGuard in user space (wireguard-go), for kernels without the module.
 WIREGUARD_KINDS = ("wireguard", "tun")
+# IANA's, RFC 7348.
+VXLAN_PORT = 4789
+# LLDP (IEEE 802.1AB, 01-80-C2-00-00-0E) and 802.1X (01-80-C2-00-00-03): bit N is the address that ends in N.
+LINK_LOCAL = 1 << 0xE | 1 << 0x3
 
 
 @dataclass(frozen=True)
@@ -33,39 +41,93 @@ class Step:
 
 
 @dataclass(frozen=True)
+class Rules:
+    """The nftables rules in force, as guard.py has them; `intact` is false where nft(8) has something else."""
+
+    entries: list = field(default_factory=list)
+    values: Dict[str, dict] = field(default_factory=dict)
+    intact: bool = True
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What the kernel has beside links. `ways` and `iptables` are None where nobody has looked, for want of a need."""
+
+    rules: Rules = Rules()
+    ways: Optional[Ways] = None
+    iptables: Optional[Tables] = None
+
+
+@dataclass(frozen=True)
 class Plan:
-    """Steps to run now, what waits for an event, and what is wrong."""
+    """Steps to run now, what waits for an event, and what is wrong.
+
+    `rules` are those that the one step of group GUARD brings into force; None where there is no such step.
+    """
 
     steps: Tuple[Step, ...] = ()
     waiting: Tuple[str, ...] = ()
     problems: Tuple[Problem, ...] = ()
+    rules: Optional[Rules] = None
 
 
-def mac(tunnel):
-    """The Ethernet address of a tunnel: always the same, differing from its peer's.
-
-    A bridge takes the lowest address of its ports for its own (br_stp_recalculate_bridge_id in net/bridge/br_stp_if.c),
-    so ours starts with fe:ff, a locally administered address that sorts behind every network card's.
-    """
-    seed = "%s %s %s %s" % (tunnel.name, tunnel.local, tunnel.remote, tunnel.key)
-    return "fe:ff:" + ":".join("%02x" % byte for byte in zlib.crc32(seed.encode()).to_bytes(4, "big"))
-
-
-def plan(tunnels, links, leaving=(), broken=()):
-    """The Plan that brings `links` ({name: Link}) to the wish `tunnels`.
+def plan(tunnels, links, leaving=(), broken=(), seen=Seen()):
+    """The Plan that brings `links` ({name: Link}) and what else is `seen` to the wish `tunnels`.
 
     `leaving` names interfaces that are about to go, so they count as gone already. `broken` names tunnels whose
     files cannot be read: what is there of them stays as it is.
     """
     doomed = _doomed(tunnels, links, leaving, broken)
     rest = {name: link for name, link in links.items() if name not in doomed}
-    steps, waiting, problems = list(doomed.values()), [], []
+    steps, waiting, problems = [], [], []
     for tunnel in tunnels:
-        for result in _tunnel(tunnel, rest, leaving):
+        for result in _tunnel(tunnel, rest, leaving, seen):
             found = {Step: steps, str: waiting, Problem: problems}[type(result)]
             if result not in found:
                 found.append(result)
-    return Plan(tuple(steps), tuple(waiting), tuple(problems))
+    there = {step.group for step in steps if step.argv[:3] == ("ip", "link", "add")}
+    wished = [tunnel.name for tunnel in tunnels]
+    there |= {link.name for link in rest.values() if is_ours(link) or (link.name in wished and link.kind in TUNNEL_KINDS)}
+    rules = _rules(tunnels, links, broken, seen.rules) if there else Rules()
+    loads = () if rules == seen.rules else (_load(rules, seen.rules),)
+    # First what must not be, then the guard, and only then what it guards.
+    steps = tuple(doomed.values()) + loads + _aside(tunnels, there, links, seen) + tuple(steps)
+    return Plan(steps, tuple(waiting), tuple(problems), rules if loads else None)
+
+
+def _rules(tunnels, links, broken, old):
+    """The Rules that have to be in force, those of a tunnel whose file is broken as they were."""
+    entries = [guard.entry(tunnel) for tunnel in tunnels]
+    values = {tunnel.name: guard.value(tunnel, links) for tunnel in tunnels}
+    for one in old.entries:
+        if one["name"] in broken:
+            entries.append(one)
+            values[one["name"]] = old.values[one["name"]]
+    return Rules(entries, values)
+
+
+def _load(rules, old):
+    if not rules.entries:
+        reason = "the last tunnel goes"
+    elif not old.intact:
+        reason = "somebody has changed the tables l2wg"
+    elif rules.entries == old.entries:
+        reason = "the underlay's MTU or the bridge's address has changed"
+    else:
+        reason = "guard, clamp and fences of %s" % ", ".join(one["name"] for one in rules.entries)
+    return Step(("nft", "-f", guard.FILE), reason, GUARD)
+
+
+def _aside(tunnels, there, links, seen):
+    """Steps for what some tunnels need beside links and rules, and nothing else does: policy routes, iptables."""
+    steps = []
+    if seen.ways is not None:
+        steps += [Step(argv, "no tunnel needs it", "ways") for argv in ways.stale(tunnels, seen.ways)]
+    if seen.iptables is not None:
+        clamped = [tunnel for tunnel in tunnels if tunnel.mss_clamp == "iptables" and tunnel.name in there]
+        underlays = {name: link.mtu for name, link in links.items()}
+        steps += [Step(argv, "MSS clamp by iptables", "iptables") for argv in iptables.steps(clamped, underlays, seen.iptables)]
+    return tuple(steps)
 
 
 def _doomed(tunnels, links, leaving, broken):
@@ -91,15 +153,15 @@ def _doomed(tunnels, links, leaving, broken):
     return doomed
 
 
-def removal(names, links):
-    """The Plan that takes the tunnels of these names, and all others that are ours, out of the kernel."""
-    return Plan(
-        tuple(
-            _delete(link.name, "all tunnels are to go")
-            for link in links.values()
-            if is_ours(link) or (link.name in names and link.kind in TUNNEL_KINDS)
-        )
+def removal(names, links, seen=Seen()):
+    """The Plan that takes the tunnels of these names, and all others that are ours, out of the kernel, with all of theirs."""
+    steps = tuple(
+        _delete(link.name, "all tunnels are to go")
+        for link in links.values()
+        if is_ours(link) or (link.name in names and link.kind in TUNNEL_KINDS)
     )
+    loads = () if seen.rules == Rules() else (_load(Rules(), seen.rules),)
+    return Plan(steps + loads + _aside((), (), links, seen), rules=Rules() if loads else None)
 
 
 def is_ours(link):
@@ -118,18 +180,21 @@ def _set(group, name, reason, *words):
 def _wrong(tunnel, link):
     """What cannot be changed in place and differs from the wish, as "what it is, not what it should be"."""
     wish = (
-        ("kind", link.kind, tunnel.encapsulation),
+        ("kind", link.kind, tunnel.kind),
         ("local end", link.local, tunnel.local),
         ("remote end", link.remote, tunnel.remote),
-        ("underlay", link.underlay or "none", tunnel.underlay),
-        ("key", link.key, tunnel.key),
-        ("pmtudisc", link.pmtudisc, False),
-        ("ignore-df", link.ignore_df, True),
+        ("key", link.key, tunnel.number),
+        # A VXLAN that is bound to its underlay takes no frames above that one's MTU.
+        ("underlay", link.underlay or "none", "none" if tunnel.kind == "vxlan" else tunnel.underlay),
     )
+    if tunnel.kind == "gretap":
+        wish += (("pmtudisc", link.pmtudisc, False), ("ignore-df", link.ignore_df, True))
+    if tunnel.kind == "vxlan":
+        wish += (("UDP port", link.port, VXLAN_PORT),)
     return ["%s is %s, not %s" % row for row in wish if row[1] != row[2]]
 
 
-def _tunnel(tunnel, links, leaving):
+def _tunnel(tunnel, links, leaving, seen):
     """Yield the Steps, the strings (waits) and the Problems of one tunnel, in the order to do them."""
     there = {name: link for name, link in links.items() if name not in leaving}
     link = links.get(tunnel.name)
@@ -161,8 +226,15 @@ def _tunnel(tunnel, links, leaving):
     if not any(tunnel.local == address.partition("/")[0] for other in there.values() for address in other.addresses):
         yield "%s waits for its address: no interface of this router has %s" % (tunnel.name, tunnel.local)
     if underlay is not None:
+        if seen.ways is not None and ways.needed(tunnel):
+            if underlay.up:
+                for argv in ways.steps(tunnel, seen.ways):
+                    yield Step(argv, "its packets, of any size, leave by %s only" % tunnel.underlay, tunnel.name)
+            else:
+                yield "%s waits for %s: it is down" % (tunnel.name, tunnel.underlay)
         yield from _make(tunnel, link, links, bridge)
     if bridge is not None:
+        yield from _bridge(tunnel, bridge, seen.rules.entries)
         yield from _ports(tunnel, there)
 
 
@@ -170,7 +242,7 @@ def _make(tunnel, link, links, bridge):
     """The tunnel itself, from whatever is there of it to a port of the bridge that is up."""
     if link is None:
         for other in links.values():
-            if other.name != tunnel.name and other.kind == tunnel.encapsulation and not _wrong(tunnel, other):
+            if other.name != tunnel.name and other.kind == tunnel.kind and not _wrong(tunnel, other):
                 yield tunnel.problem(
                     "remote",
                     "%s has the same ends, underlay and key: the kernel takes no second one" % other.name,
@@ -184,8 +256,8 @@ def _make(tunnel, link, links, bridge):
     else:
         if link.alias != ALIAS:
             yield _set(tunnel.name, tunnel.name, "marks it as ours", "alias", ALIAS)
-        if link.mac != mac(tunnel):
-            yield _set(tunnel.name, tunnel.name, "the bridge must not take its address", "address", mac(tunnel))
+        if link.mac != tunnel.mac:
+            yield _set(tunnel.name, tunnel.name, "the bridge must not take its address", "address", tunnel.mac)
         if link.mtu != tunnel.mtu:
             yield _set(tunnel.name, tunnel.name, "its MTU is %d" % link.mtu, "mtu", str(tunnel.mtu))
     master, up = (link.master, link.up) if link else ("", False)
@@ -204,18 +276,49 @@ def _make(tunnel, link, links, bridge):
             yield _set(tunnel.name, bridge.name, reason, "mtu", str(bridge.mtu - 1))
             yield _set(tunnel.name, bridge.name, reason, "mtu", str(bridge.mtu))
         yield _set(tunnel.name, tunnel.name, "it is no port of %s" % bridge.name, "master", bridge.name)
+    if tunnel.isolated != (master == bridge.name and link.isolated):
+        word = "on" if tunnel.isolated else "off"
+        yield _set(tunnel.name, tunnel.name, "isolated = %s" % ("yes" if tunnel.isolated else "no"), "type", "bridge_slave", "isolated", word)
     if not up:
         yield _set(tunnel.name, tunnel.name, "it is down", "up")
 
 
 def _add(tunnel):
-    # ignore-df and nopmtudisc: a full-size frame is fragmented inside WireGuard, since a bridge cannot say "too big".
+    words = ["ip", "link", "add", "name", tunnel.name, "address", tunnel.mac, "mtu", str(tunnel.mtu), "type", tunnel.kind]
+    if tunnel.kind == "vxlan":
+        # Not bound by `dev`, which would cap its MTU: ways.py leads its packets instead.
+        words += ["id", str(tunnel.number), "local", tunnel.local, "remote", tunnel.remote, "dstport", str(VXLAN_PORT), "learning"]
+        return tuple(words)
     # dev: nothing leaves by another route when the underlay goes.
-    words = ["ip", "link", "add", "name", tunnel.name, "address", mac(tunnel), "mtu", str(tunnel.mtu)]
-    words += ["type", tunnel.encapsulation, "local", tunnel.local, "remote", tunnel.remote, "dev", tunnel.underlay]
+    words += ["local", tunnel.local, "remote", tunnel.remote, "dev", tunnel.underlay]
     if tunnel.key is not None:
         words += ["key", str(tunnel.key)]
-    return tuple(words + ["nopmtudisc", "ignore-df"])
+    # A full-size frame is fragmented, since a bridge cannot say "too big". GRE over IPv6 cannot: ways.py.
+    words += ["nopmtudisc", "ignore-df"] if tunnel.kind == "gretap" else ["encaplimit", "none"]
+    return tuple(words)
+
+
+def _bridge(tunnel, bridge, entries):
+    """What the wish says of the bridge itself."""
+    mask = bridge.group_forward
+    if tunnel.link_local:
+        mask |= LINK_LOCAL
+    elif tunnel.bridge_ports and mask == LINK_LOCAL and "link-local" in tunnel.lines:
+        mask = 0  # ours, from when the wish was another
+    if mask != bridge.group_forward:
+        reason = "LLDP and 802.1X %s" % ("pass" if tunnel.link_local else "stay at home")
+        yield _set(bridge.name, bridge.name, reason, "type", "bridge", "group_fwd_mask", "0x%x" % mask)
+    # Where it is not written, the bridge may be somebody's who has decided otherwise.
+    if "stp" in tunnel.lines and tunnel.bridge_ports and tunnel.stp != bridge.stp:
+        reason = "stp = %s" % ("yes" if tunnel.stp else "no")
+        yield _set(bridge.name, bridge.name, reason, "type", "bridge", "stp_state", "1" if tunnel.stp else "0")
+    # This bridge only: the global switch has every bridge of this host filtered.
+    wanted = tunnel.mss_clamp == "iptables"
+    was = any(one["name"] == tunnel.name and one["clamp"] == "iptables" for one in entries)
+    if wanted != bridge.bridge_iptables and (wanted or was):
+        value = "1" if wanted else "0"
+        reason = "iptables is to see its frames" if wanted else "iptables need not see its frames any more"
+        yield _set(bridge.name, bridge.name, reason, "type", "bridge", "nf_call_iptables", value, "nf_call_ip6tables", value)
 
 
 def _ports(tunnel, there):

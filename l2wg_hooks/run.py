@@ -4,7 +4,7 @@ import subprocess
 from typing import List, NamedTuple, Tuple
 
 from l2wg_hooks import links, log
-from l2wg_hooks.errors import Problem, fail
+from l2wg_hooks.errors import L2wgError, Problem, fail
 
 # Seconds after which a command counts as hung. The kernel answers in milliseconds, under emulation in seconds.
 PATIENCE = 60
@@ -15,6 +15,7 @@ OBSERVE = ("ip", "-json", "-details", "address", "show")
 
 # What ip(8) says, and what helps.
 CURES = (
+    ("nft -f", "no tunnel is made without its guard: nft must know families inet and bridge (Debian's kernel and nftables do)"),
     ("unknown device type", "modprobe ip_gre must work: the kernel of package linux-image-amd64 has that module"),
     ("not supported", "modprobe ip_gre must work: the kernel of package linux-image-amd64 has that module"),
     ("file exists", "another tunnel has the same ends and key: ip -details link show type gretap"),
@@ -57,8 +58,22 @@ def run(argv, stdin="", environment=()):
     return Result(done.returncode, done.stdout, done.stderr)
 
 
+PACKAGES = {
+    "ip": "iproute2",
+    "ifup": "ifupdown",
+    "ifquery": "ifupdown",
+    "nft": "nftables",
+    "ip6tables": "iptables",
+    "iptables-save": "iptables",
+    "ip6tables-save": "iptables",
+    "modprobe": "kmod",
+    "sysctl": "procps",
+    "wg": "wireguard-tools",
+}
+
+
 def _package(command):
-    return {"ip": "iproute2", "ifup": "ifupdown", "ifquery": "ifupdown"}.get(command, command)
+    return PACKAGES.get(command, command)
 
 
 def observe():
@@ -70,23 +85,42 @@ def observe():
 
 
 def apply(steps) -> Tuple[Problem, ...]:
-    """Run the steps, all in one `ip -batch` as long as none fails; the Problems of those that did.
+    """Run the steps, those of ip(8) in one `ip -batch` as long as none fails; the Problems of those that did.
 
     After a failure the rest of that step's group is left out and the other groups go on.
     """
     left: List = list(steps)
     problems = []
     while left:
-        result = run(("ip", "-batch", "-"), "".join(" ".join(step.argv[1:]) + "\n" for step in left))
-        done = len(left) if result.code == 0 else _failed(result.err, len(left))
-        for step in left[: done + 1]:
+        count = 1
+        if left[0].argv[0] == "ip":
+            while count < len(left) and left[count].argv[0] == "ip":
+                count += 1
+        done, problem = _run(left[:count])
+        for step in left[: min(done + 1, count)]:
             show(step.argv)
-        if done == len(left):
-            break
-        problems.append(_problem(left[done], result.err))
+        if problem is None:
+            left = left[count:]
+            continue
+        problems.append(problem)
         group = left[done].group
         left = [step for step in left[done + 1 :] if step.group != group]
     return tuple(problems)
+
+
+def _run(steps):
+    """(how many of these were done, the Problem of the one that failed or None): one step, or many of ip(8)."""
+    try:
+        if steps[0].argv[0] == "ip":
+            result = run(("ip", "-batch", "-"), "".join(" ".join(step.argv[1:]) + "\n" for step in steps))
+        else:
+            result = run(steps[0].argv)
+    except L2wgError as error:
+        return 0, error.problems[0]
+    if result.code == 0:
+        return len(steps), None
+    done = _failed(result.err, len(steps))
+    return done, _problem(steps[done], result.err)
 
 
 def _failed(err, count):
@@ -101,5 +135,6 @@ def _failed(err, count):
 
 def _problem(step, err):
     said = "; ".join(line for line in err.splitlines() if line and not line.startswith("Command failed"))
-    hint = next((cure for words, cure in CURES if words in said.lower()), "run that command by hand as root")
+    whole = "%s %s" % (step, said.lower())
+    hint = next((cure for words, cure in CURES if words in whole), "run that command by hand as root")
     return Problem("%s: `%s` failed: %s" % (step.group, step, said or "no reason given"), hint)

@@ -6,6 +6,7 @@ stands, space around key and value does not count, and no value contains quotes.
 
 import ipaddress
 import re
+import zlib
 from dataclasses import dataclass, field
 from typing import Dict, Optional, Tuple
 
@@ -19,7 +20,10 @@ KERNEL_NAMES = ("lo", "gre0", "gretap0", "erspan0", "ip6gre0", "ip6gretap0", "ip
 # 576: what every IPv4 host takes (RFC 791). 9216: what network cards call jumbo.
 MTU_MIN, MTU_MAX = 576, 9216
 KEY_MAX = 2 ** 32 - 1
+# RFC 7348: the VXLAN network identifier has 24 bits. Empty `key`: a number that both routers come to by themselves.
+VNI_MAX, VNI_DEFAULT = 2 ** 24 - 1, 1
 VLAN_MIN, VLAN_MAX = 1, 4094
+UNTAGGED = "untagged"
 
 
 class Refused(Exception):
@@ -49,6 +53,31 @@ class Tunnel:
     link_local: bool = False
     path: str = field(default="", compare=False)
     lines: Dict[str, int] = field(default_factory=dict, compare=False)
+
+    @property
+    def family(self):
+        """Of the two ends: 4 or 6."""
+        return 6 if ":" in self.local else 4
+
+    @property
+    def kind(self):
+        """The kernel's word for the tunnel, as in `ip link add type`."""
+        return "ip6gretap" if self.encapsulation == "gretap" and self.family == 6 else self.encapsulation
+
+    @property
+    def number(self):
+        """What tells this tunnel's packets from those of others between the same ends: the GRE key (None: none), or the VNI."""
+        return VNI_DEFAULT if self.encapsulation == "vxlan" and self.key is None else self.key
+
+    @property
+    def mac(self):
+        """The Ethernet address of the tunnel: always the same, differing from its peer's.
+
+        A bridge takes the lowest address of its ports for its own (br_stp_recalculate_bridge_id in net/bridge/br_stp_if.c),
+        so ours starts with fe:ff, a locally administered address that sorts behind every network card's.
+        """
+        seed = "%s %s %s %s" % (self.name, self.local, self.remote, self.key)
+        return "fe:ff:" + ":".join("%02x" % byte for byte in zlib.crc32(seed.encode()).to_bytes(4, "big"))
 
     def problem(self, key, message, hint=""):
         """A Problem that points at the line of `key`, or at the file where the key is not written."""
@@ -139,7 +168,7 @@ def _number(low, high, unit):
 
 
 def _key(value):
-    return _number(0, KEY_MAX, "a GRE key; leave it empty for none")(value) if value else None
+    return _number(0, KEY_MAX, "a GRE key or a VNI; leave it empty for none")(value) if value else None
 
 
 def _choice(*words):
@@ -158,13 +187,15 @@ def _yes_no(value):
 def _vlans(value):
     if value == "all":
         return value
-    hint = "all, or numbers from 1 to 4094 and ranges, such as 10,20,30-39"
+    hint = "all, or `untagged`, numbers from 1 to 4094 and ranges, such as untagged,10,20,30-39"
     for part in value.split(","):
+        if part.strip() == UNTAGGED:
+            continue
         match = re.match(r"\s*([0-9]{1,4})(?:-([0-9]{1,4}))?\s*\Z", part)
         first, last = (int(match.group(1)), int(match.group(2) or match.group(1))) if match else (0, 0)
         if not VLAN_MIN <= first <= last <= VLAN_MAX:
             raise Refused("%s is no list of VLANs" % shown(value), hint)
-    return value.replace(" ", "")
+    return re.sub(r"\s", "", value)
 
 
 def _storm(value):
@@ -195,22 +226,6 @@ KEYS = {
 REQUIRED = ("underlay", "local", "remote", "bridge")
 # Asked by debconf, hence always written into a new file, even when empty.
 ASKED = ("underlay", "local", "remote", "bridge", "bridge-ports", "bridge-address")
-
-# Wishes that are understood and cannot be granted yet: refused, so that nobody relies on a fence that is not there.
-# Each is a test of the parsed value.
-_LATER = {
-    "local": lambda value: ":" in value,
-    "remote": lambda value: ":" in value,
-    "encapsulation": lambda value: value != "gretap",
-    "mss-clamp": lambda value: value != "off",
-    "stp": bool,
-    "dhcp": lambda value: value != "pass",
-    "vlans": lambda value: value != "all",
-    "isolated": bool,
-    "storm-limit": lambda value: value is not None,
-    "link-local": bool,
-}
-
 
 def split(line):
     """(key, value, start, end) of one line, `start` and `end` those of the value in it; None where it says nothing.
@@ -257,8 +272,6 @@ def parse(text, path, name):
                 raise Refused("is empty", "write %s = ..., or delete the file" % key)
             field_name, parser = KEYS[key]
             values[field_name] = parser(value)
-            if key in _LATER and _LATER[key](values[field_name]):
-                raise Refused("%s is not supported yet by this version of l2wg" % shown(value), _instead(key))
         except Refused as error:
             label = key if NAME.match(key) and len(key) <= 30 else shown(key) if key else ""
             problems.append(Problem(error.args[0], error.args[1], path, number, label))
@@ -272,10 +285,6 @@ def parse(text, path, name):
     return (None if problems else tunnel), problems
 
 
-def _instead(key):
-    return "use an IPv4 address" if key in REQUIRED else "take the line out"
-
-
 def _nearest(key):
     import difflib
 
@@ -287,6 +296,16 @@ def _contradictions(tunnel):
     """What is wrong between the keys of one file, each of which is right by itself."""
     if tunnel.local == tunnel.remote:
         yield tunnel.problem("remote", "%s is local, too" % tunnel.remote, "remote is the address of the other router")
+    if (":" in tunnel.local) != (":" in tunnel.remote):
+        yield tunnel.problem("remote", "%s is of another family than local" % tunnel.remote, "both IPv4, or both IPv6")
+    if tunnel.encapsulation == "vxlan" and (tunnel.key or 0) > VNI_MAX:
+        yield tunnel.problem("key", "%d is no VNI" % tunnel.key, "with vxlan, a number from 0 to %d" % VNI_MAX)
+    if tunnel.stp and not tunnel.bridge_ports:
+        yield tunnel.problem(
+            "stp",
+            "needs bridge-ports: without them %s is defined elsewhere" % tunnel.bridge,
+            "write `bridge_stp on` where %s is defined, and take this line out" % tunnel.bridge,
+        )
     names = {"underlay": tunnel.underlay, "bridge": tunnel.bridge}
     for key, name in names.items():
         if name == tunnel.name:
@@ -310,11 +329,13 @@ def between(tunnels):
     """Problems between the files: what two tunnels cannot both have."""
     ends, ports, addresses, names = {}, {}, {}, {tunnel.name: tunnel for tunnel in tunnels}
     for tunnel in tunnels:
-        same = ends.setdefault((tunnel.underlay, tunnel.local, tunnel.remote, tunnel.key), tunnel)
+        identity = (tunnel.kind, tunnel.underlay, tunnel.local, tunnel.remote, tunnel.number)
+        if tunnel.encapsulation == "vxlan":
+            identity = (tunnel.kind, tunnel.family, tunnel.number)  # vxlan_exists in drivers/net/vxlan
+        same = ends.setdefault(identity, tunnel)
         if same is not tunnel:
-            yield tunnel.problem(
-                "remote", "%s has the same ends and key (%s)" % (same.name, same.path), "give each its own `key`"
-            )
+            what = "VNI" if tunnel.encapsulation == "vxlan" else "ends and key"
+            yield tunnel.problem("remote", "%s has the same %s (%s)" % (same.name, what, same.path), "give each its own `key`")
         for port in tunnel.bridge_ports:
             other = ports.setdefault(port, tunnel)
             if other.bridge != tunnel.bridge:

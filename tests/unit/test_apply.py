@@ -2,9 +2,10 @@
 
 import pytest
 
-from l2wg_hooks import apply, cli, hook, interfaces, run, wish
+from l2wg_hooks import apply, cli, hook, interfaces, rules, run, seen, wish
 from l2wg_hooks.errors import L2wgError
 from l2wg_hooks.links import Link
+from l2wg_hooks.plan import Seen
 
 CONF = "underlay = wg0\nlocal = 192.168.178.1\nremote = 192.168.92.1\nbridge = br0\nbridge-ports = enp3s0\n"
 MAIN = "source interfaces.d/*\nauto lo\niface lo inet loopback\niface enp2s0 inet static\n    address 192.168.178.1/24\n"
@@ -34,6 +35,8 @@ def router(tmp_path, monkeypatch):
     monkeypatch.setattr(interfaces, "OURS", str(here.ours))
     monkeypatch.setattr(run, "observe", lambda: dict(here.links))
     monkeypatch.setattr(run, "run", here.run)
+    monkeypatch.setattr(seen, "look", lambda tunnels: Seen())
+    monkeypatch.setattr(rules, "store", lambda entries: None)
     monkeypatch.setattr(hook, "bring", lambda: here.done.append("the plan") or ())
     return here
 

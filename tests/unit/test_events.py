@@ -6,10 +6,10 @@ import sys
 
 import pytest
 
-from l2wg_hooks import cli, hook, lock, run, wish
+from l2wg_hooks import cli, hook, lock, probe, rules, run, seen, wish
 from l2wg_hooks.errors import L2wgError, Problem
 from l2wg_hooks.links import Link
-from l2wg_hooks.plan import Step
+from l2wg_hooks.plan import Seen, Step
 
 GOOD = "underlay = wg0\nlocal = 192.168.178.1\nremote = 192.168.92.1\nbridge = br0\n"
 
@@ -25,7 +25,7 @@ def etc(tmp_path, monkeypatch):
 @pytest.fixture
 def kernel(monkeypatch):
     """What `observe` answers, and the steps that `apply` was given."""
-    state = {"links": {}, "done": [], "failed": ()}
+    state = {"links": {}, "done": [], "failed": (), "seen": Seen()}
     monkeypatch.setattr(run, "observe", lambda: state["links"])
 
     def apply(steps):
@@ -33,6 +33,9 @@ def kernel(monkeypatch):
         return state["failed"]
 
     monkeypatch.setattr(run, "apply", apply)
+    monkeypatch.setattr(seen, "look", lambda tunnels: state["seen"])
+    monkeypatch.setattr(rules, "load", lambda wanted, step: apply((step,)))
+    monkeypatch.setattr(probe, "send", lambda tunnels, links: None)
     return state
 
 
@@ -41,11 +44,12 @@ def test_without_any_file_nothing_is_done(etc, kernel):
     assert kernel["done"] == []
 
 
-def test_a_broken_file_does_not_keep_the_others_from_working(etc, kernel, capsys):
+def test_a_broken_file_does_not_keep_the_others_from_working(etc, kernel, capsys, monkeypatch):
     (etc / "gretap1.conf").write_text(GOOD)
     (etc / "gretap2.conf").write_text("nonsense\n")
     kernel["links"] = {"wg0": Link("wg0", 1, "wireguard"), "br0": Link("br0", 2, "bridge")}
     kernel["failed"] = (Problem("stop after one round"),)
+    monkeypatch.setattr(rules, "load", lambda wanted, step: ())
     assert hook.main(["up", "wg0"]) == 0
     assert kernel["done"][0].startswith("ip link add name gretap1 ")
     said = capsys.readouterr().err

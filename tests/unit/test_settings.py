@@ -68,21 +68,12 @@ def test_keys_that_are_needed(key):
 
 @pytest.mark.parametrize(
     "line",
-    ["encapsulation = vxlan", "mss-clamp = nftables", "mss-clamp = iptables", "stp = yes", "dhcp = block", "vlans = 10,20-30"]
-    + ["isolated = yes", "storm-limit = 100", "link-local = yes"],
-)
-def test_wishes_for_later_are_refused_and_not_ignored(line):
-    (problem,) = wrong(RIGHT + line + "\n")
-    assert problem.startswith("/etc/l2wg/gretap1.conf:5: %s: " % line.split()[0])
-    assert "not supported yet" in problem
-
-
-@pytest.mark.parametrize(
-    "line",
     ["encapsulation = gretap", "mss-clamp = off", "stp = no", "dhcp = pass", "vlans = all", "isolated = no"]
-    + ["storm-limit = off", "link-local = no", "key =", "key = 4294967295", "mtu = 9000"],
+    + ["storm-limit = off", "link-local = no", "key =", "key = 4294967295", "mtu = 9000"]
+    + ["encapsulation = vxlan", "mss-clamp = nftables", "mss-clamp = iptables", "dhcp = block", "vlans = untagged, 10,20-30"]
+    + ["isolated = yes", "storm-limit = 100", "link-local = yes", "bridge-ports = p1\nstp = yes"],
 )
-def test_wishes_that_are_granted_today(line):
+def test_wishes_that_are_granted(line):
     one(RIGHT + line + "\n")
 
 
@@ -185,3 +176,33 @@ def test_edit_can_empty_a_value():
 def test_a_new_file_says_what_it_was_made_of():
     tunnel = one(fresh("gretap1", {"underlay": "wg0", "local": "10.0.0.1", "remote": "10.0.0.2", "bridge": "br0", "mtu": "1400"}))
     assert (tunnel.local, tunnel.bridge_ports, tunnel.mtu) == ("10.0.0.1", (), 1400)
+
+
+@pytest.mark.parametrize(
+    "change, complaint",
+    [
+        ("remote = fd00::1", "remote: fd00::1 is of another family than local"),
+        ("encapsulation = vxlan\nkey = 16777216", "key: 16777216 is no VNI"),
+        ("stp = yes", "stp: needs bridge-ports"),
+    ],
+)
+def test_keys_that_do_not_go_together(change, complaint):
+    text = "".join(row for row in RIGHT.splitlines(True) if row.split()[0] != change.split()[0])
+    (problem,) = wrong(text + change + "\n")
+    assert complaint in problem and "hint: " in problem
+
+
+def test_the_kernels_word_for_a_tunnel_follows_from_its_ends():
+    assert (one(RIGHT).kind, one(RIGHT).number) == ("gretap", None)
+    six = RIGHT.replace("192.168.178.1", "fd00::1").replace("192.168.92.1", "fd00::2")
+    assert one(six).kind == "ip6gretap"
+    assert (one(six + "encapsulation = vxlan\n").kind, one(six + "encapsulation = vxlan\n").number) == ("vxlan", 1)
+
+
+def test_a_vni_is_taken_once():
+    tunnels = [
+        parse(RIGHT.replace("192.168.92.1", "192.168.92.%d" % number) + "encapsulation = vxlan\n", "/%d" % number, "t%d" % number)[0]
+        for number in (1, 2)
+    ]
+    (problem,) = settings.between(tunnels)
+    assert "t1 has the same VNI" in str(problem)

@@ -1,0 +1,90 @@
+"""The nftables rule set of the tunnels: guard, clamp, fences, storm limit, loop detection. Pure, but for the template's text.
+
+It comes in two parts. The *entries*, one a tunnel that is wished for, are all that the template sees. The *values* are
+what can change from one moment to the next (MSS, the bridge's address): nft(8) variables, so that an event that loads
+rules needs no template. Both are plain values that survive JSON.
+"""
+
+from l2wg_hooks import mtu
+from l2wg_hooks.settings import UNTAGGED
+
+STATIC = "/var/lib/l2wg/rules.nft"
+FILE = "/run/l2wg.nft"
+# What wg-quick(8) gives a WireGuard interface on an ordinary WAN, for one that is not there at this moment.
+UNDERLAY_MTU = 1420
+# RFC 9293, 3.7.1: 536 is what one has to assume; an underlay of 576 bytes needs less.
+MSS_MIN = 256
+EMPTY = "add table inet l2wg\ndelete table inet l2wg\nadd table bridge l2wg\ndelete table bridge l2wg\n"
+
+
+def entry(tunnel):
+    """What the template has to know of a tunnel."""
+    return {
+        "name": tunnel.name,
+        "kind": tunnel.kind,
+        "family": tunnel.family,
+        "underlay": tunnel.underlay,
+        "local": tunnel.local,
+        "remote": tunnel.remote,
+        "number": tunnel.number,
+        "mac": tunnel.mac,
+        "bridge": tunnel.bridge,
+        "clamp": tunnel.mss_clamp,
+        "vlans": None if tunnel.vlans == "all" else ranges(tunnel.vlans),
+        "untagged": tunnel.vlans == "all" or UNTAGGED in tunnel.vlans.split(","),
+        "block_dhcp": tunnel.dhcp == "block",
+        "storm_limit": tunnel.storm_limit,
+    }
+
+
+def value(tunnel, links):
+    """What the rules of a tunnel depend on at this moment: MSS in bytes, the bridge's Ethernet address."""
+    underlay, bridge = links.get(tunnel.underlay), links.get(tunnel.bridge)
+    known = underlay.mtu if underlay else UNDERLAY_MTU
+    mss4, mss6 = mtu.mss(tunnel, known)
+    tagged4, tagged6 = mtu.mss(tunnel, known, tags=1)
+    found = {"mss4": mss4, "mss6": mss6, "tagged4": tagged4, "tagged6": tagged6}
+    found = {key: max(MSS_MIN, number) for key, number in found.items()}
+    # Without a bridge nothing comes that these could match.
+    return dict(found, bridge=bridge.mac if bridge else tunnel.mac)
+
+
+def ranges(text):
+    """The VLANs of a list such as 10,20,30-39 as nft(8) takes them: sorted, no number in two of them."""
+    wanted = []
+    for part in text.split(","):
+        if part != UNTAGGED:
+            first, _, last = part.partition("-")
+            wanted.append((int(first), int(last or first)))
+    merged = []
+    for first, last in sorted(wanted):
+        if merged and first <= merged[-1][1] + 1:
+            merged[-1][1] = max(last, merged[-1][1])
+        else:
+            merged.append([first, last])
+    return ["%d" % first if first == last else "%d-%d" % (first, last) for first, last in merged]
+
+
+def render(entries):
+    """The text of STATIC for these entries. It takes away all that was loaded before."""
+    from l2wg_hooks import templates  # slow to start, and most events find their rules in force
+
+    ends, vnis = {}, []
+    for one in entries:
+        gre = one["kind"] != "vxlan"
+        new = dict(one, gre=gre, underlays=[], ip="ip" if one["family"] == 4 else "ip6")
+        end = ends.setdefault((gre, one["local"], one["remote"]), new)
+        if one["underlay"] not in end["underlays"]:
+            end["underlays"].append(one["underlay"])
+        if not gre:
+            vnis.append(one)
+    return templates.render("rules.j2", empty=EMPTY, tunnels=entries, ends=list(ends.values()), vnis=vnis)
+
+
+def load(entries, values):
+    """The text of FILE that brings `entries`, whose rules are in STATIC, into force with `values` ({name: value})."""
+    lines = []
+    for index, one in enumerate(entries, 1):
+        for key, number in sorted(values[one["name"]].items()):
+            lines.append("define %s_%d = %s\n" % (key, index, number))
+    return "".join(lines) + 'include "%s"\n' % STATIC

@@ -1,0 +1,43 @@
+"""What the kernel has beside links, as far as there is a reason to look. The other half of run.observe."""
+
+import json
+import os
+
+from l2wg_hooks import rules, run
+from l2wg_hooks.errors import fail
+from l2wg_hooks.iptables import Tables
+from l2wg_hooks.plan import Seen
+from l2wg_hooks.ways import Ways, is_ours, needed
+
+
+def look(tunnels):
+    """The Seen of now. Policy routes and iptables are looked at if a tunnel wants them, or wanted them until now."""
+    found = rules.observe(needed=bool(tunnels))
+    lead = any(needed(tunnel) for tunnel in tunnels) or any(one["kind"] != "gretap" for one in found.entries)
+    classic = any(tunnel.mss_clamp == "iptables" for tunnel in tunnels) or any(one["clamp"] == "iptables" for one in found.entries)
+    return Seen(found, _ways() if lead else None, _tables() if classic else None)
+
+
+def _ways():
+    ours = [rule for family in ("-4", "-6") for rule in _json("ip", "-json", family, "rule", "show") if is_ours(rule)]
+    routes = {}
+    for rule in ours:
+        family, table = "-6" if ":" in rule["src"] else "-4", str(rule["table"])
+        # A table without routes is an error to ip(8).
+        routes.setdefault(table, []).extend(_json("ip", "-json", family, "route", "show", "table", table, may_fail=True))
+    return Ways(tuple(ours), routes)
+
+
+def _json(*argv, may_fail=False):
+    result = run.run(argv)
+    if result.code and may_fail:
+        return []
+    try:
+        return [one for one in json.loads(result.out or "[]") if one]
+    except ValueError:
+        return fail("`%s` printed what cannot be read" % " ".join(argv), "is /sbin/ip that of the package iproute2?")
+
+
+def _tables():
+    lines = [tuple(run.run((command, "-t", "mangle")).out.splitlines()) for command in ("iptables-save", "ip6tables-save")]
+    return Tables(*lines, br_netfilter=os.path.isdir("/proc/sys/net/bridge"))

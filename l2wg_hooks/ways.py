@@ -1,0 +1,103 @@
+"""The way of a tunnel's own packets: a policy route, for the encapsulations that need one. Pure.
+
+The kernel drops or bounces a frame that does not fit the route's MTU for GRE over IPv6 (ip6_tnl_xmit in
+net/ipv6/ip6_tunnel.c) and VXLAN (skb_tunnel_check_pmtu in net/ipv4/ip_tunnel_core.c); only IPv4's gretap has ignore-df.
+A route with a larger MTU lets all through, and WireGuard's own packets are fragmented instead. It has a table of its own,
+which only the tunnel's packets look into, and which says "unreachable" without the underlay: so nothing leaks, either.
+"""
+
+import zlib
+from typing import Dict, NamedTuple, Tuple
+
+from l2wg_hooks import mtu
+
+# Before all rules that wg-quick(8) and people make, after the kernel's own (0).
+PRIORITY = 4789
+# "l2" in ASCII, then 16 bits of the tunnel's own.
+TABLES = 0x6C320000
+LAST = "4294967295"
+
+
+class Ways(NamedTuple):
+    """Our rules as `ip -json rule` has them, and {table: routes} as `ip -json route` has them."""
+
+    rules: Tuple[dict, ...]
+    routes: Dict[str, list]
+
+
+def needed(tunnel):
+    """Whether this tunnel has a way of its own."""
+    return tunnel.kind != "gretap"
+
+
+def table(tunnel):
+    """The number of its routing table, as text."""
+    return str(TABLES | zlib.crc32(tunnel.name.encode()) & 0xFFFF)
+
+
+def is_ours(rule):
+    """Whether a rule of `ip -json rule` is one of l2wg."""
+    name = str(rule.get("table", ""))
+    return rule.get("priority") == PRIORITY and name.isdigit() and int(name) & ~0xFFFF == TABLES
+
+
+def _size(tunnel):
+    """Bytes of its largest packet, with two VLAN tags in the frame."""
+    return tunnel.mtu + mtu.overhead(tunnel) + 2 * mtu.VLAN_TAG
+
+
+def _all(family):
+    return "0.0.0.0/0" if family == 4 else "::/0"
+
+
+def _rule(verb, local, remote, ipproto, number):
+    words = ("from", local, "to", remote) + ipproto + ("table", number)
+    return ("ip", "rule", verb, "priority", str(PRIORITY)) + words
+
+
+def steps(tunnel, found):
+    """The commands that are missing of a tunnel's way."""
+    number = table(tunnel)
+    known = [rule for rule in found.rules if str(rule.get("table")) == number]
+    right = [rule for rule in known if _matches(tunnel, rule)]
+    routes = found.routes.get(number, []) if right else []
+    argvs = []
+    if not any(route.get("type") == "unreachable" for route in routes):
+        argvs.append(("ip", "route", "replace", "unreachable", _all(tunnel.family), "table", number, "metric", LAST))
+    if not any(_leads(tunnel, route) for route in routes):
+        argvs.append(
+            ("ip", "route", "replace", tunnel.remote, "dev", tunnel.underlay, "table", number, "mtu", str(_size(tunnel)))
+        )
+    if not right:
+        proto = ("ipproto", "udp", "dport", "4789") if tunnel.kind == "vxlan" else ("ipproto", "gre")
+        argvs.append(_rule("add", tunnel.local, tunnel.remote, proto, number))
+    return argvs
+
+
+def _matches(tunnel, rule):
+    return (rule.get("src"), rule.get("dst")) == (tunnel.local, tunnel.remote) and ("dport" in rule) == (tunnel.kind == "vxlan")
+
+
+def _leads(tunnel, route):
+    sizes = [one.get("mtu") for one in route.get("metrics", [])]
+    return (route.get("dst"), route.get("dev"), sizes) == (tunnel.remote, tunnel.underlay, [_size(tunnel)])
+
+
+def stale(tunnels, found):
+    """The commands that take away what no tunnel of `tunnels` needs."""
+    wanted = {table(tunnel): tunnel for tunnel in tunnels if needed(tunnel)}
+    argvs = []
+    for rule in found.rules:
+        number = str(rule["table"])
+        if number in wanted and _matches(wanted[number], rule):
+            continue
+        proto = ("ipproto", str(rule["ipproto"])) if "ipproto" in rule else ()
+        proto += ("dport", str(rule["dport"])) if "dport" in rule else ()
+        argvs.append(_rule("del", rule["src"], rule["dst"], proto, number))
+        for route in found.routes.get(number, []):
+            if route.get("type") == "unreachable":
+                family = 6 if ":" in rule["src"] else 4
+                argvs.append(("ip", "route", "del", "unreachable", _all(family), "table", number, "metric", LAST))
+            else:
+                argvs.append(("ip", "route", "del", route["dst"], "dev", route["dev"], "table", number))
+    return argvs
