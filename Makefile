@@ -54,6 +54,11 @@ router: deb
 	@tests/need python3-pytest
 	$(PYTEST) tests/lab/router --suite $(SUITE) --deb "$(DEB)"
 
+## make lab-kernels  the lab's first part on Debian's kernels 5.10, 6.1 and 6.12, each with its own nft and ip
+lab-kernels: deb
+	@tests/need python3-pytest
+	for suite in bullseye bookworm trixie; do $(PYTEST) tests/lab/netns --suite $$suite --deb "$(DEB)" || exit 1; done
+
 ## make bench        what a hook and `wg-quick up` cost, as ratios
 bench: deb
 	@$(PYTHON) -B tests/bench/hooks.py
@@ -62,4 +67,4 @@ bench: deb
 clean:
 	rm -rf out build deb_dist dist *.egg-info
 
-.PHONY: help demo test lint unit matrix shell deb debtest dsc lab netns router bench clean
+.PHONY: help demo test lint unit matrix shell deb debtest dsc lab netns router lab-kernels bench clean

@@ -44,6 +44,7 @@ def _parser():
     add = commands.add_parser
     add("plan", help="say what `apply` would do and why; exit 0 nothing, 2 something, 1 problems")
     add("apply", help="bring files and kernel to what /etc/l2wg/*.conf wishes")
+    add("check", help="say what is wrong and what helps; exit 0 nothing, 1 something")
     one = add("set", help="write settings into /etc/l2wg/TUNNEL.conf")
     one.add_argument("tunnel", metavar="TUNNEL")
     one.add_argument("changes", metavar="KEY=VALUE", nargs="+")
@@ -115,6 +116,15 @@ def _apply(_options):
     return problems, 1 if problems else 0
 
 
+def _check(_options):
+    from l2wg_hooks import check, log, wish
+
+    problems = check.check()
+    if not problems:
+        log.say("nothing is wrong" if wish.names() else "there is no tunnel in /etc/l2wg; see l2wg.conf(5)")
+    return problems, 1 if problems else 0
+
+
 def _set(options):
     from l2wg_hooks import edit
 
@@ -144,4 +154,4 @@ def _detach(options):
     return (), 0
 
 
-COMMANDS = {"plan": _plan, "apply": _apply, "set": _set, "attach": _attach, "detach": _detach}
+COMMANDS = {"plan": _plan, "apply": _apply, "check": _check, "set": _set, "attach": _attach, "detach": _detach}

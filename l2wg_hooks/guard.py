@@ -45,17 +45,17 @@ def value(tunnel, links):
     tagged4, tagged6 = mtu.mss(tunnel, known, tags=1)
     found = {"mss4": mss4, "mss6": mss6, "tagged4": tagged4, "tagged6": tagged6}
     found = {key: max(MSS_MIN, number) for key, number in found.items()}
-    # Without a bridge nothing comes that these could match.
-    return dict(found, bridge=bridge.mac if bridge else tunnel.mac)
+    # Without a bridge nothing comes that this could match.
+    return dict(found, bridge=bridge.mac if bridge and bridge.kind == "bridge" else tunnel.mac)
 
 
 def ranges(text):
     """The VLANs of a list such as 10,20,30-39 as nft(8) takes them: sorted, no number in two of them."""
     wanted = []
     for part in text.split(","):
-        if part != UNTAGGED:
-            first, _, last = part.partition("-")
-            wanted.append((int(first), int(last or first)))
+        # A tag with VLAN 0 tells a priority only: the frame is an untagged one (IEEE 802.1Q, 6.9).
+        first, _, last = part.replace(UNTAGGED, "0").partition("-")
+        wanted.append((int(first), int(last or first)))
     merged = []
     for first, last in sorted(wanted):
         if merged and first <= merged[-1][1] + 1:

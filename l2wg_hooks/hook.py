@@ -46,10 +46,10 @@ def carry_out(todo, links, found):
     at = [step.group for step in todo.steps].index(plan.GUARD)
     failed = run.apply(todo.steps[:at])
     unguarded = rules.load(todo.rules, todo.steps[at])
-    if not unguarded:
-        return failed + run.apply(todo.steps[at + 1 :])
-    if todo.rules.entries and not (found.rules.entries and found.rules.intact):
-        failed += run.apply(plan.removal((), links).steps)
+    if not unguarded or not todo.rules.entries:
+        return failed + unguarded + run.apply(todo.steps[at + 1 :])
+    if not (found.rules.entries and found.rules.intact):
+        failed += run.apply(plan.removal([one["name"] for one in todo.rules.entries], links).steps)
     return failed + unguarded
 
 

@@ -11,6 +11,7 @@ from l2wg_hooks.errors import fail
 class Link:
     """One network interface. `addresses` leaves out IPv6 link-local ones, which come and go by themselves.
 
+    Of a bridge: `group_forward` is its group_fwd_mask, `pvid` the VLAN of a new port's untagged frames.
     `underlay` is the device that a tunnel is bound to; the kernel's "if5" says that it is bound to one that is gone.
     """
 
@@ -35,6 +36,8 @@ class Link:
     stp: bool = False
     group_forward: int = 0
     bridge_iptables: bool = False
+    vlan_filtering: bool = False
+    pvid: int = 1
 
 
 def _key(data):
@@ -79,6 +82,8 @@ def _link(entry):
         isolated=bool((info.get("info_slave_data") or {}).get("isolated", False)),
         stp=bool(data.get("stp_state", 0)),
         group_forward=int(str(data.get("group_fwd_mask", "0")), 16),
+        vlan_filtering=bool(data.get("vlan_filtering", 0)),
+        pvid=data.get("vlan_default_pvid", 1),
         bridge_iptables=bool(data.get("nf_call_iptables", 0) and data.get("nf_call_ip6tables", 0)),
     )
 

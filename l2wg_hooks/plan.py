@@ -125,6 +125,9 @@ def _aside(tunnels, there, links, seen):
         steps += [Step(argv, "no tunnel needs it", "ways") for argv in ways.stale(tunnels, seen.ways)]
     if seen.iptables is not None:
         clamped = [tunnel for tunnel in tunnels if tunnel.mss_clamp == "iptables" and tunnel.name in there]
+        for bridge in {one["bridge"] for one in seen.rules.entries if one["clamp"] == "iptables"}:
+            if bridge in links and bridge not in [tunnel.bridge for tunnel in clamped] and links[bridge].bridge_iptables:
+                steps.append(_nf_call(bridge, "iptables need not see its frames any more", "0"))
         underlays = {name: link.mtu for name, link in links.items()}
         steps += [Step(argv, "MSS clamp by iptables", "iptables") for argv in iptables.steps(clamped, underlays, seen.iptables)]
     return tuple(steps)
@@ -234,7 +237,7 @@ def _tunnel(tunnel, links, leaving, seen):
                 yield "%s waits for %s: it is down" % (tunnel.name, tunnel.underlay)
         yield from _make(tunnel, link, links, bridge)
     if bridge is not None:
-        yield from _bridge(tunnel, bridge, seen.rules.entries)
+        yield from _bridge(tunnel, bridge)
         yield from _ports(tunnel, there)
 
 
@@ -276,6 +279,11 @@ def _make(tunnel, link, links, bridge):
             yield _set(tunnel.name, bridge.name, reason, "mtu", str(bridge.mtu - 1))
             yield _set(tunnel.name, bridge.name, reason, "mtu", str(bridge.mtu))
         yield _set(tunnel.name, tunnel.name, "it is no port of %s" % bridge.name, "master", bridge.name)
+        if bridge.vlan_filtering:
+            for first, last in ((1, bridge.pvid - 1), (bridge.pvid + 1, 4094)):
+                if first <= last:
+                    vlans = ("bridge", "vlan", "add", "dev", tunnel.name, "vid", "%d-%d" % (first, last))
+                    yield Step(vlans, "%s filters VLANs, and a new port has none" % bridge.name, tunnel.name)
     if tunnel.isolated != (master == bridge.name and link.isolated):
         word = "on" if tunnel.isolated else "off"
         yield _set(tunnel.name, tunnel.name, "isolated = %s" % ("yes" if tunnel.isolated else "no"), "type", "bridge_slave", "isolated", word)
@@ -298,7 +306,7 @@ def _add(tunnel):
     return tuple(words)
 
 
-def _bridge(tunnel, bridge, entries):
+def _bridge(tunnel, bridge):
     """What the wish says of the bridge itself."""
     mask = bridge.group_forward
     if tunnel.link_local:
@@ -312,13 +320,13 @@ def _bridge(tunnel, bridge, entries):
     if "stp" in tunnel.lines and tunnel.bridge_ports and tunnel.stp != bridge.stp:
         reason = "stp = %s" % ("yes" if tunnel.stp else "no")
         yield _set(bridge.name, bridge.name, reason, "type", "bridge", "stp_state", "1" if tunnel.stp else "0")
-    # This bridge only: the global switch has every bridge of this host filtered.
-    wanted = tunnel.mss_clamp == "iptables"
-    was = any(one["name"] == tunnel.name and one["clamp"] == "iptables" for one in entries)
-    if wanted != bridge.bridge_iptables and (wanted or was):
-        value = "1" if wanted else "0"
-        reason = "iptables is to see its frames" if wanted else "iptables need not see its frames any more"
-        yield _set(bridge.name, bridge.name, reason, "type", "bridge", "nf_call_iptables", value, "nf_call_ip6tables", value)
+    if tunnel.mss_clamp == "iptables" and not bridge.bridge_iptables:
+        # This bridge only: the global switch has every bridge of this host filtered.
+        yield _nf_call(bridge.name, "iptables is to see its frames", "1")
+
+
+def _nf_call(bridge, reason, value):
+    return _set(bridge, bridge, reason, "type", "bridge", "nf_call_iptables", value, "nf_call_ip6tables", value)
 
 
 def _ports(tunnel, there):

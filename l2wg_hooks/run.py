@@ -13,6 +13,20 @@ ENVIRONMENT = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C"}
 
 OBSERVE = ("ip", "-json", "-details", "address", "show")
 
+# Commands whose Debian package has another name.
+PACKAGES = {
+    "ip": "iproute2",
+    "ifup": "ifupdown",
+    "ifquery": "ifupdown",
+    "nft": "nftables",
+    "ip6tables": "iptables",
+    "iptables-save": "iptables",
+    "ip6tables-save": "iptables",
+    "modprobe": "kmod",
+    "sysctl": "procps",
+    "wg": "wireguard-tools",
+}
+
 # What ip(8) says, and what helps.
 CURES = (
     ("nft -f", "no tunnel is made without its guard: nft must know families inet and bridge (Debian's kernel and nftables do)"),
@@ -52,28 +66,10 @@ def run(argv, stdin="", environment=()):
             timeout=PATIENCE,
         )
     except FileNotFoundError:
-        fail("the command %s is not there" % argv[0], "apt install --reinstall %s" % _package(argv[0]))
+        fail("the command %s is not there" % argv[0], "apt install %s" % PACKAGES.get(argv[0], argv[0]))
     except subprocess.TimeoutExpired:
         fail("`%s` did not end within %d s" % (" ".join(argv), PATIENCE), "run it by hand to see what it waits for")
     return Result(done.returncode, done.stdout, done.stderr)
-
-
-PACKAGES = {
-    "ip": "iproute2",
-    "ifup": "ifupdown",
-    "ifquery": "ifupdown",
-    "nft": "nftables",
-    "ip6tables": "iptables",
-    "iptables-save": "iptables",
-    "ip6tables-save": "iptables",
-    "modprobe": "kmod",
-    "sysctl": "procps",
-    "wg": "wireguard-tools",
-}
-
-
-def _package(command):
-    return PACKAGES.get(command, command)
 
 
 def observe():
@@ -93,9 +89,8 @@ def apply(steps) -> Tuple[Problem, ...]:
     problems = []
     while left:
         count = 1
-        if left[0].argv[0] == "ip":
-            while count < len(left) and left[count].argv[0] == "ip":
-                count += 1
+        while _batches(left[0]) and count < len(left) and _batches(left[count]):
+            count += 1
         done, problem = _run(left[:count])
         for step in left[: min(done + 1, count)]:
             show(step.argv)
@@ -108,10 +103,15 @@ def apply(steps) -> Tuple[Problem, ...]:
     return tuple(problems)
 
 
+def _batches(step):
+    """Whether a step can be a line of `ip -batch`, which takes no options such as -6."""
+    return step.argv[0] == "ip" and not step.argv[1].startswith("-")
+
+
 def _run(steps):
     """(how many of these were done, the Problem of the one that failed or None): one step, or many of ip(8)."""
     try:
-        if steps[0].argv[0] == "ip":
+        if _batches(steps[0]):
             result = run(("ip", "-batch", "-"), "".join(" ".join(step.argv[1:]) + "\n" for step in steps))
         else:
             result = run(steps[0].argv)

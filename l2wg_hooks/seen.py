@@ -4,7 +4,7 @@ import json
 import os
 
 from l2wg_hooks import rules, run
-from l2wg_hooks.errors import fail
+from l2wg_hooks.errors import L2wgError, fail
 from l2wg_hooks.iptables import Tables
 from l2wg_hooks.plan import Seen
 from l2wg_hooks.ways import Ways, is_ours, needed
@@ -39,5 +39,12 @@ def _json(*argv, may_fail=False):
 
 
 def _tables():
-    lines = [tuple(run.run((command, "-t", "mangle")).out.splitlines()) for command in ("iptables-save", "ip6tables-save")]
+    lines = [_save(command) for command in ("iptables-save", "ip6tables-save")]
     return Tables(*lines, br_netfilter=os.path.isdir("/proc/sys/net/bridge"))
+
+
+def _save(command):
+    try:
+        return tuple(run.run((command, "-t", "mangle")).out.splitlines())
+    except L2wgError:  # not installed: told of by the steps that want it
+        return ()

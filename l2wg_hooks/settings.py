@@ -327,7 +327,7 @@ def _contradictions(tunnel):
 
 def between(tunnels):
     """Problems between the files: what two tunnels cannot both have."""
-    ends, ports, addresses, names = {}, {}, {}, {tunnel.name: tunnel for tunnel in tunnels}
+    ends, ports, addresses, bridges, names = {}, {}, {}, {}, {tunnel.name: tunnel for tunnel in tunnels}
     for tunnel in tunnels:
         identity = (tunnel.kind, tunnel.underlay, tunnel.local, tunnel.remote, tunnel.number)
         if tunnel.encapsulation == "vxlan":
@@ -336,6 +336,20 @@ def between(tunnels):
         if same is not tunnel:
             what = "VNI" if tunnel.encapsulation == "vxlan" else "ends and key"
             yield tunnel.problem("remote", "%s has the same %s (%s)" % (same.name, what, same.path), "give each its own `key`")
+        if tunnel.kind != "gretap":
+            # The policy rules of ways.py tell them apart by nothing else.
+            same = ends.setdefault((tunnel.kind, tunnel.local, tunnel.remote), tunnel)
+            if same.underlay != tunnel.underlay:
+                yield tunnel.problem(
+                    "underlay", "%s has the same ends over %s (%s)" % (same.name, same.underlay, same.path), "give it other ends"
+                )
+        for key in ("stp", "link-local"):
+            if key in tunnel.lines and tunnel.bridge_ports:
+                other = bridges.setdefault((key, tunnel.bridge), tunnel)
+                if getattr(other, KEYS[key][0]) != getattr(tunnel, KEYS[key][0]):
+                    yield tunnel.problem(
+                        key, "%s has it otherwise for %s (%s)" % (other.name, tunnel.bridge, other.path), "write the same in both files"
+                    )
         for port in tunnel.bridge_ports:
             other = ports.setdefault(port, tunnel)
             if other.bridge != tunnel.bridge:

@@ -52,7 +52,9 @@ def _all(family):
 
 def _rule(verb, local, remote, ipproto, number):
     words = ("from", local, "to", remote) + ipproto + ("table", number)
-    return ("ip", "rule", verb, "priority", str(PRIORITY)) + words
+    # Without -6 ip(8) takes an IPv6 address for an error (iprule_modify).
+    family = ("-6",) if ":" in local else ()
+    return ("ip",) + family + ("rule", verb, "priority", str(PRIORITY)) + words
 
 
 def steps(tunnel, found):

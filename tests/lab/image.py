@@ -29,7 +29,7 @@ SUITES = ("bullseye", "bookworm", "trixie")
 # Everything that l2wg depends on is here: a lab machine reaches no mirror.
 ROUTER_PACKAGES = (
     "systemd-sysv udev dbus kmod procps linux-image-amd64 ifupdown isc-dhcp-client iproute2 netbase wireguard-tools bridge-utils "
-    "nftables debconf debconf-utils python3 python3-jinja2 tcpdump iputils-ping iputils-arping dnsmasq-base"
+    "nftables iptables debconf debconf-utils python3 python3-jinja2 tcpdump iputils-ping iputils-arping dnsmasq-base"
 ).split()
 
 # A router without screen and sound needs none of these, and a smaller disk is made, read and probed faster.

@@ -1,0 +1,76 @@
+"""`l2wg check`: what is wrong, as facts with cures. It changes nothing, but sends one loop probe for each tunnel."""
+
+import ipaddress
+import time
+
+from l2wg_hooks import apply, plan, probe, rules, run, wish
+from l2wg_hooks.errors import L2wgError, Problem
+
+# Seconds for a probe to come back by the other site.
+PATIENCE = 1
+
+
+def check():
+    """The Problems of now; none where all is as it should be. Raises L2wgError where nothing can be looked at."""
+    intent = apply.intend()
+    links = run.observe()
+    found = list(intent.problems)
+    if intent.new != intent.old:
+        found.append(Problem("%s is not what the files in %s ask for" % (apply.interfaces.OURS, wish.DIRECTORY), "l2wg apply"))
+    for step in intent.released + intent.todo.steps:
+        # What the rules say comes first: it is the one that lets strangers in.
+        what = "guard, clamp and fences are not in force" if step.group == plan.GUARD else "%s: not as wished" % step.group
+        found.append(Problem("%s: %s (`%s`)" % (what, step.reason, step), "l2wg apply"))
+    found += [Problem(line, "l2wg tries again with every event") for line in intent.todo.waiting]
+    for underlay in sorted({tunnel.underlay for tunnel in intent.tunnels if tunnel.underlay in links}):
+        found += _uncovered([tunnel for tunnel in intent.tunnels if tunnel.underlay == underlay], _allowed(underlay))
+    return tuple(found) + tuple(_loops(intent.tunnels, links))
+
+
+def _allowed(underlay):
+    """The networks that the peers of a WireGuard interface may send from, and get."""
+    try:
+        result = run.run(("wg", "show", underlay, "allowed-ips"))
+    except L2wgError:
+        return None
+    if result.code:  # in user space it may be that nobody answers
+        return None
+    return [word for line in result.out.splitlines() for word in line.split("\t")[1].split() if "/" in word]
+
+
+def _uncovered(tunnels, allowed):
+    """Problems of tunnels whose packets WireGuard drops: it takes and sends only what AllowedIPs of a peer cover."""
+    if allowed is None:
+        return
+    networks = [ipaddress.ip_network(word, strict=False) for word in allowed]
+    for tunnel in tunnels:
+        end = ipaddress.ip_address(tunnel.remote)
+        if not any(end in network for network in networks if network.version == end.version):
+            line = "AllowedIPs = %s" % ", ".join(allowed + ["%s/%d" % (end, end.max_prefixlen)])
+            yield tunnel.problem(
+                "remote",
+                "AllowedIPs of no peer of %s cover %s: WireGuard drops what comes from there" % (tunnel.underlay, end),
+                "in the [Peer] section of /etc/wireguard/%s.conf: %s" % (tunnel.underlay, line),
+            )
+
+
+def _loops(tunnels, links):
+    if not any(tunnel.name in links for tunnel in tunnels):
+        return
+    probe.send(tunnels, links)
+    time.sleep(PATIENCE)
+    frames = rules.counters()
+    for tunnel in tunnels:
+        looped, stormed = (frames.get((what, tunnel.name), 0) for what in ("loop", "storm"))
+        if looped:
+            yield tunnel.problem(
+                "bridge",
+                "a loop: %d frames that %s sent came back to it, so there is a second way between the sites" % (looped, tunnel.bridge),
+                "find and cut that way (journalctl -k -g 'l2wg: loop'), or `stp = yes` on both routers",
+            )
+        if stormed:
+            yield tunnel.problem(
+                "storm-limit",
+                "%d frames were dropped, over %d a second" % (stormed, tunnel.storm_limit or 0),
+                "see what sends them (tcpdump -n -e -i %s); a loop, or too low a limit" % tunnel.name,
+            )
