@@ -3,7 +3,7 @@
 import ipaddress
 import time
 
-from l2wg_hooks import apply, plan, probe, rules, run, wish
+from l2wg_hooks import apply, interfaces, plan, probe, rules, run, wish
 from l2wg_hooks.errors import L2wgError, Problem
 
 # Seconds for a probe to come back by the other site.
@@ -16,7 +16,7 @@ def check():
     links = run.observe()
     found = list(intent.problems)
     if intent.new != intent.old:
-        found.append(Problem("%s is not what the files in %s ask for" % (apply.interfaces.OURS, wish.DIRECTORY), "l2wg apply"))
+        found.append(Problem("%s is not what the files in %s ask for" % (interfaces.OURS, wish.DIRECTORY), "l2wg apply"))
     for step in intent.released + intent.todo.steps:
         # What the rules say comes first: it is the one that lets strangers in.
         what = "guard, clamp and fences are not in force" if step.group == plan.GUARD else "%s: not as wished" % step.group
@@ -65,8 +65,8 @@ def _loops(tunnels, links):
         if looped:
             yield tunnel.problem(
                 "bridge",
-                "a loop: %d frames that %s sent came back to it, so there is a second way between the sites" % (looped, tunnel.bridge),
-                "find and cut that way (journalctl -k -g 'l2wg: loop'), or `stp = yes` on both routers",
+                "a loop: %d frames of %s came back to it: there is a second way between the sites" % (looped, tunnel.bridge),
+                "find and cut that way (journalctl -k -g 'l2wg: loop'), or have both bridges speak STP",
             )
         if stormed:
             yield tunnel.problem(

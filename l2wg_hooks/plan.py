@@ -229,7 +229,7 @@ def _tunnel(tunnel, links, leaving, seen):
     if not any(tunnel.local == address.partition("/")[0] for other in there.values() for address in other.addresses):
         yield "%s waits for its address: no interface of this router has %s" % (tunnel.name, tunnel.local)
     if underlay is not None:
-        if seen.ways is not None and ways.needed(tunnel):
+        if seen.ways is not None and ways.needed(tunnel.kind):
             if underlay.up:
                 for argv in ways.steps(tunnel, seen.ways):
                     yield Step(argv, "its packets, of any size, leave by %s only" % tunnel.underlay, tunnel.name)
@@ -285,20 +285,20 @@ def _make(tunnel, link, links, bridge):
                     vlans = ("bridge", "vlan", "add", "dev", tunnel.name, "vid", "%d-%d" % (first, last))
                     yield Step(vlans, "%s filters VLANs, and a new port has none" % bridge.name, tunnel.name)
     if tunnel.isolated != (master == bridge.name and link.isolated):
-        word = "on" if tunnel.isolated else "off"
-        yield _set(tunnel.name, tunnel.name, "isolated = %s" % ("yes" if tunnel.isolated else "no"), "type", "bridge_slave", "isolated", word)
+        word, reason = ("on", "isolated = yes") if tunnel.isolated else ("off", "isolated = no")
+        yield _set(tunnel.name, tunnel.name, reason, "type", "bridge_slave", "isolated", word)
     if not up:
         yield _set(tunnel.name, tunnel.name, "it is down", "up")
 
 
 def _add(tunnel):
     words = ["ip", "link", "add", "name", tunnel.name, "address", tunnel.mac, "mtu", str(tunnel.mtu), "type", tunnel.kind]
+    ends = ["local", tunnel.local, "remote", tunnel.remote]
     if tunnel.kind == "vxlan":
         # Not bound by `dev`, which would cap its MTU: ways.py leads its packets instead.
-        words += ["id", str(tunnel.number), "local", tunnel.local, "remote", tunnel.remote, "dstport", str(VXLAN_PORT), "learning"]
-        return tuple(words)
+        return tuple(words + ["id", str(tunnel.number)] + ends + ["dstport", str(VXLAN_PORT), "learning"])
     # dev: nothing leaves by another route when the underlay goes.
-    words += ["local", tunnel.local, "remote", tunnel.remote, "dev", tunnel.underlay]
+    words += ends + ["dev", tunnel.underlay]
     if tunnel.key is not None:
         words += ["key", str(tunnel.key)]
     # A full-size frame is fragmented, since a bridge cannot say "too big". GRE over IPv6 cannot: ways.py.

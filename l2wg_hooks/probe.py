@@ -3,6 +3,8 @@
 The rules of guard.py drop, count and log it there; see also check.py.
 """
 
+import socket
+
 # Local Experimental EtherType 1 (IEEE 802, 9.2.3).
 ETHERTYPE = b"\x88\xb5"
 BROADCAST = b"\xff" * 6
@@ -19,8 +21,6 @@ def frame(tunnel):
 
 def send(tunnels, links):
     """Send one from the bridge of each tunnel that is wired up."""
-    import socket  # most events wire nothing up
-
     for tunnel in tunnels:
         link = links.get(tunnel.name)
         if link is None or not link.up or link.master != tunnel.bridge:

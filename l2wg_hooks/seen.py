@@ -13,9 +13,13 @@ from l2wg_hooks.ways import Ways, is_ours, needed
 def look(tunnels):
     """The Seen of now. Policy routes and iptables are looked at if a tunnel wants them, or wanted them until now."""
     found = rules.observe(needed=bool(tunnels))
-    lead = any(needed(tunnel) for tunnel in tunnels) or any(one["kind"] != "gretap" for one in found.entries)
-    classic = any(tunnel.mss_clamp == "iptables" for tunnel in tunnels) or any(one["clamp"] == "iptables" for one in found.entries)
-    return Seen(found, _ways() if lead else None, _tables() if classic else None)
+    kinds = [tunnel.kind for tunnel in tunnels] + [one["kind"] for one in found.entries]
+    clamps = [tunnel.mss_clamp for tunnel in tunnels] + [one["clamp"] for one in found.entries]
+    return Seen(
+        found,
+        _ways() if any(needed(kind) for kind in kinds) else None,
+        _tables() if "iptables" in clamps else None,
+    )
 
 
 def _ways():

@@ -227,6 +227,7 @@ REQUIRED = ("underlay", "local", "remote", "bridge")
 # Asked by debconf, hence always written into a new file, even when empty.
 ASKED = ("underlay", "local", "remote", "bridge", "bridge-ports", "bridge-address")
 
+
 def split(line):
     """(key, value, start, end) of one line, `start` and `end` those of the value in it; None where it says nothing.
 
@@ -347,9 +348,8 @@ def between(tunnels):
             if key in tunnel.lines and tunnel.bridge_ports:
                 other = bridges.setdefault((key, tunnel.bridge), tunnel)
                 if getattr(other, KEYS[key][0]) != getattr(tunnel, KEYS[key][0]):
-                    yield tunnel.problem(
-                        key, "%s has it otherwise for %s (%s)" % (other.name, tunnel.bridge, other.path), "write the same in both files"
-                    )
+                    message = "%s has it otherwise for %s (%s)" % (other.name, tunnel.bridge, other.path)
+                    yield tunnel.problem(key, message, "write the same in both files")
         for port in tunnel.bridge_ports:
             other = ports.setdefault(port, tunnel)
             if other.bridge != tunnel.bridge:

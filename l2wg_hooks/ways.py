@@ -25,9 +25,9 @@ class Ways(NamedTuple):
     routes: Dict[str, list]
 
 
-def needed(tunnel):
-    """Whether this tunnel has a way of its own."""
-    return tunnel.kind != "gretap"
+def needed(kind):
+    """Whether a tunnel of this kind has a way of its own."""
+    return kind != "gretap"
 
 
 def table(tunnel):
@@ -87,7 +87,7 @@ def _leads(tunnel, route):
 
 def stale(tunnels, found):
     """The commands that take away what no tunnel of `tunnels` needs."""
-    wanted = {table(tunnel): tunnel for tunnel in tunnels if needed(tunnel)}
+    wanted = {table(tunnel): tunnel for tunnel in tunnels if needed(tunnel.kind)}
     argvs = []
     for rule in found.rules:
         number = str(rule["table"])

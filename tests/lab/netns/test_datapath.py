@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from hosts import BROADCAST, eventually, frame, mac_bytes
+from hosts import BROADCAST, eventually, mac_bytes
 from sites import Pair
 
 FRAMES = Path(__file__).resolve().parents[1] / "frames.py"
