@@ -48,9 +48,9 @@ def carry_out(todo, links, found):
     unguarded = rules.load(todo.rules, todo.steps[at])
     if not unguarded or not todo.rules.entries:
         return failed + unguarded + run.apply(todo.steps[at + 1 :])
-    if not (found.rules.entries and found.rules.intact):
-        failed += run.apply(plan.removal([one["name"] for one in todo.rules.entries], links).steps)
-    return failed + unguarded
+    guarded = [one["name"] for one in found.rules.entries] if found.rules.intact else []
+    gone = plan.removal([one["name"] for one in todo.rules.entries], links).steps
+    return failed + run.apply([step for step in gone if step.group not in guarded]) + unguarded
 
 
 def _story(done):

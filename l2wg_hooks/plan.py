@@ -91,7 +91,7 @@ def plan(tunnels, links, leaving=(), broken=(), seen=Seen()):
     rules = _rules(tunnels, links, broken, seen.rules) if there else Rules()
     loads = () if rules == seen.rules else (_load(rules, seen.rules),)
     # First what must not be, then the guard, and only then what it guards.
-    steps = tuple(doomed.values()) + loads + _aside(tunnels, there, links, seen) + tuple(steps)
+    steps = tuple(doomed.values()) + loads + _aside(tunnels, there, links, seen, broken) + tuple(steps)
     return Plan(steps, tuple(waiting), tuple(problems), rules if loads else None)
 
 
@@ -118,15 +118,18 @@ def _load(rules, old):
     return Step(("nft", "-f", guard.FILE), reason, GUARD)
 
 
-def _aside(tunnels, there, links, seen):
+def _aside(tunnels, there, links, seen, broken=()):
     """Steps for what some tunnels need beside links and rules, and nothing else does: policy routes, iptables."""
     steps = []
     if seen.ways is not None:
-        steps += [Step(argv, "no tunnel needs it", "ways") for argv in ways.stale(tunnels, seen.ways)]
-    if seen.iptables is not None:
-        clamped = [tunnel for tunnel in tunnels if tunnel.mss_clamp == "iptables" and tunnel.name in there]
-        for bridge in {one["bridge"] for one in seen.rules.entries if one["clamp"] == "iptables"}:
-            if bridge in links and bridge not in [tunnel.bridge for tunnel in clamped] and links[bridge].bridge_iptables:
+        present = [tunnel for tunnel in tunnels if tunnel.name in there]
+        steps += [Step(argv, "no tunnel needs it", "ways") for argv in ways.stale(present, seen.ways, broken)]
+    classic = [one for one in seen.rules.entries if one["clamp"] == "iptables"]
+    if seen.iptables is not None and not any(one["name"] in broken for one in classic):
+        wished = [tunnel for tunnel in tunnels if tunnel.mss_clamp == "iptables"]
+        clamped = [tunnel for tunnel in wished if tunnel.name in there]
+        for bridge in sorted({one["bridge"] for one in classic}):
+            if bridge in links and bridge not in [tunnel.bridge for tunnel in wished] and links[bridge].bridge_iptables:
                 steps.append(_nf_call(bridge, "iptables need not see its frames any more", "0"))
         underlays = {name: link.mtu for name, link in links.items()}
         steps += [Step(argv, "MSS clamp by iptables", "iptables") for argv in iptables.steps(clamped, underlays, seen.iptables)]
@@ -229,19 +232,13 @@ def _tunnel(tunnel, links, leaving, seen):
     if not any(tunnel.local == address.partition("/")[0] for other in there.values() for address in other.addresses):
         yield "%s waits for its address: no interface of this router has %s" % (tunnel.name, tunnel.local)
     if underlay is not None:
-        if seen.ways is not None and ways.needed(tunnel.kind):
-            if underlay.up:
-                for argv in ways.steps(tunnel, seen.ways):
-                    yield Step(argv, "its packets, of any size, leave by %s only" % tunnel.underlay, tunnel.name)
-            else:
-                yield "%s waits for %s: it is down" % (tunnel.name, tunnel.underlay)
-        yield from _make(tunnel, link, links, bridge)
+        yield from _make(tunnel, link, links, bridge, seen)
     if bridge is not None:
         yield from _bridge(tunnel, bridge)
         yield from _ports(tunnel, there)
 
 
-def _make(tunnel, link, links, bridge):
+def _make(tunnel, link, links, bridge, seen):
     """The tunnel itself, from whatever is there of it to a port of the bridge that is up."""
     if link is None:
         for other in links.values():
@@ -252,6 +249,13 @@ def _make(tunnel, link, links, bridge):
                     "if nothing needs it: ip link delete dev %s; else give this tunnel a `key` on both routers" % other.name,
                 )
                 return
+    if seen.ways is not None and ways.needed(tunnel.kind):
+        if links[tunnel.underlay].up:
+            for argv in ways.steps(tunnel, seen.ways):
+                yield Step(argv, "its packets, of any size, leave by %s only" % tunnel.underlay, tunnel.name)
+        else:
+            yield "%s waits for %s: it is down" % (tunnel.name, tunnel.underlay)
+    if link is None:
         yield Step(_add(tunnel), "it is not there", tunnel.name)
         yield _set(tunnel.name, tunnel.name, "marks it as ours", "alias", ALIAS)
         if any(other.ipv6 for other in links.values()):

@@ -35,7 +35,7 @@ def observe(needed):
 def _listing():
     """How nft(8) lists our two tables, without counters; "" where there are none.
 
-    Two calls: nft 1.1 refuses a second `list` in one. A set's elements are stations that come and go.
+    Two calls: nft 1.1 refuses a second `list` in one. A set's elements, and their count, are stations that come and go.
     """
     found = ""
     for family in ("inet", "bridge"):
@@ -44,7 +44,7 @@ def _listing():
         except L2wgError:  # told of by whoever wants to load
             return None
         found += result.out if result.code == 0 else ""
-    return re.sub(r"\s*elements = \{[^}]*\}", "", found)
+    return re.sub(r"\s*(elements = \{[^}]*\}|# count \d+)", "", found)
 
 
 def store(entries):

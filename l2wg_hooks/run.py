@@ -16,6 +16,7 @@ OBSERVE = ("ip", "-json", "-details", "address", "show")
 # Commands whose Debian package has another name.
 PACKAGES = {
     "ip": "iproute2",
+    "bridge": "iproute2",
     "ifup": "ifupdown",
     "ifquery": "ifupdown",
     "nft": "nftables",

@@ -30,9 +30,9 @@ def needed(kind):
     return kind != "gretap"
 
 
-def table(tunnel):
-    """The number of its routing table, as text."""
-    return str(TABLES | zlib.crc32(tunnel.name.encode()) & 0xFFFF)
+def table(name):
+    """The number of a tunnel's routing table, as text."""
+    return str(TABLES | zlib.crc32(name.encode()) & 0xFFFF)
 
 
 def is_ours(rule):
@@ -59,7 +59,7 @@ def _rule(verb, local, remote, ipproto, number):
 
 def steps(tunnel, found):
     """The commands that are missing of a tunnel's way."""
-    number = table(tunnel)
+    number = table(tunnel.name)
     known = [rule for rule in found.rules if str(rule.get("table")) == number]
     right = [rule for rule in known if _matches(tunnel, rule)]
     routes = found.routes.get(number, []) if right else []
@@ -85,13 +85,13 @@ def _leads(tunnel, route):
     return (route.get("dst"), route.get("dev"), sizes) == (tunnel.remote, tunnel.underlay, [_size(tunnel)])
 
 
-def stale(tunnels, found):
-    """The commands that take away what no tunnel of `tunnels` needs."""
-    wanted = {table(tunnel): tunnel for tunnel in tunnels if needed(tunnel.kind)}
+def stale(tunnels, found, kept=()):
+    """The commands that take away what no tunnel of `tunnels` needs; what those named in `kept` have stays."""
+    wanted = {table(tunnel.name): tunnel for tunnel in tunnels if needed(tunnel.kind)}
     argvs = []
     for rule in found.rules:
         number = str(rule["table"])
-        if number in wanted and _matches(wanted[number], rule):
+        if number in [table(name) for name in kept] or (number in wanted and _matches(wanted[number], rule)):
             continue
         proto = ("ipproto", str(rule["ipproto"])) if "ipproto" in rule else ()
         proto += ("dport", str(rule["dport"])) if "dport" in rule else ()

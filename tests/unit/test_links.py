@@ -1,3 +1,5 @@
+import json
+
 import pytest
 
 from l2wg_hooks import links
@@ -43,3 +45,68 @@ def test_what_cannot_be_read_is_an_error_with_a_cure(text):
     with pytest.raises(L2wgError) as error:
         links.parse(text)
     assert "hint: " in str(error.value)
+
+
+# `v6`, `g6` and the port `dx` are what was recorded of them, which is not all; the other links are whole.
+KINDS = ("bullseye", "trixie")
+
+
+def kinds(golden, suite, *changes):
+    text = (golden / "links" / (suite + "-kinds.json")).read_text()
+    for old, new in changes:
+        assert old in text
+        text = text.replace(old, new)
+    return links.parse(text)
+
+
+@pytest.mark.parametrize("suite", KINDS)
+@pytest.mark.parametrize(
+    "name, wanted",
+    [
+        ("t0", ("vxlan", "10.9.0.1", "10.9.0.2", "", 1, 4789)),
+        ("v6", ("vxlan", "fd09::1", "fd09::2", "", 5, 4789)),
+        ("t1", ("ip6gretap", "fd09::1", "fd09::2", "wg0", None, None)),
+        ("g6", ("ip6gretap", "fd09::1", "fd09::3", "", 7, None)),
+    ],
+)
+def test_what_real_kernels_say_of_the_other_tunnels(golden, suite, name, wanted):
+    found = kinds(golden, suite)[name]
+    assert (found.kind, found.local, found.remote, found.underlay, found.key, found.port) == wanted
+
+
+@pytest.mark.parametrize("suite", KINDS)
+def test_what_real_kernels_say_of_a_bridge_and_its_port(golden, suite):
+    found = kinds(golden, suite)
+    assert (found["brx"].group_forward, found["brx"].stp, found["brx"].bridge_iptables) == (0x4008, False, False)
+    assert (found["dx"].isolated, found["dx"].master) == (True, "brx")
+    assert not found["t0"].isolated and found["t0"].group_forward == 0
+    assert not kinds(golden, suite, ('"isolated":true', '"isolated":false'))["dx"].isolated
+    assert kinds(golden, suite, ('"stp_state":0', '"stp_state":1'))["brx"].stp
+    assert kinds(golden, suite, ('"group_fwd_mask":"0x4008"', '"group_fwd_mask":"0"'))["brx"].group_forward == 0
+
+
+@pytest.mark.parametrize("suite", KINDS)
+def test_iptables_sees_a_bridge_when_both_of_its_families_do(golden, suite):
+    four, six = ('"nf_call_%s":0' % name for name in ("iptables", "ip6tables"))
+    on = [(name, name[:-1] + "1") for name in (four, six)]
+    assert kinds(golden, suite, *on)["brx"].bridge_iptables
+    for one in on:
+        assert not kinds(golden, suite, one)["brx"].bridge_iptables
+
+
+@pytest.mark.parametrize(
+    "data, key",
+    [
+        ({}, None),
+        ({"ikey": "0.0.0.7", "okey": "0.0.0.9"}, 9),
+        ({"okey": "1.2.3.4"}, 0x01020304),
+        ({"okey": "255.255.255.255"}, 2 ** 32 - 1),
+        ({"okey": "0.0.0.0"}, 0),
+        ({"key": "0x7"}, 7),
+        ({"id": 0}, 0),
+        ({"id": 16777215}, 16777215),
+    ],
+)
+def test_keys_and_vnis_are_numbers(data, key):
+    text = json.dumps([{"ifname": "t", "ifindex": 1, "linkinfo": {"info_kind": "t", "info_data": data}}])
+    assert links.parse(text)["t"].key == key

@@ -2,11 +2,14 @@ import dataclasses
 
 import pytest
 
+from l2wg_hooks import guard, settings, ways
 from l2wg_hooks import links as links_module
+from l2wg_hooks.iptables import Tables
 from l2wg_hooks.links import Link
 from l2wg_hooks import plan as plan_module
 from l2wg_hooks.plan import Rules, Seen, Step, removal
 from l2wg_hooks.settings import Tunnel
+from l2wg_hooks.ways import Ways
 
 TUNNEL = Tunnel("gretap1", "wg0", "192.168.178.1", "192.168.92.1", "br0", path="/etc/l2wg/gretap1.conf", lines={"bridge": 4})
 WG0 = Link("wg0", 5, "wireguard", up=True, mtu=1420)
@@ -279,3 +282,283 @@ def test_teardown_takes_ours_and_what_has_a_tunnels_name():
 def test_each_step_gives_its_reason():
     for step in plan([TUNNEL], of(WG0, but(BR0, mtu=9000))).steps:
         assert isinstance(step, Step) and step.reason and step.group == "gretap1"
+
+
+# The other kinds of tunnel.
+
+VX4 = Tunnel("vx4", "wg0", "192.168.178.1", "192.168.92.1", "br0", encapsulation="vxlan")
+VX6 = Tunnel("vx6", "wg0", "fd00::1", "fd00::2", "br0", encapsulation="vxlan", key=5)
+G6 = Tunnel("g6", "wg0", "fd00::1", "fd00::2", "br0")
+LAN6 = Link("enp2s0", 2, up=True, addresses=("192.168.178.1/24", "fd00::1/64"))
+KINDS = [
+    (VX4, "vxlan id 1 local 192.168.178.1 remote 192.168.92.1 dstport 4789 learning"),
+    (VX6, "vxlan id 5 local fd00::1 remote fd00::2 dstport 4789 learning"),
+    (G6, "ip6gretap local fd00::1 remote fd00::2 dev wg0 encaplimit none"),
+    (but(G6, key=7), "ip6gretap local fd00::1 remote fd00::2 dev wg0 key 7 encaplimit none"),
+]
+
+
+def right(tunnel, **more):
+    """The link of a tunnel that is right."""
+    vxlan = tunnel.kind == "vxlan"
+    known = Link(
+        tunnel.name, 9, tunnel.kind, up=True, mtu=1500, mac=tunnel.mac, master="br0", alias="l2wg", local=tunnel.local,
+        remote=tunnel.remote, key=tunnel.number, underlay="" if vxlan else "wg0", port=4789 if vxlan else None,
+    )  # fmt: skip
+    return but(known, **more)
+
+
+@pytest.mark.parametrize("tunnel, words", KINDS)
+def test_each_kind_is_made_and_then_right(tunnel, words):
+    name = tunnel.name
+    new = [
+        "ip link add name %s address %s mtu 1500 type %s" % (name, tunnel.mac, words),
+        "ip link set dev %s alias l2wg" % name,
+        "ip link set dev %s master br0" % name,
+        "ip link set dev %s up" % name,
+    ]
+    assert steps(WG0, BR0, LAN6, tunnels=[tunnel]) == new
+    assert steps(WG0, BR0, LAN6, right(tunnel), tunnels=[tunnel]) == []
+    for kind in {"gretap", "ip6gretap", "vxlan"} - {tunnel.kind}:
+        assert steps(WG0, BR0, LAN6, right(tunnel, kind=kind), tunnels=[tunnel]) == ["ip link delete dev " + name] + new
+
+
+@pytest.mark.parametrize(
+    "tunnel, wrong, reason",
+    [
+        (VX4, {"key": 2}, "key is 2, not 1"),
+        (VX4, {"port": 8472}, "UDP port is 8472, not 4789"),
+        (VX4, {"underlay": "wg0"}, "underlay is wg0, not none"),  # bound, it takes no full-size frame
+        (VX6, {"remote": "fd00::3"}, "remote end is fd00::3, not fd00::2"),
+        (VX6, {"local": "fd00::3"}, "local end is fd00::3, not fd00::1"),
+        (G6, {"key": 7}, "key is 7, not None"),
+        (G6, {"underlay": ""}, "underlay is none, not wg0"),
+        (G6, {"kind": "gretap"}, "kind is gretap, not ip6gretap"),
+    ],
+)
+def test_each_kind_is_made_again_when_it_is_wrong(tunnel, wrong, reason):
+    step = plan([tunnel], of(WG0, BR0, LAN6, right(tunnel, **wrong))).steps[0]
+    assert (str(step), step.reason) == ("ip link delete dev " + tunnel.name, reason)
+
+
+@pytest.mark.parametrize("tunnel", [VX4, G6], ids=["vxlan", "ip6gretap"])
+def test_what_only_a_gretap_can_be_is_asked_of_no_other(tunnel):
+    assert steps(WG0, BR0, LAN6, right(tunnel, pmtudisc=True, ignore_df=False), tunnels=[tunnel]) == []
+
+
+@pytest.mark.parametrize("suite", ["bullseye", "trixie"])
+def test_what_a_real_kernel_says_of_the_other_kinds_is_right(golden, suite):
+    found = links_module.parse((golden / "links" / (suite + "-kinds.json")).read_text())
+    wishes = [
+        Tunnel("t0", "wg0", "10.9.0.1", "10.9.0.2", "br0", encapsulation="vxlan"),
+        Tunnel("v6", "wg0", "fd09::1", "fd09::2", "br0", encapsulation="vxlan", key=5),
+        Tunnel("t1", "wg0", "fd09::1", "fd09::2", "br0"),
+    ]
+    done = steps(WG0, BR0, *found.values(), tunnels=wishes)
+    assert [step for step in done if "add" in step.split() or "delete" in step] == []
+
+
+def test_a_vxlan_goes_with_its_underlay_though_it_is_not_bound():
+    assert steps(BR0, right(VX4), tunnels=[VX4]) == ["ip link delete dev vx4"]
+    assert steps(WG0, BR0, right(VX4), tunnels=[VX4], leaving=("wg0",)) == ["ip link delete dev vx4"]
+
+
+# What a wish says of the port and of the bridge.
+
+ISOLATED = "ip link set dev gretap1 type bridge_slave isolated "
+
+
+def test_isolated_is_a_setting_of_the_port_before_it_is_up():
+    tunnel = but(TUNNEL, isolated=True)
+    assert steps(WG0, BR0, tunnels=[tunnel]) == [ADD, ALIAS, JOIN, ISOLATED + "on", UP]
+    assert steps(WG0, BR0, RIGHT, tunnels=[tunnel]) == [ISOLATED + "on"]
+    assert steps(WG0, BR0, but(RIGHT, isolated=True), tunnels=[tunnel]) == []
+    assert steps(WG0, BR0, but(RIGHT, isolated=True)) == [ISOLATED + "off"]
+
+
+def test_a_port_of_another_bridge_loses_its_settings_by_moving():
+    moved = but(RIGHT, master="br1", isolated=True)
+    assert steps(WG0, BR0, moved) == [JOIN]
+    assert steps(WG0, BR0, moved, tunnels=[but(TUNNEL, isolated=True)]) == [JOIN, ISOLATED + "on"]
+
+
+@pytest.mark.parametrize(
+    "pvid, vids", [(1, ["2-4094"]), (0, ["1-4094"]), (10, ["1-9", "11-4094"]), (4094, ["1-4093"]), (2, ["1-1", "3-4094"])]
+)
+def test_a_bridge_that_filters_vlans_lets_all_pass_the_tunnel(pvid, vids):
+    bridge = but(BR0, vlan_filtering=True, pvid=pvid)
+    assert steps(WG0, bridge) == [ADD, ALIAS, JOIN] + ["bridge vlan add dev gretap1 vid " + vid for vid in vids] + [UP]
+    assert steps(WG0, bridge, RIGHT) == []
+
+
+MASK = "ip link set dev br0 type bridge group_fwd_mask "
+
+
+@pytest.mark.parametrize(
+    "wish, lines, ports, mask, done",
+    [
+        (True, ["link-local"], (), 0, [MASK + "0x4008"]),
+        (True, ["link-local"], (), 0x8, [MASK + "0x4008"]),
+        (True, ["link-local"], (), 0x4, [MASK + "0x400c"]),
+        (True, ["link-local"], (), 0x4008, []),
+        (True, ["link-local"], (), 0xFFF8, []),
+        (False, [], (), 0, []),
+        (False, ["link-local"], ("enp3s0",), 0x4008, [MASK + "0x0"]),
+        (False, ["link-local"], ("enp3s0",), 0x4000, []),  # somebody else's
+        (False, ["link-local"], ("enp3s0",), 0xFFF8, []),
+        (False, ["link-local"], (), 0x4008, []),  # defined elsewhere
+        (False, [], ("enp3s0",), 0x4008, []),
+    ],
+)
+def test_lldp_and_8021x_pass_where_it_is_wished(wish, lines, ports, mask, done):
+    tunnel = but(TUNNEL, link_local=wish, bridge_ports=ports, lines=dict.fromkeys(lines, 9))
+    assert steps(WG0, but(BR0, group_forward=mask), RIGHT, PORT, tunnels=[tunnel]) == done
+
+
+STP = "ip link set dev br0 type bridge stp_state "
+
+
+@pytest.mark.parametrize(
+    "wish, lines, ports, now, done",
+    [
+        (True, ["stp"], ("enp3s0",), False, [STP + "1"]),
+        (True, ["stp"], ("enp3s0",), True, []),
+        (False, ["stp"], ("enp3s0",), True, [STP + "0"]),
+        (False, ["stp"], ("enp3s0",), False, []),
+        (False, [], ("enp3s0",), True, []),
+        (False, ["stp"], (), True, []),
+    ],
+)
+def test_stp_is_left_alone_unless_it_is_written_and_the_bridge_is_ours(wish, lines, ports, now, done):
+    tunnel = but(TUNNEL, stp=wish, bridge_ports=ports, lines=dict.fromkeys(lines, 9))
+    assert steps(WG0, but(BR0, stp=now), RIGHT, PORT, tunnels=[tunnel]) == done
+
+
+@pytest.mark.parametrize("field, key", [("stp", "stp"), ("link_local", "link-local")])
+def test_two_wishes_for_one_bridge_that_undo_each_other_are_refused(field, key):
+    yes, no = (
+        but(TUNNEL, name=name, remote=remote, bridge_ports=("enp3s0",), lines={key: 9}, path="/" + name, **{field: value})
+        for name, remote, value in (("a", "10.0.0.1", True), ("b", "10.0.0.2", False))
+    )
+    (problem,) = settings.between([yes, no])
+    assert str(problem).startswith("/b:9: %s: a has it otherwise for br0 (/a)\n  hint: " % key)
+    for harmless in ({"lines": {}}, {"bridge_ports": ()}, {"bridge": "br1", "bridge_ports": ("enp4s0",)}, {field: True}):
+        assert list(settings.between([yes, but(no, **harmless)])) == []
+
+
+# Policy routes, and the clamp by iptables.
+
+
+def way(tunnel):
+    """Our rules and routes of a tunnel, as ip(8) tells of them."""
+    number = ways.table(tunnel.name)
+    rule = {"priority": 4789, "src": tunnel.local, "dst": tunnel.remote, "table": number, "ipproto": "gre"}
+    if tunnel.kind == "vxlan":
+        rule.update(ipproto="udp", dport=4789)
+    size = {"vx4": 1558, "vx6": 1578, "g6": 1566}[tunnel.name]
+    routes = [{"type": "unreachable", "dst": "default"}, {"dst": tunnel.remote, "dev": "wg0", "metrics": [{"mtu": size}]}]
+    return Ways((rule,), {number: routes})
+
+
+def seeing(tunnels, found, now, **more):
+    """The Plan where the rules of `tunnels` are in force, and `now` is what else there is."""
+    force = Rules([guard.entry(tunnel) for tunnel in tunnels], {tunnel.name: guard.value(tunnel, found) for tunnel in tunnels})
+    return plan_module.plan(tunnels, found, seen=Seen(force, **now), **more)
+
+
+@pytest.mark.parametrize("tunnel", [VX4, VX6, G6], ids=lambda tunnel: tunnel.name)
+def test_the_way_is_there_before_the_tunnel(tunnel):
+    result = seeing([tunnel], of(WG0, BR0, LAN6), {"ways": Ways((), {})})
+    assert [step.argv[1] for step in result.steps if step.group == tunnel.name][:4] == [
+        "route", "route", "rule" if tunnel is VX4 else "-6", "link"
+    ]  # fmt: skip
+    assert result.steps[0].reason == "its packets, of any size, leave by wg0 only"
+    assert seeing([tunnel], of(WG0, BR0, LAN6, right(tunnel)), {"ways": way(tunnel)}).steps == ()
+
+
+def test_a_gretap_needs_no_way():
+    assert seeing([TUNNEL], of(WG0, BR0, RIGHT), {"ways": Ways((), {})}).steps == ()
+
+
+def test_an_underlay_that_is_down_takes_no_routes():
+    result = seeing([VX4], of(but(WG0, up=False), BR0, right(VX4)), {"ways": Ways((), {})})
+    assert (result.steps, result.waiting) == ((), ("vx4 waits for wg0: it is down",))
+    assert seeing([TUNNEL], of(but(WG0, up=False), BR0, RIGHT), {"ways": Ways((), {})}).waiting == ()
+
+
+@pytest.mark.parametrize(
+    "tunnels, links", [([VX4], of(BR0)), ([VX4], of(BR0, right(VX4))), ([TUNNEL], of(WG0, BR0, RIGHT))]
+)
+def test_a_way_goes_with_its_tunnel(tunnels, links):
+    result = seeing(tunnels, links, {"ways": way(VX4)})
+    assert [step.reason for step in result.steps if step.group == "ways"] == ["no tunnel needs it"] * 3
+    assert seeing(tunnels, links, {"ways": Ways((), {})}).waiting == result.waiting
+
+
+def test_a_way_of_a_broken_file_stays():
+    found = of(WG0, BR0, LAN6, RIGHT, right(G6))
+    assert seeing([TUNNEL], found, {"ways": way(G6)}, broken=("g6",)).steps == ()
+
+
+def test_a_twin_gets_no_way():
+    """Else one round would make it, and the next take it away."""
+    twin = right(VX4, name="other", alias="")
+    result = seeing([VX4], of(WG0, BR0, twin), {"ways": Ways((), {})})
+    assert (len(result.problems), [step for step in result.steps if step.group != "guard"]) == (1, [])
+
+
+CLAMPED = but(TUNNEL, mss_clamp="iptables")
+NF_CALL = "ip link set dev br0 type bridge nf_call_iptables %d nf_call_ip6tables %d"
+CHAIN = "-A l2wg -p tcp -m physdev --physdev-%s gretap1 --physdev-is-bridged -m tcp --tcp-flags SYN,RST SYN"
+CHAIN += " -j TCPMSS --set-mss %d"
+HEAD = (":l2wg - [0:0]", "-A FORWARD -j l2wg")
+BARE = Tables((), (), True)
+IN_FORCE = Tables(*[HEAD + tuple(CHAIN % (side, mss) for side in ("in", "out")) for mss in (1342, 1322)], br_netfilter=True)
+
+
+def test_iptables_clamps_what_is_there_and_its_bridge_only():
+    result = seeing([CLAMPED], of(WG0, BR0, RIGHT), {"iptables": BARE})
+    assert [step.group for step in result.steps] == ["iptables"] * 10 + ["br0"]
+    assert str(result.steps[-1]) == NF_CALL % (1, 1)
+    assert seeing([CLAMPED], of(WG0, but(BR0, bridge_iptables=True), RIGHT), {"iptables": IN_FORCE}).steps == ()
+
+
+def test_iptables_clamps_nothing_that_is_not_there():
+    for found in (of(BR0), of(BR0, RIGHT), of(WG0, BR0, Link("gretap1", 3, "dummy"))):
+        assert not [step for step in seeing([CLAMPED], found, {"iptables": BARE}).steps if step.group == "iptables"]
+    made = [step.argv[0] for step in seeing([CLAMPED], of(WG0, BR0), {"iptables": BARE}).steps]
+    assert made == ["iptables"] * 5 + ["ip6tables"] * 5 + ["ip"] * 5  # it is about to be there
+
+
+def unclamped(tunnels, bridge, was=CLAMPED):
+    """The steps where the rules of `was` are in force."""
+    found = of(WG0, bridge, RIGHT)
+    old = Rules([guard.entry(was)], {was.name: guard.value(was, found)})
+    return [str(step) for step in plan_module.plan(tunnels, found, seen=Seen(old, iptables=IN_FORCE)).steps]
+
+
+@pytest.mark.parametrize("tunnels", [[TUNNEL], [], [but(CLAMPED, bridge="br1")]], ids=["nftables", "deleted", "moved"])
+def test_iptables_sees_no_more_frames_than_it_has_to(tunnels):
+    assert (NF_CALL % (0, 0)) in unclamped(tunnels, but(BR0, bridge_iptables=True))
+    assert (NF_CALL % (0, 0)) not in unclamped(tunnels, BR0)
+    assert (NF_CALL % (0, 0)) not in unclamped(tunnels, but(BR0, bridge_iptables=True), was=TUNNEL)  # not ours
+
+
+def test_a_clamp_of_a_broken_file_stays():
+    found = of(WG0, but(BR0, bridge_iptables=True), RIGHT)
+    old = Rules([guard.entry(CLAMPED)], {"gretap1": guard.value(CLAMPED, found)})
+    assert plan_module.plan([], found, broken=("gretap1",), seen=Seen(old, iptables=IN_FORCE)).steps == ()
+
+
+def test_a_bridge_of_two_clamped_tunnels_keeps_its_setting():
+    second = but(CLAMPED, name="gretap2", key=2)
+    assert (NF_CALL % (0, 0)) not in unclamped([but(TUNNEL, lines={}), second], but(BR0, bridge_iptables=True))
+
+
+def test_a_tunnel_that_waits_keeps_its_bridge_as_it_wants_it():
+    """Else one round would undo what the other did."""
+    waits = but(CLAMPED, name="gretap2", underlay="wg1")
+    for now in (True, False):
+        found = of(WG0, but(BR0, bridge_iptables=now), RIGHT)
+        done = [str(step) for step in seeing([TUNNEL, waits], found, {"iptables": BARE}).steps]
+        assert done == ([] if now else [NF_CALL % (1, 1)])

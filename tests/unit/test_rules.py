@@ -1,0 +1,386 @@
+"""The files that rules are loaded from, with nft(8) and ip(8) played by a dict."""
+
+import dataclasses
+import json
+import os
+import sys
+
+import pytest
+
+from l2wg_hooks import apply, files, guard, hook, lock, probe, rules, run, seen, wish
+from l2wg_hooks.errors import L2wgError, Problem
+from l2wg_hooks.links import Link
+from l2wg_hooks.plan import GUARD, Plan, Rules, Seen, Step, plan, removal
+from l2wg_hooks.settings import Tunnel
+
+TUNNEL = Tunnel("gretap1", "wg0", "192.168.178.1", "192.168.92.1", "br0")
+OTHER = dataclasses.replace(TUNNEL, name="gretap2", remote="10.0.0.1", storm_limit=100)
+LINKS = {
+    "enp2s0": Link("enp2s0", 2, up=True, addresses=("192.168.178.1/24",)),
+    "wg0": Link("wg0", 5, "wireguard", up=True, mtu=1420),
+    "br0": Link("br0", 6, "bridge", up=True, mac="52:54:00:00:00:01"),
+}
+NFT = Step(("nft", "-f", "/run/l2wg.nft"), "test", GUARD)
+
+
+def there(tunnel):
+    return Link(
+        tunnel.name, 9, "gretap", up=True, mac=tunnel.mac, master="br0", alias="l2wg",
+        local=tunnel.local, remote=tunnel.remote, underlay="wg0", pmtudisc=False, ignore_df=True,
+    )  # fmt: skip
+
+
+def of(*tunnels, intact=True):
+    """The Rules of these tunnels."""
+    values = {tunnel.name: guard.value(tunnel, LINKS) for tunnel in tunnels}
+    return Rules([guard.entry(tunnel) for tunnel in tunnels], values, intact)
+
+
+@pytest.fixture
+def nft(tmp_path, monkeypatch):
+    """`tables` is what nft(8) lists, `ran` what ran; the words in `broken` are a command that fails."""
+    state = {"tables": {}, "ran": [], "broken": None, "writes": []}
+    monkeypatch.setattr(guard, "STATIC", str(tmp_path / "lib" / "rules.nft"))
+    monkeypatch.setattr(guard, "FILE", str(tmp_path / "l2wg.nft"))
+    monkeypatch.setattr(rules, "LOADED", str(tmp_path / "l2wg.loaded"))
+
+    def fake(argv, stdin=""):
+        state["ran"] += ["ip " + line for line in stdin.splitlines()] or [" ".join(argv)]
+        if state["broken"] and " ".join(argv).startswith(state["broken"]):
+            return run.Result(1, "", "Error: Could not process rule: Operation not supported\n")
+        if argv[:2] == ("nft", "-f"):
+            text = read(guard.FILE)
+            state["tables"] = {}
+            if "include" in text:
+                loaded = text + read(guard.STATIC)
+                state["tables"] = {family: "table %s l2wg {%s}\n" % (family, loaded) for family in ("inet", "bridge")}
+        if argv[:4] == ("nft", "-s", "list", "table"):
+            assert argv[5:] == ("l2wg",)
+            known = state["tables"].get(argv[4])
+            return run.Result(0, known, "") if known else run.Result(1, "", "Error: No such file or directory\n")
+        return run.Result(0, "", "")
+
+    write = files.write
+    monkeypatch.setattr(run, "run", fake)
+    monkeypatch.setattr(files, "write", lambda path, text, **more: (state["writes"].append(path), write(path, text, **more)))
+    return state
+
+
+def read(path):
+    with open(path) as file:
+        return file.read()
+
+
+def test_what_nobody_needs_nobody_asks_for(nft):
+    assert rules.observe(needed=False) == Rules()
+    assert nft["ran"] == []
+
+
+@pytest.mark.parametrize("tables, intact", [({}, True), ({"inet": "somebody's"}, False), ({"bridge": "somebody's"}, False)])
+def test_before_the_first_load(nft, tables, intact):
+    nft["tables"] = tables
+    assert rules.observe(needed=True) == Rules(intact=intact)
+
+
+@pytest.mark.parametrize("needed", [True, False])
+def test_what_was_loaded_is_observed(nft, needed):
+    assert rules.load(of(TUNNEL, OTHER), NFT) == ()
+    assert nft["ran"] == ["nft -f /run/l2wg.nft", "nft -s list table inet l2wg", "nft -s list table bridge l2wg"]
+    assert rules.observe(needed) == of(TUNNEL, OTHER)
+
+
+def test_what_is_loaded_is_what_the_files_say(nft):
+    rules.load(of(TUNNEL, OTHER), NFT)
+    wanted = of(TUNNEL, OTHER)
+    assert read(guard.FILE) == guard.load(wanted.entries, wanted.values)
+    head, _, body = read(guard.STATIC).partition("\n")
+    assert head.startswith("# [{") and body == guard.render(wanted.entries)
+    assert os.stat(os.path.dirname(guard.STATIC)).st_mode & 0o777 == 0o755
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda tables: tables.clear(),
+        lambda tables: tables.pop("inet"),
+        lambda tables: tables.pop("bridge"),
+        lambda tables: tables.update(inet=tables["inet"].replace(" drop", "")),
+        lambda tables: tables.update(bridge=tables["bridge"].replace("1342", "1460")),
+    ],
+)
+def test_what_somebody_takes_away_is_noticed(nft, change):
+    rules.load(of(TUNNEL), NFT)
+    change(nft["tables"])
+    assert rules.observe(needed=True) == of(TUNNEL, intact=False)
+
+
+def test_stations_that_come_and_go_are_no_change(nft):
+    rules.load(of(OTHER), NFT)
+    # Newer nft(8) tells their count, too.
+    elements = " # count 2\n\t\telements = { 02:00:00:00:00:01 expires 4m59s,\n\t\t\t     02:00:00:00:00:02 expires 3s }"
+    nft["tables"]["bridge"] = nft["tables"]["bridge"].replace("timeout 300s", "timeout 300s" + elements)
+    assert elements in nft["tables"]["bridge"]
+    assert rules.observe(needed=True).intact
+
+
+@pytest.mark.parametrize("text", ["", "{", "null", "[]", "7", "{}", '{"entries": [], "values": {}}', "\x00"])
+@pytest.mark.parametrize("loaded", [True, False])
+def test_a_note_that_cannot_be_read_counts_as_a_change(nft, text, loaded):
+    if loaded:
+        rules.load(of(TUNNEL), NFT)
+    with open(rules.LOADED, "w") as file:
+        file.write(text)
+    assert rules.observe(needed=False) == Rules(intact=False)
+
+
+def test_without_nft_nothing_is_intact(nft, monkeypatch):
+    def missing(argv):
+        raise L2wgError(Problem("the command nft is not there"))
+
+    rules.load(of(TUNNEL), NFT)
+    monkeypatch.setattr(run, "run", missing)
+    assert rules.observe(needed=True) == of(TUNNEL, intact=False)
+    os.unlink(rules.LOADED)
+    assert rules.observe(needed=True) == Rules(intact=False)
+
+
+def test_of_nothing_nothing_is_kept(nft):
+    rules.load(of(TUNNEL), NFT)
+    assert rules.load(Rules(), NFT) == ()
+    assert nft["tables"] == {}
+    assert [os.path.exists(path) for path in (rules.LOADED, guard.FILE)] == [False, False]
+    assert rules.observe(needed=True) == Rules()
+
+
+def test_what_takes_all_away_is_loaded_from_a_file_without_include(nft, monkeypatch):
+    monkeypatch.setattr(rules, "_remember", lambda wanted: None)
+    rules.load(Rules(), NFT)
+    assert read(guard.FILE) == guard.EMPTY
+    assert not os.path.exists(guard.STATIC)
+
+
+def test_what_cannot_be_loaded_is_told_of_and_not_noted(nft):
+    rules.load(of(TUNNEL), NFT)
+    nft["broken"] = "nft -f"
+    (problem,) = rules.load(of(OTHER), NFT)
+    assert "`nft -f /run/l2wg.nft` failed: Error: Could not process rule" in str(problem)
+    assert "hint: no tunnel is made without its guard" in str(problem)
+    assert rules.observe(needed=True) == of(TUNNEL)
+
+
+def test_a_file_that_cannot_be_written_is_told_of(nft, monkeypatch):
+    monkeypatch.setattr(guard, "FILE", "/nonexistent/l2wg.nft")
+    (problem,) = rules.load(of(TUNNEL), NFT)
+    assert "/nonexistent/l2wg.nft: cannot be written" in str(problem)
+    assert nft["ran"] == []
+
+
+# The static file: rendered once, then found.
+
+
+def test_a_static_file_that_is_right_is_not_written_and_jinja2_not_imported(nft, monkeypatch):
+    rules.store(of(TUNNEL).entries)
+    monkeypatch.setitem(sys.modules, "jinja2", None)
+    rules.store(of(TUNNEL).entries)
+    assert rules.load(of(TUNNEL), NFT) == ()
+    assert nft["writes"].count(guard.STATIC) == 1
+    with pytest.raises(L2wgError) as error:
+        rules.store(of(OTHER).entries)
+    assert "python3-jinja2 is not installed" in str(error.value)
+
+
+def test_a_static_file_is_written_anew_for_other_entries(nft):
+    for tunnels in ((TUNNEL,), (OTHER,), (OTHER, TUNNEL), (TUNNEL, OTHER)):
+        rules.store(of(*tunnels).entries)
+        assert read(guard.STATIC).partition("\n")[2] == guard.render(of(*tunnels).entries)
+    assert nft["writes"] == [guard.STATIC] * 4
+
+
+def test_a_static_file_is_written_anew_for_another_template(nft, tmp_path, monkeypatch):
+    rules.store(of(TUNNEL).entries)
+    old = read(guard.STATIC)
+    template = tmp_path / "rules.j2"
+    template.write_text(read(rules.TEMPLATE) + "\n")
+    monkeypatch.setattr(rules, "TEMPLATE", str(template))
+    rules.store(of(TUNNEL).entries)
+    assert read(guard.STATIC) != old
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda text: text.replace(" counter drop", "", 1),
+        lambda text: text.rstrip("\n")[:-1],  # half written
+        lambda text: text.partition("\n")[2],
+        lambda text: text.partition("\n")[0],
+        lambda text: text + "\udcff",
+        lambda text: "",
+    ],
+)
+def test_a_static_file_that_somebody_has_changed_is_written_anew(nft, spoil):
+    rules.store(of(TUNNEL).entries)
+    right = read(guard.STATIC)
+    with open(guard.STATIC, "w", errors="surrogateescape") as file:
+        file.write(spoil(right))
+    rules.store(of(TUNNEL).entries)
+    assert read(guard.STATIC) == right
+
+
+@pytest.mark.parametrize("tunnels", [(TUNNEL, OTHER), ()])
+def test_apply_renders_what_events_will_load(nft, monkeypatch, tunnels):
+    intent = apply.Intent(tunnels, "", "", {}, (), Plan(), (), True)
+    monkeypatch.setattr(apply, "intend", lambda: intent)
+    monkeypatch.setattr(hook, "bring", lambda: ())
+    assert apply.apply() == ()
+    assert nft["writes"] == ([guard.STATIC] if tunnels else [])
+    monkeypatch.setitem(sys.modules, "jinja2", None)
+    assert not tunnels or rules.load(of(*tunnels), NFT) == ()
+
+
+# Without a guard no tunnel is made, nor stays.
+
+
+def carry_out(tunnels, links, old):
+    found = Seen(old)
+    return hook.carry_out(plan(tunnels, links, seen=found), links, found)
+
+
+def did(nft):
+    return [line.replace(guard.FILE, "FILE") for line in nft["ran"] if not line.startswith("nft -s list")]
+
+
+def with_tunnels(*tunnels):
+    return dict(LINKS, **{tunnel.name: there(tunnel) for tunnel in tunnels})
+
+
+def test_the_guard_comes_before_the_tunnel(nft):
+    assert carry_out([TUNNEL], LINKS, Rules()) == ()
+    assert did(nft)[0] == "nft -f FILE" and did(nft)[1].startswith("ip link add name gretap1 ")
+
+
+def test_without_guard_no_tunnel_is_made(nft):
+    nft["broken"] = "nft -f"
+    (problem,) = carry_out([TUNNEL], LINKS, Rules())
+    assert "nft -f" in str(problem)
+    assert did(nft) == ["nft -f FILE"]
+
+
+@pytest.mark.parametrize("old", [Rules(), of(TUNNEL, intact=False), Rules(intact=False)])
+@pytest.mark.parametrize("alias", ["l2wg", ""])
+def test_without_guard_no_tunnel_stays(nft, old, alias):
+    nft["broken"] = "nft -f"
+    links = dict(LINKS, gretap1=dataclasses.replace(there(TUNNEL), alias=alias))
+    assert len(carry_out([TUNNEL], links, old)) == 1
+    assert did(nft)[1:] == ["ip link delete dev gretap1"]
+
+
+def test_a_tunnel_whose_old_guard_is_intact_stays_and_no_other_is_made(nft):
+    nft["broken"] = "nft -f"
+    assert len(carry_out([TUNNEL, OTHER], with_tunnels(TUNNEL), of(TUNNEL))) == 1
+    assert did(nft) == ["nft -f FILE"]
+
+
+def test_a_tunnel_that_the_old_guard_does_not_know_goes(nft):
+    nft["broken"] = "nft -f"
+    assert len(carry_out([TUNNEL, OTHER], with_tunnels(TUNNEL, OTHER), of(TUNNEL))) == 1
+    assert did(nft) == ["nft -f FILE", "ip link delete dev gretap2"]
+
+
+def test_what_must_not_be_goes_even_without_a_guard(nft):
+    nft["broken"] = "nft -f"
+    moved = dataclasses.replace(TUNNEL, remote="10.9.9.9")
+    carry_out([moved], with_tunnels(TUNNEL), of(TUNNEL))
+    assert did(nft) == ["ip link delete dev gretap1", "nft -f FILE"]
+
+
+def test_rules_that_do_not_go_keep_nothing_else(nft):
+    """`l2wg down --all` without nft: the policy routes and the iptables chain go all the same."""
+    nft["broken"] = "nft -f"
+    found = Seen(of(TUNNEL))
+    todo = removal([], with_tunnels(TUNNEL), found)
+    last = Step(("ip", "rule", "del"), "test", "ways")
+    (problem,) = hook.carry_out(dataclasses.replace(todo, steps=todo.steps + (last,)), with_tunnels(TUNNEL), found)
+    assert "nft -f" in str(problem)
+    assert did(nft) == ["ip link delete dev gretap1", "nft -f FILE", "ip rule del"]
+
+
+def test_rules_in_force_cost_no_load(nft):
+    links = dict(with_tunnels(TUNNEL), gretap1=dataclasses.replace(there(TUNNEL), mtu=1400))
+    assert carry_out([TUNNEL], links, of(TUNNEL)) == ()
+    assert did(nft) == ["ip link set dev gretap1 mtu 1500"]
+
+
+def test_a_flush_is_mended_by_the_next_event(nft, tmp_path, monkeypatch):
+    monkeypatch.setattr(wish, "DIRECTORY", str(tmp_path))
+    monkeypatch.setattr(lock, "WORK", str(tmp_path / "work.lock"))
+    monkeypatch.setattr(lock, "NEXT", str(tmp_path / "next.lock"))
+    (tmp_path / "gretap1.conf").write_text("underlay = wg0\nlocal = 192.168.178.1\nremote = 192.168.92.1\nbridge = br0\n")
+    monkeypatch.setattr(run, "observe", lambda: with_tunnels(TUNNEL))
+    probes = []
+    monkeypatch.setattr(probe, "send", lambda tunnels, links: probes.append(links))
+    for _ in range(2):
+        assert hook.up("wg0") == ()
+        loads = [line for line in nft["ran"] if line.startswith("nft -f")]
+    assert len(loads) == 1
+    nft["tables"].clear()
+    assert hook.up("wg0") == ()
+    assert nft["tables"] and len(probes) == 3
+
+
+# What an event looks at besides.
+
+
+def test_who_wishes_for_a_tunnel_looks_for_tables_of_that_name(nft):
+    nft["tables"] = {"inet": "table inet l2wg { somebody's }"}
+    assert seen.look([TUNNEL]) == Seen(Rules(intact=False))
+    assert seen.look([]) == Seen()
+
+
+@pytest.mark.parametrize("clamp, looked", [("iptables", True), ("nftables", False), ("off", False)])
+def test_iptables_is_looked_at_while_a_tunnel_wants_it_or_did(nft, clamp, looked):
+    wished = dataclasses.replace(TUNNEL, mss_clamp=clamp)
+    assert (seen.look([wished]).iptables is not None) == looked
+    rules.load(of(wished), NFT)
+    assert (seen.look([]).iptables is not None) == looked
+    assert ("iptables-save -t mangle" in nft["ran"]) == ("ip6tables-save -t mangle" in nft["ran"]) == looked
+
+
+def test_without_iptables_the_other_tunnels_work(nft, monkeypatch):
+    def some(argv, fake=run.run):
+        if argv[0].endswith("-save"):
+            raise L2wgError(Problem("the command %s is not there" % argv[0]))
+        return fake(argv)
+
+    monkeypatch.setattr(run, "run", some)
+    tables = seen.look([dataclasses.replace(TUNNEL, mss_clamp="iptables")]).iptables
+    assert (tables.ipv4, tables.ipv6) == ((), ())
+
+
+# nft(8) has tabs there.
+LISTING = """table bridge l2wg {
+    chain loop_1 {
+        limit rate 1/minute burst 1 packets log prefix "l2wg: loop: own frame of br0 (gretap1) came back: "
+        counter packets 3 bytes 180 drop comment "loop gretap1"
+    }
+    chain both_1 {
+        vlan id != 10 counter packets 5 bytes 300 drop comment "vlans gretap1"
+        ether type != 8021q counter packets 7 bytes 420 drop comment "vlans gretap1"
+        icmp type redirect counter packets 0 bytes 0 drop comment "dhcp site-b.2"
+    }
+}
+"""
+
+
+def test_counters_of_one_name_are_added(monkeypatch):
+    monkeypatch.setattr(run, "run", lambda argv: run.Result(0, LISTING, ""))
+    assert rules.counters() == {("loop", "gretap1"): 3, ("vlans", "gretap1"): 12, ("dhcp", "site-b.2"): 0}
+
+
+def test_without_tables_no_counters(monkeypatch):
+    monkeypatch.setattr(run, "run", lambda argv: run.Result(1, "", "Error: No such file or directory"))
+    assert rules.counters() == {}
+
+
+def test_the_note_is_json_that_people_can_read(nft):
+    rules.load(of(TUNNEL), NFT)
+    assert sorted(json.loads(read(rules.LOADED))) == ["entries", "listing", "values"]

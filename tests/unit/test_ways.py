@@ -1,0 +1,279 @@
+import dataclasses
+import itertools
+import json
+
+import pytest
+
+from l2wg_hooks import run, seen, settings, ways
+from l2wg_hooks.errors import L2wgError
+from l2wg_hooks.plan import Rules, Step
+from l2wg_hooks.settings import Tunnel
+from l2wg_hooks.ways import Ways
+
+VX4 = Tunnel("vx4", "wg0", "10.9.0.1", "10.9.0.2", "br0", encapsulation="vxlan")
+VX6 = Tunnel("vx6", "wg0", "fd09::1", "fd09::2", "br0", encapsulation="vxlan")
+G6 = Tunnel("g6", "wg0", "fd09::1", "fd09::2", "br0")
+GRETAP = Tunnel("gretap1", "wg0", "10.9.0.1", "10.9.0.2", "br0")
+NOTHING = Ways((), {})
+
+# `ip -json rule show` of Debian 11 and 13 (they print the same), both families, with our priority and tables put in;
+# `ip -json route show table` of iproute2 6.1.
+RULES = """[{"priority":0,"src":"all","table":"local"},
+{"priority":4789,"src":"10.9.0.1","dst":"10.9.0.2","ipproto":"udp","dport":4789,"table":"%s","protocol":"76"},
+{"priority":4789,"src":"fd09::1","dst":"fd09::2","ipproto":"gre","table":"%s"},
+{"priority":32766,"src":"all","table":"main"},{"priority":32767,"src":"all","table":"default"}]"""
+RULES = RULES % (ways.table("vx4"), ways.table("g6"))
+ROUTES4 = """[{"type":"unreachable","dst":"default","metric":4294967295,"flags":[]},
+{"dst":"10.9.0.2","dev":"wg0","scope":"link","flags":["linkdown"],"metrics":[{"mtu":1558}]}]"""
+ROUTES6 = """[{"dst":"fd09::2","dev":"wg0","metric":1024,"flags":["linkdown"],"metrics":[{"mtu":1566}],"pref":"medium"},
+{"type":"unreachable","dst":"default","dev":"lo","metric":4294967295,"flags":[],"pref":"medium"}]"""
+
+
+def steps(tunnel, found):
+    return [" ".join(argv) for argv in ways.steps(tunnel, found)]
+
+
+def stale(tunnels, found):
+    return [" ".join(argv) for argv in ways.stale(tunnels, found)]
+
+
+def observed():
+    rules = tuple(rule for rule in json.loads(RULES) if ways.is_ours(rule))
+    return Ways(rules, {ways.table(VX4.name): json.loads(ROUTES4), ways.table(G6.name): json.loads(ROUTES6)})
+
+
+def test_only_what_cannot_fragment_has_a_way():
+    assert [ways.needed(tunnel.kind) for tunnel in (GRETAP, G6, VX4, VX6)] == [False, True, True, True]
+
+
+def test_each_tunnel_has_a_table_of_its_own():
+    numbers = [int(ways.table(tunnel.name)) for tunnel in (G6, VX4, VX6)]
+    assert len(set(numbers)) == 3
+    assert all(0x6C320000 <= number <= 0x6C32FFFF for number in numbers)
+    assert ways.table(VX4.name) == ways.table("vx4")
+
+
+def test_a_rule_is_ours_by_its_priority_and_its_table():
+    rules = json.loads(RULES)
+    assert [ways.is_ours(rule) for rule in rules] == [False, True, True, False, False]
+    first, last = (dict(rules[1], table=str(number)) for number in (0x6C320000, 0x6C32FFFF))
+    assert ways.is_ours(first) and ways.is_ours(last)
+    for other in ({"priority": 4788}, {"table": "main"}, {"table": str(0x6C31FFFF)}, {"table": str(0x6C330000)}):
+        assert not ways.is_ours(dict(rules[1], **other))
+    assert not ways.is_ours({"priority": 4789})
+
+
+@pytest.mark.parametrize(
+    "tunnel, ip, everything, selector, size",
+    [
+        (VX4, "ip", "0.0.0.0/0", "from 10.9.0.1 to 10.9.0.2 ipproto udp dport 4789", 1558),
+        (VX6, "ip -6", "::/0", "from fd09::1 to fd09::2 ipproto udp dport 4789", 1578),
+        (G6, "ip -6", "::/0", "from fd09::1 to fd09::2 ipproto gre", 1566),
+        (dataclasses.replace(G6, key=7), "ip -6", "::/0", "from fd09::1 to fd09::2 ipproto gre", 1570),
+    ],
+)
+def test_a_way_is_made_from_nothing_and_the_rule_comes_last(tunnel, ip, everything, selector, size):
+    table = ways.table(tunnel.name)
+    assert steps(tunnel, NOTHING) == [
+        "ip route replace unreachable %s table %s metric 4294967295" % (everything, table),
+        "ip route replace %s dev wg0 table %s mtu %d" % (tunnel.remote, table, size),
+        "%s rule add priority 4789 %s table %s" % (ip, selector, table),  # without -6 ip(8) fails
+    ]
+
+
+def test_what_real_kernels_say_of_a_right_one_is_right():
+    assert steps(VX4, observed()) == steps(G6, observed()) == []
+    assert stale([VX4, G6], observed()) == []
+
+
+@pytest.mark.parametrize("routes", ["unreachable", "wg0"])
+def test_a_route_that_is_lost_comes_back(routes):
+    found, table = observed(), ways.table(VX4.name)
+    found.routes[table] = [route for route in found.routes[table] if routes not in (route.get("type"), route.get("dev"))]
+    (step,) = steps(VX4, found)
+    assert " %s" % routes in step and step.startswith("ip route replace ")
+
+
+@pytest.mark.parametrize("change", [{"underlay": "wg1"}, {"mtu": 1400}])
+def test_a_route_that_is_no_longer_right_is_replaced(change):
+    (step,) = steps(dataclasses.replace(VX4, **change), observed())
+    assert step.startswith("ip route replace 10.9.0.2 dev ")
+
+
+def test_a_route_to_another_end_is_none():
+    found = observed()
+    found.routes[ways.table("vx4")][1]["dst"] = "10.9.0.3"
+    assert steps(VX4, found) == ["ip route replace 10.9.0.2 dev wg0 table %s mtu 1558" % ways.table("vx4")]
+
+
+def test_a_rule_of_another_tunnel_is_none():
+    """Two VNIs between the same ends: when one goes, its rule goes."""
+    assert len(steps(dataclasses.replace(VX4, name="vx5", key=2), observed())) == 3
+
+
+def test_a_route_without_its_mtu_is_none():
+    found = observed()
+    del found.routes[ways.table(VX4.name)][1]["metrics"]
+    assert steps(VX4, found) == ["ip route replace 10.9.0.2 dev wg0 table %s mtu 1558" % ways.table(VX4.name)]
+
+
+def test_a_way_that_nobody_needs_goes():
+    table4, table6 = ways.table(VX4.name), ways.table(G6.name)
+    assert stale([GRETAP, G6], observed()) == [
+        "ip rule del priority 4789 from 10.9.0.1 to 10.9.0.2 ipproto udp dport 4789 table " + table4,
+        "ip route del unreachable 0.0.0.0/0 table %s metric 4294967295" % table4,
+        "ip route del 10.9.0.2 dev wg0 table " + table4,
+    ]
+    assert stale([VX4], observed()) == [
+        "ip -6 rule del priority 4789 from fd09::1 to fd09::2 ipproto gre table " + table6,
+        "ip route del fd09::2 dev wg0 table " + table6,
+        "ip route del unreachable ::/0 table %s metric 4294967295" % table6,
+    ]
+    assert stale([], NOTHING) == []
+
+
+def test_a_way_of_a_broken_file_stays():
+    assert len(ways.stale([], observed())) == 6
+    assert [argv[1] for argv in ways.stale([], observed(), ("vx4",))] == ["-6", "route", "route"]
+    assert ways.stale([], observed(), ("vx4", "g6", "other")) == []
+
+
+@pytest.mark.parametrize("change", [{"encapsulation": "vxlan"}, {"local": "fd09::5"}, {"remote": "fd09::5"}])
+def test_a_way_to_other_ends_goes_and_a_new_one_comes(change):
+    """One tunnel's name is one table: what `stale` takes away, `steps` does not count on."""
+    changed = dataclasses.replace(G6, **change)
+    assert len(stale([VX4, changed], observed())) == 3
+    assert len(steps(changed, observed())) == 3
+
+
+def _do(argv, rules, routes):
+    """What the kernel makes of one command; what it would refuse, fails here."""
+    words = [word for word in argv[1:] if word != "-6"]
+    if words[0] == "rule":
+        keys = dict(zip(words[2::2], words[3::2]))
+        assert (":" in keys["from"]) == ("-6" in argv)
+        rule = {"priority": int(keys["priority"]), "src": keys["from"], "dst": keys["to"], "table": keys["table"]}
+        rule["ipproto"] = keys["ipproto"]
+        if "dport" in keys:
+            rule["dport"] = int(keys["dport"])
+        assert (rule in rules) == (words[1] == "del"), argv
+        (rules.append if words[1] == "add" else rules.remove)(rule)
+        return
+    known = words[2] == "unreachable"
+    what = words[3] if known else words[2]
+    keys = dict(zip(words[4 if known else 3 :: 2], words[5 if known else 4 :: 2]))
+    table = routes.setdefault(keys["table"], [])
+    route = {"type": "unreachable", "dst": "default"} if known else {"dst": what, "dev": keys["dev"]}
+    if words[1] == "del":
+        table.remove(next(one for one in table if route.items() <= one.items()))
+        return
+    if "mtu" in keys:
+        route["metrics"] = [{"mtu": int(keys["mtu"])}]
+    table[:] = [one for one in table if one["dst"] != route["dst"]] + [route]
+
+
+@pytest.mark.parametrize("tunnel", [VX4, VX6, G6], ids=lambda tunnel: tunnel.name)
+def test_from_every_partial_state_the_steps_lead_to_where_there_are_none(tunnel):
+    """Also from those of a wish that was another."""
+    whole = [tunnel]
+    whole += [dataclasses.replace(tunnel, **was) for was in ({"underlay": "wg9"}, {"mtu": 1400}, {"remote": tunnel.remote + "2"})]
+    whole += [dataclasses.replace(tunnel, encapsulation="gretap" if tunnel.kind == "vxlan" and tunnel.family == 6 else "vxlan")]
+    for was in whole:
+        for left_out in itertools.product((True, False), repeat=3):
+            rules, routes = [], {}
+            for argv, out in zip(ways.steps(was, NOTHING), left_out):
+                if not out:
+                    _do(argv, rules, routes)
+            for wished in ([tunnel], []):
+                after, table = list(rules), {number: list(found) for number, found in routes.items()}
+                found = Ways(tuple(rules), routes)
+                for argv in ways.stale(wished, found) + [argv for one in wished for argv in ways.steps(one, found)]:
+                    _do(argv, after, table)
+                found = Ways(tuple(after), table)
+                assert ways.stale(wished, found) == [argv for one in wished for argv in ways.steps(one, found)] == []
+                ideal = ([], {})
+                for argv in [argv for one in wished for argv in ways.steps(one, NOTHING)]:
+                    _do(argv, *ideal)
+                assert after == ideal[0]
+                right = [sorted(routes.get(ways.table(tunnel.name), []), key=str) for routes in (table, ideal[1])]
+                assert right[0] == right[1] or not wished and not rules  # without its rule nobody looks into a table
+
+
+@pytest.fixture
+def ip(monkeypatch):
+    """The commands that ran, and what each answered."""
+    table4, table6 = ways.table(VX4.name), ways.table(G6.name)
+    answers = {
+        "ip -json -4 rule show": (0, json.dumps([rule for rule in json.loads(RULES) if ":" not in rule["src"]])),
+        "ip -json -6 rule show": (0, json.dumps([rule for rule in json.loads(RULES) if ":" in rule["src"]])),
+        "ip -json -4 route show table " + table4: (0, ROUTES4),
+        "ip -json -6 route show table " + table6: (0, ROUTES6),
+    }
+    ran = []
+
+    def fake(argv):
+        ran.append(" ".join(argv))
+        code, out = answers[" ".join(argv)]
+        return run.Result(code, out, "")
+
+    monkeypatch.setattr(run, "run", fake)
+    monkeypatch.setattr(seen.rules, "observe", lambda needed: Rules())
+    return {"ran": ran, "answers": answers}
+
+
+def test_what_is_there_is_observed(ip):
+    assert seen.look([VX4]).ways == observed()
+
+
+# Debian 11 prints half of an array, Debian 13 a whole one; both fail.
+@pytest.mark.parametrize("said", ["[", "[]", ""])
+def test_a_table_without_routes_is_empty(ip, said):
+    ip["answers"]["ip -json -4 route show table " + ways.table(VX4.name)] = (2, said)
+    assert seen.look([VX4]).ways.routes[ways.table(VX4.name)] == []
+
+
+@pytest.mark.parametrize("said", ["", "[]", "[{},{}]"])
+def test_where_there_are_no_rules_there_are_none_of_ours(ip, said):
+    """iproute2 4.20 prints nothing for nothing, and {} for what it leaves out."""
+    for family in "46":
+        ip["answers"]["ip -json -%s rule show" % family] = (0, said)
+    assert seen.look([VX4]).ways == NOTHING
+
+
+def test_what_cannot_be_read_is_told_of(ip):
+    ip["answers"]["ip -json -4 rule show"] = (0, "Option -json is unknown")
+    with pytest.raises(L2wgError) as error:
+        seen.look([VX4])
+    assert "`ip -json -4 rule show` printed what cannot be read\n  hint: " in str(error.value)
+
+
+def test_nobody_looks_without_a_need(ip, monkeypatch):
+    assert (seen.look([GRETAP]).ways, seen.look([]).ways, ip["ran"]) == (None, None, [])
+    monkeypatch.setattr(seen.rules, "observe", lambda needed: Rules([{"kind": "vxlan", "clamp": "off"}]))
+    assert seen.look([]).ways == observed()  # one has been there until now
+
+
+def test_a_rule_of_ipv6_is_no_line_of_a_batch(monkeypatch):
+    """`ip -batch` takes no -6."""
+    ran = []
+
+    def fake(argv, stdin=""):
+        ran.append((" ".join(argv), stdin))
+        return run.Result(0, "", "")
+
+    monkeypatch.setattr(run, "run", fake)
+    rows = ("ip link a", "ip route b", "ip -6 rule c", "ip -6 rule d", "nft e", "ip link f")
+    assert run.apply([Step(tuple(row.split()), "test", "test") for row in rows]) == ()
+    alone = [(row, "") for row in rows[2:5]]
+    assert ran == [("ip -batch -", "link a\nroute b\n")] + alone + [("ip -batch -", "link f\n")]
+
+
+def test_ends_that_a_policy_rule_cannot_tell_apart_are_refused():
+    for one in (VX4, VX6, G6):
+        other = dataclasses.replace(one, name="other", underlay="wg1", key=99)
+        (problem,) = settings.between([one, other])
+        assert "underlay: %s has the same ends over wg0" % one.name in str(problem) and "hint: " in str(problem)
+        assert list(settings.between([one, dataclasses.replace(other, underlay="wg0")])) == []
+        assert list(settings.between([one, dataclasses.replace(other, remote="fd09::9", local="fd09::8")])) == []
+    assert list(settings.between([GRETAP, dataclasses.replace(GRETAP, name="other", underlay="wg1")])) == []
+    assert list(settings.between([VX6, dataclasses.replace(G6, underlay="wg1")])) == []
