@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from l2wg_hooks import guard, ways
+from l2wg_hooks import guard, settings, ways
 from l2wg_hooks.iptables import Tables
 from l2wg_hooks.links import Link
 from l2wg_hooks.plan import GUARD, Rules, Seen, plan, removal
@@ -120,6 +120,12 @@ def test_the_clamp_is_where_it_is_wished_for(clamp, there):
 def test_vlans_are_ranges_that_do_not_touch(vlans, wanted, untagged):
     entry = guard.entry(but(ONE, vlans=vlans))
     assert (entry["vlans"], entry["untagged"]) == (wanted, untagged)
+
+
+def test_a_list_of_vlans_may_have_spaces():
+    text = "underlay = wg0\nlocal = 10.0.0.1\nremote = 10.0.0.2\nbridge = br0\nvlans = 30 , untagged,\t10-20\n"
+    entry = guard.entry(settings.parse(text, "/t", "t")[0])
+    assert (entry["vlans"], entry["untagged"]) == (["0", "10-20", "30"], True)
 
 
 def test_what_the_rules_depend_on_survives_json():

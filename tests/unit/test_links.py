@@ -78,10 +78,14 @@ def test_what_real_kernels_say_of_the_other_tunnels(golden, suite, name, wanted)
 def test_what_real_kernels_say_of_a_bridge_and_its_port(golden, suite):
     found = kinds(golden, suite)
     assert (found["brx"].group_forward, found["brx"].stp, found["brx"].bridge_iptables) == (0x4008, False, False)
+    assert (found["brx"].vlan_filtering, found["brx"].pvid) == (False, 1)
     assert (found["dx"].isolated, found["dx"].master) == (True, "brx")
     assert not found["t0"].isolated and found["t0"].group_forward == 0
     assert not kinds(golden, suite, ('"isolated":true', '"isolated":false'))["dx"].isolated
     assert kinds(golden, suite, ('"stp_state":0', '"stp_state":1'))["brx"].stp
+    changes = (('"vlan_filtering":0', '"vlan_filtering":1'), ('"vlan_default_pvid":1', '"vlan_default_pvid":10'))
+    filtering = kinds(golden, suite, *changes)["brx"]
+    assert (filtering.vlan_filtering, filtering.pvid) == (True, 10)
     assert kinds(golden, suite, ('"group_fwd_mask":"0x4008"', '"group_fwd_mask":"0"'))["brx"].group_forward == 0
 
 

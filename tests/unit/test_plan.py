@@ -294,6 +294,7 @@ KINDS = [
     (VX4, "vxlan id 1 local 192.168.178.1 remote 192.168.92.1 dstport 4789 learning"),
     (VX6, "vxlan id 5 local fd00::1 remote fd00::2 dstport 4789 learning"),
     (G6, "ip6gretap local fd00::1 remote fd00::2 dev wg0 encaplimit none"),
+    (but(G6, key=0), "ip6gretap local fd00::1 remote fd00::2 dev wg0 key 0 encaplimit none"),
     (but(G6, key=7), "ip6gretap local fd00::1 remote fd00::2 dev wg0 key 7 encaplimit none"),
 ]
 
@@ -548,6 +549,13 @@ def test_a_clamp_of_a_broken_file_stays():
     found = of(WG0, but(BR0, bridge_iptables=True), RIGHT)
     old = Rules([guard.entry(CLAMPED)], {"gretap1": guard.value(CLAMPED, found)})
     assert plan_module.plan([], found, broken=("gretap1",), seen=Seen(old, iptables=IN_FORCE)).steps == ()
+
+
+def test_a_bridge_that_is_gone_is_no_matter():
+    found = of(WG0, RIGHT)
+    old = Rules([guard.entry(CLAMPED)], {"gretap1": guard.value(CLAMPED, found)})
+    result = plan_module.plan([], found, seen=Seen(old, iptables=IN_FORCE))
+    assert {step.group for step in result.steps} == {"gretap1", "guard", "iptables"}
 
 
 def test_a_bridge_of_two_clamped_tunnels_keeps_its_setting():
