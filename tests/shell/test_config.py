@@ -30,6 +30,7 @@ ADDRESSES = [
     "127.0.0.1", "127.255.0.1", "126.0.0.1", "128.0.0.1", "169.254.1.1", "169.253.1.1", "1.2.3", "1.2.3.4.5", "1.2.3.256", "1.2.3.1000",
     "1..2.3", ".1.2.3", "1.2.3.", "1.2.3.04", "01.2.3.4", "1.2.3.4/24", "1.2.3.-4", "1.2.3.+4", "1.2.3.4 5", "1.2.3.x", "0x1.2.3.4",
     "fd00::1", "::1", "2001:db8::1%eth0", "somewhere", "*", "$(reboot)", "16909060", "0.0.0.1",
+    "::", "0:0::0", "0::1", "::2", "fe80::1", "febf::1", "fec0::1", "ff02::1", "FD00:92::A", "fd00::1::2", "fd00:92", "fd00::1.2.3.4", "fd00::1/64",
 ]
 PORTS = [
     "", "enp3s0", "enp3s0 enp4s0", "enp3s0,enp4s0", "enp3s0, enp4s0", " enp3s0\tenp4s0 ", ",", "enp3s0,,enp4s0", "enp3s0 enp3s0",
@@ -71,7 +72,7 @@ TABLES = [
     ("tunnel", NAMES, tunnel_name),
     ("underlay", NAMES + ["gretap1"], lambda value: refuses(wish(underlay=value))),
     ("bridge", NAMES + ["gretap1", "wg0", "br0"], lambda value: refuses(wish(bridge=value))),
-    ("local", ADDRESSES, lambda value: refuses(wish(local=value, remote="10.99.99.99"))),
+    ("local", ADDRESSES, lambda value: refuses(wish(local=value, remote="fd00::99" if ":" in value else "10.99.99.99"))),
     ("remote", ADDRESSES + ["192.168.178.1", ""], lambda value: refuses(wish(remote=value))),
     ("ports", PORTS, lambda value: refuses(wish(bridge_ports=value))),
     ("bridge_address", PREFIXES, lambda value: refuses(wish(bridge_ports="enp3s0", bridge_address=value))),
