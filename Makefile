@@ -59,10 +59,11 @@ lab-kernels: deb
 	@tests/need python3-pytest
 	for suite in bullseye bookworm trixie; do $(PYTEST) tests/lab/netns --suite $$suite --deb "$(DEB)" || exit 1; done
 
-## make bench        what a hook and `wg-quick up` cost, as ratios
+## make bench        what a hook, `wg-quick up` and the datapath cost, as ratios; writes docs/bench
 bench: deb
 	@$(PYTHON) -B tests/bench/hooks.py
 	@$(PYTHON) -B tests/lab/bench.py --suite $(SUITE) --deb "$(DEB)"
+	@$(PYTHON) -B tests/lab/datapath.py --suite $(SUITE) --deb "$(DEB)"
 
 clean:
 	rm -rf out build deb_dist dist *.egg-info

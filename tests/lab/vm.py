@@ -88,6 +88,11 @@ def accelerator(disk: image.Disk) -> list:
     return ["-accel", "kvm", "-cpu", "host"] if verdict.read_text() == "works\n" else emulation
 
 
+# One nanosecond of the machine's clock an instruction, and no wait where it has nothing to do: its times are counts of instructions.
+# Without ERMS, since QEMU counts `rep movsb` once a byte.
+INSTRUCTIONS = ["-accel", "tcg,thread=single", "-cpu", "max,-erms,-fsrm", "-icount", "shift=0,sleep=off"]
+
+
 class Agent:
     """The host's end of the agent: any number of threads may have a request under way."""
 
@@ -182,7 +187,7 @@ class Running:
 
 
 class VM:
-    def __init__(self, name: str, disk: image.Disk, directory: Path, nics=(), memory=512, cpus=1, files=None) -> None:
+    def __init__(self, name: str, disk: image.Disk, directory: Path, nics=(), memory=512, cpus=1, files=None, icount=False) -> None:
         self.name = name
         self.directory = Path(directory)
         self.console = self.directory / f"{name}.console"
@@ -190,13 +195,14 @@ class VM:
         subprocess.run(
             ["qemu-img", "create", "-q", "-f", "qcow2", "-F", "raw", "-b", str(disk.image), str(overlay)], check=True
         )
+        how = INSTRUCTIONS if icount else accelerator(disk)
         initrd = image.with_files(disk.initrd, files, self.directory / f"{name}.initrd") if files else disk.initrd
         self.shell = self.directory / f"{name}.shell"
         self.lab, self.qmp = self.directory / f"{name}.lab", self.directory / f"{name}.qmp"
         self.taps = [nic.tap for nic in nics]
         # -no-reboot: QEMU ends and is started again, since a warm reset under emulation takes a minute longer than a cold start.
         self.command = [
-            "qemu-system-x86_64", "-name", f"l2wg-{name}", "-machine", "q35", *accelerator(disk), "-m", str(memory), "-smp", str(cpus),
+            "qemu-system-x86_64", "-name", f"l2wg-{name}", "-machine", "q35", *how, "-m", str(memory), "-smp", str(cpus),
             "-display", "none", "-nodefaults", "-no-reboot", "-serial", f"file:{self.console}",
             "-qmp", f"unix:{self.qmp},server=on,wait=off",
             "-kernel", str(disk.kernel), "-initrd", str(initrd),
@@ -309,11 +315,11 @@ def scratch(prefix="l2wg-lab-"):
 
 
 @contextlib.contextmanager
-def machine(suite: str, **options):
+def machine(suite: str, packages=image.ROUTER_PACKAGES, **options):
     """One machine without a network card."""
     image.need(NEEDS)
     with scratch() as directory:
-        vm = VM("lab", image.disk(suite), directory, **options)
+        vm = VM("lab", image.disk(suite, packages), directory, **options)
         try:
             yield vm.wait()
         finally:

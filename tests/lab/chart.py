@@ -1,0 +1,182 @@
+"""The table and the plot of datapath.py, written as Markdown and SVG."""
+import json
+import statistics
+from pathlib import Path
+from xml.sax.saxutils import escape
+
+COLOURS = ("#555555", "#c8a13a", "#1f6fb2", "#9cc4e4", "#3a9a6a", "#b5493c")
+# The plot, in its own units.
+WIDTH, LEFT, TOP, HEIGHT, BELOW, PITCH, GAP = 1070, 70, 84, 190, 72, 36, 30
+# So that a figure can be read on a line.
+HALO = 'paint-order="stroke" stroke="#fff" stroke-width="3"'
+
+TEXT = """\
+# What the datapath carries
+
+Written by `make bench` (`tests/lab/datapath.py`), not by hand: {rounds} rounds, in each of which the ways took turns. A cell is the
+median of the rounds' ratios to plain WireGuard (routed, host to host, between the same two routers, in the same round), then
+[least .. most] of them. Goodput: more is better. Round trip: less is better. 0 means that nothing arrived.
+
+![ratios of goodput and round trip](datapath.svg)
+
+## Where the CPU is the limit
+
+{cpu}
+
+## Where the link is the limit
+
+Both routers' WAN ports send at most {rate:.0f} Mbit/s (tbf): a third of what plain WireGuard carried without.
+
+{link}
+
+A wg0 of 1420 bytes leaves TCP at most 97.2 % of plain WireGuard's goodput through gretap, and 96.4 % through VXLAN: 38 and 50 bytes
+of headers in every packet.
+
+## What was emulated
+
+Everything, and all on one CPU: QEMU (TCG) counted the instructions of one virtual machine (`-icount shift=0,sleep=off`), in which
+routers and hosts are network namespaces, with Debian's {suite} and its kernel {kernel}. One instruction is one nanosecond of the machine's
+clock. So these figures do not depend on the machine below, and they say nothing of hardware:
+
+- **Ratios of instructions, not of time.** Caches, memory, interrupts and several CPUs count nothing. An AVX2 or AES-NI instruction
+  counts as much as an addition: both are there, so WireGuard's ChaCha20 runs by AVX2, and OpenVPN's AES-256-GCM by AES-NI. On hardware
+  either may be cheaper or dearer (an APU2 has AES-NI and AVX, no AVX2). What OpenVPN spends here is less its AES than its system
+  calls and copies, one frame at a time. A copy of bytes counts one instruction for every eight (ERMS, which is counted a byte at a
+  time, was taken out of the CPU).
+- **Hosts count, too.** Sender and receiver (iperf3 {iperf3}) run on the same CPU. That is the same for all ways, and draws all
+  ratios towards 1.
+- **Wires are veths** without offloads at the hosts: frames of 1500 bytes with their checksums in them, as on a wire. Routers' ports have
+  NAPI and GRO, as a network card's driver does.
+- **The scheduler** does not let a woken task take the CPU from another (`NO_WAKEUP_PREEMPTION`). With one CPU for four machines it is
+  chance how often WireGuard's workers take turns, and that changed the figures by half.
+
+UDP: datagrams of 1472 bytes, so frames of 1500, which no way carries in one packet (plain WireGuard's sender learns that and sends
+fragments). Where the CPU is the limit, {udp:.0f} Mbit/s are offered, and goodput is what arrived for each second of instructions that were
+spent; where the link is, as much is offered as the link is shaped to. TCP: one connection with its slow start, {cpu_mb} MB where
+the CPU is the limit and {link_mb} MB where the link is. Round trip: the median of 100 pings on an idle wire.
+
+Where the CPU is the limit, TCP through any tunnel over WireGuard, hand-made or not, loses more than its headers: routers merge the frames
+of a connection (GRO), plain WireGuard cuts a merged packet inside wg0, in one pass; wg0 cannot do so with one that is
+encapsulated, so the kernel cuts it before, and each piece is handed over, checksummed and copied by itself.
+
+OpenVPN at the shaped link is not slower than WireGuard, since its headers are no larger: what it costs is CPU.
+
+The first round has no VXLAN before it. After the first one, plain WireGuard and hand-made packets cost more in all later rounds: the
+range of plain WireGuard's figures shows how much.
+
+The ways: *hand-made* is three PostUp lines (gretap with its defaults over wg0, a port of br0, which shrinks to 1382) and
+`iptables -A FORWARD -p tcp --tcp-flags SYN,RST SYN -j TCPMSS --clamp-mss-to-pmtu` with br_netfilter. *l2wg* is the package, with its
+guard, installed and configured as README.md says. *OpenVPN* {openvpn} with its defaults, `dev tap`, a port of br0, TLS between two
+peers, straight over the WAN.
+"""
+
+
+def summary(found) -> tuple:
+    return statistics.median(found), min(found), max(found)
+
+
+def ratios(figures, measure, way, base) -> list:
+    return [figure / plain for figure, plain in zip(figures[measure, way], figures[measure, base])]
+
+
+def table(figures, measures, ways) -> str:
+    """One row a way; plain WireGuard's has its figures."""
+    rows = [["", *(f"{measure.title}" for measure in measures)], ["---"] * (len(measures) + 1)]
+    for way in ways:
+        row = [way.title]
+        for measure in measures:
+            if way is ways[0]:
+                row.append("1 = {:.3g} {unit} [{:.3g} .. {:.3g}]".format(*summary(figures[measure, way]), unit=measure.unit))
+            elif not any(figures[measure, way]):
+                row.append("0")
+            else:
+                row.append("**{:.3f}** [{:.3f} .. {:.3f}]".format(*summary(ratios(figures, measure, way, ways[0]))))
+        rows.append(row)
+    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
+
+
+class Plot:
+    """Panels of groups of bars, one below the other."""
+
+    def __init__(self, ways) -> None:
+        self.ways, self.parts, self.top = ways, [], TOP
+
+    def text(self, x, y, text, size=12, anchor="middle", more="") -> None:
+        self.parts.append(f'<text x="{x:.1f}" y="{y:.1f}" font-size="{size}" text-anchor="{anchor}" {more}>{escape(text)}</text>')
+
+    def line(self, x1, y1, x2, y2, colour="#000", width=1.0, more="") -> None:
+        self.parts.append(
+            f'<line x1="{x1:.1f}" y1="{y1:.1f}" x2="{x2:.1f}" y2="{y2:.1f}" stroke="{colour}" stroke-width="{width}" {more}/>'
+        )
+
+    def legend(self, title: str) -> None:
+        self.text(LEFT, 26, title, 16, "start", 'font-weight="bold"')
+        for number, way in enumerate(self.ways):
+            x, y = LEFT + number % 3 * 230, 46 + number // 3 * 20
+            self.parts.append(f'<rect x="{x}" y="{y - 10}" width="12" height="12" fill="{COLOURS[number]}"/>')
+            self.text(x + 18, y, way.title, 12, "start")
+
+    def panel(self, title, axis, groups) -> None:
+        """`groups`: (title, [(median, least, most) of each way])."""
+        highest = max(most for _, bars in groups for _, _, most in bars)
+        step = 0.2 if highest <= 1.6 else 0.5
+        full = step * (int(highest * 1.06 / step) + 1)
+        top, bottom = self.top + 36, self.top + 36 + HEIGHT
+
+        def level(ratio):
+            return bottom - ratio / full * HEIGHT
+
+        self.text(LEFT, top - 16, title, 14, "start", 'font-weight="bold"')
+        self.text(18, (top + bottom) / 2, axis, 12, "middle", f'transform="rotate(-90 18 {(top + bottom) / 2:.1f})"')
+        for number in range(round(full / step) + 1):
+            ratio = number * step
+            self.line(LEFT, level(ratio), WIDTH - 20, level(ratio), "#000" if number == 0 else "#ddd")
+            self.text(LEFT - 8, level(ratio) + 4, f"{ratio:.1f}", 11, "end")
+        self.line(LEFT, level(1), WIDTH - 20, level(1), "#555", 1, 'stroke-dasharray="5 4"')
+        x = LEFT + GAP / 2
+        for name, bars in groups:
+            self.text(x + PITCH * len(bars) / 2, bottom + 20, name, 13)
+            for number, (middle, least, most) in enumerate(bars):
+                centre = x + PITCH * (number + 0.5)
+                self.parts.append(
+                    f'<rect x="{centre - 13:.1f}" y="{level(middle):.1f}" width="26" height="{bottom - level(middle):.1f}" '
+                    f'fill="{COLOURS[number]}"/>'
+                )
+                for end in (least, most):
+                    self.line(centre - 5, level(end), centre + 5, level(end))
+                self.line(centre, level(least), centre, level(most))
+                self.text(centre, level(most) - 5, f"{middle:.2f}", 11, more=HALO)
+            x += PITCH * len(bars) + GAP
+        self.top = bottom + BELOW - 36
+
+    def svg(self) -> str:
+        body = "\n".join(self.parts)
+        return (
+            f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {self.top}" width="{WIDTH}" height="{self.top}" '
+            f'font-family="DejaVu Sans, Helvetica, sans-serif">\n<rect width="100%" height="100%" fill="#fff"/>\n{body}\n</svg>\n'
+        )
+
+
+def draw(figures, measures, ways, limits) -> str:
+    def group(name, measure):
+        return name, [summary(ratios(figures, measure, way, ways[0])) for way in ways]
+
+    plot = Plot(ways)
+    plot.legend("Ratio to plain WireGuard: median, least and most of the rounds")
+    for limit in limits:
+        some = [measure for measure in measures if measure.limit == limit and measure.unit != "ms"]
+        plot.panel(f"Goodput where {limit} is the limit (more is better)", "ratio", [group(measure.title, measure) for measure in some])
+    trips = [measure for measure in measures if measure.unit == "ms"]
+    plot.panel("Round trip (less is better)", "ratio", [group(f"where {measure.limit} is the limit", measure) for measure in trips])
+    return plot.svg()
+
+
+def write(docs: Path, figures, measures, ways, facts) -> None:
+    """`figures`: {(measure, way): one a round}; the first of `ways` is what all others are compared with."""
+    docs.mkdir(parents=True, exist_ok=True)
+    limits = list(dict.fromkeys(measure.limit for measure in measures))
+    tables = [table(figures, [measure for measure in measures if measure.limit == limit], ways) for limit in limits]
+    (docs / "README.md").write_text(TEXT.format(cpu=tables[0], link=tables[1], **facts))
+    raw = {f"{measure.title}, limit: {measure.limit}": {way.title: figures[measure, way] for way in ways} for measure in measures}
+    (docs / "figures.json").write_text(json.dumps({"facts": facts, **raw}, indent=1) + "\n")
+    (docs / "datapath.svg").write_text(draw(figures, measures, ways, limits))
