@@ -251,6 +251,7 @@ def test_remove(installed, notes):
         router.run(["apt-get", "remove", "-y", "l2wg"], timeout=300, env={"DEBIAN_FRONTEND": "noninteractive"})
         now = links(router)
         assert "gretap1" not in now
+        assert "l2wg" not in router.sh("nft list tables").stdout
         for name in ("wg0", "enp1s0", "enp2s0", "br0"):
             assert now[name] == before[name], f"{site}: {name}"
         files = admins_files(router)
