@@ -19,8 +19,6 @@ GUARD = "guard"
 TUNNEL_KINDS = ("gretap", "ip6gretap", "vxlan")
 # tun: WireGuard in user space (wireguard-go), for kernels without the module.
 WIREGUARD_KINDS = ("wireguard", "tun")
-# IANA's, RFC 7348.
-VXLAN_PORT = 4789
 # LLDP (IEEE 802.1AB, 01-80-C2-00-00-0E) and 802.1X (01-80-C2-00-00-03): bit N is the address that ends in N.
 LINK_LOCAL = 1 << 0xE | 1 << 0x3
 
@@ -196,7 +194,7 @@ def _wrong(tunnel, link):
     if tunnel.kind == "gretap":
         wish += (("pmtudisc", link.pmtudisc, False), ("ignore-df", link.ignore_df, True))
     if tunnel.kind == "vxlan":
-        wish += (("UDP port", link.port, VXLAN_PORT),)
+        wish += (("UDP port", link.port, ways.VXLAN_PORT),)
     return ["%s is %s, not %s" % row for row in wish if row[1] != row[2]]
 
 
@@ -300,7 +298,7 @@ def _add(tunnel):
     ends = ["local", tunnel.local, "remote", tunnel.remote]
     if tunnel.kind == "vxlan":
         # Not bound by `dev`, which would cap its MTU: ways.py leads its packets instead.
-        return tuple(words + ["id", str(tunnel.number)] + ends + ["dstport", str(VXLAN_PORT), "learning"])
+        return tuple(words + ["id", str(tunnel.number)] + ends + ["dstport", str(ways.VXLAN_PORT), "learning"])
     # dev: nothing leaves by another route when the underlay goes.
     words += ends + ["dev", tunnel.underlay]
     if tunnel.key is not None:

@@ -11,6 +11,8 @@ from typing import Dict, NamedTuple, Tuple
 
 from l2wg_hooks import mtu
 
+# IANA's, RFC 7348.
+VXLAN_PORT = 4789
 # Before all rules that wg-quick(8) and people make, after the kernel's own (0).
 PRIORITY = 4789
 # "l2" in ASCII, then 16 bits of the tunnel's own.
@@ -71,7 +73,7 @@ def steps(tunnel, found):
             ("ip", "route", "replace", tunnel.remote, "dev", tunnel.underlay, "table", number, "mtu", str(_size(tunnel)))
         )
     if not right:
-        proto = ("ipproto", "udp", "dport", "4789") if tunnel.kind == "vxlan" else ("ipproto", "gre")
+        proto = ("ipproto", "udp", "dport", str(VXLAN_PORT)) if tunnel.kind == "vxlan" else ("ipproto", "gre")
         argvs.append(_rule("add", tunnel.local, tunnel.remote, proto, number))
     return argvs
 

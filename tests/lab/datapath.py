@@ -28,7 +28,7 @@ from hosts import NEEDS, eventually  # noqa: E402
 from sites import Namespace, Pair  # noqa: E402
 
 TOP = Path(__file__).resolve().parents[2]
-PACKAGES = (*image.ROUTER_PACKAGES, "iptables", "openvpn", "openssl", "iperf3", "ethtool")
+PACKAGES = (*image.ROUTER_PACKAGES, "openvpn", "openssl", "iperf3", "ethtool")
 TARGET4, TARGET6 = "192.168.92.10", "fd00:92::10"
 CPU, LINK = "the CPU", "the link"
 # What a TCP connection carries: about half a second of the CPU, and 0.8 s of the link.
