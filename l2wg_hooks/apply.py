@@ -1,125 +1,294 @@
-"""`l2wg apply`: files and kernel to the wish. It checks everything before it changes anything."""
+"""`l2wg apply`: files and kernel to the wish, as one transaction. It checks everything before it changes anything."""
 
+import contextlib
 import os
+import signal
 from typing import Dict, NamedTuple, Tuple
 
-from l2wg_hooks import files, guard, hook, interfaces, log, plan, rules, run, seen, settings, wish
+from l2wg_hooks import (
+    errors,
+    files,
+    guard,
+    hook,
+    interfaces,
+    lock,
+    log,
+    mentions,
+    move,
+    plan,
+    rules,
+    run,
+    seen,
+    settings,
+    stanza,
+    transaction,
+    verify,
+    wish,
+)
 from l2wg_hooks.errors import L2wgError, Problem
 
 
 class Intent(NamedTuple):
-    """What apply would do: our interfaces file (`old` -> `new`), the bridges in it, the plan for the kernel."""
+    """What apply would do: `texts` are {path: (old, new)} of the files, `bridges` those of our own file, `todo` the plan.
+
+    `moves` are the ports whose addresses would move to their bridge, or could if the admin agrees: then they are
+    among the `problems`, which forbid to go on. `steps` are all for the kernel that come before the plan's. `named` are
+    the lines of others that name a port whose address has moved, or would.
+    """
 
     tunnels: Tuple[settings.Tunnel, ...]
-    old: str
-    new: str
+    texts: Dict[str, Tuple[str, str]]
     bridges: Dict[str, interfaces.Bridge]
-    released: Tuple[plan.Step, ...]
+    moves: Tuple[move.Move, ...]
+    steps: Tuple[plan.Step, ...]
     todo: plan.Plan
     problems: Tuple[Problem, ...]
     reached: bool
+    named: Tuple[mentions.Mention, ...] = ()
+
+    def changes(self):
+        """Whether there is anything to do."""
+        return bool(self.texts or self.steps or self.todo.steps)
+
+    def unasked(self):
+        """The problems that an agreement to the moves does not take away."""
+        ports = [one.port for one in self.moves]
+        return tuple(one for one in self.problems if not any(_is_about(one, port) for port in ports))
 
 
-def intend():
-    """The Intent of now; nothing is changed. Its `problems`, if any, forbid to go on."""
+def intend(moving=False):
+    """The Intent of now; nothing is changed. With `moving`, addresses of ports may move to their bridges."""
     wished = wish.load()
     defined = interfaces.read()
-    links = run.observe()
-    bridges = interfaces.ours(wished.tunnels, defined)
-    old = files.read(interfaces.OURS) if os.path.exists(interfaces.OURS) else ""
-    new = interfaces.render(bridges)
-    todo = plan.plan(wished.tunnels, links, (), wished.broken, seen.look(wished.tunnels))
+    ports = [name for tunnel in wished.tunnels for name in tunnel.bridge_ports]
+    now = transaction.picture(ports)[0]
+    moves, refused = move.find(wished.tunnels, defined, now.links, now.held)
+    moved = moves if moving else ()
+    old = _text(interfaces.OURS)
+    bridges = interfaces.ours(wished.tunnels, defined, [one.port for one in moved], old, now.links)
+    texts = {path: texts for path, texts in _aside(defined, moved, bridges).items() if texts[0] != texts[1]}
+    named = mentions.find({port: bridge.name for bridge in bridges.values() for port in bridge.moved})
+    for path, text in ((interfaces.OURS, interfaces.render(bridges)), (mentions.DNSMASQ, mentions.dnsmasq(named))):
+        if text != _text(path):
+            texts[path] = (_text(path), text)
+    after = move.after(now.links, moved)
+    todo = plan.plan(wished.tunnels, after, (), wished.broken, seen.look(wished.tunnels))
     problems = wished.problems + todo.problems
-    problems += tuple(problem for problem in _unfit(wished.tunnels, defined, links) if problem not in problems)
+    unfit = _unfit(wished.tunnels, defined, after, [one.port for one in moved])
+    problems += tuple(problem for problem in unfit if problem not in problems)
+    problems = _told_better(problems, () if moving else moves, refused)
+    steps = _released(old, bridges, now.links) + move.steps(moved, now.links, now.held)
     reached = not bridges or defined.reaches(interfaces.OURS)
-    return Intent(wished.tunnels, old, new, bridges, _released(old, bridges, links), todo, problems, reached)
+    return Intent(wished.tunnels, texts, bridges, moves, steps, todo, problems, reached, tuple(mentions.unserved(named)))
 
 
-def _unfit(tunnels, defined, links):
+def _text(path):
+    return files.read(path) if os.path.exists(path) else ""
+
+
+def _aside(defined, moves, bridges):
+    """{path: (old, new)} of the admin's files: stanzas of ports that move set aside, those of ports that are none any more back."""
+    ports = {port for bridge in bridges.values() for port in bridge.ports}
+    back = {one.interface for one in defined.aside} - ports
+    paths = {path for one in moves for path in one.paths} | {one.path for one in defined.aside if one.interface in back}
+    found = {}
+    for path in sorted(paths):
+        old = files.read(path)
+        found[path] = (old, stanza.set_aside(stanza.put_back(old, back), [one.port for one in moves]))
+    return found
+
+
+def _is_about(problem, port):
+    return problem.key == "bridge-ports" and problem.message.startswith("%s carries the address" % port)
+
+
+def _told_better(problems, moves, refused):
+    """`problems`, where those of ports that carry addresses say what can be done about each."""
+    found = []
+    for problem in problems:
+        for other in refused:
+            if other.message.split(" ")[0] == problem.message.split(" ")[0] and _is_about(problem, problem.message.split(" ")[0]):
+                problem = other
+        for one in moves:
+            if _is_about(problem, one.port):
+                hint = "`l2wg apply --yes` moves it to %s, with no connection lost; or name another port" % one.bridge
+                problem = Problem(problem.message, hint, problem.path, problem.line, problem.key)
+        if problem not in found:
+            found.append(problem)
+    return tuple(found)
+
+
+def _unfit(tunnels, defined, links, moving):
     """Problems of wished ports, also of those that get their address only when interfaces(5) is followed.
 
     The plan says nothing about the ports of a bridge that is not there yet; here it is about to be made.
     """
     for tunnel in tunnels:
         for name in tunnel.bridge_ports:
-            port = links.get(name)
-            problem = plan.unfit(tunnel, port)
+            problem = plan.unfit(tunnel, links.get(name))
             if problem:
                 yield problem
                 continue
-            for stanza in defined.stanzas:
-                if stanza.interface == name and stanza.addresses():
-                    where = " (%s:%d)" % (stanza.path, stanza.line)
-                    yield plan.carries(tunnel, name, stanza.addresses()[0], where)
+            for one in defined.stanzas if name not in moving else ():
+                if one.interface == name and one.addresses():
+                    where = " (%s:%d)" % (one.path, one.line)
+                    yield plan.carries(tunnel, name, one.addresses()[0], where)
                     break
 
 
 def _released(old, bridges, links):
     """Steps that let go of the ports that our file named and names no more."""
     steps = []
-    for stanza in interfaces.parse(old, interfaces.OURS)[0]:
-        ports = " ".join(value for key, value in stanza.options if key == "bridge-ports").split()
-        keep = bridges[stanza.interface].ports if stanza.interface in bridges else ports
+    for bridge, ports in transaction.bridges_in(old).items():
+        keep = bridges[bridge].ports if bridge in bridges else ports
         for name in ports:
-            if name not in keep and name in links and links[name].master == stanza.interface:
+            if name not in keep and name in links and links[name].master == bridge:
                 argv = ("ip", "link", "set", "dev", name, "nomaster")
-                steps.append(plan.Step(argv, "it is no port of %s any more" % stanza.interface, stanza.interface))
+                steps.append(plan.Step(argv, "it is no port of %s any more" % bridge, bridge))
     return tuple(steps)
 
 
-def apply():
-    """Bring files and kernel to the wish; the Problems that are left. Raises L2wgError, with nothing changed, for bad ones."""
-    intent = intend()
-    if intent.problems:
-        raise L2wgError(*intent.problems)
-    warned = []
+def apply(confirm=0, agree=lambda moves: False):
+    """Bring files and kernel to the wish, whole or not at all; the Problems that are left.
+
+    With `confirm`, all is undone so many seconds later, unless transaction.confirm comes before. `agree` is asked whether
+    addresses may move from ports to their bridge. Raises L2wgError, with nothing changed, for bad settings and where it failed.
+    """
+    with lock.changing():
+        transaction.clear()
+        intent = intend()
+        if intent.moves and not intent.unasked() and agree(intent.moves):
+            intent = intend(moving=True)
+        if intent.problems:
+            raise L2wgError(*intent.problems)
+        problems = _cut_off(intent)
+        if problems:
+            raise L2wgError(*problems)
+        if intent.texts:
+            log.complain([one.problem() for one in intent.named])
+        if not intent.changes() and transaction.applied() == wish.texts():
+            return _unreached(intent) + _carry(intent)
+        return _transact(intent, confirm)
+
+
+def _cut_off(intent):
+    """Problems of logins that no move can keep: the address that they use is the port's own."""
+    ports = {one.port: one for one in intent.moves}
+    for address, zone in verify.logins() if ports else ():
+        if zone in ports:
+            message = "somebody is logged in from %s by the link-local address of %s, and would be cut off" % (address, zone)
+            return (Problem(message, "log in by another address of this router: %s" % ports[zone].addresses[0].partition("/")[0]),)
+    return ()
+
+
+def _transact(intent, confirm):
+    known = run.observe()
+    before = verify.look(intent.tunnels, known)
+    old = intent.texts.get(interfaces.OURS, ("", ""))[0]
+    names = [port for bridge in transaction.bridges_in(old).values() for port in bridge]
+    for tunnel in intent.tunnels:
+        names += tunnel.bridge_ports + (tunnel.bridge, tunnel.name)
+    names += [link.name for link in known.values() if plan.is_ours(link)]
+    transaction.begin(sorted(set(names)), list(intent.texts) + [interfaces.OURS], confirm)
+    code = errors.WRONG
+    with _signals():
+        try:
+            failed = _carry(intent) or verify.compare(before, intent.tunnels)
+        except L2wgError as error:
+            failed, code = error.problems, error.code
+        except BaseException as error:
+            _undo(Problem("%s: %s" % (type(error).__name__, error), "a bug, or somebody ended it"))
+            raise
+        if failed:
+            log.complain(failed)
+            raise L2wgError(*_undo(failed[0]), code=code)
+    if confirm:
+        transaction.wait(confirm)
+    else:
+        transaction.commit()
+    return _unreached(intent)
+
+
+def _undo(problem):
+    """Roll back for `problem`; the Problems to end with."""
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, signal.SIG_IGN)
+    left = transaction.rollback(problem.message, keep=transaction.NEW)
+    return left or (Problem("nothing was changed: all is as it was before", "mend what is said above, then: l2wg apply"),)
+
+
+@contextlib.contextmanager
+def _signals():
+    """Whoever wants to end us gets it all undone first."""
+
+    def end(number, _frame):
+        raise L2wgError(Problem("ended by signal %d" % number, "run it again"))
+
+    known = {number: signal.signal(number, end) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield
+    finally:
+        for number, handler in known.items():
+            signal.signal(number, handler)
+
+
+def _unreached(intent):
+    if intent.reached:
+        return ()
+    return (
+        Problem(
+            "does not source %s: %s is gone after a reboot" % (interfaces.OURS, ", ".join(intent.bridges)),
+            "add this line to it: source /etc/network/interfaces.d/*",
+            interfaces.MAIN,
+        ),
+    )
+
+
+def _carry(intent):
+    """Do all of it; the Problems of the first part that failed."""
     if intent.tunnels:
         # Events load them later, without jinja2.
         rules.store([guard.entry(tunnel) for tunnel in intent.tunnels])
-    if intent.new != intent.old:
-        _write(intent.new)
-    if not intent.reached:
-        warned.append(
-            Problem(
-                "does not source %s: %s is gone after a reboot" % (interfaces.OURS, ", ".join(intent.bridges)),
-                "add this line to it: source /etc/network/interfaces.d/*",
-                interfaces.MAIN,
-            )
-        )
-    failed = run.apply(intent.released)
+    for path, (old, new) in intent.texts.items():
+        _write(path, old, new)
+    failed = run.apply(intent.steps)
     for bridge in intent.bridges:
-        failed += _bring_up(bridge, intent)
+        failed = failed or _bring_up(bridge, intent)
     # ifup has run our own hooks meanwhile, which take the lock: so we take it only now.
-    return tuple(warned) + failed + hook.bring()
+    transaction.serve(intent.texts)
+    return failed or hook.bring()
 
 
-def _write(text):
-    if not text:
-        files.remove(interfaces.OURS)
-        log.say("%s: deleted, nothing is to be defined there; a bridge that is up stays up" % interfaces.OURS)
+def _write(path, old, new):
+    if not new:
+        files.remove(path)
+        log.say("%s: deleted, nothing is to be defined there; a bridge that is up stays up" % path)
         return
-    os.makedirs(os.path.dirname(interfaces.OURS), exist_ok=True)
-    files.write(interfaces.OURS, text)
-    log.say("%s: written" % interfaces.OURS)
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    files.write(path, new, old=old)
+    log.say("%s: written" % path)
 
 
-def _bring_up(bridge, intent):
+def _bring_up(name, intent):
     """Have ifupdown bring up a bridge of ours that is not there; give one that is there the address that is wished."""
-    link = run.observe().get(bridge)
+    link = run.observe().get(name)
+    bridge = intent.bridges[name]
+    if any(step.argv[:5] == ("ip", "link", "add", "name", name) for step in intent.steps):
+        options = [tuple(line.split(None, 1)) for _, lines in bridge.stanzas for line in lines]
+        return transaction.enter(name, options)
     if link is None:
         source = () if intent.reached else ("--interfaces", interfaces.OURS)
         # --force: ifupdown may believe that it is up, if somebody deleted it behind its back.
-        argv = ("ifup", "--force") + source + (bridge,)
+        argv = ("ifup", "--force") + source + (name,)
         run.show(argv)
         result = run.run(argv)
         for line in result.err.splitlines():  # our own hooks' steps, too
             log.line(line)
         if result.code:
             said = "; ".join(result.err.split("\n")[-3:]).strip("; ")
-            return (Problem("`%s` failed: %s" % (" ".join(argv), said), "ifup --verbose %s shows more" % bridge),)
+            return (Problem("`%s` failed: %s" % (" ".join(argv), said), "ifup --verbose %s shows more" % name),)
         return ()
-    address = intent.bridges[bridge].address
-    if address and address not in link.addresses:
-        step = plan.Step(("ip", "address", "add", address, "dev", bridge), "it is wished for", bridge)
+    if bridge.address and bridge.address not in link.addresses and not bridge.stanzas:
+        step = plan.Step(("ip", "address", "add", bridge.address, "dev", name), "it is wished for", name)
         return run.apply((step,))
     return ()

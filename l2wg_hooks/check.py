@@ -3,7 +3,7 @@
 import ipaddress
 import time
 
-from l2wg_hooks import apply, interfaces, plan, probe, rules, run, wish
+from l2wg_hooks import apply, plan, probe, rules, run, wish
 from l2wg_hooks.errors import L2wgError, Problem
 
 # Seconds for a probe to come back by the other site.
@@ -15,12 +15,13 @@ def check():
     intent = apply.intend()
     links = run.observe()
     found = list(intent.problems)
-    if intent.new != intent.old:
-        found.append(Problem("%s is not what the files in %s ask for" % (interfaces.OURS, wish.DIRECTORY), "l2wg apply"))
-    for step in intent.released + intent.todo.steps:
+    for path in intent.texts:
+        found.append(Problem("is not what the files in %s ask for" % wish.DIRECTORY, "l2wg apply", path))
+    for step in intent.steps + intent.todo.steps:
         # What the rules say comes first: it is the one that lets strangers in.
         what = "guard, clamp and fences are not in force" if step.group == plan.GUARD else "%s: not as wished" % step.group
         found.append(Problem("%s: %s (`%s`)" % (what, step.reason, step), "l2wg apply"))
+    found += [one.problem() for one in intent.named]
     found += [Problem(line, "l2wg tries again with every event") for line in intent.todo.waiting]
     for underlay in sorted({tunnel.underlay for tunnel in intent.tunnels if tunnel.underlay in links}):
         found += _uncovered([tunnel for tunnel in intent.tunnels if tunnel.underlay == underlay], _allowed(underlay))

@@ -43,7 +43,13 @@ def _parser():
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
     add = commands.add_parser
     add("plan", help="say what `apply` would do and why; exit 0 nothing, 2 something, 1 problems")
-    add("apply", help="bring files and kernel to what /etc/l2wg/*.conf wishes")
+    one = add("apply", help="bring files and kernel to what /etc/l2wg/*.conf wishes, or change nothing")
+    one.add_argument("--confirm", metavar="SECONDS", type=_seconds, default=0, help="undo it after so long, unless `l2wg confirm` comes before")
+    one.add_argument("--yes", action="store_true", help="let addresses of ports move to their bridge without asking")
+    add("confirm", help="keep what `apply --confirm` has changed")
+    one = add("rollback", help="undo what the last `apply` has changed")
+    one.add_argument("--unconfirmed", action="store_true", help="only if it still waits for `l2wg confirm`, or came to no end")
+    one.add_argument("--boot", action="store_true", help="the same of an earlier boot, files only (l2wg-recover.service)")
     add("check", help="say what is wrong and what helps; exit 0 nothing, 1 something")
     one = add("set", help="write settings into /etc/l2wg/TUNNEL.conf")
     one.add_argument("tunnel", metavar="TUNNEL")
@@ -63,6 +69,14 @@ def _parser():
     return parser
 
 
+def _seconds(word):
+    import argparse
+
+    if not word.isdigit() or not 5 <= int(word) <= 86400:
+        raise argparse.ArgumentTypeError("%s is no number of seconds from 5 to 86400" % ascii(word))
+    return int(word)
+
+
 def _command(words):
     parser = _parser()
     options = parser.parse_args(words)
@@ -79,40 +93,88 @@ def _command(words):
     try:
         problems, code = COMMANDS[options.command](options)
     except L2wgError as error:
-        problems, code = error.problems, 1
+        problems, code = error.problems, error.code
     log.complain(problems)
     return code
 
 
 def _plan(_options):
-    from l2wg_hooks import apply, interfaces, log, wish
+    from l2wg_hooks import apply, log, wish
 
     intent = apply.intend()
-    if intent.new != intent.old:
-        import difflib
-
-        name = interfaces.OURS
-        sides = (text.splitlines(True) for text in (intent.old, intent.new))
-        sys.stdout.writelines(difflib.unified_diff(*sides, fromfile=name, tofile=name))
-    steps = intent.released + intent.todo.steps
-    for step in steps:
-        print("%-70s # %s" % (step, step.reason))
-    for line in intent.todo.waiting:
-        log.say(line)
+    if intent.moves and not intent.unasked():
+        moving = apply.intend(moving=True)
+        _show(moving)
+        return intent.problems, 1
+    _show(intent)
     if intent.problems:
         return intent.problems, 1
-    if steps or intent.new != intent.old:
+    if intent.changes():
         return (), 2
     log.say("nothing to do" if wish.names() else "nothing to do: there is no tunnel in /etc/l2wg; see l2wg.conf(5)")
     return (), 0
 
 
-def _apply(_options):
+def _show(intent):
+    """Print what an Intent would change: files as a diff, commands with their reasons."""
+    import difflib
+
+    from l2wg_hooks import log
+
+    for path, sides in intent.texts.items():
+        lines = (text.splitlines(True) for text in sides)
+        for line in difflib.unified_diff(*lines, fromfile=path, tofile=path):
+            sys.stdout.write(line if line.endswith("\n") else line + "\n\\ No newline at end of file\n")
+    for step in intent.steps + intent.todo.steps:
+        print("%-70s # %s" % (step, step.reason))
+    for line in intent.todo.waiting:
+        log.say(line)
+    for one in intent.named if intent.texts else ():
+        log.line("l2wg: %s" % one.problem())
+
+
+def _apply(options):
     from l2wg_hooks import apply, log, wish
 
-    problems = apply.apply()
+    problems = apply.apply(options.confirm, (lambda moves: True) if options.yes else _agree)
     if not wish.names():
         log.say("there is no tunnel in /etc/l2wg; see l2wg.conf(5)")
+    return problems, 1 if problems else 0
+
+
+def _agree(moves):
+    """Ask whoever sits there; nobody there has not agreed."""
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        return False
+    from l2wg_hooks import log
+
+    for one in moves:
+        log.line("%s. Its stanzas move, too: `l2wg plan` shows how." % one)
+    sys.stderr.write("Go on? Connections are kept. [y/N] ")
+    sys.stderr.flush()
+    return sys.stdin.readline().strip().lower() in ("y", "yes")
+
+
+def _confirm(_options):
+    from l2wg_hooks import lock, transaction
+
+    with lock.changing():
+        transaction.confirm()
+    return (), 0
+
+
+def _rollback(options):
+    from l2wg_hooks import lock, transaction
+
+    if options.boot:
+        transaction.recover()
+        return (), 0
+    if options.unconfirmed:
+        transaction.stop_worker()
+    with lock.changing():
+        if options.unconfirmed and not transaction.pending():
+            return (), 0
+        problems = transaction.rollback("it was not confirmed" if options.unconfirmed else "asked for by `l2wg rollback`")
     return problems, 1 if problems else 0
 
 
@@ -126,7 +188,7 @@ def _check(_options):
 
 
 def _set(options):
-    from l2wg_hooks import edit
+    from l2wg_hooks import edit, lock
 
     changes = {}
     for word in options.changes:
@@ -136,22 +198,34 @@ def _set(options):
 
             fail("%s is not KEY=VALUE" % ascii(word), "for example: l2wg set gretap1 bridge=br0")
         changes[key.strip()] = value.strip()
-    edit.change(options.tunnel, changes)
+    with lock.changing():
+        edit.change(options.tunnel, changes)
     return (), 0
 
 
 def _attach(options):
-    from l2wg_hooks import wgconf, wish
+    from l2wg_hooks import lock, wgconf, wish
 
-    return wgconf.attach_file(options.underlay, wish.names()), 0
+    with lock.changing():
+        return wgconf.attach_file(options.underlay, wish.names()), 0
 
 
 def _detach(options):
-    from l2wg_hooks import wgconf
+    from l2wg_hooks import lock, wgconf
 
-    for name in wgconf.names() if options.all else [options.underlay]:
-        wgconf.detach_file(name)
+    with lock.changing():
+        for name in wgconf.names() if options.all else [options.underlay]:
+            wgconf.detach_file(name)
     return (), 0
 
 
-COMMANDS = {"plan": _plan, "apply": _apply, "check": _check, "set": _set, "attach": _attach, "detach": _detach}
+COMMANDS = {
+    "plan": _plan,
+    "apply": _apply,
+    "confirm": _confirm,
+    "rollback": _rollback,
+    "check": _check,
+    "set": _set,
+    "attach": _attach,
+    "detach": _detach,
+}

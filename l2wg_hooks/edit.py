@@ -29,7 +29,7 @@ def change(name, changes):
     if clashes:
         raise L2wgError(*clashes)
     os.makedirs(os.path.dirname(where), exist_ok=True)
-    files.write(where, new)
+    files.write(where, new, old=old)
     log.say("%s: written" % where)
 
 

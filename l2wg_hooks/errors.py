@@ -23,14 +23,19 @@ class Problem:
         return text + "\n  hint: " + self.hint if self.hint else text
 
 
-class L2wgError(Exception):
-    """Work that cannot go on, with every problem that is known by then."""
+# Exit codes: something is wrong with what is wished for, or with how things are; or the machine did not let us work.
+WRONG, REFUSED = 1, 3
 
-    def __init__(self, *problems):
+
+class L2wgError(Exception):
+    """Work that cannot go on, with every problem that is known by then, and the exit code for it."""
+
+    def __init__(self, *problems, code=WRONG):
         super().__init__("\n".join(str(problem) for problem in problems))
         self.problems = problems
+        self.code = code
 
 
-def fail(message, hint="", **where):
+def fail(message, hint="", code=WRONG, **where):
     """Raise L2wgError with one problem."""
-    raise L2wgError(Problem(message, hint, **where))
+    raise L2wgError(Problem(message, hint, **where), code=code)

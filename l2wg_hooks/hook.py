@@ -12,12 +12,17 @@ from l2wg_hooks.errors import L2wgError, Problem
 ROUNDS = 3
 
 
-def bring(leaving=(), may_skip=False):
-    """Bring the kernel to the wish; the Problems that are left. Raises L2wgError where nothing could be tried."""
+def bring(leaving=(), may_skip=False, only=None):
+    """Bring the kernel to the wish; the Problems that are left. Raises L2wgError where nothing could be tried.
+
+    `only`, if given, names the tunnels that are wished for: the others' files count as not there.
+    """
     with lock.working(may_skip) as ours:
         if not ours:
             return ()
         wished = wish.load()
+        if only is not None:
+            wished = wish.keep(wished, only)
         failed = ()
         for _ in range(ROUNDS):
             links, found = run.observe(), seen.look(wished.tunnels)

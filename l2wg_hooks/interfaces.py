@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass
 from typing import NamedTuple, Tuple
 
-from l2wg_hooks import files
+from l2wg_hooks import files, stanza
 from l2wg_hooks.errors import L2wgError
 
 MAIN = "/etc/network/interfaces"
@@ -33,11 +33,15 @@ class Stanza:
 
 
 class Defined(NamedTuple):
-    """All stanzas, all files that they were read from, and their source lines: (word, pattern, folder of the file)."""
+    """All stanzas, all files that they were read from, and their source lines: (word, pattern, folder of the file).
+
+    `aside` are those that stanza.py has set aside: commented out, since a bridge of ours has them now.
+    """
 
     stanzas: Tuple[Stanza, ...]
     paths: Tuple[str, ...]
     sources: Tuple[Tuple[str, str, str], ...] = ()
+    aside: Tuple[Stanza, ...] = ()
 
     def reaches(self, path):
         """Whether the file `path` is read, or would be once it is there."""
@@ -45,10 +49,11 @@ class Defined(NamedTuple):
 
 
 class Line(NamedTuple):
-    """A logical line: backslashes joined, comments gone."""
+    """A logical line: backslashes joined, comments gone. `rest` is what is behind its first word, spaced as written."""
 
     number: int
     words: Tuple[str, ...]
+    rest: str
 
 
 def lines_of(text):
@@ -64,7 +69,7 @@ def lines_of(text):
             continue
         words = tuple((logical + line).split())
         if words:
-            yield Line(start, words)
+            yield Line(start, words, (logical + line).strip()[len(words[0]) :].strip())
         logical, start = "", 0
 
 
@@ -76,20 +81,22 @@ def parse(text, path):
         if word in ("source", "source-directory", "source-dir"):
             sources.extend((word, pattern) for pattern in line.words[1:])
             current = None
-        elif word in ("iface", "mapping", "auto", "rename", "template") or re.match(r"(no-)?(auto|allow)-", word):
+        elif stanza.begins(word):
             current = None
             if word == "iface" and len(line.words) > 1:
                 family, method = (line.words[2:4] + ("", ""))[:2]
                 stanzas.append([line.words[1], family, method, path, line.number, []])
                 current = stanzas[-1][-1]
         elif current is not None:
-            current.append((word.replace("_", "-"), " ".join(line.words[1:])))
+            # A command may mean its spaces.
+            value = line.rest if word in stanza.COMMANDS else " ".join(line.words[1:])
+            current.append((word.replace("_", "-"), value))
     return [Stanza(*row[:5], options=tuple(row[5])) for row in stanzas], sources
 
 
 def read(main=None):
     """What interfaces(5) defines, all sourced files included. A file that cannot be read defines nothing."""
-    stanzas, paths, lines = [], [], []
+    stanzas, paths, lines, aside = [], [], [], []
 
     def visit(path):
         if path in paths:  # files may source each other
@@ -101,13 +108,14 @@ def read(main=None):
         paths.append(path)
         found, sources = parse(text, path)
         stanzas.extend(found)
+        aside.extend(parse(stanza.aside(text), path)[0])
         for word, pattern in sources:
             lines.append((word, pattern, os.path.dirname(path)))
             for name in _sourced(*lines[-1]):
                 visit(name)
 
     visit(main or MAIN)
-    return Defined(tuple(stanzas), tuple(paths), tuple(lines))
+    return Defined(tuple(stanzas), tuple(paths), tuple(lines), tuple(aside))
 
 
 def _sourced(word, pattern, base):
@@ -139,31 +147,62 @@ def _inside(directory):
     return [os.path.join(directory, name) for name in names if re.match(r"[A-Za-z0-9_-]+\Z", name)]
 
 
+class Port(NamedTuple):
+    """A port that our file has to define, since nobody else does, and the lines of its stanza."""
+
+    name: str
+    lines: Tuple[str, ...] = ()
+
+
 class Bridge(NamedTuple):
-    """A bridge that our file has to define. `own_ports` are those of its ports that nobody else defines."""
+    """A bridge that our file has to define. `own_ports` are those of its ports that nobody else defines.
+
+    `stanzas` are (family, lines) of what the ports `moved` carried before they became ports, `mac` is the address that it
+    keeps for those who knew the first of them.
+    """
 
     name: str
     ports: Tuple[str, ...]
-    own_ports: Tuple[str, ...]
+    own_ports: Tuple[Port, ...]
     address: str
     stp: bool
+    stanzas: Tuple[Tuple[str, Tuple[str, ...]], ...] = ()
+    mac: str = ""
+    moved: Tuple[str, ...] = ()
 
 
-def ours(tunnels, defined):
-    """{name: Bridge} of the bridges that our file has to define: their ports are wished for, and nobody else has them."""
-    elsewhere = {stanza.interface for stanza in defined.stanzas if stanza.path != OURS}
+def ours(tunnels, defined, moving=(), old="", links=None):
+    """{name: Bridge} of the bridges that our file has to define: their ports are wished for, and nobody else has them.
+
+    `moving` are ports whose stanzas move to their bridge now, beside those that have moved before. Such a bridge has the
+    Ethernet address that our file as it is (`old`) gives it, or that of the first of these ports in `links`.
+    """
+    macs = {one.interface: value for one in parse(old, OURS)[0] for key, value in one.options if key == "bridge-hw"}
+    elsewhere = {one.interface for one in defined.stanzas if one.path != OURS and one.interface not in moving}
+    moved = tuple(one for one in defined.stanzas if one.interface in moving) + defined.aside
     bridges = {}
     for tunnel in tunnels:
         if not tunnel.bridge_ports or tunnel.bridge in elsewhere:
             continue
         known = bridges.get(tunnel.bridge, Bridge(tunnel.bridge, (), (), "", False))
         ports = known.ports + tuple(port for port in tunnel.bridge_ports if port not in known.ports)
+        theirs = [(one, stanza.split(one.options, one.interface, tunnel.bridge)) for one in moved if one.interface in ports]
         bridges[tunnel.bridge] = known._replace(
             ports=ports,
-            own_ports=tuple(port for port in ports if port not in elsewhere),
+            own_ports=tuple(
+                Port(port, tuple(line for one, lines in theirs if one.interface == port for line in lines[1]))
+                for port in ports
+                if port not in elsewhere
+            ),
             address=known.address or tunnel.bridge_address,
             stp=known.stp or tunnel.stp,
+            stanzas=tuple((one.family, lines[0]) for one, lines in theirs if one.method == "static"),
+            moved=tuple(sorted({one.interface for one, _ in theirs if one.method == "static"})),
         )
+        if theirs:
+            first = (links or {}).get(theirs[0][0].interface)
+            mac = macs.get(tunnel.bridge) or (first.mac if first else "")
+            bridges[tunnel.bridge] = bridges[tunnel.bridge]._replace(mac=mac)
     return bridges
 
 

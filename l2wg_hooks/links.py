@@ -11,7 +11,7 @@ from l2wg_hooks.errors import fail
 class Link:
     """One network interface. `addresses` leaves out IPv6 link-local ones, which come and go by themselves.
 
-    Of a bridge: `group_forward` is its group_fwd_mask, `pvid` the VLAN of a new port's untagged frames.
+    Of a bridge's port: `port_state` is "forwarding" where frames pass. Of a bridge: `group_forward` is its group_fwd_mask, `pvid` the VLAN of a new port's untagged frames.
     `underlay` is the device that a tunnel is bound to; the kernel's "if5" says that it is bound to one that is gone.
     """
 
@@ -33,6 +33,7 @@ class Link:
     ignore_df: bool = False
     port: Optional[int] = None
     isolated: bool = False
+    port_state: str = ""
     stp: bool = False
     group_forward: int = 0
     bridge_iptables: bool = False
@@ -80,6 +81,7 @@ def _link(entry):
         ignore_df=bool(data.get("ignore_df", False)),
         port=data.get("port"),
         isolated=bool((info.get("info_slave_data") or {}).get("isolated", False)),
+        port_state=str((info.get("info_slave_data") or {}).get("state", "")),
         stp=bool(data.get("stp_state", 0)),
         group_forward=int(str(data.get("group_fwd_mask", "0")), 16),
         vlan_filtering=bool(data.get("vlan_filtering", 0)),

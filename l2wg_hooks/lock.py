@@ -10,6 +10,8 @@ from l2wg_hooks.errors import fail
 
 WORK = "/run/l2wg.lock"
 NEXT = "/run/l2wg.next"
+# Held by whoever changes files: apply, roll back, set, attach, detach. Events do not take it.
+FILES = "/run/l2wg.files"
 # Seconds: a worker needs well under one; under emulation, and with a boot going on, ten.
 PATIENCE = 30
 PAUSE = 0.02
@@ -37,6 +39,20 @@ def _wait(descriptor, path):
         if time.monotonic() > end:
             fail("%s is held by another l2wg for over %d s" % (path, PATIENCE), "see who: fuser -v %s" % path)
         time.sleep(PAUSE)
+
+
+@contextlib.contextmanager
+def changing():
+    """Hold the lock of whoever changes files: two of us never work on the same one. Raises L2wgError where it is held."""
+    try:
+        descriptor = _open(FILES)
+    except OSError as error:
+        fail("cannot be opened: %s" % error.strerror, "run it as root, with /run mounted", path=FILES)
+    try:
+        _wait(descriptor, FILES)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 @contextlib.contextmanager

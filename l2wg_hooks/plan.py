@@ -356,12 +356,13 @@ def unfit(tunnel, port):
     return carries(tunnel, port.name, port.addresses[0]) if port.addresses else None
 
 
-def carries(tunnel, port, address, where=""):
+def carries(tunnel, port, address, where="", hint=""):
     """The Problem of a port with an address: somebody may be logged in by it, and would be cut off."""
     return tunnel.problem(
         "bridge-ports",
         "%s carries the address %s%s, and whoever uses it would be cut off" % (port, address, where),
-        "name a port without address; or define %s with it in interfaces(5) yourself, and leave bridge-ports empty"
+        hint
+        or "name a port without address; or define %s with it in interfaces(5) yourself, and leave bridge-ports empty"
         % tunnel.bridge,
     )
 

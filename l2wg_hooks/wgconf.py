@@ -114,7 +114,7 @@ def attach_file(name, tunnels=()):
     if new is None:
         fail("has no [Interface] section", "it must be a wg-quick(8) file", path=where)
     if new != old:
-        files.write(where, new)
+        files.write(where, new, old=old)
         log.say("%s: added %s" % (where, " and ".join("`%s = %s`" % line for line in LINES)))
     else:
         log.say("%s: both lines are there" % where)
@@ -129,7 +129,7 @@ def detach_file(name):
     old = files.read(where)
     new = detach(old, name)
     if new != old:
-        files.write(where, new)
+        files.write(where, new, old=old)
         log.say("%s: our lines are out" % where)
 
 

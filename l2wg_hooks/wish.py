@@ -32,6 +32,11 @@ def names():
     return sorted(name[: -len(SUFFIX)] for name in found if name.endswith(SUFFIX) and not name.startswith("."))
 
 
+def texts():
+    """{tunnel: text} of all files, as they are."""
+    return {name: files.read(path(name)) for name in names()}
+
+
 def load(replaced=None):
     """The Wish of all files. `replaced` maps a tunnel's name to a text that stands for its file's."""
     replaced = replaced or {}
@@ -53,3 +58,13 @@ def load(replaced=None):
         broken.extend(tunnel.name for tunnel in tunnels if tunnel.path == problem.path)
     tunnels = [tunnel for tunnel in tunnels if tunnel.name not in broken]
     return Wish(tuple(tunnels), tuple(broken), tuple(problems) + clashes)
+
+
+def keep(wished, names):
+    """The Wish without the tunnels that are not among `names`."""
+    paths = [path(name) for name in names]
+    return Wish(
+        tuple(tunnel for tunnel in wished.tunnels if tunnel.name in names),
+        tuple(name for name in wished.broken if name in names),
+        tuple(problem for problem in wished.problems if problem.path in paths),
+    )

@@ -28,7 +28,7 @@ ANSWERS = {
         "bridge-address": "", "attach": "true", "apply": "true", "ip-forward": "true",
     },
 }
-BOOLEANS = ("attach", "apply", "ip-forward")
+BOOLEANS = ("attach", "apply", "ip-forward", "move-address")
 
 
 @dataclass(frozen=True)
@@ -52,14 +52,17 @@ def wg_conf(site: str, a: Keys, b: Keys) -> str:
     return re.sub(r"^(PublicKey = ).*", rf"\g<1>{peer.public}", text, flags=re.M)
 
 
-def preseed(site: str) -> str:
-    """What debconf-set-selections reads."""
-    lines = [f"l2wg l2wg/{name} {'boolean' if name in BOOLEANS else 'string'} {value}" for name, value in ANSWERS[site].items()]
+def preseed(site: str, **more: str) -> str:
+    """What debconf-set-selections reads: the reference's answers, and others in their place."""
+    answers = {**ANSWERS[site], **{name.replace("_", "-"): value for name, value in more.items()}}
+    lines = [f"l2wg l2wg/{name} {'boolean' if name in BOOLEANS else 'string'} {value}" for name, value in answers.items()]
     return "\n".join(lines) + "\n"
 
 
 class Reference:
-    def __init__(self, suite: str, directory: Path) -> None:
+    def __init__(self, suite: str, directory: Path, interfaces=None) -> None:
+        """`interfaces` gives a site another interfaces(5) than the reference's: {"B": text}."""
+        self.interfaces = interfaces or {}
         image.need([*vm.NEEDS, *hosts.NEEDS])
         disk = image.disk(suite)
         vm.accelerator(disk)  # probed once, before two machines want to know
@@ -108,7 +111,7 @@ class Reference:
             "etc/machine-id": f"{uuid.uuid4().hex}\n",
             # At boot, wg-quick may ask for the peer's name before the WAN has its lease; that is not what is tested here.
             "etc/hosts": f"127.0.0.1 localhost {name}\n::1 localhost\n{WAN['B']} MyRemoteServer.com\n",
-            "etc/network/interfaces": (REFERENCE / SITES[site] / "interfaces").read_text(),
+            "etc/network/interfaces": self.interfaces.get(site) or (REFERENCE / SITES[site] / "interfaces").read_text(),
             "etc/wireguard/wg0.conf": wg0,
             "etc/sysctl.d/50-router.conf": "net.ipv4.ip_forward=1\n",
             "etc/systemd/system/multi-user.target.wants/wg-quick@wg0.service": Path("/lib/systemd/system/wg-quick@.service"),

@@ -2,10 +2,12 @@
 
 import pytest
 
-from l2wg_hooks import apply, cli, hook, interfaces, rules, run, seen, wish
-from l2wg_hooks.errors import L2wgError
+from l2wg_hooks import apply, cli, guard, hook, interfaces, lock, mentions, rules, run, seen, transaction, verify, wish
+from l2wg_hooks.errors import L2wgError, Problem
+from l2wg_hooks.layer3 import Layer3
 from l2wg_hooks.links import Link
 from l2wg_hooks.plan import Seen
+from l2wg_hooks.undo import Picture
 
 CONF = "underlay = wg0\nlocal = 192.168.178.1\nremote = 192.168.92.1\nbridge = br0\nbridge-ports = enp3s0\n"
 MAIN = "source interfaces.d/*\nauto lo\niface lo inet loopback\niface enp2s0 inet static\n    address 192.168.178.1/24\n"
@@ -15,10 +17,15 @@ LINKS = [Link("wg0", 5, "wireguard"), Link("enp2s0", 2, addresses=("192.168.178.
 class Router:
     def __init__(self, etc):
         self.etc, self.links, self.done = etc, {link.name: link for link in LINKS}, []
+        self.held, self.worse = {}, ()
         self.main, self.ours, self.conf = (etc / name for name in ("network/interfaces", "network/interfaces.d/l2wg", "gretap1.conf"))
+
+    def picture(self, names):
+        return Picture(dict(self.links), dict(self.held)), "[]", {}
 
     def run(self, argv, stdin="", environment=()):
         self.done.append(" ".join(argv))
+        self.done += stdin.splitlines()
         if argv[0] == "ifup":
             self.links["br0"] = Link("br0", 6, "bridge")
         return run.Result(0, "", "")
@@ -37,7 +44,19 @@ def router(tmp_path, monkeypatch):
     monkeypatch.setattr(run, "run", here.run)
     monkeypatch.setattr(seen, "look", lambda tunnels: Seen())
     monkeypatch.setattr(rules, "store", lambda entries: None)
-    monkeypatch.setattr(hook, "bring", lambda: here.done.append("the plan") or ())
+    monkeypatch.setattr(hook, "bring", lambda only=None: here.done.append("the plan") or ())
+    monkeypatch.setattr(lock, "FILES", str(tmp_path / "files"))
+    monkeypatch.setattr(guard, "STATIC", str(tmp_path / "rules.nft"))
+    for name in ("OPEN", "LAST", "APPLIED", "REJECTED_FILES", "BOOKS"):
+        monkeypatch.setattr(transaction, name, str(tmp_path / "lib" / name))
+    monkeypatch.setattr(mentions, "ROOT", str(tmp_path))
+    monkeypatch.setattr(mentions, "DNSMASQ", str(tmp_path / "dnsmasq.d/l2wg"))
+    monkeypatch.setattr(transaction, "DIRECTORY", str(tmp_path / "lib"))
+    monkeypatch.setattr(transaction, "picture", here.picture)
+    monkeypatch.setattr(transaction, "timed", lambda: False)
+    monkeypatch.setattr(verify, "look", lambda tunnels, links: verify.Health((), (), ()))
+    monkeypatch.setattr(verify, "compare", lambda before, tunnels: here.worse)
+    monkeypatch.setattr(verify, "logins", lambda: [])
     return here
 
 
@@ -49,6 +68,7 @@ def test_the_bridge_is_defined_brought_up_and_then_the_plan(router):
     assert apply.apply() == ()
     assert router.ours.stat().st_ino == before, "a second time nothing is written"
     assert router.done[2:] == ["the plan"]
+    assert not transaction.pending()
 
 
 def test_a_bridge_of_the_admins_is_used_as_it_is(router):
@@ -105,8 +125,7 @@ def test_ports_that_are_named_no_more_are_let_go(router):
     router.links["enp3s0"] = Link("enp3s0", 3, master="br0")
     router.links["enp4s0"] = Link("enp4s0", 4)
     router.conf.write_text(CONF.replace("enp3s0", "enp4s0"))
-    released = apply.intend().released
-    assert [str(step) for step in released] == ["ip link set dev enp3s0 nomaster"]
+    assert [str(step) for step in apply.intend().steps] == ["ip link set dev enp3s0 nomaster"]
     assert apply.apply() == ()
     assert "enp3s0" not in router.ours.read_text()
 
@@ -115,7 +134,7 @@ def test_a_bridge_that_is_up_gets_the_address_that_is_wished_for(router):
     router.links["br0"] = Link("br0", 6, "bridge")
     router.conf.write_text(CONF + "bridge-address = 192.168.92.9/24\n")
     apply.apply()
-    assert router.done == ["ip -batch -", "the plan"]
+    assert router.done == ["ip -batch -", "address add 192.168.92.9/24 dev br0", "the plan"]
     router.links["br0"] = Link("br0", 6, "bridge", addresses=("192.168.92.9/24",))
     router.done.clear()
     apply.apply()

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from l2wg_hooks import apply, files, guard, hook, lock, probe, rules, run, seen, wish
+from l2wg_hooks import apply, files, guard, hook, lock, probe, rules, run, seen, transaction, wish
 from l2wg_hooks.errors import L2wgError, Problem
 from l2wg_hooks.links import Link
 from l2wg_hooks.plan import GUARD, Plan, Rules, Seen, Step, plan, removal
@@ -227,9 +227,11 @@ def test_a_static_file_that_somebody_has_changed_is_written_anew(nft, spoil):
 
 
 @pytest.mark.parametrize("tunnels", [(TUNNEL, OTHER), ()])
-def test_apply_renders_what_events_will_load(nft, monkeypatch, tunnels):
-    intent = apply.Intent(tunnels, "", "", {}, (), Plan(), (), True)
+def test_apply_renders_what_events_will_load(nft, monkeypatch, tunnels, tmp_path):
+    intent = apply.Intent(tunnels, {}, {}, (), (), Plan(), (), True)
     monkeypatch.setattr(apply, "intend", lambda: intent)
+    monkeypatch.setattr(lock, "FILES", str(tmp_path / "files"))
+    monkeypatch.setattr(transaction, "applied", wish.texts)
     monkeypatch.setattr(hook, "bring", lambda: ())
     assert apply.apply() == ()
     assert nft["writes"] == ([guard.STATIC] if tunnels else [])

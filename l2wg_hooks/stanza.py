@@ -1,0 +1,76 @@
+"""Stanzas of interfaces(5) that move from a port to its bridge: set aside in the admin's file, to the byte reversibly. Pure."""
+
+import os
+import re
+
+# Stands before each line that was set aside. debian/l2wg.postrm knows it, too.
+MARK = "#l2wg# "
+# What belongs to the network card and stays with it; everything else is about addresses.
+_CARD = re.compile(r"(hwaddress|mtu|(link|ethernet|hardware|offload|driver)-.*)\Z")
+COMMANDS = ("pre-up", "up", "post-up", "down", "pre-down", "post-down")
+# Commands about the card, not about what it carries.
+_CARD_COMMANDS = ("ethtool", "mii-tool", "iw", "iwconfig", "tc")
+
+
+def begins(word):
+    """Whether a line that starts with `word` ends the stanza before it."""
+    return word in ("iface", "mapping", "auto", "rename", "template") or bool(
+        re.match(r"(source|source-directory|source-dir)\Z|(no-)?(auto|allow)-", word)
+    )
+
+
+def _lines(text):
+    return re.findall(r"[^\n]*\n|[^\n]+\Z", text)
+
+
+def set_aside(text, ports):
+    """`text` with the `iface` stanzas of `ports` commented out; comments and empty lines between stay as they are."""
+    done, moving, joined = [], False, False
+    for line in _lines(text):
+        words = line.split()
+        if joined or (words and not words[0].startswith("#")):
+            if not joined and begins(words[0]):
+                moving = words[0] == "iface" and words[1:2] != [] and words[1] in ports
+            joined = line.rstrip("\r\n").endswith("\\")
+            line = MARK + line if moving else line
+        done.append(line)
+    return "".join(done)
+
+
+def put_back(text, ports):
+    """`text` with the lines that `set_aside` took for `ports` as they were."""
+    done, moving, joined = [], False, False
+    for line in _lines(text):
+        if line.startswith(MARK):
+            words = line[len(MARK) :].split()
+            if not joined and words and begins(words[0]):
+                moving = words[1:2] != [] and words[1] in ports
+            joined = line.rstrip("\r\n").endswith("\\")
+            line = line[len(MARK) :] if moving else line
+        done.append(line)
+    return "".join(done)
+
+
+def aside(text):
+    """The lines of `text` that are set aside, as they were; the others are empty, so that line numbers hold."""
+    return "".join(line[len(MARK) :] if line.startswith(MARK) else "\n" for line in _lines(text))
+
+
+def split(options, port, bridge):
+    """(lines of the bridge's stanza, lines of the port's) of a port's `options`, as interfaces.Stanza has them.
+
+    Commands speak of the bridge from now on. Before it is up there is no bridge to speak of, so such a `pre-up` is an `up`.
+    """
+    theirs, its = [], []
+    for key, value in options:
+        if _CARD.match(key):
+            its.append("%s %s" % (key, value))
+        elif key not in COMMANDS:
+            theirs.append("%s %s" % (key, value))
+        elif os.path.basename(value.split()[0] if value else "") in _CARD_COMMANDS:
+            its.append("%s %s" % (key, value))
+        else:
+            about = re.compile(r"(?<![\w.:-])%s(?![\w.:-])" % re.escape(port))
+            speaks = about.search(value) or "IFACE" in value
+            theirs.append("%s %s" % ("up" if key == "pre-up" and speaks else key, about.sub(bridge, value)))
+    return tuple(theirs), tuple(its)

@@ -1,0 +1,337 @@
+"""What `l2wg apply` changes, whole or not at all: saved before the first change, undone unless it is committed.
+
+The state is one file, /var/lib/l2wg/transaction. While it is there, a change is under way or waits for `l2wg confirm`, and
+whoever finds it can undo it: apply itself, a systemd timer that is armed before the first change, or, files only, the next boot.
+"""
+
+import hashlib
+import json
+import os
+import signal
+import sys
+import time
+from typing import NamedTuple
+
+from l2wg_hooks import files, guard, hook, interfaces, layer3, links, log, mentions, run, undo, wish
+from l2wg_hooks.errors import L2wgError, Problem, fail
+
+DIRECTORY = "/var/lib/l2wg"
+OPEN = os.path.join(DIRECTORY, "transaction")
+# The last one that was committed, for `l2wg rollback`.
+LAST = os.path.join(DIRECTORY, "last")
+# The wish as it was applied last: {tunnel: text of its file}.
+APPLIED = os.path.join(DIRECTORY, "applied")
+# Files that somebody had edited when they were put back, as they were then.
+REJECTED_FILES = os.path.join(DIRECTORY, "rejected")
+REJECTED = ".rejected"
+# A definition for ifupdown's books only: it makes and takes down nothing.
+BOOKS = "/run/l2wg.interfaces"
+UNIT = "l2wg-rollback"
+# Seconds after which an apply that was killed half-way is undone. Each command may take run.PATIENCE.
+DEADMAN = 180
+# Which files of the wish a rollback leaves alone.
+NONE, NEW, ALL = "none", "new", "all"
+# Seconds that an apply gets to stop by itself.
+GRACE = 30
+
+
+class Saved(NamedTuple):
+    """A transaction as it is on disk.
+
+    `old` and `new` are {path: text or None} before and after; `wished` is the wish that it applies, `applied` the one
+    before it, both {tunnel: text}; `names` are the interfaces that it is about, `shown` and `routes` what ip(8) said of all.
+    """
+
+    boot: str
+    pid: int
+    waiting: bool
+    names: list
+    old: dict
+    modes: dict
+    new: dict
+    wished: dict
+    applied: dict
+    shown: str
+    routes: dict
+
+
+def _boot():
+    with open("/proc/sys/kernel/random/boot_id") as file:
+        return file.read().strip()
+
+
+def _load(path):
+    """The Saved in a file; None where there is none."""
+    if not os.path.exists(path):
+        return None
+    try:
+        return Saved(**json.loads(files.read(path)))
+    except (ValueError, TypeError) as error:
+        return fail("cannot be understood: %s" % error, "look at it; delete it to forget that change: rm %s" % path, path=path)
+
+
+def _store(path, content):
+    os.makedirs(DIRECTORY, mode=0o755, exist_ok=True)
+    files.write(path, json.dumps(content, indent=1), 0o600)
+
+
+def _text(path):
+    return files.read(path) if os.path.exists(path) else None
+
+
+def pending():
+    """Whether a change is under way, or waits to be confirmed."""
+    return os.path.exists(OPEN)
+
+
+def clear():
+    """Make way for the next one: undo what an apply that was killed has left, but for the wish. The caller holds lock.changing.
+
+    Raises L2wgError while there is a change that nobody has confirmed, and where not all can be undone.
+    """
+    saved = _load(OPEN)
+    if saved is None:
+        return
+    if saved.waiting:
+        fail("the last `l2wg apply` still waits for its confirmation", "l2wg confirm keeps it, l2wg rollback undoes it")
+    problems = rollback("the last `l2wg apply` did not come to its end", keep=ALL)
+    if problems:
+        raise L2wgError(*problems)
+
+
+def applied():
+    """{tunnel: text} of the wish that was applied last."""
+    try:
+        return json.loads(files.read(APPLIED)) if os.path.exists(APPLIED) else {}
+    except ValueError:
+        return {}
+
+
+def picture(names):
+    """(undo.Picture of now, what ip(8) said: addresses, {name: routes})."""
+    shown = run.run(run.OBSERVE).out
+    routes = {}
+    for name in names:
+        found = [run.run(("ip", family, "route", "show", "table", "all", "dev", name)) for family in ("-4", "-6")]
+        routes[name] = "".join(one.out for one in found if one.code == 0)
+    return undo.Picture(links.parse(shown), layer3.parse(shown, routes)), shown, routes
+
+
+def begin(names, paths, seconds=0):
+    """Save the interfaces `names`, the files `paths` and the wish, and arm the timer: `seconds`, or DEADMAN where 0.
+
+    Raises L2wgError, with nothing changed, where that cannot be done.
+    """
+    if seconds and not timed():
+        fail("there is no systemd here to undo it in time", "run it without --confirm; `l2wg rollback` undoes it by hand")
+    _, shown, routes = picture(names)
+    paths = sorted(set(paths) | {guard.STATIC})
+    old = {path: _text(path) for path in paths}
+    modes = {path: os.stat(path).st_mode & 0o7777 for path in paths if old[path] is not None}
+    saved = Saved(_boot(), os.getpid(), False, list(names), old, modes, {}, wish.texts(), applied(), shown, routes)
+    _store(OPEN, saved._asdict())
+    try:
+        _arm(seconds or DEADMAN, must=bool(seconds))
+    except L2wgError:
+        files.remove(OPEN)
+        raise
+
+
+def commit():
+    """What was changed stays."""
+    saved = _load(OPEN)
+    _store(APPLIED, saved.wished)
+    _store(LAST, saved._replace(new={path: _text(path) for path in saved.old}, waiting=False)._asdict())
+    files.remove(OPEN)
+    _disarm()
+
+
+def wait(seconds):
+    """What was changed stays if it is confirmed within so many seconds from now."""
+    saved = _load(OPEN)
+    _store(OPEN, saved._replace(new={path: _text(path) for path in saved.old}, waiting=True)._asdict())
+    _arm(seconds, must=True)
+    log.say("now confirm it: l2wg confirm. Otherwise all of it is undone in %d s" % seconds)
+
+
+def confirm():
+    """Keep what waits for confirmation."""
+    saved = _load(OPEN)
+    if saved is None or not saved.waiting:
+        fail("nothing waits for a confirmation", "it may have been undone already: journalctl -t l2wg")
+    commit()
+    log.say("confirmed")
+    log.journal("apply: confirmed")
+
+
+def rollback(reason, keep=NONE):
+    """Undo the change that is under way or, where there is none, the last one; the Problems of that.
+
+    `keep` says which files in /etc/l2wg stay as they are, for their admin to mend: NONE, those of NEW tunnels, or ALL.
+    """
+    path = OPEN if pending() else LAST
+    saved = _load(path)
+    if saved is None:
+        fail("there is nothing to undo", "no `l2wg apply` has changed anything here")
+    log.say("undoing: %s" % reason)
+    log.journal("undoing: %s" % reason, error=True)
+    known = _put_back(saved, keep)
+    serve([path for path in saved.old if saved.old[path] != saved.new.get(path)])
+    now = picture(saved.names)[0]
+    before = undo.Picture(links.parse(saved.shown), layer3.parse(saved.shown, saved.routes))
+    problems = run.apply(undo.steps(before, now, saved.names))
+    for name in saved.names:
+        if name not in before.links and name in now.links and now.links[name].kind == "bridge":
+            _forget(name)
+    problems += hook.bring(only=known)
+    if problems:
+        return problems + (Problem("not all could be undone", "mend that, then: l2wg rollback"),)
+    files.remove(path)
+    _disarm()
+    log.say("undone: all is as it was before")
+    return ()
+
+
+def recover():
+    """At boot, before any interface: put back the files of a change that nobody has confirmed before the machine went down."""
+    saved = _load(OPEN)
+    if saved is None or saved.boot == _boot():
+        return
+    log.say("the machine went down before the last change was confirmed: its files are put back")
+    _put_back(saved, NONE)
+    files.remove(OPEN)
+
+
+def _put_back(saved, keep):
+    """Files and wish as they were; the names of the tunnels that are wished for then."""
+    for path, text in saved.old.items():
+        now = _text(path)
+        if now == text:
+            continue
+        if now is not None and saved.new and now != saved.new.get(path):
+            _keep(path, now)
+        if text is None:
+            files.remove(path)
+        else:
+            files.write(path, text, saved.modes[path])
+        log.say("%s: as it was" % path)
+    for name, now in wish.texts().items():
+        if now != saved.applied.get(name) and not (keep == NEW and name not in saved.applied or keep == ALL):
+            # The admin's own lines: beside, where nothing reads them.
+            files.write(wish.path(name) + REJECTED, now)
+            if name not in saved.applied:
+                files.remove(wish.path(name))
+            log.say("%s: set aside as %s%s" % (wish.path(name), name, wish.SUFFIX + REJECTED))
+    for name, text in saved.applied.items() if keep != ALL else ():
+        if _text(wish.path(name)) != text:
+            files.write(wish.path(name), text)
+    _store(APPLIED, saved.applied)
+    return sorted(saved.applied)
+
+
+def serve(paths):
+    """Have dnsmasq read our file again, if that is among those that have changed. It may not be there, or not be systemd's."""
+    if mentions.DNSMASQ in paths and timed():
+        argv = ("systemctl", "try-restart", "dnsmasq.service")
+        run.show(argv)
+        run.run(argv)
+
+
+def _keep(path, text):
+    """Keep what somebody has written since we did."""
+    os.makedirs(REJECTED_FILES, mode=0o700, exist_ok=True)
+    copy = os.path.join(REJECTED_FILES, path.strip("/").replace("/", "_"))
+    files.write(copy, text, 0o600)
+    log.complain([Problem("was edited meanwhile; it is put back", "what was in it is kept: %s" % copy, path)])
+
+
+def enter(bridge, options=()):
+    """Tell ifupdown that `bridge`, which we have made, is up, without having it do anything but its hooks. Problems of that."""
+    lines = "".join("    %s %s\n" % option for option in options if option[0].startswith("dns-"))
+    return _books("ifup", bridge, lines)
+
+
+def _forget(bridge):
+    """Tell ifupdown that `bridge` is gone."""
+    _books("ifdown", bridge, "")
+
+
+def _books(command, bridge, lines):
+    files.write(BOOKS, "iface %s inet manual\n%s" % (bridge, lines))
+    try:
+        result = run.run((command, "--force", "--interfaces", BOOKS, bridge))
+    except L2wgError as error:
+        return error.problems
+    finally:
+        files.remove(BOOKS)
+    for line in result.err.splitlines():
+        log.line(line)
+    return (Problem("`%s %s` failed" % (command, bridge), "%s --verbose %s shows more" % (command, bridge)),) if result.code else ()
+
+
+# The timer: systemd's, so that it outlives our caller, its session, and us.
+
+def timed():
+    """Whether systemd runs here, for this network: not in a container's or a test's namespace."""
+    try:
+        return os.path.isdir("/run/systemd/system") and os.readlink("/proc/1/ns/net") == os.readlink("/proc/self/ns/net")
+    except OSError:
+        return False
+
+
+def _arm(seconds, must):
+    if not timed():
+        return
+    _disarm()
+    argv = (
+        "systemd-run",
+        "--quiet",
+        "--collect",
+        "--unit=" + UNIT,
+        "--description=l2wg: undo what nobody has confirmed",
+        "--on-active=%d" % seconds,
+        "--timer-property=AccuracySec=100ms",
+        os.path.realpath(sys.argv[0]),
+        "rollback",
+        "--unconfirmed",
+    )
+    result = run.run(argv)
+    if result.code and must:
+        fail("`%s` failed: %s" % (" ".join(argv), result.err.strip()), "without a timer nothing was changed")
+
+
+def _disarm():
+    if timed():
+        run.run(("systemctl", "stop", UNIT + ".timer"))
+
+
+def stop_worker():
+    """End an apply that hangs, so that its change can be undone. Its own answer to SIGTERM is to undo it."""
+    saved = _load(OPEN)
+    if saved is None or saved.waiting or saved.pid == os.getpid() or saved.boot != _boot():
+        return
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        end = time.monotonic() + GRACE
+        while _is_l2wg(saved.pid):
+            os.kill(saved.pid, number)
+            time.sleep(1)
+            if time.monotonic() > end:
+                break
+
+
+def _is_l2wg(pid):
+    try:
+        with open("/proc/%d/cmdline" % pid, "rb") as file:
+            return b"l2wg" in file.read()
+    except OSError:
+        return False
+
+
+def bridges_in(text):
+    """{bridge: its ports} that a text of our interfaces file defines."""
+    found = {}
+    for stanza in interfaces.parse(text, interfaces.OURS)[0]:
+        ports = " ".join(value for key, value in stanza.options if key == "bridge-ports").split()
+        if ports:
+            found[stanza.interface] = ports
+    return found

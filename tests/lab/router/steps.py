@@ -1,0 +1,60 @@
+"""What the stories of this tier ask of a router."""
+import time
+
+from hosts import BROADCAST, MULTICAST, crosses, eventually
+
+# From the moment that WireGuard works again: 5 s on a router. Emulated on two busy cores, everything takes several times as long;
+# a wire that needs a hand never comes back.
+BACK = 20
+# WireGuard itself: site B knows no endpoint, so after a restart there it waits until A gives up the old session, 15 s.
+WIREGUARD = 90
+
+
+def waited(what, seconds) -> float:
+    start = time.monotonic()
+    eventually(what, seconds)
+    return time.monotonic() - start
+
+
+def links(router) -> dict:
+    out = router.sh("for i in /sys/class/net/*; do echo ${i##*/} $(cat $i/ifindex $i/mtu $i/address); done").stdout
+    return {line.split()[0]: tuple(line.split()[1:]) for line in out.splitlines()}
+
+
+def admins_files(router) -> dict:
+    """Digest, mode and owner of all that an admin has under /etc that could concern us."""
+    out = router.sh(
+        "cd /etc; find network wireguard sysctl.d modules-load.d modprobe.d l2wg hosts hostname udev systemd ! -type d 2>/dev/null"
+        " | sort | while read -r f; do echo \"$f $(stat -c '%a %u %g %F' \"$f\") $(readlink \"$f\" || sha256sum <\"$f\")\"; done"
+    ).stdout
+    return dict(line.split(" ", 1) for line in out.splitlines())
+
+
+def wired(reference) -> bool:
+    return reference.device.ping("192.168.92.10", count=1, timeout=1) == 1
+
+
+def comes_back(reference) -> None:
+    eventually(reference.wireguard_works, WIREGUARD)
+    eventually(lambda: wired(reference), BACK)
+
+
+def all_crosses(reference) -> None:
+    """Everything that the issue names, over the wire as it stands now."""
+    device, host_b = reference.device, reference.host_b
+    assert (device.lease() or "").startswith("192.168.92.1"), "no lease of site B"
+    assert device.server == "192.168.92.10"
+    assert device.arping("192.168.92.10")
+    assert device.ping("192.168.92.10") == 3
+    assert device.ping("192.168.92.1") == 3, "router B itself"
+    assert device.ping("192.168.92.10", size=1472, fragment=False) == 3, "packets of 1500 bytes with DF"
+    assert device.ping("192.168.92.10", size=1473, fragment=False, count=1) == 0, "DF is not set, so the line above says nothing"
+    eventually(device.address6, 60)
+    assert device.ping("fd00:92::10") == 3
+    assert device.ping("fd00:92::10", size=1452, fragment=False) == 3, "IPv6 packets of 1500 bytes"
+    for source, listener in ((device, host_b), (host_b, device)):
+        assert crosses(source, listener, BROADCAST)
+        assert crosses(source, listener, MULTICAST)
+        assert crosses(source, listener, listener.mac), "an unknown EtherType"
+        assert crosses(source, listener, listener.mac, vlan=42), "802.1Q"
+        assert crosses(source, listener, listener.mac, vlan=42, size=1500), "802.1Q, full size"

@@ -1,0 +1,70 @@
+"""Which addresses can move from a port to its bridge, and what is said of those that cannot."""
+
+import pytest
+
+from l2wg_hooks import interfaces, move, settings
+from l2wg_hooks.interfaces import Defined
+from l2wg_hooks.layer3 import Layer3
+from l2wg_hooks.links import Link
+
+TEXT = "underlay = wg0\nlocal = 192.168.92.1\nremote = 192.168.178.1\nbridge = br0\nbridge-ports = enp2s0\n"
+STATIC = "iface enp2s0 inet static\n    address 192.168.92.1/24\n"
+LIVE = {"enp2s0": Link("enp2s0", 2, mac="02:00:00:00:00:02", addresses=("192.168.92.1/24",), up=True)}
+HELD = {"enp2s0": Layer3((("192.168.92.1/24",),), (("default", "via", "192.168.92.254"),))}
+
+
+def find(text=STATIC, links=LIVE, held=HELD, more=""):
+    tunnel, problems = settings.parse(TEXT + more, "/etc/l2wg/gretap1.conf", "gretap1")
+    assert not problems
+    stanzas = interfaces.parse(text, "/etc/network/interfaces")[0]
+    return move.find([tunnel], Defined(tuple(stanzas), ()), links, held)
+
+
+def test_a_static_address_can_move():
+    moves, problems = find()
+    assert problems == () and [str(one) for one in moves] == ["192.168.92.1/24 moves from enp2s0 to br0"]
+    assert moves[0].paths == ("/etc/network/interfaces",)
+    assert [str(step) for step in move.steps(moves, LIVE, HELD)] == [
+        "ip link add name br0 address 02:00:00:00:00:02 type bridge forward_delay 0",
+        "ip link set dev br0 up",
+        "ip address add 192.168.92.1/24 dev br0",
+        "ip link set dev enp2s0 master br0",
+        "ip route replace default via 192.168.92.254 dev br0",
+        "ip address delete 192.168.92.1/24 dev enp2s0",
+    ]
+    after = move.after(LIVE, moves)
+    assert (after["enp2s0"].addresses, after["enp2s0"].master) == ((), "br0")
+    assert after["br0"].addresses == ("192.168.92.1/24",) and after["br0"].kind == "bridge"
+
+
+def test_what_is_defined_and_not_up_moves_in_the_file_only():
+    moves, problems = find(links={})
+    assert problems == () and len(moves) == 1
+    assert move.steps(moves, {}, {}) == () and move.after({}, moves) == {}
+
+
+@pytest.mark.parametrize(
+    "text, held, more, said",
+    [
+        ("", HELD, "", "interfaces(5) gives enp2s0 no static address"),
+        ("iface enp2s0 inet manual\n", HELD, "", "interfaces(5) gives enp2s0 no static address"),
+        (STATIC + "iface enp2s0 inet6 auto\n", HELD, "", "/etc/network/interfaces:3 says `inet6 auto`"),
+        (STATIC + "iface enp2s0 inherits lan\n", HELD, "", "/etc/network/interfaces:3 says `inherits lan`"),
+        (STATIC + "iface enp2s0:1 inet static\n address 10.0.0.1/8\n", HELD, "", "/etc/network/interfaces:3 defines enp2s0:1"),
+        (STATIC, {"enp2s0": Layer3((("192.168.92.1/24", "valid_lft", "300"),))}, "", "a lease of DHCP"),
+        (STATIC, HELD, "bridge-address = 10.0.0.1/8\n", "bridge-address says 10.0.0.1/8"),
+    ],
+)
+def test_what_cannot_move_is_said_with_the_reason(text, held, more, said):
+    moves, (problem,) = find(text, held=held, more=more)
+    assert moves == ()
+    assert problem.message.startswith("enp2s0 carries the address") and said in problem.hint
+
+
+def test_the_bridges_address_may_be_written_as_it_is():
+    assert len(find(more="bridge-address = 192.168.92.1/24\n")[0]) == 1
+
+
+def test_a_bridge_of_the_admins_gets_nothing():
+    assert find(STATIC + "iface br0 inet manual\n") == ((), ())
+    assert find("", {"enp2s0": Link("enp2s0", 2, master="br9", addresses=("10.0.0.1/8",))}) == ((), ())

@@ -1,0 +1,95 @@
+"""Stanzas set aside and put back, to the byte."""
+
+import pytest
+
+from l2wg_hooks import interfaces, stanza
+
+TEXT = """source interfaces.d/*
+auto enp2s0
+# The LAN
+iface enp2s0 inet static
+\taddress   192.168.92.1/24
+    # the router of the old days
+
+    up ip route add 10.99.0.0/16 via 192.168.92.10 \\
+        dev enp2s0
+iface enp2s0 inet6 static
+    address fd00:92::1/64
+iface enp20s0 inet static
+    address 10.0.0.1/8
+"""
+ASIDE = """source interfaces.d/*
+auto enp2s0
+# The LAN
+#l2wg# iface enp2s0 inet static
+#l2wg# \taddress   192.168.92.1/24
+    # the router of the old days
+
+#l2wg#     up ip route add 10.99.0.0/16 via 192.168.92.10 \\
+#l2wg#         dev enp2s0
+#l2wg# iface enp2s0 inet6 static
+#l2wg#     address fd00:92::1/64
+iface enp20s0 inet static
+    address 10.0.0.1/8
+"""
+
+
+def test_only_the_ports_own_lines_are_set_aside():
+    assert stanza.set_aside(TEXT, ["enp2s0"]) == ASIDE
+    assert stanza.set_aside(TEXT, ["enp9s0"]) == TEXT
+    assert stanza.set_aside(ASIDE, ["enp2s0"]) == ASIDE, "a second time changes nothing"
+
+
+@pytest.mark.parametrize(
+    "text", [TEXT, TEXT.replace("\n", "\r\n"), TEXT.rstrip("\n"), "iface enp2s0 inet static\n address 1.2.3.4/8\n\n\n", ""]
+)
+def test_what_is_put_back_is_what_was(text):
+    assert stanza.put_back(stanza.set_aside(text, ["enp2s0"]), ["enp2s0"]) == text
+
+
+def test_only_the_port_that_leaves_gets_its_lines_back():
+    both = stanza.set_aside(TEXT, ["enp2s0", "enp20s0"])
+    assert stanza.put_back(both, ["enp20s0"]) == ASIDE
+    assert stanza.put_back(both, ["enp2s0", "enp20s0"]) == TEXT
+
+
+def test_what_is_aside_is_read_where_it_stands_and_nothing_else_is():
+    assert [(one.interface, one.family, one.line) for one in interfaces.parse(stanza.aside(ASIDE), "f")[0]] == [
+        ("enp2s0", "inet", 4),
+        ("enp2s0", "inet6", 10),
+    ]
+    assert [one.interface for one in interfaces.parse(ASIDE, "f")[0]] == ["enp20s0"]
+
+
+def test_addresses_go_to_the_bridge_and_the_card_keeps_its_own():
+    options = (
+        ("address", "192.168.92.1/24"),
+        ("gateway", "192.168.92.254"),
+        ("dns-nameservers", "192.168.92.10"),
+        ("mtu", "1492"),
+        ("hwaddress", "ether 02:00:00:00:00:01"),
+        ("offload-tso", "off"),
+        ("up", "ethtool -K enp2s0 gro off"),
+        ("up", "/sbin/tc qdisc add dev $IFACE root fq_codel"),
+        ("up", "ip route add 10.0.0.0/8 dev enp2s0"),
+        ("pre-up", "iptables-restore /etc/iptables"),
+        ("pre-up", "sysctl -w net.ipv4.conf.$IFACE.rp_filter=1"),
+        ("down", "logger  'enp2s0  and enp2s0.10, enp2s01, xenp2s0, enp2s0:1'"),
+    )
+    theirs, its = stanza.split(options, "enp2s0", "br0")
+    assert theirs == (
+        "address 192.168.92.1/24",
+        "gateway 192.168.92.254",
+        "dns-nameservers 192.168.92.10",
+        "up ip route add 10.0.0.0/8 dev br0",
+        "pre-up iptables-restore /etc/iptables",
+        "up sysctl -w net.ipv4.conf.$IFACE.rp_filter=1",
+        "down logger  'br0  and enp2s0.10, enp2s01, xenp2s0, enp2s0:1'",
+    )
+    assert its == (
+        "mtu 1492",
+        "hwaddress ether 02:00:00:00:00:01",
+        "offload-tso off",
+        "up ethtool -K enp2s0 gro off",
+        "up /sbin/tc qdisc add dev $IFACE root fq_codel",
+    )
