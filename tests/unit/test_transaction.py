@@ -1,0 +1,218 @@
+"""Files and wish of a transaction, in real files of a scratch folder; the kernel stands still."""
+
+import os
+
+import pytest
+
+from l2wg_hooks import files, guard, hook, lock, mentions, run, transaction, wish
+from l2wg_hooks.errors import L2wgError
+from l2wg_hooks.undo import Picture
+
+OLD, NEW = "mtu = 1500\n", "mtu = 1400 # mine\n"
+
+
+@pytest.fixture
+def box(tmp_path, monkeypatch):
+    for name in ("OPEN", "LAST", "APPLIED", "REJECTED_FILES", "BOOKS"):
+        monkeypatch.setattr(transaction, name, str(tmp_path / "lib" / name))
+    monkeypatch.setattr(transaction, "DIRECTORY", str(tmp_path / "lib"))
+    monkeypatch.setattr(transaction, "timed", lambda: False)
+    monkeypatch.setattr(transaction, "picture", lambda names: (Picture({}, {}), "[]", {}))
+    monkeypatch.setattr(guard, "STATIC", str(tmp_path / "rules"))
+    monkeypatch.setattr(mentions, "DNSMASQ", str(tmp_path / "dnsmasq"))
+    monkeypatch.setattr(run, "apply", lambda steps: ())
+    monkeypatch.setattr(hook, "bring", lambda only=None: ())
+    monkeypatch.setattr(wish, "DIRECTORY", str(tmp_path / "etc"))
+    (tmp_path / "etc").mkdir()
+    (tmp_path / "etc" / "one.conf").write_text(OLD)
+    (tmp_path / "admins").write_text("before\n")
+    os.chmod(str(tmp_path / "admins"), 0o640)
+    # What is there was applied once.
+    transaction.begin([], [str(tmp_path / "admins"), str(tmp_path / "made")])
+    transaction.commit()
+    return tmp_path
+
+
+def change(box, confirm=False):
+    (box / "etc" / "one.conf").write_text(NEW)
+    (box / "etc" / "two.conf").write_text("new\n")
+    transaction.begin([], [str(box / "admins"), str(box / "made")])
+    (box / "admins").write_text("after\n")
+    (box / "made").write_text("by us\n")
+    if confirm:
+        saved = transaction._load(transaction.OPEN)
+        new = {path: transaction._text(path) for path in saved.old}
+        transaction._store(transaction.OPEN, saved._replace(waiting=True, new=new)._asdict())
+
+
+def files_of(box):
+    return {
+        str(path.relative_to(box)): path.read_text()
+        for path in sorted(box.rglob("*"))
+        if path.is_file() and path.relative_to(box).parts[0] != "lib"
+    }
+
+
+BEFORE = {"admins": "before\n", "etc/one.conf": OLD}
+ASIDE = {"etc/one.conf.rejected": NEW, "etc/two.conf.rejected": "new\n"}
+
+
+def test_all_is_put_back_and_the_admins_text_is_kept_beside(box):
+    change(box)
+    assert transaction.rollback("why") == ()
+    assert files_of(box) == dict(BEFORE, **ASIDE)
+    assert os.stat(str(box / "admins")).st_mode & 0o777 == 0o640
+    assert not transaction.pending()
+
+
+def test_a_new_tunnel_may_be_mended_where_it_is(box):
+    change(box)
+    transaction.rollback("a step failed", keep=transaction.NEW)
+    assert files_of(box) == dict(BEFORE, **{"etc/one.conf.rejected": NEW, "etc/two.conf": "new\n"})
+
+
+def test_an_apply_that_was_killed_makes_way_for_the_next_one(box):
+    change(box)
+    transaction.clear()
+    assert files_of(box) == dict(BEFORE, **{"etc/one.conf": NEW, "etc/two.conf": "new\n"})
+    transaction.clear()
+
+
+def test_what_waits_to_be_confirmed_is_in_nobodys_way(box):
+    change(box, confirm=True)
+    with pytest.raises(L2wgError, match="still waits"):
+        transaction.clear()
+    transaction.confirm()
+    assert (box / "etc" / "one.conf").read_text() == NEW and not transaction.pending()
+    with pytest.raises(L2wgError, match="nothing waits"):
+        transaction.confirm()
+    assert transaction.applied() == {"one": NEW, "two": "new\n"}
+
+
+def test_a_confirmed_one_is_undone_by_hand_once(box):
+    change(box)
+    transaction.commit()
+    transaction.rollback("asked for")
+    assert files_of(box) == dict(BEFORE, **ASIDE)
+    assert transaction.applied() == {"one": OLD}
+    with pytest.raises(L2wgError, match="nothing to undo"):
+        transaction.rollback("asked for")
+
+
+def test_what_somebody_wrote_meanwhile_is_kept(box, capsys):
+    change(box, confirm=True)
+    (box / "admins").write_text("after\nand mine\n")
+    transaction.rollback("not confirmed")
+    assert (box / "admins").read_text() == "before\n"
+    (kept,) = (box / "lib" / "REJECTED_FILES").iterdir()
+    assert kept.read_text() == "after\nand mine\n" and str(kept) in capsys.readouterr().err
+
+
+def test_a_tunnel_that_was_deleted_comes_back(box):
+    (box / "etc" / "one.conf").unlink()
+    transaction.begin([], [])
+    transaction.rollback("why")
+    assert files_of(box) == BEFORE
+
+
+def test_a_reboot_puts_back_files_of_an_earlier_boot_only(box, monkeypatch):
+    change(box)
+    before = files_of(box)
+    transaction.recover()
+    assert files_of(box) == before, "it is under way at this very moment"
+    monkeypatch.setattr(transaction, "_boot", lambda: "another")
+    transaction.recover()
+    assert files_of(box) == dict(BEFORE, **ASIDE)
+    transaction.recover()
+
+
+def test_without_a_timer_nothing_is_tried(box):
+    with pytest.raises(L2wgError, match="no systemd"):
+        transaction.begin([], [], 60)
+    assert not transaction.pending()
+
+
+def test_what_cannot_be_undone_can_be_tried_again(box, monkeypatch):
+    change(box)
+    monkeypatch.setattr(hook, "bring", lambda only=None: ("a problem",))
+    assert len(transaction.rollback("why")) == 2
+    assert transaction.pending()
+    monkeypatch.setattr(hook, "bring", lambda only=None: ())
+    assert transaction.rollback("again") == ()
+
+
+def test_a_file_that_nobody_understands_is_named(box):
+    (box / "lib" / "OPEN").write_text("{")
+    with pytest.raises(L2wgError, match="cannot be understood"):
+        transaction.clear()
+
+
+# Files that others change, too
+
+
+def test_a_line_that_somebody_added_meanwhile_is_not_lost(tmp_path):
+    path = tmp_path / "wg0.conf"
+    path.write_text("one\n")
+    old = files.read(str(path))
+    path.write_text("one\ntwo\n")
+    with pytest.raises(L2wgError, match="somebody has changed it"):
+        files.write(str(path), old + "ours\n", old=old)
+    assert path.read_text() == "one\ntwo\n" and len(list(tmp_path.iterdir())) == 1
+    path.unlink()
+    with pytest.raises(L2wgError, match="somebody has changed it"):
+        files.write(str(path), "ours\n", old=old)
+    files.write(str(path), "ours\n", old="")
+
+
+def test_extended_attributes_stay(tmp_path):
+    path = tmp_path / "wg0.conf"
+    path.write_text("one\n")
+    try:
+        os.setxattr(str(path), "user.note", b"ask Anna")
+    except OSError:
+        pytest.skip("the file system of %s has no extended attributes" % tmp_path)
+    files.write(str(path), "two\n")
+    assert os.getxattr(str(path), "user.note") == b"ask Anna"
+
+
+def test_two_of_us_do_not_change_files_at_once(tmp_path, monkeypatch):
+    monkeypatch.setattr(lock, "FILES", str(tmp_path / "files"))
+    monkeypatch.setattr(lock, "PATIENCE", 0.05)
+    with lock.changing():
+        with pytest.raises(L2wgError, match="held by another"):
+            with lock.changing():
+                pass
+    with lock.changing():
+        pass
+
+
+# Who else names the port
+
+def test_lines_that_name_a_port_are_found(tmp_path, monkeypatch):
+    monkeypatch.setattr(mentions, "ROOT", str(tmp_path))
+    monkeypatch.setattr(mentions, "DNSMASQ", str(tmp_path / "dnsmasq.d" / "l2wg"))
+    texts = {
+        "nftables.conf": 'iifname "enp2s0" accept\niifname "enp2s01" drop\n# enp2s0\n',
+        "dnsmasq.d/lan": "interface=enp2s0\nno-dhcp-interface=enp2s0\n",
+        "dnsmasq.d/l2wg": "interface=enp2s0\n",
+        "network/interfaces": "iface enp2s0 inet static\n",
+        "network/interfaces.d/lan": "iface enp2s0 inet static\n",
+        "l2wg/one.conf": "bridge-ports = enp2s0\n",
+        "radvd.conf~": "interface enp2s0\n",
+        "sysctl.d/a.conf": "net.ipv4.conf.enp2s0.rp_filter = 1\nnet.ipv4.conf.enp2s0/10.rp_filter=1\n",
+        "vlans": "enp2s0.10 enp2s0:1 xenp2s0 my-enp2s0x\n",
+    }
+    for name, text in texts.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+    found = mentions.find({"enp2s0": "br0"})
+    assert [(os.path.relpath(one.path, str(tmp_path)), one.line) for one in found] == [
+        ("nftables.conf", 1),
+        ("dnsmasq.d/lan", 1),
+        ("dnsmasq.d/lan", 2),
+        ("sysctl.d/a.conf", 1),
+    ]
+    assert [one.text for one in mentions.unserved(found)][1] == "no-dhcp-interface=enp2s0"
+    assert mentions.dnsmasq(found).endswith("\ninterface=br0\n")
+    assert mentions.dnsmasq(found[:1]) == "" and mentions.find({}) == []
+    assert "write br0 instead" in str(found[0].problem())
