@@ -87,7 +87,7 @@ def _text(path):
 
 
 def _aside(defined, moves, bridges):
-    """{path: (old, new)} of the admin's files: stanzas of ports that move set aside, those of ports that are none any more back."""
+    """{path: (old, new)} of the admin's files: stanzas of ports that move are set aside, those of former ports put back."""
     ports = {port for bridge in bridges.values() for port in bridge.ports}
     back = {one.interface for one in defined.aside} - ports
     paths = {path for one in moves for path in one.paths} | {one.path for one in defined.aside if one.interface in back}
@@ -152,7 +152,7 @@ def apply(confirm=0, agree=lambda moves: False):
     """Bring files and kernel to the wish, whole or not at all; the Problems that are left.
 
     With `confirm`, all is undone so many seconds later, unless transaction.confirm comes before. `agree` is asked whether
-    addresses may move from ports to their bridge. Raises L2wgError, with nothing changed, for bad settings and where it failed.
+    addresses may move from ports to their bridge. Raises L2wgError, with nothing changed, for bad settings and failures.
     """
     with lock.changing():
         transaction.clear()
@@ -177,7 +177,8 @@ def _cut_off(intent):
     for address, zone in verify.logins() if ports else ():
         if zone in ports:
             message = "somebody is logged in from %s by the link-local address of %s, and would be cut off" % (address, zone)
-            return (Problem(message, "log in by another address of this router: %s" % ports[zone].addresses[0].partition("/")[0]),)
+            other = ports[zone].addresses[0].partition("/")[0]
+            return (Problem(message, "log in by another address of this router: %s" % other),)
     return ()
 
 

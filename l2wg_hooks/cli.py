@@ -44,7 +44,8 @@ def _parser():
     add = commands.add_parser
     add("plan", help="say what `apply` would do and why; exit 0 nothing, 2 something, 1 problems")
     one = add("apply", help="bring files and kernel to what /etc/l2wg/*.conf wishes, or change nothing")
-    one.add_argument("--confirm", metavar="SECONDS", type=_seconds, default=0, help="undo it after so long, unless `l2wg confirm` comes before")
+    said = "undo it after so long, unless `l2wg confirm` comes before"
+    one.add_argument("--confirm", metavar="SECONDS", type=_seconds, default=0, help=said)
     one.add_argument("--yes", action="store_true", help="let addresses of ports move to their bridge without asking")
     add("confirm", help="keep what `apply --confirm` has changed")
     one = add("rollback", help="undo what the last `apply` has changed")

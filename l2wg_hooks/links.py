@@ -11,7 +11,8 @@ from l2wg_hooks.errors import fail
 class Link:
     """One network interface. `addresses` leaves out IPv6 link-local ones, which come and go by themselves.
 
-    Of a bridge's port: `port_state` is "forwarding" where frames pass. Of a bridge: `group_forward` is its group_fwd_mask, `pvid` the VLAN of a new port's untagged frames.
+    Of a bridge's port: `port_state` is "forwarding" where frames pass.
+    Of a bridge: `group_forward` is its group_fwd_mask, `pvid` the VLAN of a new port's untagged frames.
     `underlay` is the device that a tunnel is bound to; the kernel's "if5" says that it is bound to one that is gone.
     """
 

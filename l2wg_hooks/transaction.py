@@ -4,7 +4,6 @@ The state is one file, /var/lib/l2wg/transaction. While it is there, a change is
 whoever finds it can undo it: apply itself, a systemd timer that is armed before the first change, or, files only, the next boot.
 """
 
-import hashlib
 import json
 import os
 import signal
@@ -266,7 +265,9 @@ def _books(command, bridge, lines):
         files.remove(BOOKS)
     for line in result.err.splitlines():
         log.line(line)
-    return (Problem("`%s %s` failed" % (command, bridge), "%s --verbose %s shows more" % (command, bridge)),) if result.code else ()
+    if result.code == 0:
+        return ()
+    return (Problem("`%s %s` failed" % (command, bridge), "%s --verbose %s shows more" % (command, bridge)),)
 
 
 # The timer: systemd's, so that it outlives our caller, its session, and us.

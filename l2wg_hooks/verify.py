@@ -87,7 +87,8 @@ def _deaf(tunnels, links):
     for tunnel in tunnels:
         link, bridge = links.get(tunnel.name), links.get(tunnel.bridge)
         if link and bridge and link.master == tunnel.bridge and not bridge.stp and link.port_state != "forwarding":
-            yield tunnel.problem("bridge", "%s does not forward to %s: its state is %s" % (bridge.name, link.name, link.port_state))
+            message = "%s does not forward to %s: its state is %s" % (bridge.name, link.name, link.port_state)
+            yield tunnel.problem("bridge", message, "bridge link show dev %s" % link.name)
 
 
 def _has(links, address):
