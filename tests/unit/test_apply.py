@@ -148,6 +148,41 @@ def test_without_a_tunnel_our_file_goes(router):
     assert not router.ours.exists()
 
 
+def test_what_is_worse_afterwards_is_undone(router):
+    router.worse = (Problem("the default route: there is no way to 10.0.0.1 any more"),)
+    with pytest.raises(L2wgError, match="nothing was changed"):
+        apply.apply()
+    assert not router.ours.exists() and not transaction.pending()
+    assert router.conf.exists(), "a new tunnel's file stays, to be mended"
+    assert router.done[-2:] == ["ifdown --force --interfaces %s br0" % transaction.BOOKS, "the plan"]
+
+
+def test_a_port_gives_its_address_only_to_who_agrees(router, capsys):
+    static = "iface enp3s0 inet static\n    address 10.0.0.1/8\n"
+    router.main.write_text(MAIN + static)
+    router.links["enp3s0"] = Link("enp3s0", 3, mac="02:00:00:00:00:03", addresses=("10.0.0.1/8",), up=True)
+    router.held["enp3s0"] = Layer3((("10.0.0.1/8",),))
+    with pytest.raises(L2wgError, match="l2wg apply --yes"):
+        apply.apply()
+    assert (router.done, router.main.read_text()) == ([], MAIN + static)
+    assert cli.main(["plan"]) == 1
+    said = capsys.readouterr().out
+    assert "+#l2wg# iface enp3s0 inet static" in said and "ip link set dev enp3s0 master br0" in said
+    assert apply.apply(agree=lambda moves: [str(one) for one in moves] == ["10.0.0.1/8 moves from enp3s0 to br0"]) == ()
+    assert "#l2wg# iface enp3s0" in router.main.read_text()
+    assert "    address 10.0.0.1/8\n    bridge_ports enp3s0\n" in router.ours.read_text()
+    assert "bridge_hw 02:00:00:00:00:03" in router.ours.read_text()
+    assert router.done[0] == "ip -batch -" and router.done[-2:] == ["ifup --force --interfaces %s br0" % transaction.BOOKS, "the plan"]
+
+
+def test_nobody_is_cut_off_who_is_logged_in_by_the_ports_own_address(router, monkeypatch):
+    router.main.write_text(MAIN + "iface enp3s0 inet static\n    address 10.0.0.1/8\n")
+    monkeypatch.setattr(verify, "logins", lambda: [("fe80::7", "enp3s0")])
+    with pytest.raises(L2wgError, match="fe80::7 by the link-local address of enp3s0.*\n.*10.0.0.1"):
+        apply.apply(agree=lambda moves: True)
+    assert router.done == []
+
+
 def test_plan_says_so_and_does_nothing(router, capsys):
     assert cli.main(["plan"]) == 2
     said = capsys.readouterr().out

@@ -127,7 +127,8 @@ def state(router) -> str:
         " | sed 's/^\\([0-9]*\\): gretap1.*\\(mtu [0-9]*\\).*\\(master [^ ]*\\).*/gretap1 \\2 \\3/' | cut -d' ' -f 2-20;"
         " ip -o -4 address | grep -o '^.*scope.*' | sed 's/valid_lft.*//; s/^[0-9]*: //' | sort;"
         " ip -o -6 address show scope global | sed 's/valid_lft.*//; s/^[0-9]*: //' | sort;"
-        " ip -4 route show table all | grep -v '^broadcast\\|table 7' | sort; ip -4 route show table 7; ip -6 route show scope global | grep -v '^fe80' | sort; nft -s list ruleset | grep -v elements; true"
+        " ip -4 route show table all | grep -v '^broadcast\\|table 7' | sort; ip -4 route show table 7;"
+        " ip -6 route show scope global | grep -v '^fe80' | sort; nft -s list ruleset | grep -v elements; true"
     ).stdout
 
 
