@@ -22,7 +22,9 @@ import topology  # noqa: E402
 import vm as machines  # noqa: E402
 from sites import Namespace  # noqa: E402
 
-NEIGHBOURS = "network-manager dhcpcd docker.io ufw firewalld".split()
+NEIGHBOURS = "network-manager docker.io ufw firewalld".split()
+# Its package with the service.
+DHCPCD = {"bullseye": "dhcpcd5"}
 # In the place of ifupdown, so not from the beginning.
 LATER = ("ifupdown2",)
 # systemd-networkd is masked in every lab machine (image.py), in /run.
@@ -61,7 +63,7 @@ systemd-run -q --collect --unit=dhcp-b nsenter --net=/run/netns/hostB dnsmasq --
 class Neighbourhood:
     def __init__(self, suite: str, directory: Path) -> None:
         image.need([*machines.NEEDS, *hosts.NEEDS])
-        disk = image.disk(suite, [*image.ROUTER_PACKAGES, *NEIGHBOURS], LATER)
+        disk = image.disk(suite, [*image.ROUTER_PACKAGES, *NEIGHBOURS, DHCPCD.get(suite, "dhcpcd")], LATER)
         self.closing = []
         try:
             provider, host_a, self.device = (
