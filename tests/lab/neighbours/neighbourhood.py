@@ -140,12 +140,11 @@ class Neighbourhood:
         return out.split()[-1] if out.split() else ""
 
     def cure(self, problem: str) -> None:
-        """`l2wg check` tells of this problem, and its cure works as a command."""
+        """`l2wg check` tells of this problem, and its cure is a command. Whether it cures is for the caller to see."""
         said = self.check()
         found = re.search(rf"^.*{re.escape(problem)}.*\n  hint: (.*)$", said, re.M)
         assert found, said
         self.vm.sh(found.group(1), timeout=180)
-        assert problem not in self.check(), found.group(1)
 
     def check(self) -> str:
         """What `l2wg check` finds wrong; "" where nothing."""
