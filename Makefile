@@ -45,14 +45,18 @@ debtest: deb
 dsc:
 	@tests/deb/dsc
 
-## make lab          real kernels: sites in network namespaces, then two routers; SUITE=bullseye, bookworm or trixie
-lab: netns router
+## make lab          real kernels: sites in network namespaces, two routers, one with neighbours; SUITE=bullseye, bookworm or trixie
+lab: netns router neighbours
 netns: deb
 	@tests/need python3-pytest
 	$(PYTEST) tests/lab/netns --suite $(SUITE) --deb "$(DEB)"
 router: deb
 	@tests/need python3-pytest
 	$(PYTEST) tests/lab/router --suite $(SUITE) --deb "$(DEB)"
+
+neighbours: deb
+	@tests/need python3-pytest
+	$(PYTEST) tests/lab/neighbours --suite $(SUITE) --deb "$(DEB)"
 
 ## make lab-kernels  the lab's first part on Debian's kernels 5.10, 6.1 and 6.12, each with its own nft and ip
 lab-kernels: deb
@@ -68,4 +72,4 @@ bench: deb
 clean:
 	rm -rf out build deb_dist dist *.egg-info
 
-.PHONY: help demo test lint unit matrix shell deb debtest dsc lab netns router lab-kernels bench clean
+.PHONY: help demo test lint unit matrix shell deb debtest dsc lab netns router neighbours lab-kernels bench clean

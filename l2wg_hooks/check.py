@@ -3,7 +3,7 @@
 import ipaddress
 import time
 
-from l2wg_hooks import apply, plan, probe, rules, run, wish
+from l2wg_hooks import apply, neighbours, plan, probe, rules, run, wish
 from l2wg_hooks.errors import L2wgError, Problem
 
 # Seconds for a probe to come back by the other site.
@@ -25,6 +25,7 @@ def check():
     found += [Problem(line, "l2wg tries again with every event") for line in intent.todo.waiting]
     for underlay in sorted({tunnel.underlay for tunnel in intent.tunnels if tunnel.underlay in links}):
         found += _uncovered([tunnel for tunnel in intent.tunnels if tunnel.underlay == underlay], _allowed(underlay))
+    found += neighbours.problems(intent.tunnels, links)
     return tuple(found) + tuple(_loops(intent.tunnels, links))
 
 

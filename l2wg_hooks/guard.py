@@ -30,6 +30,7 @@ def entry(tunnel):
         "mac": tunnel.mac,
         "bridge": tunnel.bridge,
         "clamp": tunnel.mss_clamp,
+        "forward": tunnel.forward,
         "vlans": None if tunnel.vlans == "all" else ranges(tunnel.vlans),
         "untagged": tunnel.vlans == "all" or UNTAGGED in tunnel.vlans.split(","),
         "block_dhcp": tunnel.dhcp == "block",

@@ -1,6 +1,9 @@
-"""The classic MSS clamp: TCPMSS in FORWARD, which sees bridged frames by br_netfilter. Pure.
+"""What iptables has of us. Pure.
 
-For admins whose tools want to see it in iptables; nftables' bridge family (guard.py) needs none of this and sees more.
+The classic MSS clamp: TCPMSS in FORWARD, which sees bridged frames by br_netfilter. For admins whose tools want to see it
+in iptables; nftables' bridge family (guard.py) needs none of this and sees more.
+
+A pass for what crosses a bridge: where somebody else (Docker) has loaded br_netfilter, FORWARD sees all bridges' frames.
 """
 
 from typing import NamedTuple, Tuple
@@ -10,11 +13,13 @@ from l2wg_hooks import mtu
 CHAIN = "l2wg"
 COMMANDS = {4: "iptables", 6: "ip6tables"}
 # How iptables-save(8) writes a rule of ours.
+# Not by physdev, whose kernel module would load br_netfilter itself.
+PASS = "-A l2wg -i %s -o %s -j ACCEPT"
 RULE = "-A l2wg -p tcp -m physdev %s %s --physdev-is-bridged -m tcp --tcp-flags SYN,RST SYN -j TCPMSS --set-mss %d"
 
 
 class Tables(NamedTuple):
-    """What `iptables-save -t mangle` and its IPv6 twin have of us, and whether br_netfilter is there."""
+    """What iptables-save and its IPv6 twin have in one table, and whether br_netfilter is there."""
 
     ipv4: Tuple[str, ...]
     ipv6: Tuple[str, ...]
@@ -38,7 +43,17 @@ def steps(tunnels, mtus, found):
     return argvs
 
 
-def _chain(base, wanted, found):
+def passes(bridges, found):
+    """The commands that have iptables accept what crosses these bridges, and no others; `found` is of table filter."""
+    wanted = [PASS % (bridge, bridge) for bridge in bridges]
+    argvs = []
+    for position, command in enumerate(COMMANDS.values()):
+        # First, but Docker puts its DOCKER-USER before it when it starts: what the admin forbids there stays forbidden.
+        argvs += _chain((command, "-w", "-t", "filter"), wanted, (found.ipv4, found.ipv6)[position], "-I")
+    return argvs
+
+
+def _chain(base, wanted, found, place="-A"):
     jump, chain = "-A FORWARD -j " + CHAIN, ":%s " % CHAIN
     has_jump, has_chain = jump in found, any(line.startswith(chain) for line in found)
     rules = [line for line in found if line.startswith("-A %s " % CHAIN)]
@@ -55,5 +70,5 @@ def _chain(base, wanted, found):
         argvs.append(base + ("-F", CHAIN))
         argvs += [base + tuple(line.split()) for line in wanted]
     if not has_jump:
-        argvs.append(base + ("-A", "FORWARD", "-j", CHAIN))
+        argvs.append(base + (place, "FORWARD", "-j", CHAIN))
     return argvs

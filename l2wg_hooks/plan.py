@@ -49,11 +49,15 @@ class Rules:
 
 @dataclass(frozen=True)
 class Seen:
-    """What the kernel has beside links. `ways` and `iptables` are None where nobody has looked, for want of a need."""
+    """What the kernel has beside links. `ways`, `iptables` (its table mangle) and `filter` (iptables' own table of that
+    name) are None where nobody has looked, for want of a need; `managed` names what NetworkManager takes for its own.
+    """
 
     rules: Rules = Rules()
     ways: Optional[Ways] = None
     iptables: Optional[Tables] = None
+    filter: Optional[Tables] = None
+    managed: Tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -131,6 +135,11 @@ def _aside(tunnels, there, links, seen, broken=()):
                 steps.append(_nf_call(bridge, "iptables need not see its frames any more", "0"))
         underlays = {name: link.mtu for name, link in links.items()}
         steps += [Step(argv, "MSS clamp by iptables", "iptables") for argv in iptables.steps(clamped, underlays, seen.iptables)]
+    passing = [one["name"] for one in seen.rules.entries if one.get("forward") == "accept"]
+    if seen.filter is not None and not set(passing) & set(broken):
+        bridges = sorted({tunnel.bridge for tunnel in tunnels if tunnel.forward == "accept" and tunnel.name in there})
+        reason = "iptables is to let pass what crosses %s" % ", ".join(bridges) if bridges else "forward = as-is"
+        steps += [Step(argv, reason, "iptables") for argv in iptables.passes(bridges, seen.filter)]
     return tuple(steps)
 
 
@@ -229,6 +238,11 @@ def _tunnel(tunnel, links, leaving, seen):
         yield "%s waits for %s" % (tunnel.name, tunnel.bridge)
     if not any(tunnel.local == address.partition("/")[0] for other in there.values() for address in other.addresses):
         yield "%s waits for its address: no interface of this router has %s" % (tunnel.name, tunnel.local)
+    for name in tunnel.own:
+        if name in seen.managed:
+            # It would take a port out of the bridge when it finds no lease there, and all it has with `networking off`.
+            argv = ("nmcli", "device", "set", name, "managed", "no")
+            yield Step(argv, "NetworkManager manages it", "NetworkManager")
     if underlay is not None:
         yield from _make(tunnel, link, links, bridge, seen)
     if bridge is not None:

@@ -73,6 +73,15 @@ def run(argv, stdin="", environment=()):
     return Result(done.returncode, done.stdout, done.stderr)
 
 
+def output(*argv):
+    """What a command printed; "" where it is not there or fails, for what one can do without."""
+    try:
+        result = run(argv)
+    except L2wgError:
+        return ""
+    return result.out if result.code == 0 else ""
+
+
 def observe():
     """{name: Link} of what the kernel has now."""
     result = run(OBSERVE)

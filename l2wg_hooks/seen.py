@@ -3,7 +3,7 @@
 import json
 import os
 
-from l2wg_hooks import rules, run
+from l2wg_hooks import networkmanager, rules, run
 from l2wg_hooks.errors import L2wgError, fail
 from l2wg_hooks.iptables import Tables
 from l2wg_hooks.plan import Seen
@@ -14,11 +14,14 @@ def look(tunnels):
     """The Seen of now. Policy routes and iptables are looked at if a tunnel wants them, or wanted them until now."""
     found = rules.observe(needed=bool(tunnels))
     kinds = [tunnel.kind for tunnel in tunnels] + [one["kind"] for one in found.entries]
+    passes = [tunnel.forward for tunnel in tunnels] + [one.get("forward", "") for one in found.entries]
     clamps = [tunnel.mss_clamp for tunnel in tunnels] + [one["clamp"] for one in found.entries]
     return Seen(
         found,
         _ways() if any(needed(kind) for kind in kinds) else None,
-        _tables() if "iptables" in clamps else None,
+        _tables("mangle") if "iptables" in clamps else None,
+        _tables("filter") if "accept" in passes else None,
+        networkmanager.managed(sorted({name for tunnel in tunnels for name in tunnel.own})),
     )
 
 
@@ -42,13 +45,13 @@ def _json(*argv, may_fail=False):
         return fail("`%s` printed what cannot be read" % " ".join(argv), "is /sbin/ip that of the package iproute2?")
 
 
-def _tables():
-    lines = [_save(command) for command in ("iptables-save", "ip6tables-save")]
+def _tables(table):
+    lines = [_save(command, table) for command in ("iptables-save", "ip6tables-save")]
     return Tables(*lines, br_netfilter=os.path.isdir("/proc/sys/net/bridge"))
 
 
-def _save(command):
+def _save(command, table):
     try:
-        return tuple(run.run((command, "-t", "mangle")).out.splitlines())
+        return tuple(run.run((command, "-t", table)).out.splitlines())
     except L2wgError:  # not installed: told of by the steps that want it
         return ()

@@ -45,6 +45,7 @@ class Tunnel:
     key: Optional[int] = None
     mtu: int = 1500
     mss_clamp: str = "nftables"
+    forward: str = "as-is"
     stp: bool = False
     dhcp: str = "pass"
     vlans: str = "all"
@@ -78,6 +79,11 @@ class Tunnel:
         """
         seed = "%s %s %s %s" % (self.name, self.local, self.remote, self.key)
         return "fe:ff:" + ":".join("%02x" % byte for byte in zlib.crc32(seed.encode()).to_bytes(4, "big"))
+
+    @property
+    def own(self):
+        """The interfaces that are nobody else's: itself, and where l2wg defines the bridge, that and its ports."""
+        return (self.name,) + ((self.bridge,) + self.bridge_ports if self.bridge_ports else ())
 
     def problem(self, key, message, hint=""):
         """A Problem that points at the line of `key`, or at the file where the key is not written."""
@@ -216,6 +222,7 @@ KEYS = {
     "key": ("key", _key),
     "mtu": ("mtu", _number(MTU_MIN, MTU_MAX, "bytes of a frame's payload, 1500 on an ordinary LAN")),
     "mss-clamp": ("mss_clamp", _choice("nftables", "iptables", "off")),
+    "forward": ("forward", _choice("as-is", "accept")),
     "stp": ("stp", _yes_no),
     "dhcp": ("dhcp", _choice("pass", "block")),
     "vlans": ("vlans", _vlans),

@@ -55,8 +55,12 @@ class Saved(NamedTuple):
 
 
 def _boot():
-    with open("/proc/sys/kernel/random/boot_id") as file:
-        return file.read().strip()
+    """What tells one boot from another; nothing where there is no /proc, as in a chroot that never boots."""
+    try:
+        with open("/proc/sys/kernel/random/boot_id") as file:
+            return file.read().strip()
+    except OSError:
+        return ""
 
 
 def _load(path):

@@ -4,6 +4,9 @@ The kernel drops or bounces a frame that does not fit the route's MTU for GRE ov
 net/ipv6/ip6_tunnel.c) and VXLAN (skb_tunnel_check_pmtu in net/ipv4/ip_tunnel_core.c); only IPv4's gretap has ignore-df.
 A route with a larger MTU lets all through, and WireGuard's own packets are fragmented instead. It has a table of its own,
 which only the tunnel's packets look into, and which says "unreachable" without the underlay: so nothing leaks, either.
+
+All of it says that it is the kernel's, since systemd-networkd deletes other people's rules, and routes that are no
+link's, whenever it starts (ManageForeignRoutingPolicyRules and ManageForeignRoutes in networkd.conf(5)).
 """
 
 import zlib
@@ -18,6 +21,7 @@ PRIORITY = 4789
 # "l2" in ASCII, then 16 bits of the tunnel's own.
 TABLES = 0x6C320000
 LAST = "4294967295"
+OURS = ("proto", "kernel")
 
 
 class Ways(NamedTuple):
@@ -54,6 +58,8 @@ def _all(family):
 
 def _rule(verb, local, remote, ipproto, number):
     words = ("from", local, "to", remote) + ipproto + ("table", number)
+    if verb == "add":
+        words += ("protocol", "kernel")
     # Without -6 ip(8) takes an IPv6 address for an error (iprule_modify).
     family = ("-6",) if ":" in local else ()
     return ("ip",) + family + ("rule", verb, "priority", str(PRIORITY)) + words
@@ -67,10 +73,10 @@ def steps(tunnel, found):
     routes = found.routes.get(number, []) if right else []
     argvs = []
     if not any(route.get("type") == "unreachable" for route in routes):
-        argvs.append(("ip", "route", "replace", "unreachable", _all(tunnel.family), "table", number, "metric", LAST))
+        argvs.append(("ip", "route", "replace", "unreachable", _all(tunnel.family), "table", number, "metric", LAST) + OURS)
     if not any(_leads(tunnel, route) for route in routes):
         argvs.append(
-            ("ip", "route", "replace", tunnel.remote, "dev", tunnel.underlay, "table", number, "mtu", str(_size(tunnel)))
+            ("ip", "route", "replace", tunnel.remote, "dev", tunnel.underlay, "table", number, "mtu", str(_size(tunnel))) + OURS
         )
     if not right:
         proto = ("ipproto", "udp", "dport", str(VXLAN_PORT)) if tunnel.kind == "vxlan" else ("ipproto", "gre")

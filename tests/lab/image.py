@@ -183,11 +183,17 @@ def unpacked(suite: str, packages=()):
         yield Path(name)
 
 
-def disk(suite: str, packages=ROUTER_PACKAGES) -> Disk:
-    """The routers' disk (raw ext4, no boot loader: QEMU starts the kernel), its kernel and the initrd."""
+def disk(suite: str, packages=ROUTER_PACKAGES, debs=()) -> Disk:
+    """The routers' disk (raw ext4, no boot loader: QEMU starts the kernel), its kernel and the initrd.
+
+    The packages `debs` are not installed, but lie in /var/cache/lab, for `apt-get install` without a mirror.
+    """
     need(NEEDS)
     options = [f"--dpkgopt=path-exclude={path}" for path in UNUSED_PATHS]
     options += [f"--dpkgopt=path-exclude=*/lib/modules/*/kernel/{path}/*" for path in UNUSED_MODULES]
+    if debs:
+        fetch = 'mkdir -p "$1/var/cache/lab"; cd "$1/var/cache/lab"; APT_CONFIG=$MMDEBSTRAP_APT_CONFIG apt-get -q download'
+        options.append(f"--customize-hook={fetch} {' '.join(debs)}")
     target = cache() / f"disk-{suite}-{fingerprint(suite, sorted(packages), options, 3)}"
     with building(target) as scratch:
         if scratch:

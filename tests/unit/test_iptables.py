@@ -140,3 +140,30 @@ def test_each_tunnel_has_the_mss_of_its_own_underlay():
     done = after([ONE, TWO], Tables(EMPTY, EMPTY, True))
     assert ours(done.ipv4) == list(RIGHT4 + rules("gretap2", 1202))
     assert ours(done.ipv6) == list(RIGHT6 + rules("gretap2", 1182))
+
+
+# What crosses a bridge
+
+FILTER = ("*filter", ":INPUT ACCEPT [0:0]", ":FORWARD DROP [0:0]", "COMMIT")
+PASSED = FILTER[:3] + (":l2wg - [0:0]", "-A FORWARD -j DOCKER-USER", "-A FORWARD -j l2wg", "-A l2wg -i br0 -o br0 -j ACCEPT", "COMMIT")
+
+
+def passes(bridges, found):
+    return [" ".join(argv) for argv in iptables.passes(bridges, Tables(found, found, True))]
+
+
+def test_a_bridge_is_let_pass_before_all_others():
+    wanted = ["-N l2wg", "-F l2wg", "-A l2wg -i br0 -o br0 -j ACCEPT", "-I FORWARD -j l2wg"]
+    assert passes(["br0"], FILTER) == ["%s -w -t filter %s" % (name, words) for name in ("iptables", "ip6tables") for words in wanted]
+    assert passes(["br0"], PASSED) == []
+
+
+def test_a_bridge_is_not_let_pass_any_more():
+    wanted = ["-D FORWARD -j l2wg", "-F l2wg", "-X l2wg"]
+    assert passes([], PASSED) == ["%s -w -t filter %s" % (name, words) for name in ("iptables", "ip6tables") for words in wanted]
+    assert passes([], FILTER) == []
+
+
+def test_docker_starts_and_our_chain_is_empty_or_another_bridge_comes():
+    assert len(passes(["br0"], PASSED[:-2] + PASSED[-1:])) == 4
+    assert passes(["br0", "br1"], PASSED)[0] == "iptables -w -t filter -F l2wg"

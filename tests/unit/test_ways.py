@@ -75,9 +75,9 @@ def test_a_rule_is_ours_by_its_priority_and_its_table():
 def test_a_way_is_made_from_nothing_and_the_rule_comes_last(tunnel, ip, everything, selector, size):
     table = ways.table(tunnel.name)
     assert steps(tunnel, NOTHING) == [
-        "ip route replace unreachable %s table %s metric 4294967295" % (everything, table),
-        "ip route replace %s dev wg0 table %s mtu %d" % (tunnel.remote, table, size),
-        "%s rule add priority 4789 %s table %s" % (ip, selector, table),  # without -6 ip(8) fails
+        "ip route replace unreachable %s table %s metric 4294967295 proto kernel" % (everything, table),
+        "ip route replace %s dev wg0 table %s mtu %d proto kernel" % (tunnel.remote, table, size),
+        "%s rule add priority 4789 %s table %s protocol kernel" % (ip, selector, table),  # without -6 ip(8) fails
     ]
 
 
@@ -103,7 +103,7 @@ def test_a_route_that_is_no_longer_right_is_replaced(change):
 def test_a_route_to_another_end_is_none():
     found = observed()
     found.routes[ways.table("vx4")][1]["dst"] = "10.9.0.3"
-    assert steps(VX4, found) == ["ip route replace 10.9.0.2 dev wg0 table %s mtu 1558" % ways.table("vx4")]
+    assert steps(VX4, found) == ["ip route replace 10.9.0.2 dev wg0 table %s mtu 1558 proto kernel" % ways.table("vx4")]
 
 
 def test_a_rule_of_another_tunnel_is_none():
@@ -114,7 +114,7 @@ def test_a_rule_of_another_tunnel_is_none():
 def test_a_route_without_its_mtu_is_none():
     found = observed()
     del found.routes[ways.table(VX4.name)][1]["metrics"]
-    assert steps(VX4, found) == ["ip route replace 10.9.0.2 dev wg0 table %s mtu 1558" % ways.table(VX4.name)]
+    assert steps(VX4, found) == ["ip route replace 10.9.0.2 dev wg0 table %s mtu 1558 proto kernel" % ways.table(VX4.name)]
 
 
 def test_a_way_that_nobody_needs_goes():

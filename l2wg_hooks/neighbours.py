@@ -1,0 +1,141 @@
+"""What else on this router is in the way of the wire: firewalls, and other managers of interfaces. For `l2wg check`."""
+
+import os
+
+from l2wg_hooks import managers, run, verdict, ways
+from l2wg_hooks.verdict import Packet
+
+SWITCH = "/proc/sys/net/bridge/bridge-nf-call-%stables"
+# What a firewall hardly has an opinion on: TCP's discard port.
+DISCARD = 9
+KEPT = "# and where your firewall keeps its rules"
+
+
+def problems(tunnels, links):
+    """The Problems that neighbours make, each with its cure."""
+    found = []
+    for tunnel in tunnels:
+        found += _managed(tunnel, links)
+    firewall = Firewall() if any(tunnel.underlay in links for tunnel in tunnels) else None
+    for tunnel in tunnels:
+        if tunnel.underlay in links:
+            found += _input(tunnel, firewall)
+    bridges = {tunnel.bridge: tunnel for tunnel in reversed(tunnels) if tunnel.bridge in links and firewall}
+    for name in sorted(bridges):
+        found += _forward(bridges[name], links[name], firewall)
+    return found
+
+
+def _managed(tunnel, links):
+    names = [name for name in tunnel.own if name in links]
+    taken = managers.networkd(names)
+    if taken:
+        text = "[Match]\\nName=%s\\n\\n[Link]\\nUnmanaged=yes\\n" % " ".join(taken)
+        yield tunnel.problem(
+            "",
+            "systemd-networkd manages %s, too, and takes it out of %s" % (", ".join(taken), tunnel.bridge),
+            "printf '%s' >/etc/systemd/network/00-l2wg.network; networkctl reload; l2wg apply" % text,
+        )
+    taken = managers.dhcpcd([name for name in names if links[name].kind != "bridge"])
+    if taken:
+        yield tunnel.problem(
+            "",
+            "dhcpcd asks for leases on %s: an address of the other site, and its default route" % ", ".join(taken),
+            "sed -i '1i denyinterfaces %s' %s; systemctl restart dhcpcd" % (" ".join(taken), managers.DHCPCD),
+        )
+    link = links.get(tunnel.name)
+    if link is not None and link.addresses:
+        yield tunnel.problem(
+            "",
+            "%s carries the address %s: the other site's network is routed into it" % (tunnel.name, ", ".join(link.addresses)),
+            "ip address flush dev %s # and find out which DHCP client gave it" % tunnel.name,
+        )
+
+
+class Firewall:
+    """The rules of iptables and nft(8) at this moment."""
+
+    def __init__(self):
+        self.saved = {4: run.output("iptables-save", "-t", "filter"), 6: run.output("ip6tables-save", "-t", "filter")}
+        self.listed = run.output("nft", "-j", "list", "ruleset")
+
+    def drops(self, packet):
+        """(Base, chains) of those that drop a Packet for certain."""
+        found = [verdict.xtables(self.saved[packet.family], packet)]
+        # What iptables made is walked as such: nft(8) does not show all of its matches.
+        skip = [("inet", "l2wg")] + [("ip" if packet.family == 4 else "ip6", "filter")] * bool(found[0].bases)
+        try:
+            found.append(verdict.nft(self.listed, packet, skip))
+        except (ValueError, KeyError, TypeError, AttributeError):  # another nft(8) than those we know: it says nothing
+            pass
+        return [(base, rules.chains) for rules in found for base in verdict.drops(rules)]
+
+
+def _input(tunnel, firewall):
+    """A firewall that takes the tunnel's packets for a stranger's, unless this router has just sent some itself."""
+    vxlan = tunnel.kind == "vxlan"
+    port = ways.VXLAN_PORT if vxlan else None
+    packet = Packet("input", tunnel.family, tunnel.underlay, None, tunnel.remote, tunnel.local, "udp" if vxlan else "gre", port)
+    for base, chains in firewall.drops(packet):
+        yield tunnel.problem(
+            "underlay",
+            "the firewall (%s) drops the tunnel's packets from %s, but for some minutes after one went there: after a quiet"
+            " time the wire is deaf" % (base.where, tunnel.remote),
+            _let_in(tunnel, base, chains, port),
+        )
+
+
+def _let_in(tunnel, base, chains, port):
+    ends = {"wg": tunnel.underlay, "from": tunnel.remote, "to": tunnel.local, "port": port}
+    if "ufw-user-input" in chains or "ufw6-user-input" in chains:
+        return ("ufw allow in on %(wg)s proto udp from %(from)s to %(to)s port %(port)d" if port
+                else "ufw allow in on %(wg)s proto gre from %(from)s to %(to)s") % ends
+    if base.table == "inet firewalld":
+        what = "port port=%d protocol=udp" % port if port else "protocol value=gre"
+        rule = "rule family=ipv%d source address=%s %s accept" % (tunnel.family, tunnel.remote, what)
+        zone = run.output("firewall-cmd", "--get-zone-of-interface=" + tunnel.underlay).strip()
+        zone = "--zone=%s " % zone if zone else ""
+        return "firewall-cmd --permanent %s--add-rich-rule='%s'; firewall-cmd --reload" % (zone, rule)
+    if base.table in ("iptables", "ip6tables"):
+        what = "-p udp --dport %d" % port if port else "-p gre"
+        rule = "-i %s -s %s -d %s %s -j ACCEPT" % (tunnel.underlay, tunnel.remote, tunnel.local, what)
+        return "%s -I INPUT %s %s" % (base.table, rule, KEPT)
+    ends.update(ip="ip" if tunnel.family == 4 else "ip6", what="udp dport %d" % port if port else "meta l4proto gre")
+    rule = 'iifname "%(wg)s" %(ip)s saddr %(from)s %(ip)s daddr %(to)s %(what)s accept' % ends
+    return "nft 'insert rule %s %s' %s" % (base.name, rule, KEPT)
+
+
+def _forward(tunnel, bridge, firewall):
+    """br_netfilter has a firewall look at the frames that pass this bridge, and it drops them."""
+    told = set()
+    for family, word in ((4, "ip"), (6, "ip6")):
+        if not bridge.bridge_iptables and _switch(word) != "1":
+            continue
+        for base, _ in firewall.drops(Packet("forward", family, bridge.name, bridge.name, protocol="tcp", port=DISCARD)):
+            if base.where in told:
+                continue
+            told.add(base.where)
+            yield tunnel.problem(
+                "bridge",
+                "the firewall (%s) drops frames that pass %s: br_netfilter, which Docker and others load, shows them to it"
+                % (base.where, bridge.name),
+                _let_pass(tunnel, base),
+            )
+
+
+def _let_pass(tunnel, base):
+    if base.table == "inet firewalld":
+        words = ("--permanent --add-interface=%s" % tunnel.bridge, "--permanent --add-forward", "--reload")
+        return "; ".join("firewall-cmd " + word for word in words)
+    if base.table in ("iptables", "ip6tables"):
+        return "l2wg set %s forward=accept; l2wg apply" % tunnel.name
+    rule = 'iifname "%s" oifname "%s" accept' % (tunnel.bridge, tunnel.bridge)
+    return "nft 'insert rule %s %s' %s" % (base.name, rule, KEPT)
+
+
+def _switch(word):
+    path = SWITCH % word
+    if not os.path.exists(path):
+        return ""
+    with open(path) as file:
+        return file.read().strip()

@@ -1,0 +1,26 @@
+"""NetworkManager: what it takes for its own, though it is l2wg's."""
+
+import os
+
+from l2wg_hooks import run
+
+# A file for each interface, by its index. Private to NetworkManager, so it only says whether to ask.
+DEVICES = "/run/NetworkManager/devices"
+
+
+def managed(names):
+    """Those of `names` that NetworkManager manages. No process is started where it marks none of them."""
+    if not any(_marked(name) for name in names):
+        return ()
+    states = dict(line.rpartition(":")[::2] for line in run.output("nmcli", "-t", "-f", "DEVICE,STATE", "device").splitlines())
+    return tuple(name for name in names if not states.get(name, "unmanaged").startswith("unmanaged"))
+
+
+def _marked(name):
+    try:
+        with open("/sys/class/net/%s/ifindex" % name) as file:
+            index = file.read().strip()
+        with open(os.path.join(DEVICES, index)) as file:
+            return "managed=true\n" in file
+    except (OSError, ValueError):
+        return False

@@ -1,0 +1,185 @@
+"""A router with everything installed that may get in the way of l2wg, each at rest until a test starts it.
+
+Site A is the machine itself, since NetworkManager and its kind want a real systemd, udev and network cards. Site B is a
+network namespace of the same machine, wired by hand: nobody but A has neighbours here.
+
+      hostA ---- enp2s0  A  to-b ------ wan  B  lan ---- hostB (DHCP server)
+      device --- enp3s0  |
+      provider - enp1s0 -+
+
+    python3 tests/lab/neighbours/neighbourhood.py --keep NAME     boots it and keeps it; then: tests/lab/sh NAME COMMAND...
+"""
+import os
+import re
+import sys
+import uuid
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+import hosts  # noqa: E402
+import image  # noqa: E402
+import topology  # noqa: E402
+import vm as machines  # noqa: E402
+from sites import Namespace  # noqa: E402
+
+NEIGHBOURS = "network-manager docker.io ufw firewalld".split()
+# Its package with the service.
+DHCPCD = {"bullseye": "dhcpcd5"}
+# In the place of ifupdown, so not from the beginning.
+LATER = ("ifupdown2",)
+# systemd-networkd is masked in every lab machine (image.py), in /run.
+AT_REST = "NetworkManager NetworkManager-wait-online dhcpcd docker containerd ufw firewalld".split()
+WAN = {"A": "198.51.100.1", "B": "198.51.100.2"}
+
+SITE_B = """
+set -e
+ip netns list | cut -d' ' -f1 | while read -r name; do ip netns del $name; done
+ip netns add B; ip netns add hostB
+ip link add to-b type veth peer name wan netns B
+ip address add {A}/30 dev to-b; ip link set to-b up
+ip link add eth0 netns hostB type veth peer name lan netns B
+ip -n B link set lo up
+ip -n B address add {B}/30 dev wan; ip -n B link set wan up
+ip -n B link add wg0 mtu 1420 type wireguard
+ip -n B address add 10.15.14.1/24 dev wg0
+ip netns exec B wg set wg0 private-key /root/b.key listen-port 4900 peer {peer} endpoint {A}:4900 allowed-ips 10.15.14.2/32,192.168.178.0/24
+ip -n B link set wg0 up
+ip -n B route add 192.168.178.0/24 dev wg0
+ip -n B link add br0 type bridge forward_delay 0 mcast_snooping 0
+ip -n B address add 192.168.92.1/24 dev br0
+ip -n B link set lan up master br0
+ip -n B link set br0 up
+ip -n B link add gretap1 type gretap local 192.168.92.1 remote 192.168.178.1 dev wg0 nopmtudisc ignore-df
+ip -n B link set gretap1 mtu 1500 up master br0
+ip -n hostB link set lo up
+ip -n hostB address add 192.168.92.10/24 dev eth0; ip -n hostB link set eth0 up
+systemctl stop dhcp-b 2>/dev/null || :
+systemd-run -q --collect --unit=dhcp-b nsenter --net=/run/netns/hostB dnsmasq --keep-in-foreground --conf-file=/dev/null --user=root \
+  --pid-file= --no-resolv --no-hosts --port=0 --dhcp-authoritative --no-ping --bind-interfaces --interface=eth0 --except-interface=lo \
+  --dhcp-range=192.168.92.100,192.168.92.199,255.255.255.0,1h --dhcp-option=option:router,192.168.92.1 --dhcp-leasefile=/run/dhcp-b.leases
+"""
+
+
+class Neighbourhood:
+    def __init__(self, suite: str, directory: Path) -> None:
+        image.need([*machines.NEEDS, *hosts.NEEDS])
+        disk = image.disk(suite, [*image.ROUTER_PACKAGES, *NEIGHBOURS, DHCPCD.get(suite, "dhcpcd")], LATER)
+        self.closing = []
+        try:
+            provider, host_a, self.device = (
+                self._host("wan", "02:00:00:00:01:00"),
+                self._host("hostA", "02:00:00:00:0a:02", ["192.168.178.10/24"]),
+                self._host("device", "02:00:00:00:0a:03"),
+            )
+            provider.run(["ip", "address", "add", "203.0.113.1/24", "dev", "eth0"])
+            hosts.dnsmasq(provider, "eth0", "203.0.113.200,static", [f"--dhcp-host={topology.Reference.mac('A', 1)},203.0.113.10"])
+            self.keys = topology.new_keys(), topology.new_keys()
+            taps = [host.tap for host in (provider, host_a, self.device)]
+            nics = [machines.Nic(topology.Reference.mac("A", number), tap) for number, tap in enumerate(taps, 1)]
+            self.vm = machines.VM("N", disk, directory, nics=nics, memory=1024, cpus=2, files=self._files())
+            self.closing.insert(0, self.vm)
+        except BaseException:
+            self.close()
+            raise
+        self.host_b = Namespace(self.vm, "hostB")
+
+    def _host(self, *words) -> hosts.Host:
+        host = hosts.Host(*words)
+        self.closing.append(host)
+        return host
+
+    def _files(self) -> dict:
+        files = {
+            "etc/hostname": "router-a\n",
+            "etc/machine-id": f"{uuid.uuid4().hex}\n",
+            "etc/hosts": f"127.0.0.1 localhost router-a\n{WAN['B']} MyRemoteServer.com\n",
+            "etc/network/interfaces": (topology.REFERENCE / "site-a/interfaces").read_text(),
+            "etc/wireguard/wg0.conf": topology.wg_conf("site-a", *self.keys).replace("[Interface]\n", "[Interface]\nListenPort = 4900\n"),
+            "etc/sysctl.d/50-router.conf": "net.ipv4.ip_forward=1\n",
+            "etc/systemd/system/multi-user.target.wants/wg-quick@wg0.service": Path("/lib/systemd/system/wg-quick@.service"),
+        }
+        return dict(files, **{f"etc/systemd/system/{name}.service": Path("/dev/null") for name in AT_REST})
+
+    def wait(self) -> "Neighbourhood":
+        self.vm.wait()
+        self.vm.settle()
+        # A quiet time of minutes, as conntrack sees it, is one of a second here.
+        self.vm.sh("modprobe nf_conntrack; cd /proc/sys/net/netfilter; for i in nf_conntrack_gre_*; do echo 1 >$i; done")
+        self.site_b()
+        return self
+
+    def site_b(self) -> None:
+        """Site B goes with a reboot of A."""
+        self.vm.put("/root/b.key", self.keys[1].private + "\n", 0o600)
+        self.vm.sh(SITE_B.format(peer=self.keys[0].public, **WAN))
+
+    def wireguard_works(self) -> bool:
+        return self.vm.run(["ping", "-n", "-q", "-c", "1", "-W", "2", "10.15.14.1"], check=False).rc == 0
+
+    def install(self, deb: Path) -> None:
+        """With the answers of the reference, and what else answers to it on the wire."""
+        self.vm.put(f"/root/{deb.name}", deb.read_bytes())
+        self.vm.run(["debconf-set-selections"], input=topology.preseed("A"))
+        self.vm.run(["apt-get", "install", "-y", "-q", f"/root/{deb.name}"], timeout=300, env={"DEBIAN_FRONTEND": "noninteractive"})
+
+    def start(self, unit: str) -> None:
+        masks = f"/etc/systemd/system/{unit}.service /run/systemd/system/{unit}.service"
+        self.vm.sh(f"rm -f {masks}; [ {unit} != docker ] || rm -f /etc/systemd/system/containerd.service; systemctl daemon-reload")
+        self.vm.run(["systemctl", "start", unit], timeout=180)
+
+    def stop(self, unit: str) -> None:
+        self.vm.sh(f"systemctl stop {unit} $(systemctl show -P TriggeredBy {unit}); systemctl mask -q {unit}", timeout=180)
+
+    def nm(self, name: str) -> str:
+        """An interface's state in NetworkManager's eyes."""
+        out = self.vm.run(["nmcli", "-t", "-f", "DEVICE,STATE", "device"], check=False).stdout
+        return dict(line.partition(":")[::2] for line in out.splitlines()).get(name, "")
+
+    def networkd(self, name: str) -> str:
+        out = self.vm.run(["networkctl", "--no-legend", "--no-pager", "list", name], check=False).stdout
+        return out.split()[-1] if out.split() else ""
+
+    def cure(self, problem: str) -> None:
+        """`l2wg check` tells of this problem, and its cure is a command. Whether it cures is for the caller to see."""
+        said = self.check()
+        found = re.search(rf"^.*{re.escape(problem)}.*\n  hint: (.*)$", said, re.M)
+        assert found, said
+        self.vm.sh(found.group(1), timeout=180)
+
+    def check(self) -> str:
+        """What `l2wg check` finds wrong; "" where nothing."""
+        done = self.vm.run(["l2wg", "check"], check=False, timeout=120)
+        assert done.rc in (0, 1) and (done.rc == 1) == ("hint:" in done.stderr), done
+        return done.stderr if done.rc else ""
+
+    def wired(self) -> bool:
+        return self.device.ping("192.168.92.10", count=1, timeout=1) == 1
+
+    def comes_back(self, seconds=30) -> None:
+        hosts.eventually(self.wireguard_works, 60)
+        hosts.eventually(self.wired, seconds)
+
+    def close(self) -> None:
+        for thing in self.closing:
+            thing.close()
+        self.closing = []
+
+
+def main() -> None:
+    machines.stop_on_sigterm()
+    with machines.scratch() as directory:
+        lab = Neighbourhood(os.environ.get("SUITE") or "bookworm", directory)
+        try:
+            lab.wait()
+            lab.device.run(["ip", "address", "add", "192.168.92.50/24", "dev", "eth0"])
+            with machines.offered(lab.vm, sys.argv[2]):
+                if len(sys.argv) > 3:
+                    lab.install(Path(sys.argv[3]))
+                    print("wired:", lab.comes_back())
+                lab.vm.process.wait()
+        finally:
+            lab.close()
+
+
+if __name__ == "__main__":
+    main()

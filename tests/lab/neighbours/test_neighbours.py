@@ -1,0 +1,179 @@
+"""What else an admin may have on the router: each is seen to do harm, or to be there, before it is seen to do none.
+
+The cures that `l2wg check` tells are run as they stand.
+"""
+import os
+import re
+
+import pytest
+
+from hosts import eventually
+
+DHCP = "[Match]\nType=ether\nName=!{}\n\n[Network]\nDHCP=yes\n"
+
+
+@pytest.fixture(scope="session")
+def lab(bare, deb):
+    """Installed while NetworkManager runs, which has taken the port that is to be the bridge's."""
+    bare.start("NetworkManager")
+    eventually(lambda: bare.nm("enp3s0").startswith("connecting"), 60)
+    bare.install(deb)
+    bare.device.run(["ip", "address", "add", "192.168.92.50/24", "dev", "eth0"])
+    return bare
+
+
+def fine(lab):
+    assert lab.check() == ""
+    lab.comes_back()
+
+
+# NetworkManager
+
+def test_networkmanager_lets_go_of_the_port_and_leaves_the_rest(lab):
+    assert [lab.nm(name) for name in ("gretap1", "br0", "enp3s0")] == ["unmanaged"] * 3
+    fine(lab)
+
+
+def test_networkmanager_starts_when_all_is_there(lab):
+    lab.vm.run(["systemctl", "restart", "NetworkManager"])
+    eventually(lambda: lab.nm("lo").startswith("connected"), 30)
+    assert [lab.nm(name) for name in ("gretap1", "br0", "enp3s0")] == ["unmanaged"] * 3
+    lab.vm.sh("nmcli networking off; nmcli networking on")
+    links = lab.vm.sh("ip -br link show master br0").stdout
+    assert "gretap1" in links and "enp3s0" in links and "DOWN" not in links
+    lab.stop("NetworkManager")
+    lab.vm.run(["systemctl", "restart", "wg-quick@wg0"])  # which had its address taken away
+    fine(lab)
+
+
+# systemd-networkd
+
+def test_networkd_leaves_the_tunnel_alone(lab):
+    """A second tunnel, for the policy route that VXLAN has."""
+    lab.vm.put("/etc/systemd/network/50-dhcp.network", DHCP.format("enp2s0 enp3s0 br0 to-b"))
+    lab.vm.run(["l2wg", "set", "vx1", "underlay=wg0", "local=192.168.178.1", "remote=192.168.92.1", "bridge=br0", "encapsulation=vxlan"])
+    lab.vm.run(["l2wg", "apply"], timeout=120)
+    lab.vm.sh("ip rule add priority 4788 from 192.168.178.1 table 4788; ip route add unreachable 192.0.2.0/24 table 4788")
+    lab.start("systemd-networkd")
+    eventually(lambda: lab.networkd("enp1s0") == "configured", 60)
+    assert "4788" not in lab.vm.sh("ip rule; ip route show table 4788 2>&1").stdout, "networkd is not the one that deletes rules"
+    assert [lab.networkd(name) for name in ("gretap1", "vx1", "br0", "enp3s0")] == ["unmanaged"] * 4
+    fine(lab)
+
+
+def test_networkd_has_a_file_for_the_port(lab):
+    lab.vm.put("/etc/systemd/network/40-port.network", "[Match]\nName=enp3s0\n\n[Network]\nDHCP=yes\n")
+    lab.vm.run(["networkctl", "reload"])
+    eventually(lambda: not lab.wired(), 30)
+    lab.cure("systemd-networkd manages enp3s0")
+    lab.vm.run(["networkctl", "reload"])
+    fine(lab)
+    lab.stop("systemd-networkd")
+    lab.vm.sh("rm /etc/systemd/network/*; rm /etc/l2wg/vx1.conf; l2wg apply; ifup --force enp1s0", timeout=120)
+
+
+# DHCP clients
+
+def test_dhclient_is_for_the_wan_only(lab):
+    clients = lab.vm.sh("cat /proc/[0-9]*/cmdline | tr '\\0' ' ' | grep -ao 'dhclient.*'").stdout
+    assert "enp1s0" in clients
+    assert not re.search("gretap1|br0|enp3s0", clients), clients
+
+
+def test_dhcpcd_of_all_interfaces(lab):
+    lab.start("dhcpcd")
+    eventually(lambda: "192.168.92." in lab.vm.sh("ip address show dev gretap1").stdout, 60)
+    lab.cure("dhcpcd asks for leases on gretap1, enp3s0")
+    lab.cure("gretap1 carries the address")
+    eventually(lambda: "using" in lab.vm.sh("journalctl -u dhcpcd | grep 'enp2s0: using' || :").stdout, 60)
+    assert "inet " not in lab.vm.sh("ip address show dev gretap1; ip address show dev br0").stdout
+    fine(lab)
+    lab.stop("dhcpcd")
+    lab.vm.sh("ip address del $(ip -br -4 address show enp2s0 | grep -o '169.254[^ ]*') dev enp2s0; ifup --force enp1s0")
+    lab.site_b()
+
+
+# Firewalls
+
+def test_nftables_service_brings_the_guard_back(lab):
+    lab.comes_back()
+    for word in ("start", "reload", "restart", "stop"):
+        lab.vm.run(["systemctl", word, "nftables"])
+        tables = lab.vm.run(["nft", "list", "tables"]).stdout
+        assert "table inet l2wg" in tables and "table bridge l2wg" in tables, word
+    fine(lab)
+
+
+def test_a_flush_by_hand_is_told_and_mended_by_the_next_event(lab):
+    lab.vm.run(["nft", "flush", "ruleset"])
+    assert "guard, clamp and fences are not in force" in lab.check()
+    lab.vm.run(["l2wg", "event", "up", "br0"])
+    fine(lab)
+
+
+def test_docker(lab):
+    """On a router that does not forward yet, Docker sets the policy of FORWARD to DROP."""
+    lab.vm.sh("sysctl -qw net.ipv4.ip_forward=0")
+    lab.start("docker")
+    assert lab.vm.sh("iptables -S FORWARD").stdout.startswith("-P FORWARD DROP")
+    assert not lab.wired()
+    lab.cure("drops frames that pass br0: br_netfilter, which Docker")
+    fine(lab)
+    lab.vm.run(["systemctl", "restart", "docker"], timeout=120)
+    fine(lab)
+    lab.vm.sh("l2wg set gretap1 forward=as-is; l2wg apply", timeout=120)
+    assert "l2wg" not in lab.vm.sh("iptables-save -t filter; ip6tables-save -t filter").stdout
+    assert not lab.wired(), "the rule is gone, so it was not the rule"
+    lab.stop("docker.socket docker containerd")
+    lab.vm.sh("ip link del docker0; iptables -F; iptables -t nat -F; iptables -X; iptables -t nat -X; iptables -P FORWARD ACCEPT; rmmod br_netfilter")
+    fine(lab)
+
+
+def speaks_first(lab):
+    """Whether the router's guest hears site B after a quiet time (a second here, minutes on a real router)."""
+    token = os.urandom(16)
+    ears = lab.device.ear()
+    with ears:
+        lab.vm.sh("sleep 2.5")
+        lab.host_b.sh(f"ping -n -b -c 1 -W 1 -p {token.hex()} -s 64 192.168.92.255 || :")
+        return ears.heard(token, 1) is not None
+
+
+def test_ufw(lab):
+    assert speaks_first(lab)
+    lab.start("ufw")
+    lab.vm.run(["ufw", "--force", "enable"], timeout=120)
+    assert not speaks_first(lab)
+    lab.cure("drops the tunnel's packets from 192.168.92.1")
+    assert speaks_first(lab)
+    lab.vm.run(["ufw", "reload"], timeout=120)
+    fine(lab)
+    lab.stop("ufw")
+    assert "-P INPUT ACCEPT" in lab.vm.sh("iptables -S").stdout
+
+
+def test_firewalld(lab):
+    lab.start("firewalld")
+    # Its rules come some time after it says that it has started.
+    eventually(lambda: not speaks_first(lab), 60)
+    lab.cure("drops the tunnel's packets from 192.168.92.1")
+    assert speaks_first(lab)
+    fine(lab)
+    lab.vm.run(["modprobe", "br_netfilter"])
+    assert not lab.wired()
+    lab.cure("drops frames that pass br0")
+    fine(lab)
+    lab.stop("firewalld")
+    lab.vm.run(["rmmod", "br_netfilter"])
+
+
+# ifupdown2
+
+def test_ifupdown2(lab):
+    before = lab.vm.sh("cat /sys/class/net/gretap1/ifindex").stdout
+    lab.vm.sh("apt-get install -y -q /var/cache/lab/ifupdown2*.deb", timeout=180)
+    fine(lab)
+    for command in ("ifreload -a", "ifdown br0; ! ifquery -r br0 2>&1; ifup br0", "systemctl daemon-reload; systemctl restart networking"):
+        lab.vm.sh(command, timeout=180)
+        fine(lab)
+    assert lab.vm.sh("cat /sys/class/net/gretap1/ifindex").stdout == before, "the tunnel was re-made"

@@ -1,0 +1,52 @@
+"""ifupdown's hook with the environment that ifupdown and ifupdown2 give it: what it calls."""
+import subprocess
+
+import pytest
+from conftest import TOP
+
+HOOK = TOP / "etc/network/if-up.d/l2wg"
+# As recorded of ifupdown 0.8.41 and ifupdown2 3.0.0.
+IFUPDOWN = {"up": {"MODE": "start", "PHASE": "post-up", "ADDRFAM": "inet"}, "down": {"MODE": "stop", "PHASE": "pre-down", "ADDRFAM": "inet"}}
+IFUPDOWN2 = {"up": {"MODE": "start", "PHASE": "up", "ADDRFAM": "inet"}, "down": {"MODE": "stop", "PHASE": "down", "ADDRFAM": "inet"}}
+BY_HAND = {"up": {"MODE": "start"}, "down": {"MODE": "stop"}}
+
+
+@pytest.fixture
+def call(tmp_path):
+    """Run the hook with these variables; the words of each call of l2wg."""
+    (tmp_path / "gretap1.conf").write_text("underlay = wg0 # br7\nbridge=br0\nbridge-ports = enp3s0, enp4s0")
+    command = tmp_path / "l2wg"
+    command.write_text(f'#!/bin/sh\necho "$*" >>{tmp_path}/calls\nexit 3\n')
+    command.chmod(0o755)
+    text = HOOK.read_text().replace("/usr/bin/l2wg", str(command)).replace("/etc/l2wg/", f"{tmp_path}/")
+
+    def run(**variables):
+        done = subprocess.run(["dash", "-c", text], env=dict(variables, PATH="/usr/bin:/bin"), stdout=subprocess.PIPE)
+        assert done.returncode == 0, "it may never fail"
+        calls = tmp_path / "calls"
+        said = calls.read_text() if calls.exists() else ""
+        calls.write_text("")
+        return said
+
+    return run
+
+
+@pytest.mark.parametrize("manager", [IFUPDOWN, IFUPDOWN2, BY_HAND], ids=["ifupdown", "ifupdown2", "by hand"])
+@pytest.mark.parametrize("phase", ["up", "down"])
+@pytest.mark.parametrize("name", ["wg0", "br0", "enp3s0", "enp4s0", "gretap1"])
+def test_both_managers_make_events_of_ours(call, manager, phase, name):
+    assert call(IFACE=name, **manager[phase]) == f"event {phase} {name}\n"
+
+
+@pytest.mark.parametrize("name", ["lo", "br7", "enp3s0:1", "enp3", "enp33s0", "", "-x"])
+def test_others_cost_nothing(call, name):
+    assert call(IFACE=name, **IFUPDOWN["up"]) == call(IFACE=name, **IFUPDOWN2["up"]) == ""
+
+
+@pytest.mark.parametrize("variables", [{"PHASE": "pre-up", "MODE": "start"}, {"PHASE": "post-down", "MODE": "stop"}, {}])
+def test_other_phases_are_none_of_ours(call, variables):
+    assert call(IFACE="br0", **variables) == ""
+
+
+def test_the_meta_call_of_ifup_all_is_none_either(call):
+    assert call(IFACE="br0", **dict(IFUPDOWN["up"], ADDRFAM="meta")) == ""

@@ -1,0 +1,239 @@
+"""NetworkManager, systemd-networkd, dhcpcd and firewalls, as `l2wg check` and the plan see them."""
+
+import dataclasses
+
+import pytest
+
+from l2wg_hooks import guard, managers, neighbours, networkmanager, run, seen
+from l2wg_hooks.iptables import Tables
+from l2wg_hooks.links import Link
+from l2wg_hooks.plan import Rules, Seen, plan
+from l2wg_hooks.run import Result
+from l2wg_hooks.settings import Tunnel
+
+ONE = Tunnel("gretap1", "wg0", "192.168.178.1", "192.168.92.1", "br0", ("enp3s0",), path="/etc/l2wg/gretap1.conf")
+LINKS = {
+    link.name: link
+    for link in (
+        Link("wg0", 3, "wireguard", up=True, mtu=1420),
+        Link("enp2s0", 4, up=True, addresses=("192.168.178.1/24",)),
+        Link("enp3s0", 5, up=True, master="br0"),
+        Link("br0", 6, "bridge", up=True),
+        Link("gretap1", 7, "gretap", up=True, master="br0"),
+    )
+}
+
+
+@pytest.fixture
+def system(monkeypatch, tmp_path):
+    """{command: what it prints} that a test fills; others are not installed. And files, by their path in a scratch folder."""
+    said = {}
+
+    def fake(argv, *_args, **_options):
+        for command, out in said.items():
+            if " ".join(argv).startswith(command):
+                return Result(0, out, "")
+        return Result(127, "", "")
+
+    monkeypatch.setattr(run, "run", fake)
+    monkeypatch.setattr(managers, "NETWORKD", str(tmp_path / "links"))
+    monkeypatch.setattr(managers, "DHCPCD_PIDS", (str(tmp_path / "pid"),))
+    monkeypatch.setattr(managers, "DHCPCD", str(tmp_path / "dhcpcd.conf"))
+    monkeypatch.setattr(neighbours, "SWITCH", str(tmp_path / "%s"))
+    monkeypatch.setattr(networkmanager, "DEVICES", str(tmp_path / "nm"))
+    said["tmp"] = tmp_path
+    return said
+
+
+def told(tunnels=(ONE,), links=LINKS):
+    return [(problem.message, problem.hint) for problem in neighbours.problems(tunnels, links)]
+
+
+def test_without_neighbours_nothing_is_told(system):
+    assert told() == []
+
+
+# Managers
+
+def test_what_is_ours():
+    assert ONE.own == ("gretap1", "br0", "enp3s0")
+    assert dataclasses.replace(ONE, bridge_ports=()).own == ("gretap1",), "the bridge is somebody else's"
+
+
+NETWORKCTL = """\
+  1 lo      loopback carrier     unmanaged
+  4 enp2s0  ether    routable    configured
+\x1b[0;1;32m\u25cf\x1b[0m 5 enp3s0  ether    degraded    configuring
+  6 br0     bridge   no-carrier  unmanaged
+  7 gretap1 ether    enslaved    unmanaged
+"""
+
+
+def test_networkd_manages_a_port(system):
+    system["networkctl"] = NETWORKCTL
+    assert told() == [], "it has never run"
+    (system["tmp"] / "links").mkdir()
+    (system["tmp"] / "links/5").write_text("")
+    ((message, hint),) = told()
+    assert message == "systemd-networkd manages enp3s0, too, and takes it out of br0"
+    assert "Name=enp3s0\\n" in hint and "Unmanaged=yes" in hint
+
+
+@pytest.mark.parametrize(
+    "text, taken",
+    [
+        ("", True),
+        ("duid\npersistent\n", True),
+        ("denyinterfaces gretap1 enp3s0\n", False),
+        ("denyinterfaces enp3s0,gretap*  # l2wg\n", False),
+        ("denyinterfaces enp3s0\n", True),
+        ("# denyinterfaces gretap1\n", True),
+        ("allowinterfaces enp1s0\n", False),
+        ("allowinterfaces gre*\n", True),
+        ("interface enp1s0\ndenyinterfaces gretap1\n", True),
+    ],
+)
+def test_what_dhcpcd_takes(text, taken):
+    assert managers.dhcpcd_takes(text, "gretap1") == taken
+
+
+def test_dhcpcd_of_all_interfaces_is_told_and_only_while_it_runs(system, monkeypatch):
+    (system["tmp"] / "dhcpcd.conf").write_text("duid\n")
+    assert told() == []
+    (system["tmp"] / "pid").write_text("42\n")
+    real = managers._read
+    monkeypatch.setattr(managers, "_read", lambda path: "dhcpcd\n" if path == "/proc/42/comm" else real(path))
+    ((message, hint),) = told()
+    assert message.startswith("dhcpcd asks for leases on gretap1, enp3s0:")
+    assert hint.startswith("sed -i '1i denyinterfaces gretap1 enp3s0' ")
+
+
+def test_an_address_on_the_tunnel(system):
+    links = dict(LINKS, gretap1=dataclasses.replace(LINKS["gretap1"], addresses=("192.168.92.165/24",)))
+    ((message, hint),) = told(links=links)
+    assert "192.168.92.165/24" in message and "ip address flush dev gretap1" in hint
+
+
+def test_networkmanager_is_asked_only_where_it_marks_one_of_ours(system, monkeypatch, tmp_path):
+    asked = []
+    monkeypatch.setattr(run, "run", lambda argv: asked.append(argv) or Result(0, "lo:connected (externally)\nbr0:unmanaged\nenp3s0:disconnected\n", ""))
+    monkeypatch.setattr(networkmanager, "_marked", lambda name: False)
+    assert networkmanager.managed(["br0", "enp3s0"]) == () and not asked
+    monkeypatch.setattr(networkmanager, "_marked", lambda name: name == "br0")
+    assert networkmanager.managed(["br0", "enp3s0", "gretap1"]) == ("enp3s0",)
+
+
+def test_networkmanager_has_stopped_and_left_its_marks(monkeypatch):
+    monkeypatch.setattr(networkmanager, "_marked", lambda name: True)
+    monkeypatch.setattr(run, "run", lambda argv: Result(8, "", "Error: NetworkManager is not running."))
+    assert networkmanager.managed(["br0"]) == ()
+
+
+def test_the_plan_has_networkmanager_let_go_of_ours_only():
+    found = Seen(managed=("enp2s0", "enp3s0"))
+    steps = [step for step in plan([ONE], LINKS, seen=found).steps if step.argv[0] == "nmcli"]
+    assert [" ".join(step.argv) for step in steps] == ["nmcli device set enp3s0 managed no"]
+    assert steps[0].group not in ("gretap1", "br0"), "its failure leaves out nothing else"
+
+
+# Firewalls
+
+def recorded(golden, name):
+    return (golden / "firewalls" / name).read_text()
+
+
+def test_ufw_drops_the_tunnels_packets(system, golden):
+    system["iptables-save"] = recorded(golden, "ufw.save")
+    ((message, hint),) = told()
+    assert "(iptables: chain INPUT) drops the tunnel's packets from 192.168.92.1" in message
+    assert hint == "ufw allow in on wg0 proto gre from 192.168.92.1 to 192.168.178.1"
+    system["iptables-save"] = recorded(golden, "ufw-cured.save")
+    assert told() == []
+
+
+def test_vxlan_is_let_in_by_its_port(system, golden):
+    system["iptables-save"] = recorded(golden, "ufw.save")
+    ((_, hint),) = told([dataclasses.replace(ONE, encapsulation="vxlan")])
+    assert hint == "ufw allow in on wg0 proto udp from 192.168.92.1 to 192.168.178.1 port 4789"
+
+
+@pytest.mark.parametrize("zone", ["", "trusted"])
+def test_firewalld_drops_the_tunnels_packets(system, golden, zone):
+    system["nft -j"] = recorded(golden, "firewalld.json")
+    system["firewall-cmd --get-zone-of-interface=wg0"] = zone + "\n" if zone else ""
+    ((message, hint),) = told()
+    assert "(nft: table inet firewalld chain filter_INPUT)" in message
+    assert ("--zone=trusted" in hint) == bool(zone)
+    assert "--add-rich-rule='rule family=ipv4 source address=192.168.92.1 protocol value=gre accept'; firewall-cmd --reload" in hint
+    system["nft -j"] = recorded(golden, "firewalld-cured.json")
+    assert told() == []
+
+
+def test_others_get_a_rule_of_their_own(system):
+    system["iptables-save"] = "*filter\n:INPUT DROP [0:0]\nCOMMIT\n"
+    ((_, hint),) = told()
+    assert hint.startswith("iptables -I INPUT -i wg0 -s 192.168.92.1 -d 192.168.178.1 -p gre -j ACCEPT ")
+
+
+@pytest.mark.parametrize(
+    "switches, link, told_of",
+    [({}, {}, 0), ({"ip": "0"}, {}, 0), ({"ip": "1"}, {}, 1), ({"ip6": "1"}, {}, 0), ({"ip": "0"}, {"bridge_iptables": True}, 1)],
+)
+def test_docker_drops_what_crosses_a_bridge_if_br_netfilter_shows_it(system, golden, switches, link, told_of):
+    system["iptables-save"] = recorded(golden, "docker.save")
+    for word, value in switches.items():
+        (system["tmp"] / word).write_text(value + "\n")
+    found = told(links=dict(LINKS, br0=dataclasses.replace(LINKS["br0"], **link)))
+    assert len(found) == told_of
+    for message, hint in found:
+        assert "(iptables: chain FORWARD) drops frames that pass br0" in message
+        assert hint == "l2wg set gretap1 forward=accept; l2wg apply"
+
+
+def test_the_cure_for_docker_cures(system, golden):
+    system["iptables-save"] = recorded(golden, "docker-cured.save")
+    (system["tmp"] / "ip").write_text("1\n")
+    assert told() == []
+
+
+def test_firewalld_drops_what_crosses_a_bridge(system, golden):
+    system["nft -j"] = recorded(golden, "firewalld.json")
+    (system["tmp"] / "ip").write_text("1\n")
+    message, hint = told()[1]
+    assert "filter_FORWARD" in message and "--add-interface=br0" in hint
+
+
+def test_what_nft_prints_one_day_is_no_error(system):
+    for text in ("nonsense", "[]", '{"nftables": [{"rule": {}}]}', '{"nftables": 5}'):
+        system["nft -j"] = text
+        assert told() == []
+
+
+# forward = accept
+
+def test_iptables_is_looked_at_only_where_a_tunnel_wants_it_or_wanted_it(monkeypatch):
+    looked = []
+    monkeypatch.setattr(run, "run", lambda argv: looked.append(" ".join(argv)) or Result(0, "*filter\n", ""))
+    monkeypatch.setattr(seen.rules, "observe", lambda needed: Rules([{"kind": "gretap", "clamp": "off"}]))
+    assert seen.look([ONE]).filter is None and not looked
+    assert seen.look([dataclasses.replace(ONE, forward="accept")]).filter.ipv4 == ("*filter",)
+    monkeypatch.setattr(seen.rules, "observe", lambda needed: Rules([{"kind": "gretap", "clamp": "off", "forward": "accept"}]))
+    assert seen.look([ONE]).filter is not None
+    assert set(looked) == {"iptables-save -t filter", "ip6tables-save -t filter"}
+
+
+@pytest.mark.parametrize(
+    "now, before, broken, commands",
+    [
+        ("accept", "as-is", (), 8),
+        ("as-is", "as-is", (), 0),
+        ("as-is", "accept", (), 0),  # nothing is there to take away
+        ("accept", "accept", ("gretap1",), 0),
+    ],
+)
+def test_the_plan_lets_pass_what_crosses_the_bridge(now, before, broken, commands):
+    was, wish = (dataclasses.replace(ONE, forward=word) for word in (before, now))
+    links = dict(LINKS, gretap1=dataclasses.replace(LINKS["gretap1"], alias="l2wg"))
+    found = Seen(Rules([guard.entry(was)], {ONE.name: guard.value(was, links)}), filter=Tables(("*filter",), ("*filter",), True))
+    done = plan([] if broken else [wish], links, broken=broken, seen=found)
+    assert len([step for step in done.steps if step.group == "iptables"]) == commands
