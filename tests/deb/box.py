@@ -101,6 +101,17 @@ class Box:
             raise AssertionError(f"{' '.join(command)}: exit {done.returncode}\n{done.stdout}{done.stderr}")
         return done
 
+    def mount(self, *words, at):
+        """This machine's mount(8), since a box has none; `at` is a path inside."""
+        self.nsenter("mkdir", "-p", f"{self.root}{at}")
+        self.nsenter("mount", *words, f"{self.root}{at}")
+
+    def umount(self, at):
+        self.nsenter("umount", f"{self.root}{at}")
+
+    def nsenter(self, *command):
+        subprocess.run(["nsenter", "-t", str(self.pid), "-m", *command], check=True)
+
     def sh(self, script, **options):
         return self.run("sh", "-ec", script, **options).stdout
 

@@ -1,4 +1,5 @@
 """What the stories of this tier ask of a router."""
+import re
 import time
 
 from hosts import BROADCAST, MULTICAST, crosses, eventually
@@ -8,6 +9,23 @@ from hosts import BROADCAST, MULTICAST, crosses, eventually
 BACK = 20
 # WireGuard itself: site B knows no endpoint, so after a restart there it waits until A gives up the old session, 15 s.
 WIREGUARD = 90
+QUIET = {"DEBIAN_FRONTEND": "noninteractive"}
+
+
+class Pings:
+    """Pings at 10 Hz from a host, and the longest run of them that nobody answered, in seconds."""
+
+    def __init__(self, host, target):
+        self.host, self.out = host, host.start(["ping", "-n", "-i", "0.1", target], stdout=-1, text=True)
+
+    def end(self):
+        self.out.send_signal(2)
+        text = self.out.communicate(timeout=30)[0]
+        numbers = [int(number) for number in re.findall(r"icmp_seq=(\d+) ttl", text)]
+        sent = int(re.search(r"(\d+) packets transmitted", text).group(1))
+        assert len(numbers) > 20, text[-500:]
+        gaps = [after - before - 1 for before, after in zip(numbers, numbers[1:])] + [sent - numbers[-1]]
+        return max(gaps) / 10
 
 
 def waited(what, seconds) -> float:

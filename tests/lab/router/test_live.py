@@ -2,7 +2,6 @@
 
 Site B is the reference's before it has a bridge, with more in its interfaces(5) than most have. One story, in this order.
 """
-import re
 import socket
 import threading
 import time
@@ -11,7 +10,7 @@ import pytest
 
 import topology
 from hosts import eventually
-from steps import WIREGUARD, admins_files, comes_back, links, wired
+from steps import QUIET, WIREGUARD, Pings, admins_files, comes_back, links, wired
 
 INTERFACES = {"B": """\
 source /etc/network/interfaces.d/*
@@ -37,7 +36,6 @@ iface enp2s0 inet6 static
     address fd00:92::1/64
 # The end.
 """}
-QUIET = {"DEBIAN_FRONTEND": "noninteractive"}
 # A login as sshd has it: a TCP connection of a process of that name, which answers each line.
 SSHD = r"""
 import ctypes, socket, sys
@@ -86,22 +84,6 @@ class Login:
         self.going = False
         self.thread.join()
         self.connection.close()
-
-
-class Pings:
-    """Pings at 10 Hz from a host, and the longest run of them that nobody answered, in seconds."""
-
-    def __init__(self, host, target):
-        self.host, self.out = host, host.start(["ping", "-n", "-i", "0.1", target], stdout=-1, text=True)
-
-    def end(self):
-        self.out.send_signal(2)
-        text = self.out.communicate(timeout=30)[0]
-        numbers = [int(number) for number in re.findall(r"icmp_seq=(\d+) ttl", text)]
-        sent = int(re.search(r"(\d+) packets transmitted", text).group(1))
-        assert len(numbers) > 20, text[-500:]
-        gaps = [after - before - 1 for before, after in zip(numbers, numbers[1:])] + [sent - numbers[-1]]
-        return max(gaps) / 10
 
 
 @pytest.fixture(scope="module")
