@@ -167,6 +167,8 @@ def apply(confirm=0, agree=lambda moves: False):
         if intent.texts:
             log.complain([one.problem() for one in intent.named])
         if not intent.changes() and transaction.applied() == wish.texts():
+            if confirm:
+                log.say("all is as it is wished for: nothing waits for a confirmation")
             return _unreached(intent) + _carry(intent)
         return _transact(intent, confirm)
 
@@ -190,11 +192,14 @@ def _transact(intent, confirm):
     for tunnel in intent.tunnels:
         names += tunnel.bridge_ports + (tunnel.bridge, tunnel.name)
     names += [link.name for link in known.values() if plan.is_ours(link)]
-    transaction.begin(sorted(set(names)), list(intent.texts) + [interfaces.OURS], confirm)
+    others = {way.device for way in before.ways} - set(names)
+    transaction.begin(sorted(set(names)), sorted(others), list(intent.texts) + [interfaces.OURS], confirm)
     code = errors.WRONG
-    with _signals():
+    with _signals() as ended:
         try:
-            failed = _carry(intent) or verify.compare(before, intent.tunnels)
+            failed = _carry(intent) or verify.compare(before, intent.tunnels) or tuple(ended)
+            if not failed:
+                transaction.wait(confirm) if confirm else transaction.commit()
         except L2wgError as error:
             failed, code = error.problems, error.code
         except BaseException as error:
@@ -203,10 +208,6 @@ def _transact(intent, confirm):
         if failed:
             log.complain(failed)
             raise L2wgError(*_undo(failed[0]), code=code)
-    if confirm:
-        transaction.wait(confirm)
-    else:
-        transaction.commit()
     return _unreached(intent)
 
 
@@ -220,14 +221,17 @@ def _undo(problem):
 
 @contextlib.contextmanager
 def _signals():
-    """Whoever wants to end us gets it all undone first."""
+    """Whoever wants to end us gets it all undone first. Gives the list of Problems that such a signal adds to."""
+    ended = []
 
     def end(number, _frame):
-        raise L2wgError(Problem("ended by signal %d" % number, "run it again"))
+        # Raised, since we may be waiting for a command; kept, since who waits may take it for the command's failure.
+        ended.append(Problem("ended by signal %d" % number, "run it again"))
+        raise L2wgError(*ended)
 
     known = {number: signal.signal(number, end) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
-        yield
+        yield ended
     finally:
         for number, handler in known.items():
             signal.signal(number, handler)

@@ -38,13 +38,15 @@ class Saved(NamedTuple):
     """A transaction as it is on disk.
 
     `old` and `new` are {path: text or None} before and after; `wished` is the wish that it applies, `applied` the one
-    before it, both {tunnel: text}; `names` are the interfaces that it is about, `shown` and `routes` what ip(8) said of all.
+    before it, both {tunnel: text}; `names` are the interfaces that it is about, `others` those that nobody may lose an
+    address or a route of by it; `shown` and `routes` are what ip(8) said of all.
     """
 
     boot: str
     pid: int
     waiting: bool
     names: list
+    others: list
     old: dict
     modes: dict
     new: dict
@@ -120,18 +122,18 @@ def picture(names):
     return undo.Picture(links.parse(shown), layer3.parse(shown, routes)), shown, routes
 
 
-def begin(names, paths, seconds=0):
-    """Save the interfaces `names`, the files `paths` and the wish, and arm the timer: `seconds`, or DEADMAN where 0.
+def begin(names, others, paths, seconds=0):
+    """Save the interfaces `names` and `others`, the files `paths` and the wish, and arm the timer: `seconds`, or DEADMAN where 0.
 
     Raises L2wgError, with nothing changed, where that cannot be done.
     """
     if seconds and not timed():
         fail("there is no systemd here to undo it in time", "run it without --confirm; `l2wg rollback` undoes it by hand")
-    _, shown, routes = picture(names)
+    _, shown, routes = picture(names + others)
     paths = sorted(set(paths) | {guard.STATIC})
     old = {path: _text(path) for path in paths}
     modes = {path: os.stat(path).st_mode & 0o7777 for path in paths if old[path] is not None}
-    saved = Saved(_boot(), os.getpid(), False, list(names), old, modes, {}, wish.texts(), applied(), shown, routes)
+    saved = Saved(_boot(), os.getpid(), False, names, others, old, modes, {}, wish.texts(), applied(), shown, routes)
     _store(OPEN, saved._asdict())
     try:
         _arm(seconds or DEADMAN, must=bool(seconds))
@@ -180,9 +182,11 @@ def rollback(reason, keep=NONE):
     log.journal("undoing: %s" % reason, error=True)
     known = _put_back(saved, keep)
     serve([path for path in saved.old if saved.old[path] != saved.new.get(path)])
-    now = picture(saved.names)[0]
+    # Of the last one, long ago perhaps, only what it was about.
+    others = saved.others if path == OPEN else []
+    now = picture(saved.names + others)[0]
     before = undo.Picture(links.parse(saved.shown), layer3.parse(saved.shown, saved.routes))
-    problems = run.apply(undo.steps(before, now, saved.names))
+    problems = run.apply(undo.steps(before, now, saved.names, others))
     for name in saved.names:
         if name not in before.links and name in now.links and now.links[name].kind == "bridge":
             _forget(name)

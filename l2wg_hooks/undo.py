@@ -17,8 +17,8 @@ class Picture(NamedTuple):
     held: Dict[str, layer3.Layer3]
 
 
-def steps(before, now, names):
-    """Steps that bring the interfaces `names` from Picture `now` back to `before`; all others are nobody's business.
+def steps(before, now, names, others=()):
+    """Steps that bring the interfaces `names` from Picture `now` back to `before`; `others` get back what they have lost.
 
     An address is first given back and then taken away, so that none is ever gone.
     """
@@ -42,6 +42,11 @@ def steps(before, now, names):
         back += [Step(argv, "it had this route", name) for argv in layer3.lead(lost, name)]
         # After the others: what this one has too much may be what another one gets back.
         gone = [Step(argv, "it had no such address", name) for argv in layer3.take(layer3.missing(has, had), name)] + gone
+    for name in others:
+        if name in now.links:
+            lost = layer3.missing(before.held.get(name, layer3.Layer3()), now.held.get(name, layer3.Layer3()))
+            back += [Step(argv, "it had this address", name) for argv in layer3.give(lost, name)]
+            back += [Step(argv, "it had this route", name) for argv in layer3.lead(lost, name)]
     return tuple(back + gone)
 
 

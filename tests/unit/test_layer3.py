@@ -84,6 +84,14 @@ def test_a_move_is_undone_with_every_address_always_somewhere():
     ]
 
 
+def test_others_get_back_what_they_lost_and_keep_what_they_got():
+    now = Picture(BEFORE.links, {"p": Layer3((("10.0.0.1/8",),))})
+    assert [str(step) for step in undo.steps(BEFORE, now, [], ["p", "gone"])] == [
+        "ip address add 192.168.92.1/24 dev p",
+        "ip route replace default via 192.168.92.254 dev p",
+    ]
+
+
 def test_nothing_has_changed_and_nothing_is_done():
     assert undo.steps(BEFORE, BEFORE, ["p", "br0"]) == ()
 

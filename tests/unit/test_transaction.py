@@ -28,7 +28,7 @@ def box(tmp_path, monkeypatch):
     (tmp_path / "admins").write_text("before\n")
     os.chmod(str(tmp_path / "admins"), 0o640)
     # What is there was applied once.
-    transaction.begin([], [str(tmp_path / "admins"), str(tmp_path / "made")])
+    transaction.begin([], [], [str(tmp_path / "admins"), str(tmp_path / "made")])
     transaction.commit()
     return tmp_path
 
@@ -36,7 +36,7 @@ def box(tmp_path, monkeypatch):
 def change(box, confirm=False):
     (box / "etc" / "one.conf").write_text(NEW)
     (box / "etc" / "two.conf").write_text("new\n")
-    transaction.begin([], [str(box / "admins"), str(box / "made")])
+    transaction.begin([], [], [str(box / "admins"), str(box / "made")])
     (box / "admins").write_text("after\n")
     (box / "made").write_text("by us\n")
     if confirm:
@@ -110,7 +110,7 @@ def test_what_somebody_wrote_meanwhile_is_kept(box, capsys):
 
 def test_a_tunnel_that_was_deleted_comes_back(box):
     (box / "etc" / "one.conf").unlink()
-    transaction.begin([], [])
+    transaction.begin([], [], [])
     transaction.rollback("why")
     assert files_of(box) == BEFORE
 
@@ -128,7 +128,7 @@ def test_a_reboot_puts_back_files_of_an_earlier_boot_only(box, monkeypatch):
 
 def test_without_a_timer_nothing_is_tried(box):
     with pytest.raises(L2wgError, match="no systemd"):
-        transaction.begin([], [], 60)
+        transaction.begin([], [], [], 60)
     assert not transaction.pending()
 
 
