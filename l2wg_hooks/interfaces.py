@@ -33,11 +33,15 @@ class Stanza:
 
 
 class Defined(NamedTuple):
-    """All stanzas, all files that they were read from, and their source lines: (word, pattern, folder of the file)."""
+    """All stanzas, all files that they were read from, and their source lines: (word, pattern, folder of the file).
+
+    `ifupdown` is false where there is none: on NixOS, whose own configuration defines the bridges.
+    """
 
     stanzas: Tuple[Stanza, ...]
     paths: Tuple[str, ...]
     sources: Tuple[Tuple[str, str, str], ...] = ()
+    ifupdown: bool = True
 
     def reaches(self, path):
         """Whether the file `path` is read, or would be once it is there."""
@@ -107,7 +111,7 @@ def read(main=None):
                 visit(name)
 
     visit(main or MAIN)
-    return Defined(tuple(stanzas), tuple(paths), tuple(lines))
+    return Defined(tuple(stanzas), tuple(paths), tuple(lines), os.path.isdir(os.path.dirname(main or MAIN)))
 
 
 def _sourced(word, pattern, base):
@@ -151,6 +155,8 @@ class Bridge(NamedTuple):
 
 def ours(tunnels, defined):
     """{name: Bridge} of the bridges that our file has to define: their ports are wished for, and nobody else has them."""
+    if not defined.ifupdown:
+        return {}
     elsewhere = {stanza.interface for stanza in defined.stanzas if stanza.path != OURS}
     bridges = {}
     for tunnel in tunnels:

@@ -146,7 +146,9 @@ def _doomed(tunnels, links, leaving, broken):
         link, underlay = links.get(tunnel.name), links.get(tunnel.underlay)
         if link is None or link.kind not in TUNNEL_KINDS:
             continue
-        if underlay is None or tunnel.underlay in leaving:
+        if tunnel.name in leaving:
+            doomed[tunnel.name] = _delete(tunnel.name, "it is to go")
+        elif underlay is None or tunnel.underlay in leaving:
             doomed[tunnel.name] = _delete(tunnel.name, "its underlay %s is gone" % tunnel.underlay)
         elif underlay.kind not in WIREGUARD_KINDS:
             doomed[tunnel.name] = _delete(tunnel.name, "its underlay %s is no WireGuard" % tunnel.underlay)
@@ -200,6 +202,8 @@ def _wrong(tunnel, link):
 
 def _tunnel(tunnel, links, leaving, seen):
     """Yield the Steps, the strings (waits) and the Problems of one tunnel, in the order to do them."""
+    if tunnel.name in leaving:
+        return
     there = {name: link for name, link in links.items() if name not in leaving}
     link = links.get(tunnel.name)
     if link is not None and link.kind not in TUNNEL_KINDS:
