@@ -12,7 +12,7 @@ demo: deb
 	@$(PYTHON) -B tests/lab/demo.py --suite $(SUITE) --deb "$(DEB)" $(DEMO)
 
 ## make test         all tests, the quick ones first
-test: lint unit matrix shell debtest dsc lab
+test: lint unit matrix shell nix debtest dsc lab
 
 ## make lint         the code as text
 lint:
@@ -31,6 +31,11 @@ matrix:
 shell:
 	@tests/need python3-pytest python3-jinja2 dash shellcheck devscripts
 	$(PYTEST) -q tests/shell
+
+## make nix          the NixOS module and package: evaluated and built, not booted
+nix:
+	@tests/need python3-pytest
+	$(PYTEST) -q tests/nix
 
 ## make deb          the package, in out/
 deb:
@@ -68,4 +73,4 @@ bench: deb
 clean:
 	rm -rf out build deb_dist dist *.egg-info
 
-.PHONY: help demo test lint unit matrix shell deb debtest dsc lab netns router lab-kernels bench clean
+.PHONY: help demo test lint unit matrix shell nix deb debtest dsc lab netns router lab-kernels bench clean
