@@ -72,13 +72,17 @@ class Plan:
 def plan(tunnels, links, leaving=(), broken=(), seen=Seen()):
     """The Plan that brings `links` ({name: Link}) and what else is `seen` to the wish `tunnels`.
 
-    `leaving` names interfaces that are about to go, so they count as gone already. `broken` names tunnels whose
-    files cannot be read: what is there of them stays as it is.
+    `leaving` names interfaces that are about to go, tunnels among them, so they count as gone already. `broken` names
+    tunnels whose files cannot be read: what is there of them stays as it is.
     """
     doomed = _doomed(tunnels, links, leaving, broken)
     rest = {name: link for name, link in links.items() if name not in doomed}
     steps, waiting, problems = [], [], []
+    # Where one tunnel is told to go, others may be about to: none is made then.
+    parting = any(tunnel.name in leaving for tunnel in tunnels)
     for tunnel in tunnels:
+        if tunnel.name in leaving or (parting and tunnel.name not in links):
+            continue
         for result in _tunnel(tunnel, rest, leaving, seen):
             found = {Step: steps, str: waiting, Problem: problems}[type(result)]
             if result not in found:
@@ -202,8 +206,6 @@ def _wrong(tunnel, link):
 
 def _tunnel(tunnel, links, leaving, seen):
     """Yield the Steps, the strings (waits) and the Problems of one tunnel, in the order to do them."""
-    if tunnel.name in leaving:
-        return
     there = {name: link for name, link in links.items() if name not in leaving}
     link = links.get(tunnel.name)
     if link is not None and link.kind not in TUNNEL_KINDS:

@@ -37,6 +37,7 @@ TUNNELS = [
     ("key 0 is a key", {"t1": ONE, "t2": dict(ONE, key=0)}, []),
     ("same ends by another underlay", {"t1": ONE, "t2": dict(ONE, underlay="wg1")}, []),
     ("same ends, IPv6, by another underlay", {"t1": V6, "t2": dict(V6, underlay="wg1")}, ["t2.underlay"]),
+    ("other ends, IPv6, by another underlay", {"t1": V6, "t2": dict(V6, underlay="wg1", remote="fd00::3")}, []),
     ("a VNI twice", {"t1": dict(ONE, encapsulation="vxlan"), "t2": dict(ONE, encapsulation="vxlan", remote="10.0.0.3", key=1)}, ["t2.remote"]),
     ("a VNI in two families", {"t1": dict(ONE, encapsulation="vxlan"), "t2": dict(V6, encapsulation="vxlan")}, []),
     ("a port in two bridges", {"t1": PORTS, "t2": dict(PORTS, remote="10.0.0.3", bridge="br1")}, ["t2.bridge-ports"]),
@@ -126,6 +127,11 @@ def test_an_underlay_that_nobody_knows(evaluate):
     assert "networking.wireguard.interfaces" in message and 'external = [ "underlay" ]' in message.split("cure: ")[1]
 
 
+def test_a_netdev_of_another_kind_is_no_underlay(evaluate):
+    dummy = {"networking.wg-quick": None, "systemd.network.netdevs.30-wg": {"netdevConfig": {"Name": "wg0", "Kind": "dummy"}}}
+    assert "gretap1.underlay: wg0 is in none of" in failed(evaluate(but(SITE_A, dummy)))
+
+
 PEERS = [["10.15.14.0/24"], ["192.168.92.0/24"]]
 QUICK = {"networking.wg-quick.interfaces.wg0.peers": [{"publicKey": "x", "allowedIPs": nets} for nets in PEERS]}
 SCRIPTED = {
@@ -140,7 +146,7 @@ NETWORKD = {
 }
 # Before NixOS 24.11.
 OLDER = dict(NETWORKD, **{
-    "systemd.network.netdevs.30-wg": dict(NETDEV, wireguardPeers=[{"wireguardPeerConfig": {"AllowedIPs": ", ".join(nets)}} for nets in PEERS]),
+    "systemd.network.netdevs.30-wg": dict(NETDEV, wireguardPeers=[{"wireguardPeerConfig": {"AllowedIPs": "10.15.14.0/24, 192.168.92.0/24,fd00::/64"}}]),
 })  # fmt: skip
 BACKENDS = {"wg-quick": QUICK, "networking.wireguard": SCRIPTED, "networkd": NETWORKD, "networkd of 24.05": OLDER}
 
@@ -153,7 +159,7 @@ def test_each_backend_is_known_with_the_networks_of_its_peers(evaluate, nixpkgs,
     strange = json.loads(json.dumps(BACKENDS[backend]).replace("192.168.92.0/24", "192.168.93.0/24"))
     message = failed(evaluate(but(SITE_A, strange)))
     assert message.startswith(
-        T + "gretap1.remote: AllowedIPs of no peer of wg0 cover 192.168.92.1 (they are: 10.15.14.0/24 192.168.93.0/24): "
+        T + "gretap1.remote: AllowedIPs of no peer of wg0 cover 192.168.92.1 (they are: 10.15.14.0/24 192.168.93.0/24"
     )
     assert 'cure: add "192.168.92.1/32" to the allowedIPs of the peer' in message
 

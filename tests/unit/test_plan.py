@@ -151,6 +151,7 @@ def test_one_tunnel_leaves_and_the_other_one_on_its_underlay_stays():
     two = but(RIGHT, name="gretap2", index=10, remote="192.168.93.1", mac=second.mac)
     assert steps(WG0, BR0, RIGHT, two, tunnels=(TUNNEL, second), leaving=("gretap1",)) == [DELETE]
     assert steps(WG0, BR0, two, tunnels=(TUNNEL, second), leaving=("gretap1",)) == [], "it is not made again at once"
+    assert steps(WG0, BR0, RIGHT, tunnels=(TUNNEL, second), leaving=("gretap1",)) == [DELETE], "nor is one that has left before"
 
 
 def test_a_bridge_with_a_larger_mtu_keeps_it():
