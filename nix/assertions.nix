@@ -1,6 +1,6 @@
 # What is wrong between options, each of which is right by itself, with its cure.
-# The first half is _contradictions() and between() of l2wg_hooks/settings.py; tests/nix feeds both the same tunnels. The
-# second half is what Debian's l2wg finds out on the router.
+# ofOne and ofTwo are _contradictions() and between() of l2wg_hooks/settings.py; tests/nix feeds both the same tunnels.
+# ofSystem is what Debian's l2wg finds out on the router.
 { lib, config, tunnels, backend }:
 let
   inherit (config) networking;
@@ -21,7 +21,8 @@ let
   ];
   names = builtins.attrNames tunnels;
   option = name: key: "services.l2wg.tunnels.${name}" + lib.optionalString (key != "") ".${key}";
-  unless = wrong: name: key: message: cure: {
+
+  refuse = name: key: wrong: message: cure: {
     assertion = !wrong;
     message = "${option name key}: ${message}\n  cure: ${cure}";
   };
@@ -35,60 +36,75 @@ let
     name: tunnel:
     let
       inherit (tunnel) bridge underlay;
-      at = unless;
+      at = refuse name;
       goodName = builtins.match "[A-Za-z0-9_.-]+" name != null && name != "." && name != "..";
-      taken = [ name underlay bridge "lo" ];
-      wrongKeys = builtins.filter (key: lib.elem key file.keys) (builtins.attrNames tunnel.settings);
-      line = value: builtins.match "[^#\n\r]*" (file.value value) != null;
-      oddKeys = lib.filterAttrs (key: value: builtins.match "[a-z][a-z0-9-]*" key == null || !line value) tunnel.settings;
+      elsewhere = "it needs bridgePorts: without them ${bridge} is defined elsewhere";
+      ownOption = builtins.filter (key: lib.elem key file.keys) (builtins.attrNames tunnel.settings);
+      isLine = key: value: builtins.match "[a-z][a-z0-9-]*" key != null && builtins.match "[^#\n\r]*" (file.value value) != null;
+      odd = builtins.attrNames (lib.filterAttrs (key: value: !isLine key value) tunnel.settings);
+
+      ofPort = port: [
+        (at "bridgePorts" (lib.elem port [ name underlay bridge "lo" ])
+          "${port} cannot be a port of ${bridge}"
+          "name Ethernet ports, such as enp3s0"
+        )
+        (at "bridgePorts" (port != name && lib.elem port names)
+          "${port} is a tunnel"
+          "name Ethernet ports, such as enp3s0"
+        )
+      ];
+
+      ofInterface =
+        key:
+        at key (tunnel.${key} != name && lib.elem tunnel.${key} names)
+          "${tunnel.${key}} is a tunnel (${option tunnel.${key} ""})"
+          "name another interface";
     in
     [
-      (at (!goodName) name "" "this is no interface name" "letters, digits, '.', '_' and '-' only, such as gretap1")
-      (at (
-        builtins.stringLength name > 15
-      ) name "" "this name has ${toString (builtins.stringLength name)} bytes, the kernel takes 15" "choose a shorter name")
-      (at (lib.elem name kernelNames) name "" "this is a device of the kernel's own" "choose another name, such as gretap1")
-      (at (
-        ip.address tunnel.local == ip.address tunnel.remote
-      ) name "remote" "${tunnel.remote} is local, too" "remote is the address of the other router")
-      (at (
-        family tunnel != ip.family (ip.address tunnel.remote)
-      ) name "remote" "${tunnel.remote} is of another family than local" "both IPv4, or both IPv6")
-      (at (
-        tunnel.encapsulation == "vxlan" && tunnel.key != null && tunnel.key > 16777215
-      ) name "key" "${toString tunnel.key} is no VNI" "with vxlan, a number from 0 to 16777215")
-      (at (
-        tunnel.stp == true && tunnel.bridgePorts == [ ]
-      ) name "stp" "it needs bridgePorts: without them ${bridge} is defined elsewhere" "switch it on where ${bridge} is defined, such as networking.bridges.${bridge}.rstp, and leave stp out")
-      (at (underlay == name) name "underlay" "${underlay} is the tunnel itself" "name the WireGuard interface, such as wg0")
-      (at (bridge == name) name "bridge" "${bridge} is the tunnel itself" "name a bridge, such as br0")
-      (at (bridge == underlay) name "bridge" "${bridge} is the underlay, too" "name a bridge, such as br0")
-      (at (
-        tunnel.bridgeAddress != null && tunnel.bridgePorts == [ ]
-      ) name "bridgeAddress" "it needs bridgePorts: without them ${bridge} is defined elsewhere" "name the ports, or give ${bridge} its address where it is defined")
-      (at (
-        lib.unique tunnel.bridgePorts != tunnel.bridgePorts
-      ) name "bridgePorts" "${toString tunnel.bridgePorts}: a port is named twice" "name each port once")
-      (at (wrongKeys != [ ]) name "settings" "${toString wrongKeys} has an option of its own" "set ${
-        lib.concatMapStringsSep ", " (key: option name (file.camelCase key)) wrongKeys
-      } instead")
-      (at (oddKeys != { }) name "settings" "${toString (builtins.attrNames oddKeys)}: no `key = value` of one line"
+      (at "" (!goodName) "this is no interface name" "letters, digits, '.', '_' and '-' only, such as gretap1")
+      (at "" (builtins.stringLength name > 15)
+        "this name has ${toString (builtins.stringLength name)} bytes, the kernel takes 15"
+        "choose a shorter name"
+      )
+      (at "" (lib.elem name kernelNames) "this is a device of the kernel's own" "choose another name, such as gretap1")
+      (at "remote" (ip.address tunnel.local == ip.address tunnel.remote)
+        "${tunnel.remote} is local, too"
+        "remote is the address of the other router"
+      )
+      (at "remote" (family tunnel != ip.family (ip.address tunnel.remote))
+        "${tunnel.remote} is of another family than local"
+        "both IPv4, or both IPv6"
+      )
+      (at "key" (tunnel.encapsulation == "vxlan" && tunnel.key != null && tunnel.key > 16777215)
+        "${toString tunnel.key} is no VNI"
+        "with vxlan, a number from 0 to 16777215"
+      )
+      (at "stp" (tunnel.stp == true && tunnel.bridgePorts == [ ])
+        elsewhere
+        "switch it on where ${bridge} is defined, such as networking.bridges.${bridge}.rstp, and leave stp out"
+      )
+      (at "underlay" (underlay == name) "${underlay} is the tunnel itself" "name the WireGuard interface, such as wg0")
+      (at "bridge" (bridge == name) "${bridge} is the tunnel itself" "name a bridge, such as br0")
+      (at "bridge" (bridge == underlay) "${bridge} is the underlay, too" "name a bridge, such as br0")
+      (at "bridgeAddress" (tunnel.bridgeAddress != null && tunnel.bridgePorts == [ ])
+        elsewhere
+        "name the ports, or give ${bridge} its address where it is defined"
+      )
+      (at "bridgePorts" (lib.unique tunnel.bridgePorts != tunnel.bridgePorts)
+        "${toString tunnel.bridgePorts}: a port is named twice"
+        "name each port once"
+      )
+      (at "settings" (ownOption != [ ])
+        "${toString ownOption} has an option of its own"
+        "set ${lib.concatMapStringsSep ", " (key: option name (file.camelCase key)) ownOption} instead"
+      )
+      (at "settings" (odd != [ ])
+        "${toString odd}: no `key = value` of one line"
         "keys as in l2wg.conf(5), such as storm-limit; values without # and line breaks"
       )
     ]
-    ++ map (
-      port:
-      at (lib.elem port taken) name "bridgePorts" "${port} cannot be a port of ${bridge}" "name Ethernet ports, such as enp3s0"
-    ) tunnel.bridgePorts
-    ++ lib.concatMap (port: [
-      (at (lib.elem port names && port != name) name "bridgePorts" "${port} is a tunnel" "name Ethernet ports, such as enp3s0")
-    ]) tunnel.bridgePorts
-    ++ map (
-      key:
-      at (
-        tunnel.${key} != name && lib.elem tunnel.${key} names
-      ) name key "${tunnel.${key}} is a tunnel (${option tunnel.${key} ""})" "name another interface"
-    ) [ "underlay" "bridge" ];
+    ++ lib.concatMap ofPort tunnel.bridgePorts
+    ++ map ofInterface [ "underlay" "bridge" ];
 
   pairs = lib.concatMap (
     first: map (second: { inherit first second; }) (builtins.filter (second: first < second) names)
@@ -99,78 +115,92 @@ let
     let
       one = tunnels.${first};
       two = tunnels.${second};
+      at = refuse second;
       also = option first "";
-      sameNumber = number one == number two && one.encapsulation == two.encapsulation && family one == family two;
-      same =
-        sameNumber && (one.encapsulation == "vxlan" || (one.underlay == two.underlay && ends one == ends two));
-      apart = key: one.bridge == two.bridge && one.bridgePorts != [ ] && two.bridgePorts != [ ] && clash one.${key} two.${key};
-      clash = left: right: left != null && right != null && left != right;
+      sameKind = one.encapsulation == two.encapsulation && family one == family two;
+      sameWay = one.encapsulation == "vxlan" || (one.underlay == two.underlay && ends one == ends two);
+      what = if one.encapsulation == "vxlan" then "VNI" else "ends and key";
       shared = builtins.filter (port: lib.elem port one.bridgePorts) two.bridgePorts;
+      clash = key: one.${key} != null && two.${key} != null && one.${key} != two.${key};
+      bothOwn = one.bridge == two.bridge && one.bridgePorts != [ ] && two.bridgePorts != [ ];
+      ofBridge = key: at key (bothOwn && clash key) "${also} has it otherwise for ${two.bridge}" "write the same in both";
     in
     [
-      (unless same second "remote"
-        "${also} has the same ${if one.encapsulation == "vxlan" then "VNI" else "ends and key"}"
+      (at "remote" (sameKind && sameWay && number one == number two)
+        "${also} has the same ${what}"
         "give each its own key, the same on both routers"
       )
-      (unless (
-        !isGretap4 one
-        && one.encapsulation == two.encapsulation
-        && ends one == ends two
-        && one.underlay != two.underlay
-      ) second "underlay" "${also} has the same ends over ${one.underlay}" "give it other ends")
-      (unless (one.bridge != two.bridge && shared != [ ]) second "bridgePorts"
+      (at "underlay" (sameKind && !isGretap4 one && ends one == ends two && one.underlay != two.underlay)
+        "${also} has the same ends over ${one.underlay}"
+        "give it other ends"
+      )
+      (at "bridgePorts" (one.bridge != two.bridge && shared != [ ])
         "${toString shared} is a port of ${one.bridge} already (${also})"
         "a port can be in one bridge only"
       )
-      (unless (one.bridge == two.bridge && clash one.bridgeAddress two.bridgeAddress) second "bridgeAddress"
+      (at "bridgeAddress" (one.bridge == two.bridge && clash "bridgeAddress")
         "${two.bridge} has ${toString one.bridgeAddress} already (${also})"
         "write the same address in both, or in one only"
       )
-    ]
-    ++ map (key: unless (apart key) second key "${also} has it otherwise for ${two.bridge}" "write the same in both") [
-      "stp"
-      "linkLocal"
+      (ofBridge "stp")
+      (ofBridge "linkLocal")
     ];
 
   ofSystem =
     name: tunnel:
     let
       inherit (tunnel) bridge underlay remote;
+      at = refuse name;
+      external = one: lib.elem one tunnel.external;
       below = backend underlay;
       isBridge = one: (one.netdevConfig.Name or "") == bridge && (one.netdevConfig.Kind or "") == "bridge";
-      defined =
-        networking.bridges ? ${bridge} || builtins.any isBridge (builtins.attrValues config.systemd.network.netdevs);
+      netdevs = builtins.attrValues config.systemd.network.netdevs;
+      defined = networking.bridges ? ${bridge} || builtins.any isBridge netdevs;
       seen = below.known && below.allowedIPs != null;
       nets = builtins.filter (net: net != null) (map ip.network below.allowedIPs);
       width = toString (ip.width (ip.address remote));
-      addressed =
+
+      carries =
         port:
         let
           interface = networking.interfaces.${port} or null;
         in
         interface != null
         && (interface.ipv4.addresses != [ ] || interface.ipv6.addresses != [ ] || interface.useDHCP == true);
+
+      ofPort =
+        port:
+        at "bridgePorts" (carries port)
+          "${port} carries an address (networking.interfaces.${port}), and whoever uses it would be cut off"
+          (
+            "name a port without address; or define networking.bridges.${bridge} with it and the address yourself, "
+            + "and leave bridgePorts empty"
+          );
     in
     [
-      (unless (!defined && !lib.elem "bridge" tunnel.external) name "bridge"
+      (at "bridge" (!defined && !external "bridge")
         "${bridge} is defined nowhere, and bridgePorts is empty"
-        "name its Ethernet ports in bridgePorts; or define networking.bridges.${bridge}; or, if another program makes it, external = [ \"bridge\" ]"
+        (
+          "name its Ethernet ports in bridgePorts; or define networking.bridges.${bridge}; "
+          + "or, if another program makes it, external = [ \"bridge\" ]"
+        )
       )
-      (unless (!below.known && !lib.elem "underlay" tunnel.external) name "underlay"
-        "${underlay} is in none of networking.wg-quick.interfaces, networking.wireguard.interfaces and systemd.network.netdevs (Kind = wireguard)"
+      (at "underlay" (!below.known && !external "underlay")
+        (
+          "${underlay} is in none of networking.wg-quick.interfaces, networking.wireguard.interfaces "
+          + "and systemd.network.netdevs (Kind = wireguard)"
+        )
         "define it there, or correct the name; or, if another program makes it, external = [ \"underlay\" ]"
       )
-      (unless (seen && !builtins.any (net: ip.covers net (ip.address remote)) nets) name "remote"
-        "AllowedIPs of no peer of ${underlay} cover ${remote} (they are: ${toString below.allowedIPs}): WireGuard drops what comes from there"
+      (at "remote" (seen && !builtins.any (net: ip.covers net (ip.address remote)) nets)
+        (
+          "AllowedIPs of no peer of ${underlay} cover ${remote} (they are: ${toString below.allowedIPs}): "
+          + "WireGuard drops what comes from there"
+        )
         "add \"${remote}/${width}\" to the allowedIPs of the peer that is the other router"
       )
     ]
-    ++ map (
-      port:
-      unless (addressed port) name "bridgePorts"
-        "${port} carries an address (networking.interfaces.${port}), and whoever uses it would be cut off"
-        "name a port without address; or define networking.bridges.${bridge} with it and the address yourself, and leave bridgePorts empty"
-    ) tunnel.bridgePorts;
+    ++ map ofPort tunnel.bridgePorts;
 in
 lib.concatLists (
   lib.mapAttrsToList ofOne tunnels ++ map ofTwo pairs ++ lib.mapAttrsToList ofSystem tunnels

@@ -107,8 +107,10 @@ def test_these_words_are_an_events():
      [DEVICE_WG0, "br0-netdev.service"]),
     (SITE_A, FLUSH, [DEVICE_WG0], ["wg-quick-wg0.service", "br0-netdev.service", "nftables.service"],
      [DEVICE_WG0, "br0-netdev.service", "nftables.service", "multi-user.target"]),
+    (SITE_A, {"networking.nftables": {"enable": True}}, [DEVICE_WG0], ["wg-quick-wg0.service", "br0-netdev.service"],
+     [DEVICE_WG0, "br0-netdev.service", "multi-user.target"]),
     (SITE_A, {"boot.isContainer": True}, [], ["wg-quick-wg0.service", "br0-netdev.service"], ["br0-netdev.service", "multi-user.target"]),
-], ids=["a", "b", "networking.wireguard", "networkd", "external", "no autostart", "nftables that flush", "container"])  # fmt: skip
+], ids=["a", "b", "networking.wireguard", "networkd", "external", "no autostart", "nftables that flush", "nftables that do not", "container"])  # fmt: skip
 def test_when_it_runs(unit, site, changes, bound, partners, wanted):
     text, wants = unit(but(site, changes))
     assert words(text, "BindsTo") == bound
