@@ -1,5 +1,7 @@
 """nix/package.nix, built: by a derivation whose builder is /bin/sh, with Debian's Python and pip in the place of nixpkgs'."""
 
+import configparser
+import json
 import pathlib
 import subprocess
 
@@ -49,6 +51,16 @@ def test_every_command_has_its_package():
     wanted = set(module.PACKAGES.values()) - {"ifupdown"} | {"nftables", "iptables"}
     (tools,) = [line for line in text.splitlines() if "tools = " in line]
     assert set(tools.split("[")[1].split("]")[0].split()) == wanted
+
+
+def test_what_it_is_told_of_python(nix):
+    """What setup.cfg requires, and the version of the modules."""
+    facts = "p: { inherit (p) version; inherit (p.meta) mainProgram; needs = map (one: one.pname) p.arguments.dependencies; }"
+    got = json.loads(nix.run("nix-instantiate", "--eval", "--strict", "--json", "-E", "(%s) (%s)" % (facts, expression(TREE))))
+    setup = configparser.ConfigParser()
+    setup.read(str(TREE / "setup.cfg"))
+    needs = ["python3-" + name for name in setup["options"]["install_requires"].split()]
+    assert got == {"version": l2wg_hooks.__version__, "mainProgram": "l2wg", "needs": needs}
 
 
 def test_man_pages_and_templates(package):
