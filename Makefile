@@ -50,14 +50,18 @@ debtest: deb
 dsc:
 	@tests/deb/dsc
 
-## make lab          real kernels: sites in network namespaces, then two routers; SUITE=bullseye, bookworm or trixie
-lab: netns router
+## make lab          real kernels: sites in network namespaces, two routers, NixOS' units; SUITE=bullseye, bookworm or trixie
+lab: netns router units
 netns: deb
 	@tests/need python3-pytest
 	$(PYTEST) tests/lab/netns --suite $(SUITE) --deb "$(DEB)"
 router: deb
 	@tests/need python3-pytest
 	$(PYTEST) tests/lab/router --suite $(SUITE) --deb "$(DEB)"
+
+units: deb
+	@tests/need python3-pytest
+	$(PYTEST) tests/lab/units --suite $(SUITE) --deb "$(DEB)"
 
 ## make lab-kernels  the lab's first part on Debian's kernels 5.10, 6.1 and 6.12, each with its own nft and ip
 lab-kernels: deb
@@ -73,4 +77,4 @@ bench: deb
 clean:
 	rm -rf out build deb_dist dist *.egg-info
 
-.PHONY: help demo test lint unit matrix shell nix deb debtest dsc lab netns router lab-kernels bench clean
+.PHONY: help demo test lint unit matrix shell nix deb debtest dsc lab netns router units lab-kernels bench clean
