@@ -11,6 +11,7 @@ T = "services.l2wg.tunnels."
 EXTERNAL = {"external": ["underlay", "bridge"]}
 ONE = dict(underlay="wg0", local="10.0.0.1", remote="10.0.0.2", bridge="br0", **EXTERNAL)
 PORTS = dict(ONE, bridgePorts=["enp3s0"])
+OTHER = dict(ONE, key=1, bridge="br1", bridgePorts=["enp4s0"])
 V6 = dict(ONE, local="fd00::1", remote="fd00::2")
 
 # Tunnels of one router, each with the options (tunnel.option) that are to be refused, as the file's keys.
@@ -38,6 +39,7 @@ TUNNELS = [
     ("same ends by another underlay", {"t1": ONE, "t2": dict(ONE, underlay="wg1")}, []),
     ("same ends, IPv6, by another underlay", {"t1": V6, "t2": dict(V6, underlay="wg1")}, ["t2.underlay"]),
     ("other ends, IPv6, by another underlay", {"t1": V6, "t2": dict(V6, underlay="wg1", remote="fd00::3")}, []),
+    ("same ends, IPv6, by another underlay and VXLAN", {"t1": V6, "t2": dict(V6, underlay="wg1", encapsulation="vxlan")}, []),
     ("a VNI twice", {"t1": dict(ONE, encapsulation="vxlan"), "t2": dict(ONE, encapsulation="vxlan", remote="10.0.0.3", key=1)}, ["t2.remote"]),
     ("a VNI in two families", {"t1": dict(ONE, encapsulation="vxlan"), "t2": dict(V6, encapsulation="vxlan")}, []),
     ("a port in two bridges", {"t1": PORTS, "t2": dict(PORTS, remote="10.0.0.3", bridge="br1")}, ["t2.bridge-ports"]),
@@ -46,11 +48,12 @@ TUNNELS = [
     ("a tunnel as underlay", {"t1": ONE, "t2": dict(ONE, remote="10.0.0.3", underlay="t1")}, ["t2.underlay"]),
     ("a tunnel as bridge", {"t1": ONE, "t2": dict(ONE, remote="10.0.0.3", bridge="t1")}, ["t2.bridge"]),
     ("two addresses", {"t1": dict(PORTS, bridgeAddress="10.9.0.1/24"), "t2": dict(PORTS, key=1, bridgeAddress="10.9.0.2/24")}, ["t2.bridge-address"]),
+    ("addresses of two bridges", {"t1": dict(PORTS, bridgeAddress="10.9.0.1/24"), "t2": dict(OTHER, bridgeAddress="10.9.0.2/24")}, []),
     ("an address in one of two", {"t1": dict(PORTS, bridgeAddress="10.9.0.1/24"), "t2": dict(PORTS, key=1)}, []),
     ("STP or not", {"t1": dict(PORTS, stp=True), "t2": dict(PORTS, key=1, stp=False)}, ["t2.stp"]),
     ("STP in one of two", {"t1": dict(PORTS, stp=True), "t2": dict(PORTS, key=1)}, []),
     ("LLDP or not", {"t1": dict(PORTS, linkLocal=True), "t2": dict(PORTS, key=1, linkLocal=False)}, ["t2.link-local"]),
-    ("LLDP of another bridge", {"t1": dict(PORTS, linkLocal=True), "t2": dict(ONE, key=1, bridge="br1", bridgePorts=["enp4s0"], linkLocal=False)}, []),
+    ("LLDP of another bridge", {"t1": dict(PORTS, linkLocal=True), "t2": dict(OTHER, linkLocal=False)}, []),
     ("16 bytes", {"a" * 16: ONE}, ["a" * 16 + "."]),
     ("15 bytes", {"a" * 15: ONE}, []),
     ("no interface name", {"t 1": ONE}, ["t 1."]),
