@@ -12,7 +12,7 @@ demo: deb
 	@$(PYTHON) -B tests/lab/demo.py --suite $(SUITE) --deb "$(DEB)" $(DEMO)
 
 ## make test         all tests, the quick ones first
-test: lint unit matrix shell debtest dsc lab
+test: lint unit matrix shell nix debtest dsc lab
 
 ## make lint         the code as text
 lint:
@@ -32,6 +32,11 @@ shell:
 	@tests/need python3-pytest python3-jinja2 dash shellcheck devscripts
 	$(PYTEST) -q tests/shell
 
+## make nix          the NixOS module and package: evaluated and built, not booted
+nix:
+	@tests/need python3-pytest python3-jinja2 nftables iptables
+	$(PYTEST) -q tests/nix
+
 ## make deb          the package, in out/
 deb:
 	@tests/need python3
@@ -45,8 +50,8 @@ debtest: deb
 dsc:
 	@tests/deb/dsc
 
-## make lab          real kernels: sites in network namespaces, two routers, one with neighbours; SUITE=bullseye, bookworm or trixie
-lab: netns router neighbours
+## make lab          real kernels: sites in network namespaces, routers, neighbours, NixOS' units; SUITE=bullseye, bookworm or trixie
+lab: netns router neighbours units
 netns: deb
 	@tests/need python3-pytest
 	$(PYTEST) tests/lab/netns --suite $(SUITE) --deb "$(DEB)"
@@ -57,6 +62,10 @@ router: deb
 neighbours: deb
 	@tests/need python3-pytest
 	$(PYTEST) tests/lab/neighbours --suite $(SUITE) --deb "$(DEB)"
+
+units: deb
+	@tests/need python3-pytest
+	$(PYTEST) tests/lab/units --suite $(SUITE) --deb "$(DEB)"
 
 ## make lab-kernels  the lab's first part on Debian's kernels 5.10, 6.1 and 6.12, each with its own nft and ip
 lab-kernels: deb
@@ -72,4 +81,4 @@ bench: deb
 clean:
 	rm -rf out build deb_dist dist *.egg-info
 
-.PHONY: help demo test lint unit matrix shell deb debtest dsc lab netns router neighbours lab-kernels bench clean
+.PHONY: help demo test lint unit matrix shell nix deb debtest dsc lab netns router neighbours units lab-kernels bench clean

@@ -36,12 +36,14 @@ class Defined(NamedTuple):
     """All stanzas, all files that they were read from, and their source lines: (word, pattern, folder of the file).
 
     `aside` are those that stanza.py has set aside: commented out, since a bridge of ours has them now.
+    `ifupdown` is false where there is none: on NixOS, whose own configuration defines the bridges.
     """
 
     stanzas: Tuple[Stanza, ...]
     paths: Tuple[str, ...]
     sources: Tuple[Tuple[str, str, str], ...] = ()
     aside: Tuple[Stanza, ...] = ()
+    ifupdown: bool = True
 
     def reaches(self, path):
         """Whether the file `path` is read, or would be once it is there."""
@@ -115,7 +117,8 @@ def read(main=None):
                 visit(name)
 
     visit(main or MAIN)
-    return Defined(tuple(stanzas), tuple(paths), tuple(lines), tuple(aside))
+    there = os.path.isdir(os.path.dirname(main or MAIN))
+    return Defined(tuple(stanzas), tuple(paths), tuple(lines), tuple(aside), there)
 
 
 def _sourced(word, pattern, base):
@@ -177,6 +180,8 @@ def ours(tunnels, defined, moving=(), old="", links=None):
     `moving` are ports whose stanzas move to their bridge now, beside those that have moved before. Such a bridge has the
     Ethernet address that our file as it is (`old`) gives it, or that of the first of these ports in `links`.
     """
+    if not defined.ifupdown:
+        return {}
     macs = {one.interface: value for one in parse(old, OURS)[0] for key, value in one.options if key == "bridge-hw"}
     elsewhere = {one.interface for one in defined.stanzas if one.path != OURS and one.interface not in moving}
     moved = tuple(one for one in defined.stanzas if one.interface in moving) + defined.aside

@@ -76,13 +76,17 @@ class Plan:
 def plan(tunnels, links, leaving=(), broken=(), seen=Seen()):
     """The Plan that brings `links` ({name: Link}) and what else is `seen` to the wish `tunnels`.
 
-    `leaving` names interfaces that are about to go, so they count as gone already. `broken` names tunnels whose
-    files cannot be read: what is there of them stays as it is.
+    `leaving` names interfaces that are about to go, tunnels among them, so they count as gone already. `broken` names
+    tunnels whose files cannot be read: what is there of them stays as it is.
     """
     doomed = _doomed(tunnels, links, leaving, broken)
     rest = {name: link for name, link in links.items() if name not in doomed}
     steps, waiting, problems = [], [], []
+    # Where one tunnel is told to go, others may be about to: none is made then.
+    parting = any(tunnel.name in leaving for tunnel in tunnels)
     for tunnel in tunnels:
+        if tunnel.name in leaving or (parting and tunnel.name not in links):
+            continue
         for result in _tunnel(tunnel, rest, leaving, seen):
             found = {Step: steps, str: waiting, Problem: problems}[type(result)]
             if result not in found:
@@ -155,7 +159,9 @@ def _doomed(tunnels, links, leaving, broken):
         link, underlay = links.get(tunnel.name), links.get(tunnel.underlay)
         if link is None or link.kind not in TUNNEL_KINDS:
             continue
-        if underlay is None or tunnel.underlay in leaving:
+        if tunnel.name in leaving:
+            doomed[tunnel.name] = _delete(tunnel.name, "it is to go")
+        elif underlay is None or tunnel.underlay in leaving:
             doomed[tunnel.name] = _delete(tunnel.name, "its underlay %s is gone" % tunnel.underlay)
         elif underlay.kind not in WIREGUARD_KINDS:
             doomed[tunnel.name] = _delete(tunnel.name, "its underlay %s is no WireGuard" % tunnel.underlay)

@@ -95,6 +95,13 @@ def test_our_file_for_site_a():
     assert interfaces.ours([TUNNEL], interfaces.Defined(tuple(again), ())) == bridges, "our own stanza is not `elsewhere`"
 
 
+def test_without_ifupdown_somebody_else_defines_the_bridges(tmp_path, monkeypatch):
+    monkeypatch.setattr(interfaces, "MAIN", str(tmp_path / "network" / "interfaces"))
+    assert interfaces.ours([TUNNEL], interfaces.read()) == {}
+    (tmp_path / "network").mkdir()
+    assert list(interfaces.ours([TUNNEL], interfaces.read())) == ["br0"], "the file alone can be missing"
+
+
 def test_a_port_that_the_admin_defined_is_not_defined_again():
     hers = interfaces.Stanza("enp3s0", "inet", "manual", "/etc/network/interfaces", 3)
     assert "iface enp3s0" not in interfaces.render(interfaces.ours([TUNNEL], interfaces.Defined((hers,), ())))

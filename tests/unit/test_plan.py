@@ -146,6 +146,14 @@ def test_what_is_leaving_counts_as_gone():
     assert steps(WG0, BR0, RIGHT, leaving=("br0",)) == ["ip link set dev gretap1 nomaster", "ip link set dev gretap1 down"]
 
 
+def test_one_tunnel_leaves_and_the_other_one_on_its_underlay_stays():
+    second = dataclasses.replace(TUNNEL, name="gretap2", local="192.168.178.1", remote="192.168.93.1")
+    two = but(RIGHT, name="gretap2", index=10, remote="192.168.93.1", mac=second.mac)
+    assert steps(WG0, BR0, RIGHT, two, tunnels=(TUNNEL, second), leaving=("gretap1",)) == [DELETE]
+    assert steps(WG0, BR0, two, tunnels=(TUNNEL, second), leaving=("gretap1",)) == [], "it is not made again at once"
+    assert steps(WG0, BR0, RIGHT, tunnels=(TUNNEL, second), leaving=("gretap1",)) == [DELETE], "nor is one that has left before"
+
+
 def test_a_bridge_with_a_larger_mtu_keeps_it():
     assert steps(WG0, but(BR0, mtu=9000)) == [
         ADD, ALIAS, "ip link set dev br0 mtu 8999", "ip link set dev br0 mtu 9000", JOIN, UP

@@ -1,0 +1,164 @@
+# services.l2wg: the files of /etc/l2wg, a unit a tunnel, and what the rest of NixOS has to know of them.
+# What is done to the network is decided by l2wg_hooks/plan.py alone, as on Debian.
+{ config, lib, pkgs, utils, ... }:
+let
+  inherit (lib) mkOption types;
+  cfg = config.services.l2wg;
+  ip = import ./addresses.nix;
+  file = import ./file.nix { inherit lib; };
+  backend = import ./backend.nix { inherit lib config; };
+
+  tunnels = lib.filterAttrs (_: tunnel: tunnel.enable) cfg.tunnels;
+  all = builtins.attrValues tunnels;
+  names = builtins.attrNames tunnels;
+  files = lib.mapAttrs (name: tunnel: pkgs.writeText "l2wg.conf" (file.text name tunnel)) tunnels;
+
+  own = builtins.filter (tunnel: tunnel.bridgePorts != [ ]) all;
+  isIPv6 = tunnel: ip.family (ip.address tunnel.local) == 6;
+  # l2wg_hooks/ways.py: all but gretap over IPv4 have a policy route.
+  routed = builtins.any (tunnel: tunnel.encapsulation == "vxlan" || isIPv6 tunnel) all;
+  classic = builtins.any (tunnel: tunnel.mssClamp == "iptables") all;
+
+  kernelModule =
+    tunnel:
+    if tunnel.encapsulation == "vxlan" then
+      "vxlan"
+    else if isIPv6 tunnel then
+      "ip6_gre"
+    else
+      "ip_gre";
+
+  nftablesRule =
+    tunnel:
+    let
+      family = if isIPv6 tunnel then "ip6" else "ip";
+      packets = if tunnel.encapsulation == "vxlan" then "udp dport 4789" else "meta l4proto gre";
+    in
+    ''iifname "${tunnel.underlay}" ${family} saddr ${tunnel.remote} ${family} daddr ${tunnel.local} ${packets} accept'';
+
+  iptablesRule =
+    tunnel:
+    let
+      command = if isIPv6 tunnel then "ip6tables" else "iptables";
+      packets = if tunnel.encapsulation == "vxlan" then "-p udp --dport 4789" else "-p gre";
+    in
+    "${command} -A nixos-fw -i ${tunnel.underlay} -s ${tunnel.remote} -d ${tunnel.local} ${packets} -j nixos-fw-accept";
+
+  lines = of: lib.concatMapStrings (tunnel: of tunnel + "\n") all;
+
+  addresses =
+    tunnel:
+    let
+      parts = lib.splitString "/" tunnel.bridgeAddress;
+      one = {
+        address = builtins.head parts;
+        prefixLength = lib.toIntBase10 (builtins.elemAt parts 1);
+      };
+      is6 = ip.family (ip.address one.address) == 6;
+    in
+    lib.optionalAttrs (tunnel.bridgeAddress != null) {
+      ipv4.addresses = lib.optional (!is6) one;
+      ipv6.addresses = lib.optional is6 one;
+    };
+in
+{
+  options.services.l2wg = {
+    enable = mkOption {
+      type = types.bool;
+      default = false;
+      example = true;
+      description = "Whether to wire up Ethernet tunnels through WireGuard.";
+    };
+    package = mkOption {
+      type = types.package;
+      default = pkgs.l2wg or (pkgs.callPackage ./package.nix { });
+      defaultText = lib.literalExpression "pkgs.l2wg";
+      example = lib.literalExpression "pkgs.l2wg.overrideAttrs (old: { doCheck = false; })";
+      description = "The l2wg package.";
+    };
+    openFirewall = mkOption {
+      type = types.bool;
+      default = false;
+      example = true;
+      description = ''
+        Whether the firewall lets each tunnel in: GRE (for vxlan UDP port 4789) from `remote` to `local`, on the underlay only.
+      '';
+    };
+    tunnels = mkOption {
+      type = types.attrsOf (types.submodule { options = import ./options.nix { inherit lib; }; });
+      default = { };
+      example = {
+        gretap1 = {
+          underlay = "wg0";
+          local = "192.168.178.1";
+          remote = "192.168.92.1";
+          bridge = "br0";
+          bridgePorts = [ "enp3s0" ];
+        };
+      };
+      description = "The tunnels, by the name of their interface (at most 15 bytes). See {manpage}`l2wg.conf(5)`.";
+    };
+  };
+
+  config = lib.mkIf cfg.enable {
+    assertions = import ./assertions.nix { inherit lib config tunnels backend; };
+
+    environment.systemPackages = [ cfg.package ];
+    environment.etc = lib.mapAttrs' (name: source: lib.nameValuePair "l2wg/${name}.conf" { inherit source; }) files;
+
+    systemd.services = import ./units.nix {
+      inherit lib utils config tunnels files backend;
+      inherit (cfg) package;
+    };
+
+    # The units load none.
+    boot.kernelModules = lib.unique (map kernelModule all) ++ lib.optional classic "br_netfilter";
+    # The module begins with these on, and every bridge of this host filtered; l2wg switches on its own bridge only.
+    boot.kernel.sysctl = lib.mkIf classic {
+      "net.bridge.bridge-nf-call-iptables" = lib.mkDefault 0;
+      "net.bridge.bridge-nf-call-ip6tables" = lib.mkDefault 0;
+      "net.bridge.bridge-nf-call-arptables" = lib.mkDefault 0;
+    };
+
+    networking.bridges = lib.mkMerge (map (tunnel: { ${tunnel.bridge}.interfaces = tunnel.bridgePorts; }) own);
+    # A DHCP client there would take the other site's address and default route.
+    networking.interfaces = lib.mkMerge (
+      map (tunnel: { ${tunnel.bridge} = { useDHCP = lib.mkDefault false; } // addresses tunnel; }) own
+    );
+
+    networking.firewall.extraInputRules = lib.mkIf (cfg.openFirewall && config.networking.nftables.enable) (
+      lines nftablesRule
+    );
+    networking.firewall.extraCommands = lib.mkIf (cfg.openFirewall && !config.networking.nftables.enable) (
+      lines iptablesRule
+    );
+
+    networking.dhcpcd.denyInterfaces = names;
+    networking.networkmanager.unmanaged = map (name: "interface-name:${name}") (
+      lib.unique (names ++ lib.concatMap (tunnel: [ tunnel.bridge ] ++ tunnel.bridgePorts) own)
+    );
+    systemd.network.networks = lib.mkMerge (
+      # First in order, so that no pattern of somebody's takes them.
+      map (name: {
+        "05-l2wg-${name}" = {
+          matchConfig.Name = name;
+          linkConfig.Unmanaged = true;
+        };
+      }) names
+      # Nothing may be plugged in: boot does not wait for it.
+      ++ map (
+        tunnel:
+        lib.mkIf config.networking.useNetworkd (
+          lib.genAttrs (map (name: "40-${name}") ([ tunnel.bridge ] ++ tunnel.bridgePorts)) (_: {
+            linkConfig.RequiredForOnline = lib.mkDefault "no";
+          })
+        )
+      ) own
+    );
+    # networkd would delete the policy routes of the tunnels when it is restarted.
+    systemd.network.config.networkConfig = lib.mkIf routed {
+      ManageForeignRoutes = lib.mkDefault false;
+      ManageForeignRoutingPolicyRules = lib.mkDefault false;
+    };
+  };
+}

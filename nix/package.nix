@@ -1,0 +1,49 @@
+{
+  lib,
+  python3Packages,
+  installShellFiles,
+  iproute2,
+  iptables,
+  kmod,
+  nftables,
+  procps,
+  wireguard-tools,
+}:
+let
+  tools = [ iproute2 nftables wireguard-tools iptables kmod procps ];
+  version = builtins.match ".*__version__ = \"([^\"]+)\".*" (builtins.readFile ../l2wg_hooks/__init__.py);
+in
+python3Packages.buildPythonApplication {
+  pname = "l2wg";
+  version = builtins.head version;
+  pyproject = true;
+  src = lib.sourceByRegex ../. [
+    "README\\.md"
+    "setup\\.(cfg|py)"
+    "l2wg_hooks(/.*)?"
+    "docs(/l2wg\\..*)?"
+    "tests(/(unit|golden)(/.*)?)?"
+  ];
+
+  # The commands that l2wg runs are these, whatever the caller's PATH is.
+  postPatch = ''
+    substituteInPlace l2wg_hooks/run.py --replace-fail /usr/sbin:/usr/bin:/sbin:/bin ${lib.makeBinPath tools}
+  '';
+
+  nativeBuildInputs = [ installShellFiles ];
+  build-system = [ python3Packages.setuptools ];
+  dependencies = [ python3Packages.jinja2 ];
+  # setup.cfg names the unit tests.
+  nativeCheckInputs = [ python3Packages.pytestCheckHook ];
+
+  postInstall = ''
+    installManPage docs/l2wg.8 docs/l2wg.conf.5
+  '';
+
+  meta = {
+    description = "Ethernet over WireGuard: a port of one site's bridge in another site's LAN";
+    license = lib.licenses.mit;
+    mainProgram = "l2wg";
+    platforms = lib.platforms.linux;
+  };
+}

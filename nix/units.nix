@@ -1,0 +1,87 @@
+# One service a tunnel. It carries no logic: it asks l2wg for the same plan that wg-quick's PostUp asks for on Debian.
+{ lib, utils, config, tunnels, package, files, backend }:
+let
+  inherit (config) networking;
+  # nftables.service takes our guard with it where it flushes all tables.
+  flushes = networking.nftables.enable && networking.nftables.flushRuleset;
+  device = name: "sys-subsystem-net-devices-${utils.escapeSystemdPath name}.device";
+  l2wg = lib.getExe package;
+
+  unit =
+    name: tunnel:
+    let
+      below = backend tunnel.underlay;
+      # Scripted networking re-makes a bridge by restarting its service; anybody else's comes and goes as a device.
+      scripted = networking.bridges ? ${tunnel.bridge} && !networking.useNetworkd;
+      bridgeService = lib.optional scripted "${tunnel.bridge}-netdev.service";
+      # A container has no udev, hence no devices.
+      devices = lib.optionals (!config.boot.isContainer) (
+        map device ([ tunnel.underlay ] ++ lib.optional (!scripted) tunnel.bridge)
+      );
+      firewall = lib.optional flushes "nftables.service";
+    in
+    lib.nameValuePair "l2wg-${name}" {
+      description = "Ethernet tunnel ${name} through ${tunnel.underlay}";
+      documentation = [ "man:l2wg(8)" "man:l2wg.conf(5)" ];
+      bindsTo = devices;
+      after =
+        devices
+        ++ below.services
+        ++ bridgeService
+        ++ [ "network-pre.target" "systemd-networkd.service" "systemd-modules-load.service" "systemd-sysctl.service" ]
+        ++ firewall;
+      # Restarted together with whatever re-makes what it stands on: the order is then certain, and no matter of udev.
+      partOf = below.services ++ bridgeService ++ firewall;
+      wantedBy = devices ++ bridgeService ++ firewall ++ lib.optional below.autostart "multi-user.target";
+
+      # A switch to a new configuration asks for the plan, which leaves alone what is right.
+      reloadIfChanged = true;
+      restartTriggers = [ files.${name} ];
+      unitConfig = {
+        # It switches STP off; see networking.bridges.
+        ReloadPropagatedFrom = bridgeService ++ firewall;
+        StartLimitIntervalSec = 0;
+      };
+
+      serviceConfig = {
+        Type = "oneshot";
+        RemainAfterExit = true;
+        ExecStart = "${l2wg} up ${tunnel.underlay} --strict";
+        ExecReload = "${l2wg} up ${tunnel.underlay} --strict";
+        ExecStop = "${l2wg} down ${name}";
+        Restart = "on-failure";
+        RestartSec = 30;
+        TimeoutStartSec = 180;
+
+        # NET_ADMIN makes links and rules, NET_RAW sends the loop probe. No module is loaded: boot.kernelModules.
+        CapabilityBoundingSet = [ "CAP_NET_ADMIN" "CAP_NET_RAW" ];
+        # UNIX is the journal's, PACKET the loop probe's.
+        RestrictAddressFamilies = [ "AF_NETLINK" "AF_UNIX" "AF_PACKET" ];
+        NoNewPrivileges = true;
+        ProtectSystem = "strict";
+        StateDirectory = "l2wg";
+        # Locks and what is loaded; the command line uses the same ones.
+        ReadWritePaths = [ "/run" ];
+        ProtectHome = true;
+        PrivateTmp = true;
+        PrivateDevices = true;
+        ProtectClock = true;
+        ProtectControlGroups = true;
+        ProtectHostname = true;
+        ProtectKernelLogs = true;
+        ProtectKernelModules = true;
+        ProtectKernelTunables = true;
+        ProtectProc = "invisible";
+        LockPersonality = true;
+        MemoryDenyWriteExecute = true;
+        RestrictNamespaces = true;
+        RestrictRealtime = true;
+        RestrictSUIDSGID = true;
+        SystemCallArchitectures = "native";
+        SystemCallFilter = [ "@system-service" ];
+        SystemCallErrorNumber = "EPERM";
+        UMask = "0022";
+      };
+    };
+in
+lib.mapAttrs' unit tunnels

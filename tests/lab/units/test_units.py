@@ -1,0 +1,202 @@
+"""The units of nix/units.nix under a real systemd with a real kernel: Debian's, not NixOS'.
+
+What stands in for NixOS: two services in the shape of its wg-quick-wg0 and br0-netdev, symbolic links for WantedBy, and the
+package of Debian at /usr. What is real: the unit files, evaluated from nix/, with all their restrictions; and what they run.
+"""
+
+import json
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+import image
+import vm as machines
+from hosts import NEEDS
+
+TOP = Path(__file__).resolve().parents[3]
+CONF = "underlay = wg0\nlocal = 192.168.92.1\nremote = 192.168.178.1\nbridge = br0\n"
+# nixos/modules/tasks/network-interfaces-scripted.nix makes a bridge so: deletes what is there, and its reload ends STP.
+BRIDGE = """\
+[Service]
+Type=oneshot
+RemainAfterExit=true
+ExecStart=/bin/sh -c 'ip link add name br0 type bridge && ip link set br0 up && ip address add 192.168.92.1/24 dev br0'
+ExecReload=/bin/sh -c 'echo 0 >/sys/class/net/br0/bridge/stp_state'
+ExecStop=/bin/sh -c 'ip link set dev br0 down; ip link del dev br0'
+"""
+WG_QUICK = """\
+[Service]
+Type=oneshot
+RemainAfterExit=true
+ExecStart=/usr/bin/wg-quick up wg0
+ExecStop=/usr/bin/wg-quick down wg0
+"""
+WG0 = """\
+[Interface]
+PrivateKey = %s
+Address = 10.15.14.1/24
+
+[Peer]
+PublicKey = %s
+AllowedIPs = 10.15.14.2/32, 192.168.178.0/24, fd00::/16
+"""
+UNITS = ("l2wg-gretap1", "l2wg-gretap2")
+
+
+def evaluated(directory):
+    """{unit: text} of two tunnels on one bridge and one WireGuard interface."""
+    one = dict(line.split(" = ") for line in CONF.splitlines())
+    quick = {"wg0": {"peers": [{"allowedIPs": ["0.0.0.0/0"]}]}}
+    wish = {
+        "networking": {"bridges": {"br0": {"interfaces": []}}, "wg-quick": {"interfaces": quick}},
+        "services": {"l2wg": {"enable": True, "tunnels": {"gretap1": one, "gretap2": dict(one, key=2)}}},
+    }
+    (directory / "wish.json").write_text(json.dumps(wish))
+    done = subprocess.run(
+        ["nix-instantiate", "--store", "dummy://", "--eval", "--strict", "--json", str(TOP / "tests/nix/evaluate.nix"),
+         "--arg", "json", str(directory / "wish.json"), "--argstr", "package", "/usr"],
+        stdout=subprocess.PIPE, check=True,
+    )  # fmt: skip
+    got = json.loads(done.stdout.decode())
+    return {name: text + "[Install]\nWantedBy=%s\n" % " ".join(got["wantedBy"][name]) for name, text in got["units"].items()}
+
+
+class Router:
+    """A machine whose systemd has the units."""
+
+    def __init__(self, vm):
+        self.vm = vm
+
+    def state(self):
+        """(what systemd says of both units, the numbers of both tunnels or "-", ports of br0, our tables)."""
+        out = self.vm.sh(
+            "systemctl is-active %s; for one in gretap1 gretap2; do cat /sys/class/net/$one/ifindex 2>/dev/null || echo -; done;"
+            "echo $(ls /sys/class/net/br0/brif 2>/dev/null); nft list tables | grep -c l2wg" % " ".join(UNITS),
+            check=False,
+        ).stdout.split("\n")
+        return out[:2], out[2:4], out[4].split(), int(out[5])
+
+    def becomes(self, wanted, patience=90):
+        end = time.monotonic() + patience
+        while True:
+            state = self.state()
+            if wanted(*state):
+                return state
+            assert time.monotonic() < end, (state, self.vm.sh("journalctl -b -n 60 --no-pager -u 'l2wg-*'", check=False).stdout)
+            time.sleep(0.3)
+
+    def wired(self):
+        return self.becomes(
+            lambda units, links, ports, tables: units == ["active"] * 2 and ports == ["gretap1", "gretap2"] and tables == 2
+        )
+
+    def gone(self):
+        return self.becomes(
+            lambda units, links, ports, tables: units == ["inactive"] * 2 and links == ["-", "-"] and not ports and not tables
+        )
+
+    def systemctl(self, *words):
+        self.vm.run(["systemctl", *words], timeout=180)
+
+    def second(self, lines):
+        """Give gretap2 other lines, as a switch to a new configuration does."""
+        self.vm.put("/etc/l2wg/gretap2.conf", (CONF + lines).encode())
+        self.systemctl("reload", "l2wg-gretap2")
+
+
+@pytest.fixture(scope="module")
+def router(suite, deb, tmp_path_factory):
+    subprocess.run([str(TOP / "tests/need"), "nix-bin"], check=True)
+    units = evaluated(tmp_path_factory.mktemp("units"))
+    image.need(NEEDS)
+    with machines.machine(suite, cpus=2, memory=1024) as vm:
+        vm.settle()
+        vm.put(f"/root/{deb.name}", deb.read_bytes())
+        vm.run(["apt-get", "install", "-y", "-q", f"/root/{deb.name}"], timeout=300, env={"DEBIAN_FRONTEND": "noninteractive"})
+        keys = vm.sh("wg genkey; wg genkey | wg pubkey").stdout.split()
+        vm.put("/etc/wireguard/wg0.conf", (WG0 % tuple(keys)).encode(), 0o600)
+        vm.put("/etc/systemd/system/br0-netdev.service", BRIDGE.encode())
+        vm.put("/etc/systemd/system/wg-quick-wg0.service", WG_QUICK.encode())
+        for number, name in enumerate(UNITS, 1):
+            vm.put(f"/etc/systemd/system/{name}.service", units[name].encode())
+            vm.put(f"/etc/l2wg/gretap{number}.conf", (CONF + ("key = 2\n" if number == 2 else "")).encode())
+        # As boot.kernelModules has it: the units load none.
+        vm.sh("modprobe -a ip_gre ip6_gre vxlan; systemctl daemon-reload; systemctl enable %s" % " ".join(UNITS), timeout=120)
+        vm.sh("systemctl start br0-netdev && systemctl start wg-quick-wg0", timeout=180)
+        yield Router(vm)
+
+
+def test_they_come_with_the_device(router):
+    router.wired()
+    router.vm.sh("l2wg plan", timeout=120)
+
+
+def test_a_reload_changes_what_has_changed(router):
+    first, second = router.wired()[1]
+    router.second("key = 2\nmtu = 1400\n")
+    assert router.wired()[1] == [first, second], "in place"
+    assert router.vm.sh("cat /sys/class/net/gretap2/mtu").stdout == "1400\n"
+    router.second("key = 3\n")
+    again = router.wired()[1]
+    assert again[0] == first and again[1] != second, "that one only is made again"
+
+
+def test_a_stop_takes_its_own(router):
+    first, _ = router.wired()[1]
+    router.systemctl("stop", "l2wg-gretap2")
+    assert router.becomes(lambda units, links, *_: units == ["active", "inactive"] and links[1] == "-")[1][0] == first
+    router.systemctl("start", "l2wg-gretap2")
+    assert router.wired()[1][0] == first
+
+
+@pytest.mark.parametrize("unit", ["wg-quick-wg0", "br0-netdev"])
+def test_they_follow_what_they_stand_on(router, unit):
+    """Restarted, stopped, started. Both stop at once then: neither's stop makes the other's tunnel again."""
+    router.wired()
+    router.systemctl("restart", unit)
+    router.wired()
+    router.systemctl("stop", unit)
+    router.gone()
+    router.systemctl("start", unit)
+    router.wired()
+
+
+def test_a_device_that_goes_behind_their_back(router):
+    router.wired()
+    router.vm.sh("ip link del wg0")
+    router.becomes(lambda units, links, *_: units == ["inactive"] * 2 and links == ["-", "-"])
+    router.vm.sh("systemctl restart wg-quick-wg0", check=False, timeout=180)
+    router.wired()
+
+
+@pytest.mark.parametrize("lines", [
+    "key = 9\nencapsulation = vxlan\n",
+    "key = 4\nstorm-limit = 100\ndhcp = block\nvlans = untagged,10\n",
+    "key = 5\nmss-clamp = iptables\n",
+], ids=["vxlan", "fences", "iptables"])  # fmt: skip
+def test_nothing_that_is_needed_is_forbidden(router, lines):
+    if "iptables" in lines:  # as the module has it
+        router.vm.sh("modprobe br_netfilter; for one in ip ip6 arp; do sysctl -qw net.bridge.bridge-nf-call-${one}tables=0; done")
+    router.wired()
+    router.second(lines)
+    router.wired()
+    router.vm.sh("l2wg plan", timeout=120)
+    forbidden = "journalctl -b --no-pager -u 'l2wg-*' | grep -iE 'not permitted|read-only|SIGSYS|core-dump'"
+    assert router.vm.sh(forbidden, check=False).stdout == ""
+
+
+def test_stopped_they_leave_nothing(router):
+    router.second("key = 9\nencapsulation = vxlan\n")
+    router.wired()
+    router.systemctl("stop", *UNITS)
+    router.gone()
+    assert "4789" not in router.vm.sh("ip rule").stdout
+
+
+def test_what_is_wrong_fails_the_unit_and_says_why(router):
+    router.vm.put("/etc/l2wg/gretap2.conf", b"nonsense\n")
+    router.vm.sh("systemctl start l2wg-gretap2", check=False, timeout=180)
+    said = router.vm.sh("systemctl show -p Result l2wg-gretap2; journalctl -b -u l2wg-gretap2 -o cat --no-pager").stdout
+    assert "Result=exit-code" in said and "/etc/l2wg/gretap2.conf:1: 'nonsense' is not `key = value`" in said

@@ -1,0 +1,53 @@
+# One configuration (a file of JSON: a NixOS module) evaluated with nix/module.nix, as what the tests look at.
+# `nixpkgs` is a path to nixpkgs, or null for the stand-ins.
+{ json, nixpkgs ? null, package ? null }:
+let
+  wished = builtins.fromJSON (builtins.readFile json);
+  real = {
+    lib = import (nixpkgs + "/lib");
+    evaluate =
+      modules:
+      import (nixpkgs + "/nixos/lib/eval-config.nix") {
+        system = "x86_64-linux";
+        modules = modules ++ [ { system.stateVersion = "24.05"; } ];
+      };
+    unitText = config: name: config.systemd.units."${name}.service".text;
+  };
+  base = if nixpkgs == null then import ./stand-in else real;
+  inherit (base) lib;
+  built = {
+    type = "derivation";
+    name = "l2wg";
+    outPath = package;
+    meta.mainProgram = "l2wg";
+  };
+  evaluated = base.evaluate [
+    ../../nix/module.nix
+    wished
+    { services.l2wg = lib.mkIf (package != null) { package = built; }; }
+  ];
+  inherit (evaluated) config;
+  names = builtins.filter (name: builtins.match "l2wg-.*" name != null) (builtins.attrNames config.systemd.services);
+  ours = builtins.filter (name: builtins.match "l2wg/.*" name != null) (builtins.attrNames config.environment.etc);
+in
+{
+  failed = map (one: one.message) (
+    builtins.filter (one: !one.assertion && builtins.match "services\\.l2wg.*" one.message != null) config.assertions
+  );
+  files = lib.genAttrs ours (name: config.environment.etc.${name}.source.text);
+  units = lib.genAttrs names (base.unitText config);
+  wantedBy = lib.genAttrs names (name: config.systemd.services.${name}.wantedBy);
+  modules = config.boot.kernelModules;
+  sysctl = lib.filterAttrs (name: _: builtins.match "net\\.bridge.*" name != null) config.boot.kernel.sysctl;
+  bridges = lib.mapAttrs (_: bridge: bridge.interfaces) config.networking.bridges;
+  interfaces = lib.mapAttrs (_: one: { inherit (one) useDHCP ipv4 ipv6; }) config.networking.interfaces;
+  firewall = { inherit (config.networking.firewall) extraInputRules extraCommands; };
+  denied = config.networking.dhcpcd.denyInterfaces;
+  inherit (config.networking.networkmanager) unmanaged;
+  networks = lib.mapAttrs (_: one: {
+    matchConfig = one.matchConfig or { };
+    linkConfig = one.linkConfig or { };
+  }) config.systemd.network.networks;
+  inherit (config.systemd.network.config) networkConfig;
+  packages = map (one: one.pname or one.name or "") config.environment.systemPackages;
+}

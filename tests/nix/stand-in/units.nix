@@ -1,0 +1,20 @@
+# A stand-in for NixOS' writing of unit files: the text of a service, by systemd.unit(5) and the options' descriptions.
+{ lib, writeText }:
+unit:
+let
+  text = value: if value == true then "true" else if value == false then "false" else toString value;
+  line = key: value: lib.concatMapStrings (one: "${key}=${text one}\n") (lib.toList value);
+  joined = key: values: lib.optionalString (values != [ ]) "${key}=${toString values}\n";
+  section = title: settings: "[${title}]\n" + lib.concatStrings (lib.mapAttrsToList line settings);
+  trigger = writeText "X-Restart-Triggers" (toString unit.restartTriggers);
+in
+"[Unit]\n"
++ line "Description" unit.description
++ joined "Documentation" unit.documentation
++ joined "BindsTo" unit.bindsTo
++ joined "After" unit.after
++ joined "PartOf" unit.partOf
++ "X-Restart-Triggers=${trigger}\n"
++ lib.concatStrings (lib.mapAttrsToList line unit.unitConfig)
++ lib.optionalString unit.reloadIfChanged "X-ReloadIfChanged=true\n"
++ section "Service" unit.serviceConfig

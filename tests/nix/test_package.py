@@ -1,0 +1,80 @@
+"""nix/package.nix, built: by a derivation whose builder is /bin/sh, with Debian's Python and pip in the place of nixpkgs'."""
+
+import configparser
+import json
+import pathlib
+import subprocess
+
+import l2wg_hooks
+from conftest import HERE, TREE
+
+
+def run(*words):
+    return subprocess.run(words, stdout=subprocess.PIPE, check=True, universal_newlines=True).stdout
+
+
+def test_the_command_runs(package):
+    assert run(package + "/bin/l2wg", "--version") == "l2wg %s\n" % l2wg_hooks.__version__
+
+
+def test_it_runs_its_own_modules(package):
+    """And not those of a checkout or of Debian's package: it says from where."""
+    launcher = pathlib.Path(package + "/bin/l2wg").read_text()
+    script = launcher.replace("sys.exit(main())", "import l2wg_hooks; print(l2wg_hooks.__file__)")
+    assert script != launcher
+    assert run("/usr/bin/python3", "-I", "-c", script) == package + "/lib/l2wg_hooks/__init__.py\n"
+
+
+def test_a_broken_tree_is_not_built(nix, tmp_path):
+    """The unit tests run in the build."""
+    copy(tmp_path)
+    path = tmp_path / "l2wg_hooks/mtu.py"
+    path.write_text(path.read_text().replace("VLAN_TAG = 4", "VLAN_TAG = 5"))
+    said = nix.run("nix-build", "--no-out-link", "-E", expression(tmp_path), fails=True)
+    assert " failed, " in said
+
+
+def test_the_commands_that_it_runs_are_those_of_the_package(package, nix, tmp_path):
+    text = pathlib.Path(package + "/lib/l2wg_hooks/run.py").read_text()
+    assert '"PATH": "/usr/bin:/usr/bin:/usr/bin:/usr/bin:/usr/bin:/usr/bin"' in text, "the stand-ins for six packages"
+    copy(tmp_path)
+    path = tmp_path / "l2wg_hooks/run.py"
+    path.write_text(path.read_text().replace("/usr/sbin:", "/usr/local/sbin:/usr/sbin:").replace(":/bin", ":/sbin:/bin"))
+    assert "run.py has no" in nix.run("nix-build", "--no-out-link", "-E", expression(tmp_path), fails=True)
+
+
+def test_every_command_has_its_package():
+    """Those that run.py knows packages for, but ifupdown's: there is none on NixOS."""
+    from l2wg_hooks import run as module
+
+    text = (TREE / "nix/package.nix").read_text()
+    wanted = set(module.PACKAGES.values()) - {"ifupdown"} | {"nftables", "iptables"}
+    (tools,) = [line for line in text.splitlines() if "tools = " in line]
+    assert set(tools.split("[")[1].split("]")[0].split()) == wanted
+
+
+def test_what_it_is_told_of_python(nix):
+    """What setup.cfg requires, and the version of the modules."""
+    facts = "p: { inherit (p) version; inherit (p.meta) mainProgram; needs = map (one: one.pname) p.arguments.dependencies; }"
+    got = json.loads(nix.run("nix-instantiate", "--eval", "--strict", "--json", "-E", "(%s) (%s)" % (facts, expression(TREE))))
+    setup = configparser.ConfigParser()
+    setup.read(str(TREE / "setup.cfg"))
+    needs = ["python3-" + name for name in setup["options"]["install_requires"].split()]
+    assert got == {"version": l2wg_hooks.__version__, "mainProgram": "l2wg", "needs": needs}
+
+
+def test_man_pages_and_templates(package):
+    for path in ("share/man/man8/l2wg.8", "share/man/man5/l2wg.conf.5", "lib/l2wg_hooks/templates/rules.j2"):
+        assert (pathlib.Path(package) / path).is_file(), path
+
+
+def copy(target):
+    files = run("git", "-C", str(TREE), "ls-files", "--cached", "--others", "--exclude-standard").split("\n")
+    for name in files:
+        if name and (TREE / name).is_file():
+            (target / name).parent.mkdir(parents=True, exist_ok=True)
+            (target / name).write_bytes((TREE / name).read_bytes())
+
+
+def expression(tree):
+    return "(import %s).pkgs.callPackage %s/nix/package.nix { }" % (HERE / "stand-in", tree)

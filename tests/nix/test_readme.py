@@ -1,0 +1,41 @@
+"""What README.md says to NixOS is evaluated as it stands there."""
+
+import json
+import textwrap
+
+import pytest
+from conftest import SITE_A, SITE_B, TREE
+
+from l2wg_hooks import settings
+
+
+def blocks():
+    """The indented blocks of the section, without their indentation."""
+    section = (TREE / "README.md").read_text().split("\n## On NixOS\n")[1].split("\n## ")[0]
+    found, block = [], []
+    for line in section.split("\n") + ["end"]:
+        if line.startswith("    ") or (block and not line):
+            block.append(line)
+        elif block:
+            found.append(textwrap.dedent("\n".join(block)).strip())
+            block = []
+    return found
+
+
+@pytest.mark.parametrize("index, site", [(0, SITE_A), (1, SITE_B)], ids=["a", "b"])
+def test_both_sites(evaluate, nix, index, site):
+    told = json.loads(nix.run("nix-instantiate", "--eval", "--strict", "--json", "-E", blocks()[index]))
+    got = evaluate(told)
+    assert got["failed"] == [] and got["files"] == evaluate(site)["files"]
+    assert "-i wg0" in got["firewall"]["extraCommands"]
+    (text,) = got["files"].values()
+    assert settings.parse(text, "gretap1.conf", "gretap1")[1] == ()
+
+
+def test_with_and_without_flakes(nix):
+    flake, imports = blocks()[2:]
+    outputs = "((%s).outputs { nixpkgs.lib.nixosSystem = one: map toString one.modules; l2wg.nixosModules.default = \"module\"; })" % flake
+    got = json.loads(nix.run("nix-instantiate", "--eval", "--strict", "--json", "-E", outputs))
+    assert got["nixosConfigurations"]["site-a"][0] == "module" and got["nixosConfigurations"]["site-a"][1].endswith("/site-a.nix")
+    got = json.loads(nix.run("nix-instantiate", "--eval", "--strict", "--json", "-E", "map toString ({ %s }).imports" % imports))
+    assert (TREE / got[0].partition("/l2wg/")[2]).is_file(), got

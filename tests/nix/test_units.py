@@ -1,0 +1,156 @@
+"""The units: what systemd says of them, and when they run."""
+
+import re
+import shutil
+import subprocess
+
+import pytest
+from conftest import DEVICE_BR0, DEVICE_WG0, SITE_A, SITE_B, but, tunnel
+
+ONE = "services.l2wg.tunnels.gretap1"
+NETWORKD = {
+    "networking.wg-quick": None,
+    "networking.useNetworkd": True,
+    "networking.useDHCP": False,
+    "systemd.network.netdevs.30-wg": {
+        "netdevConfig": {"Name": "wg0", "Kind": "wireguard"},
+        "wireguardConfig": {"PrivateKeyFile": "/k"},
+        "wireguardPeers": [{"PublicKey": "x", "AllowedIPs": ["192.168.92.0/24"]}],
+    },
+}
+SCRIPTED = {
+    "networking.wg-quick": None,
+    "networking.wireguard.interfaces.wg0": {"privateKeyFile": "/k", "peers": [{"publicKey": "x", "allowedIPs": ["0.0.0.0/0"]}]},
+}
+EXTERNAL = {"networking.wg-quick": None, "networking.bridges": None, "networking.interfaces": None, ONE + ".external": ["underlay", "bridge"]}
+FLUSH = {"networking.nftables": {"enable": True, "flushRuleset": True}}
+
+
+def words(unit, key):
+    """What a unit file says of a key that can be written more than once."""
+    return [word for value in re.findall("(?m)^%s=(.*)$" % key, unit) for word in value.split()]
+
+
+@pytest.fixture
+def unit(evaluate):
+    """The text of gretap1's unit, and what wants it."""
+
+    def run(config):
+        got = evaluate(config)
+        return got["units"]["l2wg-gretap1"], got["wantedBy"]["l2wg-gretap1"]
+
+    return run
+
+
+@pytest.mark.parametrize("changes", [{}, FLUSH, NETWORKD, SCRIPTED], ids=["wg-quick", "nftables", "networkd", "networking.wireguard"])
+@pytest.mark.parametrize("site", [SITE_A, SITE_B], ids=["a", "b"])
+def test_systemd_takes_them(evaluate, tmp_path, package, site, changes):
+    """`systemd-analyze verify` is silent; it looks for the commands, too: those of the package that was built."""
+    if changes is NETWORKD and site is SITE_B:
+        pytest.skip("AllowedIPs there are site A's")
+    name = "l2wg-gretap1.service"
+    (tmp_path / name).write_text(evaluate(but(site, changes), package=package)["units"]["l2wg-gretap1"])
+    done = subprocess.run(
+        ["systemd-analyze", "verify", "--man=no", "./" + name], cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    )
+    mine = [line for line in done.stdout.decode().splitlines() if "l2wg" in line]
+    assert mine == [] and done.returncode == 0, done.stdout.decode()
+
+
+def test_it_is_locked_in(unit, tmp_path):
+    """systemd's own judgement, in tenths: 100 is a service without any restriction, 22 is what is left here."""
+    (tmp_path / "l2wg-gretap1.service").write_text(unit(SITE_A)[0])
+    assert shutil.which("systemd-analyze")
+    done = subprocess.run(
+        ["systemd-analyze", "security", "--offline=true", "--threshold=22", "--no-pager", "./l2wg-gretap1.service"],
+        cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+    )
+    assert done.returncode == 0, done.stdout.decode()
+
+
+def test_what_it_may_do(unit):
+    text = unit(SITE_A)[0]
+    assert words(text, "CapabilityBoundingSet") == ["CAP_NET_ADMIN", "CAP_NET_RAW"]
+    assert words(text, "RestrictAddressFamilies") == ["AF_NETLINK", "AF_UNIX", "AF_PACKET"]
+    assert words(text, "ProtectSystem") == ["strict"]
+    # Of so little weight that systemd-analyze would not notice.
+    assert all(words(text, key) == ["true"] for key in ("LockPersonality", "MemoryDenyWriteExecute", "ProtectHostname"))
+    # guard.STATIC, and all that lock.py and rules.py name.
+    assert (words(text, "StateDirectory"), words(text, "ReadWritePaths")) == (["l2wg"], ["/run"])
+
+
+def test_what_it_writes_is_where_it_may():
+    from l2wg_hooks import guard, lock, rules
+
+    assert guard.STATIC.startswith("/var/lib/l2wg/")
+    assert {path.rpartition("/")[0] for path in (guard.FILE, rules.LOADED, lock.WORK, lock.NEXT)} == {"/run"}
+
+
+def test_what_it_runs(unit):
+    text = unit(SITE_A)[0]
+    for key, command in (("ExecStart", "up wg0 --strict"), ("ExecReload", "up wg0 --strict"), ("ExecStop", "down gretap1")):
+        assert re.findall("(?m)^%s=(.*)$" % key, text) == ["/opt/l2wg/bin/l2wg " + command]
+
+
+def test_these_words_are_an_events():
+    """What the units run is the hot path of cli.py, for which `--strict` is said to be known."""
+    from l2wg_hooks import cli, hook
+
+    assert {"up", "down"} <= set(cli.EVENTS) and set(hook.HANDLERS) == set(cli.EVENTS)
+
+
+@pytest.mark.parametrize("site, changes, bound, partners, wanted", [
+    (SITE_A, {}, [DEVICE_WG0], ["wg-quick-wg0.service", "br0-netdev.service"], [DEVICE_WG0, "br0-netdev.service", "multi-user.target"]),
+    (SITE_B, {}, [DEVICE_WG0], ["wg-quick-wg0.service", "br0-netdev.service"], [DEVICE_WG0, "br0-netdev.service", "multi-user.target"]),
+    (SITE_A, SCRIPTED, [DEVICE_WG0], ["wireguard-wg0.service", "br0-netdev.service"], [DEVICE_WG0, "br0-netdev.service", "multi-user.target"]),
+    (SITE_A, NETWORKD, [DEVICE_WG0, DEVICE_BR0], [], [DEVICE_WG0, DEVICE_BR0, "multi-user.target"]),
+    (SITE_B, EXTERNAL, [DEVICE_WG0, DEVICE_BR0], [], [DEVICE_WG0, DEVICE_BR0, "multi-user.target"]),
+    (SITE_A, {"networking.wg-quick.interfaces.wg0.autostart": False}, [DEVICE_WG0], ["wg-quick-wg0.service", "br0-netdev.service"],
+     [DEVICE_WG0, "br0-netdev.service"]),
+    (SITE_A, FLUSH, [DEVICE_WG0], ["wg-quick-wg0.service", "br0-netdev.service", "nftables.service"],
+     [DEVICE_WG0, "br0-netdev.service", "nftables.service", "multi-user.target"]),
+    (SITE_A, {"networking.nftables": {"enable": True}}, [DEVICE_WG0], ["wg-quick-wg0.service", "br0-netdev.service"],
+     [DEVICE_WG0, "br0-netdev.service", "multi-user.target"]),
+    (SITE_A, {"boot.isContainer": True}, [], ["wg-quick-wg0.service", "br0-netdev.service"], ["br0-netdev.service", "multi-user.target"]),
+], ids=["a", "b", "networking.wireguard", "networkd", "external", "no autostart", "nftables that flush", "nftables that do not", "container"])  # fmt: skip
+def test_when_it_runs(unit, site, changes, bound, partners, wanted):
+    text, wants = unit(but(site, changes))
+    assert words(text, "BindsTo") == bound
+    assert words(text, "PartOf") == partners
+    assert sorted(wants) == sorted(wanted)
+    after = words(text, "After")
+    assert [name for name in bound + partners if name not in after] == []
+    assert words(text, "ReloadPropagatedFrom") == [name for name in partners if not name.startswith("w")]
+
+
+def test_names_are_escaped_as_systemd_does(unit):
+    text = unit(tunnel(but(SITE_B, {"networking.bridges": None, "networking.interfaces": None}), {"bridge": "br-lan", "external": ["bridge"]}))[0]
+    done = subprocess.run(
+        ["systemd-escape", "--path", "--suffix=device", "/sys/subsystem/net/devices/br-lan"], stdout=subprocess.PIPE, check=True
+    )
+    assert words(text, "BindsTo") == [DEVICE_WG0, done.stdout.decode().strip()]
+
+
+TWO = but(SITE_A, {"services.l2wg.tunnels.gretap2": dict(SITE_A["services"]["l2wg"]["tunnels"]["gretap1"], key=2)})
+SECOND = "services.l2wg.tunnels.gretap2"
+
+
+def lines(text):
+    return set(text.splitlines())
+
+
+def test_a_switch_touches_what_has_changed_and_no_more(evaluate):
+    """switch-to-configuration compares unit files; X-ReloadIfChanged has it reload those that differ, not restart."""
+    before = evaluate(TWO)["units"]
+    third = {"underlay": "wg0", "local": "10.0.0.1", "remote": "192.168.92.1", "bridge": "br0"}
+    for changes in (
+        {SECOND + ".mtu": 1400},
+        {SECOND + ".enable": False},
+        {"services.l2wg.tunnels.gretap3": third},
+        {"services.l2wg.openFirewall": True},
+    ):
+        assert evaluate(but(TWO, changes))["units"]["l2wg-gretap1"] == before["l2wg-gretap1"], changes
+    after = evaluate(but(TWO, {SECOND + ".mtu": 1400}))["units"]["l2wg-gretap2"]
+    assert {line.partition("=")[0] for line in lines(after) ^ lines(before["l2wg-gretap2"])} == {"X-Restart-Triggers"}
+    assert "l2wg-gretap2" not in evaluate(but(TWO, {SECOND + ".enable": False}))["units"]
+    assert all("X-ReloadIfChanged=true" in lines(text) for text in before.values())
