@@ -194,28 +194,32 @@ def _transact(intent, confirm):
     names += [link.name for link in known.values() if plan.is_ours(link)]
     others = {way.device for way in before.ways} - set(names)
     transaction.begin(sorted(set(names)), sorted(others), list(intent.texts) + [interfaces.OURS], confirm)
-    code = errors.WRONG
+    code, worse = errors.WRONG, ()
     with _signals() as ended:
         try:
-            failed = _carry(intent) or verify.compare(before, intent.tunnels) or tuple(ended)
-            if not failed:
+            failed = _carry(intent)
+            worse = () if failed else verify.compare(before, intent.tunnels)
+            if not failed and not worse and not ended:
                 transaction.wait(confirm) if confirm else transaction.commit()
         except L2wgError as error:
             failed, code = error.problems, error.code
         except BaseException as error:
-            _undo(Problem("%s: %s" % (type(error).__name__, error), "a bug, or somebody ended it"))
+            _undo(Problem("%s: %s" % (type(error).__name__, error), "a bug, or somebody ended it"), transaction.NONE)
             raise
+        failed = tuple(ended) or worse or failed
         if failed:
             log.complain(failed)
-            raise L2wgError(*_undo(failed[0]), code=code)
+            # What a step could not do is tried again by events; what did harm, or may have, is not.
+            keep = transaction.NONE if ended or worse else transaction.NEW
+            raise L2wgError(*_undo(failed[0], keep), code=code)
     return _unreached(intent)
 
 
-def _undo(problem):
-    """Roll back for `problem`; the Problems to end with."""
+def _undo(problem, keep):
+    """Roll back for `problem`; the Problems to end with. `keep` is transaction.rollback's."""
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, signal.SIG_IGN)
-    left = transaction.rollback(problem.message, keep=transaction.NEW)
+    left = transaction.rollback(problem.message, keep=keep)
     return left or (Problem("nothing was changed: all is as it was before", "mend what is said above, then: l2wg apply"),)
 
 

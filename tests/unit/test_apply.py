@@ -153,8 +153,16 @@ def test_what_is_worse_afterwards_is_undone(router):
     with pytest.raises(L2wgError, match="nothing was changed"):
         apply.apply()
     assert not router.ours.exists() and not transaction.pending()
-    assert router.conf.exists(), "a new tunnel's file stays, to be mended"
+    assert not router.conf.exists(), "no event may try again what did harm"
+    assert (router.etc / "gretap1.conf.rejected").read_text() == CONF
     assert router.done[-2:] == ["ifdown --force --interfaces %s br0" % transaction.BOOKS, "the plan"]
+
+
+def test_what_a_step_could_not_do_may_be_tried_again(router, monkeypatch):
+    monkeypatch.setattr(hook, "bring", lambda only=None: () if only == [] else (Problem("a step failed"),))
+    with pytest.raises(L2wgError, match="nothing was changed"):
+        apply.apply()
+    assert router.conf.exists() and not router.ours.exists() and not transaction.pending()
 
 
 def test_a_port_gives_its_address_only_to_who_agrees(router, capsys):

@@ -247,7 +247,7 @@ def test_killed_in_the_middle_it_is_undone(site_a, how):
             a.run(["systemctl", "start", "l2wg-rollback.service"], timeout=120)
         eventually(lambda: not a.sh("test ! -e /var/lib/l2wg/transaction", check=False).rc, 90)
     else:
-        a.sh("rm -f /etc/network/if-up.d/aa-hang")
+        a.sh("rm -f /etc/network/if-up.d/aa-hang; sync")
         getattr(a, {"reboot": "reboot", "power cut": "pull_the_plug"}[how])()
         assert a.settle() == "running"
         comes_back(site_a)
@@ -279,7 +279,8 @@ def test_what_costs_a_way_is_undone(site_a, harm, said):
     a.sh("rm /etc/network/if-up.d/aa-harm")
     assert done.rc == 1 and said in done.stderr
     now = all_of(a)
-    now[1].pop("l2wg/gretap7.conf")
+    # What a step could not do may be mended where it is; what did harm is set aside, so that no event tries it again.
+    now[1].pop("l2wg/gretap7.conf" if said == "ifup" else "l2wg/gretap7.conf.rejected")
     assert now == before
     a.sh("rm -f /etc/l2wg/gretap7.conf*; ip link del dummy7")
 
