@@ -192,7 +192,7 @@ def _transact(intent, confirm):
     for tunnel in intent.tunnels:
         names += tunnel.bridge_ports + (tunnel.bridge, tunnel.name)
     names += [link.name for link in known.values() if plan.is_ours(link)]
-    others = {way.device for way in before.ways} - set(names)
+    others = {link.name for link in known.values() if link.addresses} - set(names)
     transaction.begin(sorted(set(names)), sorted(others), list(intent.texts) + [interfaces.OURS], confirm)
     code, worse = errors.WRONG, ()
     with _signals() as ended:

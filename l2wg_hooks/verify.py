@@ -29,14 +29,17 @@ class Way(NamedTuple):
     reason: str
     zone: str
     device: str
-    source: str
     hop: str
     answers: bool
 
 
 class Health(NamedTuple):
-    """Ways, the (underlay, peer)s with a living session, and the (underlay, target)s that send something back."""
+    """This router's addresses, the gateways of its default routes, ways, the (underlay, peer)s with a living session, and
+    the (underlay, target)s that send something back.
+    """
 
+    addresses: Tuple[str, ...]
+    gateways: Tuple[str, ...]
     ways: Tuple[Way, ...]
     sessions: Tuple[Tuple[str, str], ...]
     echoes: Tuple[Tuple[str, str], ...]
@@ -48,7 +51,8 @@ def look(tunnels, links):
     ways = tuple(way for way in (_way(*target, links=links) for target in _targets(underlays)) if way)
     sessions = tuple((name, peer) for name in underlays for peer in _alive(name))
     ends = {(tunnel.underlay, tunnel.remote) for tunnel in tunnels if tunnel.underlay in underlays}
-    return Health(ways, sessions, tuple(end for end in sorted(ends) if _echo(*end)))
+    addresses = tuple(address for link in links.values() for address in link.addresses)
+    return Health(addresses, tuple(row[0] for row in _gateways()), ways, sessions, tuple(end for end in sorted(ends) if _echo(*end)))
 
 
 def compare(before, tunnels):
@@ -63,12 +67,17 @@ def compare(before, tunnels):
 
 
 def _worse(before, links):
+    gateways = [row[0] for row in _gateways()]
+    for gateway in before.gateways:
+        if gateway not in gateways:
+            yield Problem("the default route by %s is gone" % gateway)
+    for address in before.addresses:
+        if not _has(links, address.partition("/")[0]):
+            yield Problem("this router has lost its address %s" % address)
     for old in before.ways:
         now = _way(old.target, old.reason, old.zone, links=links, ask=old.answers)
         if now is None:
             yield Problem("%s: there is no way to %s any more" % (old.reason, old.target))
-        elif old.source and old.zone == "" and not _has(links, old.source):
-            yield Problem("%s: this router has lost its address %s" % (old.reason, old.source))
         elif now.device != old.device and getattr(links.get(old.device), "master", "") != now.device:
             yield Problem("%s: the way to %s is by %s now, not by %s" % (old.reason, old.target, now.device, old.device))
         elif old.answers and not now.answers:
@@ -97,12 +106,7 @@ def _has(links, address):
 
 def _targets(underlays):
     """(address, reason, zone) of all that has to be reached."""
-    found = []
-    for family in ("-4", "-6"):
-        for route in _json("ip", "-json", family, "route", "show", "default"):
-            if "gateway" in route:
-                zone = route["dev"] if route["gateway"].startswith("fe80:") else ""
-                found.append((route["gateway"], "the default route", zone))
+    found = _gateways()
     found += [(address, "the login from %s" % address, zone) for address, zone in logins()]
     for name in underlays:
         for line in _lines("wg", "show", name, "endpoints"):
@@ -110,6 +114,17 @@ def _targets(underlays):
             if address and address != "(none":
                 found.append((address.partition("%")[0], "WireGuard's %s" % name, address.partition("%")[2]))
     return sorted(set(found))
+
+
+def _gateways():
+    """(address, reason, zone) of the default routes' gateways."""
+    found = []
+    for family in ("-4", "-6"):
+        for route in _json("ip", "-json", family, "route", "show", "default"):
+            if "gateway" in route:
+                zone = route["dev"] if route["gateway"].startswith("fe80:") else ""
+                found.append((route["gateway"], "the default route", zone))
+    return found
 
 
 def logins():
@@ -139,7 +154,7 @@ def _way(target, reason, zone, links, ask=True):
     hop = found[0].get("gateway", target)
     # Only Ethernet has neighbours that can be asked.
     asked = ask and device in links and len(links[device].mac) == 17
-    return Way(target, reason, zone, device, found[0].get("prefsrc", ""), hop, bool(asked and _neighbour(hop, device)))
+    return Way(target, reason, zone, device, hop, bool(asked and _neighbour(hop, device)))
 
 
 def _top(name, links):

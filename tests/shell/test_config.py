@@ -220,10 +220,13 @@ def test_a_link_local_address_does_not_make_a_port_busy(router):
     assert router.run("guess_bridge_ports br0") == "enp3s0\n"
 
 
-@pytest.mark.parametrize("method, busy", [("static", 1), ("dhcp", 1), ("manual", 0), ("ppp", 1)])
-def test_a_port_that_interfaces_gives_an_address_is_refused(router, method, busy):
+@pytest.mark.parametrize(
+    "method, more, busy",
+    [("static", "", 0), ("static", "iface br0 inet manual\n", 1), ("dhcp", "", 1), ("manual", "", 0), ("ppp", "", 1)],
+)
+def test_a_port_with_an_address_is_refused_unless_that_can_move(router, method, more, busy):
     router.ip()
-    (router.path / "etc/network/interfaces").write_text(f"auto enp3s0\niface enp3s0 inet {method}\n")
+    (router.path / "etc/network/interfaces").write_text(f"auto enp3s0\niface enp3s0 inet {method}\n{more}")
     said = router.run('tunnel=gretap1 underlay=wg0 bridge=br0\ncheck_bridge_ports enp3s0 || echo "$error $wrong"')
     assert said == ("l2wg/invalid-port-address enp3s0\n" if busy else "")
 

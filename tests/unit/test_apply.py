@@ -54,7 +54,7 @@ def router(tmp_path, monkeypatch):
     monkeypatch.setattr(transaction, "DIRECTORY", str(tmp_path / "lib"))
     monkeypatch.setattr(transaction, "picture", here.picture)
     monkeypatch.setattr(transaction, "timed", lambda: False)
-    monkeypatch.setattr(verify, "look", lambda tunnels, links: verify.Health((), (), ()))
+    monkeypatch.setattr(verify, "look", lambda tunnels, links: verify.Health((), (), (), (), ()))
     monkeypatch.setattr(verify, "compare", lambda before, tunnels: here.worse)
     monkeypatch.setattr(verify, "logins", lambda: [])
     return here

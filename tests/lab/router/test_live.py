@@ -264,7 +264,7 @@ def test_killed_in_the_middle_it_is_undone(site_a, how):
 
 @pytest.mark.parametrize("harm, said", [
     ("ip route del default", "default route"),
-    ("ip address del 192.168.178.1/24 dev enp2s0", "192.168.178"),
+    ("ip address del 192.168.178.1/24 dev enp2s0", "lost its address 192.168.178.1"),
     ("exit 1", "ifup"),
 ])
 def test_what_costs_a_way_is_undone(site_a, harm, said):
