@@ -3,7 +3,7 @@
 import ipaddress
 import time
 
-from l2wg_hooks import apply, neighbours, plan, probe, rules, run, wish
+from l2wg_hooks import apply, neighbours, plan, probe, rules, run, transaction, wish
 from l2wg_hooks.errors import L2wgError, Problem
 
 # Seconds for a probe to come back by the other site.
@@ -15,6 +15,8 @@ def check():
     intent = apply.intend()
     links = run.observe()
     found = list(intent.problems)
+    if transaction.pending():
+        found.append(Problem("a change waits for its confirmation, or came to no end", "l2wg confirm, or l2wg rollback"))
     for path in intent.texts:
         found.append(Problem("is not what the files in %s ask for" % wish.DIRECTORY, "l2wg apply", path))
     for step in intent.steps + intent.todo.steps:

@@ -52,7 +52,8 @@ def look(tunnels, links):
     sessions = tuple((name, peer) for name in underlays for peer in _alive(name))
     ends = {(tunnel.underlay, tunnel.remote) for tunnel in tunnels if tunnel.underlay in underlays}
     addresses = tuple(address for link in links.values() for address in link.addresses)
-    return Health(addresses, tuple(row[0] for row in _gateways()), ways, sessions, tuple(end for end in sorted(ends) if _echo(*end)))
+    gateways = tuple(row[0] for row in _gateways())
+    return Health(addresses, gateways, ways, sessions, tuple(end for end in sorted(ends) if _echo(*end)))
 
 
 def compare(before, tunnels):
