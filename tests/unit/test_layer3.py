@@ -94,6 +94,14 @@ def test_others_get_back_what_they_lost_and_keep_what_they_got():
 
 def test_nothing_has_changed_and_nothing_is_done():
     assert undo.steps(BEFORE, BEFORE, ["p", "br0"]) == ()
+    bridge = Picture({"b": Link("b", 3, "bridge", stp=True, bridge_iptables=True, mtu=1400, up=True)}, {})
+    assert undo.steps(bridge, bridge, ["b"]) == ()
+
+
+def test_a_tunnel_that_was_there_is_the_plans_business():
+    old = Picture({"gretap1": Link("gretap1", 10, "gretap", alias="l2wg", master="br0", mtu=1500)}, {})
+    new = Picture({"gretap1": Link("gretap1", 12, "gretap", alias="l2wg", mtu=1400)}, {})
+    assert undo.steps(old, new, ["gretap1"]) == ()
 
 
 def test_what_is_nobodys_business_is_left_alone():

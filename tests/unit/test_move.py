@@ -37,6 +37,21 @@ def test_a_static_address_can_move():
     assert after["br0"].addresses == ("192.168.92.1/24",) and after["br0"].kind == "bridge"
 
 
+def test_a_bridge_that_is_there_is_not_made_again():
+    moves = find()[0]
+    links = dict(LIVE, br0=Link("br0", 3, "bridge", up=True, addresses=("10.0.0.1/8",)))
+    assert [str(step) for step in move.steps(moves, links, HELD)][0] == "ip address add 192.168.92.1/24 dev br0"
+    assert move.after(links, moves)["br0"].addresses == ("10.0.0.1/8", "192.168.92.1/24")
+    joined = dict(links, enp2s0=Link("enp2s0", 2, mac="02:00:00:00:00:02", master="br0", addresses=("192.168.92.1/24",)))
+    assert [str(step) for step in move.steps(moves, joined, HELD)] == [
+        "ip address add 192.168.92.1/24 dev br0",
+        "ip route replace default via 192.168.92.254 dev br0",
+        "ip address delete 192.168.92.1/24 dev enp2s0",
+    ]
+    bare = dict(links, enp2s0=Link("enp2s0", 2, master="br0"))
+    assert move.steps(moves, bare, {}) == (), "only the text is left to move"
+
+
 def test_what_is_defined_and_not_up_moves_in_the_file_only():
     moves, problems = find(links={})
     assert problems == () and len(moves) == 1
