@@ -24,6 +24,7 @@ def testbed(box):
         ("debconf", 0, "debconf: all as it should be"),
         # The kernel of the machine around the box has neither.
         ("hooks", 77, "this kernel has no wireguard"),
+        ("router", 77, "this kernel has no wireguard"),
     ],
 )
 def test_autopkgtest(testbed, name, code, words):
@@ -32,11 +33,14 @@ def test_autopkgtest(testbed, name, code, words):
     assert (done.returncode, words in done.stdout) == (code, True), done.stdout + done.stderr
 
 
-def test_autopkgtest_hooks_where_the_kernel_has_all(suite, deb):
-    command = "cd /root && DEBIAN_FRONTEND=noninteractive dpkg -i l2wg_*.deb && sh ./hooks"
+def test_autopkgtest_where_the_kernel_has_all(suite, deb):
+    """Both in one machine, one after the other."""
+    install = "DEBIAN_FRONTEND=noninteractive dpkg -i l2wg_*.deb"
+    command = f"cd /root && {install} && sh ./router && wg-quick down wg9 && dpkg -P l2wg && {install} && sh ./hooks"
     done = subprocess.run(
         ["/usr/bin/python3", "-B", TOP / "tests/lab/vm.py", "--suite", suite, "--put", deb, "--put", TOP / "debian/tests/hooks",
-         "--", "sh", "-c", command],
+         "--put", TOP / "debian/tests/router", "--", "sh", "-c", command],
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
     )
-    assert done.returncode == 0 and "hooks: all as it should be" in done.stdout, done.stdout
+    assert done.returncode == 0 and "router: all as it should be\n" in done.stdout, done.stdout
+    assert "hooks: all as it should be" in done.stdout, done.stdout
