@@ -190,7 +190,7 @@ def test_full_disk_while_attaching(pair):
     before = site.sh(look).stdout
     site.l2wg("set", "gretap1", "underlay=wg0", "local=192.168.92.1", "remote=192.168.178.1", "bridge=br0")
     result = site.l2wg("attach", "wg0", check=False)
-    assert result.rc == 1 and "hint:" in result.stderr and "Traceback" not in result.stderr
+    assert result.rc == 3 and "hint:" in result.stderr and "Traceback" not in result.stderr
     assert site.sh(look).stdout == before
     # With room, the same goes through.
     site.run(["rm", "/etc/wireguard/fill"])
