@@ -61,10 +61,11 @@ def intend(moving=False):
     wished = wish.load()
     defined = interfaces.read()
     ports = [name for tunnel in wished.tunnels for name in tunnel.bridge_ports]
-    now = transaction.picture(ports)[0]
+    old = _text(interfaces.OURS)
+    former = [name for bridge, names in transaction.bridges_in(old).items() for name in [bridge] + names]
+    now = transaction.picture(sorted(set(ports + former)))[0]
     moves, refused = move.find(wished.tunnels, defined, now.links, now.held)
     moved = moves if moving else ()
-    old = _text(interfaces.OURS)
     bridges = interfaces.ours(wished.tunnels, defined, [one.port for one in moved], old, now.links)
     texts = {path: texts for path, texts in _aside(defined, moved, bridges).items() if texts[0] != texts[1]}
     named = mentions.find({port: bridge.name for bridge in bridges.values() for port in bridge.moved})
@@ -77,7 +78,7 @@ def intend(moving=False):
     unfit = _unfit(wished.tunnels, defined, after, [one.port for one in moved])
     problems += tuple(problem for problem in unfit if problem not in problems)
     problems = _told_better(problems, () if moving else moves, refused)
-    steps = _released(old, bridges, now.links) + move.steps(moved, now.links, now.held)
+    steps = _released(old, bridges, now, defined.aside) + move.steps(moved, now.links, now.held)
     reached = not bridges or defined.reaches(interfaces.OURS)
     return Intent(wished.tunnels, texts, bridges, moves, steps, todo, problems, reached, tuple(mentions.unserved(named)))
 
@@ -136,15 +137,17 @@ def _unfit(tunnels, defined, links, moving):
                     break
 
 
-def _released(old, bridges, links):
-    """Steps that let go of the ports that our file named and names no more."""
-    steps = []
+def _released(old, bridges, now, aside):
+    """Steps that let go of the ports that our file named and names no more; what such a port gave to the bridge, it gets back."""
+    steps, links = [], now.links
     for bridge, ports in transaction.bridges_in(old).items():
         keep = bridges[bridge].ports if bridge in bridges else ports
         for name in ports:
             if name not in keep and name in links and links[name].master == bridge:
-                argv = ("ip", "link", "set", "dev", name, "nomaster")
-                steps.append(plan.Step(argv, "it is no port of %s any more" % bridge, bridge))
+                given = [address for one in aside if one.interface == name for address in one.addresses()]
+                rest = bridges[bridge].moved if bridge in bridges else ()
+                for argv in move.back(name, bridge, given, now.held, routes=not rest):
+                    steps.append(plan.Step(argv, "it is no port of %s any more" % bridge, bridge))
     return tuple(steps)
 
 

@@ -99,3 +99,16 @@ def steps(moves, links, held):
         words += layer3.take(mine, move.port)
         found += [Step(argv, str(move), move.bridge) for argv in words]
     return tuple(found)
+
+
+def back(port, bridge, given, held, routes):
+    """ip(8) commands with which `port` leaves `bridge` and takes along the addresses `given`, and all `routes`, if so."""
+    ends = [address.partition("/")[0] for address in given]
+    has = held.get(bridge, layer3.Layer3())
+    mine = layer3.Layer3(
+        tuple(words for words in has.addresses if words[0].partition("/")[0] in ends),
+        has.routes if routes and given else (),
+    )
+    words = list(layer3.give(mine, port, bridge))
+    words.append(("ip", "link", "set", "dev", port, "nomaster"))
+    return words + list(layer3.lead(mine, port)) + list(layer3.take(mine, bridge))

@@ -70,7 +70,19 @@ def test_refused_by_the_bridges_own_definition(site_b):
     assert site_b.get(INTERFACES) == before and "192.168.92.1/24" in site_b.sh("ip -4 address show dev enp2s0")
 
 
-def test_a_port_that_leaves_gets_its_address_back(site_b):
+def test_another_port_and_the_first_has_its_address_again(site_b):
+    before, look = site_b.get(INTERFACES), "ip -4 address show dev enp2s0 | grep inet; ip -4 route show dev enp2s0"
+    up = site_b.sh(look)
+    moving(site_b)
+    install(site_b)
+    site_b.run("l2wg", "set", "gretap1", "bridge-ports=enp3s0")
+    site_b.run("l2wg", "apply")
+    assert site_b.get(INTERFACES) == before and "enp2s0" not in site_b.get(STANZA)
+    assert site_b.sh(look) == up and "inet " not in site_b.sh("ip -4 address show dev br0")
+    assert "master br0" in site_b.sh("ip link show enp3s0") and "master" not in site_b.sh("ip link show enp2s0")
+
+
+def test_rolled_back_the_port_has_its_address_again(site_b):
     before, up = site_b.get(INTERFACES), site_b.sh("ip -4 address show dev enp2s0; ip -4 route show dev enp2s0")
     moving(site_b)
     install(site_b)

@@ -52,6 +52,19 @@ def test_a_bridge_that_is_there_is_not_made_again():
     assert move.steps(moves, bare, {}) == (), "only the text is left to move"
 
 
+def test_a_port_that_leaves_takes_along_what_it_gave():
+    held = {"br0": Layer3((("192.168.92.1/24",), ("10.0.0.1/8",)), (("default", "via", "192.168.92.254"),))}
+    leave = "ip link set dev enp2s0 nomaster"
+    assert [" ".join(argv) for argv in move.back("enp2s0", "br0", ["192.168.92.1"], held, routes=True)] == [
+        "ip address add 192.168.92.1/24 dev enp2s0",
+        leave,
+        "ip route replace default via 192.168.92.254 dev enp2s0",
+        "ip address delete 192.168.92.1/24 dev br0",
+    ]
+    assert len(move.back("enp2s0", "br0", ["192.168.92.1"], held, routes=False)) == 3
+    assert [" ".join(argv) for argv in move.back("enp2s0", "br0", [], held, routes=True)] == [leave]
+
+
 def test_what_is_defined_and_not_up_moves_in_the_file_only():
     moves, problems = find(links={})
     assert problems == () and len(moves) == 1
