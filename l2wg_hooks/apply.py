@@ -3,6 +3,7 @@
 import contextlib
 import os
 import signal
+from dataclasses import replace
 from typing import Dict, NamedTuple, Tuple
 
 from l2wg_hooks import (
@@ -62,7 +63,7 @@ def intend(moving=False):
     defined = interfaces.read()
     ports = [name for tunnel in wished.tunnels for name in tunnel.bridge_ports]
     old = _text(interfaces.OURS)
-    former = [name for bridge, names in transaction.bridges_in(old).items() for name in [bridge] + names]
+    former = [name for bridge, names in interfaces.bridges_in(old).items() for name in [bridge] + names]
     now = transaction.picture(sorted(set(ports + former)))[0]
     moves, refused = move.find(wished.tunnels, defined, now.links, now.held)
     moved = moves if moving else ()
@@ -107,13 +108,13 @@ def _told_better(problems, moves, refused):
     """`problems`, where those of ports that carry addresses say what can be done about each."""
     found = []
     for problem in problems:
-        for other in refused:
-            if other.message.split(" ")[0] == problem.message.split(" ")[0] and _is_about(problem, problem.message.split(" ")[0]):
-                problem = other
-        for one in moves:
-            if _is_about(problem, one.port):
-                hint = "`l2wg apply --yes` moves it to %s, with no connection lost; or name another port" % one.bridge
-                problem = Problem(problem.message, hint, problem.path, problem.line, problem.key)
+        port = problem.message.partition(" ")[0]
+        if _is_about(problem, port):
+            problem = next((other for other in refused if _is_about(other, port)), problem)
+            for one in moves:
+                if one.port == port:
+                    hint = "`l2wg apply --yes` moves it to %s, with no connection lost; or name another port" % one.bridge
+                    problem = replace(problem, hint=hint)
         if problem not in found:
             found.append(problem)
     return tuple(found)
@@ -140,7 +141,7 @@ def _unfit(tunnels, defined, links, moving):
 def _released(old, bridges, now, aside):
     """Steps that let go of the ports that our file named and names no more; what such a port gave to the bridge, it gets back."""
     steps, links = [], now.links
-    for bridge, ports in transaction.bridges_in(old).items():
+    for bridge, ports in interfaces.bridges_in(old).items():
         keep = bridges[bridge].ports if bridge in bridges else ports
         for name in ports:
             if name not in keep and name in links and links[name].master == bridge:
@@ -191,7 +192,7 @@ def _transact(intent, confirm):
     known = run.observe()
     before = verify.look(intent.tunnels, known)
     old = intent.texts.get(interfaces.OURS, ("", ""))[0]
-    names = [port for bridge in transaction.bridges_in(old).values() for port in bridge]
+    names = [name for bridge, ports in interfaces.bridges_in(old).items() for name in [bridge] + ports]
     for tunnel in intent.tunnels:
         names += tunnel.bridge_ports + (tunnel.bridge, tunnel.name)
     names += [link.name for link in known.values() if plan.is_ours(link)]
@@ -203,7 +204,10 @@ def _transact(intent, confirm):
             failed = _carry(intent)
             worse = () if failed else verify.compare(before, intent.tunnels)
             if not failed and not worse and not ended:
-                transaction.wait(confirm) if confirm else transaction.commit()
+                if confirm:
+                    transaction.wait(confirm)
+                else:
+                    transaction.commit()
         except L2wgError as error:
             failed, code = error.problems, error.code
         except BaseException as error:

@@ -211,6 +211,16 @@ def ours(tunnels, defined, moving=(), old="", links=None):
     return bridges
 
 
+def bridges_in(text):
+    """{bridge: its ports} that a text of our interfaces file defines."""
+    found = {}
+    for one in parse(text, OURS)[0]:
+        ports = " ".join(value for key, value in one.options if key == "bridge-ports").split()
+        if ports:
+            found[one.interface] = ports
+    return found
+
+
 def render(bridges):
     """The text of our file for `bridges` as `ours` gives them; empty where there are none."""
     if not bridges:

@@ -11,7 +11,7 @@ import sys
 import time
 from typing import NamedTuple
 
-from l2wg_hooks import files, guard, hook, interfaces, layer3, links, log, mentions, run, undo, wish
+from l2wg_hooks import files, guard, hook, layer3, links, log, mentions, run, undo, wish
 from l2wg_hooks.errors import L2wgError, Problem, fail
 
 DIRECTORY = "/var/lib/l2wg"
@@ -334,13 +334,3 @@ def _is_l2wg(pid):
             return b"l2wg" in file.read()
     except OSError:
         return False
-
-
-def bridges_in(text):
-    """{bridge: its ports} that a text of our interfaces file defines."""
-    found = {}
-    for stanza in interfaces.parse(text, interfaces.OURS)[0]:
-        ports = " ".join(value for key, value in stanza.options if key == "bridge-ports").split()
-        if ports:
-            found[stanza.interface] = ports
-    return found

@@ -36,18 +36,20 @@ def steps(before, now, names, others=()):
         if is_ours(old):
             continue
         had, has = before.held.get(name, layer3.Layer3()), now.held.get(name, layer3.Layer3())
-        lost = layer3.missing(had, has)
-        back += [Step(argv, "it had this address", name) for argv in layer3.give(lost, name)]
-        back += [Step(argv, "as it was", name) for argv in _link(old, new)]
-        back += [Step(argv, "it had this route", name) for argv in layer3.lead(lost, name)]
+        back += _return(name, layer3.missing(had, has), [Step(argv, "as it was", name) for argv in _link(old, new)])
         # After the others: what this one has too much may be what another one gets back.
         gone = [Step(argv, "it had no such address", name) for argv in layer3.take(layer3.missing(has, had), name)] + gone
     for name in others:
         if name in now.links:
             lost = layer3.missing(before.held.get(name, layer3.Layer3()), now.held.get(name, layer3.Layer3()))
-            back += [Step(argv, "it had this address", name) for argv in layer3.give(lost, name)]
-            back += [Step(argv, "it had this route", name) for argv in layer3.lead(lost, name)]
+            back += _return(name, lost)
     return tuple(back + gone)
+
+
+def _return(name, lost, between=()):
+    """Steps that give an interface its Layer3 `lost` back: addresses, what comes `between`, and the routes that need both."""
+    addresses = [Step(argv, "it had this address", name) for argv in layer3.give(lost, name)]
+    return addresses + list(between) + [Step(argv, "it had this route", name) for argv in layer3.lead(lost, name)]
 
 
 def _link(old, new):
