@@ -3,8 +3,8 @@
 import ipaddress
 import time
 
-from l2wg_hooks import apply, neighbours, plan, probe, rules, run, transaction, wish
-from l2wg_hooks.errors import L2wgError, Problem
+from l2wg_hooks import apply, neighbours, peers, plan, probe, rules, run, transaction, wish
+from l2wg_hooks.errors import Problem
 
 # Seconds for a probe to come back by the other site.
 PATIENCE = 1
@@ -33,13 +33,8 @@ def check():
 
 def _allowed(underlay):
     """The networks that the peers of a WireGuard interface may send from, and get."""
-    try:
-        result = run.run(("wg", "show", underlay, "allowed-ips"))
-    except L2wgError:
-        return None
-    if result.code:  # in user space it may be that nobody answers
-        return None
-    return [word for line in result.out.splitlines() for word in line.split("\t")[1].split() if "/" in word]
+    found = peers.look(underlay)
+    return None if found is None else [network for peer in found.peers for network in peer.allowed]
 
 
 def _uncovered(tunnels, allowed):

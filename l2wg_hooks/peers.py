@@ -1,0 +1,61 @@
+"""WireGuard's peers: what `wg show WG dump` tells of an interface, without its secrets. The text part is pure."""
+
+from typing import NamedTuple, Optional, Tuple
+
+from l2wg_hooks import run
+from l2wg_hooks.errors import L2wgError
+
+
+class Peer(NamedTuple):
+    """One peer. `endpoint` is "" until one is known; `handshake` is seconds since the epoch, 0 where there was none.
+
+    `received` and `sent` are bytes, `keepalive` seconds or None where it is off.
+    """
+
+    key: str
+    endpoint: str
+    allowed: Tuple[str, ...]
+    handshake: int
+    received: int
+    sent: int
+    keepalive: Optional[int]
+
+
+class Interface(NamedTuple):
+    """A WireGuard interface: its public key ("" where it has none), its UDP port (0: none), and its peers."""
+
+    key: str
+    port: int
+    peers: Tuple[Peer, ...]
+
+
+def parse(text):
+    """The Interface that `wg show WG dump` printed (wg(8)), without its secret keys; None where it is no such thing."""
+    rows = [line.split("\t") for line in text.splitlines()]
+    if not rows or len(rows[0]) != 4 or any(len(row) != 8 for row in rows[1:]):
+        return None
+    try:
+        peers = tuple(
+            Peer(
+                key,
+                "" if endpoint == "(none)" else endpoint,
+                tuple(word for word in allowed.split(",") if "/" in word),
+                int(handshake),
+                int(received),
+                int(sent),
+                None if keepalive == "off" else int(keepalive),
+            )
+            for key, _preshared, endpoint, allowed, handshake, received, sent, keepalive in rows[1:]
+        )
+        return Interface("" if rows[0][1] == "(none)" else rows[0][1], int(rows[0][2]), peers)
+    except ValueError:
+        return None
+
+
+def look(name):
+    """The Interface `name` as it is now; None where it is none, or nobody answers for it (WireGuard in user space)."""
+    try:
+        result = run.run(("wg", "show", name, "dump"))
+    except L2wgError:
+        return None
+    return None if result.code else parse(result.out)

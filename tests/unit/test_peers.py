@@ -1,0 +1,25 @@
+from l2wg_hooks import peers
+
+DUMP = (
+    "cHJpdmF0ZQ==\tcHVibGlj\t4900\toff\n"
+    "cGVlcg==\tcHNr\t203.0.113.2:4900\t192.168.92.0/24,10.15.14.0/24\t1700000000\t92\t180\t15\n"
+    "b3RoZXI=\t(none)\t(none)\t(none)\t0\t0\t0\toff\n"
+)
+
+
+def test_what_wg_show_dump_says():
+    found = peers.parse(DUMP)
+    assert (found.key, found.port) == ("cHVibGlj", 4900)
+    near, far = found.peers
+    assert near == ("cGVlcg==", "203.0.113.2:4900", ("192.168.92.0/24", "10.15.14.0/24"), 1700000000, 92, 180, 15)
+    assert far == ("b3RoZXI=", "", (), 0, 0, 0, None)
+
+
+def test_no_secret_is_kept():
+    text = repr(peers.parse(DUMP))
+    assert "cHJpdmF0ZQ" not in text and "cHNr" not in text
+
+
+def test_what_is_no_dump_is_none():
+    for text in ("", "Unable to access interface\n", "a\tb\n", DUMP.replace("1700000000", "soon"), DUMP + "rest\n"):
+        assert peers.parse(text) is None
