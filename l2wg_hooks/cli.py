@@ -31,43 +31,38 @@ def _event(words, strict):
         return 1 if strict else 0
 
 
-def _parser():
-    import argparse
+def _commands():
+    """Every command and its options. `help` is the line on the screen of `l2wg --help`: usage.py groups them."""
+    from l2wg_hooks import usage
 
-    parser = argparse.ArgumentParser(
-        prog="l2wg",
-        description="Ethernet over WireGuard: wires the tunnels of /etc/l2wg/*.conf into their bridges.",
-        epilog="First: l2wg set gretap1 underlay=wg0 local=ADDRESS remote=ADDRESS bridge=br0; then: l2wg attach wg0; l2wg apply",
-    )
-    parser.add_argument("--version", action="version", version="l2wg " + __version__)
-    commands = parser.add_subparsers(dest="command", metavar="COMMAND")
-    add = commands.add_parser
-    add("plan", help="say what `apply` would do and why; exit 0 nothing, 2 something, 1 problems")
-    one = add("apply", help="bring files and kernel to what /etc/l2wg/*.conf wishes, or change nothing")
+    commands = usage.Commands(__version__)
+    add = commands.add
+    add("plan", help="say what `apply` would do and why; exit 0 nothing, 2 something")
+    one = add("apply", help="bring files and kernel to what is wished, or change nothing")
     said = "undo it after so long, unless `l2wg confirm` comes before"
     one.add_argument("--confirm", metavar="SECONDS", type=_seconds, default=0, help=said)
     one.add_argument("--yes", action="store_true", help="let addresses of ports move to their bridge without asking")
     add("confirm", help="keep what `apply --confirm` has changed")
     one = add("rollback", help="undo what the last `apply` has changed")
-    one.add_argument("--unconfirmed", action="store_true", help="only if it still waits for `l2wg confirm`, or came to no end")
-    one.add_argument("--boot", action="store_true", help="the same of an earlier boot, files only (l2wg-recover.service)")
+    one.add_argument("--unconfirmed", action="store_true", help=usage.HIDDEN)
+    one.add_argument("--boot", action="store_true", help=usage.HIDDEN)
     add("check", help="say what is wrong and what helps; exit 0 nothing, 1 something")
-    one = add("set", help="write settings into /etc/l2wg/TUNNEL.conf")
+    one = add("set", help="write settings into /etc/l2wg/TUNNEL.conf, or make it")
     one.add_argument("tunnel", metavar="TUNNEL")
-    one.add_argument("changes", metavar="KEY=VALUE", nargs="+")
+    one.add_argument("changes", metavar="KEY=VALUE", nargs="+", help="see l2wg.conf(5)")
     one = add("attach", help="put our PostUp and PostDown lines into /etc/wireguard/WG.conf")
     one.add_argument("underlay", metavar="WG")
     one = add("detach", help="take exactly these lines out again")
     one.add_argument("underlay", metavar="WG", nargs="?")
     one.add_argument("--all", action="store_true", help="out of every file in /etc/wireguard")
-    one = add("up", help="called by PostUp: wire up; exits 0 whatever happens")
+    one = add("up", help="wire up what can be; exits 0 whatever happens (PostUp)")
     one.add_argument("underlay", metavar="WG")
     one.add_argument("--strict", action="store_true", help="exit 1 if something is wrong")
-    one = add("down", help="called by PostDown: take the tunnels on WG out; exits 0 whatever happens")
+    one = add("down", help="take the tunnels on WG out; exits 0 whatever happens (PostDown)")
     one.add_argument("underlay", metavar="WG", nargs="?")
     one.add_argument("--all", action="store_true", help="take out every tunnel of ours")
     one.add_argument("--strict", action="store_true", help="exit 1 if something is wrong")
-    return parser
+    return commands
 
 
 def _seconds(word):
@@ -79,13 +74,13 @@ def _seconds(word):
 
 
 def _command(words):
-    parser = _parser()
-    options = parser.parse_args(words)
+    commands = _commands()
+    options = commands.parse(words)
     if options.command is None:
-        parser.print_help()
+        sys.stdout.write(commands.screen())
         return 0
     if options.command in ("detach", "down") and bool(options.underlay) == options.all:
-        parser.error("%s: name one WireGuard interface, or --all" % options.command)
+        commands[options.command].error("name one WireGuard interface, or --all")
     if options.command in EVENTS:  # reached with a misplaced option only
         return _event([options.command, options.underlay or "--all"], options.strict)
     from l2wg_hooks import log

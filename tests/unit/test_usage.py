@@ -1,0 +1,125 @@
+"""The command line as people meet it: one screen of help, errors with a cure, and a man page that says the same."""
+
+import re
+import shlex
+
+import pytest
+
+from conftest import TREE
+from l2wg_hooks import cli, usage
+
+MAN = (TREE / "docs/l2wg.8") if (TREE / "docs/l2wg.8").exists() else None
+
+
+@pytest.fixture
+def commands():
+    return cli._commands()
+
+
+def options(parser, hidden=False):
+    """The long options of a command."""
+    shown = [action for action in parser._actions if hidden or action.help is not usage.HIDDEN]
+    return {word for action in shown for word in action.option_strings if word.startswith("--")} - {"--help"}
+
+
+def test_every_command_has_one_group_and_one_handler(commands):
+    grouped = [name for _, names in usage.GROUPS for name in names]
+    assert len(grouped) == len(set(grouped))
+    assert not set(commands.helps) - set(grouped), "usage.GROUPS says where these stand on the screen, and an example"
+    assert set(commands.helps) == set(cli.COMMANDS) | set(cli.EVENTS) - {"event"}
+
+
+def test_the_help_fits_a_screen(commands, capsys):
+    """With the prompt behind it. Reserved commands count, too: each takes a line."""
+    everything = dict.fromkeys(usage.EXAMPLES, "x" * 20)
+    for text in (commands.screen(), usage.screen(everything)):
+        assert len(text.splitlines()) <= 23
+        assert max(len(line) for line in text.splitlines()) <= 80
+    assert [line.split()[0] for line in commands.screen().splitlines()[3:5]] == [name for name in ("apply", "status", "check") if name in commands.helps][:2]
+    for words in ([], ["--help"], ["-h"], ["help"]):
+        try:
+            code = cli.main(words)
+        except SystemExit as end:
+            code = end.code
+        assert (code, capsys.readouterr().out) == (0, commands.screen())
+
+
+def test_a_command_without_group_is_shown_nevertheless():
+    assert "  frob      frobs\n" in usage.screen({"frob": "frobs"})
+
+
+def test_every_example_is_a_command_line(commands, capsys):
+    for name in commands.helps:
+        line = usage.EXAMPLES[name]
+        assert commands.parse(shlex.split(line)[1:]).command == name
+        with pytest.raises(SystemExit) as end:
+            cli.main([name, "--help"])
+        said = capsys.readouterr().out
+        assert end.value.code == 0 and "example: " + line in said
+        assert "==SUPPRESS==" not in said
+
+
+@pytest.mark.parametrize(
+    "words, said",
+    [
+        (["aply"], "l2wg: no such command: 'aply'\n  hint: do you mean `l2wg apply`?"),
+        (["frobnicate"], "l2wg: no such command: 'frobnicate'\n  hint: l2wg --help"),
+        (["x\x1b[31m\ud8ff"], "l2wg: no such command: 'x\\x1b[31m\\ud8ff'\n  hint: l2wg --help"),
+        (["apply", "--comfirm"], "l2wg: apply does not take '--comfirm'\n  hint: do you mean --confirm?"),
+        (["plan", "wg0"], "l2wg: plan does not take 'wg0'\n  hint: l2wg plan --help"),
+        (["--loud"], "l2wg: l2wg does not take '--loud'\n  hint: l2wg --help"),
+        (["--loud", "apply"], "l2wg: apply does not take '--loud'\n  hint: l2wg apply --help"),
+        (["apply", "--confirm", "0"], "l2wg: apply: argument --confirm: '0' is no number of seconds from 5 to 86400\n  hint: l2wg apply --help"),
+        (["set", "gretap1"], "l2wg: set: the following arguments are required: KEY=VALUE\n  hint: l2wg set --help"),
+        (["detach"], "l2wg: detach: name one WireGuard interface, or --all\n  hint: l2wg detach --help"),
+    ],
+)
+def test_what_makes_no_sense_is_refused_with_a_cure(words, said, capsys, monkeypatch):
+    monkeypatch.setattr(cli, "COMMANDS", {})  # nothing of it may run
+    with pytest.raises(SystemExit) as end:
+        cli.main(words)
+    assert end.value.code == 2
+    assert capsys.readouterr().err == said + "\n"
+
+
+def test_help_runs_nothing(capsys, monkeypatch):
+    monkeypatch.setattr(cli, "COMMANDS", {})
+    for words in (["-h", "apply"], ["apply", "-h"], ["help", "apply"], ["up", "--help"]):
+        with pytest.raises(SystemExit) as end:
+            cli.main(words)
+        assert end.value.code == 0
+        assert capsys.readouterr().out
+
+
+# The man page and the parser name the same.
+
+def synopsis(text):
+    """{command: its long options} of the section SYNOPSIS."""
+    part = re.search(r"^\.Sh SYNOPSIS\n(.*?)^\.Sh", text, re.M | re.S).group(1)
+    found = {}
+    for block in part.split(".Nm\n")[1:]:
+        name = re.match(r"\.Cm (\S+)", block)
+        found[name.group(1) if name else ""] = words(block)
+    return found
+
+
+def words(block):
+    return {"--" + word for word in re.findall(r"Fl Fl ([a-z0-9-]+)", block)}
+
+
+def described(text):
+    """{command: text} of the list in DESCRIPTION."""
+    part = re.search(r"^\.Sh DESCRIPTION\n(.*?)^\.Sh", text, re.M | re.S).group(1)
+    pieces = re.split(r"^\.It Cm (\S+).*\n", part, flags=re.M)[1:]
+    return dict(zip(pieces[::2], pieces[1::2]))
+
+
+@pytest.mark.skipif(MAN is None, reason="docs/l2wg.8 is not beside the tests: an installed package")
+def test_the_man_page_names_what_the_parser_has_and_nothing_else(commands):
+    text = MAN.read_text()
+    assert synopsis(text) == dict({name: options(commands[name]) for name in commands.helps}, **{"": {"--version"}})
+    assert set(described(text)) == set(commands.helps)
+    everything = {name: options(commands[name], hidden=True) for name in commands.helps}
+    for name, block in described(text).items():
+        assert everything[name] <= words(block), "%s: what its options do is not described" % name
+    assert words(text) == set().union({"--version"}, *everything.values())
