@@ -278,11 +278,11 @@ def _carry(intent):
 def _write(path, old, new):
     if not new:
         files.remove(path)
-        log.say("%s: deleted, nothing is to be defined there; a bridge that is up stays up" % path)
+        log.did("%s: deleted, nothing is to be defined there; a bridge that is up stays up" % path)
         return
     os.makedirs(os.path.dirname(path), exist_ok=True)
     files.write(path, new, old=old)
-    log.say("%s: written" % path)
+    log.did("%s: written" % path)
 
 
 def _bring_up(name, intent):
@@ -303,6 +303,7 @@ def _bring_up(name, intent):
         if result.code:
             said = "; ".join(result.err.split("\n")[-3:]).strip("; ")
             return (Problem("`%s` failed: %s" % (" ".join(argv), said), "ifup --verbose %s shows more" % name),)
+        log.note("%s: brought up by ifup" % name)
         return ()
     if bridge.address and bridge.address not in link.addresses and not bridge.stanzas:
         step = plan.Step(("ip", "address", "add", bridge.address, "dev", name), "it is wished for", name)

@@ -86,10 +86,14 @@ def _command(words):
     from l2wg_hooks import log
     from l2wg_hooks.errors import L2wgError
 
+    caller = log.who()
+    log.begin(options.command, "l2wg %s%s" % (options.command, " (%s)" % caller if caller else ""))
     try:
         problems, code = COMMANDS[options.command](options)
     except L2wgError as error:
         problems, code = error.problems, error.code
+    finally:
+        log.tell()
     log.complain(problems)
     return code
 
@@ -170,7 +174,8 @@ def _rollback(options):
     with lock.changing():
         if options.unconfirmed and not transaction.pending():
             return (), 0
-        problems = transaction.rollback("it was not confirmed" if options.unconfirmed else "asked for by `l2wg rollback`")
+        why = "it was not confirmed" if options.unconfirmed else "asked for by `l2wg rollback`"
+        problems = transaction.rollback(why, alarm=options.unconfirmed)
     return problems, 1 if problems else 0
 
 

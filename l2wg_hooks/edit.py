@@ -31,6 +31,7 @@ def change(name, changes):
     os.makedirs(os.path.dirname(where), exist_ok=True)
     files.write(where, new, old=old)
     log.say("%s: written" % where)
+    log.note("%s: %s" % (where, ", ".join("%s = %s" % change for change in changes.items())))
 
 
 def _check(name, changes):

@@ -5,11 +5,15 @@ fail, and either can cut off an admin who is logged in through it. Errors are pr
 Nothing here imports jinja2, argparse or anything else that a hook can do without.
 """
 
-from l2wg_hooks import lock, log, plan, probe, rules, run, seen, wish
+import os
+
+from l2wg_hooks import files, lock, log, plan, probe, rules, run, seen, story, wish
 from l2wg_hooks.errors import L2wgError, Problem
 
 # The kernel's links can change while we work (a port comes, a bridge goes): look again, but not for ever.
 ROUNDS = 3
+# What waits, as it was told to the journal last: it is news once.
+WAITING = "/run/l2wg.waiting"
 
 
 def bring(leaving=(), may_skip=False, only=None):
@@ -38,14 +42,12 @@ def bring(leaving=(), may_skip=False, only=None):
                 Problem("`%s` had no effect: %s" % (step, step.reason), "is another manager at work on it?")
                 for step in todo.steps
             )
-        for line in todo.waiting:
-            log.say(line)
+        _waits(todo.waiting)
         return wished.problems + todo.problems + failed
 
 
 def carry_out(todo, links, found):
     """Run the steps of a Plan; the Problems of that. Without a guard no tunnel is made, nor stays."""
-    _story(todo)
     if todo.rules is None:
         return run.apply(todo.steps)
     at = [step.group for step in todo.steps].index(plan.GUARD)
@@ -58,17 +60,29 @@ def carry_out(todo, links, found):
     return failed + run.apply([step for step in gone if step.group not in guarded]) + unguarded
 
 
-def _story(done):
-    for group in sorted({step.group for step in done.steps}):
-        reasons = "; ".join("%s (%s)" % (step, step.reason) for step in done.steps if step.group == group)
-        log.journal("%s: %s" % (group, reasons))
+def _waits(lines):
+    """Print what waits for another event, and tell the journal where that was something else until now."""
+    for line in lines:
+        log.say(line)
+    text = "".join(line + "\n" for line in lines)
+    try:
+        if text != (files.read(WAITING) if os.path.exists(WAITING) else ""):
+            log.waits(lines)
+            if text:
+                files.write(WAITING, text)
+            else:
+                files.remove(WAITING)
+    except L2wgError:  # then it is told once more
+        pass
 
 
 def clear():
     """Take every tunnel of ours out of the kernel, and all that came with it; the Problems of that."""
     with lock.working():
         links, found = run.observe(), seen.look(wish.load().tunnels)
-        return carry_out(plan.removal(wish.names(), links, found), links, found)
+        failed = carry_out(plan.removal(wish.names(), links, found), links, found)
+        _waits(())
+        return failed
 
 
 def up(name):
@@ -91,6 +105,7 @@ HANDLERS = {"up": up, "down": down, "event": event}
 
 def main(words, strict=False):
     """Run an event by its words, such as ["up", "wg0"]; exit code: 0, with `strict` 1 if something is wrong."""
+    log.begin(" ".join(words), story.label(words))
     try:
         problems = clear() if words == ["down", "--all"] else HANDLERS[words[0]](*words[1:])
     except L2wgError as error:
@@ -99,5 +114,7 @@ def main(words, strict=False):
         if strict:
             raise
         problems = (Problem("%s: %s" % (type(error).__name__, error), "a bug: run `l2wg %s --strict`" % " ".join(words)),)
+    finally:
+        log.tell()
     log.complain(problems)
     return 1 if problems and strict else 0

@@ -1,9 +1,13 @@
-"""One line in the journal for what was done or went wrong, beside what is printed for whoever looks on."""
+"""What is done and what goes wrong: printed for whoever looks on, and told to the journal as one line an event."""
 
 import os
 import sys
 
-SOCKET = "/dev/log"
+from l2wg_hooks import journal, wish
+from l2wg_hooks.story import Story
+
+# Of the event, or the command, that this process is.
+_story = Story()
 
 
 def line(text):
@@ -14,26 +18,88 @@ def line(text):
         pass
 
 
+def _print(text):
+    """The same, unless it would end up in the journal beside what we tell it anyhow."""
+    if not journal.is_stderr():
+        line(text)
+
+
 def say(message):
-    """Tell what is done, in wg-quick's manner."""
-    line("[l2wg] " + message)
+    """Print what is done, in wg-quick's manner."""
+    _print("[l2wg] " + message)
 
 
-def journal(message, error=False):
-    """For the journal (`journalctl -t l2wg`). Silent where no syslog socket is: early at boot, in a chroot."""
-    if not os.path.exists(SOCKET):
-        return
-    import syslog
+def begin(event, label):
+    """Whatever follows is done by this event: `event` are its words, `label` says them as the journal is to have it."""
+    global _story
+    _story = Story(event, label)
 
-    syslog.openlog("l2wg", 0, syslog.LOG_DAEMON)
-    # One message a line: some syslog daemons cut at the line's end. Odd bytes of a file's name are no UTF-8.
-    for text in message.encode("utf-8", "backslashreplace").decode("utf-8").splitlines():
-        syslog.syslog(syslog.LOG_ERR if error else syslog.LOG_INFO, text)
-    syslog.closelog()
+
+def note(message):
+    """For the journal's line."""
+    _story.told.append(message)
+
+
+def did(message):
+    """Print what was done, and have it in the journal's line."""
+    say(message)
+    note(message)
+
+
+def ran(step):
+    """A step of the plan was done. It has been printed already."""
+    _story.told.append(step)
+
+
+def alarm(message):
+    """The same as did(), of what nobody has asked for: the line is one of those that tell of a problem."""
+    _story.wrong = True
+    did(message)
+
+
+def waits(lines):
+    """What waits for another event, if that is news."""
+    _story.waiting = tuple(lines)
+
+
+def tell():
+    """Leave the line in the journal, if there is anything to tell; further ones may follow."""
+    global _story
+    story, _story = _story, Story(_story.event, _story.label)
+    text = story.text()
+    if text:
+        more = list(story.fields(_tunnels())) + [("MESSAGE_ID", journal.PROBLEM)] * story.wrong
+        journal.send(text, journal.ERROR if story.wrong else journal.INFO, more)
+
+
+def _tunnels():
+    try:
+        return wish.names()
+    except OSError:
+        return []
 
 
 def complain(problems):
-    """Every problem, with its cure, on stderr and in the journal."""
+    """Every problem, with its cure, on stderr and in the journal, behind what was done until then."""
+    tell()
     for problem in problems:
-        line("l2wg: %s" % problem)
-        journal(str(problem), error=True)
+        _print("l2wg: %s" % problem)
+        more = [("MESSAGE_ID", journal.PROBLEM), ("L2WG_EVENT", _story.event)]
+        if problem.path:
+            more.append(("L2WG_FILE", "%s:%d" % (problem.path, problem.line) if problem.line else problem.path))
+            folder, name = os.path.split(problem.path)
+            more += [("L2WG_TUNNEL", name.rpartition(".")[0])] * (folder == wish.DIRECTORY)
+        more += [("L2WG_HINT", problem.hint)] * bool(problem.hint)
+        journal.send(str(problem), journal.ERROR, more)
+
+
+def who():
+    """Who has called, as far as the kernel (the login that all began with) or sudo(8) knows; "" where it was nobody."""
+    import pwd
+
+    try:
+        with open("/proc/self/loginuid") as file:
+            return pwd.getpwuid(int(file.read())).pw_name
+    except (OSError, ValueError, KeyError, OverflowError):  # no audit in this kernel; nobody: 4294967295
+        name = os.environ.get("SUDO_USER", "")
+        return name if name.replace("-", "").replace("_", "").isalnum() else ""

@@ -15,6 +15,7 @@ from l2wg_hooks.ways import Ways
 ALIAS = "l2wg"
 # The group of the step that loads rules: without it no tunnel may be made.
 GUARD = "guard"
+LAST_GOES = "the last tunnel goes"
 # What may stand under the name of a tunnel and be re-made by us; anything else there belongs to somebody.
 TUNNEL_KINDS = ("gretap", "ip6gretap", "vxlan")
 # tun: WireGuard in user space (wireguard-go), for kernels without the module.
@@ -114,7 +115,7 @@ def _rules(tunnels, links, broken, old):
 
 def _load(rules, old):
     if not rules.entries:
-        reason = "the last tunnel goes"
+        reason = LAST_GOES
     elif not old.intact:
         reason = "somebody has changed the tables l2wg"
     elif rules.entries == old.entries:

@@ -104,6 +104,8 @@ def apply(steps) -> Tuple[Problem, ...]:
         done, problem = _run(left[:count])
         for step in left[: min(done + 1, count)]:
             show(step.argv)
+        for step in left[:done]:
+            log.ran(step)
         if problem is None:
             left = left[count:]
             continue

@@ -99,7 +99,7 @@ def clear():
         return
     if saved.waiting:
         fail("the last `l2wg apply` still waits for its confirmation", "l2wg confirm keeps it, l2wg rollback undoes it")
-    problems = rollback("the last `l2wg apply` did not come to its end", keep=ALL)
+    problems = rollback("the last `l2wg apply` did not come to its end", keep=ALL, alarm=True)
     if problems:
         raise L2wgError(*problems)
 
@@ -156,7 +156,7 @@ def wait(seconds):
     saved = _load(OPEN)
     _store(OPEN, saved._replace(new={path: _text(path) for path in saved.old}, waiting=True)._asdict())
     _arm(seconds, must=True)
-    log.say("now confirm it: l2wg confirm. Otherwise all of it is undone in %d s" % seconds)
+    log.did("now confirm it: l2wg confirm. Otherwise all of it is undone in %d s" % seconds)
 
 
 def confirm():
@@ -165,21 +165,20 @@ def confirm():
     if saved is None or not saved.waiting:
         fail("nothing waits for a confirmation", "it may have been undone already: journalctl -t l2wg")
     commit()
-    log.say("confirmed")
-    log.journal("apply: confirmed")
+    log.did("confirmed")
 
 
-def rollback(reason, keep=NONE):
+def rollback(reason, keep=NONE, alarm=False):
     """Undo the change that is under way or, where there is none, the last one; the Problems of that.
 
     `keep` says which files in /etc/l2wg stay as they are, for their admin to mend: NONE, those of NEW tunnels, or ALL.
+    `alarm` where nobody has asked for it, nor was told why.
     """
     path = OPEN if pending() else LAST
     saved = _load(path)
     if saved is None:
         fail("there is nothing to undo", "no `l2wg apply` has changed anything here")
-    log.say("undoing: %s" % reason)
-    log.journal("undoing: %s" % reason, error=True)
+    (log.alarm if alarm else log.did)("undoing: %s" % reason)
     known = _put_back(saved, keep)
     serve([path for path in saved.old if saved.old[path] != saved.new.get(path)])
     # Of the last one, long ago perhaps, only what it was about.
@@ -195,7 +194,7 @@ def rollback(reason, keep=NONE):
         return problems + (Problem("not all could be undone", "mend that, then: l2wg rollback"),)
     files.remove(path)
     _disarm()
-    log.say("undone: all is as it was before")
+    log.did("undone: all is as it was before")
     return ()
 
 
@@ -204,7 +203,7 @@ def recover():
     saved = _load(OPEN)
     if saved is None or saved.boot == _boot():
         return
-    log.say("the machine went down before the last change was confirmed: its files are put back")
+    log.alarm("the machine went down before the last change was confirmed: its files are put back")
     _put_back(saved, NONE)
     files.remove(OPEN)
 
@@ -221,14 +220,14 @@ def _put_back(saved, keep):
             files.remove(path)
         else:
             files.write(path, text, saved.modes[path])
-        log.say("%s: as it was" % path)
+        log.did("%s: as it was" % path)
     for name, now in wish.texts().items():
         if now != saved.applied.get(name) and not (keep == NEW and name not in saved.applied or keep == ALL):
             # The admin's own lines: beside, where nothing reads them.
             files.write(wish.path(name) + REJECTED, now)
             if name not in saved.applied:
                 files.remove(wish.path(name))
-            log.say("%s: set aside as %s%s" % (wish.path(name), name, wish.SUFFIX + REJECTED))
+            log.did("%s: set aside as %s%s" % (wish.path(name), name, wish.SUFFIX + REJECTED))
     for name, text in saved.applied.items() if keep != ALL else ():
         if _text(wish.path(name)) != text:
             files.write(wish.path(name), text)

@@ -115,7 +115,7 @@ def attach_file(name, tunnels=()):
         fail("has no [Interface] section", "it must be a wg-quick(8) file", path=where)
     if new != old:
         files.write(where, new, old=old)
-        log.say("%s: added %s" % (where, " and ".join("`%s = %s`" % line for line in LINES)))
+        log.did("%s: added %s" % (where, " and ".join("`%s = %s`" % line for line in LINES)))
     else:
         log.say("%s: both lines are there" % where)
     return tuple(warnings(new, where, name, tunnels))
@@ -130,7 +130,7 @@ def detach_file(name):
     new = detach(old, name)
     if new != old:
         files.write(where, new, old=old)
-        log.say("%s: our lines are out" % where)
+        log.did("%s: our lines are out" % where)
 
 
 def names():

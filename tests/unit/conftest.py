@@ -11,11 +11,11 @@ TREE = pathlib.Path(__file__).resolve().parents[2]
 GOLDEN = TREE / "tests" / "golden"
 sys.path.insert(0, str(TREE))
 
-from l2wg_hooks import log  # noqa: E402 # the tree must be found first
+from l2wg_hooks import hook, journal  # noqa: E402 # the tree must be found first
 
 
 @pytest.fixture(autouse=True)
-def no_process(monkeypatch):
+def no_process(monkeypatch, tmp_path):
     """Make every way to start a process an error."""
 
     def forbidden(*args, **kwargs):
@@ -23,7 +23,9 @@ def no_process(monkeypatch):
 
     for module, name in ((subprocess, "Popen"), (os, "system"), (os, "fork"), (os, "posix_spawn"), (os, "execv")):
         monkeypatch.setattr(module, name, forbidden, raising=False)  # Python 3.7 has no posix_spawn
-    monkeypatch.setattr(log, "SOCKET", "/nonexistent")
+    for name in ("NATIVE", "SYSLOG"):
+        monkeypatch.setattr(journal, name, "/nonexistent")
+    monkeypatch.setattr(hook, "WAITING", str(tmp_path / "waiting"))
 
 
 @pytest.fixture

@@ -1,0 +1,102 @@
+"""What one event, or one command, has done: a line for people, fields for programs. Pure."""
+
+from l2wg_hooks import plan
+
+# Names that a line has room for before it says how many more there are, and an entry before it leaves the rest out.
+NAMED, LISTED = 3, 100
+# Groups of the plan that are no interface, as people call them.
+SUBJECTS = {plan.GUARD: "nftables rules", "ways": "policy routes"}
+# What `ip link set dev X` is told next, in words. What is not here is told by its reason.
+WORDS = {"master": "port of %s", "mtu": "MTU %s", "address": "Ethernet address %s", "down": "down"}
+
+
+class Story:
+    """`event` is the command line, `label` the same in words; `told` is what was done, steps of the plan and texts."""
+
+    def __init__(self, event="", label="l2wg"):
+        self.event, self.label = event, label
+        self.told = []
+        self.waiting = ()
+        self.wrong = False
+
+    def text(self):
+        """The line, or "" where nothing was done."""
+        parts, steps = [], []
+        for one in self.told + [""]:
+            if isinstance(one, plan.Step):
+                steps.append(one)
+                continue
+            parts += _done(steps) + [one] * bool(one)
+            steps = []
+        parts += _short(self.waiting)
+        return "%s: %s" % (self.label, "; ".join(parts)) if parts else ""
+
+    def fields(self, tunnels):
+        """What programs ask for, as pairs; `tunnels` are the names that are wished for."""
+        steps = [one for one in self.told if isinstance(one, plan.Step)]
+        names = {one.group for one in steps if one.group in tunnels or one.argv[:3] == ("ip", "link", "delete")}
+        names |= {line.partition(" ")[0] for line in self.waiting} & set(tunnels)
+        yield "L2WG_EVENT", self.event
+        for name in sorted(names)[:LISTED]:
+            yield "L2WG_TUNNEL", name
+        if steps:
+            yield "L2WG_COMMANDS", "\n".join(str(step) for step in steps)
+            yield "L2WG_REASONS", "\n".join(step.reason for step in steps)
+        if self.waiting:
+            yield "L2WG_WAITING", "\n".join(self.waiting)
+
+
+def label(words):
+    """An event's words, such as ["event", "up", "br0"], as what has happened."""
+    if words == ["event", "up", "nftables"]:
+        return "nftables was loaded anew"
+    if words == ["down", "--all"]:
+        return "all tunnels are to go"
+    return "%s %s%s" % (words[-1], "is up" if words[-2] == "up" else "goes down", " (ifupdown)" if len(words) > 2 else "")
+
+
+def _done(steps):
+    """Steps in words: what became of each interface, once, those together that fared alike."""
+    made = {step.group for step in steps if step.argv[:3] == ("ip", "link", "add") and "bridge" not in step.argv[5:]}
+    found = {}
+    for step in steps:
+        subject, words = _word(step, step.group in made)
+        if words and words not in found.setdefault(subject, []):
+            found[subject].append(words)
+    alike = {}
+    for subject, words in found.items():
+        alike.setdefault(", ".join(words), []).append(subject)
+    return ["%s: %s" % (_names(subjects), words) for words, subjects in alike.items() if words]
+
+
+def _word(step, made):
+    """(whom it is about, what was done or ""): `made` is whether all of its group comes of making the tunnel."""
+    argv, group = step.argv, SUBJECTS.get(step.group, step.group)
+    if argv[:3] == ("ip", "link", "add"):
+        return group, "made"
+    if argv[:3] == ("ip", "link", "delete"):
+        return argv[4], "deleted (%s)" % step.reason
+    if argv[0] == "nft":
+        return group, "gone" if step.reason == plan.LAST_GOES else "loaded (%s)" % step.reason
+    if argv[:4] == ("ip", "link", "set", "dev"):
+        own, word = argv[4] == step.group, argv[5]
+        if word == "up":
+            return argv[4], "up"
+        if word == "master":
+            return argv[4], WORDS[word] % argv[6]
+        if made and (not own or word != "down"):
+            return group, ""
+        words = WORDS.get(word)
+        return argv[4], "%s (%s)" % (words % argv[6] if "%" in words else words, step.reason) if words else step.reason
+    return (argv[3], "let go by NetworkManager") if argv[0] == "nmcli" else (group, "" if made else step.reason)
+
+
+def _names(names):
+    more = " and %d more" % (len(names) - NAMED) if len(names) > NAMED else ""
+    return ", ".join(names[:NAMED]) + more
+
+
+def _short(lines):
+    """The first few lines, and how many there are beside."""
+    more = ["and %d more wait" % (len(lines) - NAMED)] if len(lines) > NAMED else []
+    return list(lines[:NAMED]) + more
