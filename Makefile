@@ -11,8 +11,9 @@ help:
 demo: deb
 	@$(PYTHON) -B tests/lab/demo.py --suite $(SUITE) --deb "$(DEB)" $(DEMO)
 
-## make test         all tests, the quick ones first
-test: lint unit matrix shell nix debtest dsc lab
+## make test         all tests: the quick ones first, then the long ones, two at a time
+test: lint unit matrix shell nix dsc
+	@$(MAKE) --no-print-directory -j 2 -k --output-sync=line PYTEST="$(PYTEST) -v" netns debtest router neighbours units
 
 ## make lint         the code as text
 lint:
