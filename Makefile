@@ -28,9 +28,9 @@ unit:
 matrix:
 	@tests/matrix
 
-## make shell        the sh scripts
+## make shell        the sh scripts, and completion in bash and zsh
 shell:
-	@tests/need python3-pytest python3-jinja2 dash shellcheck devscripts
+	@tests/need python3-pytest python3-jinja2 dash shellcheck devscripts bash-completion zsh
 	$(PYTEST) -q tests/shell
 
 ## make nix          the NixOS module and package: evaluated and built, not booted

@@ -183,11 +183,15 @@ def _choice(*words):
             raise Refused("%s is not known" % shown(value), "one of: " + ", ".join(words))
         return value
 
+    parse.words = words
     return parse
 
 
 def _yes_no(value):
-    return _choice("yes", "no")(value) == "yes"
+    return _choice(*_yes_no.words)(value) == "yes"
+
+
+_yes_no.words = ("yes", "no")
 
 
 def _vlans(value):
@@ -233,6 +237,11 @@ KEYS = {
 REQUIRED = ("underlay", "local", "remote", "bridge")
 # Asked by debconf, hence always written into a new file, even when empty.
 ASKED = ("underlay", "local", "remote", "bridge", "bridge-ports", "bridge-address")
+
+
+def words(key):
+    """The values that a key takes, where these are a few words; else nothing."""
+    return getattr(KEYS[key][1], "words", ())
 
 
 def split(line):

@@ -21,6 +21,7 @@ python3Packages.buildPythonApplication {
     "README\\.md"
     "setup\\.(cfg|py)"
     "l2wg_hooks(/.*)?"
+    "completion(/.*)?"
     "docs(/l2wg\\..*)?"
     "tests(/(unit|golden)(/.*)?)?"
   ];
@@ -38,6 +39,10 @@ python3Packages.buildPythonApplication {
 
   postInstall = ''
     installManPage docs/l2wg.8 docs/l2wg.conf.5
+    for shell in bash zsh; do
+      python3 -B completion/generate $shell >l2wg.$shell
+      installShellCompletion --cmd l2wg --$shell l2wg.$shell
+    done
   '';
 
   meta = {

@@ -68,6 +68,11 @@ def test_man_pages_and_templates(package):
         assert (pathlib.Path(package) / path).is_file(), path
 
 
+def test_completion(package):
+    for path in ("share/bash-completion/completions/l2wg.bash", "share/zsh/site-functions/_l2wg"):
+        assert "mss-clamp" in (pathlib.Path(package) / path).read_text(), path
+
+
 def copy(target):
     files = run("git", "-C", str(TREE), "ls-files", "--cached", "--others", "--exclude-standard").split("\n")
     for name in files:

@@ -2,6 +2,7 @@
 
 One story in the order of this file, since booting is what costs time: before, install, what crosses, reboots, restarts, remove, purge.
 """
+import json
 import re
 import subprocess
 import time
@@ -183,6 +184,41 @@ def test_restart(installed, site, name):
     assert links(router)["br0"][1] == "1500"
     assert router.run(["systemctl", "is-failed", "wg-quick@wg0", "networking"], check=False).stdout.split() == ["active", "active"]
     assert router.run(["l2wg", "plan"], check=False).rc == 0
+
+
+def test_the_journal_reads_as_a_story(installed):
+    """One line for an event that does something, by way of the real journald, and none for one that does not."""
+    for site, router in installed.routers.items():
+        since = cursor(router)
+        router.sh("systemctl restart wg-quick@wg0")
+        told = journal(router, since)
+        assert [one["MESSAGE"].split(": ")[0] for one in told] == ["wg0 goes down", "wg0 is up"], told
+        down, up = told
+        assert "gretap1: deleted (it" in down["MESSAGE"] and "\n" not in down["MESSAGE"]
+        assert down["L2WG_WAITING"].split("\n")[0] == "gretap1 waits for wg0"
+        assert "gretap1: made, port of br0, up" in up["MESSAGE"]
+        assert (up["L2WG_EVENT"], up["L2WG_TUNNEL"], up["PRIORITY"]) == ("up wg0", "gretap1", "6")
+        assert up["_SYSTEMD_UNIT"] == "wg-quick@wg0.service"
+        assert any(line.startswith("ip link add name gretap1 ") for line in up["L2WG_COMMANDS"].split("\n"))
+        since = cursor(router)
+        router.sh("l2wg up wg0; l2wg event up br0; l2wg plan; l2wg apply")
+        assert journal(router, since) == []
+        router.sh("ip link delete gretap1; l2wg set gretap1 mtu=1500; SUDO_USER=alice l2wg apply")
+        apply = journal(router, since)[-1]
+        assert "l2wg apply (alice): " in apply["MESSAGE"] and "gretap1: made, port of br0, up" in apply["MESSAGE"]
+        everything = journal(router)
+        assert {one["_TRANSPORT"] for one in everything} == {"journal"}, "what is printed came to it, too"
+        key = re.search(r"PrivateKey *= *(\S+)", router.get("/etc/wireguard/wg0.conf").decode()).group(1)
+        assert key not in str(everything)
+
+
+def cursor(router) -> str:
+    return json.loads(router.sh("journalctl --sync; journalctl -q -n 1 -o json").stdout)["__CURSOR"]
+
+
+def journal(router, since="") -> list:
+    after = f"--after-cursor='{since}'" if since else ""
+    return [json.loads(line) for line in router.sh(f"journalctl --sync; journalctl -q -t l2wg -o json {after}").stdout.splitlines()]
 
 
 def test_all_crosses_after_the_restarts(installed):

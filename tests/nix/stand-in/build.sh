@@ -17,6 +17,14 @@ installManPage() {
         install -D -m 644 "$page" "$out/share/man/man${page##*.}/${page##*/}"
     done
 }
+installShellCompletion() {
+    [ "$1 $2" = "--cmd l2wg" ]
+    case $3 in
+        --bash) install -D -m 644 "$4" "$out/share/bash-completion/completions/l2wg.bash" ;;
+        --zsh) install -D -m 644 "$4" "$out/share/zsh/site-functions/_l2wg" ;;
+        *) false ;;
+    esac
+}
 
 eval "$postPatch"
 /usr/bin/python3 -m pip install -q --disable-pip-version-check --no-index --no-deps --no-build-isolation --no-compile \
