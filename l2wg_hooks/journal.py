@@ -9,6 +9,7 @@ import re
 # systemd.io/JOURNAL_NATIVE_PROTOCOL; and syslog's own socket, RFC 3164.
 NATIVE = "/run/systemd/journal/socket"
 SYSLOG = "/dev/log"
+CGROUP = "/proc/self/cgroup"
 IDENTIFIER = "l2wg"
 # Severities of RFC 3164, and its facility for daemons.
 ERROR, INFO, DEBUG = 3, 6, 7
@@ -55,6 +56,9 @@ def send(message, severity=INFO, more=()):
 
     fields = [("MESSAGE", message), ("PRIORITY", str(severity))]
     fields += [("SYSLOG_IDENTIFIER", IDENTIFIER), ("SYSLOG_FACILITY", str(DAEMON))] + list(more)
+    if is_stderr():
+        # What is not printed then has to be among the unit's lines. journald finds out by itself, unless we end before it looks.
+        fields += [("OBJECT_SYSTEMD_UNIT", unit) for unit in [_unit()] if unit]
     try:
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as out:
             out.setblocking(False)
@@ -65,6 +69,17 @@ def send(message, severity=INFO, more=()):
                     out.sendto(line, SYSLOG)
     except OSError:
         pass
+
+
+def _unit():
+    """The service that we are part of; "" where there is none."""
+    try:
+        with open(CGROUP) as file:
+            rows = [row.rstrip("\n").split(":", 2) for row in file]
+    except OSError:
+        return ""
+    names = [path.rpartition("/")[2] for _, kind, path in rows if kind in ("", "name=systemd")]
+    return next((name for name in names if name.endswith(".service")), "")
 
 
 def is_stderr():

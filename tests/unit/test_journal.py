@@ -106,6 +106,25 @@ def test_a_full_socket_and_none_cost_nothing(journald, monkeypatch):
     journal.send("hello")
 
 
+@pytest.mark.parametrize(
+    "rows, unit",
+    [
+        ("0::/system.slice/system-wg\\x2dquick.slice/wg-quick@wg0.service\n", "wg-quick@wg0.service"),
+        ("2:cpu:/x.service\n1:name=systemd:/system.slice/networking.service\n0::/\n", "networking.service"),
+        ("0::/user.slice/user-0.slice/session-1.scope\n", None),
+    ],
+)
+def test_what_a_service_does_is_among_its_lines(journald, monkeypatch, tmp_path, rows, unit):
+    (tmp_path / "cgroup").write_text(rows)
+    monkeypatch.setattr(journal, "CGROUP", str(tmp_path / "cgroup"))
+    stream = os.fstat(2)
+    monkeypatch.setenv("JOURNAL_STREAM", "%d:%d" % (stream.st_dev, stream.st_ino))
+    journal.send("hello")
+    monkeypatch.delenv("JOURNAL_STREAM")
+    journal.send("hello")
+    assert [dict(entry).get("OBJECT_SYSTEMD_UNIT") for entry in entries(journald)] == [unit, None]
+
+
 # The story
 
 def did(tunnels, there, event=("up", "wg0")):
