@@ -6,6 +6,8 @@ import sys
 from l2wg_hooks import __version__
 
 EVENTS = ("up", "down", "event")
+# Commands that change nothing: what they find is for whoever has asked, not for the journal.
+LOOKING = ("plan", "check", "status", "metrics", "card")
 
 
 def main(words=None):
@@ -87,7 +89,8 @@ def _command(words):
     from l2wg_hooks.errors import L2wgError
 
     caller = log.who()
-    log.begin(options.command, "l2wg %s%s" % (options.command, " (%s)" % caller if caller else ""))
+    called = " ".join([options.command] + [word.partition("=")[0] for word in words if word.startswith("--")])
+    log.begin(called, "l2wg %s%s" % (called, " (%s)" % caller if caller else ""), quiet=options.command in LOOKING)
     try:
         problems, code = COMMANDS[options.command](options)
     except L2wgError as error:

@@ -6,8 +6,8 @@ import sys
 from l2wg_hooks import journal, wish
 from l2wg_hooks.story import Story
 
-# Of the event, or the command, that this process is.
-_story = Story()
+# Of the event, or the command, that this process is; and whether that is one to be told of.
+_story, _quiet = Story(), False
 
 
 def line(text):
@@ -20,7 +20,7 @@ def line(text):
 
 def _print(text):
     """The same, unless it would end up in the journal beside what we tell it anyhow."""
-    if not journal.is_stderr():
+    if _quiet or not journal.is_stderr():
         line(text)
 
 
@@ -29,10 +29,13 @@ def say(message):
     _print("[l2wg] " + message)
 
 
-def begin(event, label):
-    """Whatever follows is done by this event: `event` are its words, `label` says them as the journal is to have it."""
-    global _story
-    _story = Story(event, label)
+def begin(event, label, quiet=False):
+    """Whatever follows is done by this event: `event` are its words, `label` says them as the journal is to have it.
+
+    Of a `quiet` one the journal gets nothing.
+    """
+    global _story, _quiet
+    _story, _quiet = Story(event, label), quiet
 
 
 def note(message):
@@ -67,7 +70,7 @@ def tell():
     global _story
     story, _story = _story, Story(_story.event, _story.label)
     text = story.text()
-    if text:
+    if text and not _quiet:
         more = list(story.fields(_tunnels())) + [("MESSAGE_ID", journal.PROBLEM)] * story.wrong
         journal.send(text, journal.ERROR if story.wrong else journal.INFO, more)
 
@@ -84,6 +87,8 @@ def complain(problems):
     tell()
     for problem in problems:
         _print("l2wg: %s" % problem)
+        if _quiet:
+            continue
         more = [("MESSAGE_ID", journal.PROBLEM), ("L2WG_EVENT", _story.event)]
         if problem.path:
             more.append(("L2WG_FILE", "%s:%d" % (problem.path, problem.line) if problem.line else problem.path))

@@ -5,7 +5,7 @@ import socket
 
 import pytest
 
-from l2wg_hooks import cli, edit, hook, journal, links, log, plan, run, story, wgconf
+from l2wg_hooks import cli, edit, hook, journal, links, log, plan, run, story, usage, wgconf
 from l2wg_hooks.errors import Problem
 from l2wg_hooks.links import Link
 from l2wg_hooks.plan import Step
@@ -269,6 +269,13 @@ def test_a_problem_says_where_and_can_alarm(journald):
     assert second["MESSAGE"] == "odd" and "L2WG_FILE" not in second
 
 
+def test_a_command_is_called_by_its_options(journald, monkeypatch):
+    monkeypatch.setattr(log, "who", lambda: "")
+    monkeypatch.setitem(cli.COMMANDS, "apply", lambda options: (log.did("something"), ((), 0))[1])
+    assert cli.main(["apply", "--confirm=60", "--yes"]) == 0
+    assert dict(entries(journald)[0])["MESSAGE"] == "l2wg apply --confirm --yes: something"
+
+
 def test_commands_say_who_and_no_secret(etc, journald, monkeypatch, tmp_path):  # noqa: F811
     from l2wg_hooks import lock
 
@@ -289,6 +296,18 @@ def test_commands_say_who_and_no_secret(etc, journald, monkeypatch, tmp_path):  
     assert lines[1].startswith("l2wg attach (alice): %s: added `PostUp = " % where)
     assert [line.split(": ")[1] for line in lines[2:4]] == ["PostUp"] * 2 and lines[4] == "l2wg detach (alice): %s: our lines are out" % where
     assert SECRET not in repr(told)
+
+
+def test_who_looks_changes_nothing(etc, journald, monkeypatch, capsys, tmp_path):  # noqa: F811
+    """And hears of it even where a timer of somebody's has called, whose output the journal has."""
+    stream = os.fstat(2)
+    monkeypatch.setenv("JOURNAL_STREAM", "%d:%d" % (stream.st_dev, stream.st_ino))
+    for words in (["check"], ["set", "x", "y=1"]):
+        monkeypatch.setitem(cli.COMMANDS, words[0], lambda options: ((Problem("broken"),), 1))
+        assert cli.main(words) == 1
+    assert capsys.readouterr().err == "l2wg: broken\n"
+    assert [dict(entry)["L2WG_EVENT"] for entry in entries(journald)] == ["set"]
+    assert set(cli.LOOKING) <= set(usage.EXAMPLES)
 
 
 def test_who_calls(monkeypatch):
