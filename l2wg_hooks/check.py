@@ -3,7 +3,7 @@
 import ipaddress
 import time
 
-from l2wg_hooks import apply, neighbours, peers, plan, probe, rules, run, transaction, wish
+from l2wg_hooks import apply, neighbours, peers, plan, probe, rights, rules, run, transaction, wish
 from l2wg_hooks.errors import Problem
 
 # Seconds for a probe to come back by the other site.
@@ -28,6 +28,7 @@ def check():
     for underlay in sorted({tunnel.underlay for tunnel in intent.tunnels if tunnel.underlay in links}):
         found += _uncovered([tunnel for tunnel in intent.tunnels if tunnel.underlay == underlay], _allowed(underlay))
     found += neighbours.problems(intent.tunnels, links)
+    found += rights.problems(intent.tunnels)
     return tuple(found) + tuple(_loops(intent.tunnels, links))
 
 

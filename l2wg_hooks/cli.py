@@ -1,5 +1,6 @@
 """The command l2wg: words of the command line to calls. See l2wg(8)."""
 
+import os
 import signal
 import sys
 
@@ -13,6 +14,8 @@ LOOKING = ("plan", "check", "status", "metrics", "card")
 def main(words=None):
     """Run one command line; its exit code."""
     words = list(sys.argv[1:] if words is None else words)
+    # The caller's may let everybody write what we make.
+    os.umask(0o022)
     # Whoever started us may be logged in through what we change: we finish even if that ends their session.
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     strict = "--strict" in words

@@ -96,8 +96,25 @@ def down(name):
 
 
 def event(phase, interface):
-    """ifupdown has brought `interface` up (phase "up"), or is about to take it down ("down")."""
+    """ifupdown has brought `interface` up (phase "up"), or is about to take it down ("down"); or dhcpcd begins with it."""
+    if phase == "dhcpcd":
+        return _begins(interface)
     return down(interface) if phase == "down" else up(interface)
+
+
+def _begins(interface):
+    """dhcpcd waits for us. It has nothing to do with a tunnel, nor with a port of ours by whose address nobody is logged in."""
+    from l2wg_hooks import dhcpcd
+
+    link, tunnels = run.observe().get(interface), wish.load().tunnels
+    if link is None:
+        return ()
+    tunnel = interface in wish.names() and link.kind in plan.TUNNEL_KINDS
+    port = any(interface in one.bridge_ports and link.master == one.bridge for one in tunnels)
+    problems = tuple(dhcpcd.mute(interface, link.mac)) if tunnel else ()
+    if tunnel or (port and not link.addresses):
+        dhcpcd.release(interface)
+    return problems
 
 
 HANDLERS = {"up": up, "down": down, "event": event}

@@ -2,7 +2,7 @@
 
 import os
 
-from l2wg_hooks import managers, run, verdict, ways
+from l2wg_hooks import dhcpcd, managers, run, verdict, ways
 from l2wg_hooks.verdict import Packet
 
 SWITCH = "/proc/sys/net/bridge/bridge-nf-call-%stables"
@@ -36,12 +36,12 @@ def _managed(tunnel, links):
             "systemd-networkd manages %s, too, and takes it out of %s" % (", ".join(taken), tunnel.bridge),
             "printf '%s' >/etc/systemd/network/00-l2wg.network; networkctl reload; l2wg apply" % text,
         )
-    taken = managers.dhcpcd([name for name in names if links[name].kind != "bridge"])
+    taken = dhcpcd.managed([name for name in names if links[name].kind != "bridge"])
     if taken:
         yield tunnel.problem(
             "",
             "dhcpcd asks for leases on %s: an address of the other site, and its default route" % ", ".join(taken),
-            "sed -i '1i denyinterfaces %s' %s; systemctl restart dhcpcd" % (" ".join(taken), managers.DHCPCD),
+            "sed -i '1i denyinterfaces %s' %s; systemctl restart dhcpcd" % (" ".join(taken), dhcpcd.CONFIG),
         )
     link = links.get(tunnel.name)
     if link is not None and link.addresses:

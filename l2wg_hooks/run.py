@@ -17,6 +17,7 @@ OBSERVE = ("ip", "-json", "-details", "address", "show")
 PACKAGES = {
     "ip": "iproute2",
     "bridge": "iproute2",
+    "tc": "iproute2",
     "ifup": "ifupdown",
     "ifquery": "ifupdown",
     "nft": "nftables",

@@ -224,7 +224,7 @@ def _put_back(saved, keep):
     for name, now in wish.texts().items():
         if now != saved.applied.get(name) and not (keep == NEW and name not in saved.applied or keep == ALL):
             # The admin's own lines: beside, where nothing reads them.
-            files.write(wish.path(name) + REJECTED, now)
+            files.write(wish.path(name) + REJECTED, now, os.stat(wish.path(name)).st_mode & 0o777)
             if name not in saved.applied:
                 files.remove(wish.path(name))
             log.did("%s: set aside as %s%s" % (wish.path(name), name, wish.SUFFIX + REJECTED))

@@ -50,3 +50,39 @@ def test_other_phases_are_none_of_ours(call, variables):
 
 def test_the_meta_call_of_ifup_all_is_none_either(call):
     assert call(IFACE="br0", **dict(IFUPDOWN["up"], ADDRFAM="meta")) == ""
+
+
+# dhcpcd's, which reads ours in: it must go on behind it.
+
+@pytest.fixture
+def begins(tmp_path):
+    """Have dhcpcd-run-hooks read the hook in, for this interface and reason; the words of each call of l2wg."""
+    (tmp_path / "gretap1.conf").write_text("")
+    (tmp_path / "enp3s0/brport").mkdir(parents=True)
+    command = tmp_path / "l2wg"
+    command.write_text(f'#!/bin/sh\necho "$*" >>{tmp_path}/calls\nexit 3\n')
+    command.chmod(0o755)
+    text = (TOP / "etc/dhcpcd/50-l2wg").read_text()
+    for old, new in (("/usr/bin/l2wg", str(command)), ("/etc/l2wg/", f"{tmp_path}/"), ("/sys/class/net/", f"{tmp_path}/")):
+        text = text.replace(old, new)
+
+    def run(reason, interface):
+        script = f"set -eu\n{text}\necho on"
+        done = subprocess.run(["dash", "-c", script], env={"reason": reason, "interface": interface, "PATH": "/usr/bin:/bin"}, stdout=subprocess.PIPE)
+        assert (done.returncode, done.stdout) == (0, b"on\n")
+        calls = tmp_path / "calls"
+        said = calls.read_text() if calls.exists() else ""
+        calls.write_text("")
+        return said
+
+    return run
+
+
+@pytest.mark.parametrize("name, ours", [("gretap1", True), ("enp3s0", True), ("enp2s0", False), ("lo", False), ("../gretap1", False), ("", False)])
+def test_dhcpcd_begins(begins, name, ours):
+    assert begins("PREINIT", name) == begins("BOUND", name) == f"event dhcpcd {name}\n" * ours
+
+
+@pytest.mark.parametrize("reason", ["STOPPED", "STOP", "DEPARTED", "RELEASE", "CARRIER", "NOCARRIER", "EXPIRE", ""])
+def test_what_dhcpcd_says_beside_costs_nothing(begins, reason):
+    assert begins(reason, "gretap1") == ""

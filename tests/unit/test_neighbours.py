@@ -1,10 +1,11 @@
 """NetworkManager, systemd-networkd, dhcpcd and firewalls, as `l2wg check` and the plan see them."""
 
 import dataclasses
+import socket
 
 import pytest
 
-from l2wg_hooks import guard, managers, neighbours, networkmanager, run, seen
+from l2wg_hooks import dhcpcd, guard, hook, managers, neighbours, networkmanager, run, seen, wish
 from l2wg_hooks.iptables import Tables
 from l2wg_hooks.links import Link
 from l2wg_hooks.plan import Rules, Seen, plan
@@ -19,7 +20,7 @@ LINKS = {
         Link("enp2s0", 4, up=True, addresses=("192.168.178.1/24",)),
         Link("enp3s0", 5, up=True, master="br0"),
         Link("br0", 6, "bridge", up=True),
-        Link("gretap1", 7, "gretap", up=True, master="br0"),
+        Link("gretap1", 7, "gretap", up=True, mac="fe:ff:01:02:03:04", master="br0"),
     )
 }
 
@@ -37,8 +38,8 @@ def system(monkeypatch, tmp_path):
 
     monkeypatch.setattr(run, "run", fake)
     monkeypatch.setattr(managers, "NETWORKD", str(tmp_path / "links"))
-    monkeypatch.setattr(managers, "DHCPCD_PIDS", (str(tmp_path / "pid"),))
-    monkeypatch.setattr(managers, "DHCPCD", str(tmp_path / "dhcpcd.conf"))
+    monkeypatch.setattr(dhcpcd, "PIDS", (str(tmp_path / "pid"),))
+    monkeypatch.setattr(dhcpcd, "CONFIG", str(tmp_path / "dhcpcd.conf"))
     monkeypatch.setattr(neighbours, "SWITCH", str(tmp_path / "%s"))
     monkeypatch.setattr(networkmanager, "DEVICES", str(tmp_path / "nm"))
     said["tmp"] = tmp_path
@@ -94,18 +95,61 @@ def test_networkd_manages_a_port(system):
     ],
 )
 def test_what_dhcpcd_takes(text, taken):
-    assert managers.dhcpcd_takes(text, "gretap1") == taken
+    assert dhcpcd.takes(text, "gretap1") == taken
 
 
 def test_dhcpcd_of_all_interfaces_is_told_and_only_while_it_runs(system, monkeypatch):
     (system["tmp"] / "dhcpcd.conf").write_text("duid\n")
     assert told() == []
     (system["tmp"] / "pid").write_text("42\n")
-    real = managers._read
-    monkeypatch.setattr(managers, "_read", lambda path: "dhcpcd\n" if path == "/proc/42/comm" else real(path))
+    real = dhcpcd._read
+    monkeypatch.setattr(dhcpcd, "_read", lambda path: "dhcpcd\n" if path == "/proc/42/comm" else real(path))
+    one = "reason=CARRIER\ninterface=%s\nprotocol=link\n\n"
+    system["dhcpcd -U"] = one % "enp1s0"
+    assert told() == [], "it has let go of them"
+    system["dhcpcd -U"] = one % "gretap1" + one % "enp1s0" + one % "enp3s0"
     ((message, hint),) = told()
     assert message.startswith("dhcpcd asks for leases on gretap1, enp3s0:")
     assert hint.startswith("sed -i '1i denyinterfaces gretap1 enp3s0' ")
+
+
+@pytest.mark.parametrize(
+    "name, changes, goes",
+    [
+        ("gretap1", {}, True),
+        ("gretap1", {"addresses": ("192.168.92.165/24",)}, True),  # a lease of the other site
+        ("gretap1", {"kind": ""}, False),  # a network card of that name
+        ("enp3s0", {}, True),
+        ("enp3s0", {"master": ""}, False),
+        ("enp3s0", {"addresses": ("192.168.178.7/24",)}, False),  # somebody may be logged in by it
+        ("br0", {}, False),  # its address may be dhcpcd's, by the admin's wish
+        ("enp2s0", {}, False),
+    ],
+)
+def test_what_dhcpcd_has_to_let_go_of(monkeypatch, name, changes, goes):
+    said = []
+    monkeypatch.setattr(run, "observe", lambda: dict(LINKS, **{name: dataclasses.replace(LINKS[name], **changes)}))
+    monkeypatch.setattr(wish, "load", lambda: wish.Wish((ONE,), (), ()))
+    monkeypatch.setattr(wish, "names", lambda: ["br0", "enp2s0", "gretap1"] if name == "enp2s0" else ["gretap1"])
+    monkeypatch.setattr(dhcpcd, "release", said.append)
+    muted = []
+    monkeypatch.setattr(run, "run", lambda argv: muted.append(" ".join(argv)) or Result(0, "", ""))
+    assert hook.main(["event", "dhcpcd", name], strict=True) == 0
+    assert said == [name] * goes
+    # By its own address only: what the bridge forwards is somebody else's.
+    assert [("dev " + name in one, "src_mac fe:ff:01:02:03:04 " in one) for one in muted[1:]] == [(True, True)] * 2 * (goes and name == "gretap1")
+
+
+def test_dhcpcd_is_told_by_its_socket_and_asked_so_that_it_hangs_up(monkeypatch, tmp_path):
+    path = str(tmp_path / "sock")
+    monkeypatch.setattr(dhcpcd, "SOCKETS", (str(tmp_path / "none"), path))
+    with socket.socket(socket.AF_UNIX) as ear:
+        ear.bind(path)
+        ear.listen(1)
+        dhcpcd.release("gretap1")
+        with ear.accept()[0] as line:
+            assert line.recv(100) == b"dhcpcd\0--release\0gretap1\n\0--version\n\0"
+    dhcpcd.release("gretap1")  # nobody is there any more
 
 
 def test_an_address_on_the_tunnel(system):

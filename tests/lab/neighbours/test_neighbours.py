@@ -80,17 +80,75 @@ def test_dhclient_is_for_the_wan_only(lab):
     assert not re.search("gretap1|br0|enp3s0", clients), clients
 
 
-def test_dhcpcd_of_all_interfaces(lab):
+HOOK = "/usr/lib/dhcpcd/dhcpcd-hooks/50-l2wg"
+
+
+def given_up(lab, since):
+    """dhcpcd has asked on enp2s0 for as long as it ever does: by then it has long since had its answer elsewhere."""
+    eventually(lambda: "using" in lab.vm.sh(f"journalctl -u dhcpcd --since @{since} | grep 'enp2s0: using' || :").stdout, 60)
+
+
+def begin(lab):
+    """Start dhcpcd where it knows nothing from before; what has come to the tunnel in its time, by the kernel's word."""
+    lab.vm.sh("rm -f /var/lib/dhcpcd/gretap1.lease; ip address flush dev gretap1")
+    lab.vm.sh("systemd-run -q --collect --unit=heard sh -c 'ip -4 monitor address dev gretap1 >/run/heard'")
+    since = lab.vm.sh("date +%s").stdout.strip()
+    lab.start("dhcpcd")
+    given_up(lab, since)
+
+
+def heard(lab):
+    routes = lab.vm.sh("ip route show dev gretap1; ip route show default").stdout
+    return lab.vm.sh("systemctl stop heard; cat /run/heard").stdout + "".join(line for line in routes.splitlines() if "192.168.92" in line)
+
+
+def at_rest(lab):
+    lab.stop("dhcpcd")
+    lab.vm.sh("ip -br -4 address | grep -o '^enp.*' | while read -r i _; do ip address flush dev $i to 169.254.0.0/16; done; ifup --force enp1s0")
+    lab.site_b()
+
+
+def test_dhcpcd_without_our_hook_takes_the_tunnel_and_is_told(lab):
+    if lab.vm.run(["test", "-e", HOOK], check=False).rc:
+        pytest.skip("this package has no hook of dhcpcd")
+    lab.vm.sh(f"mv {HOOK} /root/hook; cp /etc/dhcpcd.conf /root/")
     lab.start("dhcpcd")
     eventually(lambda: "192.168.92." in lab.vm.sh("ip address show dev gretap1").stdout, 60)
+    assert "default via 192.168.92.1 dev gretap1" in lab.vm.sh("ip route").stdout
     lab.cure("dhcpcd asks for leases on gretap1, enp3s0")
     lab.cure("gretap1 carries the address")
-    eventually(lambda: "using" in lab.vm.sh("journalctl -u dhcpcd | grep 'enp2s0: using' || :").stdout, 60)
     assert "inet " not in lab.vm.sh("ip address show dev gretap1; ip address show dev br0").stdout
     fine(lab)
-    lab.stop("dhcpcd")
-    lab.vm.sh("ip address del $(ip -br -4 address show enp2s0 | grep -o '169.254[^ ]*') dev enp2s0; ifup --force enp1s0")
-    lab.site_b()
+    lab.vm.sh(f"mv /root/hook {HOOK}; cp /root/dhcpcd.conf /etc/")
+    at_rest(lab)
+
+
+def test_dhcpcd_lets_go_of_tunnel_and_port(lab):
+    lab.comes_back()
+    begin(lab)
+    active = lab.vm.sh("dhcpcd -U | grep ^interface").stdout
+    assert "enp1s0" in active and "gretap1" not in active and "enp3s0" not in active
+    assert lab.device.lease(patience=20), "what comes through the tunnel is nobody's business but the device's"
+    # Again, while dhcpcd runs.
+    lab.vm.run(["systemctl", "restart", "wg-quick@wg0"])
+    eventually(lambda: "gretap1: removing interface" in lab.vm.sh("journalctl -u dhcpcd -n 20").stdout, 30)
+    assert heard(lab) == ""
+    fine(lab)
+    at_rest(lab)
+
+
+def test_dhcpcd_that_does_not_listen_gets_no_answer(lab):
+    """As after any `dhcpcd -n enp1s0` of 9.4.1. What it gives itself (RFC 3927) leads nowhere."""
+    lab.comes_back()
+    lab.vm.sh("sed -i 's/^SOCKETS = .*/SOCKETS = ()/' /usr/lib/python3/dist-packages/l2wg_hooks/dhcpcd.py")
+    begin(lab)
+    assert "gretap1" in lab.vm.sh("dhcpcd -U | grep ^interface").stdout, "it has let go: nothing is shown here"
+    assert "192.168.92." not in heard(lab)
+    assert lab.device.lease(patience=20)
+    lab.vm.sh("dpkg-deb --fsys-tarfile /root/l2wg_*_all.deb | tar -x -C / ./usr/lib/python3/dist-packages/l2wg_hooks/dhcpcd.py")
+    at_rest(lab)
+    lab.vm.sh("ip address flush dev gretap1")
+    fine(lab)
 
 
 # Firewalls
