@@ -208,3 +208,12 @@ def test_check_tells_of_files_that_others_may_write(site_a):
     assert "hint: chown root: /etc/l2wg/gretap1.conf; chmod go-w /etc/l2wg/gretap1.conf" in said
     # It is told of, and nobody is cut off for it.
     site_a.run("l2wg", "apply")
+
+
+def test_a_purge_takes_what_a_killed_l2wg_has_left_half_written(router):
+    router.debconf(**ANSWERS_A)
+    install(router)
+    router.put("etc/wireguard/.l2wg-k1ll3d", KEY, 0o600)
+    router.put("etc/l2wg/.l2wg-k1ll3d", "mtu =", 0o600)
+    router.run("dpkg", "-P", "l2wg")
+    assert set(where(router, KEY)) == {WG0} and not router.has("etc/l2wg")

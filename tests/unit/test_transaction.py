@@ -57,6 +57,18 @@ BEFORE = {"admins": "before\n", "etc/one.conf": OLD}
 ASIDE = {"etc/one.conf.rejected": NEW, "etc/two.conf.rejected": "new\n"}
 
 
+def test_what_is_set_aside_is_nobody_elses_to_read_than_before(box):
+    change(box)
+    os.chmod(str(box / "etc" / "two.conf"), 0o600)
+    transaction.rollback("test")
+    assert (box / "etc" / "two.conf.rejected").stat().st_mode & 0o777 == 0o600
+
+
+def test_what_is_saved_is_roots_alone(box):
+    change(box)
+    assert {path.name: path.stat().st_mode & 0o777 for path in (box / "lib").iterdir()} == {"OPEN": 0o600, "LAST": 0o600, "APPLIED": 0o600}
+
+
 def test_all_is_put_back_and_the_admins_text_is_kept_beside(box):
     change(box)
     assert transaction.rollback("why") == ()
