@@ -95,6 +95,11 @@ def _command(words):
     called = " ".join([options.command] + [word.partition("=")[0] for word in words if word.startswith("--")])
     log.begin(called, "l2wg %s%s" % (called, " (%s)" % caller if caller else ""), quiet=options.command in LOOKING)
     try:
+        if not _is_root():
+            from l2wg_hooks.errors import fail
+
+            # Others do not see firewalls, leases and WireGuard's peers: even `plan` would be wrong.
+            fail("`l2wg %s` is for root" % options.command, "sudo l2wg %s" % " ".join(words))
         problems, code = COMMANDS[options.command](options)
     except L2wgError as error:
         problems, code = error.problems, error.code
@@ -102,6 +107,10 @@ def _command(words):
         log.tell()
     log.complain(problems)
     return code
+
+
+def _is_root():
+    return os.geteuid() == 0
 
 
 def _plan(_options):

@@ -115,10 +115,12 @@ def test_secrets_stay_where_they_are(spied):
 
 def test_the_search_would_find_them(spied):
     """Each of its eyes sees what it is to see."""
-    spied.sh(f"echo {KEY} >/var/lib/somewhere; true {KEY}; /bin/true {KEY}; X='{PSK}' /bin/true; sleep 0.1")
     spied.run("python3", "-c", f"import syslog; syslog.syslog('{KEY}')")
-    assert set(where(spied, KEY)) == {WG0, "var/lib/somewhere", "tmp/started", "tmp/syslog"}
-    assert "tmp/started" in where(spied, PSK), "environments"
+    spied.sh("sleep 0.2")
+    assert set(where(spied, KEY)) == {WG0, "tmp/started", "tmp/syslog"}, "a word, and a message"
+    before = set(where(spied, PSK))
+    spied.sh("X=$(grep -o 'wpa-psk.*' /etc/network/interfaces) true; X=$(grep -o 'wpa-psk.*' /etc/network/interfaces) /bin/true")
+    assert set(where(spied, PSK)) - before == {"tmp/started"}, "an environment"
     spied.run("debconf-set-selections", input=f"x x/y string {KEY}\n")
     assert "var/cache/debconf/config.dat" in where(spied, KEY)
 

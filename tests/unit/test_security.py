@@ -63,3 +63,11 @@ def test_a_file_has_its_mode_before_it_has_its_text(tmp_path, monkeypatch):
     # Made for nobody else, empty when it gets the mode.
     assert seen == [(0o600, 0, 0o600)]
     assert [entry.name for entry in tmp_path.iterdir()] == ["wg0.conf"]
+
+
+@pytest.mark.parametrize("command", ["plan", "apply", "confirm", "rollback", "check", "set gretap1 mtu=1400", "attach wg0", "detach --all"])
+def test_every_command_is_for_root(command, monkeypatch, capsys):
+    monkeypatch.setattr(cli, "_is_root", lambda: False)
+    monkeypatch.setattr(cli, "COMMANDS", {})
+    assert cli.main(command.split()) == 1
+    assert "is for root\n  hint: sudo l2wg " + command in capsys.readouterr().err
