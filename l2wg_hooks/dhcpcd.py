@@ -60,7 +60,7 @@ def release(name):
                 line.sendall(message)
         except OSError:  # none there, or another version's
             continue
-        log.journal("%s: dhcpcd is told to let go of it" % name)
+        log.note("told to let go of it")
 
 
 # What a DHCP server listens on (RFC 2131, RFC 8415), and the preference of our filter, of which the kernel keeps one a protocol.

@@ -52,6 +52,8 @@ def label(words):
         return "nftables was loaded anew"
     if words == ["down", "--all"]:
         return "all tunnels are to go"
+    if words[-2] == "dhcpcd":
+        return "dhcpcd begins with %s" % words[-1]
     return "%s %s%s" % (words[-1], "is up" if words[-2] == "up" else "goes down", " (ifupdown)" if len(words) > 2 else "")
 
 

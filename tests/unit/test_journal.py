@@ -205,6 +205,7 @@ def test_a_step_in_words(argv, reason, group, said):
         ("event up br0", "br0 is up (ifupdown)"),
         ("event down br0", "br0 goes down (ifupdown)"),
         ("event up nftables", "nftables was loaded anew"),
+        ("event dhcpcd gretap1", "dhcpcd begins with gretap1"),
     ],
 )
 def test_an_event_in_words(words, said):
