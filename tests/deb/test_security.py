@@ -7,7 +7,7 @@ import pytest
 
 from box import BOOKS, TOP
 from conftest import ANSWERS_A
-from test_install import GRETAP1, STANZA, WG0, install
+from test_install import GRETAP1, STANZA, WG0, install, settle
 
 # wg0.conf's key, and what an admin may have in interfaces(5).
 KEY = "mM0cKzTnXoS3Cr3tPr1v4teKeyOfTheWireGuard0000="
@@ -143,10 +143,11 @@ def test_nobody_else_may_write_what_is_installed_or_written(site_a):
     """Even by a root whose umask forbids nothing. /run and /var/lib are in it."""
     site_a.debconf(**ANSWERS_A)
     site_a.sh("umask 000; dpkg -i /tmp/l2wg.deb")
-    site_a.sh("rm -r /etc/network/interfaces.d /etc/sysctl.d/60-l2wg.conf; rm -rf /var/lib/l2wg")
+    site_a.sh("rm -r /etc/network/interfaces.d; rm -rf /var/lib/l2wg; echo >/etc/sysctl.d/60-l2wg.conf")
     site_a.sh("umask 000; dpkg-reconfigure l2wg; l2wg set vx1 underlay=wg0 local=192.168.178.1 remote=192.168.92.1 encapsulation=vxlan bridge=br0; l2wg apply")
     for path in (STANZA, GRETAP1, "etc/l2wg/vx1.conf", "var/lib/l2wg/last", "etc/sysctl.d/60-l2wg.conf", "run/l2wg.lock"):
         assert site_a.has(path), path
+    assert "ip_forward = 1" in site_a.get("etc/sysctl.d/60-l2wg.conf"), "it was not written anew"
     assert writable_by_others(site_a) == []
     site_a.sh("umask 000; dpkg -r l2wg")
     assert site_a.has("var/lib/l2wg/detached")
@@ -189,12 +190,12 @@ COMMANDS = (
 def test_an_ordinary_user_is_told_and_changes_nothing(site_a):
     site_a.debconf(**ANSWERS_A)
     install(site_a)
-    before = site_a.changes(ignore=("tmp", "dev", "proc", "sys")), site_a.sh("ip -o link; ip -o address; ip route")
+    before = site_a.changes(ignore=("tmp", "dev", "proc", "sys")), settle(site_a)
     for words in COMMANDS:
         done = site_a.run("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "/usr/bin/l2wg", *words.split(), check=False)
         assert done.returncode in (1, 3), (words, done)
         assert "root" in done.stderr and "hint:" in done.stderr and "Traceback" not in done.stderr, (words, done)
-    assert (site_a.changes(ignore=("tmp", "dev", "proc", "sys")), site_a.sh("ip -o link; ip -o address; ip route")) == before
+    assert (site_a.changes(ignore=("tmp", "dev", "proc", "sys")), settle(site_a)) == before
     assert site_a.run("setpriv", "--reuid=65534", "/usr/bin/l2wg", "--version").returncode == 0
 
 
