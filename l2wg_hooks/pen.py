@@ -13,9 +13,14 @@ def wants_colour(stream, environment=os.environ):
     return stream.isatty() and not environment.get("NO_COLOR") and environment.get("TERM", "dumb") != "dumb"
 
 
-def wants_lines(stream):
-    """Whether a stream takes more than ASCII: what is drawn is drawn with lines then."""
-    return (getattr(stream, "encoding", None) or "").lower().replace("-", "") == "utf8"
+def wants_lines(environment=os.environ):
+    """Whether the locale is one of UTF-8, so that what is drawn may be drawn with its lines (locale(7): which variable counts).
+
+    Not LC_CTYPE=C.UTF-8, which Python itself sets where the locale is C (PEP 538).
+    """
+    character = environment.get("LC_CTYPE", "")
+    name = environment.get("LC_ALL") or (character if character != "C.UTF-8" else "") or environment.get("LANG") or "C"
+    return name.lower().replace("-", "").partition("@")[0].endswith("utf8")
 
 
 def paint(text, colour, on):
@@ -45,15 +50,17 @@ def plain(text):
 
 
 def duration(seconds):
-    """Such as "42 s", "12 min", "3 h 12 min", "5 d 3 h"."""
-    minutes, seconds = divmod(int(seconds), 60)
+    """Such as "142 s", "12 min", "3 h 12 min", "5 d 3 h"."""
+    if seconds < 180:
+        return "%d s" % seconds
+    minutes = int(seconds) // 60
     hours, minutes = divmod(minutes, 60)
     days, hours = divmod(hours, 24)
     if days:
         return "%d d %d h" % (days, hours)
     if hours:
         return "%d h %d min" % (hours, minutes)
-    return "%d min" % minutes if minutes else "%d s" % seconds
+    return "%d min" % minutes
 
 
 def size(number):

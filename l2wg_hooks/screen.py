@@ -101,7 +101,8 @@ def _tunnel(pen, status, one, rates):
     if below.there:
         port = ", UDP port %d" % below.port if below.port else ""
         word = "up" if below.up else "down"
-        pen.row("underlay", "%s %s, MTU %d%s" % (below.name, word, below.mtu, port), up="green", down="red")
+        text = "%s %s, MTU %d%s" % (below.name, word, below.mtu, port)
+        pen.row("underlay", ", ".join((text,) + below.addresses), up="green", down="red")
     else:
         pen.row("underlay", "%s missing" % below.name, missing="red")
     if far is not None:

@@ -42,7 +42,7 @@ def _print(found, options):
     elif options.diagram:
         from l2wg_hooks import diagram
 
-        text = diagram.render(found, pen.wants_lines(sys.stdout))
+        text = diagram.render(found, pen.wants_lines())
     elif options.svg:
         from l2wg_hooks import files, picture
 

@@ -310,7 +310,7 @@ def _planned(seen, bridges):
             continue
         reasons.setdefault(step.group, []).append(step.reason)
     for group, words in reasons.items():
-        what = "guard, clamp and fences are not in force: " if group == plan.GUARD else ""
+        what = "the rules are not in force: " if group == plan.GUARD else ""
         if group not in known and not what:
             what = "%s: " % group
         rest = "; ".join(dict.fromkeys(words[:1] if words[0] == "it is not there" else words))
