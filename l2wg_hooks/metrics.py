@@ -1,6 +1,10 @@
-"""`l2wg metrics`: a Status in Prometheus' text format, names after its conventions (prometheus.io/docs/practices/naming). Pure."""
+"""`l2wg metrics`: a Status in Prometheus' text format. Pure.
+
+Names after its conventions: prometheus.io/docs/practices/naming.
+"""
 
 from l2wg_hooks import __version__
+from l2wg_hooks.screen import port_word
 from l2wg_hooks.status import FRAMES, NOTE, PACKETS, WRONG
 
 GAUGE, COUNTER = "gauge", "counter"
@@ -47,11 +51,13 @@ def _metrics(status):
     ):
         yield name, GAUGE, said, [({"tunnel": one.name}, value(one)) for one in tunnels]
     known = [one for one in tunnels if one.guarded is not None]
-    yield "guard_loaded", GAUGE, "Whether guard and fences of the tunnel are in force.", [({"tunnel": one.name}, one.guarded) for one in known]
-    clamped = [({"tunnel": one.name, "family": name}, size) for one in tunnels if one.mss for name, size in zip(("ipv4", "ipv6"), one.mss)]
-    yield "tunnel_mss_bytes", GAUGE, "The TCP maximum segment size that the clamp sets.", clamped
+    loaded = [({"tunnel": one.name}, one.guarded) for one in known]
+    yield "guard_loaded", GAUGE, "Whether guard and fences of the tunnel are in force.", loaded
+    clamped = [one for one in tunnels if one.mss is not None]
+    mss = [({"tunnel": one.name, "family": "ipv%d" % family}, one.mss[family == 6]) for one in clamped for family in (4, 6)]
+    yield "tunnel_mss_bytes", GAUGE, "The TCP maximum segment size that the clamp sets.", mss
     yield from _traffic("tunnel", [({"tunnel": one.name}, one.traffic) for one in tunnels if one.there])
-    frames = [({"tunnel": one.name, "reason": what}, one.dropped[what]) for one in tunnels if one.guarded is not None for what in FRAMES]
+    frames = [({"tunnel": one.name, "reason": what}, one.dropped[what]) for one in known for what in FRAMES]
     yield "dropped_frames_total", COUNTER, "Frames that fences, storm limit and loop detection have dropped.", frames
     packets = [({"tunnel": one.name, "reason": what}, one.dropped[what]) for one in known for what in PACKETS]
     packets += [({"reason": what}, status.strays[what]) for what in PACKETS if status.strays.get(what)]
@@ -75,19 +81,26 @@ def _info(one):
 
 
 def _traffic(what, some):
-    for index, way in enumerate(("receive", "transmit")):
-        for field, unit in (("frames", "frames"), ("bytes", "bytes"), ("errors", "errors"), ("dropped", "dropped_frames")):
-            said = "%s %s%s." % (unit.capitalize().replace("_", " "), ("received", "sent")[index], " by the %s" % what)
-            yield "%s_%s_%s_total" % (what, way, unit), COUNTER, said, [(labels, getattr(one[index], field)) for labels, one in some]
+    for index, (way, verb) in enumerate((("receive", "receiving"), ("transmit", "sending"))):
+        for field, unit, said in (
+            ("frames", "frames", "Frames of the %s, %s."),
+            ("bytes", "bytes", "Bytes of the %s, %s."),
+            ("errors", "errors", "Errors of the %s while %s."),
+            ("dropped", "dropped_frames", "Frames that the %s dropped while %s."),
+        ):
+            counts = [(labels, getattr(one[index], field)) for labels, one in some]
+            yield "%s_%s_%s_total" % (what, way, unit), COUNTER, said % (what, verb), counts
 
 
 def _peers(tunnels):
     """By interface and key, once each: tunnels may share a peer."""
     some = [({"underlay": one.underlay.name, "public_key": one.peer.key}, one.peer) for one in tunnels if one.peer]
-    said = "When the peer last shook hands, 0 if it never did."
-    yield "peer_last_handshake_timestamp_seconds", GAUGE, said, [(labels, one.handshake) for labels, one in some]
-    yield "peer_receive_bytes_total", COUNTER, "Bytes that WireGuard has received from the peer.", [(labels, one.received) for labels, one in some]
-    yield "peer_transmit_bytes_total", COUNTER, "Bytes that WireGuard has sent to the peer.", [(labels, one.sent) for labels, one in some]
+    for name, kind, said, value in (
+        ("last_handshake_timestamp_seconds", GAUGE, "When the peer last shook hands, 0 if it never did.", lambda one: one.handshake),
+        ("receive_bytes_total", COUNTER, "Bytes that WireGuard has received from the peer.", lambda one: one.received),
+        ("transmit_bytes_total", COUNTER, "Bytes that WireGuard has sent to the peer.", lambda one: one.sent),
+    ):
+        yield "peer_" + name, kind, said, [(labels, value(one)) for labels, one in some]
 
 
 def _bridges(bridges):
@@ -95,7 +108,7 @@ def _bridges(bridges):
     mtus = [({"bridge": one.name}, one.mtu) for one in bridges if one.there]
     yield "bridge_mtu_bytes", GAUGE, "The MTU of the bridge.", mtus
     ports = [({"bridge": bridge.name, "port": port.name}, port) for bridge in bridges for port in bridge.ports]
-    forwarding = [(labels, port.joined and port.up and port.carrier and port.state == "forwarding") for labels, port in ports]
+    forwarding = [(labels, port_word(port) == "forwarding") for labels, port in ports]
     yield "port_forwarding", GAUGE, "Whether frames pass the port of the bridge.", forwarding
     learnt = [(labels, len(port.stations)) for labels, port in ports]
     yield "port_stations", GAUGE, "Ethernet addresses that the bridge has learnt behind the port.", learnt

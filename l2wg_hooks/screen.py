@@ -168,7 +168,8 @@ def _port(pen, port, rates):
         text += ", %s%s" % (_count(len(port.stations), "MAC"), ":" if port.stations else "")
         text += "".join(" %s," % tie(_station(one)) for one in port.stations[:STATIONS])
         text = text.rstrip(",")
-        text += ", and %d more (--json has all)" % (len(port.stations) - STATIONS) if len(port.stations) > STATIONS else ""
+        if len(port.stations) > STATIONS:
+            text += ", and %d more (--json has all)" % (len(port.stations) - STATIONS)
     colour = {"forwarding": "green", "up": "green", "missing": "red", "not": "red"}.get(word.partition(" ")[0], "yellow")
     pen.row(port.name, text, **{word.partition(" ")[0]: colour})
 
@@ -183,15 +184,14 @@ def _table(pen, status):
     """A line a tunnel."""
     stations = {port.name: len(port.stations) for bridge in status.bridges for port in bridge.ports}
     pen.line("")
-    pen.lines.append("%-15s %-8s %-10s %-11s %5s %9s %9s  %s" % ("tunnel", "state", "underlay", "handshake", "MACs", "received", "sent", ""))
+    row = "%-15s %-8s %-10s %-11s %5s %9s %9s"
+    pen.lines.append(row % ("tunnel", "state", "underlay", "handshake", "MACs", "received", "sent"))
     for one in status.tunnels:
         wrong = [fault for fault in status.of(one.name) if fault.level == WRONG]
         hand = duration(one.peer.age) if one.peer and one.peer.age is not None else "none"
         ways = [size(way.bytes) for way in one.traffic]
         state = "WRONG" if wrong and one.up else _state(one)
-        text = "%-15s %-8s %-10s %-11s %5d %9s %9s" % (
-            one.name, state, one.underlay.name[:10], hand, stations.get(one.name, 0), ways[0], ways[1],
-        )  # fmt: skip
+        text = row % (one.name, state, one.underlay.name[:10], hand, stations.get(one.name, 0), ways[0], ways[1])
         pen.lines.append(paint(text, "red", pen.colour) if wrong else text)
         for fault in wrong[:1]:
             pen.row("", fault.message + (" (and %d more)" % (len(wrong) - 1) if len(wrong) > 1 else ""), "red")

@@ -1,4 +1,4 @@
-"""Who is behind which port: the table of Ethernet addresses that bridges have learnt, by `bridge -json -statistics fdb show`. Pure."""
+"""Who is behind which port: the Ethernet addresses that bridges have learnt (`bridge -json -statistics fdb show`). Pure."""
 
 from typing import NamedTuple, Optional
 

@@ -1,7 +1,7 @@
 """The state of all tunnels at one moment, and what is wrong with it: wish + Survey -> Status. Pure.
 
-Whoever shows it (screen.py, diagram.py, document.py, metrics.py, picture.py) gets this and nothing else. What is wrong here are the
-facts that cost nothing: what `l2wg apply` would do, and what the kernel says anyway. `l2wg check` looks for causes.
+Whoever shows it (screen.py, diagram.py, document.py, metrics.py, picture.py) gets this and nothing else. What is wrong
+here are the facts that cost nothing: what `l2wg apply` would do, and what the kernel says anyway. `l2wg check` looks for causes.
 """
 
 import ipaddress
@@ -342,7 +342,8 @@ def _wire(tunnel, answers):
         message = "a loop: %d frames of %s came back to it; there is a second way between the sites"
         yield Fault(WRONG, name, message % (tunnel.dropped["loop"], tunnel.wish.bridge))
     if tunnel.dropped["storm"]:
-        yield Fault(WRONG, name, "%d frames were dropped, over %d a second" % (tunnel.dropped["storm"], tunnel.wish.storm_limit or 0))
+        message = "%d frames were dropped, over %d a second"
+        yield Fault(WRONG, name, message % (tunnel.dropped["storm"], tunnel.wish.storm_limit or 0))
 
 
 def _segment(bridge, wanted):
@@ -353,7 +354,8 @@ def _segment(bridge, wanted):
     if not bridge.up:
         yield Fault(WRONG, name, "%s is down" % name)
     if bridge.mtu < wanted:
-        yield Fault(WRONG, name, "the MTU of %s is %d, the tunnel's %d: larger packets of its own get lost" % (name, bridge.mtu, wanted))
+        message = "the MTU of %s is %d, the tunnel's %d: larger packets of its own get lost"
+        yield Fault(WRONG, name, message % (name, bridge.mtu, wanted))
     for port in bridge.ports:
         if not port.joined or (port.tunnel and not port.up):
             continue  # the plan says so
