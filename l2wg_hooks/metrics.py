@@ -83,9 +83,9 @@ def _info(one):
 def _traffic(what, some):
     for index, (way, verb) in enumerate((("receive", "receiving"), ("transmit", "sending"))):
         for field, unit, said in (
-            ("frames", "frames", "Frames of the %s, %s."),
-            ("bytes", "bytes", "Bytes of the %s, %s."),
-            ("errors", "errors", "Errors of the %s while %s."),
+            ("frames", "frames", "Frames that the %s counted while %s."),
+            ("bytes", "bytes", "Bytes that the %s counted while %s."),
+            ("errors", "errors", "Errors that the %s counted while %s."),
             ("dropped", "dropped_frames", "Frames that the %s dropped while %s."),
         ):
             counts = [(labels, getattr(one[index], field)) for labels, one in some]
@@ -96,7 +96,7 @@ def _peers(tunnels):
     """By interface and key, once each: tunnels may share a peer."""
     some = [({"underlay": one.underlay.name, "public_key": one.peer.key}, one.peer) for one in tunnels if one.peer]
     for name, kind, said, value in (
-        ("last_handshake_timestamp_seconds", GAUGE, "When the peer last shook hands, 0 if it never did.", lambda one: one.handshake),
+        ("last_handshake_timestamp_seconds", GAUGE, "When the peer last shook hands; 0: never.", lambda one: one.handshake),
         ("receive_bytes_total", COUNTER, "Bytes that WireGuard has received from the peer.", lambda one: one.received),
         ("transmit_bytes_total", COUNTER, "Bytes that WireGuard has sent to the peer.", lambda one: one.sent),
     ):
