@@ -127,6 +127,14 @@ def test_a_tunnel_whose_guard_is_another_ones_is_not_guarded():
     assert said(found) == [("", "the rules are not in force: guard, clamp and fences of gretap1")]
 
 
+def test_what_is_about_nobody_that_is_wished_for_is_told_all_the_same():
+    """A tunnel of ours without a file, a bridge's own setting."""
+    found = build(texts={})
+    assert ("", "gretap1: no file in /etc/l2wg wishes for it any more") in said(found)
+    found = build(texts={"gretap1": A + "link-local = yes\n"})
+    assert said(found) == [("br0", "LLDP and 802.1X pass")]
+
+
 def test_a_broken_file_is_told_with_its_line():
     found = build(texts={"gretap1": A, "bad": "underlay = wg0\nlocal = 1.2.3\n"})
     assert [one.name for one in found.tunnels] == ["gretap1"]
@@ -174,7 +182,10 @@ def test_lines_are_short_whatever_the_names():
     for suffix in ("screen", "diagram"):
         wide = [line for line in forms(found)[suffix].splitlines() if len(line) > 80]
         assert wide == []
-    assert "and 22 more" in screen.render(found)
+    text = screen.render(found)
+    assert "and 22 more" in text and ":07 (7 s ago, VLAN 10)" in text and ":08 (8" not in text
+    drawn = forms(found)["diagram"].replace("\n", "")
+    assert peer.endpoint in "".join(line[43:] for line in forms(found)["diagram"].splitlines()) and "30 MACs" in drawn
 
 
 def test_many_tunnels_get_a_line_each():
@@ -223,8 +234,9 @@ def test_rates_between_two_looks():
     text = screen.render(build(traffic=later, time=seen("right-a").time + 2), before=before)
     assert "108 frames, 0 B, 0 errors, 0 dropped, 50 frames/s" in text.replace("\n              ", " ") and "10 frames/s" in text
     # Made again meanwhile: no rate below zero.
-    anew = dict(counts, gretap1=traffic.Traffic())
-    assert "frames/s" not in screen.render(build(traffic=anew, time=seen("right-a").time + 2), before=before).partition("br0 up")[0]
+    for anew in (traffic.Traffic(), traffic.Traffic(traffic.Way(), traffic.Way(999))):
+        text = screen.render(build(traffic=dict(counts, gretap1=anew), time=seen("right-a").time + 2), before=before)
+        assert "frames/s" not in text.partition("br0 up")[0]
 
 
 def test_the_document_is_what_the_manual_says():
@@ -250,7 +262,7 @@ def test_the_document_is_what_the_manual_says():
 def test_stations_of_old_and_odd_tools():
     """iproute2 4.20 prints nothing where there is nothing, and {} for what it leaves out; without -statistics there is no age."""
     assert stations.read(links.entries("")) == {}
-    rows = '[{},{"mac":"02:00:00:00:00:01","ifname":"p","master":"br0","flags":["offload"],"state":"static","vlan":5},{"mac":"x","ifname":"p","flags":["self"]}]'
+    rows = '[{},{"mac":"y","ifname":"v","master":"br0","dst":"10.0.0.1","flags":["self"],"state":""},{"mac":"02:00:00:00:00:01","ifname":"p","master":"br0","flags":["offload"],"state":"static","vlan":5},{"mac":"x","ifname":"p","flags":["self"]}]'
     assert stations.read(links.entries(rows)) == {"p": (Station("02:00:00:00:00:01", 5, None, True),)}
     assert traffic.read([{"ifname": "a"}, {"ifname": "b", "stats": {"rx": {"packets": 3}}}]) == {
         "a": traffic.Traffic(), "b": traffic.Traffic(traffic.Way(3), traffic.Way())
@@ -328,7 +340,11 @@ def test_a_look_costs_five_processes_however_many_tunnels_there_are(machine, tmp
 
 
 @pytest.mark.parametrize("name", ["bridge", "wg", "nft"])
-@pytest.mark.parametrize("how", [L2wgError(Problem("the command is not there")), run.Result(1, "", "Operation not permitted\n"), run.Result(0, "", "")], ids=["gone", "fails", "silent"])
+@pytest.mark.parametrize(
+    "how",
+    [L2wgError(Problem("the command is not there")), run.Result(1, "", "Operation not permitted\n"), run.Result(0, "", "")],
+    ids=["gone", "fails", "silent"],
+)
 def test_a_tool_that_does_not_answer_is_no_end(machine, name, how):
     machine["broken"][name] = how
     found = status.build(survey.look())

@@ -63,17 +63,34 @@ def test_counters_grow_by_what_was_sent(wired):
     assert then['l2wg_guard_loaded{tunnel="gretap1"}'] == then['l2wg_tunnel_healthy{tunnel="gretap1"}'] == 1
 
 
+# A GRE packet with an empty frame in it, from argv[1] to argv[2] (ip(7): IPPROTO_RAW).
+GRE = """
+import socket, struct, sys
+source, target = (socket.inet_aton(word) for word in sys.argv[1:])
+head = struct.pack("!BBHHHBBH4s4s", 0x45, 0, 0, 0, 0, 64, 47, 0, source, target)
+wire = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_RAW)
+for _ in range(3):
+    wire.sendto(head + bytes.fromhex("00006558") + b"\\xff" * 60, (sys.argv[2], 0))
+"""
+
+
 def test_packets_that_the_guard_drops_are_counted(wired):
-    """Whoever sends GRE in the peer's name from the WAN."""
-    before = look(wired.a)["tunnels"][0]["dropped"]
-    wired.b.sh(
-        "ip rule add to 192.168.178.1 ipproto gre table 77 pref 77; ip route add 192.168.178.1 via 203.0.113.10 dev enp1s0 table 77;"
-        "ip link add evil type gretap local 192.168.92.1 remote 192.168.178.1 key 99 && ip link set evil up;"
-        "ip address add 10.99.0.1/24 dev evil; ping -c 3 -i 0.2 -W 1 10.99.0.2; ip link del evil; ip rule del pref 77", check=False
-    )
-    after = look(wired.a)["tunnels"][0]["dropped"]
-    assert after["injection"] > before["injection"]
-    assert after["leak"] == before["leak"]
+    def dropped(site):
+        return look(site)["tunnels"][0]["dropped"]
+
+    before = [dropped(site) for site in wired.sites]
+    # Somebody in the LAN of A says to be router B; something on B has its packets leave by the WAN.
+    wired.host_a.run(["/usr/bin/python3", "-c", GRE, "192.168.92.1", "192.168.178.1"])
+    wired.b.sh("ip rule add to 192.168.178.1 pref 77 table 77; ip route add 192.168.178.1 via 203.0.113.10 dev enp1s0 table 77")
+    try:
+        wired.b.run(["/usr/bin/python3", "-c", GRE, "192.168.92.1", "192.168.178.1"], check=False)
+    finally:
+        wired.b.sh("ip rule del pref 77; ip route flush table 77")
+    after = [dropped(site) for site in wired.sites]
+    grown = [{what: new[what] - old[what] for what in new if new[what] != old[what]} for old, new in zip(before, after)]
+    assert grown == [{"injection": 3}, {"leak": 3}]
+    name = 'l2wg_guard_dropped_packets_total{tunnel="gretap1",reason="%s"}'
+    assert samples(wired.a)[name % "injection"] == after[0]["injection"] and samples(wired.b)[name % "leak"] == after[1]["leak"]
 
 
 def test_the_screen_fits_and_tells_no_secret(wired):
@@ -108,21 +125,38 @@ def test_no_root_no_traceback(wired):
     assert (result.rc, result.stdout) == (3, "") and "root" in result.stderr and "Traceback" not in result.stderr
 
 
-def test_the_age_of_a_tunnel_is_udevs(wired):
-    """udev is the machine's own, not the sites'."""
-    ask = (
-        "from l2wg_hooks import survey, run;"
-        "print(survey._ages([run.observe()['aged']]))"
-    )
-    wired.vm.sh("ip link add aged type gretap local 10.9.9.1 remote 10.9.9.2; udevadm settle; sleep 3")
+PROM = "/var/lib/prometheus/node-exporter/l2wg.prom"
+ROUTER = """
+set -e
+ip link add wg9 type wireguard; ip address add 10.9.9.1/24 dev wg9; ip link set wg9 up
+ip link add br9 type bridge; ip link set br9 up
+printf 'underlay = wg9\\nlocal = 10.9.9.1\\nremote = 10.9.9.2\\nbridge = br9\\n' >/etc/l2wg/gt9.conf
+l2wg up wg9 --strict
+udevadm settle
+"""
+REST = "l2wg down --all; rm -rf /etc/l2wg/gt9.conf /var/lib/prometheus; ip link del br9; ip link del wg9"
+
+
+def test_the_timer_s_service_and_the_age_of_a_tunnel(wired):
+    """On the machine itself: systemd and udev are its own, not the sites'."""
+    machine = wired.vm
+    assert machine.run(["systemctl", "is-enabled", "l2wg-metrics.timer"], check=False).stdout.strip() == "disabled"
+    assert machine.run(["systemctl", "is-active", "l2wg-metrics.timer"], check=False).stdout.strip() == "inactive"
+    machine.sh(ROUTER, timeout=120)
     try:
-        found = wired.vm.run(["/usr/bin/python3", "-c", ask]).stdout
-        assert 2 < float(re.search(r"'aged': ([\d.]+)", found).group(1)) < 120
-        wired.vm.sh("udevadm trigger /sys/class/net/aged; udevadm settle")
-        again = wired.vm.run(["/usr/bin/python3", "-c", ask]).stdout
-        assert float(re.search(r"'aged': ([\d.]+)", again).group(1)) > 3
+        machine.run(["systemctl", "start", "l2wg-metrics.service"])
+        assert machine.run(["test", "-e", PROM], check=False).rc == 1, "nobody has that directory, and it is not ours to make"
+        machine.sh("mkdir -p /var/lib/prometheus/node-exporter; systemctl start l2wg-metrics.service")
+        text = machine.get(PROM).decode()
+        for name in ("tunnel_up", "tunnel_joined", "guard_loaded"):
+            assert 'l2wg_%s{tunnel="gt9"} 1\n' % name in text, "it is allowed to look at all of it"
+        assert machine.sh("stat -c %a " + PROM).stdout.strip() == "644"
+        first = json.loads(machine.run(["l2wg", "status", "--json"], check=False).stdout)["tunnels"][0]["age"]
+        machine.sh("udevadm trigger /sys/class/net/gt9; udevadm settle; sleep 2")
+        second = json.loads(machine.run(["l2wg", "status", "--json"], check=False).stdout)["tunnels"][0]["age"]
+        assert 0 <= first < 120 and first + 2 <= second, "it is not the age of what udev did last"
     finally:
-        wired.vm.sh("ip link del aged")
+        machine.sh(REST, timeout=120)
 
 
 def test_what_is_wrong_is_told(wired):
