@@ -53,8 +53,9 @@ def _card(port):
     wire = "──" if port.joined and port.up and port.carrier else "╳─"
     head = port.name + " "
     yield head + "─" * (LEFT - len(head) - 2) + wire, True
-    learnt = ", %d MAC%s" % (len(port.stations), "" if len(port.stations) == 1 else "s") if port.joined else ""
-    yield (" " + port_word(port) + learnt)[: LEFT - 1], False
+    yield " " + port_word(port), False
+    if port.joined:
+        yield " %d MAC%s" % (len(port.stations), "" if len(port.stations) == 1 else "s"), False
 
 
 def _tunnel(status, one):
