@@ -1,6 +1,6 @@
 """`l2wg status --svg`: a Status as a picture for a wiki page. Pure, but for the template's text.
 
-Here is where everything goes, in SVG's user units (pixels); status.svg.j2 says what it looks like.
+Here is where everything goes, in SVG's user units (pixels); picture.j2 says what it looks like.
 """
 
 import time
@@ -71,7 +71,7 @@ def render(status):
         y = _place(column, xs, widths, y, cards, wires) + GAP * 2
     bottom = max(y - GAP * 2 + EDGE, TOP + 60)
     return templates.render(
-        "status.svg.j2",
+        "picture.j2",
         host=plain(status.host),
         when=time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(status.time)),
         said=_said(status),
