@@ -45,7 +45,7 @@ def _metrics(status):
     for name, said, value in (
         ("tunnel_up", "Whether the tunnel exists and is up.", lambda one: one.up),
         ("tunnel_joined", "Whether the tunnel is a port of its bridge.", lambda one: one.joined),
-        ("tunnel_healthy", "Whether nothing is wrong with the tunnel and its bridge.", status.carries),
+        ("tunnel_healthy", "Whether nothing is wrong with the tunnel, its guard and its bridge.", status.well),
         ("tunnel_mtu_bytes", "The largest payload of a frame that crosses.", lambda one: one.mtu),
         ("tunnel_unfragmented_mtu_bytes", "The largest payload of a frame that crosses in one packet.", lambda one: one.whole),
     ):

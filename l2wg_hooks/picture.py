@@ -75,6 +75,7 @@ def render(status):
         host=plain(status.host),
         when=time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(status.time)),
         said=_said(status),
+        wrong=len(status.wrong),
         cards=cards,
         wires=wires,
         frame=(EDGE, TOP, xs[2] + widths[2], bottom - TOP),
@@ -92,7 +93,7 @@ def _said(status):
         "%s: tunnel %s of bridge %s leads through %s from %s to %s; it is %s."
         % (
             status.host, one.name, one.wish.bridge, one.wish.underlay, one.wish.local, one.wish.remote,
-            "well" if status.carries(one) else "not well",
+            "well" if status.well(one) else "not well",
         )  # fmt: skip
         for one in status.tunnels
     ]

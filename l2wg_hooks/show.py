@@ -61,7 +61,7 @@ def _code(found, options):
     """Of the tunnels that were asked for, if some were."""
     if not options.tunnels:
         return 1 if found.wrong else 0
-    return 0 if all(found.carries(one) for one in found.tunnels if one.name in options.tunnels) else 1
+    return 0 if all(found.well(one) for one in found.tunnels if one.name in options.tunnels) else 1
 
 
 def _watch(options):

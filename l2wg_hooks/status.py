@@ -144,6 +144,10 @@ class Status:
         """Whether frames cross a tunnel, as far as one can tell from here."""
         return not any(fault.level == WRONG for fault in self.of(tunnel.name) + self.of(tunnel.wish.bridge))
 
+    def well(self, tunnel):
+        """Whether they do, and nothing is known to be wrong with its guard."""
+        return self.carries(tunnel) and tunnel.guarded is not False
+
 
 def build(seen):
     """The Status that a Survey shows."""

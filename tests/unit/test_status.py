@@ -125,6 +125,9 @@ def test_a_tunnel_whose_guard_is_another_ones_is_not_guarded():
     found = build(texts={"gretap1": A + "storm-limit = 5\n"})
     assert found.tunnels[0].guarded is False and found.intact and found.tunnels[0].mss is None
     assert said(found) == [("", "the rules are not in force: guard, clamp and fences of gretap1")]
+    # Frames cross it; all the same it is not as it should be.
+    assert found.carries(found.tunnels[0]) and not found.well(found.tunnels[0])
+    assert 'l2wg_tunnel_healthy{tunnel="gretap1"} 0' in forms(found)["metrics"] and "1 wrong: see l2wg status" in forms(found)["svg"]
 
 
 def test_what_is_about_nobody_that_is_wished_for_is_told_all_the_same():
