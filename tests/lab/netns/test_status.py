@@ -70,7 +70,10 @@ source, target = (socket.inet_aton(word) for word in sys.argv[1:])
 head = struct.pack("!BBHHHBBH4s4s", 0x45, 0, 0, 0, 0, 64, 47, 0, source, target)
 wire = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_RAW)
 for _ in range(3):
-    wire.sendto(head + bytes.fromhex("00006558") + b"\\xff" * 60, (sys.argv[2], 0))
+    try:
+        wire.sendto(head + bytes.fromhex("00006558") + b"\\xff" * 60, (sys.argv[2], 0))
+    except PermissionError:  # what a rule drops on the way out is told to the sender
+        pass
 """
 
 
@@ -83,7 +86,7 @@ def test_packets_that_the_guard_drops_are_counted(wired):
     wired.host_a.run(["/usr/bin/python3", "-c", GRE, "192.168.92.1", "192.168.178.1"])
     wired.b.sh("ip rule add to 192.168.178.1 pref 77 table 77; ip route add 192.168.178.1 via 203.0.113.10 dev enp1s0 table 77")
     try:
-        wired.b.run(["/usr/bin/python3", "-c", GRE, "192.168.92.1", "192.168.178.1"], check=False)
+        wired.b.run(["/usr/bin/python3", "-c", GRE, "192.168.92.1", "192.168.178.1"])
     finally:
         wired.b.sh("ip rule del pref 77; ip route flush table 77")
     after = [dropped(site) for site in wired.sites]
