@@ -51,6 +51,17 @@ def _commands():
     one = add("rollback", help="undo what the last `apply` has changed")
     one.add_argument("--unconfirmed", action="store_true", help=usage.HIDDEN)
     one.add_argument("--boot", action="store_true", help=usage.HIDDEN)
+    one = add("status", help="show tunnels, peers, bridges, counters and what is wrong")
+    one.add_argument("tunnels", metavar="TUNNEL", nargs="*", help="only these, in whole")
+    form = one.add_mutually_exclusive_group()
+    form.add_argument("--json", action="store_true", help="for programs; l2wg(8) tells the schema")
+    form.add_argument("--diagram", action="store_true", help="draw it, in text")
+    form.add_argument("--svg", metavar="FILE", help="draw it for a wiki page; - is standard output")
+    said = "again and again, every so many seconds (2), until Ctrl-C"
+    form.add_argument("--watch", metavar="SECONDS", nargs="?", const=2.0, type=_interval, help=said)
+    one = add("metrics", help="print the status for Prometheus, in its text format")
+    said = "into a file, in one move, as node_exporter's textfile collector wants it"
+    one.add_argument("--output", metavar="FILE", help=said)
     add("check", help="say what is wrong and what helps; exit 0 nothing, 1 something")
     one = add("set", help="write settings into /etc/l2wg/TUNNEL.conf, or make it")
     one.add_argument("tunnel", metavar="TUNNEL")
@@ -76,6 +87,18 @@ def _seconds(word):
     if not word.isdigit() or not 5 <= int(word) <= 86400:
         raise argparse.ArgumentTypeError("%s is no number of seconds from 5 to 86400" % ascii(word))
     return int(word)
+
+
+def _interval(word):
+    import argparse
+
+    try:
+        seconds = float(word)
+    except ValueError:
+        seconds = 0
+    if not 0.1 <= seconds <= 86400:
+        raise argparse.ArgumentTypeError("%s is no number of seconds from 0.1 to 86400" % ascii(word))
+    return seconds
 
 
 def _command(words):
@@ -194,6 +217,23 @@ def _rollback(options):
     return problems, 1 if problems else 0
 
 
+def _status(options):
+    from l2wg_hooks import show
+
+    return (), show.show(options)
+
+
+def _metrics(options):
+    from l2wg_hooks import files, metrics, status, survey
+
+    text = metrics.render(status.build(survey.look()))
+    if options.output:
+        files.write(options.output, text)
+    else:
+        sys.stdout.write(text)
+    return (), 0
+
+
 def _check(_options):
     from l2wg_hooks import check, log, wish
 
@@ -240,6 +280,8 @@ COMMANDS = {
     "apply": _apply,
     "confirm": _confirm,
     "rollback": _rollback,
+    "status": _status,
+    "metrics": _metrics,
     "check": _check,
     "set": _set,
     "attach": _attach,

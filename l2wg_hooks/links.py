@@ -11,6 +11,7 @@ from l2wg_hooks.errors import fail
 class Link:
     """One network interface. `addresses` leaves out IPv6 link-local ones, which come and go by themselves.
 
+    `carrier` is false where the kernel says NO-CARRIER: up, and nothing is plugged in.
     Of a bridge's port: `port_state` is "forwarding" where frames pass.
     Of a bridge: `group_forward` is its group_fwd_mask, `pvid` the VLAN of a new port's untagged frames.
     `underlay` is the device that a tunnel is bound to; the kernel's "if5" says that it is bound to one that is gone.
@@ -20,6 +21,7 @@ class Link:
     index: int
     kind: str = ""
     up: bool = False
+    carrier: bool = True
     mtu: int = 1500
     mac: str = ""
     master: str = ""
@@ -64,6 +66,7 @@ def _link(entry):
         index=entry["ifindex"],
         kind=info.get("info_kind", ""),
         up="UP" in entry.get("flags", ()),
+        carrier="NO-CARRIER" not in entry.get("flags", ()),
         mtu=entry.get("mtu", 0),
         mac=entry.get("address", ""),
         master=entry.get("master", ""),
@@ -91,13 +94,18 @@ def _link(entry):
     )
 
 
-def parse(text):
-    """{name: Link} of what `ip -json -details address show` printed. Raises L2wgError where that is no such thing.
+def entries(text):
+    """What `ip -json` and `bridge -json` printed, as a list. Raises ValueError where it is none.
 
     iproute2 4.20 (Debian 10) prints nothing for "no links", and {} where it leaves one out.
     """
+    return [entry for entry in json.loads(text or "[]") if entry]
+
+
+def parse(text):
+    """{name: Link} of what `ip -json -details address show` printed. Raises L2wgError where that is no such thing."""
     try:
-        found = [_link(entry) for entry in json.loads(text or "[]") if entry]
+        found = [_link(entry) for entry in entries(text)]
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         fail(
             "`ip -json` printed what cannot be read: %s: %s" % (type(error).__name__, error),

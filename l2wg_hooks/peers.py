@@ -1,4 +1,4 @@
-"""WireGuard's peers: what `wg show WG dump` tells of an interface, without its secrets. The text part is pure."""
+"""WireGuard's peers: what `wg show WG dump` (or `all`) tells of an interface, without its secrets. The text part is pure."""
 
 from typing import NamedTuple, Optional, Tuple
 
@@ -50,6 +50,16 @@ def parse(text):
         return Interface("" if rows[0][1] == "(none)" else rows[0][1], int(rows[0][2]), peers)
     except ValueError:
         return None
+
+
+def parse_all(text):
+    """{name: Interface} of what `wg show all dump` printed: the same lines, each with the interface's name before it."""
+    texts = {}
+    for line in text.splitlines():
+        name, _, rest = line.partition("\t")
+        texts.setdefault(name, []).append(rest)
+    found = {name: parse("\n".join(lines)) for name, lines in texts.items()}
+    return {name: one for name, one in found.items() if one is not None}
 
 
 def look(name):

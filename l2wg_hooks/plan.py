@@ -82,16 +82,15 @@ def plan(tunnels, links, leaving=(), broken=(), seen=Seen()):
     """
     doomed = _doomed(tunnels, links, leaving, broken)
     rest = {name: link for name, link in links.items() if name not in doomed}
-    steps, waiting, problems = [], [], []
+    # Each once, in order. Dicts, since hundreds of tunnels have thousands of steps.
+    steps, waiting, problems = {}, {}, {}
     # Where one tunnel is told to go, others may be about to: none is made then.
     parting = any(tunnel.name in leaving for tunnel in tunnels)
     for tunnel in tunnels:
         if tunnel.name in leaving or (parting and tunnel.name not in links):
             continue
         for result in _tunnel(tunnel, rest, leaving, seen):
-            found = {Step: steps, str: waiting, Problem: problems}[type(result)]
-            if result not in found:
-                found.append(result)
+            {Step: steps, str: waiting, Problem: problems}[type(result)][result] = None
     there = {step.group for step in steps if step.argv[:3] == ("ip", "link", "add")}
     wished = [tunnel.name for tunnel in tunnels]
     there |= {link.name for link in rest.values() if is_ours(link) or (link.name in wished and link.kind in TUNNEL_KINDS)}

@@ -4,6 +4,7 @@ import json
 import os
 import re
 import zlib
+from typing import Dict, NamedTuple, Tuple
 
 from l2wg_hooks import files, guard, run
 from l2wg_hooks.errors import L2wgError
@@ -14,37 +15,87 @@ LOADED = "/run/l2wg.loaded"
 TEMPLATE = os.path.join(os.path.dirname(__file__), "templates", "rules.j2")
 
 
+# The order in which their listings are kept.
+FAMILIES = ("inet", "bridge")
+# What came from outside the underlay, was about to leave outside it, or was sent by somebody else in this router's name.
+HOOKS = {"from_outside": "injection", "to_outside": "leak", "forged": "forgery"}
+
+
+class Report(NamedTuple):
+    """What nft(8) says at one moment: the Rules, and what they have dropped.
+
+    `frames` is {(what, tunnel): frames} as `counters` has it, `packets` {(what, local, remote): packets} of the guard, what being
+    one of HOOKS' values. `unknown` says why nft(8) could not be asked; then nothing else is certain.
+    """
+
+    rules: Rules
+    frames: Dict[Tuple[str, str], int] = {}
+    packets: Dict[Tuple[str, str, str], int] = {}
+    unknown: str = ""
+
+
 def observe(needed):
     """The Rules that are in force; `intact` is false where nft(8) has something else than what was loaded.
 
     Not `needed`, by any tunnel, and never loaded: nobody asks nft(8).
     """
+    loaded = _loaded()
+    if loaded is None and not needed:
+        return Rules()
+    return _rules(loaded, _listing())
+
+
+def report(results):
+    """The Report of how `LISTS` ended, one after the other."""
+    failed = [one for one in results if isinstance(one, L2wgError)]
+    if failed:
+        return Report(_rules(_loaded(), None), unknown=failed[0].problems[0].message)
+    texts = ["" if one.code else one.out for one in results]
+    listing = re.sub(r"counter packets \d+ bytes \d+", "counter", "".join(texts))
+    loaded = _loaded()
+    rules = Rules() if loaded is None and not listing else _rules(loaded, _steady(listing))
+    return Report(rules, _frames(texts[1]), _packets(texts[0]))
+
+
+# Without -s, so with counters: for those who want to see all of it.
+LISTS = tuple(("nft", "list", "table", family, "l2wg") for family in FAMILIES)
+
+
+def _loaded():
+    """What was loaded last, as (entries, values, listing); None where nothing was."""
     try:
         with open(LOADED) as file:
             loaded = json.load(file)
-        entries, values, listing = loaded["entries"], loaded["values"], loaded["listing"]
+        return loaded["entries"], loaded["values"], loaded["listing"]
     except FileNotFoundError:
-        if not needed:
-            return Rules()
-        entries, values, listing = [], {}, ""
+        return None
     except (OSError, ValueError, TypeError, KeyError):
-        entries, values, listing = [], {}, None
-    return Rules(entries, values, intact=_listing() == listing)
+        return [], {}, None
+
+
+def _rules(loaded, listing):
+    entries, values, before = ([], {}, "") if loaded is None else loaded
+    return Rules(entries, values, intact=listing is not None and listing == before)
 
 
 def _listing():
-    """How nft(8) lists our two tables, without counters; "" where there are none.
+    """How nft(8) lists our two tables, without counters; "" where there are none, None where nobody can be asked.
 
-    Two calls: nft 1.1 refuses a second `list` in one. A set's elements, and their count, are stations that come and go.
+    Two calls: nft 1.1 refuses a second `list` in one.
     """
     found = ""
-    for family in ("inet", "bridge"):
+    for family in FAMILIES:
         try:
             result = run.run(("nft", "-s", "list", "table", family, "l2wg"))
         except L2wgError:  # told of by whoever wants to load
             return None
         found += result.out if result.code == 0 else ""
-    return re.sub(r"\s*(elements = \{[^}]*\}|# count \d+)", "", found)
+    return _steady(found)
+
+
+def _steady(text):
+    """Without a set's elements, and their count: they are stations that come and go."""
+    return re.sub(r"\s*(elements = \{[^}]*\}|# count \d+)", "", text)
 
 
 def store(entries):
@@ -89,9 +140,28 @@ def _remember(wanted):
 
 def counters():
     """{(what, tunnel): frames} that the rules of table bridge have dropped, what being "loop", "storm", "dhcp" or "vlans"."""
+    return _frames(run.run(("nft", "list", "table", "bridge", "l2wg")).out)
+
+
+def _frames(text):
     found = {}
-    for number, what, name in re.findall(
-        r'counter packets (\d+) .*comment "(\w+) (\S+)"', run.run(("nft", "list", "table", "bridge", "l2wg")).out
-    ):
+    for number, what, name in re.findall(r'counter packets (\d+) .*comment "(\w+) (\S+)"', text):
         found[what, name] = found.get((what, name), 0) + int(number)
+    return found
+
+
+def _packets(text):
+    """What the guard has dropped, by the tunnel's ends; both "" for a rule that is about any ends (a VNI, a fragment)."""
+    found, what = {}, ""
+    for line in text.splitlines():
+        chain = re.match(r"\s*chain (\w+) \{", line)
+        what = HOOKS.get(chain.group(1), "") if chain else what
+        count = re.search(r"counter packets (\d+) ", line)
+        if not what or count is None:
+            continue
+        saddr, daddr = re.search(r" saddr (\S+)", line), re.search(r" daddr (\S+)", line)
+        ends = (saddr.group(1), daddr.group(1)) if saddr and daddr else ("", "")
+        if what == "injection":
+            ends = ends[::-1]  # it came, or said so, from the other end
+        found[(what,) + ends] = found.get((what,) + ends, 0) + int(count.group(1))
     return found

@@ -1,6 +1,7 @@
 """The only place that runs commands. Each is a list, never a shell string, and is printed as wg-quick prints its own."""
 
 import subprocess
+import threading
 from typing import List, NamedTuple, Tuple
 
 from l2wg_hooks import links, log
@@ -81,6 +82,24 @@ def output(*argv):
     except L2wgError:
         return ""
     return result.out if result.code == 0 else ""
+
+
+def together(*argvs):
+    """Run commands that do not depend on each other at the same time; for each its Result, or the L2wgError of it."""
+    found = [None] * len(argvs)
+
+    def one(index):
+        try:
+            found[index] = run(argvs[index])
+        except L2wgError as error:
+            found[index] = error
+
+    threads = [threading.Thread(target=one, args=(index,)) for index in range(len(argvs))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return tuple(found)
 
 
 def observe():

@@ -326,3 +326,17 @@ def test_a_broken_l2wg_does_not_stop_a_removal(site_a):
     done = site_a.run("dpkg", "-r", "l2wg")
     assert "l2wg detach --all" in done.stderr
     assert site_a.sh("dpkg-query -W -f '${Status}' l2wg") == "deinstall ok config-files"
+
+
+def test_the_timer_for_metrics_is_off_and_its_file_goes_with_the_package(site_a):
+    before = system(site_a.changes())
+    install(site_a)
+    assert site_a.has("lib/systemd/system/l2wg-metrics.timer")
+    assert "l2wg-metrics" not in site_a.sh("find /etc/systemd -name '*metrics*'")
+    # There is no systemd in here, so what it writes is put there.
+    site_a.sh("mkdir -p /var/lib/prometheus/node-exporter; echo l2wg_tunnel_up 1 >/var/lib/prometheus/node-exporter/l2wg.prom")
+    site_a.run("dpkg", "-r", "l2wg")
+    assert not site_a.has("var/lib/prometheus/node-exporter/l2wg.prom"), "it would tell of a tunnel that is up, for ever"
+    site_a.sh("rm -r /var/lib/prometheus")
+    site_a.run("dpkg", "-P", "l2wg")
+    assert system(site_a.changes()) == before

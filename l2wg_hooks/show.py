@@ -1,0 +1,90 @@
+"""`l2wg status`: look, and print it in the form that was asked for."""
+
+import sys
+import time
+
+from l2wg_hooks import pen, status, survey
+from l2wg_hooks.errors import fail
+
+
+def show(options):
+    """Print; exit code 0, or 1 if something is wrong. Raises L2wgError where nothing can be looked at."""
+    if options.watch:
+        return _watch(options)
+    found = status.build(survey.look())
+    _known(found, options.tunnels)
+    try:
+        _print(found, options)
+        sys.stdout.flush()
+    except BrokenPipeError:  # `| head` has seen enough
+        sys.stdout = None
+    return _code(found, options)
+
+
+def _known(found, names):
+    """Raise L2wgError for a tunnel that nobody has written down."""
+    known = [one.name for one in found.tunnels]
+    for name in names:
+        if name not in known:
+            said = "there is %s" % ", ".join(known[:8]) if known else "there is none in /etc/l2wg"
+            if any(fault.path.endswith("/%s.conf" % name) for fault in found.faults):
+                said = "its file has mistakes: l2wg status"
+            fail("%s is no tunnel" % ascii(name), said)
+
+
+def _print(found, options):
+    if options.json:
+        import json
+
+        from l2wg_hooks import document
+
+        text = json.dumps(document.document(found), indent=2) + "\n"
+    elif options.diagram:
+        from l2wg_hooks import diagram
+
+        text = diagram.render(found, pen.wants_lines())
+    elif options.svg:
+        from l2wg_hooks import files, picture
+
+        text = picture.render(found)
+        if options.svg != "-":
+            files.write(options.svg, text)
+            return
+    else:
+        from l2wg_hooks import screen
+
+        text = screen.render(found, pen.wants_colour(sys.stdout), names=options.tunnels)
+    sys.stdout.write(text)
+
+
+def _code(found, options):
+    """Of the tunnels that were asked for, if some were."""
+    if not options.tunnels:
+        return 1 if found.wrong else 0
+    return 0 if all(found.well(one) for one in found.tunnels if one.name in options.tunnels) else 1
+
+
+def _watch(options):
+    from l2wg_hooks import screen
+
+    before, terminal = None, sys.stdout.isatty()
+    try:
+        while True:
+            found = status.build(survey.look())
+            _known(found, options.tunnels)
+            text = screen.render(found, pen.wants_colour(sys.stdout), before, options.tunnels)
+            if terminal:
+                # Home, each line cleared behind its end, then what is left below: no flicker (ECMA-48, 8.3.21, 8.3.41, 8.3.39).
+                text = "\x1b[H" + text.replace("\n", "\x1b[K\n") + "\x1b[J"
+                text = text if before else "\x1b[2J" + text
+            else:
+                text += "\n"
+            sys.stdout.write(text)
+            sys.stdout.flush()
+            before = found
+            time.sleep(options.watch)
+    except KeyboardInterrupt:
+        return _code(before, options) if before else 0
+    except BrokenPipeError:
+        sys.stdout = None
+        return _code(before, options) if before else 0

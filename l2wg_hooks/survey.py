@@ -1,0 +1,109 @@
+"""The only look that `l2wg status` takes: five processes at once, whatever the number of tunnels, and a few files."""
+
+import os
+import time
+from dataclasses import dataclass, field
+from typing import Dict, Tuple
+
+from l2wg_hooks import links, peers, rules, run, stations, traffic, transaction, wish
+from l2wg_hooks.errors import REFUSED, L2wgError, fail
+from l2wg_hooks.links import Link
+from l2wg_hooks.peers import Interface
+from l2wg_hooks.stations import Station
+from l2wg_hooks.traffic import Traffic
+
+LINKS = ("ip", "-json", "-details", "-statistics", "address", "show")
+STATIONS = ("bridge", "-json", "-statistics", "fdb", "show")
+PEERS = ("wg", "show", "all", "dump")
+# udev's database has a file for each network interface, by its number, and keeps it when it hears of it again.
+UDEV = "/run/udev/data/n%d"
+
+
+@dataclass(frozen=True)
+class Survey:
+    """All that was seen at `time` (seconds since the epoch) on the router called `host`.
+
+    `peers` are WireGuard's by the name of the interface, `ages` seconds since an interface was made, for those of which
+    somebody knows. `pending`: an apply waits for its confirmation. `blind` says what could not be looked at, and why.
+    """
+
+    wished: wish.Wish
+    links: Dict[str, Link] = field(default_factory=dict)
+    traffic: Dict[str, Traffic] = field(default_factory=dict)
+    stations: Dict[str, Tuple[Station, ...]] = field(default_factory=dict)
+    peers: Dict[str, Interface] = field(default_factory=dict)
+    report: rules.Report = rules.Report(rules.Rules())
+    ages: Dict[str, float] = field(default_factory=dict)
+    pending: bool = False
+    blind: Tuple[str, ...] = ()
+    time: float = 0
+    host: str = ""
+
+
+def look():
+    """The Survey of now. Raises L2wgError where it cannot be taken: without root, without ip(8)."""
+    if os.geteuid() != 0:
+        fail("WireGuard and nftables tell their state to root only", "sudo l2wg status", REFUSED)
+    wished = wish.load()
+    ip, bridge, wg, *nft = run.together(LINKS, STATIONS, PEERS, *rules.LISTS)
+    if isinstance(ip, L2wgError):
+        raise ip
+    if ip.code:
+        fail("`%s` failed: %s" % (" ".join(LINKS), ip.err.strip()), "is iproute2 4.20 or later installed?", REFUSED)
+    found = links.parse(ip.out)
+    blind = [_blind(argv, result) for argv, result in ((STATIONS, bridge), (PEERS, wg)) if _blind(argv, result)]
+    return Survey(
+        wished,
+        found,
+        traffic.read(links.entries(ip.out)),
+        stations.read(_entries(bridge)),
+        {} if isinstance(wg, L2wgError) else peers.parse_all(wg.out),
+        rules.report(nft),
+        _ages([found[tunnel.name] for tunnel in wished.tunnels if tunnel.name in found]),
+        transaction.pending(),
+        tuple(blind),
+        time.time(),
+        os.uname().nodename,
+    )
+
+
+def _blind(argv, result):
+    if isinstance(result, L2wgError):
+        return result.problems[0].message
+    return "`%s` failed: %s" % (" ".join(argv), result.err.strip()) if result.code else ""
+
+
+def _entries(result):
+    if isinstance(result, L2wgError):
+        return []
+    try:
+        return links.entries(result.out)
+    except ValueError:
+        return []
+
+
+def _ages(some):
+    """{name: seconds} since udev first saw these Links; the kernel itself does not tell when it made one.
+
+    udev lives in the first network namespace, and the numbers of interfaces are a namespace's own.
+    """
+    if not _udevs_own():
+        return {}
+    found = {}
+    now = time.clock_gettime(time.CLOCK_MONOTONIC)
+    for link in some:
+        try:
+            with open(UDEV % link.index) as file:
+                seen = [int(line[2:]) for line in file if line.startswith("I:")]
+        except (OSError, ValueError):
+            continue
+        if seen:
+            found[link.name] = max(0.0, now - seen[0] / 1e6)
+    return found
+
+
+def _udevs_own():
+    try:
+        return os.readlink("/proc/1/ns/net") == os.readlink("/proc/self/ns/net")
+    except OSError:
+        return False

@@ -1,0 +1,84 @@
+"""What real routers said, as the Survey that status.py gets: tests/golden/status. Run as a program, it draws anew what they should look like.
+
+Recorded on Debian's kernels in the lab: site A and site B of the reference case (`right`), site A with
+fences and a storm limit and wg0 down (`down`), and with a second tunnel that site B knows nothing of (`fenced`). WireGuard's secret keys are left out.
+"""
+import json
+import pathlib
+import sys
+
+TREE = pathlib.Path(__file__).resolve().parents[2]
+GOLDEN = TREE / "tests" / "golden" / "status"
+if __name__ == "__main__":
+    sys.path.insert(0, str(TREE))
+
+from l2wg_hooks import diagram, document, links, metrics, peers, picture, rules, run, screen, settings, stations, status, survey, traffic, wish  # noqa: E402
+
+A = "underlay = wg0\nlocal = 192.168.178.1\nremote = 192.168.92.1\nbridge = br0\nbridge-ports = enp3s0\n"
+B = "underlay = wg0\nlocal = 192.168.92.1\nremote = 192.168.178.1\nbridge = br0\nbridge-ports =\n"
+FENCED = A + "dhcp = block\nvlans = untagged,10-19\nstorm-limit = 1000\n"
+SECOND = "underlay = wg0\nlocal = 192.168.178.1\nremote = 192.168.92.1\nbridge = br0\nkey = 7\nmtu = 1400\n"
+CASES = {
+    "right-a": {"gretap1": A},
+    "right-b": {"gretap1": B},
+    "down-a": {"gretap1": FENCED},
+    "fenced-a": {"gretap1": FENCED, "gretap2": SECOND},
+}
+
+
+def wished(texts):
+    """The Wish of files with these texts."""
+    found = [(name, settings.parse(text, "/etc/l2wg/%s.conf" % name, name)) for name, text in texts.items()]
+    tunnels = tuple(tunnel for _, (tunnel, _) in found if tunnel is not None)
+    problems = tuple(problem for _, (_, some) in found for problem in some)
+    return wish.Wish(tunnels, tuple(name for name, (tunnel, _) in found if tunnel is None), problems)
+
+
+def seen(case, texts=None, **more):
+    """The Survey of a recording. `texts` stand for its files; `more` replaces what else is in it."""
+    def read(what):
+        return (GOLDEN / ("%s.%s" % (case, what))).read_text()
+
+    entries = links.entries(read("links"))
+    before, rules.LOADED = rules.LOADED, str(GOLDEN / (case + ".loaded"))
+    try:
+        report = rules.report([run.Result(0, read("inet"), ""), run.Result(0, read("bridge"), "")])
+    finally:
+        rules.LOADED = before
+    known = dict(
+        wished=wished(CASES[case] if texts is None else texts),
+        links=links.parse(read("links")),
+        traffic=traffic.read(entries),
+        stations=stations.read(links.entries(read("fdb"))),
+        peers=peers.parse_all(read("wg")),
+        report=report,
+        ages={"gretap1": 8040.5},
+        time=int(read("time")),
+        host="router-" + case[-1],
+    )
+    return survey.Survey(**dict(known, **more))
+
+
+def forms(found):
+    """{suffix: text} of a Status in all its forms."""
+    return {
+        "screen": screen.render(found),
+        "colour": screen.render(found, colour=True),
+        "diagram": diagram.render(found),
+        "ascii": diagram.render(found, lines=False),
+        "svg": picture.render(found),
+        "metrics": metrics.render(found),
+        "json": json.dumps(document.document(found), indent=2) + "\n",
+    }
+
+
+def main():
+    """Write what is wanted, to be looked at before it is committed."""
+    for case in CASES:
+        for suffix, text in forms(status.build(seen(case))).items():
+            (GOLDEN / ("%s.%s" % (case, suffix))).write_text(text)
+    (TREE / "docs" / "status.svg").write_text(picture.render(status.build(seen("right-a"))))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,424 @@
+"""The state of all tunnels from recordings of real routers, and what is said to be wrong with it."""
+import dataclasses
+import json
+import os
+
+import pytest
+from recorded import A, CASES, SECOND, TREE, forms, seen, wished
+
+from l2wg_hooks import cli, document, files, links, peers, pen, rules, run, screen, stations, status, survey, traffic, transaction, wish
+from l2wg_hooks.errors import L2wgError, Problem
+from l2wg_hooks.stations import Station
+from l2wg_hooks.status import NOTE, WRONG
+
+MINE = CASES["right-a"]
+
+
+def build(case="right-a", texts=None, **more):
+    return status.build(seen(case, texts, **more))
+
+
+def without(*names):
+    """The links of the right router but these."""
+    return {name: link for name, link in seen("right-a").links.items() if name not in names}
+
+
+def but(name, **changes):
+    found = seen("right-a").links
+    return dict(found, **{name: dataclasses.replace(found[name], **changes)})
+
+
+def said(found, level=WRONG):
+    return [(fault.about, fault.message) for fault in found.faults if fault.level == level]
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_it_looks_as_it_should(golden, case):
+    """tests/unit/recorded.py draws them anew; look at the difference."""
+    for suffix, text in forms(build(case)).items():
+        assert text == (golden / "status" / ("%s.%s" % (case, suffix))).read_text(), suffix
+
+
+def test_the_picture_in_the_docs_is_what_is_drawn():
+    assert forms(build())["svg"] == (TREE / "docs" / "status.svg").read_text()
+
+
+@pytest.mark.parametrize("case", ["right-a", "right-b"])
+def test_nothing_is_wrong_with_a_wire_that_works(case):
+    found = build(case)
+    assert found.faults == () and found.carries(found.tunnels[0])
+
+
+def test_what_is_known_of_a_tunnel():
+    one, = build().tunnels
+    assert (one.there, one.up, one.joined, one.mtu, one.whole, one.mss, one.guarded, one.age) == (True, True, True, 1500, 1382, (1342, 1322), True, 8040.5)
+    assert (one.peer.endpoint, one.peer.age, one.underlay.mtu, one.underlay.port) == ("203.0.113.20:4900", 29, 1420, 4900)
+    assert one.traffic.received[:2] == (8, 2088)
+
+
+def test_stations_are_behind_their_ports_and_nobody_s_own_address_is_one():
+    ports = {port.name: port for port in build("right-b").bridges[0].ports}
+    assert list(ports) == ["enp2s0", "gretap1"], "cards before tunnels"
+    assert [one.mac for one in ports["gretap1"].stations] == ["d2:7a:09:9c:b1:39", "16:0c:cf:60:b6:7e", "fe:ff:ab:cc:78:53"]
+    assert [one.idle for one in ports["gretap1"].stations] == [0, 1, 7]
+
+
+CASE = {"now": seen("right-a").time}
+WRONGS = {
+    "no tunnel": (dict(links=without("gretap1")), [("gretap1", "it is not there")]),
+    "tunnel down": (dict(links=but("gretap1", up=False)), [("gretap1", "it is down")]),
+    "not a port": (dict(links=but("gretap1", master="")), [("gretap1", "it is no port of br0")]),
+    "no bridge": (dict(links=without("br0")), None),
+    "bridge down": (dict(links=but("br0", up=False)), [("br0", "br0 is down")]),
+    "bridge shrunk": (dict(links=but("br0", mtu=1382)), [("br0", "the MTU of br0 is 1382, the tunnel's 1500: larger packets of its own get lost")]),
+    "underlay down": (dict(links=but("wg0", up=False)), [("gretap1", "wg0 is down")]),
+    "no port": (dict(links=without("enp3s0")), [("br0", "br0 waits for its port enp3s0")]),
+    "port elsewhere": (dict(links=but("enp3s0", master="")), [("br0", "it is no port of br0")]),
+    "no wg": (dict(peers={}, blind=("the command wg is not there",)), [("", "the command wg is not there"), ("gretap1", "wg(8) says nothing of wg0")]),
+    "handshake of old": (dict(time=CASE["now"] + 600), [("gretap1", "no handshake with the peer for 10 min: nothing has crossed since (it is away, or nobody sends)")]),
+    "no handshake": (
+        dict(peers={"wg0": peers.Interface("k", 4900, (peers.Peer("p", "", ("192.168.92.0/24",), 0, 0, 0, None),))}),
+        [("gretap1", "no handshake with the peer since wg0 is there: nothing crosses")],
+    ),
+    "no peer covers it": (
+        dict(peers={"wg0": peers.Interface("k", 4900, (peers.Peer("p", "", ("192.168.93.0/24", "fd00::/8"), CASE["now"], 0, 0, None),))}),
+        [("gretap1", "AllowedIPs of no peer of wg0 cover 192.168.92.1: WireGuard drops what comes from there")],
+    ),
+    "no guard": (dict(report=rules.Report(rules.Rules(intact=False))), [("", "the rules are not in force: somebody has changed the tables l2wg")]),
+    "no nft": (
+        dict(report=rules.Report(rules.Rules(intact=False), unknown="the command nft is not there")),
+        [("", "whether the guard stands is not known: the command nft is not there")],
+    ),
+    "loop": (
+        dict(report=seen("right-a").report._replace(frames={("loop", "gretap1"): 7})),
+        [("gretap1", "a loop: 7 frames of br0 came back to it; there is a second way between the sites")],
+    ),
+    "storm": (dict(report=seen("right-a").report._replace(frames={("storm", "gretap1"): 9})), [("gretap1", "9 frames were dropped, over 0 a second")]),
+}
+
+
+@pytest.mark.parametrize("what", WRONGS)
+def test_what_is_wrong_is_said(what):
+    changes, wanted = WRONGS[what]
+    found = build(**changes)
+    if wanted is None:
+        assert ("gretap1", "gretap1 waits for br0") in said(found)
+    else:
+        assert said(found) == wanted
+    for text in forms(found).values():
+        assert text.endswith("\n")
+    assert "l2wg_faults{level=\"wrong\"} 0" not in forms(found)["metrics"]
+    assert json.loads(forms(found)["json"])["ok"] is False
+
+
+def test_a_note_makes_nothing_wrong():
+    for changes, message in (
+        (dict(links=but("enp3s0", carrier=False)), "nothing is plugged into enp3s0"),
+        (dict(links=but("enp3s0", port_state="learning")), "enp3s0 is learning: spanning tree lets nothing pass"),
+        (dict(pending=True), "a change waits for its confirmation, or came to no end"),
+    ):
+        found = build(**changes)
+        assert not found.wrong and [fault.message for fault in found.faults] == [message] and found.faults[0].level == NOTE
+
+
+def test_a_tunnel_whose_guard_is_another_ones_is_not_guarded():
+    found = build(texts={"gretap1": A + "storm-limit = 5\n"})
+    assert found.tunnels[0].guarded is False and found.intact and found.tunnels[0].mss is None
+    assert said(found) == [("", "the rules are not in force: guard, clamp and fences of gretap1")]
+    # Frames cross it; all the same it is not as it should be.
+    assert found.carries(found.tunnels[0]) and not found.well(found.tunnels[0])
+    assert 'l2wg_tunnel_healthy{tunnel="gretap1"} 0' in forms(found)["metrics"] and "1 wrong: see l2wg status" in forms(found)["svg"]
+
+
+def test_what_is_about_nobody_that_is_wished_for_is_told_all_the_same():
+    """A tunnel of ours without a file, a bridge's own setting."""
+    found = build(texts={})
+    assert ("", "gretap1: no file in /etc/l2wg wishes for it any more") in said(found)
+    found = build(texts={"gretap1": A + "link-local = yes\n"})
+    assert said(found) == [("br0", "LLDP and 802.1X pass")]
+
+
+def test_a_broken_file_is_told_with_its_line():
+    found = build(texts={"gretap1": A, "bad": "underlay = wg0\nlocal = 1.2.3\n"})
+    assert [one.name for one in found.tunnels] == ["gretap1"]
+    text = screen.render(found)
+    assert "/etc/l2wg/bad.conf:2: local: '1.2.3' is no IP address" in text.replace("\n              ", " ")
+
+
+def test_several_peers_and_the_longest_prefix():
+    """As the kernel looks AllowedIPs up."""
+    some = [("near", ("192.168.92.1/32",)), ("site", ("192.168.92.0/24",)), ("all", ("0.0.0.0/0", "::/0"))]
+    interface = peers.Interface("k", 1, tuple(peers.Peer(key, "", allowed, 1, 0, 0, None) for key, allowed in some))
+    cover = status._coverage(interface)
+    wanted = (("192.168.92.1", "near"), ("192.168.92.2", "site"), ("10.0.0.1", "all"), ("fd00::1", "all"))
+    assert [status._peer(cover, remote).key for remote, _ in wanted] == [key for _, key in wanted]
+
+
+def test_no_tunnel_at_all():
+    found = build(texts={}, links={}, report=rules.Report(rules.Rules()))
+    assert found.tunnels == found.bridges == found.faults == ()
+    assert "there is no tunnel in /etc/l2wg" in screen.render(found)
+    for text in forms(found).values():
+        assert text.endswith("\n")
+
+
+def test_ipv6_ends_and_vxlan():
+    six = "underlay = wg0\nlocal = fd00:1::1\nremote = fd00:2::1\nbridge = br0\nencapsulation = vxlan\nkey = 42\n"
+    found = build(texts={"vx": six})
+    texts = forms(found)
+    assert "vxlan, VNI 42" in texts["screen"] and max(map(len, texts["screen"].splitlines())) <= 80
+    assert found.tunnels[0].whole == 1420 - 70
+
+
+def test_lines_are_short_whatever_the_names():
+    long = "underlay = wg-very-long-na\nlocal = 2001:db8:1111:2222:3333:4444:5555:6666\nremote = 2001:db8:1111:2222:3333:4444:5555:7777\nbridge = bridge-of-names\n"
+    peer = peers.Peer("k" * 44, "[2001:db8:aaaa:bbbb:cccc:dddd:eeee:ffff]:51820", ("::/0",), 1, 2 ** 50, 2 ** 50, None)
+    some = {"wg-very-long-na": peers.Interface("k", 51820, (peer,))}
+    linked = seen("right-a").links
+    base = dict(linked, **{
+        "wg-very-long-na": dataclasses.replace(linked["wg0"], name="wg-very-long-na"),
+        "bridge-of-names": dataclasses.replace(linked["br0"], name="bridge-of-names", addresses=("2001:db8:1111:2222:3333:4444:5555:6666/64",)),
+        "port-with-a-nam": dataclasses.replace(linked["enp3s0"], name="port-with-a-nam", master="bridge-of-names"),
+    })  # fmt: skip
+    known = {"port-with-a-nam": tuple(Station("02:00:00:00:00:%02x" % n, 10, n, False) for n in range(30))}
+    found = build(texts={"tunnel-of-lengt": long}, links=base, peers=some, stations=known)
+    for suffix in ("screen", "diagram"):
+        wide = [line for line in forms(found)[suffix].splitlines() if len(line) > 80]
+        assert wide == []
+    text = screen.render(found)
+    assert "and 22 more" in text and ":07 (7 s ago, VLAN 10)" in text and ":08 (8" not in text
+    drawn = forms(found)["diagram"].replace("\n", "")
+    assert peer.endpoint in "".join(line[43:] for line in forms(found)["diagram"].splitlines()) and "30 MACs" in drawn
+
+
+def test_many_tunnels_get_a_line_each():
+    texts = {"gt%d" % n: A.replace(".92.1", ".92.%d" % (n + 1)).replace("bridge-ports = enp3s0\n", "") for n in range(6)}
+    found = build(texts=texts)
+    text = screen.render(found)
+    assert "tunnel          state" in text and "  ends  " not in text and max(map(len, text.splitlines())) <= 80
+    one = screen.render(found, names=("gt2",))
+    assert "  ends  " in one and "\ngt2 missing" in one and "\ngt3 missing" not in one
+
+
+def test_colours_say_nothing_that_words_do_not():
+    import re
+
+    for case in CASES:
+        texts = forms(build(case))
+        assert re.sub("\x1b\\[[0-9]*m", "", texts["colour"]) == texts["screen"]
+        assert "\x1b" not in texts["screen"]
+
+
+class Stream:
+    def __init__(self, terminal):
+        self.isatty = lambda: terminal
+
+
+def test_colours_are_for_terminals():
+    assert pen.wants_colour(Stream(True), {"TERM": "xterm"})
+    assert not pen.wants_colour(Stream(False), {"TERM": "xterm"})
+    assert not pen.wants_colour(Stream(True), {"TERM": "xterm", "NO_COLOR": "1"})
+    assert not pen.wants_colour(Stream(True), {"TERM": "dumb"}) and not pen.wants_colour(Stream(True), {})
+
+
+def test_lines_are_for_locales_of_utf_8():
+    for environment, wanted in (
+        ({"LANG": "de_DE.UTF-8"}, True), ({"LANG": "C.utf8"}, True), ({"LANG": "C"}, False), ({}, False), ({"LC_ALL": "C", "LANG": "de_DE.UTF-8"}, False),
+        ({"LC_CTYPE": "C.UTF-8"}, False), ({"LC_CTYPE": "en_GB.UTF-8", "LANG": "C"}, True), ({"LANG": "sr_RS.UTF-8@latin"}, True), ({"LANG": "de_DE"}, False),
+    ):  # fmt: skip
+        assert pen.wants_lines(environment) is wanted, environment
+    assert forms(build())["ascii"].encode("ascii")
+
+
+def test_rates_between_two_looks():
+    before = build()
+    counts = seen("right-a").traffic
+    later = dict(counts, gretap1=traffic.Traffic(traffic.Way(108, 0, 0, 0), traffic.Way(30, 0, 0, 0)))
+    text = screen.render(build(traffic=later, time=seen("right-a").time + 2), before=before)
+    assert "108 frames, 0 B, 0 errors, 0 dropped, 50 frames/s" in text.replace("\n              ", " ") and "10 frames/s" in text
+    # Made again meanwhile: no rate below zero.
+    for anew in (traffic.Traffic(), traffic.Traffic(traffic.Way(), traffic.Way(999))):
+        text = screen.render(build(traffic=dict(counts, gretap1=anew), time=seen("right-a").time + 2), before=before)
+        assert "frames/s" not in text.partition("br0 up")[0]
+
+
+def test_the_document_is_what_the_manual_says():
+    """Every name, by the path to it, that can occur: a recording with all of them against the manual's list."""
+    def paths(value, at=""):
+        if isinstance(value, dict):
+            for key, one in value.items():
+                yield from paths(one, "%s.%s" % (at, key) if at else key)
+        elif isinstance(value, list) and not at.endswith("addresses"):
+            for one in value:
+                yield from paths(one, at + "[]")
+        else:
+            yield at
+
+    names = set()
+    for case in CASES:
+        names |= set(paths(document.document(build(case))))
+    manual = (TREE / "docs" / "l2wg.8").read_text()
+    table = manual.partition(".\\\" schema begins")[2].partition(".\\\" schema ends")[0]
+    assert names == {line[7:] for line in table.splitlines() if line.startswith(".It Cm ")}
+
+
+def test_stations_of_old_and_odd_tools():
+    """iproute2 4.20 prints nothing where there is nothing, and {} for what it leaves out; without -statistics there is no age."""
+    assert stations.read(links.entries("")) == {}
+    rows = (
+        '[{},{"mac":"y","ifname":"v","master":"br0","dst":"10.0.0.1","flags":["self"],"state":""},{"mac":"x","ifname":"p","flags":["self"]},'
+        '{"mac":"02:00:00:00:00:01","ifname":"p","master":"br0","flags":["offload"],"state":"static","vlan":5}]'
+    )
+    assert stations.read(links.entries(rows)) == {"p": (Station("02:00:00:00:00:01", 5, None, True),)}
+    assert traffic.read([{"ifname": "a"}, {"ifname": "b", "stats": {"rx": {"packets": 3}}}]) == {
+        "a": traffic.Traffic(), "b": traffic.Traffic(traffic.Way(3), traffic.Way())
+    }  # fmt: skip
+
+
+def test_what_the_guard_drops_is_told_by_whose_packets_they_are():
+    text = (
+        "table inet l2wg {\n\tchain from_outside {\n"
+        '\t\tmeta l4proto gre ip saddr 10.0.0.2 ip daddr 10.0.0.1 iifname != "wg0" counter packets 3 bytes 9 drop\n'
+        "\t\tmeta nfproto ipv4 udp dport 4789 @th,96,24 0x1 counter packets 5 bytes 9 drop\n\t}\n"
+        '\tchain to_outside {\n\t\tmeta l4proto gre ip saddr 10.0.0.1 ip daddr 10.0.0.2 oifname != "wg0" counter packets 4 bytes 9 drop\n\t}\n}\n'
+    )
+    assert rules._packets(text) == {("injection", "10.0.0.1", "10.0.0.2"): 3, ("injection", "", ""): 5, ("leak", "10.0.0.1", "10.0.0.2"): 4}
+    strayed = build(report=seen("right-a").report._replace(packets=rules._packets(text)))
+    assert strayed.strays == {"injection": 8, "leak": 4, "forgery": 0} and strayed.tunnels[0].dropped["leak"] == 0
+
+
+def test_metrics_escape_what_a_label_cannot_hold():
+    from l2wg_hooks import metrics
+
+    assert metrics._labels({"a": 'x"y\\z\n'}) == '{a="x\\"y\\\\z\\n"}'
+    text = forms(build("fenced-a"))["metrics"]
+    rows = [line.rpartition(" ")[0] for line in text.splitlines() if not line.startswith("#")]
+    assert len(rows) == len(set(rows)), "a sample twice makes node_exporter refuse the file"
+
+
+def test_the_picture_is_xml_whatever_the_names():
+    from xml.etree import ElementTree
+
+    from l2wg_hooks import picture
+
+    found = dataclasses.replace(build(), host="<script>&\x07\udcff")
+    root = ElementTree.fromstring(picture.render(found))
+    words = [item.text for item in root.iter("{http://www.w3.org/2000/svg}text")]
+    assert "<script>&\\x07\\xdcff" in words and "192.168.92.1" in words and "MTU 1500" in words
+    assert root.find("{http://www.w3.org/2000/svg}title").text and "192.168.178.1" in root.find("{http://www.w3.org/2000/svg}desc").text
+    assert not any("href" in key or "src" in key for item in root.iter() for key in item.attrib), "it needs nothing from elsewhere"
+
+
+# What the eyes do: five processes, whatever comes of them.
+
+
+@pytest.fixture
+def machine(monkeypatch, tmp_path, golden):
+    """The commands answer as recorded; `broken` maps a command's name to what becomes of it."""
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    monkeypatch.setattr(wish, "DIRECTORY", str(tmp_path))
+    monkeypatch.setattr(rules, "LOADED", str(golden / "status" / "right-a.loaded"))
+    monkeypatch.setattr(transaction, "OPEN", str(tmp_path / "open"))
+    monkeypatch.setattr(survey, "UDEV", str(tmp_path / "n%d"))
+    monkeypatch.setattr(survey, "_udevs_own", lambda: True)
+    (tmp_path / "gretap1.conf").write_text(A)
+    state = {"broken": {}, "ran": []}
+
+    def fake(argv, stdin="", environment=()):
+        state["ran"].append(argv)
+        name = {"ip": "links", "bridge": "fdb", "wg": "wg"}.get(argv[0]) or argv[3]
+        broken = state["broken"].get(argv[0])
+        if isinstance(broken, Exception):
+            raise broken
+        return broken or run.Result(0, (golden / "status" / ("right-a." + name)).read_text(), "")
+
+    monkeypatch.setattr(run, "run", fake)
+    return state
+
+
+def test_a_look_costs_five_processes_however_many_tunnels_there_are(machine, tmp_path):
+    found = status.build(survey.look())
+    assert [one.name for one in found.tunnels] == ["gretap1"] and len(machine["ran"]) == 5
+    for number in range(20):
+        (tmp_path / ("more%d.conf" % number)).write_text(SECOND.replace("key = 7", "key = %d" % (number + 10)))
+    del machine["ran"][:]
+    assert len(status.build(survey.look()).tunnels) == 21 and len(machine["ran"]) == 5
+
+
+@pytest.mark.parametrize("name", ["bridge", "wg", "nft"])
+@pytest.mark.parametrize(
+    "how",
+    [L2wgError(Problem("the command is not there")), run.Result(1, "", "Operation not permitted\n"), run.Result(0, "", "")],
+    ids=["gone", "fails", "silent"],
+)
+def test_a_tool_that_does_not_answer_is_no_end(machine, name, how):
+    machine["broken"][name] = how
+    found = status.build(survey.look())
+    if name != "bridge" or how.__class__ is not run.Result or how.code:
+        assert found.wrong
+    for text in forms(found).values():
+        assert text.endswith("\n")
+
+
+def test_without_ip_nothing_is_said(machine):
+    machine["broken"]["ip"] = run.Result(1, "", "no\n")
+    with pytest.raises(L2wgError):
+        survey.look()
+
+
+def test_the_age_is_udevs(machine, tmp_path, monkeypatch):
+    index = seen("right-a").links["gretap1"].index
+    (tmp_path / ("n%d" % index)).write_text("I:5000000\nE:ID_PATH=l2wg\n")
+    monkeypatch.setattr(survey.time, "clock_gettime", lambda clock: 65.0)
+    assert survey.look().ages == {"gretap1": 60.0}
+    (tmp_path / ("n%d" % index)).write_text("E:x\n")
+    assert survey.look().ages == {}
+
+
+def test_only_root_is_told(machine, monkeypatch):
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    with pytest.raises(L2wgError) as caught:
+        survey.look()
+    assert caught.value.code == 3 and "root" in str(caught.value) and not machine["ran"]
+
+
+def test_the_command_and_its_exit_codes(machine, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(survey.time, "time", lambda: seen("right-a").time)
+    assert cli.main(["status"]) == 0
+    assert "nothing is wrong" in capsys.readouterr().out
+    assert cli.main(["status", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["version"] == 1
+    assert cli.main(["status", "--svg", str(tmp_path / "x.svg")]) == 0
+    assert "<svg" in files.read(str(tmp_path / "x.svg")) and capsys.readouterr().out == ""
+    assert cli.main(["metrics", "--output", str(tmp_path / "x.prom")]) == 0
+    assert os.stat(str(tmp_path / "x.prom")).st_mode & 0o777 == 0o644
+    machine["broken"]["wg"] = run.Result(0, "", "")
+    assert cli.main(["status"]) == 1 and cli.main(["status", "gretap1"]) == 1
+    assert cli.main(["metrics"]) == 0
+    capsys.readouterr()
+    assert cli.main(["status", "gretap7"]) == 1
+    assert "'gretap7' is no tunnel" in capsys.readouterr().err
+
+
+def test_watching_ends_by_ctrl_c(machine, capsys, monkeypatch):
+    from l2wg_hooks import show
+
+    naps = []
+
+    def nap(seconds):
+        naps.append(seconds)
+        if len(naps) == 3:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(survey.time, "time", lambda: seen("right-a").time + len(naps))
+    monkeypatch.setattr(show.time, "sleep", nap)
+    assert cli.main(["status", "--watch", "0.5"]) == 0
+    out = capsys.readouterr().out
+    assert naps == [0.5] * 3 and out.count("nothing is wrong") == 3 and "0 frames/s" in out
+
+
+def test_a_file_of_problems_only(machine, tmp_path, capsys):
+    (tmp_path / "gretap1.conf").write_text("nonsense\n")
+    assert cli.main(["status"]) == 1
+    assert "gretap1.conf:1:" in capsys.readouterr().out
+    assert wished({"a": "x"}).broken == ("a",)
