@@ -34,13 +34,13 @@ def rows_of(text) -> List[Row]:
     """The lines of a wg-quick file, read as parse_options of wg-quick(8) reads them: case does not count in keys."""
     section, rows = "", []
     for whole in re.findall(r"[^\n]*\n|[^\n]+\Z", text):
-        bare = whole[:-1] if whole.endswith("\n") else whole
-        bare = bare[:-1] if bare.endswith("\r") else bare
+        # A CR alone ends no line: at the end of the file it is a space behind the last value.
+        bare = re.sub(r"\r?\n\Z", "", whole)
         key, _, value = bare.partition("#")[0].partition("=")
-        key = key.strip().lower()
+        key = key.strip(settings.SPACE).lower()
         if key.startswith("["):
             section = key
-        rows.append(Row(bare, whole[len(bare) :], section, key, value.strip()))
+        rows.append(Row(bare, whole[len(bare) :], section, key, value.strip(settings.SPACE)))
     return rows
 
 
