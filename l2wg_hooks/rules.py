@@ -5,7 +5,7 @@ import os
 import re
 import zlib
 
-from l2wg_hooks import files, guard, run
+from l2wg_hooks import files, guard, record, run
 from l2wg_hooks.errors import L2wgError
 from l2wg_hooks.plan import Rules
 
@@ -21,15 +21,29 @@ def observe(needed):
     """
     try:
         with open(LOADED) as file:
-            loaded = json.load(file)
-        entries, values, listing = loaded["entries"], loaded["values"], loaded["listing"]
+            entries, values, listing = _parse(file.read())
     except FileNotFoundError:
         if not needed:
             return Rules()
         entries, values, listing = [], {}, ""
-    except (OSError, ValueError, TypeError, KeyError):
-        entries, values, listing = [], {}, None
+    except (OSError, ValueError):  # not as we have left it: loaded once more
+        return Rules(intact=False)
     return Rules(entries, values, intact=_listing() == listing)
+
+
+def _parse(text):
+    """(entries, values, listing) of LOADED. Its entries come to a template and to nft(8) again, so they are looked at.
+
+    Raises ValueError.
+    """
+    loaded = record.load(text)
+    entries, values, listing = (loaded.get(key) for key in ("entries", "values", "listing")) if isinstance(loaded, dict) else [None] * 3
+    if not isinstance(entries, list) or not isinstance(values, dict) or not isinstance(listing, (str, type(None))):
+        raise record.Unfit("%s has not what we keep there" % LOADED)
+    names = [one.get("name") if isinstance(one, dict) else None for one in entries]
+    if not all(isinstance(name, str) and guard.fits(one, values.get(name)) for name, one in zip(names, entries)):
+        raise record.Unfit("%s has not what we keep there" % LOADED)
+    return entries, values, listing
 
 
 def _listing():

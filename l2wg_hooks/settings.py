@@ -94,6 +94,8 @@ class Tunnel:
 
 def interface_name(value):
     """A name that the kernel, ip(8) and interfaces(5) all take."""
+    if value in ("all", "default"):  # sysctl_dev_name_is_allowed in include/linux/inetdevice.h
+        raise Refused("%s is no interface name" % value, "the kernel keeps all and default for net.ipv4.conf; choose another")
     if not NAME.match(value) or value in (".", ".."):
         raise Refused("%s is no interface name" % shown(value), "letters, digits, '.', '_' and '-' only, as in wg0")
     if len(value) > NAME_BYTES:

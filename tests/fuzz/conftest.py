@@ -8,6 +8,7 @@ import importlib.util
 import os
 import pathlib
 
+import pytest
 from hypothesis import HealthCheck, settings
 
 HERE = pathlib.Path(__file__).resolve().parent
@@ -22,6 +23,13 @@ def _unit_tests():
 
 _unit = _unit_tests()
 no_process, golden = _unit.no_process, _unit.golden
+
+
+@pytest.fixture(autouse=True)
+def no_waiting(monkeypatch):
+    """What is written here need not outlive a power cut."""
+    monkeypatch.setattr(os, "fsync", lambda descriptor: None)
+
 
 CASES = int(os.environ.get("CASES") or 100)
 settings.register_profile(
@@ -65,3 +73,10 @@ def pytest_terminal_summary(terminalreporter):
     for name in sorted(_counted):
         terminalreporter.line("%8d %s" % (_counted[name], name))
     terminalreporter.line("%8d in all (CASES=%d for each property)" % (sum(_counted.values()), CASES))
+
+
+def counted_inside(test, name):
+    """The property `test` that is made within a test, counted under that test's name rather than as one case."""
+    _counted[name] = _counted.get(name, 0) - 1
+    test.hypothesis.inner_test = _counts(name, test.hypothesis.inner_test)
+    return test

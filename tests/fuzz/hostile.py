@@ -3,6 +3,7 @@ import json
 import pathlib
 import re
 
+from hypothesis import settings as hypothesis
 from hypothesis import strategies as st
 
 from l2wg_hooks import settings
@@ -11,6 +12,8 @@ TESTS = pathlib.Path(__file__).resolve().parents[1]
 GOLDEN = TESTS / "golden"
 HOSTILE = GOLDEN / "hostile"
 LARGE = 65536
+# For properties that write files, and wait for the disk.
+few = hypothesis(max_examples=max(10, hypothesis.default.max_examples // 4))
 
 # For sh, ip -batch, nft(8), jinja2, printf, ifupdown, wg-quick, regular expressions, paths, terminals, and lines that are none.
 TOKENS = [

@@ -23,7 +23,7 @@ VALUES
 NAMES = [
     "wg0", "gretap1", "a", "a" * 15, "a" * 16, "br-lan", "eth0.10", "enp1s0f0np0", "_x", "-x", ".", "..", "...", "a b", "a;b", "a$b",
     "a`b", "a'b", 'a"b', "a/b", "ä", "a:1", "*", "?", "[a]", "a,b", "\\", "%i", "!", "0", "lo", "gre0", "gretap0", "erspan0", "ip6gre0",
-    "ip6gretap0", "ip6tnl0", "tunl0", "sit0", "ip_vti0", "ip6_vti0", "gre00",
+    "ip6gretap0", "ip6tnl0", "tunl0", "sit0", "ip_vti0", "ip6_vti0", "gre00", "all", "default", "all0",
 ]
 ADDRESSES = [
     "192.168.178.2", "10.0.0.1", "1.2.3.4", "223.255.255.254", "224.0.0.1", "239.1.2.3", "240.0.0.1", "255.255.255.255", "0.0.0.0",
