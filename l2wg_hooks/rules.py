@@ -37,7 +37,9 @@ def _parse(text):
     Raises ValueError.
     """
     loaded = record.load(text)
-    entries, values, listing = (loaded.get(key) for key in ("entries", "values", "listing")) if isinstance(loaded, dict) else [None] * 3
+    if not isinstance(loaded, dict):
+        raise record.Unfit("%s has not what we keep there" % LOADED)
+    entries, values, listing = (loaded.get(key) for key in ("entries", "values", "listing"))
     if not isinstance(entries, list) or not isinstance(values, dict) or not isinstance(listing, (str, type(None))):
         raise record.Unfit("%s has not what we keep there" % LOADED)
     names = [one.get("name") if isinstance(one, dict) else None for one in entries]

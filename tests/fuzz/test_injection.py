@@ -77,7 +77,8 @@ def test_every_argument_is_a_plain_word(text, name):
 @given(taken, hostile.names)
 def test_a_rule_set_has_the_signs_of_the_template_and_no_others(text, name):
     tunnel = accepted(text, name)
-    plain = settings.Tunnel(**dict(tunnel.__dict__, name="a", underlay="b", bridge="c", local="::1" if tunnel.family == 6 else "1.1.1.1", remote="::2" if tunnel.family == 6 else "2.2.2.2"))
+    local, remote = ("::1", "::2") if tunnel.family == 6 else ("1.1.1.1", "2.2.2.2")
+    plain = settings.Tunnel(**dict(tunnel.__dict__, name="a", underlay="b", bridge="c", local=local, remote=remote))
     made, wanted = guard.render([guard.entry(tunnel)]), guard.render([guard.entry(plain)])
     assert signs(made) == signs(wanted) and made.count("\n") == wanted.count("\n")
     for link in worlds(tunnel):
@@ -104,7 +105,10 @@ def test_every_line_of_our_stanzas_is_one_that_we_know(texts):
 
 
 # Not `#`, which starts a comment: then the value is what stands before it.
-WRONG = [token for token in TOKENS if token.strip(settings.SPACE) and not token.lstrip(settings.SPACE).startswith("#") and not re.match(r"\s*[\w,. /-]+\s*\Z", token, re.ASCII)]
+WRONG = [
+    token for token in TOKENS
+    if token.strip(settings.SPACE) and not token.lstrip(settings.SPACE).startswith("#") and not re.match(r"\s*[\w,. /-]+\s*\Z", token, re.ASCII)
+]
 
 
 @pytest.mark.parametrize("key", sorted(settings.KEYS))
