@@ -120,7 +120,7 @@ def shown(value):
 
 def _no_octal(value):
     """Raise ValueError for 192.168.01.1, which Python before 3.9.5 takes and inet_aton(3) reads as octal."""
-    if re.search(r"(?:^|\.)0[0-9]", value):
+    if re.search(r"(?:^|[.:])0[0-9]+\.|\.0[0-9]", value):
         raise ValueError(value)
 
 
@@ -140,7 +140,7 @@ def _address(value):
 
 
 def _ports(value):
-    names = tuple(interface_name(name) for name in re.split("[%s,]+" % SPACE, value) if name)
+    names = tuple(interface_name(name) for name in re.split("[ \t,]+", value) if name)
     known = set()
     for name in names:
         if name in known:
@@ -161,7 +161,7 @@ def _prefix(value):
     except ValueError:
         raise Refused("%s is no address with a prefix length" % shown(value), hint)
     network = interface.network
-    if not re.match(r"[0-9a-fA-F.:]+/[0-9]{1,3}\Z", value):
+    if not re.match(r"[0-9a-fA-F.:]+/(0|[1-9][0-9]{0,2})\Z", value):
         raise Refused("%s is no address with a prefix length" % shown(value), hint)
     if network.num_addresses > 2 and interface.ip == network.network_address:
         raise Refused("%s is the network, not an address in it" % value, hint)

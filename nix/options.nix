@@ -28,7 +28,7 @@ let
       net = ip.network value;
       several = net.length < ip.width net.address - 1;
     in
-    builtins.match "[0-9a-fA-F.:]+/[0-9]{1,3}" value != null
+    builtins.match "[0-9a-fA-F.:]+/(0|[1-9][0-9]{0,2})" value != null
     && net != null
     && !(several && net.address == ip.edge false net)
     && !(several && ip.family net.address == 4 && net.address == ip.edge true net)
