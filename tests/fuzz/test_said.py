@@ -1,5 +1,6 @@
 """What commands print, and what lies under /run and /proc: another version, another kernel, a name that somebody chose."""
 import json
+import re
 import time
 
 import conftest
@@ -61,6 +62,13 @@ def of_ip(text):
     held = refused(layer3.parse, text, {name: ROUTES for name in found} if found else {})
     if found is None:
         return
+    for link in found.values():
+        # What dev_valid_name says, and what a number is to the kernel.
+        assert 0 < len(link.name.encode("utf-8", "surrogateescape")) <= 15 and not set(link.name) & set("/:\0 \t\n\v\f\r")
+        assert all(type(number) is int and 0 <= number < 2 ** 32 for number in (link.index, link.mtu, link.pvid, link.group_forward, link.port or 0, link.key or 0))
+        assert all(set(word) <= set("0123456789abcdefABCDEF.:/") for word in link.addresses + (link.mac,))
+    for one in (held or {}).values():
+        assert all(re.match(r"[^\s#;'\"$`\\]+\Z", word) for words in one.addresses for word in words[:2])
     steps = ()
     for tunnels in ([one] for one in TUNNELS):
         todo = plan.plan(tunnels, found)
@@ -105,7 +113,8 @@ def test_no_name_that_the_kernel_takes_is_two_words_to_anybody(raw, what):
     if what == "alias":
         entry.update(ifalias="l2wg", linkinfo={"info_kind": "gretap"})
     # iproute2 prints the bytes as they are, but for a quotation mark and a backslash.
-    text = json.dumps([entry, {"ifname": "port0", "ifindex": 8, "master": name}], ensure_ascii=False)
+    text = json.dumps([entry, {"ifname": "port0", "ifindex": 8, "master": name}]).replace(
+        json.dumps(name), '"%s"' % name.replace("\\", "\\\\").replace('"', '\\"'))
     assert set(refused(links.parse, text)) == {name, "port0"}
     of_ip(text)
 
@@ -120,6 +129,11 @@ def test_ip_route_show(text):
 def test_wg_show_dump(text):
     found = peers.parse(text)
     assert found is None or all(peer.handshake >= 0 and peer.received >= 0 for peer in found.peers)
+
+
+@pytest.mark.parametrize("old, new", [("1700000000", "-1"), ("1700000000", "\u0663"), ("51820\t", "1e3\t"), ("\t25", "\t2 5"), ("\t100", "\t" + "9" * 5000), ("\t", " ")])
+def test_wg_show_dump_with_no_numbers_is_none(old, new):
+    assert peers.parse(DUMP) and peers.parse(DUMP.replace(old, new)) is None
 
 
 PACKETS = [
@@ -230,6 +244,8 @@ def test_the_tools_are_asked_at_all(mad):
     here = run.observe()
     assert "wg0" in here and peers.parse(DUMP)
     assert check._allowed("wg0") == ["10.15.14.1/32", "192.168.92.0/24"] and rules.counters() == {("loop", "gretap1"): 7}
+    mad["wg show wg0 dump"] = DUMP.replace("10.15.14.1/32", "nonsense/99,1.2.3.4/33,/")
+    assert check._allowed("wg0") == ["192.168.92.0/24"] and not list(check._uncovered(TUNNELS[:1], check._allowed("wg0")))
     health = verify.look(TUNNELS, here)
     assert health.gateways and [way.reason for way in health.ways if "login" in way.reason]
     assert verify._received("wg0") == 1

@@ -136,6 +136,22 @@ def loaded_of(state, text):
             assert len(kept.entries) != 1 or kept.entries[0]["kind"] != "gretap" or made.count(sign) <= 3 * wanted.count(sign)
 
 
+def test_no_word_of_what_was_loaded_may_be_hostile(state):
+    right = json.loads(LOADED)
+    files.write(rules.LOADED, LOADED)
+    assert rules.observe(needed=True).entries == right["entries"]
+    for key in right["entries"][0]:
+        for token in ['" } ; accept', "{{ 7 * 7 }}", "\n", "$(touch /tmp/owned)", 1e400, -1, [], {}, ["1;"], [1]]:
+            if key == "vlans" and token == []:
+                continue
+            files.write(rules.LOADED, json.dumps(dict(right, entries=[dict(right["entries"][0], **{key: token})])))
+            assert rules.observe(needed=True).entries == [] and not rules.observe(needed=True).intact, (key, token)
+    for key in right["values"]["gretap1"]:
+        for token in ["1 ; accept", "{{ 7 * 7 }}", "\n", 1e400, -1, [], {}, None]:
+            files.write(rules.LOADED, json.dumps(dict(right, values={"gretap1": dict(right["values"]["gretap1"], **{key: token})})))
+            assert rules.observe(needed=True).entries == [], (key, token)
+
+
 @few
 @given(st.one_of(hostile.mutated(["# [] 00000000\ntable inet l2wg {\n}\n"]), hostile.anything))
 def test_a_rule_file_that_somebody_edited_is_written_anew(state, text):

@@ -97,6 +97,9 @@ def test_edit_changes_one_line_and_no_other(text, key, data):
     value = data.draw(RIGHT[key])
     once = settings.edit(text, {key: value})
     assert settings.edit(once, {key: value}) == once
+    assert [line.partition("#")[2].strip("\r") for line in once.split("\n") if "#" in line] == [
+        line.partition("#")[2].strip("\r") for line in text.split("\n") if "#" in line
+    ]
     left, before = others(once, key), others(text, key)
     while len(left) > len(before) and left[-1] == "":
         left.pop()
@@ -170,7 +173,26 @@ def test_l2wg_set_takes_no_value_that_is_none(etc, name, key, value, old):
         else:
             for path in etc.iterdir():
                 assert path.suffix == ".conf"
-                assert settings.parse(files.read(str(path)), str(path), path.stem)[0] is not None
+                tunnel = settings.parse(files.read(str(path)), str(path), path.stem)[0]
+                assert tunnel is not None
+                if path.stem == name:
+                    field, parser = settings.KEYS[key]
+                    assert not value.strip(settings.SPACE) or getattr(tunnel, field) == parser(value.strip(settings.SPACE))
+                    there = settings.parse(old or "", "", "x")[0]
+                    assert there or set(tunnel.lines) <= set(FIRM) | set(settings.ASKED) | {key} or old
+    finally:
+        wish.DIRECTORY = directory
+
+
+@pytest.mark.parametrize("value", ["br0\nmtu = 600", "br0\r\nmtu = 600", "br0 # why", "br0\vmtu", "br0\u2028mtu = 600", "br0\0"])
+def test_l2wg_set_takes_one_line(etc, value):
+    directory, wish.DIRECTORY = wish.DIRECTORY, str(etc)
+    try:
+        for path in etc.glob("*.conf"):
+            path.unlink()
+        with pytest.raises(L2wgError) as error:
+            edit.change("gretap1", dict(FIRM, bridge=value))
+        assert error.value.problems[0].key == "bridge" and not list(etc.glob("*.conf"))
     finally:
         wish.DIRECTORY = directory
 
@@ -202,6 +224,10 @@ def attach_and_detach(text):
     new = wgconf.attach(text, "wg0")
     bare = wgconf.detach(text, "wg0")
     assert wgconf.detach(bare, "wg0") == bare
+    gone = heard(text)
+    for one in heard(bare):
+        gone.remove(one)
+    assert all(one[0] == "[interface]" and one[1].lower() in ("postup", "postdown") and "l2wg" in one[2] for one in gone)
     if new is None:
         assert ("[interface]", "[Interface]") not in [(one[0], one[1]) for one in heard(text)]
         return
@@ -296,6 +322,15 @@ def test_files_that_source_anything_are_read(etc, texts):
     assert str(etc / "i" / "f0") in defined.paths
     defined.reaches(interfaces.OURS)
     defined.reaches("/etc/network/\0")
+
+
+def test_files_that_lead_round_in_circles_are_read_once(etc):
+    top = etc / "round"
+    top.mkdir()
+    (top / "d").symlink_to(".")
+    files.write(str(top / "one"), "source-directory .\nsource-directory d\nsource d/d/one\niface br0 inet manual\n")
+    defined = interfaces.read(str(top / "one"))
+    assert len(defined.stanzas) == len(defined.paths) == 1
 
 
 @pytest.mark.parametrize("name", sorted(CORPUS))
