@@ -14,7 +14,7 @@ _story, _quiet = Story(), False
 def line(text):
     """Print a line for whoever started us. They may have gone: an ssh session that ends must not end our work."""
     # A name that the kernel takes may have bytes that a terminal obeys.
-    text = "\n".join(plain(one, len(text)) for one in text.split("\n"))
+    text = "\n".join(plain(one, 10 * len(text)) for one in text.split("\n"))
     try:
         print(text, file=sys.stderr, flush=True)
     except OSError:

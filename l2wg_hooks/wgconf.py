@@ -65,8 +65,9 @@ def attach(text, name):
     if not missing:
         return text
     last = settled[-1]
-    usual = rows[0].end or "\n"
     end = rows[last].end
+    # A CR that ends the file stays the last line's own.
+    usual = "\r\n" if not end and rows[last].text.endswith("\r") else rows[0].end or "\n"
     before = "".join(row.text + row.end for row in rows[:last]) + rows[last].text + (end or usual)
     after = "".join(row.text + row.end for row in rows[last + 1 :])
     return before + (end or usual).join(missing) + end + after

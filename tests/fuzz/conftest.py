@@ -75,6 +75,11 @@ def pytest_terminal_summary(terminalreporter):
     terminalreporter.line("%8d in all (CASES=%d for each property)" % (sum(_counted.values()), CASES))
 
 
+def count(name):
+    """One more case of a test that goes through many by itself."""
+    _counted[name] = _counted.get(name, 0) + 1
+
+
 def counted_inside(test, name):
     """The property `test` that is made within a test, counted under that test's name rather than as one case."""
     _counted[name] = _counted.get(name, 0) - 1

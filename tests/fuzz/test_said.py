@@ -102,6 +102,22 @@ def test_every_file_of_the_corpus_as_ip_json(name):
     of_ip(CORPUS[name])
 
 
+def positions(text, *names):
+    """Each value of the named interfaces, in turn, one of another kind."""
+    found = [entry for entry in json.loads(text) if entry.get("ifname") in names]
+    assert len(found) == len(names)
+    for path in hostile._paths(found):
+        for value in (None, True, -1, 1e400, 2 ** 40, "x y", "a#b", "", [], {}, [None], [[]]):
+            yield json.dumps(hostile._replaced(found, path, lambda old, value=value: value))
+
+
+@pytest.mark.parametrize("name", ["br0", "gretap1", "wg0"])
+def test_a_wrong_value_at_every_position(name):
+    for text in positions(SHOWN[0], name):
+        of_ip(text)
+        conftest.count("test_said.py::test_a_wrong_value_at_every_position")
+
+
 # dev_valid_name of the kernel: 1 to 15 bytes without '/', ':' and space.
 kernel_names = st.binary(min_size=1, max_size=15).filter(lambda raw: not set(raw) & set(b"/:\0 \t\n\v\f\r\xa0") and raw not in (b".", b".."))
 

@@ -165,4 +165,5 @@ def test_a_rule_file_that_somebody_edited_is_written_anew(state, text):
 def test_log_takes_any_text(capsys):
     for text in hostile.TOKENS:
         log.say(text)
-        assert all(line.isprintable() for line in capsys.readouterr().err.split("\n"))
+        shown = capsys.readouterr().err
+        assert all(line.isprintable() for line in shown.split("\n")) and len(shown) > len(text), text  # and nothing is cut

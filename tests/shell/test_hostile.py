@@ -15,7 +15,8 @@ from l2wg_hooks import settings, wgconf  # noqa: E402
 # Values of each question; more by the same variable as for tests/fuzz.
 CASES = int(os.environ.get("CASES") or 100) * 10
 SIGNS = list(";$`'\"\\(){}[]<>|&!~*?#=%^+-_.,:/@ \t\v\f\r\x01\x1b\x7f") + [
-    "$(touch owned)", "`touch owned`", "%i", "%s", "\\n", "\\0", "\\c", "{{ 7*7 }}", "\u00e4", "\u00a0", "\u2028", "\u2003", "\u0663", "\uff11", "\udcff", "\udc80", "0", "1",
+    "$(touch owned)", "`touch owned`", "%i", "%s", "\\n", "\\0", "\\c", "{{ 7*7 }}",
+    "\u00e4", "\u00a0", "\u2028", "\u2003", "\u0663", "\uff11", "\udcff", "\udc80", "0", "1",
     "255", "256", "08", "9" * 30, "::", "fe80", "%eth0", "/24", "/129", "/032", "all", "default", "lo", "gre0", "..", "a" * 15, "A" * 65536,
 ]
 
@@ -85,7 +86,8 @@ cmd() { "$@"; }
 for file in "$1"/*.conf; do
     INTERFACE="" ADDRESSES=() MTU="" DNS=() DNS_SEARCH=() TABLE="" PRE_UP=() POST_UP=() PRE_DOWN=() POST_DOWN=() SAVE_CONFIG=0 CONFIG_FILE="" WG_CONFIG=""
     parse_options "$file"
-    printf '%%s\\0' "$file" "${ADDRESSES[*]}|$MTU|${DNS[*]}|${DNS_SEARCH[*]}|$TABLE|${PRE_UP[*]}|${PRE_DOWN[*]}|$SAVE_CONFIG|$WG_CONFIG" "${POST_UP[@]}" -- "${POST_DOWN[@]}"
+    printf '%%s\\0' "$file" "${ADDRESSES[*]}|$MTU|${DNS[*]}|${DNS_SEARCH[*]}|$TABLE|${PRE_UP[*]}|${PRE_DOWN[*]}|$SAVE_CONFIG|$WG_CONFIG" \\
+        "${POST_UP[@]}" -- "${POST_DOWN[@]}"
     printf '\\0\\n'
 done
 """
