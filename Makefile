@@ -12,7 +12,7 @@ demo: deb
 	@$(PYTHON) -B tests/lab/demo.py --suite $(SUITE) --deb "$(DEB)" $(DEMO)
 
 ## make test         all tests: the quick ones first, then the long ones, two at a time
-test: lint unit matrix shell nix dsc
+test: lint unit fuzz matrix shell nix dsc
 	@$(MAKE) --no-print-directory -j 2 -k --output-sync=line PYTEST="$(PYTEST) -v" netns debtest router neighbours units
 
 ## make lint         the code as text
@@ -23,6 +23,11 @@ lint:
 unit:
 	@tests/need python3-pytest python3-jinja2
 	$(PYTEST) -q tests/unit
+
+## make fuzz         hostile input for every parser; CASES=5000 makes so many of each kind (100), and takes as much longer
+fuzz:
+	@tests/need python3-pytest python3-hypothesis python3-jinja2
+	CASES=$(CASES) $(PYTEST) -q tests/fuzz
 
 ## make matrix       the unit tests by Python 3.7 (with jinja2 2.10) to 3.13, as far as they are installed
 matrix:
@@ -82,4 +87,4 @@ bench: deb
 clean:
 	rm -rf out build deb_dist dist *.egg-info
 
-.PHONY: help demo test lint unit matrix shell nix deb debtest dsc lab netns router neighbours units lab-kernels bench clean
+.PHONY: help demo test lint unit fuzz matrix shell nix deb debtest dsc lab netns router neighbours units lab-kernels bench clean

@@ -35,7 +35,14 @@ def check():
 def _allowed(underlay):
     """The networks that the peers of a WireGuard interface may send from, and get."""
     found = peers.look(underlay)
-    return None if found is None else [network for peer in found.peers for network in peer.allowed]
+    return None if found is None else [network for peer in found.peers for network in peer.allowed if _is_network(network)]
+
+
+def _is_network(word):
+    try:
+        return bool(ipaddress.ip_network(word, strict=False))
+    except ValueError:
+        return False
 
 
 def _uncovered(tunnels, allowed):

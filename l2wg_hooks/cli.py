@@ -159,6 +159,8 @@ def _show(intent):
 
     from l2wg_hooks import log
 
+    # A file may have bytes that are no characters of this terminal's.
+    sys.stdout.reconfigure(errors="backslashreplace")
     for path, sides in intent.texts.items():
         lines = (text.splitlines(True) for text in sides)
         for line in difflib.unified_diff(*lines, fromfile=path, tofile=path):

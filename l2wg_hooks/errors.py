@@ -2,6 +2,16 @@
 
 from dataclasses import dataclass
 
+# Characters of a message, and of a hint: a list of AllowedIPs may be long.
+LONGEST = 1000
+
+
+def plain(text, most=LONGEST):
+    """`text` for a terminal and the journal: one line, nothing that they would obey, and not for ever."""
+    if not text.isprintable():
+        text = "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text[:most])
+    return text if len(text) <= most else text[: most - 3] + "..."
+
 
 @dataclass(frozen=True)
 class Problem:
@@ -16,11 +26,12 @@ class Problem:
     def __str__(self):
         where = ""
         if self.path:
-            where = "%s:%d: " % (self.path, self.line) if self.line else "%s: " % self.path
+            path = plain(self.path)
+            where = "%s:%d: " % (path, self.line) if self.line else "%s: " % path
         if self.key:
-            where += self.key + ": "
-        text = where + self.message
-        return text + "\n  hint: " + self.hint if self.hint else text
+            where += plain(self.key) + ": "
+        text = where + plain(self.message)
+        return text + "\n  hint: " + plain(self.hint) if self.hint else text
 
 
 # Exit codes: something is wrong with what is wished for, or with how things are; or the machine did not let us work.

@@ -5,6 +5,8 @@ what can change from one moment to the next (MSS, the bridge's address): nft(8) 
 rules needs no template. Both are plain values that survive JSON.
 """
 
+import re
+
 from l2wg_hooks import mtu
 from l2wg_hooks.settings import UNTAGGED
 
@@ -14,6 +16,13 @@ FILE = "/run/l2wg.nft"
 UNDERLAY_MTU = 1420
 # RFC 9293, 3.7.1: 536 is what one has to assume; an underlay of 576 bytes needs less.
 MSS_MIN = 256
+# What a string of an entry may be made of: names, addresses, words of l2wg.conf(5). Nothing that nft(8) would obey.
+_WORD = re.compile(r"[A-Za-z0-9_.:-]*\Z")
+# Keys of an entry that may be missing, as in a file that an older version of l2wg has left.
+_NEW = ("forward",)
+_STRINGS = ("name", "kind", "underlay", "local", "remote", "mac", "bridge", "clamp", "forward")
+_NUMBERS = ("number", "storm_limit")
+_VALUES = ("mss4", "mss6", "tagged4", "tagged6")
 EMPTY = "add table inet l2wg\ndelete table inet l2wg\nadd table bridge l2wg\ndelete table bridge l2wg\n"
 
 
@@ -48,6 +57,31 @@ def value(tunnel, links):
     found = {key: max(MSS_MIN, number) for key, number in found.items()}
     # Without a bridge nothing comes that this could match.
     return dict(found, bridge=bridge.mac if bridge and bridge.kind == "bridge" else tunnel.mac)
+
+
+def fits(entry, value):
+    """Whether what a file says is an entry, and its value: of the right types, and of harmless characters."""
+    if not isinstance(entry, dict) or not isinstance(value, dict):
+        return False
+    vlans = entry.get("vlans", False)
+    return (
+        all(_is_word(entry.get(key, "" if key in _NEW else None)) for key in _STRINGS)
+        and all(key in entry and (entry[key] is None or _is_number(entry[key])) for key in _NUMBERS)
+        and entry.get("family") in (4, 6)
+        and all(isinstance(entry.get(key), bool) for key in ("untagged", "block_dhcp"))
+        and (vlans is None or isinstance(vlans, list) and all(_is_word(one) for one in vlans))
+        and set(value) == set(_VALUES) | {"bridge"}
+        and all(_is_number(value[key]) for key in _VALUES)
+        and _is_word(value["bridge"])
+    )
+
+
+def _is_word(value):
+    return isinstance(value, str) and bool(_WORD.match(value))
+
+
+def _is_number(value):
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2 ** 32
 
 
 def ranges(text):

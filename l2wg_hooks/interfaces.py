@@ -9,6 +9,7 @@ from typing import NamedTuple, Tuple
 
 from l2wg_hooks import files, stanza
 from l2wg_hooks.errors import L2wgError
+from l2wg_hooks.settings import SPACE
 
 MAIN = "/etc/network/interfaces"
 OURS = "/etc/network/interfaces.d/l2wg"
@@ -63,15 +64,15 @@ def lines_of(text):
     logical, start = "", 0
     for number, line in enumerate(text.split("\n"), 1):
         line = line.rstrip("\r")
-        if not logical and line.lstrip().startswith("#"):
+        if not logical and line.lstrip(SPACE).startswith("#"):
             continue
         start = start or number
         if line.endswith("\\"):
             logical += line[:-1] + " "
             continue
-        words = tuple((logical + line).split())
+        words = tuple(stanza.words_of(logical + line))
         if words:
-            yield Line(start, words, (logical + line).strip()[len(words[0]) :].strip())
+            yield Line(start, words, (logical + line).strip(SPACE)[len(words[0]) :].strip(SPACE))
         logical, start = "", 0
 
 
@@ -98,11 +99,13 @@ def parse(text, path):
 
 def read(main=None):
     """What interfaces(5) defines, all sourced files included. A file that cannot be read defines nothing."""
-    stanzas, paths, lines, aside = [], [], [], []
+    stanzas, paths, lines, aside, visited = [], [], [], [], set()
 
     def visit(path):
-        if path in paths:  # files may source each other
+        real = os.path.realpath(path)
+        if real in visited:  # files may source each other, and `source-directory .` themselves
             return
+        visited.add(real)
         try:
             text = files.read(path)
         except L2wgError:
@@ -123,7 +126,10 @@ def read(main=None):
 
 def _sourced(word, pattern, base):
     pattern = os.path.join(base, pattern)
-    found = sorted(glob.glob(pattern))
+    try:
+        found = sorted(os.path.normpath(name) for name in glob.glob(pattern))
+    except (ValueError, re.error, RecursionError):  # a NUL, thousands of folders, or [z-a] before Python 3.9: no file is there
+        return []
     if word == "source":
         # wordexp(3) gives a directory, too; ifupdown takes the files in it as for source-directory.
         return [name for name in found if os.path.isfile(name)] + [
@@ -136,9 +142,12 @@ def covers(word, pattern, base, path):
     """Whether a source line would take in the file `path`, once it is there."""
     directory = os.path.dirname(path)
     pattern = os.path.join(base, pattern)
-    if fnmatch.fnmatch(directory, os.path.normpath(pattern)):
-        return True  # the directory as a whole
-    return word == "source" and fnmatch.fnmatch(path, pattern)
+    try:
+        if fnmatch.fnmatch(directory, os.path.normpath(pattern)):
+            return True  # the directory as a whole
+        return word == "source" and fnmatch.fnmatch(path, pattern)
+    except re.error:
+        return False
 
 
 def _inside(directory):

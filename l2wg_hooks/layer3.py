@@ -1,7 +1,9 @@
 """What an interface has at layer 3: addresses and routes, as the words with which ip(8) gives them to another one. Pure."""
 
-import json
+import re
 from typing import NamedTuple, Tuple
+
+from l2wg_hooks import links, record
 
 # What `ip route` prints and does not take: the state of the moment. `expires` has a value behind it.
 _FLAGS = ("linkdown", "dead", "pervasive", "offload", "offload_failed", "trap", "rt_offload", "rt_trap", "notify")
@@ -9,6 +11,8 @@ _FLAGS = ("linkdown", "dead", "pervasive", "offload", "offload_failed", "trap", 
 _KINDS = ("local", "broadcast", "multicast", "anycast")
 _OWNERS = ("kernel", "ra", "redirect")
 _FOREVER = 4294967295
+# Addresses, scopes. Labels are names.
+_WORD = re.compile(r"[A-Za-z0-9_.:-]+\Z")
 
 
 class Layer3(NamedTuple):
@@ -21,36 +25,50 @@ class Layer3(NamedTuple):
 def parse(text, routes):
     """{name: Layer3} of what `ip -json -details address show` printed; `routes` is {name: what `ip route` printed of it}.
 
-    IPv6 link-local addresses, which every interface makes by itself, are left out.
+    IPv6 link-local addresses, which every interface makes by itself, are left out. Raises L2wgError.
     """
     found = {}
-    for entry in json.loads(text or "[]"):
-        if entry:
-            name = entry["ifname"]
-            addresses = (_address(name, one) for one in entry.get("addr_info") or [] if "local" in one)
+    try:
+        for entry in record.table(text):
+            name = record.name(entry, "ifname")
+            if not name:
+                raise record.Unfit("an interface without a name")
+            addresses = (_address(name, one) for one in record.rows(entry, "addr_info") if "local" in one)
             found[name] = Layer3(tuple(one for one in addresses if one), _routes(routes.get(name, "")))
+    except record.Unfit as error:
+        links.refuse(error)
     return found
 
 
+def _word(one, key, default=None):
+    text = record.word(one, key, default)
+    if text is None or not _WORD.match(text):
+        raise record.Unfit("%s is %s" % (key, ascii(text)[:60]))
+    return text
+
+
 def _address(name, one):
-    if one.get("scope") == "link" and one["family"] == "inet6":
+    family, local, size = _word(one, "family"), _word(one, "local"), record.number(one, "prefixlen", None, 128)
+    if size is None:
+        raise record.Unfit("%s has no prefix length" % local)
+    if one.get("scope") == "link" and family == "inet6":
         return None
-    words = ["%s/%d" % (one["local"], one["prefixlen"])]
+    words = ["%s/%d" % (local, size)]
     if "address" in one:  # point to point
-        words = [one["local"], "peer", "%s/%d" % (one["address"], one["prefixlen"])]
+        words = [local, "peer", "%s/%d" % (_word(one, "address"), size)]
     if "broadcast" in one:
-        words += ["broadcast", one["broadcast"]]
-    if one["family"] == "inet" and one.get("scope", "global") != "global":
+        words += ["broadcast", _word(one, "broadcast")]
+    if family == "inet" and _word(one, "scope", "global") != "global":
         words += ["scope", one["scope"]]
-    if one.get("label", name) != name:
+    if record.word(one, "label", name) != name:
         words += ["label", one["label"]]
     for key, word in (("valid_life_time", "valid_lft"), ("preferred_life_time", "preferred_lft")):
-        if one.get(key, _FOREVER) != _FOREVER:
+        if record.number(one, key, _FOREVER) != _FOREVER:
             words += [word, str(one[key])]
     if one.get("noprefixroute"):
         words.append("noprefixroute")
     # It is moved, not new: nobody else has it, and it must work at once.
-    return tuple(words + ["nodad"]) if one["family"] == "inet6" else tuple(words)
+    return tuple(words + ["nodad"]) if family == "inet6" else tuple(words)
 
 
 def _routes(text):
@@ -59,7 +77,7 @@ def _routes(text):
         words = line.split()
         if not words or words[0] in _KINDS or line[0].isspace():
             continue
-        if "proto" in words and words[words.index("proto") + 1] in _OWNERS:
+        if any(pair[0] == "proto" and pair[1] in _OWNERS for pair in zip(words, words[1:])):
             continue
         if "expires" in words:
             at = words.index("expires")

@@ -1,10 +1,15 @@
 """What the kernel has: the links that `ip -json -details address show` tells of. Pure."""
 
-import json
+import re
 from dataclasses import dataclass
 from typing import Optional, Tuple
 
+from l2wg_hooks import record
 from l2wg_hooks.errors import fail
+
+# Ethernet addresses and those of other links, which may be IP addresses: a tunnel without Ethernet has such a one.
+_MAC = re.compile(r"[0-9A-Fa-f:.]*\Z")
+_ADDRESS = re.compile(r"[0-9A-Fa-f:.]+\Z")
 
 
 @dataclass(frozen=True)
@@ -49,66 +54,83 @@ def _key(data):
     text = str(data.get("okey", data.get("key", data.get("id", ""))))
     if not text:
         return None
-    if "." not in text:
-        return int(text, 0)
+    parts = text.split(".") if "." in text else [text]
+    if not all(re.match(r"(0x[0-9a-fA-F]{1,8}|[0-9]{1,10})\Z", part) for part in parts) or len(parts) not in (1, 4):
+        raise record.Unfit("key is %s" % ascii(text[:60]))
     number = 0
-    for part in text.split("."):
-        number = number * 256 + int(part)
+    for part in parts:
+        number = number * 256 + int(part, 16 if part.startswith("0x") else 10)
     return number
 
 
 def _link(entry):
-    info = entry.get("linkinfo") or {}
-    data = info.get("info_data") or {}
-    known = entry.get("addr_info") or []
+    info = record.inner(entry, "linkinfo")
+    data = record.inner(info, "info_data")
+    slave = record.inner(info, "info_slave_data")
+    known = record.rows(entry, "addr_info")
+    name, index = record.name(entry, "ifname"), record.number(entry, "ifindex")
+    if not name or not index:
+        raise record.Unfit("an interface without a name, or a number")
     return Link(
-        name=entry["ifname"],
-        index=entry["ifindex"],
-        kind=info.get("info_kind", ""),
-        up="UP" in entry.get("flags", ()),
-        carrier="NO-CARRIER" not in entry.get("flags", ()),
-        mtu=entry.get("mtu", 0),
-        mac=entry.get("address", ""),
-        master=entry.get("master", ""),
-        alias=entry.get("ifalias", ""),
+        name=name,
+        index=index,
+        kind=record.word(info, "info_kind"),
+        up="UP" in record.listed(entry, "flags"),
+        carrier="NO-CARRIER" not in record.listed(entry, "flags"),
+        mtu=record.number(entry, "mtu"),
+        mac=_checked(_MAC, record.word(entry, "address")),
+        master=record.name(entry, "master"),
+        alias=record.word(entry, "ifalias"),
         addresses=tuple(
-            "%s/%s" % (address["local"], address.get("prefixlen", ""))
-            for address in known
-            if "local" in address and address.get("scope") != "link"
+            "%s/%s" % (_checked(_ADDRESS, record.word(one, "local")), record.number(one, "prefixlen", "", 128))
+            for one in known
+            if "local" in one and one.get("scope") != "link"
         ),
-        ipv6=any(address.get("family") == "inet6" for address in known),
-        local=data.get("local", data.get("local6", "")),
-        remote=data.get("remote", data.get("remote6", "")),
-        underlay=data.get("link") or "",
+        ipv6=any(one.get("family") == "inet6" for one in known),
+        local=record.word(data, "local", record.word(data, "local6")),
+        remote=record.word(data, "remote", record.word(data, "remote6")),
+        underlay=record.word(data, "link", None) or "",
         key=_key(data),
         pmtudisc=bool(data.get("pmtudisc", False)),
         ignore_df=bool(data.get("ignore_df", False)),
-        port=data.get("port"),
-        isolated=bool((info.get("info_slave_data") or {}).get("isolated", False)),
-        port_state=str((info.get("info_slave_data") or {}).get("state", "")),
+        port=record.number(data, "port", None),
+        isolated=bool(slave.get("isolated", False)),
+        port_state=str(slave.get("state", "")),
         stp=bool(data.get("stp_state", 0)),
-        group_forward=int(str(data.get("group_fwd_mask", "0")), 16),
+        group_forward=_mask(data.get("group_fwd_mask", "0")),
         vlan_filtering=bool(data.get("vlan_filtering", 0)),
-        pvid=data.get("vlan_default_pvid", 1),
+        pvid=record.number(data, "vlan_default_pvid", 1, 4095),
         bridge_iptables=bool(data.get("nf_call_iptables", 0) and data.get("nf_call_ip6tables", 0)),
     )
 
 
-def entries(text):
-    """What `ip -json` and `bridge -json` printed, as a list. Raises ValueError where it is none.
+def _mask(value):
+    if not re.match(r"(0x)?[0-9a-fA-F]{1,8}\Z", str(value)):
+        raise record.Unfit("group_fwd_mask is %s" % ascii(value)[:60])
+    return int(str(value), 16)
 
-    iproute2 4.20 (Debian 10) prints nothing for "no links", and {} where it leaves one out.
-    """
-    return [entry for entry in json.loads(text or "[]") if entry]
+
+def _checked(pattern, text):
+    if not pattern.match(text):
+        raise record.Unfit("%s is no address" % ascii(text[:60]))
+    return text
+
+
+def refuse(error):
+    """Raise L2wgError for what ip(8) has printed and record.py does not take."""
+    fail(
+        "`ip -json` printed what cannot be read: %s" % error,
+        "is /sbin/ip that of the package iproute2 (4.20 or later)?",
+    )
 
 
 def parse(text):
-    """{name: Link} of what `ip -json -details address show` printed. Raises L2wgError where that is no such thing."""
+    """{name: Link} of what `ip -json -details address show` printed. Raises L2wgError where that is no such thing.
+
+    iproute2 4.20 (Debian 10) prints nothing for "no links", and {} where it leaves one out.
+    """
     try:
-        found = [_link(entry) for entry in entries(text)]
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        fail(
-            "`ip -json` printed what cannot be read: %s: %s" % (type(error).__name__, error),
-            "is /sbin/ip that of the package iproute2 (4.20 or later)?",
-        )
+        found = [_link(entry) for entry in record.table(text)]
+    except record.Unfit as error:
+        refuse(error)
     return {link.name: link for link in found}

@@ -4,6 +4,7 @@ import os
 import sys
 
 from l2wg_hooks import journal, wish
+from l2wg_hooks.errors import plain
 from l2wg_hooks.story import Story
 
 # Of the event, or the command, that this process is; and whether that is one to be told of.
@@ -12,6 +13,8 @@ _story, _quiet = Story(), False
 
 def line(text):
     """Print a line for whoever started us. They may have gone: an ssh session that ends must not end our work."""
+    # A name that the kernel takes may have bytes that a terminal obeys.
+    text = "\n".join(plain(one, 10 * len(text)) for one in text.split("\n"))
     try:
         print(text, file=sys.stderr, flush=True)
     except OSError:

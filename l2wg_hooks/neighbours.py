@@ -64,10 +64,7 @@ class Firewall:
         found = [verdict.xtables(self.saved[packet.family], packet)]
         # What iptables made is walked as such: nft(8) does not show all of its matches.
         skip = [("inet", "l2wg")] + [("ip" if packet.family == 4 else "ip6", "filter")] * bool(found[0].bases)
-        try:
-            found.append(verdict.nft(self.listed, packet, skip))
-        except (ValueError, KeyError, TypeError, AttributeError):  # another nft(8) than those we know: it says nothing
-            pass
+        found.append(verdict.nft(self.listed, packet, skip))
         return [(base, rules.chains) for rules in found for base in verdict.drops(rules)]
 
 

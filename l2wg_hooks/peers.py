@@ -1,5 +1,6 @@
 """WireGuard's peers: what `wg show WG dump` (or `all`) tells of an interface, without its secrets. The text part is pure."""
 
+import re
 from typing import NamedTuple, Optional, Tuple
 
 from l2wg_hooks import run
@@ -29,6 +30,12 @@ class Interface(NamedTuple):
     peers: Tuple[Peer, ...]
 
 
+def _count(text):
+    if not re.match(r"[0-9]{1,20}\Z", text):
+        raise ValueError(text)
+    return int(text)
+
+
 def parse(text):
     """The Interface that `wg show WG dump` printed (wg(8)), without its secret keys; None where it is no such thing."""
     rows = [line.split("\t") for line in text.splitlines()]
@@ -40,14 +47,14 @@ def parse(text):
                 key,
                 "" if endpoint == "(none)" else endpoint,
                 tuple(word for word in allowed.split(",") if "/" in word),
-                int(handshake),
-                int(received),
-                int(sent),
-                None if keepalive == "off" else int(keepalive),
+                _count(handshake),
+                _count(received),
+                _count(sent),
+                None if keepalive == "off" else _count(keepalive),
             )
             for key, _preshared, endpoint, allowed, handshake, received, sent, keepalive in rows[1:]
         )
-        return Interface("" if rows[0][1] == "(none)" else rows[0][1], int(rows[0][2]), peers)
+        return Interface("" if rows[0][1] == "(none)" else rows[0][1], _count(rows[0][2]), peers)
     except ValueError:
         return None
 

@@ -6,7 +6,7 @@ import re
 import zlib
 from typing import Dict, NamedTuple, Tuple
 
-from l2wg_hooks import files, guard, run
+from l2wg_hooks import files, guard, record, run
 from l2wg_hooks.errors import L2wgError
 from l2wg_hooks.plan import Rules
 
@@ -65,17 +65,33 @@ def _loaded():
     """What was loaded last, as (entries, values, listing); None where nothing was."""
     try:
         with open(LOADED) as file:
-            loaded = json.load(file)
-        return loaded["entries"], loaded["values"], loaded["listing"]
+            return _parse(file.read())
     except FileNotFoundError:
         return None
-    except (OSError, ValueError, TypeError, KeyError):
+    except (OSError, ValueError):  # not as we have left it: loaded once more
         return [], {}, None
 
 
 def _rules(loaded, listing):
     entries, values, before = ([], {}, "") if loaded is None else loaded
     return Rules(entries, values, intact=listing is not None and listing == before)
+
+
+def _parse(text):
+    """(entries, values, listing) of LOADED. Its entries come to a template and to nft(8) again, so they are looked at.
+
+    Raises ValueError.
+    """
+    loaded = record.load(text)
+    if not isinstance(loaded, dict):
+        raise record.Unfit("%s has not what we keep there" % LOADED)
+    entries, values, listing = (loaded.get(key) for key in ("entries", "values", "listing"))
+    if not isinstance(entries, list) or not isinstance(values, dict) or not isinstance(listing, (str, type(None))):
+        raise record.Unfit("%s has not what we keep there" % LOADED)
+    names = [one.get("name") if isinstance(one, dict) else None for one in entries]
+    if not all(isinstance(name, str) and guard.fits(one, values.get(name)) for name, one in zip(names, entries)):
+        raise record.Unfit("%s has not what we keep there" % LOADED)
+    return entries, values, listing
 
 
 def _listing():

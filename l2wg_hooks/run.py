@@ -1,5 +1,6 @@
 """The only place that runs commands. Each is a list, never a shell string, and is printed as wg-quick prints its own."""
 
+import re
 import subprocess
 import threading
 from typing import List, NamedTuple, Tuple
@@ -68,6 +69,8 @@ def run(argv, stdin="", environment=()):
             env=dict(ENVIRONMENT, **dict(environment)),
             timeout=PATIENCE,
         )
+    except (ValueError, UnicodeEncodeError):  # a NUL, or what is no byte: not to be had from any program or file
+        fail("`%s` is no command" % " ".join(argv), "look for odd bytes in the names there")
     except FileNotFoundError:
         fail("the command %s is not there" % argv[0], "apt install %s" % PACKAGES.get(argv[0], argv[0]))
     except subprocess.TimeoutExpired:
@@ -136,8 +139,13 @@ def apply(steps) -> Tuple[Problem, ...]:
 
 
 def _batches(step):
-    """Whether a step can be a line of `ip -batch`, which takes no options such as -6."""
-    return step.argv[0] == "ip" and not step.argv[1].startswith("-")
+    """Whether a step can be a line of `ip -batch`, which takes no options such as -6.
+
+    It reads `#`, quotation marks and backslashes as it likes (getcmdline and makeargs in iproute2's lib/utils.c), and
+    the kernel takes them in names: such a one goes alone, as words.
+    """
+    plain = all(re.match(r"[A-Za-z0-9_.:/@%+,=-]+\Z", word) for word in step.argv)
+    return plain and step.argv[0] == "ip" and not step.argv[1].startswith("-")
 
 
 def _run(steps):

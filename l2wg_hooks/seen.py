@@ -1,13 +1,12 @@
 """What the kernel has beside links, as far as there is a reason to look. The other half of run.observe."""
 
-import json
 import os
 
-from l2wg_hooks import networkmanager, rules, run
+from l2wg_hooks import networkmanager, record, rules, run
 from l2wg_hooks.errors import L2wgError, fail
 from l2wg_hooks.iptables import Tables
 from l2wg_hooks.plan import Seen
-from l2wg_hooks.ways import Ways, is_ours, needed
+from l2wg_hooks.ways import Ways, is_ours, is_route, needed
 
 
 def look(tunnels):
@@ -31,7 +30,8 @@ def _ways():
     for rule in ours:
         family, table = "-6" if ":" in rule["src"] else "-4", str(rule["table"])
         # A table without routes is an error to ip(8).
-        routes.setdefault(table, []).extend(_json("ip", "-json", family, "route", "show", "table", table, may_fail=True))
+        shown = _json("ip", "-json", family, "route", "show", "table", table, may_fail=True)
+        routes.setdefault(table, []).extend(route for route in shown if is_route(route))
     return Ways(tuple(ours), routes)
 
 
@@ -40,9 +40,10 @@ def _json(*argv, may_fail=False):
     if result.code and may_fail:
         return []
     try:
-        return [one for one in json.loads(result.out or "[]") if one]
-    except ValueError:
-        return fail("`%s` printed what cannot be read" % " ".join(argv), "is /sbin/ip that of the package iproute2?")
+        return record.table(result.out)
+    except record.Unfit as error:
+        what = "`%s` printed what cannot be read: %s" % (" ".join(argv), error)
+        return fail(what, "is /sbin/ip that of the package iproute2 (4.20 or later)?")
 
 
 def _tables(table):

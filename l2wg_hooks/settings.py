@@ -23,6 +23,8 @@ KEY_MAX = 2 ** 32 - 1
 # RFC 7348: the VXLAN network identifier has 24 bits. Empty `key`: a number that both routers come to by themselves.
 VNI_MAX, VNI_DEFAULT = 2 ** 24 - 1, 1
 VLAN_MIN, VLAN_MAX = 1, 4094
+# What sh, in the C locale, takes for space. Python's str.strip() takes more, such as U+00A0.
+SPACE = " \t\n\v\f\r"
 UNTAGGED = "untagged"
 
 
@@ -92,6 +94,8 @@ class Tunnel:
 
 def interface_name(value):
     """A name that the kernel, ip(8) and interfaces(5) all take."""
+    if value in ("all", "default"):  # sysctl_dev_name_is_allowed in include/linux/inetdevice.h
+        raise Refused("%s is no interface name" % value, "the kernel keeps all and default for net.ipv4.conf; choose another")
     if not NAME.match(value) or value in (".", ".."):
         raise Refused("%s is no interface name" % shown(value), "letters, digits, '.', '_' and '-' only, as in wg0")
     if len(value) > NAME_BYTES:
@@ -116,7 +120,7 @@ def shown(value):
 
 def _no_octal(value):
     """Raise ValueError for 192.168.01.1, which Python before 3.9.5 takes and inet_aton(3) reads as octal."""
-    if re.search(r"(?:^|\.)0[0-9]", value):
+    if re.search(r"(?:^|[.:])0[0-9]+\.|\.0[0-9]", value):
         raise ValueError(value)
 
 
@@ -126,7 +130,9 @@ def _address(value):
         _no_octal(value)
     except ValueError:
         raise Refused("%s is no IP address" % shown(value), "an address without prefix length, such as 192.168.178.1")
-    if "%" in value or address.is_multicast or address.is_unspecified or address.is_loopback or address.is_link_local:
+    if "%" in value:  # a zone, which Python before 3.9 does not know, and newer ones do not look at
+        raise Refused("%s cannot be an end of a tunnel" % shown(value), "an address that the peer's AllowedIPs cover")
+    if address.is_multicast or address.is_unspecified or address.is_loopback or address.is_link_local:
         raise Refused("%s cannot be an end of a tunnel" % value, "an address that the peer's AllowedIPs cover")
     if address.version == 4 and int(address) >= 0xF0000000:
         raise Refused("%s cannot be an end of a tunnel" % value, "an address that the peer's AllowedIPs cover")
@@ -134,10 +140,12 @@ def _address(value):
 
 
 def _ports(value):
-    names = tuple(interface_name(name) for name in value.replace(",", " ").split())
+    names = tuple(interface_name(name) for name in re.split("[ \t,]+", value) if name)
+    known = set()
     for name in names:
-        if names.count(name) > 1:
+        if name in known:
             raise Refused("%s is named twice" % name, "name each port once")
+        known.add(name)
     return names
 
 
@@ -153,7 +161,7 @@ def _prefix(value):
     except ValueError:
         raise Refused("%s is no address with a prefix length" % shown(value), hint)
     network = interface.network
-    if not re.match(r"[0-9a-fA-F.:]+/[0-9]{1,3}\Z", value):
+    if not re.match(r"[0-9a-fA-F.:]+/(0|[1-9][0-9]{0,2})\Z", value):
         raise Refused("%s is no address with a prefix length" % shown(value), hint)
     if network.num_addresses > 2 and interface.ip == network.network_address:
         raise Refused("%s is the network, not an address in it" % value, hint)
@@ -199,13 +207,13 @@ def _vlans(value):
         return value
     hint = "all, or `untagged`, numbers from 1 to 4094 and ranges, such as untagged,10,20,30-39"
     for part in value.split(","):
-        if part.strip() == UNTAGGED:
+        if part.strip(SPACE) == UNTAGGED:
             continue
-        match = re.match(r"\s*([0-9]{1,4})(?:-([0-9]{1,4}))?\s*\Z", part)
+        match = re.match(r"([0-9]{1,4})(?:-([0-9]{1,4}))?\Z", part.strip(SPACE))
         first, last = (int(match.group(1)), int(match.group(2) or match.group(1))) if match else (0, 0)
         if not VLAN_MIN <= first <= last <= VLAN_MAX:
             raise Refused("%s is no list of VLANs" % shown(value), hint)
-    return re.sub(r"\s", "", value)
+    return re.sub("[%s]" % SPACE, "", value)
 
 
 def _storm(value):
@@ -250,14 +258,14 @@ def split(line):
     Raises Refused for a line that is neither a comment nor `key = value`.
     """
     code = line.split("#", 1)[0]
-    if not code.strip():
+    if not code.strip(SPACE):
         return None
     key, equals, value = code.partition("=")
     if not equals:
-        raise Refused("%s is not `key = value`" % shown(code.strip()), "write key = value, or start the line with #")
-    start = len(key) + 1 + len(value) - len(value.lstrip())
-    stripped = value.strip()
-    return key.strip(), stripped, start, start + len(stripped)
+        raise Refused("%s is not `key = value`" % shown(code.strip(SPACE)), "write key = value, or start the line with #")
+    start = len(key) + 1 + len(value) - len(value.lstrip(SPACE))
+    stripped = value.strip(SPACE)
+    return key.strip(SPACE), stripped, start, start + len(stripped)
 
 
 def lines_of(text):
@@ -410,7 +418,8 @@ def edit(text, changes):
         if new == value:
             continue
         head = row[:start] if row[:start].endswith((" ", "\t")) or not new else row[:start] + " "
-        rows[index] = head.rstrip() + row[stop:] if not new and not row[stop:].strip() else head + new + row[stop:]
+        bare = not new and not row[stop:].strip(SPACE)
+        rows[index] = head.rstrip(SPACE) + row[stop:] if bare else head + new + row[stop:]
     added = ["%s = %s%s" % (key, value, end) for key, value in left.items() if value]
     if added:
         if rows[-1]:

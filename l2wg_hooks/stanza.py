@@ -12,6 +12,11 @@ COMMANDS = ("pre-up", "up", "post-up", "down", "pre-down", "post-down")
 _CARD_COMMANDS = ("ethtool", "mii-tool", "iw", "iwconfig", "tc")
 
 
+def words_of(line):
+    """The words of a line as isspace(3) parts them, not as Unicode would."""
+    return re.findall(r"[^ \t\n\v\f\r]+", line)
+
+
 def begins(word):
     """Whether a line that starts with `word` ends the stanza before it."""
     return word in ("iface", "mapping", "auto", "rename", "template") or bool(
@@ -27,7 +32,7 @@ def set_aside(text, ports):
     """`text` with the `iface` stanzas of `ports` commented out; comments and empty lines between stay as they are."""
     done, moving, joined = [], False, False
     for line in _lines(text):
-        words = line.split()
+        words = words_of(line)
         if joined or (words and not words[0].startswith("#")):
             if not joined and begins(words[0]):
                 moving = words[0] == "iface" and words[1:2] != [] and words[1] in ports
@@ -42,7 +47,7 @@ def put_back(text, ports):
     done, moving, joined = [], False, False
     for line in _lines(text):
         if line.startswith(MARK):
-            words = line[len(MARK) :].split()
+            words = words_of(line[len(MARK) :])
             if not joined and words and begins(words[0]):
                 moving = words[1:2] != [] and words[1] in ports
             joined = line.rstrip("\r\n").endswith("\\")
@@ -67,7 +72,7 @@ def split(options, port, bridge):
             its.append("%s %s" % (key, value))
         elif key not in COMMANDS:
             theirs.append("%s %s" % (key, value))
-        elif os.path.basename(value.split()[0] if value else "") in _CARD_COMMANDS:
+        elif os.path.basename((words_of(value) or [""])[0]) in _CARD_COMMANDS:
             its.append("%s %s" % (key, value))
         else:
             about = re.compile(r"(?<![\w.:-])%s(?![\w.:-])" % re.escape(port))

@@ -5,7 +5,7 @@ import time
 from dataclasses import dataclass, field
 from typing import Dict, Tuple
 
-from l2wg_hooks import links, peers, rules, run, stations, traffic, transaction, wish
+from l2wg_hooks import links, peers, record, rules, run, stations, traffic, transaction, wish
 from l2wg_hooks.errors import REFUSED, L2wgError, fail
 from l2wg_hooks.links import Link
 from l2wg_hooks.peers import Interface
@@ -51,12 +51,16 @@ def look():
     if ip.code:
         fail("`%s` failed: %s" % (" ".join(LINKS), ip.err.strip()), "is iproute2 4.20 or later installed?", REFUSED)
     found = links.parse(ip.out)
+    try:
+        counted = traffic.read(record.table(ip.out))
+    except record.Unfit as error:
+        links.refuse(error)
     blind = [_blind(argv, result) for argv, result in ((STATIONS, bridge), (PEERS, wg)) if _blind(argv, result)]
     return Survey(
         wished,
         found,
-        traffic.read(links.entries(ip.out)),
-        stations.read(_entries(bridge)),
+        counted,
+        _stations(bridge),
         {} if isinstance(wg, L2wgError) else peers.parse_all(wg.out),
         rules.report(nft),
         _ages([found[tunnel.name] for tunnel in wished.tunnels if tunnel.name in found]),
@@ -73,13 +77,13 @@ def _blind(argv, result):
     return "`%s` failed: %s" % (" ".join(argv), result.err.strip()) if result.code else ""
 
 
-def _entries(result):
+def _stations(result):
     if isinstance(result, L2wgError):
-        return []
+        return {}
     try:
-        return links.entries(result.out)
-    except ValueError:
-        return []
+        return stations.read(record.table(result.out))
+    except record.Unfit:
+        return {}
 
 
 def _ages(some):

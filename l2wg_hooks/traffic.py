@@ -2,6 +2,11 @@
 
 from typing import NamedTuple
 
+from l2wg_hooks import record
+
+# Counters have 64 bits (struct rtnl_link_stats64).
+MOST = 2 ** 64 - 1
+
 
 class Way(NamedTuple):
     """One direction of an interface since it was made: frames (packets, where it is no Ethernet), bytes, and what got lost."""
@@ -20,13 +25,13 @@ class Traffic(NamedTuple):
 
 
 def read(entries):
-    """{name: Traffic} of the entries of `ip -json -statistics address show`; kernels without 64 bits have `stats`."""
+    """{name: Traffic} of what `ip -json -statistics address show` listed; 32-bit kernels have `stats`. Raises record.Unfit."""
     found = {}
     for entry in entries:
-        both = entry.get("stats64") or entry.get("stats") or {}
-        found[entry["ifname"]] = Traffic(_way(both.get("rx") or {}), _way(both.get("tx") or {}))
+        both = record.inner(entry, "stats64") or record.inner(entry, "stats")
+        found[record.name(entry, "ifname")] = Traffic(_way(record.inner(both, "rx")), _way(record.inner(both, "tx")))
     return found
 
 
 def _way(counts):
-    return Way(*(counts.get(name, 0) for name in ("packets", "bytes", "errors", "dropped")))
+    return Way(*(record.number(counts, name, 0, MOST) for name in ("packets", "bytes", "errors", "dropped")))

@@ -6,12 +6,13 @@ whoever finds it can undo it: apply itself, a systemd timer that is armed before
 
 import json
 import os
+import re
 import signal
 import sys
 import time
 from typing import NamedTuple
 
-from l2wg_hooks import files, guard, hook, layer3, links, log, mentions, run, undo, wish
+from l2wg_hooks import files, guard, hook, layer3, links, log, mentions, record, run, undo, wish
 from l2wg_hooks.errors import L2wgError, Problem, fail
 
 DIRECTORY = "/var/lib/l2wg"
@@ -69,10 +70,52 @@ def _load(path):
     """The Saved in a file; None where there is none."""
     if not os.path.exists(path):
         return None
+    text = files.read(path)
     try:
-        return Saved(**json.loads(files.read(path)))
-    except (ValueError, TypeError) as error:
-        return fail("cannot be understood: %s" % error, "look at it; delete it to forget that change: rm %s" % path, path=path)
+        return _saved(text)
+    except (ValueError, L2wgError) as error:
+        why = error.problems[0].message if isinstance(error, L2wgError) else error
+        at = re.search(r"line ([0-9]+) column", str(error))
+        hint = "look at it; delete it to forget that change: rm %s" % path
+        return fail("cannot be understood: %s" % why, hint, path=path, line=int(at.group(1)) if at else 1)
+
+
+def _saved(text):
+    """The Saved of a file's text. Raises Unfit, or L2wgError where ip(8) has not said what is in it."""
+    found = record.load(text)
+    if not isinstance(found, dict) or set(found) != set(Saved._fields):
+        raise record.Unfit("it has not %s" % ", ".join(Saved._fields))
+    saved = Saved(**found)
+    kinds = {str: (saved.boot, saved.shown), int: (saved.pid,), bool: (saved.waiting,), list: (saved.names, saved.others)}
+    kinds[dict] = (saved.old, saved.modes, saved.new, saved.wished, saved.applied, saved.routes)
+    if any(type(value) is not kind for kind, values in kinds.items() for value in values):
+        raise record.Unfit("a value in it is of another kind than ours")
+    for key in ("names", "others"):
+        for name in getattr(saved, key):
+            record.name({key: name}, key)
+    for path, text in list(saved.old.items()) + list(saved.new.items()):
+        if not path.startswith("/") or "\0" in path or text is not None and not _is_text(text):
+            raise record.Unfit("%s in it is no file" % ascii(path[:60]))
+    for path, text in saved.old.items():
+        if text is not None and record.number(saved.modes, path, None, 0o7777) is None:
+            raise record.Unfit("%s has no mode" % ascii(path[:60]))
+    if not all(_is_wish(one) for one in (saved.wished, saved.applied)) or not all(_is_text(one) for one in saved.routes.values()):
+        raise record.Unfit("a text in it is none")
+    links.parse(saved.shown)
+    layer3.parse(saved.shown, saved.routes)
+    return saved
+
+
+def _is_text(value):
+    """Whether a value is what files.read can have read: bytes that are no UTF-8 are surrogates from U+DC80 on."""
+    return isinstance(value, str) and not re.search("[\ud800-\udc7f\udd00-\udfff]", value)
+
+
+def _is_wish(value):
+    """Whether a value is {tunnel: text of its file}."""
+    return isinstance(value, dict) and all(
+        name and not re.search("[/\0]", name) and _is_text(name) and _is_text(text) for name, text in value.items()
+    )
 
 
 def _store(path, content):
@@ -105,11 +148,18 @@ def clear():
 
 
 def applied():
-    """{tunnel: text} of the wish that was applied last."""
-    try:
-        return json.loads(files.read(APPLIED)) if os.path.exists(APPLIED) else {}
-    except ValueError:
+    """{tunnel: text} of the wish that was applied last. Where nobody can tell, that is today's: none of its files is to go."""
+    if not os.path.exists(APPLIED):
         return {}
+    try:
+        found = record.load(files.read(APPLIED))
+        if not _is_wish(found):
+            raise record.Unfit("it has not {tunnel: text of its file}")
+        return found
+    except record.Unfit as error:
+        hint = "what is in %s now counts as applied; rm %s" % (wish.DIRECTORY, APPLIED)
+        log.complain([Problem("cannot be understood: %s" % error, hint, APPLIED, 1)])
+        return wish.texts()
 
 
 def picture(names):

@@ -5,10 +5,11 @@ whatever it could let pass counts as passed.
 """
 
 import ipaddress
-import json
 import shlex
 from dataclasses import dataclass
 from typing import Dict, List, NamedTuple, Optional, Tuple
+
+from l2wg_hooks import record
 
 ACCEPT, DROP, UNSURE = "accept", "drop", "unsure"
 # Deeper than iptables and nft(8) let chains call each other.
@@ -57,26 +58,30 @@ class Filter(NamedTuple):
 def drops(found):
     """The Bases of a Filter that drop the packet for certain."""
     for base in found.bases:
-        result = _walk(found.chains, base.name)
+        result = _walk(found.chains, found.chains.get(base.name, []), {})
         if (base.policy if result is None else result) == DROP:
             yield base
 
 
-def _walk(chains, name, depth=0):
-    """ACCEPT, DROP, UNSURE, or None where the packet comes out at the end of the chain."""
+def _walk(chains, rules, known, depth=0):
+    """ACCEPT, DROP, UNSURE, or None where the packet comes out at the end of `rules`.
+
+    `known` are the chains that have been walked: many may jump to the same one.
+    """
     if depth > DEPTH:
         return UNSURE
-    rules = chains.get(name, [])
     for index, rule in enumerate(rules):
         result = rule.verb
         if rule.true is False or rule.verb == "":
             continue
         if rule.verb == "return":
-            if rule.true or _walk(dict(chains, rest=rules[index + 1 :]), "rest", depth + 1) is None:
+            if rule.true or _walk(chains, rules[index + 1 :], known, depth + 1) is None:
                 return None
             return UNSURE
         if rule.verb in ("jump", "goto"):
-            result = _walk(chains, rule.target, depth + 1)
+            if rule.target not in known:
+                known[rule.target] = _walk(chains, chains.get(rule.target, []), known, depth + 1)
+            result = known[rule.target]
             if result is None:
                 if rule.verb == "goto":
                     return None if rule.true else UNSURE
@@ -143,7 +148,8 @@ def xtables(text, packet):
                 words = shlex.split(line)
             except ValueError:
                 words = line.split()
-            chains.setdefault(words[1], []).append(_xrule(words[2:], packet, chains))
+            if len(words) > 1:
+                chains.setdefault(words[1], []).append(_xrule(words[2:], packet, chains))
     command = "iptables" if packet.family == 4 else "ip6tables"
     bases = () if policy is None else (Base("%s: chain %s" % (command, name), command, name, policy),)
     return Filter(bases, chains)
@@ -203,10 +209,20 @@ HARMLESS = ("counter", "log", "mangle", "comment", "notrack", "set")
 
 
 def nft(text, packet, skip=()):
-    """The Filter of what `nft -j list ruleset` printed, without the tables of `skip`, (family, name) each."""
+    """The Filter of what `nft -j list ruleset` printed, without the tables of `skip`, (family, name) each.
+
+    It says nothing where that comes of another nft(8) than those we know.
+    """
+    try:
+        return _nft(record.load(text or "{}"), packet, skip)
+    except (ValueError, LookupError, TypeError, AttributeError):
+        return Filter((), {})
+
+
+def _nft(listed, packet, skip):
     bases, chains = [], {}
     families = ("inet", "ip" if packet.family == 4 else "ip6")
-    for entry in json.loads(text or "{}").get("nftables", []):
+    for entry in listed.get("nftables", []):
         chain, rule = entry.get("chain"), entry.get("rule")
         one = chain or rule
         if not one or one["family"] not in families or (one["family"], one["table"]) in skip:

@@ -1,13 +1,12 @@
 """What must be as good after a change as it was before: the ways to the internet, to who is logged in, and to the peers."""
 
-import json
 import os
 import re
 import socket
 import time
 from typing import NamedTuple, Tuple
 
-from l2wg_hooks import run
+from l2wg_hooks import record, run
 from l2wg_hooks.errors import L2wgError, Problem
 
 # Seconds for all of it to be as good again; a neighbour is asked three times, a second apart (ARP, ND).
@@ -122,9 +121,9 @@ def _gateways():
     found = []
     for family in ("-4", "-6"):
         for route in _json("ip", "-json", family, "route", "show", "default"):
-            if "gateway" in route:
-                zone = route["dev"] if route["gateway"].startswith("fe80:") else ""
-                found.append((route["gateway"], "the default route", zone))
+            gateway, device = route.get("gateway"), route.get("dev")
+            if isinstance(gateway, str) and isinstance(device, str):  # several ways at once name none here
+                found.append((gateway, "the default route", device if gateway.startswith("fe80:") else ""))
     return found
 
 
@@ -132,8 +131,9 @@ def logins():
     """(address, zone) of everybody who is logged in by ssh: sshd's connections, and where our caller says to come from."""
     found = set()
     for line in _lines("ss", "-H", "-t", "-n", "-p", "state", "established"):
-        if re.search(r'"(sshd[^"]*|dropbear)"', line):
-            found.add(_address(line.split()[3]))
+        words = line.split()
+        if re.search(r'"(sshd[^"]*|dropbear)"', line) and len(words) > 3:
+            found.add(_address(words[3]))
     words = os.environ.get("SSH_CONNECTION", "").split()
     if words:
         found.add((words[0].partition("%")[0], words[0].partition("%")[2]))
@@ -149,10 +149,9 @@ def _address(text):
 def _way(target, reason, zone, links, ask=True):
     """The Way to `target` as the kernel would go now; None where there is none."""
     found = _json("ip", "-json", "route", "get", target, *(("dev", _top(zone, links)) if zone else ()))
-    if not found or "dev" not in found[0]:
+    device, hop = (found[0].get("dev"), found[0].get("gateway", target)) if found else (None, target)
+    if not isinstance(device, str) or not isinstance(hop, str):
         return None
-    device = found[0]["dev"]
-    hop = found[0].get("gateway", target)
     # Only Ethernet has neighbours that can be asked.
     asked = ask and device in links and len(links[device].mac) == 17
     return Way(target, reason, zone, device, hop, bool(asked and _neighbour(hop, device)))
@@ -171,7 +170,7 @@ def _neighbour(address, device):
     for _ in range(10):
         time.sleep(0.1)
         found = _json("ip", "-json", "neighbour", "show", "to", address, "dev", device)
-        state = found[0].get("state", []) if found else []
+        state = str(found[0].get("state", "")) if found else ""
         if "REACHABLE" in state or "PERMANENT" in state or "NOARP" in state:
             return True
         if "FAILED" in state:
@@ -195,7 +194,7 @@ def _alive(underlay):
     """Public keys of the peers with a session."""
     now = time.time()
     rows = [line.split("\t") for line in _lines("wg", "show", underlay, "latest-handshakes")]
-    return {row[0] for row in rows if len(row) == 2 and now - int(row[1]) < SESSION}
+    return {row[0] for row in rows if len(row) == 2 and row[1].isdecimal() and now - int(row[1][:20]) < SESSION}
 
 
 def _echo(underlay, target):
@@ -213,7 +212,8 @@ def _echo(underlay, target):
 
 
 def _received(underlay):
-    return sum(int(line.split("\t")[1]) for line in _lines("wg", "show", underlay, "transfer"))
+    rows = [line.split("\t") for line in _lines("wg", "show", underlay, "transfer")]
+    return sum(int(row[1][:20]) for row in rows if len(row) == 3 and row[1].isdecimal())
 
 
 def _lines(*argv):
@@ -225,6 +225,6 @@ def _lines(*argv):
 
 def _json(*argv):
     try:
-        return [one for one in json.loads(run.run(argv).out or "[]") if one]
-    except (L2wgError, ValueError):
+        return record.table(run.run(argv).out)
+    except (L2wgError, record.Unfit):
         return []

@@ -9,6 +9,7 @@ All of it says that it is the kernel's, since systemd-networkd deletes other peo
 link's, whenever it starts (ManageForeignRoutingPolicyRules and ManageForeignRoutes in networkd.conf(5)).
 """
 
+import re
 import zlib
 from typing import Dict, NamedTuple, Tuple
 
@@ -44,7 +45,16 @@ def table(name):
 def is_ours(rule):
     """Whether a rule of `ip -json rule` is one of l2wg."""
     name = str(rule.get("table", ""))
-    return rule.get("priority") == PRIORITY and name.isdigit() and int(name) & ~0xFFFF == TABLES
+    ends = all(isinstance(rule.get(key), str) for key in ("src", "dst"))
+    ours = re.match(r"[0-9]{1,10}\Z", name) and int(name) & ~0xFFFF == TABLES
+    return bool(ends and rule.get("priority") == PRIORITY and ours)
+
+
+def is_route(route):
+    """Whether a route of `ip -json route` is one that can be told from others, and be taken away."""
+    metrics = route.get("metrics", [])
+    ends = route.get("type") == "unreachable" or all(isinstance(route.get(key), str) for key in ("dst", "dev"))
+    return ends and isinstance(metrics, list) and all(isinstance(one, dict) for one in metrics)
 
 
 def _size(tunnel):

@@ -34,13 +34,13 @@ def rows_of(text) -> List[Row]:
     """The lines of a wg-quick file, read as parse_options of wg-quick(8) reads them: case does not count in keys."""
     section, rows = "", []
     for whole in re.findall(r"[^\n]*\n|[^\n]+\Z", text):
-        bare = whole[:-1] if whole.endswith("\n") else whole
-        bare = bare[:-1] if bare.endswith("\r") else bare
+        # A CR alone ends no line: at the end of the file it is a space behind the last value.
+        bare = re.sub(r"\r?\n\Z", "", whole)
         key, _, value = bare.partition("#")[0].partition("=")
-        key = key.strip().lower()
+        key = key.strip(settings.SPACE).lower()
         if key.startswith("["):
             section = key
-        rows.append(Row(bare, whole[len(bare) :], section, key, value.strip()))
+        rows.append(Row(bare, whole[len(bare) :], section, key, value.strip(settings.SPACE)))
     return rows
 
 
@@ -65,8 +65,9 @@ def attach(text, name):
     if not missing:
         return text
     last = settled[-1]
-    usual = rows[0].end or "\n"
     end = rows[last].end
+    # A CR that ends the file stays the last line's own.
+    usual = "\r\n" if not end and rows[last].text.endswith("\r") else rows[0].end or "\n"
     before = "".join(row.text + row.end for row in rows[:last]) + rows[last].text + (end or usual)
     after = "".join(row.text + row.end for row in rows[last + 1 :])
     return before + (end or usual).join(missing) + end + after

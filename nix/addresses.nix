@@ -41,7 +41,7 @@ let
           builtins.length halves == 2 && missing >= 1;
       numbers = if mixed == null then all else builtins.genList (builtins.elemAt all) 6 ++ tail;
     in
-    if octal text || (mixed != null && last == null) || !sized || builtins.elem null all then
+    if (mixed != null && last == null) || !sized || builtins.elem null all then
       null
     else
       { bits = 16; groups = numbers; };

@@ -8,7 +8,7 @@ let
   checked = description: check: types.addCheck types.str check // { inherit description; };
 
   interfaceName = checked "interface name (letters, digits, '.', '_' and '-', at most 15 bytes)" (
-    value: builtins.match "[A-Za-z0-9_.-]{1,15}" value != null && value != "." && value != ".."
+    value: builtins.match "[A-Za-z0-9_.-]{1,15}" value != null && !builtins.elem value [ "." ".." "all" "default" ]
   );
 
   special = [ "0.0.0.0" "127.0.0.0/8" "224.0.0.0/4" "::" "::1" "ff00::/8" ];
@@ -28,7 +28,7 @@ let
       net = ip.network value;
       several = net.length < ip.width net.address - 1;
     in
-    builtins.match "[0-9a-fA-F.:]+/[0-9]{1,3}" value != null
+    builtins.match "[0-9a-fA-F.:]+/(0|[1-9][0-9]{0,2})" value != null
     && net != null
     && !(several && net.address == ip.edge false net)
     && !(several && ip.family net.address == 4 && net.address == ip.edge true net)

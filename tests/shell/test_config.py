@@ -23,14 +23,15 @@ VALUES
 NAMES = [
     "wg0", "gretap1", "a", "a" * 15, "a" * 16, "br-lan", "eth0.10", "enp1s0f0np0", "_x", "-x", ".", "..", "...", "a b", "a;b", "a$b",
     "a`b", "a'b", 'a"b', "a/b", "ä", "a:1", "*", "?", "[a]", "a,b", "\\", "%i", "!", "0", "lo", "gre0", "gretap0", "erspan0", "ip6gre0",
-    "ip6gretap0", "ip6tnl0", "tunl0", "sit0", "ip_vti0", "ip6_vti0", "gre00",
+    "ip6gretap0", "ip6tnl0", "tunl0", "sit0", "ip_vti0", "ip6_vti0", "gre00", "all", "default", "all0",
 ]
 ADDRESSES = [
     "192.168.178.2", "10.0.0.1", "1.2.3.4", "223.255.255.254", "224.0.0.1", "239.1.2.3", "240.0.0.1", "255.255.255.255", "0.0.0.0",
     "127.0.0.1", "127.255.0.1", "126.0.0.1", "128.0.0.1", "169.254.1.1", "169.253.1.1", "1.2.3", "1.2.3.4.5", "1.2.3.256", "1.2.3.1000",
     "1..2.3", ".1.2.3", "1.2.3.", "1.2.3.04", "01.2.3.4", "1.2.3.4/24", "1.2.3.-4", "1.2.3.+4", "1.2.3.4 5", "1.2.3.x", "0x1.2.3.4",
     "fd00::1", "::1", "2001:db8::1%eth0", "somewhere", "*", "$(reboot)", "16909060", "0.0.0.1",
-    "::", "0:0::0", "0::1", "::2", "fe80::1", "febf::1", "fec0::1", "ff02::1", "FD00:92::A", "fd00::1::2", "fd00:92", "fd00::1.2.3.4", "fd00::1/64",
+    "::", "0:0::0", "0::1", "::2", "fe80::1", "febf::1", "fec0::1", "ff02::1", "fe8::1", "ff2::1", "02::1", "0db8::01", "::01.2.3.4",
+    "fd00::1:", "1:2:3:4:5:6:7:", "FD00:92::A", "fd00::1::2", "fd00:92", "fd00::1.2.3.4", "fd00::1/64",
 ]
 PORTS = [
     "", "enp3s0", "enp3s0 enp4s0", "enp3s0,enp4s0", "enp3s0, enp4s0", " enp3s0\tenp4s0 ", ",", "enp3s0,,enp4s0", "enp3s0 enp3s0",
@@ -45,6 +46,7 @@ PREFIXES = [
     "fd00:92::1/64", "fd00:92::1", "fd00::1/128", "fd00::1/129", "fd00::1/0", "::1/128", "::/0", "::/128", "ff02::1/16", "fe80::1/64",
     "1:2:3:4:5:6:7:8/64", "1:2:3:4:5:6:7/64", "1:2:3:4:5:6:7:8:9/64", "1:2:3:4:5:6:7::8/112", "1:2:3:4:5:6:7::1:8/112", "1::2::3/64", "1:::2/64", ":1/64",
     "1:/64", "fd00::12345/64", "fd00::g/64", "fd00::1%br0/64", "::ffff:1.2.3.4/96", "fd00::1.2.3.4/96", "fd00::1.2.3.400/96",
+    "ff2::1/16", "fd00::1/064", "fd00::1/08", "192.168.92.1/024", "192.168.92.1/00",
     "1:2:3:4:5:6:1.2.3.4/64", "1:2:3:4:5:6:7:1.2.3.4/64", "FD00::A/64", "*", "$(reboot)/24", "1.2.3.4:5/24",
 ]
 
@@ -107,6 +109,16 @@ def test_good_files_are_read_as_python_reads_them(router, path):
         said[key] = ",".join(value.replace(",", " ").split()) if key == "bridge-ports" else value
     want = dict(line.split("=", 1) for line in path.with_suffix(".values").read_text().splitlines())
     assert said == want
+
+
+def test_sh_knows_every_key_that_python_knows(router):
+    values = {"stp": "no", "isolated": "no", "link-local": "no", "vlans": "all", "dhcp": "pass", "forward": "accept", "encapsulation": "vxlan",
+              "storm-limit": "off", "mss-clamp": "off", "mtu": "1500", "key": "7", "bridge-ports": "enp3s0", "bridge-address": ""}
+    text = wish(**{key.replace("-", "_"): values[key] for key in settings.KEYS if key in values})
+    assert len(text.splitlines()) == len(settings.KEYS) and refuses(text) == "good"
+    (router.path / "x.conf").write_text(text)
+    out = router.run('tunnel=gretap1\nif read_file "$1" && check_values; then echo taken; else echo "$line $wrong"; fi', str(router.path / "x.conf"))
+    assert out == "taken\n"
 
 
 @pytest.mark.parametrize("path", sorted(GOLDEN.glob("bad-*.conf")), ids=lambda path: path.stem)

@@ -12,7 +12,7 @@ GOLDEN = TREE / "tests" / "golden" / "status"
 if __name__ == "__main__":
     sys.path.insert(0, str(TREE))
 
-from l2wg_hooks import diagram, document, links, metrics, peers, picture, rules, run, screen, settings, stations, status, survey, traffic, wish  # noqa: E402
+from l2wg_hooks import diagram, document, links, metrics, peers, picture, record, rules, run, screen, settings, stations, status, survey, traffic, wish  # noqa: E402
 
 A = "underlay = wg0\nlocal = 192.168.178.1\nremote = 192.168.92.1\nbridge = br0\nbridge-ports = enp3s0\n"
 B = "underlay = wg0\nlocal = 192.168.92.1\nremote = 192.168.178.1\nbridge = br0\nbridge-ports =\n"
@@ -39,7 +39,7 @@ def seen(case, texts=None, **more):
     def read(what):
         return (GOLDEN / ("%s.%s" % (case, what))).read_text()
 
-    entries = links.entries(read("links"))
+    entries = record.table(read("links"))
     before, rules.LOADED = rules.LOADED, str(GOLDEN / (case + ".loaded"))
     try:
         report = rules.report([run.Result(0, read("inet"), ""), run.Result(0, read("bridge"), "")])
@@ -49,7 +49,7 @@ def seen(case, texts=None, **more):
         wished=wished(CASES[case] if texts is None else texts),
         links=links.parse(read("links")),
         traffic=traffic.read(entries),
-        stations=stations.read(links.entries(read("fdb"))),
+        stations=stations.read(record.table(read("fdb"))),
         peers=peers.parse_all(read("wg")),
         report=report,
         ages={"gretap1": 8040.5},

@@ -6,7 +6,7 @@ import os
 import pytest
 from recorded import A, CASES, SECOND, TREE, forms, seen, wished
 
-from l2wg_hooks import cli, document, files, links, peers, pen, rules, run, screen, stations, status, survey, traffic, transaction, wish
+from l2wg_hooks import cli, document, files, peers, pen, record, rules, run, screen, stations, status, survey, traffic, transaction, wish
 from l2wg_hooks.errors import L2wgError, Problem
 from l2wg_hooks.stations import Station
 from l2wg_hooks.status import NOTE, WRONG
@@ -264,12 +264,12 @@ def test_the_document_is_what_the_manual_says():
 
 def test_stations_of_old_and_odd_tools():
     """iproute2 4.20 prints nothing where there is nothing, and {} for what it leaves out; without -statistics there is no age."""
-    assert stations.read(links.entries("")) == {}
+    assert stations.read(record.table("")) == {}
     rows = (
         '[{},{"mac":"y","ifname":"v","master":"br0","dst":"10.0.0.1","flags":["self"],"state":""},{"mac":"x","ifname":"p","flags":["self"]},'
         '{"mac":"02:00:00:00:00:01","ifname":"p","master":"br0","flags":["offload"],"state":"static","vlan":5}]'
     )
-    assert stations.read(links.entries(rows)) == {"p": (Station("02:00:00:00:00:01", 5, None, True),)}
+    assert stations.read(record.table(rows)) == {"p": (Station("02:00:00:00:00:01", 5, None, True),)}
     assert traffic.read([{"ifname": "a"}, {"ifname": "b", "stats": {"rx": {"packets": 3}}}]) == {
         "a": traffic.Traffic(), "b": traffic.Traffic(traffic.Way(3), traffic.Way())
     }  # fmt: skip

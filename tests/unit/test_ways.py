@@ -244,7 +244,7 @@ def test_what_cannot_be_read_is_told_of(ip):
     ip["answers"]["ip -json -4 rule show"] = (0, "Option -json is unknown")
     with pytest.raises(L2wgError) as error:
         seen.look([VX4])
-    assert "`ip -json -4 rule show` printed what cannot be read\n  hint: " in str(error.value)
+    assert "`ip -json -4 rule show` printed what cannot be read: " in str(error.value)
 
 
 def test_nobody_looks_without_a_need(ip, monkeypatch):

@@ -1,0 +1,87 @@
+"""Hostile input for every parser. As for the unit tests: no process may run, and nothing reaches the journal.
+
+CASES says how many examples hypothesis makes for each property. The same ones come every time, so a failure is never a
+matter of luck; a longer run finds more, and what it finds becomes a file of tests/golden/hostile.
+"""
+import functools
+import importlib.util
+import os
+import pathlib
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+HERE = pathlib.Path(__file__).resolve().parent
+
+
+def _unit_tests():
+    spec = importlib.util.spec_from_file_location("unit_conftest", str(HERE.parent / "unit" / "conftest.py"))
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+_unit = _unit_tests()
+no_process, golden = _unit.no_process, _unit.golden
+
+
+@pytest.fixture(autouse=True)
+def no_waiting(monkeypatch):
+    """What is written here need not outlive a power cut."""
+    monkeypatch.setattr(os, "fsync", lambda descriptor: None)
+
+
+CASES = int(os.environ.get("CASES") or 100)
+settings.register_profile(
+    "l2wg",
+    max_examples=CASES,
+    derandomize=True,
+    database=None,
+    deadline=None,
+    print_blob=True,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much],
+)
+settings.load_profile("l2wg")
+
+# {test: how many inputs its body has been run on}
+_counted = {}
+
+
+def _counts(name, test):
+    @functools.wraps(test)
+    def counting(*args, **kwargs):
+        _counted[name] = _counted.get(name, 0) + 1
+        return test(*args, **kwargs)
+
+    return counting
+
+
+def pytest_collection_modifyitems(items):
+    """Count each call of the function that hypothesis calls, and every fixed case as one."""
+    for item in items:
+        name = item.nodeid.partition("[")[0].rpartition("/")[2]
+        if hasattr(item.obj, "hypothesis"):
+            if not hasattr(item.obj.hypothesis.inner_test, "__wrapped__"):  # one for all parameters
+                item.obj.hypothesis.inner_test = _counts(name, item.obj.hypothesis.inner_test)
+        else:
+            item.obj = _counts(name, item.obj)
+
+
+def pytest_terminal_summary(terminalreporter):
+    """How many cases were run: of each test, and of all."""
+    terminalreporter.section("cases run")
+    for name in sorted(_counted):
+        terminalreporter.line("%8d %s" % (_counted[name], name))
+    terminalreporter.line("%8d in all (CASES=%d for each property)" % (sum(_counted.values()), CASES))
+
+
+def count(name):
+    """One more case of a test that goes through many by itself."""
+    _counted[name] = _counted.get(name, 0) + 1
+
+
+def counted_inside(test, name):
+    """The property `test` that is made within a test, counted under that test's name rather than as one case."""
+    _counted[name] = _counted.get(name, 0) - 1
+    test.hypothesis.inner_test = _counts(name, test.hypothesis.inner_test)
+    return test

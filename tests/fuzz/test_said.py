@@ -1,0 +1,267 @@
+"""What commands print, and what lies under /run and /proc: another version, another kernel, a name that somebody chose."""
+import json
+import re
+import time
+
+import conftest
+import hostile
+import pytest
+from hostile import FIRM
+from hypothesis import given
+from hypothesis import strategies as st
+from test_text import printable
+
+from l2wg_hooks import (
+    check, layer3, links, managers, move, neighbours, networkmanager, peers, plan, probe, rules, run, seen, settings, undo, verdict, verify, ways, wish,
+)
+from l2wg_hooks.errors import L2wgError
+from l2wg_hooks.verdict import Packet
+
+CORPUS = hostile.corpus()
+SHOWN = hostile.texts("golden/links/bookworm-right.json", "golden/links/*.json")
+SAVES = hostile.texts("golden/firewalls/*.save", "golden/hostile/*.save")
+WALLS = hostile.texts("golden/firewalls/*.json") + [CORPUS["wall.json"]]
+DUMP = "priv\tpub\t51820\toff\npeer\t(none)\t192.0.2.1:51820\t10.15.14.1/32,192.168.92.0/24\t1700000000\t100\t200\t25\nother\tpsk\t(none)\t(none)\t0\t0\t0\toff\n"
+ROUTES = "default via 192.168.178.1 proto static metric 100 onlink\n192.168.178.0/24 proto kernel scope link src 192.168.178.1 linkdown\n" \
+    "2001:db8::/64 proto ra expires 100sec pref medium\nnexthop via 1.2.3.4\nlocal 192.168.178.1 table local\n"
+RULES = json.dumps([{"priority": 4789, "src": "192.168.178.1", "dst": "192.168.92.1", "ipproto": "udp", "dport": 4789, "table": ways.table("gretap1")},
+                    {"priority": 0, "src": "all", "table": "local"}])
+TABLE = json.dumps([{"type": "unreachable", "dst": "default", "metric": 4294967295},
+                    {"dst": "192.168.92.1", "dev": "wg0", "metrics": [{"mtu": 1550}], "flags": []}])
+DEFAULT = json.dumps([{"dst": "default", "gateway": "192.0.2.1", "dev": "eth0", "flags": []}, {"dst": "default", "nexthops": [{"gateway": "x"}]}])
+NEIGHBOUR = json.dumps([{"dst": "192.0.2.1", "dev": "eth0", "lladdr": "52:54:00:00:00:01", "state": ["REACHABLE"]}])
+SS = '0 0 192.168.178.1:22 192.168.178.50:50000 users:(("sshd",pid=1,fd=4))\n0 0 [fe80::1%eth0]:22 [fe80::2%eth0]:4 users:(("sshd-session",pid=1,fd=4))\n'
+
+shown = hostile.mutated_json(SHOWN)
+TUNNELS = [
+    settings.parse("".join("%s = %s\n" % one for one in {**FIRM, **more}.items()), wish.path(name), name)[0]
+    for name, more in (
+        ("gretap1", {"bridge-ports": "enp3s0", "stp": "yes", "link-local": "yes"}),
+        ("gt", {}),
+        ("vx", {"encapsulation": "vxlan", "mss-clamp": "iptables", "forward": "accept"}),
+        ("ip6", {"local": "fd00::1", "remote": "fd00::2", "isolated": "yes"}),
+    )
+]
+assert all(TUNNELS)
+
+
+def refused(call, *words):
+    """What `call` gives, or None where it raises L2wgError, whose problems can be shown."""
+    try:
+        return call(*words)
+    except L2wgError as error:
+        assert error.problems
+        for problem in error.problems:
+            printable(problem)
+        return None
+
+
+def of_ip(text):
+    """All that comes of what `ip -json address show` printed: every step and every line of it can be shown and run."""
+    found = refused(links.parse, text)
+    held = refused(layer3.parse, text, {name: ROUTES for name in found} if found else {})
+    if found is None:
+        return
+    for link in found.values():
+        # What dev_valid_name says, and what a number is to the kernel.
+        assert 0 < len(link.name.encode("utf-8", "surrogateescape")) <= 15 and not set(link.name) & set("/:\0 \t\n\v\f\r")
+        assert all(type(number) is int and 0 <= number < 2 ** 32 for number in (link.index, link.mtu, link.pvid, link.group_forward, link.port or 0, link.key or 0))
+        assert all(set(word) <= set("0123456789abcdefABCDEF.:/") for word in link.addresses + (link.mac,))
+    for one in (held or {}).values():
+        assert all(re.match(r"[^\s#;'\"$`\\]+\Z", word) for words in one.addresses for word in words[:2])
+    steps = ()
+    for tunnels in ([one] for one in TUNNELS):
+        todo = plan.plan(tunnels, found)
+        for problem in todo.problems:
+            printable(problem)
+        steps += todo.steps
+        steps += plan.removal([one.name for one in tunnels], found).steps
+    if held is not None:
+        here = undo.Picture(found, held)
+        steps += undo.steps(here, undo.Picture({}, {}), list(found)) + undo.steps(undo.Picture({}, {}), here, list(found))
+        steps += undo.steps(here, undo.Picture({name: links.Link(name, 1) for name in found}, {}), list(found), list(found))
+        moves = [move.Move(name, "br0", ("192.0.2.1/24",), ()) for name in found]
+        steps += move.steps(moves, found, held)
+    for step in steps:
+        # What subprocess takes: text that is bytes, and none of them NUL.
+        assert all(isinstance(word, str) and b"\0" not in word.encode("utf-8", "surrogateescape") for word in step.argv), step
+        assert step.reason and step.group
+        if run._batches(step):
+            # ip(8) takes them apart at blanks, and knows quotes, comments and continued lines.
+            line = " ".join(step.argv)
+            assert len(line.split()) == len(step.argv) and not set(line) & set("#\"'\\\n;$`"), step
+
+
+@given(shown)
+def test_ip_address_show(text):
+    of_ip(text)
+
+
+@pytest.mark.parametrize("name", sorted(CORPUS))
+def test_every_file_of_the_corpus_as_ip_json(name):
+    of_ip(CORPUS[name])
+
+
+def positions(text, *names):
+    """Each value of the named interfaces, in turn, one of another kind."""
+    found = [entry for entry in json.loads(text) if entry.get("ifname") in names]
+    assert len(found) == len(names)
+    for path in hostile._paths(found):
+        for value in (None, True, -1, 1e400, 2 ** 40, "x y", "a#b", "", [], {}, [None], [[]]):
+            yield json.dumps(hostile._replaced(found, path, lambda old, value=value: value))
+
+
+@pytest.mark.parametrize("name", ["br0", "gretap1", "wg0"])
+def test_a_wrong_value_at_every_position(name):
+    for text in positions(SHOWN[0], name):
+        of_ip(text)
+        conftest.count("test_said.py::test_a_wrong_value_at_every_position")
+
+
+# dev_valid_name of the kernel: 1 to 15 bytes without '/', ':' and space.
+kernel_names = st.binary(min_size=1, max_size=15).filter(lambda raw: not set(raw) & set(b"/:\0 \t\n\v\f\r\xa0") and raw not in (b".", b".."))
+
+
+@given(kernel_names, st.sampled_from(["alias", "address", "master", "port"]))
+def test_no_name_that_the_kernel_takes_is_two_words_to_anybody(raw, what):
+    name = raw.decode("utf-8", "surrogateescape")
+    entry = {"ifname": name, "ifindex": 7, "mtu": 1500, "flags": ["UP"], "addr_info": [{"family": "inet", "local": "192.0.2.1", "prefixlen": 24, "label": name}]}
+    if what == "alias":
+        entry.update(ifalias="l2wg", linkinfo={"info_kind": "gretap"})
+    # iproute2 prints the bytes as they are, but for a quotation mark and a backslash.
+    text = json.dumps([entry, {"ifname": "port0", "ifindex": 8, "master": name}]).replace(
+        json.dumps(name), '"%s"' % name.replace("\\", "\\\\").replace('"', '\\"'))
+    assert set(refused(links.parse, text)) == {name, "port0"}
+    of_ip(text)
+
+
+@given(st.one_of(hostile.mutated([ROUTES]), hostile.anything))
+def test_ip_route_show(text):
+    found = layer3.parse('[{"ifname": "eth0", "ifindex": 1}]', {"eth0": text})["eth0"]
+    assert all(word and word == "".join(word.split()) for route in found.routes for word in route)
+
+
+@given(st.one_of(hostile.mutated([DUMP, CORPUS["peers.dump"]]), hostile.anything))
+def test_wg_show_dump(text):
+    found = peers.parse(text)
+    assert found is None or all(peer.handshake >= 0 and peer.received >= 0 for peer in found.peers)
+
+
+@pytest.mark.parametrize("old, new", [("1700000000", "-1"), ("1700000000", "\u0663"), ("51820\t", "1e3\t"), ("\t25", "\t2 5"), ("\t100", "\t" + "9" * 5000), ("\t", " ")])
+def test_wg_show_dump_with_no_numbers_is_none(old, new):
+    assert peers.parse(DUMP) and peers.parse(DUMP.replace(old, new)) is None
+
+
+PACKETS = [
+    Packet("input", 4, "wg0", None, "192.168.92.1", "192.168.178.1", "gre", None), Packet("input", 6, "wg0", None, "fd00::2", "fd00::1", "udp", 4789),
+    Packet("forward", 4, "br0", "br0", protocol="tcp", port=9),
+]
+
+
+def walked(filter_of, text):
+    for packet in PACKETS:
+        for base in verdict.drops(filter_of(text, packet)):
+            assert isinstance(base.where, str) and isinstance(base.table, str)
+
+
+@given(st.one_of(hostile.mutated(SAVES), hostile.anything))
+def test_iptables_save(text):
+    walked(verdict.xtables, text)
+
+
+@given(hostile.mutated_json(WALLS))
+def test_nft_list_ruleset(text):
+    walked(verdict.nft, text)
+
+
+@pytest.mark.parametrize("name", sorted(CORPUS))
+def test_every_file_of_the_corpus_as_a_firewall(name):
+    walked(verdict.xtables, CORPUS[name])
+    walked(verdict.nft, CORPUS[name])
+
+
+@given(st.one_of(hostile.mutated(["interface eth0\ndenyinterfaces gretap* br[0-9]\nallowinterfaces en*, wg0\n"]), hostile.anything), hostile.junk)
+def test_dhcpcd_conf(text, name):
+    assert managers.dhcpcd_takes(text, name) in (True, False)
+
+
+# All of them at once: whole events and a whole `l2wg check` on a machine whose tools have gone mad.
+
+ANSWERS = {
+    "ip -json -details": SHOWN[0], "ip -json -4 rule": RULES, "ip -json -6 rule": RULES.replace("192.168.178.1", "fd00::1").replace("192.168.92.1", "fd00::2"),
+    "ip -json -4 route show table": TABLE, "ip -json -6 route show table": TABLE, "ip -4 route": ROUTES, "ip -6 route": ROUTES,
+    "ip -json -4 route show default": DEFAULT, "ip -json -6 route show default": DEFAULT, "ip -json route get": DEFAULT, "ip -json neighbour": NEIGHBOUR,
+    "iptables-save": SAVES[0], "ip6tables-save": SAVES[0], "nft -j": WALLS[0],
+    "nft list": 'counter packets 7 bytes 1 drop comment "loop gretap1"\n', "nft -s list": "table inet l2wg {\n}\n",
+    "nmcli": "gretap1:connected\nbr0:unmanaged\n", "networkctl": "1 lo loopback carrier unmanaged\n2 gretap1 ether routable configured\n", "wg show wg0 dump": DUMP,
+    "wg show wg0 endpoints": "peer\t192.0.2.1:51820\nother\t(none)\n", "wg show wg0 latest-handshakes": "peer\t1700000000\n", "wg show wg0 transfer": "peer\t1\t2\n",
+    "ss": SS, "firewall-cmd": "public\n",
+}
+JSON = [key for key in ANSWERS if "-json" in key or "-j" in key]
+
+
+@pytest.fixture
+def mad(monkeypatch, tmp_path):
+    """Every command answers with what is in the dictionary, the longest that its words start with."""
+    answers = {}
+
+    def ran(argv, stdin="", environment=()):
+        line = " ".join(argv)
+        keys = [key for key in answers if line.startswith(key)]
+        return run.Result(0, answers[max(keys, key=len)] if keys else "", "")
+
+    monkeypatch.setattr(run, "run", ran)
+    monkeypatch.setattr(time, "sleep", lambda seconds: None)
+    monkeypatch.setattr(probe, "send", lambda tunnels, links: None)
+    monkeypatch.setattr(verify, "_nudge", lambda address, device="": None)
+    monkeypatch.setattr(verify, "PATIENCE", -1)
+    monkeypatch.setattr(networkmanager, "_marked", lambda name: True)
+    monkeypatch.setattr(managers.glob, "glob", lambda pattern: ["1"])
+    monkeypatch.setattr(rules, "LOADED", str(tmp_path / "loaded"))
+    return answers
+
+
+def strange(data):
+    """ANSWERS, but for one to three of them."""
+    answers = dict(ANSWERS)
+    for key in data.draw(st.lists(st.sampled_from(sorted(ANSWERS)), min_size=1, max_size=3, unique=True)):
+        seed = [ANSWERS[key]] + ([CORPUS["bare-address.json"], CORPUS["names.json"]] if key in JSON[:1] else [])
+        answers[key] = data.draw(hostile.mutated_json(seed) if key in JSON else hostile.mutated(seed))
+    return answers
+
+
+def test_an_event_and_a_check_where_tools_print_anything(mad):
+    @given(st.data())
+    def holds(data):
+        mad.clear()
+        mad.update(strange(data))
+        found, here = refused(seen.look, TUNNELS), refused(run.observe)
+        if found is not None and here is not None:
+            refused(plan.plan, TUNNELS, here, (), (), found)
+            refused(plan.removal, ["gretap1"], here, found)
+            for problem in neighbours.problems(TUNNELS, here):
+                printable(problem)
+            health = verify.look(TUNNELS, here)
+            refused(verify.compare, health, TUNNELS)
+            for problem in check._uncovered(TUNNELS[:1], check._allowed("wg0")):
+                printable(problem)
+        rules.counters()
+        managers.networkd(["gretap1"])
+        networkmanager.managed(["gretap1"])
+
+    conftest.counted_inside(holds, "test_said.py::test_an_event_and_a_check_where_tools_print_anything")()
+
+
+def test_the_tools_are_asked_at_all(mad):
+    """What ANSWERS says is what the modules ask for: as it stands, it makes a router that has much to tell."""
+    mad.update(ANSWERS)
+    found = seen.look(TUNNELS)
+    assert found.ways.rules and found.managed == ("gretap1",)
+    here = run.observe()
+    assert "wg0" in here and peers.parse(DUMP)
+    assert check._allowed("wg0") == ["10.15.14.1/32", "192.168.92.0/24"] and rules.counters() == {("loop", "gretap1"): 7}
+    mad["wg show wg0 dump"] = DUMP.replace("10.15.14.1/32", "nonsense/99,1.2.3.4/33,/")
+    assert check._allowed("wg0") == ["192.168.92.0/24"] and not list(check._uncovered(TUNNELS[:1], check._allowed("wg0")))
+    health = verify.look(TUNNELS, here)
+    assert health.gateways and [way.reason for way in health.ways if "login" in way.reason]
+    assert verify._received("wg0") == 1

@@ -1,0 +1,169 @@
+"""Files of state that somebody has edited, cut, or restored from elsewhere: understood, or told of; none makes l2wg forget an admin's file."""
+import json
+
+import hostile
+import pytest
+from hostile import few
+from hypothesis import given
+from hypothesis import strategies as st
+from test_said import ROUTES, SHOWN, refused
+from test_text import printable
+
+from l2wg_hooks import files, guard, hook, lock, log, plan, rules, run, settings, transaction, wish
+from l2wg_hooks.errors import L2wgError
+
+CORPUS = hostile.corpus()
+WISH = "underlay = wg0\nlocal = 192.168.178.1\nremote = 192.168.92.1\nbridge = br0\nvlans = 1-5\n"
+TUNNEL = settings.parse(WISH, "x", "gretap1")[0]
+LOADED = json.dumps({"entries": [guard.entry(TUNNEL)], "values": {"gretap1": guard.value(TUNNEL, {})}, "listing": "table inet l2wg {\n}\n"})
+
+
+@pytest.fixture(scope="module")
+def state(tmp_path_factory):
+    """A tree of its own in the place of /var/lib/l2wg, /etc/l2wg and /run."""
+    top = tmp_path_factory.mktemp("state")
+    patch = pytest.MonkeyPatch()
+    for module, name, path in (
+        (transaction, "DIRECTORY", "lib"), (transaction, "OPEN", "lib/transaction"), (transaction, "LAST", "lib/last"), (transaction, "APPLIED", "lib/applied"),
+        (transaction, "REJECTED_FILES", "lib/rejected"), (wish, "DIRECTORY", "etc"), (lock, "WORK", "work"), (lock, "NEXT", "next"), (lock, "FILES", "files"),
+        (rules, "LOADED", "loaded"), (guard, "STATIC", "lib/rules.nft"), (guard, "FILE", "l2wg.nft"), (transaction, "BOOKS", "books"),
+    ):
+        patch.setattr(module, name, str(top / path))
+    patch.setattr(run, "run", lambda argv, stdin="", environment=(): run.Result(0, SHOWN[0] if "-details" in argv else "", ""))
+    patch.setattr(run, "apply", lambda steps: ())
+    patch.setattr(transaction, "timed", lambda: False)
+    patch.setattr(hook, "bring", lambda leaving=(), may_skip=False, only=None: ())
+    yield top
+    patch.undo()
+
+
+def fresh(top, **texts):
+    """Nothing but the wish and these files."""
+    for name in ("etc", "lib", "lib/rejected"):
+        (top / name).mkdir(exist_ok=True)
+        for path in (top / name).iterdir():
+            if path.is_file():
+                path.unlink()
+    (top / "etc" / "gretap1.conf").write_text(WISH)
+    for name, text in texts.items():
+        files.write(str(top / name.replace("_", "/", 1)), text)
+
+
+def saved(top):
+    """A transaction as begin() writes one."""
+    old = {str(top / "one"): "old\n", str(top / "new"): None, guard.STATIC: None}
+    shown = SHOWN[0]
+    return json.dumps(transaction.Saved("another", 0, True, ["br0", "enp3s0"], ["enp2s0"], old, {str(top / "one"): 0o644}, {str(top / "one"): "new\n"},
+                                        {"gretap1": WISH}, {"gretap1": WISH}, shown, {"br0": ROUTES})._asdict())
+
+
+@given(st.data())
+def test_a_transaction_that_cannot_be_read_changes_nothing(state, data):
+    """Of a wrong file nothing is done; of one that still is one, all that is done is in the files that it names."""
+    text = data.draw(hostile.mutated_json([saved(state)]))
+    transaction_of(state, text)
+
+
+def transaction_of(state, text):
+    (state / "one").write_text("new\n")
+    fresh(state, lib_transaction=text)
+    try:
+        before = transaction._load(transaction.OPEN)
+    except L2wgError as error:
+        (problem,) = error.problems
+        assert problem.path == transaction.OPEN and problem.line > 0 and "rm " in problem.hint
+        printable(problem)
+        for call in (transaction.clear, transaction.recover, transaction.commit, transaction.confirm, lambda: transaction.rollback("x")):
+            with pytest.raises(L2wgError):
+                call()
+        assert (state / "one").read_text() == "new\n" and (state / "etc/gretap1.conf").read_text() == WISH
+        assert files.read(transaction.OPEN) == text
+        return
+    # What a rollback writes: nothing that was made up, where the paths are not its own.
+    if all(path.startswith(str(state)) for path in list(before.old) + list(before.new)):
+        refused(transaction.rollback, "for a test")
+        refused(transaction.recover)
+        kept = [path.name for path in (state / "etc").iterdir()]
+        assert "gretap1.conf" in kept or "gretap1.conf.rejected" in kept
+
+
+@pytest.mark.parametrize("name", sorted(CORPUS))
+def test_every_file_of_the_corpus_as_a_transaction(state, name):
+    transaction_of(state, CORPUS[name])
+    applied_of(state, CORPUS[name])
+    loaded_of(state, CORPUS[name])
+
+
+@few
+@given(hostile.mutated_json([json.dumps({"gretap1": WISH, "b": ""})]))
+def test_what_was_applied_and_cannot_be_read_takes_no_file_away(state, text):
+    applied_of(state, text)
+
+
+def applied_of(state, text):
+    fresh(state, lib_applied=text)
+    found = transaction.applied()
+    assert all(isinstance(name, str) and "/" not in name and isinstance(one, str) for name, one in found.items())
+    try:
+        json.loads(text, strict=False)
+    except (ValueError, RecursionError):
+        assert found == {"gretap1": WISH}
+    (state / "one").write_text("new\n")
+    transaction.begin(["br0"], [], [str(state / "one")])
+    transaction.rollback("for a test")
+    assert (state / "etc/gretap1.conf").exists() or (state / "etc/gretap1.conf.rejected").exists()
+
+
+@few
+@given(hostile.mutated_json([LOADED]))
+def test_what_was_loaded_reaches_no_template_unlooked_at(state, text):
+    loaded_of(state, text)
+
+
+def loaded_of(state, text):
+    """The entries of a tunnel whose file is broken are loaded again: by a template and nft(8)."""
+    files.write(rules.LOADED, text)
+    found = rules.observe(needed=True)
+    todo = plan.plan([], {}, (), ["gretap1", "x", ""], plan.Seen(found))
+    assert todo.rules is None or not todo.rules.entries
+    kept = plan._rules([], {}, ["gretap1", "x", ""], found)
+    made = guard.render(kept.entries) + guard.load(kept.entries, kept.values)
+    wanted = guard.render([guard.entry(TUNNEL)]) + guard.load([guard.entry(TUNNEL)], {"gretap1": guard.value(TUNNEL, {})})
+    if kept.entries:
+        # The same signs, as many of each, but for those that a name or a number can have.
+        assert not set(made) - set(wanted) - set("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.:-")
+        for sign in "\"'{}$;\\":
+            assert len(kept.entries) != 1 or kept.entries[0]["kind"] != "gretap" or made.count(sign) <= 3 * wanted.count(sign)
+
+
+def test_no_word_of_what_was_loaded_may_be_hostile(state):
+    right = json.loads(LOADED)
+    files.write(rules.LOADED, LOADED)
+    assert rules.observe(needed=True).entries == right["entries"]
+    for key in right["entries"][0]:
+        for token in ['" } ; accept', "{{ 7 * 7 }}", "\n", "$(touch /tmp/owned)", 1e400, -1, [], {}, ["1;"], [1]]:
+            if key == "vlans" and token == []:
+                continue
+            files.write(rules.LOADED, json.dumps(dict(right, entries=[dict(right["entries"][0], **{key: token})])))
+            assert rules.observe(needed=True).entries == [] and not rules.observe(needed=True).intact, (key, token)
+    for key in right["values"]["gretap1"]:
+        for token in ["1 ; accept", "{{ 7 * 7 }}", "\n", 1e400, -1, [], {}, None]:
+            files.write(rules.LOADED, json.dumps(dict(right, values={"gretap1": dict(right["values"]["gretap1"], **{key: token})})))
+            assert rules.observe(needed=True).entries == [], (key, token)
+
+
+@few
+@given(st.one_of(hostile.mutated(["# [] 00000000\ntable inet l2wg {\n}\n"]), hostile.anything))
+def test_a_rule_file_that_somebody_edited_is_written_anew(state, text):
+    fresh(state, lib_rules_nft=text)
+    files.write(guard.STATIC, text)
+    rules.store([guard.entry(TUNNEL)])
+    written = files.read(guard.STATIC)
+    assert written.partition("\n")[2] == guard.render([guard.entry(TUNNEL)])
+
+
+def test_log_takes_any_text(capsys):
+    for text in hostile.TOKENS:
+        log.say(text)
+        shown = capsys.readouterr().err
+        assert all(line.isprintable() for line in shown.split("\n")) and len(shown) > len(text), text  # and nothing is cut
