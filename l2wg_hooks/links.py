@@ -1,10 +1,14 @@
 """What the kernel has: the links that `ip -json -details address show` tells of. Pure."""
 
 import json
+import re
 from dataclasses import dataclass
 from typing import Optional, Tuple
 
 from l2wg_hooks.errors import fail
+
+# Bridges that programs make for their own guests: no LAN is behind them. Docker, libvirt, LXD, LXC, CNI, Podman.
+GUESTS = re.compile(r"(?:docker\d+|br-[0-9a-f]{12}|virbr\d+|lxdbr\d+|lxcbr\d+|cni\d+|cni-podman\d+|podman\d+)\Z")
 
 
 @dataclass(frozen=True)
