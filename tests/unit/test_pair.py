@@ -358,6 +358,6 @@ def test_a_port_that_is_taken_is_told(router):
 def test_a_card_is_no_option_whatever_it_begins_with(router, capsys):
     """As the postinst calls it: exit code 1, a problem of the configuration, and not argparse's 2, which would fail the package."""
     router.conf(CONF)
-    for text in ("-x", "--help", "$(reboot)", ""):
+    for text in ("-x", "--help", "$(reboot)"):
         assert cli.main(["pair", "--yes", "--bridge-ports", "enp3s0", "--", text]) == 1
     assert "'-x' is no card" in capsys.readouterr().err
