@@ -3,12 +3,17 @@
 One story, in this order. C is a site of its own behind B's other port; `stick` is plugged into it.
 """
 import re
+import sys
 import time
+from pathlib import Path
 
 import pytest
 
+import topology
 from hosts import eventually
 from sites import NEW_SITE, Namespace, Pair, Site
+sys.path.insert(0, str(Path(__file__).resolve().parents[3]))
+from l2wg_hooks.card import Card, encode  # noqa: E402
 
 C_ADDRESS, B_FOR_C = "198.51.100.2", "198.51.100.1"
 
@@ -110,12 +115,10 @@ def test_sites_whose_wireguard_is_made_by_hand(sites):
 
 
 def test_twice_is_nothing_to_do(sites):
-    a, b = sites.sites
-    for site, other in ((a, b), (b, a)):
-        before = state(site)
-        done = site.l2wg("pair", card(other), "--yes")
-        assert "nothing to do" in done.stderr and state(site) == before
-        assert "on the other router" not in done.stderr, "they have met"
+    before = state(sites.a)
+    done = sites.a.l2wg("pair", card(sites.b), "--yes")
+    assert "nothing to do" in done.stderr and state(sites.a) == before
+    assert "on the other router" not in done.stderr, "they have met"
 
 
 def test_init_from_nothing(sites):
@@ -170,17 +173,12 @@ def test_a_changed_card_changes_the_tunnel_at_both_ends(sites):
     for site, name in ((b, "gretap2"), (c, "gretap1")):
         assert "mtu = 1400\n" in site.read(f"/etc/l2wg/{name}.conf")
         assert conf(site).count("[Peer]") == {"B": 2, "C": 1}[site.name]
-    # Seen again: nothing.
-    assert "nothing to do" in b.l2wg("pair", changed, "--yes").stderr
-    card(c, "--mtu", "1500")
 
 
 def test_what_fails_is_undone_as_a_whole(sites):
     """Files to the byte, the peer in the kernel, its route. The harm is done by a hook of somebody else's, while br9 is made."""
-    b, c = sites.b, sites.c
-    c.sh("wg-quick down wg0; rm -f /etc/wireguard/wg0.conf /etc/l2wg/gretap1.conf /etc/network/interfaces.d/l2wg; ip link del br0; ip link del gretap1 || :")
-    c.l2wg("init", "--name", "hut2")
-    hut = card(c)
+    b = sites.b
+    hut = encode(Card("hut2", topology.new_keys().public, "", ("198.18.9.9",)))
     b.sh("ip link add dummy9 type dummy; printf '#!/bin/sh\\n[ $IFACE != br9 ] || exit 1\\n' >/etc/network/if-up.d/aa-harm; chmod 755 /etc/network/if-up.d/aa-harm")
     before = state(b)
     done = b.l2wg("pair", hut, "--yes", "--bridge-ports", "dummy9", "--bridge", "br9", check=False)
