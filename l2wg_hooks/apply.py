@@ -16,6 +16,7 @@ from l2wg_hooks import (
     log,
     mentions,
     move,
+    peers,
     plan,
     rules,
     run,
@@ -57,9 +58,30 @@ class Intent(NamedTuple):
         return tuple(one for one in self.problems if not any(_is_about(one, port) for port in ports))
 
 
-def intend(moving=False):
-    """The Intent of now; nothing is changed. With `moving`, addresses of ports may move to their bridges."""
-    wished = wish.load()
+class More(NamedTuple):
+    """What is changed in the same transaction, before all else, for `l2wg pair`: whole or not at all with the rest.
+
+    `wish` is {tunnel: text}, `texts` {path: (old, new)}, `steps` are for the WireGuard interface `underlay`, and `peers` are
+    the peers that these change, as they are: peers.Peer. `ways` are the words of the routes that these add.
+    """
+
+    wish: Dict[str, str]
+    texts: Dict[str, Tuple[str, str]]
+    steps: Tuple[plan.Step, ...]
+    underlay: str
+    peers: Tuple[peers.Peer, ...]
+    ways: Tuple[Tuple[str, ...], ...] = ()
+
+
+NOTHING = More({}, {}, (), "", ())
+
+
+def intend(moving=False, wished_too=None):
+    """The Intent of now; nothing is changed. With `moving`, addresses of ports may move to their bridges.
+
+    `wished_too` is {tunnel: text} of files that are not written yet.
+    """
+    wished = wish.load(wished_too)
     defined = interfaces.read()
     ports = [name for tunnel in wished.tunnels for name in tunnel.bridge_ports]
     old = _text(interfaces.OURS)
@@ -152,7 +174,7 @@ def _released(old, bridges, now, aside):
     return tuple(steps)
 
 
-def apply(confirm=0, agree=lambda moves: False):
+def apply(confirm=0, agree=lambda moves: False, more=NOTHING):
     """Bring files and kernel to the wish, whole or not at all; the Problems that are left.
 
     With `confirm`, all is undone so many seconds later, unless transaction.confirm comes before. `agree` is asked whether
@@ -160,9 +182,9 @@ def apply(confirm=0, agree=lambda moves: False):
     """
     with lock.changing():
         transaction.clear()
-        intent = intend()
+        intent = intend(wished_too=more.wish)
         if intent.moves and not intent.unasked() and agree(intent.moves):
-            intent = intend(moving=True)
+            intent = intend(moving=True, wished_too=more.wish)
         if intent.problems:
             raise L2wgError(*intent.problems)
         problems = _cut_off(intent)
@@ -170,11 +192,11 @@ def apply(confirm=0, agree=lambda moves: False):
             raise L2wgError(*problems)
         if intent.texts:
             log.complain([one.problem() for one in intent.named])
-        if not intent.changes() and transaction.applied() == wish.texts():
+        if more == NOTHING and not intent.changes() and transaction.applied() == wish.texts():
             if confirm:
                 log.say("all is as it is wished for: nothing waits for a confirmation")
             return _unreached(intent) + _carry(intent)
-        return _transact(intent, confirm)
+        return _transact(intent, confirm, more)
 
 
 def _cut_off(intent):
@@ -188,20 +210,23 @@ def _cut_off(intent):
     return ()
 
 
-def _transact(intent, confirm):
+def _transact(intent, confirm, more):
     known = run.observe()
-    before = verify.look(intent.tunnels, known)
+    before = verify.look(intent.tunnels, known, list(more.wish))
     old = intent.texts.get(interfaces.OURS, ("", ""))[0]
     names = [name for bridge, ports in interfaces.bridges_in(old).items() for name in [bridge] + ports]
     for tunnel in intent.tunnels:
         names += tunnel.bridge_ports + (tunnel.bridge, tunnel.name)
     names += [link.name for link in known.values() if plan.is_ours(link)]
     others = {link.name for link in known.values() if link.addresses} - set(names)
-    transaction.begin(sorted(set(names)), sorted(others), list(intent.texts) + [interfaces.OURS], confirm)
+    paths = list(intent.texts) + list(more.texts) + [interfaces.OURS]
+    changed = [(more.underlay,) + tuple(one) for one in more.peers]
+    wished = dict(wish.texts(), **more.wish) if more != NOTHING else None
+    transaction.begin(sorted(set(names)), sorted(others), paths, confirm, wished, changed, more.ways)
     code, worse = errors.WRONG, ()
     with _signals() as ended:
         try:
-            failed = _carry(intent)
+            failed = _carry_more(more) or _carry(intent)
             worse = () if failed else verify.compare(before, intent.tunnels)
             if not failed and not worse and not ended:
                 if confirm:
@@ -217,7 +242,7 @@ def _transact(intent, confirm):
         if failed:
             log.complain(failed)
             # What a step could not do is tried again by events; what did harm, or may have, is not.
-            keep = transaction.NONE if ended or worse else transaction.NEW
+            keep = transaction.NONE if ended or worse or more != NOTHING else transaction.NEW
             raise L2wgError(*_undo(failed[0], keep), code=code)
     return _unreached(intent)
 
@@ -258,6 +283,15 @@ def _unreached(intent):
             interfaces.MAIN,
         ),
     )
+
+
+def _carry_more(more):
+    """Do what comes before; the Problems of the step that failed."""
+    for path, (old, new) in more.texts.items():
+        _write(path, old, new)
+    for name, text in more.wish.items():
+        _write(wish.path(name), _text(wish.path(name)), text)
+    return run.apply(more.steps)
 
 
 def _carry(intent):

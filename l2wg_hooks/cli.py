@@ -44,8 +44,8 @@ def _commands():
     add = commands.add
     add("plan", help="say what `apply` would do and why; exit 0 nothing, 2 something")
     one = add("apply", help="bring files and kernel to what is wished, or change nothing")
-    said = "undo it after so long, unless `l2wg confirm` comes before"
-    one.add_argument("--confirm", metavar="SECONDS", type=_seconds, default=0, help=said)
+    said_confirm = "undo it after so long, unless `l2wg confirm` comes before"
+    one.add_argument("--confirm", metavar="SECONDS", type=_seconds, default=0, help=said_confirm)
     one.add_argument("--yes", action="store_true", help="let addresses of ports move to their bridge without asking")
     add("confirm", help="keep what `apply --confirm` has changed")
     one = add("rollback", help="undo what the last `apply` has changed")
@@ -63,6 +63,27 @@ def _commands():
     said = "into a file, in one move, as node_exporter's textfile collector wants it"
     one.add_argument("--output", metavar="FILE", help=said)
     add("check", help="say what is wrong and what helps; exit 0 nothing, 1 something")
+    one = add("init", help="make WireGuard from nothing: key, wg0.conf, address")
+    one.add_argument("underlay", metavar="WG", nargs="?", default="wg0")
+    one.add_argument("--port", type=int, default=51820, help="the UDP port (51820)")
+    one.add_argument("--address", metavar="ADDRESS", default="", help="inside WireGuard; without, it follows from the key")
+    _site_options(one)
+    one = add("card", help="print this site's public facts as one line, for the other router")
+    one.add_argument("--underlay", metavar="WG", default="")
+    one.add_argument("--qr", action="store_true", help="print a QR code, too")
+    _site_options(one)
+    for word, said in (("encapsulation", "gretap or vxlan"), ("key", "GRE key or VNI"), ("mtu", "bytes")):
+        one.add_argument("--" + word, metavar=word.upper(), help="what this site asks of tunnels: " + said)
+    one = add("pair", help="connect this site to the one whose card this is")
+    one.add_argument("card", metavar="CARD", nargs="*", help="however it was wrapped; none: from standard input")
+    one.add_argument("--yes", action="store_true", help="do not ask")
+    one.add_argument("--move-address", action="store_true", help="let addresses of ports move to their bridge without asking")
+    one.add_argument("--underlay", metavar="WG", default="")
+    one.add_argument("--tunnel", metavar="NAME", default="")
+    one.add_argument("--bridge", metavar="BRIDGE", default="", help="the bridge to join; without, the one that there is")
+    one.add_argument("--bridge-ports", metavar="PORTS", default="", help="make a bridge of these Ethernet ports")
+    one.add_argument("--bridge-address", metavar="ADDRESS/PREFIX", default="")
+    one.add_argument("--confirm", metavar="SECONDS", type=_seconds, default=0, help=said_confirm)
     one = add("set", help="write settings into /etc/l2wg/TUNNEL.conf, or make it")
     one.add_argument("tunnel", metavar="TUNNEL")
     one.add_argument("changes", metavar="KEY=VALUE", nargs="+", help="see l2wg.conf(5)")
@@ -79,6 +100,11 @@ def _commands():
     one.add_argument("--all", action="store_true", help="take out every tunnel of ours")
     one.add_argument("--strict", action="store_true", help="exit 1 if something is wrong")
     return commands
+
+
+def _site_options(one):
+    one.add_argument("--name", metavar="NAME", help="this site's name, remembered (without: the host's)")
+    one.add_argument("--endpoint", metavar="HOST[:PORT]", help="how others call this router, remembered; `none`: they cannot")
 
 
 def _seconds(word):
@@ -190,7 +216,11 @@ def _agree(moves):
 
     for one in moves:
         log.line("%s. Its stanzas move, too: `l2wg plan` shows how." % one)
-    sys.stderr.write("Go on? Connections are kept. [y/N] ")
+    return _yes("Go on? Connections are kept. [y/N] ")
+
+
+def _yes(question):
+    sys.stderr.write(question)
     sys.stderr.flush()
     return sys.stdin.readline().strip().lower() in ("y", "yes")
 
@@ -245,6 +275,118 @@ def _check(_options):
     return problems, 1 if problems else 0
 
 
+def _init(options):
+    from l2wg_hooks import errors, init, lock, log
+
+    if not 1 <= options.port <= 65535:
+        errors.fail("%d is no UDP port" % options.port, "a number from 1 to 65535", key="--port")
+    with lock.changing():
+        init.init(options.underlay, options.port, options.address, _said(options, "name", "endpoint"))
+    log.say("now take this card to the other router: l2wg pair CARD")
+    return _tell_card(options.underlay, False)
+
+
+def _said(options, *words):
+    return {word: getattr(options, word) for word in words if getattr(options, word) is not None}
+
+
+def _card(options):
+    from l2wg_hooks import facts, lock, site
+
+    changes = _said(options, "name", "endpoint", "encapsulation", "key", "mtu")
+    if changes:
+        with lock.changing():
+            site.save(changes)
+    return _tell_card(facts.underlay(options.underlay), options.qr)
+
+
+def _tell_card(underlay, picture):
+    """Print the card alone on standard output, so that it can go through a pipe, and what is in it beside."""
+    from l2wg_hooks import card, facts, log, run
+
+    found = facts.look(underlay, run.observe())
+    for line in _facts_of(found.card):
+        log.line("  " + line)
+    line = card.encode(found.card)
+    if picture:
+        # A terminal may be dark: then the code is drawn in its own colours.
+        done = run.run(("qrencode", "-t", "ANSIUTF8" if sys.stdout.isatty() else "UTF8", "-m", "2", line))
+        if done.code:
+            from l2wg_hooks.errors import fail
+
+            fail("qrencode failed: %s" % done.err.strip(), "the card itself is: %s" % line)
+        sys.stdout.write(done.out)
+    print(line, flush=True)
+    return found.hints, 0
+
+
+def _facts_of(one):
+    """A Card for people, one fact a line."""
+    yield "site           %s" % one.name
+    yield "public key     %s" % one.key
+    yield "endpoint       %s" % (one.endpoint or "none: it calls, and cannot be called")
+    yield "address        %s" % ", ".join(one.addresses)
+    yield "LAN            %s" % (one.lan or "none")
+    more = "" if one.number is None else ", key %d" % one.number
+    yield "tunnel         %s%s, mtu %d" % (one.encapsulation, more, one.mtu)
+
+
+def _pair(options):
+    from l2wg_hooks import apply, card, errors, log, pair
+
+    person = sys.stdin.isatty() and sys.stderr.isatty()
+    text = " ".join(options.card) or _pasted(person)
+    ports = tuple(options.bridge_ports.replace(",", " ").split())
+    wanted = pair.Wanted(options.underlay, options.tunnel, options.bridge, ports, options.bridge_address)
+    found = pair.intend(text, wanted, person and not options.yes)
+    intent = apply.intend(wished_too=found.more.wish)
+    if intent.moves and not intent.unasked():
+        intent = apply.intend(moving=True, wished_too=found.more.wish)
+    for line in _facts_of(found.other):
+        log.line("  " + line)
+    for line in found.notes:
+        log.say(line)
+    own = "on the other router, if that has not been done: l2wg pair %s" % card.encode(found.facts.card)
+    if not found.changes() and not intent.changes() and not intent.problems:
+        log.say("nothing to do: this router is paired with %s by %s" % (found.other.name, found.tunnel))
+        if pair.waits(found):
+            log.say(own)
+        return (), 0
+    _show(intent._replace(texts=dict(found.shown, **intent.texts), steps=found.more.steps + intent.steps))
+    if intent.problems:
+        return intent.problems, 1
+    if not options.yes and not (person and _yes("Write this? [y/N] ")):
+        if not person:
+            errors.fail("nobody is here to agree, nothing was changed", "run it at a terminal, or with --yes")
+        log.say("nothing was changed")
+        return (), 1
+    problems = pair.carry_out(found, options.confirm, (lambda moves: True) if options.move_address else _agree)
+    if problems:
+        return problems, 1
+    log.say("this router is paired with %s by %s" % (found.other.name, found.tunnel))
+    if pair.waits(found):
+        log.say(own)
+    return (), 0
+
+
+def _pasted(person):
+    """A card from standard input, however it is wrapped: up to its last character, an empty line or the end."""
+    from l2wg_hooks import card, log
+
+    if person:
+        log.line("Paste the other router's card, then Enter:")
+    text = ""
+    for line in iter(sys.stdin.readline, ""):
+        text += line
+        try:
+            card.decode(text)
+        except card.Refused:
+            if line.strip() or not text.strip():
+                continue
+        break
+    return text
+
+
 def _set(options):
     from l2wg_hooks import edit, lock
 
@@ -285,6 +427,9 @@ COMMANDS = {
     "status": _status,
     "metrics": _metrics,
     "check": _check,
+    "init": _init,
+    "card": _card,
+    "pair": _pair,
     "set": _set,
     "attach": _attach,
     "detach": _detach,

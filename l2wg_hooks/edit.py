@@ -18,7 +18,7 @@ def change(name, changes):
     old = files.read(where) if there else ""
     before = settings.parse(old, where, name)[0]
     if before is not None:
-        changes = {key: value for key, value in changes.items() if _differs(before, key, value)}
+        changes = {key: value for key, value in changes.items() if differs(before, key, value)}
     new = settings.edit(old, changes) if there else settings.fresh(name, changes)
     if new == old:
         return
@@ -49,7 +49,8 @@ def _check(name, changes):
         raise L2wgError(*problems)
 
 
-def _differs(tunnel, key, value):
+def differs(tunnel, key, value):
+    """Whether a value means something else than what the Tunnel has; what cannot be a value does."""
     field, parser = settings.KEYS[key]
     try:
         return parser(value) != getattr(tunnel, field)

@@ -4,7 +4,10 @@ import re
 from typing import NamedTuple, Optional, Tuple
 
 from l2wg_hooks import run
-from l2wg_hooks.errors import L2wgError
+from l2wg_hooks.errors import L2wgError, Problem
+
+
+NEVER = -1
 
 
 class Peer(NamedTuple):
@@ -76,3 +79,23 @@ def look(name):
     except L2wgError:
         return None
     return None if result.code else parse(result.out)
+
+
+def unknown(key):
+    """The Peer that an interface does not have: its handshake is NEVER."""
+    return Peer(key, "", (), NEVER, 0, 0, None)
+
+
+def put_back(name, peer):
+    """Have the interface `name` know a peer as it did, or not at all where it did not; the Problems of that."""
+    argv = ("wg", "set", name, "peer", peer.key)
+    if peer.handshake == NEVER:
+        argv += ("remove",)
+    else:
+        argv += (("endpoint", peer.endpoint) if peer.endpoint else ()) + ("persistent-keepalive", str(peer.keepalive or 0))
+        argv += ("allowed-ips", ",".join(peer.allowed))
+    if look(name) is None:
+        return ()  # it is gone, and its peers with it
+    run.show(argv)
+    result = run.run(argv)
+    return (Problem("`%s` failed: %s" % (" ".join(argv), result.err.strip()), "run it by hand as root"),) if result.code else ()

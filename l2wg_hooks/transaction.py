@@ -12,7 +12,7 @@ import sys
 import time
 from typing import NamedTuple
 
-from l2wg_hooks import files, guard, hook, layer3, links, log, mentions, record, run, undo, wish
+from l2wg_hooks import files, guard, hook, layer3, links, log, mentions, peers, record, run, undo, wish
 from l2wg_hooks.errors import L2wgError, Problem, fail
 
 DIRECTORY = "/var/lib/l2wg"
@@ -40,7 +40,9 @@ class Saved(NamedTuple):
 
     `old` and `new` are {path: text or None} before and after; `wished` is the wish that it applies, `applied` the one
     before it, both {tunnel: text}; `names` are the interfaces that it is about, `others` those that nobody may lose an
-    address or a route of by it; `shown` and `routes` are what ip(8) said of all.
+    address or a route of by it; `shown` and `routes` are what ip(8) said of all; `peers` are rows of a WireGuard interface
+    and a peers.Peer that is changed, as it was; `ways` are the words of routes that are added. `brought`
+    says that the wish came with the change (`l2wg pair`), and was not somebody's edit before.
     """
 
     boot: str
@@ -55,6 +57,9 @@ class Saved(NamedTuple):
     applied: dict
     shown: str
     routes: dict
+    peers: tuple = ()
+    ways: tuple = ()
+    brought: bool = False
 
 
 def _boot():
@@ -83,7 +88,9 @@ def _load(path):
 def _saved(text):
     """The Saved of a file's text. Raises Unfit, or L2wgError where ip(8) has not said what is in it."""
     found = record.load(text)
-    if not isinstance(found, dict) or set(found) != set(Saved._fields):
+    # One of an older version has not the fields that came later, which have defaults.
+    needed = set(Saved._fields) - set(Saved._field_defaults)
+    if not isinstance(found, dict) or not needed <= set(found) <= set(Saved._fields):
         raise record.Unfit("it has not %s" % ", ".join(Saved._fields))
     saved = Saved(**found)
     kinds = {str: (saved.boot, saved.shown), int: (saved.pid,), bool: (saved.waiting,), list: (saved.names, saved.others)}
@@ -101,9 +108,30 @@ def _saved(text):
             raise record.Unfit("%s has no mode" % ascii(path[:60]))
     if not all(_is_wish(one) for one in (saved.wished, saved.applied)) or not all(_is_text(one) for one in saved.routes.values()):
         raise record.Unfit("a text in it is none")
+    if not isinstance(saved.brought, bool) or not _is_list(saved.ways) or not all(_are_words(words) for words in saved.ways):
+        raise record.Unfit("a value in it is of another kind than ours")
+    if not _is_list(saved.peers) or not all(_is_list(row) and _is_peer(*row) for row in saved.peers):
+        raise record.Unfit("a peer in it is none")
     links.parse(saved.shown)
     layer3.parse(saved.shown, saved.routes)
     return saved
+
+
+def _is_list(value):
+    return isinstance(value, (list, tuple))
+
+
+def _are_words(value):
+    return _is_list(value) and all(_is_text(word) and "\0" not in word for word in value)
+
+
+def _is_peer(*row):
+    """Whether a row is an interface's name and what peers.Peer has."""
+    if len(row) != 1 + len(peers.Peer._fields):
+        return False
+    peer = peers.Peer(*row[1:])
+    numbers = (peer.handshake, peer.received, peer.sent, peer.keepalive or 0)
+    return _are_words((row[0], peer.key, peer.endpoint)) and _are_words(peer.allowed) and all(type(one) is int for one in numbers)
 
 
 def _is_text(value):
@@ -142,7 +170,8 @@ def clear():
         return
     if saved.waiting:
         fail("the last `l2wg apply` still waits for its confirmation", "l2wg confirm keeps it, l2wg rollback undoes it")
-    problems = rollback("the last `l2wg apply` did not come to its end", keep=ALL, alarm=True)
+    keep = NONE if saved.brought else ALL
+    problems = rollback("the last `l2wg apply` did not come to its end", keep=keep, alarm=True)
     if problems:
         raise L2wgError(*problems)
 
@@ -172,9 +201,11 @@ def picture(names):
     return undo.Picture(links.parse(shown), layer3.parse(shown, routes)), shown, routes
 
 
-def begin(names, others, paths, seconds=0):
+def begin(names, others, paths, seconds=0, wished=None, changed=(), ways=()):
     """Save the interfaces `names` and `others`, the files `paths` and the wish, and arm the timer: `seconds`, or DEADMAN where 0.
 
+    `wished` is the wish that is about to be written, where that is not what the files say; `changed` and `ways` are
+    peers and ways of Saved.
     Raises L2wgError, with nothing changed, where that cannot be done.
     """
     if seconds and not timed():
@@ -183,7 +214,12 @@ def begin(names, others, paths, seconds=0):
     paths = sorted(set(paths) | {guard.STATIC})
     old = {path: _text(path) for path in paths}
     modes = {path: os.stat(path).st_mode & 0o7777 for path in paths if old[path] is not None}
-    saved = Saved(_boot(), os.getpid(), False, names, others, old, modes, {}, wish.texts(), applied(), shown, routes)
+    # Who brings the new wish along leaves that of others alone, applied or not: it is what there was before.
+    written = wish.texts()
+    brought = wished is not None
+    wished, before = (wished, written) if brought else (written, applied())
+    now = (_boot(), os.getpid(), False, names, others)
+    saved = Saved(*now, old, modes, {}, wished, before, shown, routes, changed, ways, brought)
     _store(OPEN, saved._asdict())
     try:
         _arm(seconds or DEADMAN, must=bool(seconds))
@@ -235,7 +271,10 @@ def rollback(reason, keep=NONE, alarm=False):
     others = saved.others if path == OPEN else []
     now = picture(saved.names + others)[0]
     before = undo.Picture(links.parse(saved.shown), layer3.parse(saved.shown, saved.routes))
-    problems = run.apply(undo.steps(before, now, saved.names, others))
+    for words in saved.ways:
+        run.run(("ip", "route", "delete") + tuple(words))  # it may have gone with its interface
+    problems = tuple(problem for name, *one in saved.peers for problem in peers.put_back(name, peers.Peer(*one)))
+    problems += run.apply(undo.steps(before, now, saved.names, others))
     for name in saved.names:
         if name not in before.links and name in now.links and now.links[name].kind == "bridge":
             _forget(name)

@@ -44,12 +44,15 @@ class Health(NamedTuple):
     echoes: Tuple[Tuple[str, str], ...]
 
 
-def look(tunnels, links):
-    """The Health of now. It takes up to a second for each neighbour that does not answer."""
+def look(tunnels, links, new=()):
+    """The Health of now. It takes up to a second for each neighbour that does not answer.
+
+    Nobody is asked for an echo at the far end of the `new` tunnels: what comes meanwhile is another peer's.
+    """
     underlays = sorted({tunnel.underlay for tunnel in tunnels if tunnel.underlay in links})
     ways = tuple(way for way in (_way(*target, links=links) for target in _targets(underlays)) if way)
     sessions = tuple((name, peer) for name in underlays for peer in _alive(name))
-    ends = {(tunnel.underlay, tunnel.remote) for tunnel in tunnels if tunnel.underlay in underlays}
+    ends = {(tunnel.underlay, tunnel.remote) for tunnel in tunnels if tunnel.underlay in underlays and tunnel.name not in new}
     addresses = tuple(address for link in links.values() for address in link.addresses)
     gateways = tuple(row[0] for row in _gateways())
     return Health(addresses, gateways, ways, sessions, tuple(end for end in sorted(ends) if _echo(*end)))

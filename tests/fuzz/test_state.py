@@ -54,7 +54,8 @@ def saved(top):
     old = {str(top / "one"): "old\n", str(top / "new"): None, guard.STATIC: None}
     shown = SHOWN[0]
     return json.dumps(transaction.Saved("another", 0, True, ["br0", "enp3s0"], ["enp2s0"], old, {str(top / "one"): 0o644}, {str(top / "one"): "new\n"},
-                                        {"gretap1": WISH}, {"gretap1": WISH}, shown, {"br0": ROUTES})._asdict())
+                                        {"gretap1": WISH}, {"gretap1": WISH}, shown, {"br0": ROUTES},
+                                        [["wg0", "a2V5", "192.0.2.1:51820", ["10.0.0.0/8"], 1700000000, 1, 2, 25]], [["10.0.0.0/8"]], True)._asdict())
 
 
 @given(st.data())

@@ -65,7 +65,7 @@ class Router:
         script.write_text(text + snippet)
         # Essential packages, and the made-up ip.
         (self.path / "tools").mkdir(exist_ok=True)
-        for tool in ("sed", "grep", "cat", "basename", "tr", "printf"):
+        for tool in ("sed", "grep", "cat", "basename", "tr", "printf", "cksum"):
             if not (self.path / "tools" / tool).exists():
                 (self.path / "tools" / tool).symlink_to(shutil.which(tool, path="/usr/bin:/bin"))
         done = subprocess.run(

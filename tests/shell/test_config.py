@@ -6,7 +6,7 @@ import pytest
 
 TOP = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(TOP))
-from l2wg_hooks import settings  # noqa: E402
+from l2wg_hooks import card, settings  # noqa: E402
 
 GOLDEN = TOP / "tests/golden/settings"
 
@@ -247,3 +247,26 @@ def test_a_dot_in_a_name_is_a_dot(router):
     router.ip()
     (router.path / "etc/network/interfaces").write_text("iface enp3x10 inet dhcp\n")
     assert router.run("carries_address enp3.10 || echo free") == "free\n"
+
+
+CARD_B = card.encode(card.Card("site-b", "AQIDBAUGBwgJCgsMDQ4PEBESExQVFhcYGRobHB0eHyA=", "b.example.org:51820", ("198.18.7.9",), "192.168.92.0/24"))
+CARDS = [
+    CARD_B, CARD_B.lower(), f"  {CARD_B} ", CARD_B[:50] + " " + CARD_B[50:], "", CARD_B[:-1], CARD_B[:60], CARD_B[1:], CARD_B + "0", CARD_B.replace("A", "B", 1),
+    CARD_B[:-1] + ("0" if CARD_B[-1] != "0" else "1"), CARD_B.replace("L2WG1", "L2WG2"), "L2WG1::FFFFFFFF", "L2WG1:$(reboot):00000000", "*", "hello",
+    CARD_B[:20] + "1" + CARD_B[21:], CARD_B[:20] + ":" + CARD_B[21:],
+]
+
+
+def reads(value):
+    try:
+        card.decode(value)
+    except settings.Refused:
+        return "good" if not value else "bad"
+    return "good"
+
+
+def test_a_card_is_taken_that_python_takes(router):
+    """Whole or not is all that sh asks; an empty answer is no card, and the questions go on."""
+    said = router.run(EACH % ("card", "\n".join(CARDS))).splitlines()
+    assert dict(zip(CARDS, said)) == {value: reads(value) for value in CARDS}
+    assert said.count("good") == 5

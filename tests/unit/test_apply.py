@@ -1,8 +1,10 @@
 """What apply intends, and in which order it goes; the kernel is played by a dict of links, ifup by a list."""
 
+import stat
+
 import pytest
 
-from l2wg_hooks import apply, cli, guard, hook, interfaces, lock, mentions, rules, run, seen, transaction, verify, wish
+from l2wg_hooks import apply, cli, guard, hook, interfaces, lock, mentions, pair, peers, plan, rules, run, seen, settings, transaction, verify, wish
 from l2wg_hooks.errors import L2wgError, Problem
 from l2wg_hooks.layer3 import Layer3
 from l2wg_hooks.links import Link
@@ -54,7 +56,7 @@ def router(tmp_path, monkeypatch):
     monkeypatch.setattr(transaction, "DIRECTORY", str(tmp_path / "lib"))
     monkeypatch.setattr(transaction, "picture", here.picture)
     monkeypatch.setattr(transaction, "timed", lambda: False)
-    monkeypatch.setattr(verify, "look", lambda tunnels, links: verify.Health((), (), (), (), ()))
+    monkeypatch.setattr(verify, "look", lambda tunnels, links, new=(): verify.Health((), (), (), (), ()))
     monkeypatch.setattr(verify, "compare", lambda before, tunnels: here.worse)
     monkeypatch.setattr(verify, "logins", lambda: [])
     return here
@@ -201,3 +203,87 @@ def test_plan_says_so_and_does_nothing(router, capsys):
     router.conf.unlink()
     assert cli.main(["plan"]) == 0
     assert "there is no tunnel in /etc/l2wg" in capsys.readouterr().err
+
+
+# With more in it: `l2wg pair`
+
+@pytest.fixture
+def more(router):
+    conf = router.etc / "wg0.quick"
+    conf.write_text("PrivateKey = secret\n")
+    conf.chmod(0o600)
+    step = plan.Step(("wg", "set", "wg0", "peer", "K="), "it is told", "wg0")
+    other = CONF.replace("178.1", "178.5")
+    texts = {str(conf): (conf.read_text(), "PrivateKey = secret\n[Peer]\n")}
+    return apply.More({"gretap2": other}, texts, (step,), "wg0", (peers.unknown("K="),), (("10.0.0.9", "dev", "wg0"),))
+
+
+def test_a_peer_comes_with_the_rest(router, more):
+    apply.apply()
+    assert apply.apply(more=more) == ()
+    assert (router.etc / "wg0.quick").read_text().endswith("[Peer]\n") and (router.etc / "gretap2.conf").read_text() == more.wish["gretap2"]
+    assert "wg set wg0 peer K=" in router.done
+    assert transaction.applied() == wish.texts()
+    for name in ("LAST", "APPLIED"):
+        path = router.etc / "lib" / name
+        assert "secret" not in path.read_text() or stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+@pytest.mark.parametrize("where", ["its step", "the bridge", "health", "by hand", "killed"])
+def test_a_peer_goes_with_the_rest(router, more, monkeypatch, where):
+    apply.apply()
+    before = {path: path.read_bytes() for path in router.etc.glob("*.[cq]*")}
+    gone = []
+    monkeypatch.setattr(peers, "put_back", lambda name, peer: gone.append((name, peer._replace(allowed=tuple(peer.allowed)))) or ())
+    real = run.apply
+    if where == "its step":
+        monkeypatch.setattr(run, "apply", lambda steps: (Problem("no"),) if steps == more.steps else real(steps))
+    if where == "the bridge":
+        monkeypatch.setattr(hook, "bring", lambda only=None: (Problem("no"),) if only is None else ())
+    if where == "health":
+        router.worse = (Problem("no"),)
+    found = pair.Pairing(None, None, "gretap2", {}, more, ())
+    if where == "killed":
+        monkeypatch.setattr(apply, "_carry_more", lambda more: [apply._write(path, *texts) for path, texts in more.texts.items()] and 1 / 0)
+        monkeypatch.setattr(apply, "_undo", lambda problem, keep: ())
+        with pytest.raises(ZeroDivisionError):
+            pair.carry_out(found, 0, None)
+        (router.etc / "gretap2.conf").write_text(more.wish["gretap2"])
+        assert transaction.pending()
+        apply.apply()
+        (router.etc / "gretap2.conf.rejected").unlink()
+    elif where == "by hand":
+        pair.carry_out(found, 0, None)
+        transaction.rollback("asked for")
+        (router.etc / "gretap2.conf.rejected").unlink()
+    else:
+        with pytest.raises(L2wgError) as error:
+            pair.carry_out(found, 0, None)
+        assert "nothing was changed" in str(error.value)
+    assert {path: path.read_bytes() for path in router.etc.glob("*.[cq]*")} == before
+    assert not list(router.etc.glob("*.rejected")) and not transaction.pending()
+    assert gone == [("wg0", peers.unknown("K="))]
+    assert router.done.count("ip route delete 10.0.0.9 dev wg0") == 1
+    assert stat.S_IMODE((router.etc / "wg0.quick").stat().st_mode) == 0o600
+
+
+def test_what_somebody_changed_meanwhile_is_not_lost(router, more, capsys):
+    (router.etc / "wg0.quick").write_text("PrivateKey = another\n")
+    with pytest.raises(L2wgError) as error:
+        apply.apply(more=more)
+    assert "nothing was changed" in str(error.value) and "somebody has changed it just now" in capsys.readouterr().err
+    assert router.conf.exists(), "never applied, and not ours to set aside"
+    assert (router.etc / "wg0.quick").read_text() == "PrivateKey = another\n" and not (router.etc / "gretap2.conf").exists()
+
+
+def test_nobody_is_asked_for_an_echo_by_a_tunnel_that_is_new(monkeypatch, router):
+    """What comes within that second is another peer's, and would be missed afterwards."""
+    monkeypatch.undo()
+    asked = []
+    monkeypatch.setattr(verify, "_echo", lambda name, target: asked.append(target) or True)
+    monkeypatch.setattr(run, "run", lambda argv, *more: run.Result(0, "", ""))
+    monkeypatch.setattr(verify, "_alive", lambda name: set())
+    monkeypatch.setattr(verify, "_gateways", lambda: [])
+    monkeypatch.setattr(verify, "logins", lambda: [])
+    tunnels = [settings.Tunnel(name, "wg0", "10.0.0.1", remote, "br0") for name, remote in (("old", "10.0.0.2"), ("new", "10.0.0.3"))]
+    assert verify.look(tunnels, {"wg0": LINKS[0]}, ["new"]).echoes == (("wg0", "10.0.0.2"),) and asked == ["10.0.0.2"]

@@ -23,3 +23,19 @@ def test_no_secret_is_kept():
 def test_what_is_no_dump_is_none():
     for text in ("", "Unable to access interface\n", "a\tb\n", DUMP.replace("1700000000", "soon"), DUMP + "rest\n"):
         assert peers.parse(text) is None
+
+
+def test_a_peer_is_put_back_as_it_was_or_goes(monkeypatch):
+    done = []
+    monkeypatch.setattr(peers, "look", lambda name: peers.Interface("", 0, ()))
+    monkeypatch.setattr(peers.run, "run", lambda argv: done.append(" ".join(argv)) or peers.run.Result(0, "", ""))
+    assert peers.put_back("wg0", peers.unknown("K=")) == ()
+    assert peers.put_back("wg0", peers.Peer("K=", "", (), 0, 0, 0, None)) == ()
+    assert peers.put_back("wg0", peers.Peer("K=", "[fd00::1]:7", ("10.0.0.0/8", "fd00::/8"), 5, 0, 0, 25)) == ()
+    assert done == [
+        "wg set wg0 peer K= remove",
+        "wg set wg0 peer K= persistent-keepalive 0 allowed-ips ",
+        "wg set wg0 peer K= endpoint [fd00::1]:7 persistent-keepalive 25 allowed-ips 10.0.0.0/8,fd00::/8",
+    ]
+    monkeypatch.setattr(peers, "look", lambda name: None)
+    assert peers.put_back("wg1", peers.unknown("K=")) == () and len(done) == 3

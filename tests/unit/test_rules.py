@@ -229,7 +229,7 @@ def test_a_static_file_that_somebody_has_changed_is_written_anew(nft, spoil):
 @pytest.mark.parametrize("tunnels", [(TUNNEL, OTHER), ()])
 def test_apply_renders_what_events_will_load(nft, monkeypatch, tunnels, tmp_path):
     intent = apply.Intent(tunnels, {}, {}, (), (), Plan(), (), True)
-    monkeypatch.setattr(apply, "intend", lambda: intent)
+    monkeypatch.setattr(apply, "intend", lambda wished_too=None: intent)
     monkeypatch.setattr(lock, "FILES", str(tmp_path / "files"))
     monkeypatch.setattr(transaction, "applied", wish.texts)
     monkeypatch.setattr(hook, "bring", lambda: ())

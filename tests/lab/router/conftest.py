@@ -7,9 +7,10 @@ import vm as machines
 
 @pytest.fixture(scope="module")
 def reference(suite, request):
-    """The reference case; a file's INTERFACES are another interfaces(5) for some of its sites."""
+    """The reference case; a file's INTERFACES are another interfaces(5) for some of its sites, WIREGUARD = False leaves that out."""
     with machines.scratch() as directory:
-        reference = topology.Reference(suite, directory, getattr(request.module, "INTERFACES", None))
+        module = request.module
+        reference = topology.Reference(suite, directory, getattr(module, "INTERFACES", None), getattr(module, "WIREGUARD", True))
         try:
             yield reference.wait()
         finally:

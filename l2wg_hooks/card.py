@@ -1,0 +1,230 @@
+"""A site's card: its public facts as one line, for the other router. Pure: Card to text and back.
+
+    L2WG1:BODY:CHECKSUM
+
+Capital letters, digits and two colons: nothing that a shell, a chat's markup or a mail program changes, and what a QR
+code packs densest (its alphanumeric mode, ISO/IEC 18004). BODY is base32 (RFC 4648, without padding) of fields, each a
+byte that says which, a byte with its length, and its value. CHECKSUM is what POSIX cksum(1) prints of all before the last colon,
+as eight hexadecimal digits: the debconf script, which has essential packages only, looks at it, too. It finds a paste
+that was cut or changed by accident; it proves nothing about who wrote the card, and nothing in a card is a secret.
+
+A card comes from outside: all in it is held against the rules of settings.py before anything is done with it.
+"""
+
+import base64
+import binascii
+import ipaddress
+import re
+from typing import NamedTuple, Optional, Tuple
+
+from l2wg_hooks import settings
+from l2wg_hooks.settings import Refused, shown
+
+VERSION = 1
+# Characters. The largest card that can be made has some 700, and would still fit into a QR code.
+LONGEST = 1024
+KEY_BYTES = 32
+NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,30}[A-Za-z0-9])?\Z")
+# RFC 1123, 2.1; with the underscore that some dynamic DNS names have.
+LABEL = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?\Z")
+# RFC 1035 has 253; with a port behind it, the length has to fit into one byte.
+HOST_BYTES = 249
+PORT_MAX = 65535
+# What programs put into or around a line that they wrap, or that somebody marks: zero-width and soft-hyphen characters, quotes.
+INVISIBLE = re.compile("[\\s\u00ad\u200b-\u200d\u2060\ufeff\"'`]+")
+ANOTHER = "print it anew on the other router: l2wg card"
+WHOLE = "copy it again as a whole; `l2wg pair` without a card reads it from standard input, however it is wrapped"
+NEWER = "upgrade l2wg on this router"
+
+_NAME, _KEY, _ENDPOINT, _ADDRESS, _LAN, _ENCAPSULATION, _NUMBER, _MTU = range(1, 9)
+
+
+class Card(NamedTuple):
+    """One site. `key` is WireGuard's public key, as wg(8) writes it; `endpoint` is HOST:PORT, or "" where nobody can call.
+
+    `addresses` are this router's own inside WireGuard, at most one of each family. `lan` is the network of its bridge or
+    LAN, or "". `encapsulation`, `number` (a GRE key or VNI) and `mtu` are what this site asks of the tunnel.
+    """
+
+    name: str
+    key: str
+    endpoint: str
+    addresses: Tuple[str, ...]
+    lan: str = ""
+    encapsulation: str = "gretap"
+    number: Optional[int] = None
+    mtu: int = 1500
+
+
+def checksum(text):
+    """POSIX cksum(1) of an ASCII text: CRC-32 with the length behind the bytes (IEEE 1003.1, cksum)."""
+    data = text.encode("ascii")
+    length, tail = len(data), b""
+    while length:
+        tail += bytes((length & 0xFF,))
+        length >>= 8
+    crc = 0
+    for byte in data + tail:
+        crc ^= byte << 24
+        for _ in range(8):
+            crc = (crc << 1) ^ (0x104C11DB7 if crc & 0x80000000 else 0)
+    return crc ^ 0xFFFFFFFF
+
+
+def encode(card):
+    """The line of a Card. Raises Refused where a value cannot be in one."""
+    check(card)
+    fields = [(_NAME, card.name.encode()), (_KEY, base64.b64decode(card.key))]
+    if card.endpoint:
+        fields.append((_ENDPOINT, card.endpoint.encode()))
+    fields += [(_ADDRESS, ipaddress.ip_address(one).packed) for one in card.addresses]
+    if card.lan:
+        lan = ipaddress.ip_network(card.lan)
+        fields.append((_LAN, bytes((lan.prefixlen,)) + lan.network_address.packed))
+    if card.encapsulation != "gretap":
+        fields.append((_ENCAPSULATION, card.encapsulation.encode()))
+    if card.number is not None:
+        fields.append((_NUMBER, card.number.to_bytes(4, "big")))
+    if card.mtu != 1500:
+        fields.append((_MTU, card.mtu.to_bytes(2, "big")))
+    body = b"".join(bytes((tag, len(value))) + value for tag, value in fields)
+    text = "L2WG%d:%s" % (VERSION, base64.b32encode(body).decode().rstrip("="))
+    return "%s:%08X" % (text, checksum(text))
+
+
+def decode(text):
+    """The Card of what somebody has pasted: wrapped, in small letters or twice, but whole. Raises Refused."""
+    text = _one(INVISIBLE.sub("", text[: 8 * LONGEST]))
+    version, _, rest = text[4:].partition(":")
+    if int(version) > VERSION:
+        raise Refused("the card is of version %s, l2wg here knows %d" % (version, VERSION), NEWER)
+    if int(version) != VERSION:
+        raise Refused("there are no cards of version %s" % version, ANOTHER)
+    body, colon, check_digits = rest.partition(":")
+    odd = re.search(r"[^A-Z2-7]", body) or re.search(r"[^0-9A-F]", check_digits)
+    if odd:
+        raise Refused("%s cannot be in a card" % shown(odd.group()), WHOLE)
+    if not colon or len(check_digits) < 8:
+        raise Refused("the card is cut off at its end", WHOLE)
+    if len(check_digits) > 8 or len(text) > LONGEST:
+        raise Refused("the card has more at its end than belongs to it", WHOLE)
+    if int(check_digits, 16) != checksum(text[:-9]):
+        raise Refused("the card's checksum is wrong: something in it is missing or has changed", WHOLE)
+    try:
+        packed = base64.b32decode(body + "=" * (-len(body) % 8))
+    except (binascii.Error, ValueError):
+        raise Refused("the card is no base32", ANOTHER)
+    card = _card(_fields(packed))
+    check(card)
+    return card
+
+
+def _one(text):
+    """The one card in a text without blanks, in capital letters, from L2WG on."""
+    if not text:
+        raise Refused("there is no card", ANOTHER)
+    if any(ord(letter) > 126 for letter in text):
+        raise Refused("%s cannot be in a card" % shown(next(one for one in text if ord(one) > 126)), WHOLE)
+    parts = re.split(r"(?=L2WG[0-9]{1,4}:)", " " + text.upper())
+    found = set(parts[1:])
+    if parts[0].strip() or not found:
+        raise Refused("%s is no card" % shown(text), "a card begins with L2WG%d: and is printed by `l2wg card`" % VERSION)
+    if len(found) > 1:
+        raise Refused("these are %d different cards, or one that was pasted into another" % len(found), WHOLE)
+    return found.pop()
+
+
+def _fields(packed):
+    """[(tag, value)] of a card's body. Raises Refused."""
+    fields, rest = [], packed
+    while rest:
+        if len(rest) < 2 or len(rest) < 2 + rest[1]:
+            raise Refused("the card's last field is not whole", ANOTHER)
+        tag, value, rest = rest[0], rest[2 : 2 + rest[1]], rest[2 + rest[1] :]
+        if not _NAME <= tag <= _MTU:
+            raise Refused("the card has a field that l2wg here does not know (%d)" % tag, NEWER)
+        if fields and (tag < fields[-1][0] or tag == fields[-1][0] != _ADDRESS):
+            raise Refused("the card has its field %d twice, or late" % tag, ANOTHER)
+        fields.append((tag, value))
+    return fields
+
+
+def _card(fields):
+    known = dict(fields)
+    lan = known.get(_LAN, b"")
+    try:
+        return Card(
+            known.get(_NAME, b"").decode("ascii"),
+            base64.b64encode(known.get(_KEY, b"")).decode("ascii"),
+            known.get(_ENDPOINT, b"").decode("ascii"),
+            tuple(str(ipaddress.ip_address(value)) for tag, value in fields if tag == _ADDRESS),
+            "%s/%d" % (ipaddress.ip_address(lan[1:]), lan[0]) if lan else "",
+            known.get(_ENCAPSULATION, b"gretap").decode("ascii"),
+            int.from_bytes(known[_NUMBER], "big") if _NUMBER in known else None,
+            int.from_bytes(known.get(_MTU, b"\x05\xdc"), "big"),
+        )
+    except ValueError:  # of bytes that are no ASCII, and of addresses that have neither 4 nor 16
+        raise Refused("the card has a value that cannot be", ANOTHER)
+
+
+def check(card):
+    """Raise Refused for a Card in which anything is not as settings.py's rules want it."""
+    site_name(card.name)
+    public_key(card.key)
+    if card.endpoint:
+        endpoint(card.endpoint)
+    for address in card.addresses:
+        if settings.KEYS["local"][1](address) != address:
+            raise Refused("%s is not how that address is written" % shown(address), ANOTHER)
+    if not 1 <= len(card.addresses) <= 2 or len({":" in one for one in card.addresses}) != len(card.addresses):
+        raise Refused("the card has no address, or several of one family", ANOTHER)
+    if card.lan:
+        _network(card.lan)
+    settings.KEYS["encapsulation"][1](card.encapsulation)
+    if card.number is not None:
+        settings.KEYS["key"][1](str(card.number))
+    settings.KEYS["mtu"][1](str(card.mtu))
+
+
+def site_name(value):
+    """A site's name, as it may stand in a comment."""
+    if not NAME.match(value):
+        raise Refused("%s is no name of a site" % shown(value), "1 to 32 letters, digits and '-', as in site-b")
+    return value
+
+
+def public_key(value):
+    """A public key as wg(8) writes it. Raises Refused; also for a key of nothing but zeros, which is nobody's."""
+    if not re.match(r"[A-Za-z0-9+/]{43}=\Z", value) or base64.b64encode(base64.b64decode(value)).decode() != value:
+        raise Refused("%s is no public key of WireGuard" % shown(value), ANOTHER)
+    if not any(base64.b64decode(value)):
+        raise Refused("the public key is nothing but zeros", ANOTHER)
+    return value
+
+
+def endpoint(value):
+    """(host, port) of HOST:PORT: an IPv4 address, an IPv6 address in brackets, or a name. Raises Refused."""
+    hint = "HOST:PORT, such as b.example.org:51820, 203.0.113.7:51820 or [2001:db8::7]:51820"
+    host, colon, port = value.rpartition(":")
+    if not colon or not re.match(r"[0-9]{1,5}\Z", port) or not 1 <= int(port) <= PORT_MAX or port[0] == "0":
+        raise Refused("%s is no endpoint" % shown(value), hint)
+    bare = host[1:-1] if host[:1] == "[" and host[-1:] == "]" else ""
+    if bare or re.match(r"[0-9.]+\Z", host):
+        try:
+            if ":" not in settings.KEYS["local"][1](bare) if bare else not settings.KEYS["local"][1](host):
+                raise Refused("", "")
+        except Refused:
+            raise Refused("%s is no address that can be called" % shown(host), hint)
+        return bare or host, int(port)
+    if len(host) > HOST_BYTES or not all(LABEL.match(label) for label in host.split(".")):
+        raise Refused("%s is no name of a host" % shown(host), hint)
+    return host, int(port)
+
+
+def _network(value):
+    try:
+        if str(ipaddress.ip_network(value)) == value:
+            return
+    except ValueError:
+        pass
+    raise Refused("%s is no network" % shown(value), ANOTHER)

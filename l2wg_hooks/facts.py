@@ -1,0 +1,189 @@
+"""This router as others need to know it: what goes into its card, and what it has for a tunnel. It looks and changes nothing."""
+
+import ipaddress
+import json
+import os
+import re
+from typing import NamedTuple, Tuple
+
+from l2wg_hooks import card, files, peers, run, site, wgconf, wgpeer
+from l2wg_hooks.errors import Problem, fail
+from l2wg_hooks.links import GUESTS
+
+NIXOS = "/etc/NIXOS"
+DEVICES = "/sys/class/net"
+# Nobody is there (RFC 5737, RFC 3849); the kernel only says which way it would go.
+ELSEWHERE = {4: "192.0.2.1", 6: "2001:db8::1"}
+
+
+class Facts(NamedTuple):
+    """`underlay` is the WireGuard interface, `up` whether it is there now, `text` its wg-quick file or None.
+
+    `port` is its UDP port, 0 where it takes another one at each start; `hints` say what would make the card better.
+    """
+
+    card: card.Card
+    underlay: str
+    up: bool
+    text: str
+    port: int
+    hints: Tuple[Problem, ...] = ()
+
+
+def is_nixos():
+    """Whether files under /etc belong to a configuration that is elsewhere."""
+    return os.path.exists(NIXOS)
+
+
+def underlay(wanted=""):
+    """The WireGuard interface that is meant. Raises L2wgError where there is none, or several."""
+    if wanted:
+        return wanted
+    found = sorted(set(wgconf.names()) | set(run.output("wg", "show", "interfaces").split()))
+    if not found:
+        fail("there is no WireGuard interface on this router", "make one: l2wg init")
+    if len(found) > 1:
+        fail("this router has several WireGuard interfaces: %s" % ", ".join(found), "name one: --underlay %s" % found[0])
+    return found[0]
+
+
+def look(name, links):
+    """The Facts of this router and its WireGuard interface `name`. Raises L2wgError where there is not enough for a card."""
+    where = wgconf.path(name)
+    text = files.read(where) if os.path.exists(where) else None
+    live = peers.look(name) if name in links else None
+    known = site.load()
+    has = links[name].addresses if live else wgpeer.interface_values(text or "", "address")
+    addresses = [one.partition("/")[0] for one in has]
+    port = live.port if live else 0
+    written = wgpeer.interface_values(text, "listenport") if text is not None else [str(port)]
+    fixed = written[-1:] and written[-1].isdigit()
+    port = int(written[-1]) if fixed else 0
+    called, hints = endpoint(known.endpoint, port)
+    found = card.Card(
+        known.name,
+        live.key if live else _public(name, text),
+        called,
+        tuple(_first_of_each_family(addresses)),
+        lan(name, links),
+        known.encapsulation,
+        known.key,
+        known.mtu,
+    )
+    if not found.addresses:
+        fail("%s has no address" % name, "give it one: a line `Address = ...` in its [Interface] section", path=where)
+    try:
+        card.check(found)
+    except card.Refused as error:
+        fail(*error.args)
+    return Facts(found, name, bool(live), text, port, hints)
+
+
+def _public(name, text):
+    """The public key of a file's private one, which goes by standard input: arguments are everybody's to read."""
+    if text is None:
+        fail("there is no WireGuard interface %s, and no %s" % (name, wgconf.path(name)), "make both: l2wg init %s" % name)
+    private = wgpeer.interface_values(text, "privatekey")
+    if not private:
+        hint = "bring up %s first, if the key is set elsewhere: wg-quick up %s" % (name, name)
+        fail("has no PrivateKey", hint, path=wgconf.path(name))
+    result = run.run(("wg", "pubkey"), private[-1] + "\n")
+    if result.code:
+        fail("its PrivateKey is none", "wg genkey makes one", path=wgconf.path(name))
+    return result.out.strip()
+
+
+def _first_of_each_family(addresses):
+    seen = set()
+    for one in addresses:
+        try:
+            family = ipaddress.ip_address(one).version
+        except ValueError:
+            continue
+        if family not in seen:
+            seen.add(family)
+            yield one
+
+
+def endpoint(known, port):
+    """(HOST:PORT or "", hints): how others call this router, from what the admin has said, or a global address on the way out."""
+    if known == "none":
+        return "", ()
+    if known and not re.search(r":[0-9]{1,5}\Z", known):
+        known = "%s:%d" % (known, port) if port else ""
+        if not known:
+            hint = "a line `ListenPort = 51820` in its [Interface] section, or l2wg card --endpoint HOST:PORT"
+            return "", (Problem("WireGuard takes another port at each start, so nobody can call this router", hint),)
+    if known:
+        return known, ()
+    for family in (4, 6) if port else ():
+        source = _source(family)
+        if source and ipaddress.ip_address(source).is_global:
+            return "%s:%d" % (site.bracketed(source), port), ()
+    hint = "if others can reach it: l2wg card --endpoint HOST. It is enough if the other site can be called"
+    return "", (Problem("the card has no endpoint: this router does not know how it is called from outside", hint),)
+
+
+def _source(family):
+    """The address by which this router would go out; "" where it would not."""
+    try:
+        found = [one for one in json.loads(run.output("ip", "-json", "route", "get", ELSEWHERE[family]) or "[]") if one]
+    except ValueError:
+        return ""
+    return found[0].get("prefsrc", "") if found else ""
+
+
+def gates(links):
+    """The interfaces by which a default route goes."""
+    found = set()
+    for family in ("-4", "-6"):
+        for line in run.output("ip", family, "route", "show", "default").splitlines():
+            words = line.split()
+            if "dev" in words[:-1]:
+                found.add(words[words.index("dev") + 1])
+    return found
+
+
+def lan(name, links):
+    """The network of this site's LAN, as far as that can be told: a bridge's before others'; "" where there is none."""
+    outside = gates(links) | {name, "lo"}
+    inside = (one for one in links.values() if one.name not in outside and not GUESTS.match(one.name))
+    for link in sorted(inside, key=lambda link: (link.kind != "bridge", link.index)):
+        if link.kind == "wireguard":
+            continue
+        for address in link.addresses:
+            network = ipaddress.ip_interface(address).network
+            if network.version == 4 and not network.is_link_local and network.prefixlen < 32:
+                return str(network)
+    return ""
+
+
+def bridges(links, defined, tunnels):
+    """The bridges that a LAN may be behind: those of tunnels, else of interfaces(5), else of the kernel."""
+    by_wish = {tunnel.bridge for tunnel in tunnels}
+    by_admin = {one.interface for one in defined.stanzas if any(key == "bridge-ports" for key, _ in one.options)}
+    by_kernel = {link.name for link in links.values() if link.kind == "bridge" and not GUESTS.match(link.name)}
+    return sorted(by_wish or by_admin or by_kernel)
+
+
+def free_ports(links, defined):
+    """Ethernet ports that nobody uses: real hardware, no address, in no bridge, nothing on top, not named in interfaces(5)."""
+    named = set()
+    for one in defined.stanzas:
+        named.add(one.interface)
+        for key, value in one.options:
+            if key in ("bridge-ports", "slaves", "bond-slaves", "vlan-raw-device"):
+                named.update(value.split())
+    used = named | gates(links)
+    return sorted(link.name for link in links.values() if link.name not in used and _is_idle(link))
+
+
+def _is_idle(link):
+    directory = os.path.join(DEVICES, link.name)
+    if link.kind or link.master or link.addresses or len(link.mac) != 17 or not os.path.exists(os.path.join(directory, "device")):
+        return False
+    try:
+        names = os.listdir(directory)
+    except OSError:
+        return False
+    return not any(name in ("wireless", "phy80211") or name.startswith("upper_") for name in names)

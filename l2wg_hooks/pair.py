@@ -1,0 +1,283 @@
+"""`l2wg pair`: from the other site's card and this router's own facts to a peer, a tunnel and a bridge.
+
+Each site decides from both cards by the same rules, so the two come to the same tunnel without talking.
+"""
+
+import os
+import socket
+from typing import Dict, NamedTuple, Tuple
+
+from l2wg_hooks import apply, card, edit, facts, files, interfaces, peers, plan, run, settings, terms, wgconf, wgpeer, wish
+from l2wg_hooks.errors import L2wgError, fail
+from l2wg_hooks.settings import Refused
+
+
+class Wanted(NamedTuple):
+    """What the admin says beside the card; "" and () where they do not."""
+
+    underlay: str = ""
+    tunnel: str = ""
+    bridge: str = ""
+    ports: Tuple[str, ...] = ()
+    address: str = ""
+
+
+class Pairing(NamedTuple):
+    """What pairing would do. `shown` are {path: (old, new)} without secrets, `notes` are for the admin to know."""
+
+    other: card.Card
+    facts: facts.Facts
+    tunnel: str
+    shown: Dict[str, Tuple[str, str]]
+    more: apply.More
+    notes: Tuple[str, ...]
+
+    def changes(self):
+        """Whether there is anything to do, beside what `l2wg apply` would do."""
+        return bool(self.shown or self.more.steps)
+
+
+def intend(text, wanted, ask_ports=False):
+    """The Pairing that a card asks for; nothing is changed. With `ask_ports`, a port may be proposed, since somebody will look.
+
+    Raises L2wgError for all that is wrong.
+    """
+    try:
+        other = card.decode(text)
+    except Refused as error:
+        fail(*error.args)
+    if facts.is_nixos():
+        _refuse_nixos(other)
+    links = run.observe()
+    here = facts.look(facts.underlay(wanted.underlay), links)
+    if here.text is None:
+        fail("there is no such file, and %s is up" % here.underlay, "pair is for what wg-quick brings up", path=_conf(here))
+    try:
+        agreed = terms.find(here.card, other)
+    except Refused as error:
+        fail(*error.args)
+    wished = wish.load()
+    if wished.problems:
+        raise L2wgError(*wished.problems)
+    sections = wgpeer.sections(here.text)
+    live = peers.look(here.underlay) if here.up else None
+    clash = terms.collision(agreed, other, here.underlay, links, sections)
+    if clash:
+        fail(*clash)
+    name, leads = _tunnel(agreed, other, here, wished.tunnels, wanted, sections, links)
+    _callable(here, other, sections, live)
+    conf = _peer(here.text, agreed, other, here, leads)
+    new = wgconf.attach(conf, here.underlay)
+    if new is None:
+        fail("has no [Interface] section", "it must be a wg-quick(8) file", path=_conf(here))
+    steps, changed, ways = _live(new, agreed, other, here, live, leads)
+    files_ = _wish(name, agreed, here, wished.tunnels, wanted, leads, links, ask_ports)
+    shown = {wish.path(one): (_text(wish.path(one)), text) for one, text in files_.items()}
+    texts = {_conf(here): (here.text, new)} if new != here.text else {}
+    shown.update({path: tuple(wgpeer.masked(side) for side in sides) for path, sides in texts.items()})
+    more = apply.More(files_, texts, steps, here.underlay, changed, ways)
+    notes = tuple(terms.notes(agreed, other, leads, links)) + tuple(_other_way(new, other))
+    return Pairing(other, here, name, shown, more, notes)
+
+
+def carry_out(pairing, confirm, agree):
+    """Do it, whole or not at all; the Problems that are left. Raises L2wgError, with nothing changed, where it failed."""
+    try:
+        return apply.apply(confirm, agree, pairing.more)
+    except L2wgError:
+        # What a rollback has set aside is the card's, not somebody's work.
+        from l2wg_hooks import transaction
+
+        for name, text in pairing.more.wish.items():
+            aside = wish.path(name) + transaction.REJECTED
+            if os.path.exists(aside) and files.read(aside) == text:
+                files.remove(aside)
+        raise
+
+
+def waits(pairing):
+    """Whether the other site has not been heard of yet."""
+    live = peers.look(pairing.facts.underlay)
+    return not any(one.key == pairing.other.key and one.handshake for one in (live.peers if live else ()))
+
+
+def _conf(here):
+    return wgconf.path(here.underlay)
+
+
+def _text(path):
+    return files.read(path) if os.path.exists(path) else ""
+
+
+def _tunnel(agreed, other, here, tunnels, wanted, sections, links):
+    """(name, the Tunnel that leads to the other site already or None)."""
+    mine = [one for one in tunnels if one.underlay == here.underlay]
+    leads = [one for one in mine if one.remote == agreed.remote or wgpeer.owner(sections, one.remote) == other.key]
+    if leads:
+        first = next((one for one in leads if one.name == wanted.tunnel), leads[0])
+        if wanted.tunnel and wanted.tunnel != first.name:
+            fail("%s leads to %s already" % (first.name, other.name), "a second tunnel would be a loop", path=first.path)
+        return first.name, first
+    names = {one.name for one in tunnels}
+    if wanted.tunnel:
+        if wanted.tunnel in names:
+            fail("%s leads elsewhere" % wanted.tunnel, "name another one, or none", path=wish.path(wanted.tunnel))
+        return wanted.tunnel, None
+    number = 1
+    while "%s%d" % (agreed.encapsulation, number) in names | set(links):
+        number += 1
+    return "%s%d" % (agreed.encapsulation, number), None
+
+
+def _callable(here, other, sections, live):
+    """Raise L2wgError where neither site could call the other, or only by a name that is none."""
+    known = [one.endpoint for one in sections if one.key == other.key] + [
+        one.endpoint for one in (live.peers if live else ()) if one.key == other.key
+    ]
+    if not other.endpoint and not here.card.endpoint and not any(known):
+        message = "neither of the two sites says how it can be called"
+        fail(message, "on one that can be reached from outside: l2wg card --endpoint HOST. Then pair with that card")
+    if other.endpoint:
+        host, port = card.endpoint(other.endpoint)
+        try:
+            socket.getaddrinfo(host, port, type=socket.SOCK_DGRAM)
+        except OSError as error:
+            # wg-quick(8) does not bring up an interface with such a peer.
+            hint = "is DNS at work here? Or: l2wg card --endpoint HOST on %s, and pair with that card" % other.name
+            fail("%s, where %s is to be called, is not found: %s" % (host, other.name, error.args[-1]), hint)
+
+
+def _ways(here, other):
+    """The lines of a [Peer] that say how the two find each other."""
+    found = [("Endpoint", other.endpoint)] if other.endpoint else []
+    return found + ([("PersistentKeepalive", str(terms.KEEPALIVE))] if other.endpoint and not here.card.endpoint else [])
+
+
+def _peer(text, agreed, other, here, leads):
+    """The wg-quick file with the other site in it, as far as it is not."""
+    known = [one for one in wgpeer.sections(text) if one.key == other.key]
+    if not known:
+        end = "%s/%d" % (agreed.remote, 128 if ":" in agreed.remote else 32)
+        values = [("PublicKey", other.key), ("AllowedIPs", end)] + _ways(here, other)
+        return wgpeer.add(text, other.name, values)
+    now = {"Endpoint": known[-1].endpoint, "PersistentKeepalive": known[-1].keepalive}
+    # How the admin has it called works, perhaps, while the card's way is new to this router.
+    changed = {key: value for key, value in _ways(here, other) if now[key] != value and (known[-1].ours or not now[key])}
+    text = wgpeer.change(text, other.key, changed)
+    remote = leads.remote if leads else agreed.remote
+    if not wgpeer.covers([network for one in known for network in one.allowed], remote):
+        text = wgpeer.allow(text, other.key, "%s/%d" % (remote, 128 if ":" in remote else 32))
+    return text
+
+
+def _other_way(text, other):
+    for one in wgpeer.sections(text):
+        if one.key == other.key and other.endpoint and one.endpoint != other.endpoint:
+            words = (other.name, one.endpoint or "no address", other.endpoint)
+            yield "%s is called at %s, as its [Peer] has it, not at %s, as its card says" % words
+
+
+def _live(text, agreed, other, here, live, leads):
+    """(Steps, (Peer as it was,), words of routes) that bring the interface that is up to the file's peer, and touch no other."""
+    if live is None:
+        return (), (), ()
+    section = next(one for one in wgpeer.sections(text) if one.key == other.key)
+    remote = leads.remote if leads else agreed.remote
+    now = next((one for one in live.peers if one.key == other.key), peers.unknown(other.key))
+    before = [one for one in wgpeer.sections(here.text) if one.key == other.key]
+    words = ()
+    if section.endpoint and (now.handshake == peers.NEVER or [one.endpoint for one in before] != [section.endpoint]):
+        words += ("endpoint", section.endpoint)
+    if section.keepalive.isdigit() and now.keepalive is None:
+        words += ("persistent-keepalive", section.keepalive)
+    if not wgpeer.covers(now.allowed, remote):
+        # What somebody has added by hand stays.
+        rest = [one for one in section.allowed if one not in now.allowed] if now.handshake == peers.NEVER else []
+        end = "%s/%d" % (remote, 128 if ":" in remote else 32)
+        words += ("allowed-ips", ",".join(now.allowed + tuple(rest) + (() if end in rest else (end,))))
+    steps = []
+    if words or now.handshake == peers.NEVER:
+        argv = ("wg", "set", here.underlay, "peer", other.key) + words
+        steps.append(plan.Step(argv, "it is told now, and no other peer notices", here.underlay))
+    changed = (now,) if steps else ()
+    ways = _route(remote, here)
+    reason = "as wg-quick does at its next start"
+    steps += [plan.Step(("ip", "route", "add") + words, reason, here.underlay) for words in ways]
+    return tuple(steps), changed, ways
+
+
+def _route(remote, here):
+    """The words of the route that wg-quick(8) would add at its next start (add_route), unless there is one."""
+    table = ([one for one in wgpeer.interface_values(here.text, "table")] or ["auto"])[-1]
+    where = () if table in ("auto", "main") else ("table", table)
+    if table == "off" or run.output("ip", "route", "show", "dev", here.underlay, "match", remote, *where).strip():
+        return ()
+    return ((remote, "dev", here.underlay) + where,)
+
+
+def _wish(name, agreed, here, tunnels, wanted, leads, links, ask_ports):
+    """{tunnel: text} of the file to write; empty where it says all that already."""
+    values = {
+        "encapsulation": agreed.encapsulation,
+        "key": "" if agreed.number is None else str(agreed.number),
+        "mtu": str(agreed.mtu),
+    }
+    path = wish.path(name)
+    if leads and (leads.local, leads.remote) != (agreed.local, agreed.remote):
+        return {}  # made by hand, with ends of its own: terms.notes tells what differs
+    said = {"bridge": wanted.bridge, "bridge-ports": " ".join(wanted.ports), "bridge-address": wanted.address}
+    if leads:
+        values.update((key, value) for key, value in said.items() if value)
+        changes = {key: value for key, value in values.items() if edit.differs(leads, key, value)}
+        text = settings.edit(files.read(path), changes)
+    else:
+        bridge, ports = _bridge(tunnels, wanted, links, ask_ports)
+        values = {key: value for key, value in values.items() if value != {"encapsulation": "gretap", "mtu": "1500"}.get(key, "")}
+        values.update({"underlay": here.underlay, "local": agreed.local, "remote": agreed.remote, "bridge": bridge})
+        values.update({"bridge-ports": " ".join(ports), "bridge-address": wanted.address})
+        text = settings.fresh(name, values)
+    if text == _text(path):
+        return {}
+    tunnel, problems = settings.parse(text, path, name)
+    problems += wish.load({name: text}).problems if tunnel else ()
+    if problems:
+        raise L2wgError(*problems)
+    return {name: text}
+
+
+def _bridge(tunnels, wanted, links, ask_ports):
+    """(bridge, ports) of a new tunnel. Raises L2wgError where the admin has to say which."""
+    defined = interfaces.read()
+    known = facts.bridges(links, defined, tunnels)
+    if wanted.ports:
+        number = 0
+        while "br%d" % number in links or "br%d" % number in known:
+            number += 1
+        return wanted.bridge or "br%d" % number, wanted.ports
+    there = set(known) | {link.name for link in links.values() if link.kind == "bridge"}
+    free = facts.free_ports(links, defined)
+    ports = "; free here: %s" % " ".join(free) if free else "; no Ethernet port of this router is free"
+    hint = "name what the other site's network shall be plugged into: --bridge-ports PORT" + ports
+    if wanted.bridge and wanted.bridge not in there:
+        fail("there is no bridge %s" % wanted.bridge, hint)
+    if wanted.bridge or len(known) == 1:
+        name = wanted.bridge or known[0]
+        # A bridge of ours goes with its last tunnel that names its ports.
+        same = [one for one in tunnels if one.bridge == name]
+        return name, same[0].bridge_ports if same else ()
+    if known:
+        fail("this router has several bridges: %s" % ", ".join(known), "name one: --bridge %s" % known[0])
+    if ask_ports and len(free) == 1:
+        return "br0", tuple(free)
+    return fail("this router has no bridge", hint)
+
+
+def _refuse_nixos(other):
+    """Raise L2wgError on NixOS, with what to write into its configuration."""
+    here = facts.look(facts.underlay(), run.observe())
+    try:
+        agreed = terms.find(here.card, other)
+    except Refused as error:
+        fail(*error.args)
+    hint = "put this into it:\n" + terms.nix(agreed, other, here.underlay, bool(here.card.endpoint))
+    fail("this is NixOS: its configuration writes these files", hint)

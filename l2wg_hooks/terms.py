@@ -1,0 +1,112 @@
+"""What two sites come to by their cards: each by the same rules, so that they need not talk. Pure."""
+
+import ipaddress
+import zlib
+from typing import NamedTuple, Optional
+
+from l2wg_hooks import settings, wgpeer
+from l2wg_hooks.links import GUESTS
+from l2wg_hooks.settings import Refused
+
+# Seconds, for a site that nobody can call: what wg(8) calls sensible. A NAT may forget a UDP flow after 2 minutes (RFC 4787).
+KEEPALIVE = 25
+
+
+class Terms(NamedTuple):
+    """What both sites come to, as this one sees it."""
+
+    local: str
+    remote: str
+    encapsulation: str
+    number: Optional[int]
+    mtu: int
+
+
+def find(own, other):
+    """The Terms of two Cards: the same for both sites, with the ends exchanged. Raises Refused."""
+    if own.key == other.key:
+        raise Refused("this is this router's own card", "paste it on the other router, and the other one's here")
+    ends = [(one, two) for one in own.addresses for two in other.addresses if (":" in one) == (":" in two)]
+    if not ends:
+        both = "%s here, %s there" % (", ".join(own.addresses), ", ".join(other.addresses))
+        raise Refused("the two sites have no family of addresses in common (%s)" % both, "give both an IPv4 address in wg0.conf")
+    local, remote = min(ends, key=lambda pair: ":" in pair[0])
+    if local == remote:
+        raise Refused(
+            "%s is this router's address inside WireGuard, too" % remote,
+            "give one of the two another one (Address in wg0.conf), restart its WireGuard, and print its card anew",
+        )
+    encapsulation = "vxlan" if "vxlan" in (own.encapsulation, other.encapsulation) else "gretap"
+    numbers = {one.number for one in (own, other)} - {None}
+    if len(numbers) > 1:
+        raise Refused(
+            "this site wants the key %d, the other one %d" % (own.number, other.number),
+            "l2wg card --key NUMBER, the same on both",
+        )
+    number = numbers.pop() if numbers else None
+    if number is None and encapsulation == "vxlan":
+        # VNIs are the kernel's, not the ends': a hub needs a different one for each site.
+        number = 1 + zlib.crc32("".join(sorted((own.key, other.key))).encode()) % settings.VNI_MAX
+    return Terms(local, remote, encapsulation, number, min(own.mtu, other.mtu))
+
+
+def collision(agreed, other, underlay, links, sections):
+    """(what is wrong, cure) where the other site's end is somebody else's here; None where it is not."""
+    hint = "give %s another address inside WireGuard, and print its card anew" % other.name
+    end = ipaddress.ip_address(agreed.remote)
+    for link in links.values():
+        for address in link.addresses:
+            inside = ipaddress.ip_interface(address)
+            if end == inside.ip:
+                return "%s, the address of %s, is this router's own (%s)" % (end, other.name, link.name), hint
+            if end in inside.network and link.name != underlay:
+                return "%s, the address of %s, is in the network of %s (%s)" % (end, other.name, link.name, address), hint
+    for one in sections:
+        if one.key != other.key and wgpeer.owns(one.allowed, agreed.remote):
+            return "the peer %s has %s already" % (one.key, agreed.remote), hint
+    return None
+
+
+def notes(agreed, other, leads, links):
+    """Sentences for the admin: what else there is between the two sites."""
+    if leads and (leads.local, leads.remote) != (agreed.local, agreed.remote):
+        yield "%s leads to %s already, from %s to %s; it stays as it is" % (leads.name, other.name, leads.local, leads.remote)
+        theirs, ours = (agreed.encapsulation, agreed.number, agreed.mtu), (leads.encapsulation, leads.key, leads.mtu)
+        for word, one, two in zip(("encapsulation", "key", "mtu"), theirs, ours):
+            if one != two:
+                yield "its %s is %s here, and %s by the two cards: it has to be the same at both sites" % (word, two, one)
+    if not other.lan:
+        return
+    lan = ipaddress.ip_network(other.lan)
+    for link in links.values():
+        for address in link.addresses if not GUESTS.match(link.name) else ():
+            mine = ipaddress.ip_interface(address).network
+            if link.kind == "bridge" and mine.version == lan.version and mine != lan:
+                yield "%s has %s, and the LAN of %s is %s: if the tunnel joins it, both are on one wire, DHCP servers, too" % (
+                    link.name, mine, other.name, lan
+                )
+            elif link.kind != "bridge" and mine.version == lan.version and mine.overlaps(lan):
+                yield "%s has %s, as the LAN of %s: no harm to the tunnel, but nobody can route between the two" % (
+                    link.name, mine, other.name
+                )
+
+
+def nix(agreed, other, underlay, called):
+    """The same as options of NixOS; a card that was checked needs no escapes. `called`: whether others can call this site."""
+    end = "%s/%d" % (agreed.remote, 128 if ":" in agreed.remote else 32)
+    ways = ' endpoint = "%s";' % other.endpoint if other.endpoint else ""
+    ways += " persistentKeepalive = %d;" % KEEPALIVE if ways and not called else ""
+    lines = [
+        "networking.wg-quick.interfaces.%s.peers = [" % underlay,
+        '  { publicKey = "%s"; allowedIPs = [ "%s" ];%s } # %s' % (other.key, end, ways, other.name),
+        "];",
+        "services.l2wg.tunnels.%s1 = {" % agreed.encapsulation,
+        '  underlay = "%s";' % underlay,
+        '  local = "%s";' % agreed.local,
+        '  remote = "%s";' % agreed.remote,
+        '  bridge = "br0"; # or which you have',
+    ]
+    lines += ['  encapsulation = "vxlan";'] if agreed.encapsulation == "vxlan" else []
+    lines += ["  key = %d;" % agreed.number] if agreed.number is not None else []
+    lines += ["  mtu = %d;" % agreed.mtu] if agreed.mtu != 1500 else []
+    return "\n".join(lines + ["};"])

@@ -1,0 +1,97 @@
+"""The other site's card as debconf's answer: typed or preseeded, for once, and never half."""
+import re
+import sys
+
+import pytest
+from box import TOP
+from screen import Screen
+from test_questions import ADDRESS, BRIDGE, GRETAP1, INSTALL, LOCAL, PORTS, RECONFIGURE, STANZA, UNDERLAY, WG0, error
+
+sys.path.insert(0, str(TOP))
+from l2wg_hooks import card  # noqa: E402
+
+CARD = "Card of the other site:"
+KEY = "AQIDBAUGBwgJCgsMDQ4PEBESExQVFhcYGRobHB0eHyA="
+SITE_B = card.encode(card.Card("site-b", KEY, "203.0.113.20:51820", ("10.15.14.9",), "192.168.92.0/24"))
+
+
+@pytest.fixture
+def router(site_a):
+    """Site A, whose wg0.conf has a real key: so that it has a public one."""
+    key = site_a.sh("wg genkey").strip()
+    site_a.put(WG0, re.sub(r"PrivateKey = .*", f"PrivateKey = {key}", site_a.get(WG0)).replace("PublicKeyRouterB", "A" * 42 + "0="), 0o600)
+    return site_a
+
+
+def paired(router, before):
+    conf = router.get(WG0)
+    assert conf.startswith(before.rstrip("\n").split("[Peer]")[0].rstrip("\n")) and f"PublicKey = {KEY}\nAllowedIPs = 10.15.14.9/32\n" in conf
+    assert "l2wg up %i" in conf and router.sh("stat -c %a /etc/wireguard/wg0.conf") == "600\n"
+    assert "remote         = 10.15.14.9\nbridge         = br0\nbridge-ports   = enp3s0\n" in router.get(GRETAP1)
+    assert "bridge_ports enp3s0" in router.get(STANZA) and "master br0" in router.sh("ip link show enp3s0")
+    assert router.shown("card") == ""
+
+
+@pytest.mark.parametrize("frontend", ["dialog", "teletype"])
+def test_a_card_is_asked_for_first_and_spares_the_rest(router, frontend):
+    before = router.get(WG0)
+    screen = Screen(router, *INSTALL, frontend=frontend, priority="medium")
+    screen.answer(CARD, type=SITE_B[:-5])
+    error(screen, "This is no whole card")
+    screen.answer(CARD, type=SITE_B)
+    screen.answer(BRIDGE)
+    screen.answer(PORTS, type="enp3s0")
+    screen.answer(ADDRESS)
+    log = screen.end()
+    paired(router, before)
+    assert "l2wg pair L2WG1:" in log, "this router's own card, for the other one"
+    assert UNDERLAY not in log and LOCAL not in log
+
+
+def test_without_a_card_the_questions_go_on(router):
+    screen = Screen(router, *INSTALL, frontend="dialog", priority="medium")
+    screen.answer(CARD)
+    screen.back(UNDERLAY)
+    screen.answer(CARD)
+    screen.answer(UNDERLAY)
+    screen.answer(LOCAL, type="")
+    assert "nothing is configured yet" in screen.end()
+
+
+def test_a_preseeded_card_works_once(router):
+    before = router.get(WG0)
+    router.debconf(card=SITE_B, bridge_ports="enp3s0")
+    router.run(*INSTALL)
+    paired(router, before)
+    # What the admin deletes afterwards no upgrade brings back.
+    router.sh("l2wg down --all; rm /etc/l2wg/gretap1.conf /etc/network/interfaces.d/l2wg")
+    conf = router.get(WG0)
+    router.run(*INSTALL)
+    router.run(*RECONFIGURE)
+    assert not router.has(GRETAP1) and router.get(WG0) == conf
+
+
+@pytest.mark.parametrize("answers, said", [
+    ({"card": SITE_B[:-1], "bridge_ports": "enp3s0"}, "the card is cut off at its end"),
+    ({"card": SITE_B}, "this router has no bridge"),
+    ({"card": SITE_B, "bridge_ports": "enp2s0"}, "enp2s0 carries the address 192.168.178.1/24"),
+    ({"card": "$(touch /root/x)", "bridge_ports": "enp3s0"}, "is no card"),
+])
+def test_what_is_wrong_with_a_card_configures_nothing(router, answers, said):
+    before = router.get(WG0)
+    router.debconf(**answers)
+    done = router.run(*INSTALL)
+    assert said in done.stderr and "hint: " in done.stderr
+    assert router.get(WG0) == before and not router.has(GRETAP1) and not router.has(STANZA) and not router.has("root/x")
+    assert "ii " in router.sh("dpkg -l l2wg")
+    assert router.shown("card") == ""
+
+
+def test_purge_takes_our_lines_and_leaves_the_peer(router):
+    router.debconf(card=SITE_B, bridge_ports="enp3s0")
+    router.run(*INSTALL)
+    conf = router.get(WG0)
+    router.sh("l2wg card --endpoint a.example.org")
+    router.run("dpkg", "--purge", "l2wg")
+    assert router.get(WG0) == re.sub(r"^Post.*l2wg.*\n", "", conf, flags=re.M)
+    assert not router.has("etc/l2wg")

@@ -1,0 +1,363 @@
+"""What pairing would do, on a router that is played by links, files and what wg(8) says."""
+
+import base64
+import os
+import socket
+import stat
+
+import pytest
+
+from l2wg_hooks import card, cli, edit, facts, init, interfaces, lock, peers, run, site, transaction, wgconf, wish
+from l2wg_hooks import pair as pairing
+from l2wg_hooks.errors import L2wgError
+from l2wg_hooks.links import Link
+
+KEYS = [base64.b64encode(bytes((number,)) * 32).decode() for number in (1, 2, 3)]
+B = card.Card("site-b", KEYS[1], "203.0.113.20:51820", ("198.18.0.2",))
+CONF = "[Interface]\nPrivateKey = secret\nAddress = 198.18.0.1/32\nListenPort = 51820\n"
+PEER = "\n[Peer]\nPublicKey = %s\nAllowedIPs = 198.18.0.2/32\n" % KEYS[1]
+
+
+class Router:
+    def __init__(self, etc):
+        self.etc, self.links, self.ran = etc, {}, []
+        self.says = {"genkey": "private\n", "pubkey": KEYS[0] + "\n"}
+        self.live = None
+
+    def link(self, name, *words, **more):
+        self.links[name] = Link(name, len(self.links) + 1, *words, **more)
+
+    def conf(self, text):
+        (self.etc / "wireguard").mkdir(exist_ok=True)
+        (self.etc / "wireguard/wg0.conf").write_text(text)
+
+    def up(self, *found):
+        self.link("wg0", "wireguard", addresses=("198.18.0.1/32",))
+        self.live = peers.Interface(KEYS[0], 51820, found)
+
+    def run(self, argv, stdin="", environment=()):
+        self.ran.append((argv, stdin))
+        return run.Result(0, self.says.get(argv[1], "") if argv[0] == "wg" else self.says.get(argv, ""), "")
+
+    def intend(self, one=B, *words, **more):
+        return pairing.intend(card.encode(one), pairing.Wanted(*words, **more))
+
+
+@pytest.fixture
+def router(tmp_path, monkeypatch):
+    here = Router(tmp_path)
+    for module, name, value in (
+        (wgconf, "DIRECTORY", "wireguard"), (wish, "DIRECTORY", "l2wg"), (facts, "NIXOS", "NIXOS"), (facts, "DEVICES", "net"),
+        (lock, "FILES", "lock"), (interfaces, "MAIN", "network/interfaces"), (interfaces, "OURS", "network/interfaces.d/l2wg"),
+    ):
+        monkeypatch.setattr(module, name, str(tmp_path / value))
+    (tmp_path / "network").mkdir()
+    monkeypatch.setattr(run, "run", here.run)
+    monkeypatch.setattr(run, "observe", lambda: dict(here.links))
+    monkeypatch.setattr(peers, "look", lambda name: here.live)
+    monkeypatch.setattr(socket, "gethostname", lambda: "site_a.lan")
+    monkeypatch.setattr(transaction, "timed", lambda: True)
+    return here
+
+
+def fails(call, said):
+    with pytest.raises(L2wgError) as error:
+        call()
+    assert said in str(error.value)
+    assert all(problem.hint for problem in error.value.problems)
+
+
+# Facts
+
+def test_a_card_of_a_router_that_is_down_and_of_one_that_is_up(router):
+    router.conf(CONF)
+    down = facts.look("wg0", {})
+    assert down.card == card.Card("site-a", KEYS[0], "", ("198.18.0.1",)) and down.port == 51820 and not down.up
+    assert (("wg", "pubkey"), "secret\n") in router.ran and not any("secret" in " ".join(argv) for argv, _ in router.ran)
+    router.up()
+    assert facts.look("wg0", router.links).card == down.card
+
+
+def test_the_lan_is_the_bridges(router):
+    router.conf(CONF)
+    router.says["ip", "-4", "route", "show", "default"] = "default via 203.0.113.1 dev enp1s0\n"
+    router.link("enp1s0", addresses=("203.0.113.7/24",))
+    router.link("docker0", "bridge", addresses=("172.17.0.1/16",))
+    router.link("enp2s0", addresses=("192.168.178.1/24",))
+    assert facts.look("wg0", router.links).card.lan == "192.168.178.0/24"
+    router.link("br0", "bridge", addresses=("192.168.92.1/24",))
+    assert facts.look("wg0", router.links).card.lan == "192.168.92.0/24"
+
+
+@pytest.mark.parametrize(
+    "said, port, source, endpoint, hint",
+    [
+        ("", 51820, "", "", "does not know how it is called"),
+        ("", 51820, "192.168.1.7", "", "does not know how it is called"),
+        ("", 51820, "9.9.9.9", "9.9.9.9:51820", None),
+        ("", 0, "9.9.9.9", "", "does not know how it is called"),
+        ("none", 51820, "9.9.9.9", "", None),
+        ("b.example.org", 51820, "9.9.9.9", "b.example.org:51820", None),
+        ("b.example.org:7", 0, "", "b.example.org:7", None),
+        ("b.example.org", 0, "", "", "another port at each start"),
+        ("2001:db8::7", 51820, "", "[2001:db8::7]:51820", None),
+        ("[2001:db8::7]:9", 51820, "", "[2001:db8::7]:9", None),
+    ],
+)
+def test_the_endpoint(router, said, port, source, endpoint, hint):
+    router.says["ip", "-json", "route", "get", "192.0.2.1"] = '[{"prefsrc": "%s"}]' % source if source else ""
+    router.conf(CONF.replace("ListenPort = 51820\n", "ListenPort = 51820\n" if port else ""))
+    site.save({"endpoint": said})
+    found = facts.look("wg0", {})
+    assert found.card.endpoint == endpoint
+    assert [hint in str(problem) for problem in found.hints] == ([True] if hint else [])
+
+
+def test_what_the_admin_says_is_remembered_and_checked(router):
+    site.save({"name": "site-b", "endpoint": "b.example.org", "mtu": "1400"})
+    assert (router.etc / "l2wg/site").exists() and wish.names() == []
+    assert site.load() == site.Site("site-b", "b.example.org", "gretap", None, 1400)
+    before = (router.etc / "l2wg/site").read_bytes()
+    for changes in ({"name": "a b"}, {"endpoint": "$(reboot)"}, {"mtu": "9"}, {"endpoint": "b\nname = x"}, {"encapsulation": "ipip"}):
+        fails(lambda: site.save(changes), list(changes)[0])
+    assert (router.etc / "l2wg/site").read_bytes() == before
+    (router.etc / "l2wg/site").write_text("name = a b\n")
+    fails(site.load, "site:1: name: 'a b' is no name of a site")
+
+
+def test_which_wireguard(router):
+    fails(facts.underlay, "no WireGuard interface")
+    router.conf(CONF)
+    assert facts.underlay() == "wg0"
+    (router.etc / "wireguard/wg1.conf").write_text("")
+    fails(facts.underlay, "several WireGuard interfaces: wg0, wg1")
+    assert facts.underlay("wg1") == "wg1"
+
+
+# Pairing
+
+def test_a_new_peer(router):
+    router.conf(CONF)
+    router.up()
+    router.link("br0", "bridge")
+    found = router.intend()
+    text = found.more.texts[wgconf.path("wg0")][1]
+    assert text == CONF + (
+        "PostUp = l2wg up %%i || :\nPostDown = l2wg down %%i || :\n\n[Peer]\n# site-b, by `l2wg pair`\nPublicKey = %s\n"
+        "AllowedIPs = 198.18.0.2/32\nEndpoint = 203.0.113.20:51820\nPersistentKeepalive = 25\n" % KEYS[1]
+    )
+    assert [str(step) for step in found.more.steps] == [
+        "wg set wg0 peer %s endpoint 203.0.113.20:51820 persistent-keepalive 25 allowed-ips 198.18.0.2/32" % KEYS[1],
+        "ip route add 198.18.0.2 dev wg0",
+    ]
+    assert found.more.peers == (peers.unknown(KEYS[1]),) and found.more.ways == (("198.18.0.2", "dev", "wg0"),)
+    assert "remote         = 198.18.0.2\nbridge         = br0\nbridge-ports   =\n" in found.more.wish["gretap1"]
+    assert "secret" not in str(found.shown)
+
+
+def test_a_site_that_can_be_called_keeps_nothing_alive_and_one_that_cannot_is_called_by_nobody(router):
+    router.conf(CONF)
+    router.link("br0", "bridge")
+    site.save({"endpoint": "a.example.org"})
+    text = router.intend().more.texts[wgconf.path("wg0")][1]
+    assert "Endpoint = 203.0.113.20:51820" in text and "Keepalive" not in text
+    text = router.intend(B._replace(endpoint="")).more.texts[wgconf.path("wg0")][1]
+    assert "Endpoint" not in text and "Keepalive" not in text
+    site.save({"endpoint": "none"})
+    fails(lambda: router.intend(B._replace(endpoint="")), "neither of the two sites says how it can be called")
+
+
+def test_a_peer_that_is_there_is_left_and_gets_what_it_lacks(router):
+    router.conf(CONF + PEER.replace("198.18.0.2/32", "192.168.92.0/24 # LAN") + "PresharedKey = psk\n")
+    router.up(peers.Peer(KEYS[1], "203.0.113.99:7", ("192.168.92.0/24",), 0, 0, 0, None))
+    router.link("br0", "bridge")
+    site.save({"endpoint": "a.example.org"})
+    found = router.intend()
+    text = found.more.texts[wgconf.path("wg0")][1]
+    assert "AllowedIPs = 192.168.92.0/24, 198.18.0.2/32 # LAN\nPresharedKey = psk\nEndpoint = 203.0.113.20:51820\n" in text
+    assert text.count("[Peer]") == 1
+    assert str(found.more.steps[0]).endswith("endpoint 203.0.113.20:51820 allowed-ips 192.168.92.0/24,198.18.0.2/32")
+    assert "psk" not in str(found.shown) and found.more.peers[0].endpoint == "203.0.113.99:7"
+
+
+def test_twice_is_nothing(router):
+    router.link("br0", "bridge")
+    router.conf(CONF)
+    router.up()
+    first = router.intend()
+    router.conf(first.more.texts[wgconf.path("wg0")][1])
+    (router.etc / "l2wg").mkdir()
+    (router.etc / "l2wg/gretap1.conf").write_text(first.more.wish["gretap1"])
+    router.up(peers.Peer(KEYS[1], "203.0.113.20:51820", ("198.18.0.2/32",), 0, 0, 0, 25))
+    router.says["ip", "route", "show", "dev", "wg0", "match", "198.18.0.2"] = "198.18.0.2 scope link\n"
+    second = router.intend()
+    assert not second.changes() and second.tunnel == "gretap1"
+    third = router.intend(B._replace(mtu=1400, endpoint="203.0.113.21:9"))
+    assert third.more.wish["gretap1"] == first.more.wish["gretap1"] + "mtu = 1400\n"
+    old, new = third.more.texts[wgconf.path("wg0")]
+    assert new == old.replace("203.0.113.20:51820", "203.0.113.21:9")
+    assert [str(step) for step in third.more.steps] == ["wg set wg0 peer %s endpoint 203.0.113.21:9" % KEYS[1]]
+
+
+def test_how_the_admin_has_a_peer_called_stays(router):
+    router.conf(CONF + PEER + "Endpoint = elsewhere.example.org:7\n")
+    router.up(peers.Peer(KEYS[1], "203.0.113.99:7", ("198.18.0.2/32",), 1, 0, 0, None))
+    router.link("br0", "bridge")
+    site.save({"endpoint": "a.example.org"})
+    found = router.intend()
+    assert "called at elsewhere.example.org:7, as its [Peer] has it, not at 203.0.113.20:51820" in found.notes[-1]
+    assert found.more.texts[wgconf.path("wg0")][1].endswith(PEER + "Endpoint = elsewhere.example.org:7\n")
+    assert [str(step) for step in found.more.steps] == ["ip route add 198.18.0.2 dev wg0"]
+
+
+@pytest.mark.parametrize("table, steps", [("off", []), ("51", ["ip route add 198.18.0.2 dev wg0 table 51"]), ("auto", ["ip route add 198.18.0.2 dev wg0"])])
+def test_the_route_is_the_one_of_wg_quick(router, table, steps):
+    router.conf(CONF + "Table = %s\n" % table + PEER)
+    router.up(peers.Peer(KEYS[1], "203.0.113.20:51820", ("198.18.0.2/32",), 1, 0, 0, 25))
+    router.link("br0", "bridge")
+    site.save({"endpoint": "a.example.org"})
+    found = [str(step) for step in router.intend().more.steps]
+    assert [step for step in found if step.startswith("ip")] == steps
+
+
+def test_a_name_that_nobody_knows_is_refused(router, monkeypatch):
+    """wg-quick would not bring up wg0 with it, at the next boot."""
+    def nobody(*_words, **_more):
+        raise socket.gaierror(-2, "Name or service not known")
+
+    router.conf(CONF)
+    router.link("br0", "bridge")
+    monkeypatch.setattr(socket, "getaddrinfo", nobody)
+    fails(lambda: router.intend(B._replace(endpoint="b.example.org:9")), "b.example.org, where site-b is to be called, is not found")
+
+
+def test_a_tunnel_made_by_hand_is_found_by_its_peer(router):
+    router.conf(CONF + PEER.replace("198.18.0.2/32", "192.168.92.0/24, 198.18.0.0/24"))
+    edit.change("wire", {"underlay": "wg0", "local": "192.168.178.1", "remote": "192.168.92.1", "bridge": "br0"})
+    found = router.intend()
+    assert found.tunnel == "wire" and not found.more.wish and "wire leads to site-b already" in found.notes[0]
+    fails(lambda: router.intend(tunnel="gretap9"), "a second tunnel would be a loop")
+
+
+def test_a_second_site_gets_a_second_tunnel_on_the_same_bridge(router):
+    router.conf(CONF + PEER)
+    edit.change("gretap1", {"underlay": "wg0", "local": "198.18.0.1", "remote": "198.18.0.2", "bridge": "br7", "bridge-ports": "enp3s0"})
+    found = router.intend(card.Card("c", KEYS[2], "203.0.113.30:1", ("198.18.0.3",)))
+    assert found.tunnel == "gretap2"
+    assert "bridge         = br7\nbridge-ports   = enp3s0\n" in found.more.wish["gretap2"]
+    fails(lambda: router.intend(card.Card("c", KEYS[2], "203.0.113.30:1", ("198.18.0.2",))), "has 198.18.0.2 already")
+
+
+def nic(router, name, *signs, **more):
+    for sign in ("device",) + signs:
+        (router.etc / "net" / name / sign).mkdir(parents=True)
+    router.link(name, mac="52:54:00:00:00:01", **more)
+
+
+def test_which_bridge(router):
+    router.conf(CONF)
+    nic(router, "enp2s0", addresses=("192.168.178.1/24",))
+    nic(router, "enp3s0")
+    nic(router, "wlan0", "wireless")
+    nic(router, "enp5s0", "upper_enp5s0.7")
+    router.link("veth0", mac="52:54:00:00:00:01")
+    router.link("docker0", "bridge")
+    router.link("br-0123456789ab", "bridge")
+    fails(router.intend, "this router has no bridge")
+    fails(router.intend, "--bridge-ports PORT; free here: enp3s0")
+    proposed = pairing.intend(card.encode(B), pairing.Wanted(), ask_ports=True)
+    assert "bridge         = br0\nbridge-ports   = enp3s0\n" in proposed.more.wish["gretap1"]
+    assert "bridge         = docker0" in router.intend(bridge="docker0").more.wish["gretap1"], "who says so, gets it"
+    fails(lambda: router.intend(bridge="br5"), "there is no bridge br5")
+    assert "bridge-ports   = enp2s0" in router.intend(ports=("enp2s0",)).more.wish["gretap1"]
+    (router.etc / "network/interfaces").write_text("iface enp3s0 inet manual\niface lan inet static\n  bridge_ports enp2s0\n")
+    assert "bridge         = lan\nbridge-ports   =\n" in router.intend().more.wish["gretap1"]
+    (router.etc / "network/interfaces").write_text("iface enp3s0 inet manual\n")
+    fails(router.intend, "no Ethernet port of this router is free")
+    router.link("br1", "bridge")
+    router.link("br2", "bridge")
+    fails(router.intend, "several bridges: br1, br2")
+    fails(lambda: router.intend(ports=("enp3s0;reboot",)), "is no interface name")
+    fails(lambda: router.intend(tunnel="../../x", ports=("enp3s0",)), "is no interface name")
+
+
+def test_nothing_but_a_card(router):
+    router.conf(CONF)
+    fails(lambda: pairing.intend("nonsense", pairing.Wanted()), "is no card")
+    fails(lambda: router.intend(card.Card("a", KEYS[0], "", ("198.18.0.9",))), "this router's own card")
+
+
+def test_on_nixos_the_configuration_is_told(router):
+    router.conf(CONF)
+    (router.etc / "NIXOS").write_text("")
+    fails(router.intend, 'remote = "198.18.0.2";')
+    fails(init.init, "networking.wg-quick.interfaces.wg0")
+    assert cli.main(["card"]) == 0
+
+
+# The command
+
+def test_nobody_there_has_not_agreed(router, monkeypatch, capsys):
+    from l2wg_hooks import apply
+
+    router.conf(CONF)
+    router.link("br0", "bridge")
+    intent = apply.Intent((), {}, {}, (), (), apply.plan.Plan((), ()), (), True)
+    monkeypatch.setattr(apply, "intend", lambda moving=False, wished_too=None: intent)
+    monkeypatch.setattr(apply, "apply", lambda *words: pytest.fail("it was applied"))
+    assert cli.main(["pair", card.encode(B)]) == 1
+    out, err = capsys.readouterr()
+    assert "nobody is here to agree" in err and "+PublicKey = " + KEYS[1] in out and "secret" not in out + err
+
+
+def test_the_card_alone_is_on_standard_output(router, capsys):
+    router.conf(CONF)
+    assert cli.main(["card", "--endpoint", "b.example.org"]) == 0
+    out, err = capsys.readouterr()
+    assert card.decode(out).endpoint == "b.example.org:51820" and out.count("\n") == 1
+    assert "public key     " + KEYS[0] in err
+
+
+# Init
+
+def test_init(router):
+    init.init("wg0", 51999, "", {"name": "hut"})
+    path = router.etc / "wireguard/wg0.conf"
+    inner = init.inner(KEYS[0])
+    assert path.read_text().endswith("[Interface]\nPrivateKey = private\nAddress = %s/32\nListenPort = 51999\n" % inner)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600 and stat.S_IMODE(path.parent.stat().st_mode) == 0o700
+    assert router.ran[-1][0] == ("systemctl", "enable", "--now", "wg-quick@wg0")
+    assert not any("private" in " ".join(argv) for argv, _ in router.ran)
+    before = path.read_bytes()
+    fails(init.init, "a key is never replaced")
+    assert path.read_bytes() == before
+
+
+def test_init_leaves_nothing_where_it_cannot_start(router, monkeypatch):
+    real = router.run
+    monkeypatch.setattr(run, "run", lambda argv, *more: run.Result(1, "", "no module") if argv[0] == "systemctl" else real(argv, *more))
+    fails(init.init, "no module")
+    assert os.listdir(str(router.etc / "wireguard")) == []
+
+
+def test_inner_addresses_differ_and_are_of_nobody(router):
+    found = {init.inner(base64.b64encode(bytes((number,)) * 32).decode()) for number in range(1, 200)}
+    assert len(found) >= 198 and all(address.startswith(("198.18.", "198.19.")) for address in found)
+    router.link("eth0", addresses=("198.18.0.1/15",))
+    fails(init.init, "is in the network of eth0")
+    fails(lambda: init.init(address="fd00::1"), "is IPv6")
+    fails(lambda: init.init(address="nonsense"), "is no IP address")
+
+
+def test_a_port_that_is_taken_is_told(router):
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as taken:
+        taken.bind(("127.0.0.1", 0))
+        fails(lambda: init.init(port=taken.getsockname()[1]), "is in use")
+
+
+def test_a_card_is_no_option_whatever_it_begins_with(router, capsys):
+    """As the postinst calls it: exit code 1, a problem of the configuration, and not argparse's 2, which would fail the package."""
+    router.conf(CONF)
+    for text in ("-x", "--help", "$(reboot)"):
+        assert cli.main(["pair", "--yes", "--bridge-ports", "enp3s0", "--", text]) == 1
+    assert "'-x' is no card" in capsys.readouterr().err

@@ -1,0 +1,112 @@
+"""Two sites that do not talk come to the same tunnel."""
+
+import base64
+import itertools
+
+import pytest
+
+from l2wg_hooks import card, settings, terms, wgpeer
+from l2wg_hooks.links import Link
+from l2wg_hooks.settings import Refused
+
+KEYS = [base64.b64encode(bytes((number,)) * 32).decode() for number in (1, 2, 3)]
+A = card.Card("a", KEYS[0], "", ("198.18.0.1", "fd00::1"), "192.168.178.0/24")
+B = card.Card("b", KEYS[1], "b.example.org:51820", ("198.18.0.2",), "192.168.92.0/24")
+
+
+def variants(one):
+    return [
+        one._replace(addresses=addresses, encapsulation=encapsulation, number=number, mtu=mtu)
+        for addresses in (one.addresses[:1], one.addresses, (one.addresses[0], "fd00::%s" % one.name), ("fd00::%s" % one.name,))
+        for encapsulation in ("gretap", "vxlan")
+        for number in (None, 7)
+        for mtu in (1400, 1500)
+        if len({":" in address for address in addresses}) == len(addresses)
+    ]
+
+
+def test_both_sites_come_to_the_same():
+    count = 0
+    for one, two in itertools.product(variants(A), variants(B)):
+        try:
+            here = terms.find(one, two)
+        except Refused as error:
+            with pytest.raises(Refused) as other:
+                terms.find(two, one)
+            assert "no family" in error.args[0] and "no family" in other.value.args[0]
+            continue
+        there = terms.find(two, one)
+        assert here == there._replace(local=there.remote, remote=there.local)
+        assert here.local in one.addresses and here.remote in two.addresses
+        text = settings.fresh("t", {"underlay": "wg0", "local": here.local, "remote": here.remote, "bridge": "br0", "mtu": str(here.mtu),
+                                    "encapsulation": here.encapsulation, "key": "" if here.number is None else str(here.number)})
+        assert settings.parse(text, "t.conf", "t")[1] == ()
+        count += 1
+    assert count > 500
+
+
+def test_what_they_come_to():
+    assert terms.find(A, B) == ("198.18.0.1", "198.18.0.2", "gretap", None, 1500)
+    assert terms.find(A._replace(mtu=1400), B)[4] == 1400
+    assert terms.find(A, B._replace(number=5))[3] == 5
+
+
+def test_a_hub_with_vxlan_has_a_vni_for_each_site():
+    cards = [card.Card(key[:2], key, "", ("198.18.1.%d" % number,), encapsulation="vxlan") for number, key in enumerate(KEYS, 1)]
+    numbers = {terms.find(cards[0], other).number for other in cards[1:]}
+    assert len(numbers) == 2 and all(1 <= number <= settings.VNI_MAX for number in numbers)
+
+
+@pytest.mark.parametrize(
+    "other, said",
+    [
+        (A, "this router's own card"),
+        (B._replace(addresses=("198.18.0.1",)), "this router's address inside WireGuard, too"),
+        (B._replace(number=6), "this site wants the key 5, the other one 6"),
+    ],
+)
+def test_what_cannot_be(other, said):
+    with pytest.raises(Refused) as error:
+        terms.find(A._replace(number=5), other)
+    assert said in error.value.args[0]
+
+
+LINKS = {"wg0": Link("wg0", 1, "wireguard", addresses=("198.18.0.1/32",)), "enp2s0": Link("enp2s0", 2, addresses=("10.0.0.1/8",))}
+PEERS = wgpeer.sections("[Peer]\nPublicKey = %s\nAllowedIPs = 198.18.0.9/32\n[Peer]\nPublicKey = x\nAllowedIPs = 0.0.0.0/0\n" % KEYS[2])
+
+
+@pytest.mark.parametrize(
+    "remote, said",
+    [
+        ("198.18.0.2", None),
+        ("198.18.0.1", "is this router's own (wg0)"),
+        ("10.7.7.7", "is in the network of enp2s0"),
+        ("198.18.0.9", "has 198.18.0.9 already"),
+    ],
+)
+def test_collisions(remote, said):
+    agreed = terms.find(A, B)._replace(remote=remote)
+    found = terms.collision(agreed, B, "wg0", LINKS, PEERS)
+    assert said in found[0] if said else found is None
+
+
+def test_an_address_of_the_same_peer_is_none():
+    agreed = terms.find(A, B)._replace(remote="198.18.0.9")
+    assert terms.collision(agreed, B._replace(key=KEYS[2]), "wg0", LINKS, PEERS) is None
+
+
+def test_notes():
+    links = {"br0": Link("br0", 1, "bridge", addresses=("192.168.178.1/24",)), "enp2s0": Link("enp2s0", 2, addresses=("192.168.92.7/24",))}
+    one, two = terms.notes(terms.find(A, B), B, None, links)
+    assert one.startswith("br0 has 192.168.178.0/24, and the LAN of b is 192.168.92.0/24") and two.startswith("enp2s0 has 192.168.92.0/24")
+    lead = settings.Tunnel("gretap1", "wg0", "10.0.0.1", "10.0.0.2", "br0", mtu=1400)
+    one, two = terms.notes(terms.find(A, B), B._replace(lan=""), lead, links)
+    assert "stays as it is" in one and "its mtu is 1400 here, and 1500 by the two cards" in two
+
+
+def test_nix():
+    text = terms.nix(terms.find(A._replace(mtu=1400, number=5), B), B, "wg0", False)
+    for line in ('allowedIPs = [ "198.18.0.2/32" ]; endpoint = "b.example.org:51820"; persistentKeepalive = 25; } # b',
+                 '  local = "198.18.0.1";', "  mtu = 1400;", "  key = 5;"):
+        assert line in text
+    assert "persistentKeepalive" not in terms.nix(terms.find(A, B), B, "wg0", True)
