@@ -68,7 +68,7 @@ def of_ip(text):
         assert all(type(number) is int and 0 <= number < 2 ** 32 for number in (link.index, link.mtu, link.pvid, link.group_forward, link.port or 0, link.key or 0))
         assert all(set(word) <= set("0123456789abcdefABCDEF.:/") for word in link.addresses + (link.mac,))
     for one in (held or {}).values():
-        assert all(re.match(r"[^\s#;'\"$`\\]+\Z", word) for words in one.addresses for word in words[:2])
+        assert all(re.match(r"[^\s#;'\"$`\\]+\Z", word) for words in one.addresses for word in words[: (words + ("label",)).index("label")])
     steps = ()
     for tunnels in ([one] for one in TUNNELS):
         todo = plan.plan(tunnels, found)
