@@ -6,6 +6,7 @@ one that waits there when its hook comes back is done before the first packet go
 """
 
 import fnmatch
+import re
 import socket
 
 from l2wg_hooks import log, run
@@ -41,9 +42,16 @@ def takes(text, name):
             break  # what follows is for that one only
         if words[:1] in (["denyinterfaces"], ["allowinterfaces"]):
             (denied if words[0][0] == "d" else allowed).extend(words[1:])
-    if any(fnmatch.fnmatchcase(name, pattern) for pattern in denied):
+    if any(_fits(name, pattern) for pattern in denied):
         return False
-    return not allowed or any(fnmatch.fnmatchcase(name, pattern) for pattern in allowed)
+    return not allowed or any(_fits(name, pattern) for pattern in allowed)
+
+
+def _fits(name, pattern):
+    try:
+        return fnmatch.fnmatchcase(name, pattern)
+    except re.error:  # before Python 3.9 a range such as [z-a], which nothing fits
+        return False
 
 
 def release(name):

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from test_text import printable
 
 from l2wg_hooks import (
-    check, layer3, links, managers, move, neighbours, networkmanager, peers, plan, probe, rules, run, seen, settings, undo, verdict, verify, ways, wish,
+    check, dhcpcd, layer3, links, managers, move, neighbours, networkmanager, peers, plan, probe, rules, run, seen, settings, undo, verdict, verify, ways, wish,
 )
 from l2wg_hooks.errors import L2wgError
 from l2wg_hooks.verdict import Packet
@@ -68,7 +68,7 @@ def of_ip(text):
         assert all(type(number) is int and 0 <= number < 2 ** 32 for number in (link.index, link.mtu, link.pvid, link.group_forward, link.port or 0, link.key or 0))
         assert all(set(word) <= set("0123456789abcdefABCDEF.:/") for word in link.addresses + (link.mac,))
     for one in (held or {}).values():
-        assert all(re.match(r"[^\s#;'\"$`\\]+\Z", word) for words in one.addresses for word in words[:2])
+        assert all(re.match(r"[^\s#;'\"$`\\]+\Z", word) for words in one.addresses for word in words[: (words + ("label",)).index("label")])
     steps = ()
     for tunnels in ([one] for one in TUNNELS):
         todo = plan.plan(tunnels, found)
@@ -182,7 +182,7 @@ def test_every_file_of_the_corpus_as_a_firewall(name):
 
 @given(st.one_of(hostile.mutated(["interface eth0\ndenyinterfaces gretap* br[0-9]\nallowinterfaces en*, wg0\n"]), hostile.anything), hostile.junk)
 def test_dhcpcd_conf(text, name):
-    assert managers.dhcpcd_takes(text, name) in (True, False)
+    assert dhcpcd.takes(text, name) in (True, False)
 
 
 # All of them at once: whole events and a whole `l2wg check` on a machine whose tools have gone mad.
