@@ -12,7 +12,7 @@ import sys
 import time
 from typing import NamedTuple
 
-from l2wg_hooks import files, guard, hook, layer3, links, log, mentions, peers, record, run, undo, wish
+from l2wg_hooks import files, guard, hook, layer3, links, log, mentions, peers, record, run, undo, wgconf, wgpeer, wish
 from l2wg_hooks.errors import L2wgError, Problem, fail
 
 DIRECTORY = "/var/lib/l2wg"
@@ -155,6 +155,12 @@ def _text(path):
     return files.read(path) if os.path.exists(path) else None
 
 
+def _unsecret(path):
+    """A file's text, without the keys of a wg-quick file: they are in that file only."""
+    text = _text(path)
+    return wgpeer.masked(text) if text is not None and os.path.dirname(path) == wgconf.DIRECTORY else text
+
+
 def pending():
     """Whether a change is under way, or waits to be confirmed."""
     return os.path.exists(OPEN)
@@ -212,7 +218,7 @@ def begin(names, others, paths, seconds=0, wished=None, changed=(), ways=()):
         fail("there is no systemd here to undo it in time", "run it without --confirm; `l2wg rollback` undoes it by hand")
     _, shown, routes = picture(names + others)
     paths = sorted(set(paths) | {guard.STATIC})
-    old = {path: _text(path) for path in paths}
+    old = {path: _unsecret(path) for path in paths}
     modes = {path: os.stat(path).st_mode & 0o7777 for path in paths if old[path] is not None}
     # Who brings the new wish along leaves that of others alone, applied or not: it is what there was before.
     written = wish.texts()
@@ -232,7 +238,7 @@ def commit():
     """What was changed stays."""
     saved = _load(OPEN)
     _store(APPLIED, saved.wished)
-    _store(LAST, saved._replace(new={path: _text(path) for path in saved.old}, waiting=False)._asdict())
+    _store(LAST, saved._replace(new={path: _unsecret(path) for path in saved.old}, waiting=False)._asdict())
     files.remove(OPEN)
     _disarm()
 
@@ -240,7 +246,7 @@ def commit():
 def wait(seconds):
     """What was changed stays if it is confirmed within so many seconds from now."""
     saved = _load(OPEN)
-    _store(OPEN, saved._replace(new={path: _text(path) for path in saved.old}, waiting=True)._asdict())
+    _store(OPEN, saved._replace(new={path: _unsecret(path) for path in saved.old}, waiting=True)._asdict())
     _arm(seconds, must=True)
     log.did("now confirm it: l2wg confirm. Otherwise all of it is undone in %d s" % seconds)
 
@@ -300,15 +306,21 @@ def recover():
 def _put_back(saved, keep):
     """Files and wish as they were; the names of the tunnels that are wished for then."""
     for path, text in saved.old.items():
-        now = _text(path)
+        now = _unsecret(path)
         if now == text:
             continue
+        whole = text
+        if text is not None and os.path.dirname(path) == wgconf.DIRECTORY:
+            whole = wgpeer.unmasked(text, _text(path) or "")
+            if whole is None:
+                log.complain([Problem("has other keys than it had: it stays as it is", "look at its [Peer] sections", path)])
+                continue
         if now is not None and saved.new and now != saved.new.get(path):
             _keep(path, now)
         if text is None:
             files.remove(path)
         else:
-            files.write(path, text, saved.modes[path])
+            files.write(path, whole, saved.modes[path])
         log.did("%s: as it was" % path)
     for name, now in wish.texts().items():
         if now != saved.applied.get(name) and not (keep == NEW and name not in saved.applied or keep == ALL):

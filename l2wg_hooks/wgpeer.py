@@ -125,3 +125,11 @@ def masked(text):
     return "".join(
         (row.text.partition("=")[0] + "= (not shown)" if row.key in SECRETS else row.text) + row.end for row in rows
     )
+
+
+def unmasked(text, source):
+    """What `masked` made of a text, with the secrets that `source` has, in their order; None where these are others."""
+    rows, known = wgconf.rows_of(text), [row for row in wgconf.rows_of(source) if row.key in SECRETS]
+    if [row.key for row in rows if row.key in SECRETS] != [row.key for row in known]:
+        return None
+    return "".join((known.pop(0).text if row.key in SECRETS else row.text) + row.end for row in rows)

@@ -4,7 +4,7 @@ import stat
 
 import pytest
 
-from l2wg_hooks import apply, cli, guard, hook, interfaces, lock, mentions, pair, peers, plan, rules, run, seen, settings, transaction, verify, wish
+from l2wg_hooks import apply, cli, guard, hook, interfaces, lock, mentions, pair, peers, plan, rules, run, seen, settings, transaction, verify, wgconf, wish
 from l2wg_hooks.errors import L2wgError, Problem
 from l2wg_hooks.layer3 import Layer3
 from l2wg_hooks.links import Link
@@ -208,8 +208,9 @@ def test_plan_says_so_and_does_nothing(router, capsys):
 # With more in it: `l2wg pair`
 
 @pytest.fixture
-def more(router):
+def more(router, monkeypatch):
     conf = router.etc / "wg0.quick"
+    monkeypatch.setattr(wgconf, "DIRECTORY", str(router.etc))
     conf.write_text("PrivateKey = secret\n")
     conf.chmod(0o600)
     step = plan.Step(("wg", "set", "wg0", "peer", "K="), "it is told", "wg0")
@@ -224,9 +225,8 @@ def test_a_peer_comes_with_the_rest(router, more):
     assert (router.etc / "wg0.quick").read_text().endswith("[Peer]\n") and (router.etc / "gretap2.conf").read_text() == more.wish["gretap2"]
     assert "wg set wg0 peer K=" in router.done
     assert transaction.applied() == wish.texts()
-    for name in ("LAST", "APPLIED"):
-        path = router.etc / "lib" / name
-        assert "secret" not in path.read_text() or stat.S_IMODE(path.stat().st_mode) == 0o600
+    for path in (router.etc / "lib").iterdir():
+        assert "secret" not in path.read_text(), path
 
 
 @pytest.mark.parametrize("where", ["its step", "the bridge", "health", "by hand", "killed"])
@@ -236,6 +236,9 @@ def test_a_peer_goes_with_the_rest(router, more, monkeypatch, where):
     gone = []
     monkeypatch.setattr(peers, "put_back", lambda name, peer: gone.append((name, peer._replace(allowed=tuple(peer.allowed)))) or ())
     real = run.apply
+    saved = []
+    store = transaction._store
+    monkeypatch.setattr(transaction, "_store", lambda path, content: saved.append(str(content)) or store(path, content))
     if where == "its step":
         monkeypatch.setattr(run, "apply", lambda steps: (Problem("no"),) if steps == more.steps else real(steps))
     if where == "the bridge":
@@ -262,6 +265,7 @@ def test_a_peer_goes_with_the_rest(router, more, monkeypatch, where):
         assert "nothing was changed" in str(error.value)
     assert {path: path.read_bytes() for path in router.etc.glob("*.[cq]*")} == before
     assert not list(router.etc.glob("*.rejected")) and not transaction.pending()
+    assert saved and "secret" not in str(saved)
     assert gone == [("wg0", peers.unknown("K="))]
     assert router.done.count("ip route delete 10.0.0.9 dev wg0") == 1
     assert stat.S_IMODE((router.etc / "wg0.quick").stat().st_mode) == 0o600
@@ -287,3 +291,17 @@ def test_nobody_is_asked_for_an_echo_by_a_tunnel_that_is_new(monkeypatch, router
     monkeypatch.setattr(verify, "logins", lambda: [])
     tunnels = [settings.Tunnel(name, "wg0", "10.0.0.1", remote, "br0") for name, remote in (("old", "10.0.0.2"), ("new", "10.0.0.3"))]
     assert verify.look(tunnels, {"wg0": LINKS[0]}, ["new"]).echoes == (("wg0", "10.0.0.2"),) and asked == ["10.0.0.2"]
+
+
+def test_a_key_that_is_new_since_stays(router, more, capsys):
+    """A rollback takes the peer out of the file as it is now; where it cannot tell which key is which, it says so and leaves it."""
+    conf = router.etc / "wg0.quick"
+    apply.apply(more=more)
+    conf.write_text("PrivateKey = new\n[Peer]\n")
+    transaction.rollback("asked for")
+    assert conf.read_text() == "PrivateKey = new\n"
+    apply.apply(more=more._replace(texts={str(conf): ("PrivateKey = new\n", "PrivateKey = new\n[Peer]\n")}))
+    conf.write_text("[Peer]\nPresharedKey = psk\n")
+    transaction.rollback("asked for")
+    assert conf.read_text() == "[Peer]\nPresharedKey = psk\n" and "has other keys than it had" in capsys.readouterr().err
+    assert not any("psk" in path.read_text() for path in (router.etc / "lib").rglob("*") if path.is_file())

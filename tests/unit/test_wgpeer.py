@@ -69,4 +69,7 @@ def test_allow():
 def test_secrets_are_not_shown():
     shown = wgpeer.masked(TEXT)
     assert "secret" not in shown and "psk" not in shown
+    assert wgpeer.unmasked(shown, TEXT) == TEXT
+    assert wgpeer.unmasked(shown, TEXT.replace("= psk", "=new")) == TEXT.replace("= psk", "=new")
+    assert wgpeer.unmasked(shown, "") is None and wgpeer.unmasked(shown, "[Interface]\nPrivateKey = x\n") is None
     assert shown.count("(not shown)") == 2 and shown.count("\n") == TEXT.count("\n")
