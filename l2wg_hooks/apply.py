@@ -173,7 +173,7 @@ def apply(confirm=0, agree=lambda moves: False):
         if not intent.changes() and transaction.applied() == wish.texts():
             if confirm:
                 log.say("all is as it is wished for: nothing waits for a confirmation")
-            return _unreached(intent) + _carry(intent)
+            return unreached(intent) + _carry(intent)
         return _transact(intent, confirm)
 
 
@@ -219,7 +219,7 @@ def _transact(intent, confirm):
             # What a step could not do is tried again by events; what did harm, or may have, is not.
             keep = transaction.NONE if ended or worse else transaction.NEW
             raise L2wgError(*_undo(failed[0], keep), code=code)
-    return _unreached(intent)
+    return unreached(intent)
 
 
 def _undo(problem, keep):
@@ -248,7 +248,8 @@ def _signals():
             signal.signal(number, handler)
 
 
-def _unreached(intent):
+def unreached(intent):
+    """The Problem of our interfaces file that nobody reads; none where it is read, or not needed."""
     if intent.reached:
         return ()
     return (
@@ -256,6 +257,7 @@ def _unreached(intent):
             "does not source %s: %s is gone after a reboot" % (interfaces.OURS, ", ".join(intent.bridges)),
             "add this line to it: source /etc/network/interfaces.d/*",
             interfaces.MAIN,
+            id="not-sourced",
         ),
     )
 
