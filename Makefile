@@ -52,6 +52,11 @@ deb:
 debtest: deb
 	$(PYTEST) tests/deb --suite $(SUITE)
 
+## make docs         docs/troubleshooting.md, of the table that `l2wg check` has
+docs:
+	@$(PYTHON) -B -c "from l2wg_hooks import causes; print(causes.page(), end='')" >docs/troubleshooting.md.new
+	@mv docs/troubleshooting.md.new docs/troubleshooting.md
+
 ## make dsc          the source package, by stdeb, in out/
 dsc:
 	@tests/deb/dsc
@@ -87,4 +92,4 @@ bench: deb
 clean:
 	rm -rf out build deb_dist dist *.egg-info
 
-.PHONY: help demo test lint unit fuzz matrix shell nix deb debtest dsc lab netns router neighbours units lab-kernels bench clean
+.PHONY: docs help demo test lint unit fuzz matrix shell nix deb debtest dsc lab netns router neighbours units lab-kernels bench clean

@@ -195,7 +195,7 @@ def apply(confirm=0, agree=lambda moves: False, more=NOTHING):
         if more == NOTHING and not intent.changes() and transaction.applied() == wish.texts():
             if confirm:
                 log.say("all is as it is wished for: nothing waits for a confirmation")
-            return _unreached(intent) + _carry(intent)
+            return unreached(intent) + _carry(intent)
         return _transact(intent, confirm, more)
 
 
@@ -244,7 +244,7 @@ def _transact(intent, confirm, more):
             # What a step could not do is tried again by events; what did harm, or may have, is not.
             keep = transaction.NONE if ended or worse or more != NOTHING else transaction.NEW
             raise L2wgError(*_undo(failed[0], keep), code=code)
-    return _unreached(intent)
+    return unreached(intent)
 
 
 def _undo(problem, keep):
@@ -273,7 +273,8 @@ def _signals():
             signal.signal(number, handler)
 
 
-def _unreached(intent):
+def unreached(intent):
+    """The Problem of our interfaces file that nobody reads; none where it is read, or not needed."""
     if intent.reached:
         return ()
     return (
@@ -281,6 +282,7 @@ def _unreached(intent):
             "does not source %s: %s is gone after a reboot" % (interfaces.OURS, ", ".join(intent.bridges)),
             "add this line to it: source /etc/network/interfaces.d/*",
             interfaces.MAIN,
+            id="not-sourced",
         ),
     )
 

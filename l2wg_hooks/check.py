@@ -1,83 +1,581 @@
-"""`l2wg check`: what is wrong, as facts with cures. It changes nothing, but sends one loop probe for each tunnel."""
+"""`l2wg check`: what is wrong, as facts with cures. It changes nothing.
 
-import ipaddress
+Every check is by itself: one that cannot look says why, and the others go on. What can be found is in causes.py; who judges
+are the pure functions of the modules named there. Here is who looks, and in which order.
+"""
+
+import dataclasses
+import json
+import os
+import threading
 import time
+from typing import NamedTuple, Tuple
 
-from l2wg_hooks import apply, neighbours, peers, plan, probe, rights, rules, run, transaction, wish
-from l2wg_hooks.errors import Problem
+from l2wg_hooks import (
+    apply,
+    endpoint,
+    files,
+    foreign,
+    interfaces,
+    kernel,
+    neighbours,
+    path,
+    peers,
+    plan,
+    postup,
+    rights,
+    rules,
+    run,
+    segment,
+    sounding,
+    transaction,
+    underlay,
+    way,
+    wgconf,
+    wish,
+)
+from l2wg_hooks.errors import L2wgError, Problem
 
-# Seconds for a probe to come back by the other site.
-PATIENCE = 1
+# Of the form of `--json`: another number only where a key goes or changes its meaning.
+VERSION = 1
+# Seconds for WireGuard to shake hands once there is something to send.
+SESSION_PATIENCE = 3
+OK, WRONG, IDLE, UNLOOKED = "ok", "wrong", "not applicable", "could not be looked at"
 
 
-def check():
-    """The Problems of now; none where all is as it should be. Raises L2wgError where nothing can be looked at."""
-    intent = apply.intend()
-    links = run.observe()
-    found = list(intent.problems)
+class Idle(Exception):
+    """There is nothing to check here."""
+
+
+class Unlooked(Exception):
+    """A check that could not look: why."""
+
+
+class Outcome(NamedTuple):
+    """How one check ended: its name, one of the four words above, and why where it did not look."""
+
+    name: str
+    outcome: str
+    why: str = ""
+
+
+class Report(NamedTuple):
+    """All Problems, each with the id of its cause, and the Outcome of every check."""
+
+    problems: Tuple[Problem, ...]
+    outcomes: Tuple[Outcome, ...]
+
+    def json(self):
+        """The report for programs: l2wg(8), JSON."""
+        keys = ("id", "tunnel", "path", "line", "key", "message", "hint")
+        return json.dumps(
+            {
+                "version": VERSION,
+                "problems": [{key: getattr(one, key) for key in keys} for one in self.problems],
+                "checks": [one._asdict() for one in self.outcomes],
+            },
+            indent=2,
+        )
+
+
+def check(passive=False):
+    """The Report of now. With `passive`, nothing is sent. It takes a second and a half, or five where DHCP is let pass."""
+    scene = Scene(passive)
+    scene.begin()
+    problems, outcomes = [], []
+    for name, look, needs_root in CHECKS:
+        found, outcome = _one(name, look, needs_root, scene)
+        problems += [one for one in found if one not in problems]
+        outcomes.append(outcome)
+    return Report(tuple(problems), tuple(outcomes))
+
+
+def _one(name, look, needs_root, scene):
+    """(problems, Outcome) of one check; what it found before it failed counts."""
+    found = []
+    try:
+        if needs_root and os.geteuid():
+            raise Unlooked("only root can: sudo l2wg check")
+        for problem in look(scene):
+            if problem is not None:
+                found.append(problem)
+    except Idle as error:
+        return found, Outcome(name, WRONG if found else IDLE, str(error))
+    except Unlooked as error:
+        return found, Outcome(name, UNLOOKED, str(error))
+    except L2wgError as error:
+        return found, Outcome(name, UNLOOKED, "; ".join(one.message for one in error.problems))
+    except Exception as error:  # one broken check must not hide what the others find
+        return found, Outcome(name, UNLOOKED, "%s: %s" % (type(error).__name__, error))
+    return found, Outcome(name, WRONG if found else OK)
+
+
+class Scene:
+    """What several checks want to know, looked at once, and only if somebody asks."""
+
+    def __init__(self, passive=False):
+        self.passive = passive
+        self.known = {}
+        self.thread = None
+
+    def _once(self, key, look):
+        """What `look` gives, or raises, the first time."""
+        if key not in self.known:
+            try:
+                self.known[key] = (look(), None)
+            except Exception as error:
+                self.known[key] = (None, error)
+        value, error = self.known[key]
+        if error is not None:
+            raise error
+        return value
+
+    @property
+    def wished(self):
+        return self._once("wished", wish.load)
+
+    @property
+    def tunnels(self):
+        if not self.wished.tunnels:
+            raise Idle("no tunnel is wished for")
+        return self.wished.tunnels
+
+    @property
+    def links(self):
+        return self._once("links", run.observe)
+
+    @property
+    def intent(self):
+        return self._once("intent", apply.intend)
+
+    def laid(self):
+        """The tunnels whose underlay is there."""
+        found = [tunnel for tunnel in self.tunnels if tunnel.underlay in self.links]
+        if not found:
+            raise Idle("no underlay is there")
+        return found
+
+    def over(self):
+        """[(Tunnel, peers.Interface of its underlay)] where that one is there."""
+        found = self.laid()
+        known = {name: self._once(("wg", name), lambda: peers.look(name)) for name in {one.underlay for one in found}}
+        for tunnel in found:
+            if known[tunnel.underlay] is None:
+                raise Unlooked("`wg show %s dump` tells nothing" % tunnel.underlay)
+        return [(tunnel, known[tunnel.underlay]) for tunnel in found]
+
+    def bridged(self):
+        """The tunnels whose bridge is there, one a bridge."""
+        found = {tunnel.bridge: tunnel for tunnel in reversed(self.tunnels)}
+        found = [one for one in found.values() if one.bridge in self.links and self.links[one.bridge].kind == "bridge"]
+        if not found:
+            raise Idle("no bridge is there")
+        return found
+
+    @property
+    def gateways(self):
+        """{interface: gateways of its default routes}."""
+        found = {}
+        for route in routes("-4", "show", "default"):
+            if "gateway" in route:
+                found.setdefault(route["dev"], []).append(route["gateway"])
+        return found
+
+    def begin(self):
+        """Start the sounding; the checks that send nothing are done meanwhile."""
+        if self.thread is None and not self.passive and not os.geteuid():
+            self.thread = threading.Thread(target=self._sound, daemon=True)
+            self.thread.start()
+
+    def _sound(self):
+        try:
+            self.known["heard"] = (sounding.sound(self.tunnels, self.links, self.gateways), None)
+        except Exception as error:
+            self.known["heard"] = (None, error)
+
+    @property
+    def heard(self):
+        """The Heard of all tunnels."""
+        if self.passive:
+            raise Unlooked("--passive: it would have to send something")
+        self.begin()
+        if self.thread is not None:
+            self.thread.join()
+        return self._once("heard", lambda: None)
+
+
+def routes(family, *words):
+    """What `ip -json FAMILY route WORDS` lists."""
+    result = run.run(("ip", "-json", family, "route") + words)
+    return [one for one in json.loads(result.out or "[]") if one] if result.code == 0 else []
+
+
+def _with(cause, problem, tunnel=""):
+    """A Problem that has an id, and a tunnel where it is about one."""
+    return dataclasses.replace(problem, id=problem.id or cause, tunnel=problem.tunnel or tunnel)
+
+
+# What is wished for, and what `l2wg apply` would do
+
+
+def _settings(scene):
+    for problem in scene.wished.problems:
+        name = os.path.basename(problem.path)
+        yield _with("settings", problem, name[: -len(wish.SUFFIX)] if name.endswith(wish.SUFFIX) else "")
+
+
+def _change(scene):
     if transaction.pending():
-        found.append(Problem("a change waits for its confirmation, or came to no end", "l2wg confirm, or l2wg rollback"))
-    for path in intent.texts:
-        found.append(Problem("is not what the files in %s ask for" % wish.DIRECTORY, "l2wg apply", path))
+        message = "a change waits for its confirmation, or came to no end"
+        yield Problem(message, "l2wg confirm, or l2wg rollback", id="unconfirmed")
+
+
+def _plan(scene):
+    intent = scene.intent
+    for problem in intent.problems:
+        if problem not in scene.wished.problems:
+            yield _with("port-address" if "carries the address" in problem.message else "settings", problem)
+    for name in intent.texts:
+        message = "is not what the files in %s ask for" % wish.DIRECTORY
+        yield Problem(message, "l2wg apply", name, id="files-differ")
+    names = [tunnel.name for tunnel in intent.tunnels]
     for step in intent.steps + intent.todo.steps:
         # What the rules say comes first: it is the one that lets strangers in.
         what = "guard, clamp and fences are not in force" if step.group == plan.GUARD else "%s: not as wished" % step.group
-        found.append(Problem("%s: %s (`%s`)" % (what, step.reason, step), "l2wg apply"))
-    found += [one.problem() for one in intent.named]
-    found += [Problem(line, "l2wg tries again with every event") for line in intent.todo.waiting]
-    for underlay in sorted({tunnel.underlay for tunnel in intent.tunnels if tunnel.underlay in links}):
-        found += _uncovered([tunnel for tunnel in intent.tunnels if tunnel.underlay == underlay], _allowed(underlay))
-    found += neighbours.problems(intent.tunnels, links)
-    found += rights.problems(intent.tunnels)
-    return tuple(found) + tuple(_loops(intent.tunnels, links))
+        cause = STEPS.get(step.group, "policy-route" if step.argv[1:2] in (("rule",), ("route",), ("-6",)) else "not-applied")
+        name = step.group if step.group in names else ""
+        yield Problem("%s: %s (`%s`)" % (what, step.reason, step), "l2wg apply", id=cause, tunnel=name)
+    for one in intent.named:
+        yield _with("names-port", one.problem())
 
 
-def _allowed(underlay):
-    """The networks that the peers of a WireGuard interface may send from, and get."""
-    found = peers.look(underlay)
-    return None if found is None else [network for peer in found.peers for network in peer.allowed if _is_network(network)]
+STEPS = {plan.GUARD: "guard", "iptables": "clamp", "ways": "policy-route", "NetworkManager": "networkmanager"}
 
 
-def _is_network(word):
-    try:
-        return bool(ipaddress.ip_network(word, strict=False))
-    except ValueError:
-        return False
-
-
-def _uncovered(tunnels, allowed):
-    """Problems of tunnels whose packets WireGuard drops: it takes and sends only what AllowedIPs of a peer cover."""
-    if allowed is None:
-        return
-    networks = [ipaddress.ip_network(word, strict=False) for word in allowed]
+def _waiting(scene):
+    """What a tunnel waits for: the plan says it, in one line; here are the reasons that are known."""
+    tunnels, links = scene.tunnels, scene.links
+    said = set()
     for tunnel in tunnels:
-        end = ipaddress.ip_address(tunnel.remote)
-        if not any(end in network for network in networks if network.version == end.version):
-            line = "AllowedIPs = %s" % ", ".join(allowed + ["%s/%d" % (end, end.max_prefixlen)])
+        problem = underlay.absent(tunnel, links.get(tunnel.underlay), os.path.exists(wgconf.path(tunnel.underlay)))
+        if problem:
+            line = "%s waits for %s" % (tunnel.name, tunnel.underlay)
+            said |= {line, line + ": it is down"}
+            yield problem
+        if tunnel.bridge not in links:
+            said.add("%s waits for %s" % (tunnel.name, tunnel.bridge))
+            yield tunnel.problem("bridge", "%s is not there" % tunnel.bridge, _comes(tunnel), "bridge-absent")
+        problem = way.absent(tunnel, links)
+        if problem:
+            said.add("%s waits for its address: no interface of this router has %s" % (tunnel.name, tunnel.local))
+            yield problem
+        for name in tunnel.bridge_ports:
+            if name not in links:
+                said.add("%s waits for its port %s" % (tunnel.bridge, name))
+                hint = "ip -brief link # which is it? then: l2wg set %s bridge-ports=...; l2wg apply" % tunnel.name
+                yield tunnel.problem("bridge-ports", "the port %s is not there" % name, hint, "port-absent")
+    for line in scene.intent.todo.waiting:
+        if line not in said:
+            yield Problem(line, "l2wg tries again with every event", id="waiting")
+
+
+def _comes(tunnel):
+    """What brings up a tunnel's bridge."""
+    defined = interfaces.read()
+    if any(one.interface == tunnel.bridge for one in defined.stanzas):
+        return "ifup --force %s" % tunnel.bridge
+    if tunnel.bridge_ports:
+        return "l2wg apply"
+    return "nobody defines it: l2wg set %s bridge-ports=...; l2wg apply; or bring it up by what does define it" % tunnel.name
+
+
+# The machine
+
+
+def _modules(scene):
+    tunnels, links = scene.tunnels, scene.links
+    wanted = kernel.wanted(tunnels, links, bool(kernel.sysctl("net", "bridge", "bridge-nf-call-iptables")))
+    if any(os.path.exists(os.path.join(folder, "wireguard-go")) for folder in run.ENVIRONMENT["PATH"].split(":")):
+        wanted.pop("wireguard", None)
+    missing = {name: tunnel for name, tunnel in wanted.items() if not kernel.loadable(name)}
+    release = os.uname().release
+    stored = not os.path.isdir(kernel.STORE) or os.path.isdir(os.path.join(kernel.STORE, release))
+    return kernel.judge(missing, release, stored)
+
+
+def _managers(scene):
+    return neighbours.managing(scene.tunnels, scene.links)
+
+
+def _rights(scene):
+    for problem in rights.problems(scene.tunnels):
+        yield _with("rights", problem)
+
+
+def _firewalls(scene):
+    return neighbours.filtering(scene.tunnels, scene.links)
+
+
+def _forwarding(scene):
+    for tunnel in scene.tunnels:
+        words = ("ipv4", "ip_forward") if tunnel.family == 4 else ("ipv6", "conf", "all", "forwarding")
+        yield way.stopped(tunnel, scene.links, kernel.sysctl("net", *words))
+
+
+def _boot(scene):
+    """Files that are read at the next boot."""
+    tunnels = scene.tunnels
+    defined = interfaces.read()
+    if defined.ifupdown:
+        yield from apply.unreached(scene.intent)
+        if os.path.exists(interfaces.OURS) and not any(
+            os.path.exists(os.path.join(folder, "ifup")) for folder in run.ENVIRONMENT["PATH"].split(":")
+        ):
+            yield Problem("there is no ifup that reads it", "apt install ifupdown", interfaces.OURS, id="ifupdown-absent")
+    for name in sorted({tunnel.underlay for tunnel in tunnels}):
+        where = wgconf.path(name)
+        if not os.path.exists(where):
+            continue
+        text = files.read(where)
+        own = [tunnel.name for tunnel in tunnels if tunnel.underlay == name]
+        # An interface that ifupdown brings up has its own hook, and a file for wg(8) takes no such lines.
+        by_others = any(one.interface == name for one in defined.stanzas) or not postup.is_wg_quick(text)
+        for problem in postup.judge(text, where, name, own):
+            if not (by_others and problem.id == "postup-missing"):
+                yield problem
+
+
+# WireGuard
+
+
+def _allowed(scene):
+    for tunnel, interface in scene.over():
+        problem = underlay.uncovered(tunnel, interface)
+        where = wgconf.path(tunnel.underlay)
+        if problem and os.path.exists(where) and postup.is_rewritten(files.read(where)):
+            hint = problem.hint + " # SaveConfig = true: the command alone, since wg-quick rewrites the file"
+            problem = dataclasses.replace(problem, hint=hint)
+        yield problem
+
+
+def _session(scene):
+    """Read after the sounding, which gives WireGuard something to send."""
+    if scene.thread is not None:
+        scene.thread.join()
+    late = time.monotonic() + SESSION_PATIENCE
+    tunnels = [tunnel for tunnel, _ in scene.over() if scene.links[tunnel.underlay].up]
+    while True:
+        known = {name: peers.look(name) for name in {tunnel.underlay for tunnel in tunnels}}
+        now = int(time.time())
+        found = [(one, known[one.underlay]) for one in tunnels if known[one.underlay]]
+        quiet = [row + (underlay.silent(*row, now=now),) for row in found]
+        quiet = [row for row in quiet if row[2]]
+        if not quiet or scene.passive or time.monotonic() > late:
+            break
+        time.sleep(0.2)
+    for tunnel, interface, problem in quiet:
+        peer = underlay.covering(interface.peers, tunnel.remote)[0][1]
+        # By its name nobody has to guess why.
+        yield _stale(tunnel, peer, scene) or problem
+
+
+def _stale(tunnel, peer, scene):
+    where = wgconf.path(tunnel.underlay)
+    if not os.path.exists(where) or scene.passive:
+        return None
+    name, port = endpoint.named(files.read(where)).get(peer.key, ("", ""))
+    if not name:
+        return None
+    addresses = scene._once(("dns", name), lambda: endpoint.resolve(name))
+    return endpoint.judge(tunnel, peer, name, port, addresses)
+
+
+def _way(scene):
+    for tunnel in scene.laid():
+        if not scene.links[tunnel.underlay].up:
+            continue  # then nothing is routed by it, and it is told of
+        words = ("get", tunnel.remote) + (("from", tunnel.local) if way.absent(tunnel, scene.links) is None else ())
+        found = routes("-%d" % tunnel.family, *words)
+        filters = [kernel.sysctl("net", "ipv4", "conf", name, "rp_filter") for name in ("all", tunnel.underlay)]
+        yield from way.elsewhere(tunnel, found[0].get("dev", "") if found else "", filters)
+
+
+def _outer(scene):
+    """WireGuard's own packets."""
+    for tunnel, interface in scene.over():
+        rows = underlay.covering(interface.peers, tunnel.remote)
+        address = rows[0][1].endpoint.rpartition(":")[0].strip("[]") if rows else ""
+        if not address or "%" in address:
+            continue
+        family = 6 if ":" in address else 4
+        found = routes("-%d" % family, "get", address)
+        device = scene.links.get(found[0].get("dev", "")) if found else None
+        if device is None or device.name == tunnel.underlay:
+            continue
+        own = [one.get("mtu") for one in found[0].get("metrics", []) if isinstance(one, dict) and one.get("mtu")]
+        yield underlay.fragmented(tunnel, scene.links[tunnel.underlay], family, device.name, min(own + [device.mtu]))
+
+
+# What has to be heard
+
+
+def _peer(scene):
+    """Whether the peer takes what we send, and sends what we take."""
+    heard = scene.heard
+    known = {foreign.wished(tunnel) for tunnel in scene.tunnels} | {_foreign(link) for link in scene.links.values()}
+    own = {address.partition("/")[0] for link in scene.links.values() for address in link.addresses}
+    for tunnel, _ in scene.over():
+        # What is only passing through is none of ours.
+        came = [one for one in heard.carriers.get(tunnel.underlay, ()) if one.target in own]
+        stranger = foreign.stranger(tunnel, came, known)
+        if stranger:
+            yield foreign.judge(tunnel, stranger)
+        elif heard.refused.get(tunnel.name):
             yield tunnel.problem(
                 "remote",
-                "AllowedIPs of no peer of %s cover %s: WireGuard drops what comes from there" % (tunnel.underlay, end),
-                "in the [Peer] section of /etc/wireguard/%s.conf: %s" % (tunnel.underlay, line),
+                "the peer answers `%s` to the tunnel's packets: nobody there takes them" % heard.refused[tunnel.name],
+                "l2wg check # on the peer. There: local = %s, remote = %s, %s; and its firewall lets them in"
+                % (tunnel.remote, tunnel.local, _as_here(tunnel)),
+                "peer-refuses",
+            )
+        if heard.near.get(tunnel.name) and heard.small.get(tunnel.name) is False:
+            bits = 32 if tunnel.family == 4 else 128
+            yield tunnel.problem(
+                "local",
+                "the peer %s answers the address of %s, but not %s: its AllowedIPs do not cover that, or it has no way back"
+                % (tunnel.remote, tunnel.underlay, tunnel.local),
+                "on the peer, in the [Peer] section of this router, add to AllowedIPs: %s/%d" % (tunnel.local, bits),
+                "peer-allowed-ips",
             )
 
 
-def _loops(tunnels, links):
-    if not any(tunnel.name in links for tunnel in tunnels):
-        return
-    probe.send(tunnels, links)
-    time.sleep(PATIENCE)
+def _as_here(tunnel):
+    key = "no key" if tunnel.key is None else "key = %d" % tunnel.key
+    return "encapsulation = %s, %s" % (tunnel.encapsulation, key)
+
+
+def _foreign(link):
+    """What somebody else's tunnel takes."""
+    kind = "vxlan" if link.kind == "vxlan" else "gretap" if link.kind in plan.TUNNEL_KINDS and not plan.is_ours(link) else ""
+    return foreign.Carrier(kind, link.remote, link.local, link.key)
+
+
+def _path(scene):
+    heard = scene.heard
+    quiet = []
+    for tunnel, _ in scene.over():
+        if tunnel.name in heard.deaf:
+            quiet.append("%s: %s" % (tunnel.name, heard.deaf[tunnel.name]))
+        elif heard.path.get(tunnel.name):
+            yield path.judge(tunnel, scene.links[tunnel.underlay].mtu, heard.path[tunnel.name])
+        elif not heard.small.get(tunnel.name):
+            quiet.append("%s: %s answers no echo request" % (tunnel.name, tunnel.remote))
+    if quiet:
+        raise Unlooked("; ".join(quiet))
+
+
+def _loops(scene):
+    scene.heard
+    if not any(tunnel.name in scene.links for tunnel in scene.tunnels):
+        raise Idle("there is no tunnel")
     frames = rules.counters()
-    for tunnel in tunnels:
+    for tunnel in scene.tunnels:
         looped, stormed = (frames.get((what, tunnel.name), 0) for what in ("loop", "storm"))
         if looped:
             yield tunnel.problem(
                 "bridge",
                 "a loop: %d frames of %s came back to it: there is a second way between the sites" % (looped, tunnel.bridge),
                 "find and cut that way (journalctl -k -g 'l2wg: loop'), or have both bridges speak STP",
+                "loop",
             )
         if stormed:
             yield tunnel.problem(
                 "storm-limit",
                 "%d frames were dropped, over %d a second" % (stormed, tunnel.storm_limit or 0),
                 "see what sends them (tcpdump -n -e -i %s); a loop, or too low a limit" % tunnel.name,
+                "storm",
             )
+
+
+def _dhcp(scene):
+    tunnels = scene.bridged()
+    if not any(sounding.offered(scene.tunnels, one.bridge) for one in tunnels):
+        raise Idle("dhcp = block")
+    heard = scene.heard
+    for tunnel in tunnels:
+        if sounding.offered(scene.tunnels, tunnel.bridge):
+            if tunnel.bridge in heard.mute:
+                raise Unlooked("%s: %s" % (tunnel.bridge, heard.mute[tunnel.bridge]))
+            names = [one.name for one in scene.tunnels]
+            yield from segment.servers(tunnel, heard.offers.get(tunnel.bridge, ()), names)
+
+
+# The bridge
+
+
+def _bridge(scene):
+    for tunnel in scene.bridged():
+        yield segment.down(tunnel, scene.links)
+        yield segment.shrunk(tunnel, scene.links)
+        yield segment.unpinned(tunnel, scene.links, _assigned(tunnel.bridge))
+    for tunnel in scene.tunnels:
+        if tunnel.bridge in scene.links:
+            yield segment.blocked(tunnel, scene.links)
+
+
+def _assigned(name):
+    try:
+        with open("/sys/class/net/%s/addr_assign_type" % name) as file:
+            return file.read().strip()
+    except OSError:
+        return ""
+
+
+def _subnets(scene):
+    for tunnel, interface in scene.over():
+        rows = underlay.covering(interface.peers, tunnel.remote)
+        yield segment.overlapping(tunnel, scene.links, rows[0][1].allowed if rows else ())
+
+
+def _duplicates(scene):
+    tunnels, heard = scene.bridged(), scene.heard
+    own = {link.mac for link in scene.links.values()}
+    for tunnel in tunnels:
+        if tunnel.bridge in heard.mute:
+            raise Unlooked("%s: %s" % (tunnel.bridge, heard.mute[tunnel.bridge]))
+        asked = sounding.asked(scene.links[tunnel.bridge], scene.gateways.get(tunnel.bridge, ()))
+        yield from segment.duplicates(tunnel, asked, heard.answers.get(tunnel.bridge, ()), own)
+        yield from segment.refused(tunnel, _failed(tunnel.bridge))
+
+
+def _failed(name):
+    """IPv6 addresses that the kernel gave up, since another machine has them (RFC 4862, 5.4)."""
+    result = run.run(("ip", "-json", "-6", "address", "show", "dev", name, "dadfailed"))
+    found = [one for one in json.loads(result.out or "[]") if one] if result.code == 0 else []
+    return [one["local"] for link in found for one in link.get("addr_info", []) if one.get("dadfailed")]
+
+
+# (name, who looks, whether it needs root); those that send nothing come first, while the others' answers are on their way.
+CHECKS = (
+    ("settings", _settings, False),
+    ("change under way", _change, False),
+    ("files for the next boot", _boot, True),
+    ("plan", _plan, True),
+    ("what is waited for", _waiting, True),
+    ("kernel modules", _modules, False),
+    ("AllowedIPs", _allowed, True),
+    ("routes and rp_filter", _way, False),
+    ("WireGuard's packets", _outer, True),
+    ("bridge", _bridge, False),
+    ("subnets", _subnets, True),
+    ("forwarding", _forwarding, False),
+    ("who may write the files", _rights, True),
+    ("other managers", _managers, True),
+    ("firewalls", _firewalls, True),
+    ("WireGuard's session", _session, True),
+    ("peer", _peer, True),
+    ("path MTU", _path, True),
+    ("loops and storms", _loops, True),
+    ("duplicate addresses", _duplicates, True),
+    ("DHCP servers", _dhcp, True),
+)

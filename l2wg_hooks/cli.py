@@ -62,7 +62,10 @@ def _commands():
     one = add("metrics", help="print the status for Prometheus, in its text format")
     said = "into a file, in one move, as node_exporter's textfile collector wants it"
     one.add_argument("--output", metavar="FILE", help=said)
-    add("check", help="say what is wrong and what helps; exit 0 nothing, 1 something")
+    one = add("check", help="say what is wrong and what helps; exit 0 nothing, 1 something")
+    one.add_argument("--json", action="store_true", help="for programs; see l2wg(8)")
+    one.add_argument("-v", "--verbose", action="store_true", help="list all that was looked at, and the outcome")
+    one.add_argument("--passive", action="store_true", help="send nothing: no probes, no DHCP question")
     one = add("init", help="make WireGuard from nothing: key, wg0.conf, address")
     one.add_argument("underlay", metavar="WG", nargs="?", default="wg0")
     one.add_argument("--port", type=int, default=51820, help="the UDP port (51820)")
@@ -266,13 +269,22 @@ def _metrics(options):
     return (), 0
 
 
-def _check(_options):
+def _check(options):
     from l2wg_hooks import check, log, wish
 
-    problems = check.check()
-    if not problems:
+    report = check.check(options.passive)
+    code = 1 if report.problems else 0
+    if options.json:
+        print(report.json())
+        return (), code
+    for one in report.outcomes:
+        # --passive was asked for.
+        hidden = one.outcome != check.UNLOOKED or options.passive and one.why.startswith("--passive")
+        if options.verbose or not hidden:
+            log.line("l2wg: %s: %s" % (one.name, one.outcome + (": " + one.why if one.why else "")))
+    if not report.problems:
         log.say("nothing is wrong" if wish.names() else "there is no tunnel in /etc/l2wg; see l2wg.conf(5)")
-    return problems, 1 if problems else 0
+    return report.problems, code
 
 
 def _init(options):

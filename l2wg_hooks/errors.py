@@ -1,6 +1,6 @@
 """What can be wrong, said in one form: where, what, and the cure."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 # Characters of a message, and of a hint: a list of AllowedIPs may be long.
 LONGEST = 1000
@@ -15,13 +15,18 @@ def plain(text, most=LONGEST):
 
 @dataclass(frozen=True)
 class Problem:
-    """One thing that is wrong. `path` and `line` (1-based) are empty and 0 where no file is to blame."""
+    """One thing that is wrong. `path` and `line` (1-based) are empty and 0 where no file is to blame.
+
+    `tunnel` is the one that it is about, `id` that of its cause in causes.py: both empty where nobody asked for them.
+    """
 
     message: str
     hint: str = ""
     path: str = ""
     line: int = 0
     key: str = ""
+    id: str = field(default="", compare=False)
+    tunnel: str = field(default="", compare=False)
 
     def __str__(self):
         where = ""

@@ -13,9 +13,17 @@ KEPT = "# and where your firewall keeps its rules"
 
 def problems(tunnels, links):
     """The Problems that neighbours make, each with its cure."""
+    return managing(tunnels, links) + filtering(tunnels, links)
+
+
+def managing(tunnels, links):
+    """Problems of other managers that take for theirs what is l2wg's."""
+    return [problem for tunnel in tunnels for problem in _managed(tunnel, links)]
+
+
+def filtering(tunnels, links):
+    """Problems of firewalls."""
     found = []
-    for tunnel in tunnels:
-        found += _managed(tunnel, links)
     firewall = Firewall() if any(tunnel.underlay in links for tunnel in tunnels) else None
     for tunnel in tunnels:
         if tunnel.underlay in links:
@@ -35,6 +43,7 @@ def _managed(tunnel, links):
             "",
             "systemd-networkd manages %s, too, and takes it out of %s" % (", ".join(taken), tunnel.bridge),
             "printf '%s' >/etc/systemd/network/00-l2wg.network; networkctl reload; l2wg apply" % text,
+            "networkd",
         )
     taken = dhcpcd.managed([name for name in names if links[name].kind != "bridge"])
     if taken:
@@ -42,6 +51,7 @@ def _managed(tunnel, links):
             "",
             "dhcpcd asks for leases on %s: an address of the other site, and its default route" % ", ".join(taken),
             "sed -i '1i denyinterfaces %s' %s; systemctl restart dhcpcd" % (" ".join(taken), dhcpcd.CONFIG),
+            "dhcpcd",
         )
     link = links.get(tunnel.name)
     if link is not None and link.addresses:
@@ -49,6 +59,7 @@ def _managed(tunnel, links):
             "",
             "%s carries the address %s: the other site's network is routed into it" % (tunnel.name, ", ".join(link.addresses)),
             "ip address flush dev %s # and find out which DHCP client gave it" % tunnel.name,
+            "tunnel-address",
         )
 
 
@@ -79,6 +90,7 @@ def _input(tunnel, firewall):
             "the firewall (%s) drops the tunnel's packets from %s, but for some minutes after one went there: after a quiet"
             " time the wire is deaf" % (base.where, tunnel.remote),
             _let_in(tunnel, base, chains, port),
+            "firewall-input",
         )
 
 
@@ -117,6 +129,7 @@ def _forward(tunnel, bridge, firewall):
                 "the firewall (%s) drops frames that pass %s: br_netfilter, which Docker and others load, shows them to it"
                 % (base.where, bridge.name),
                 _let_pass(tunnel, base),
+                "firewall-forward",
             )
 
 

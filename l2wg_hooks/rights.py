@@ -22,7 +22,7 @@ def problems(tunnels):
         seen.add(path)
         if found:
             hint = "chown root: %s; chmod go-w %s # and see what is in it" % (path, path)
-            yield Problem("%s may write it, and root does what it says" % found, hint, path)
+            yield Problem("%s may write it, and root does what it says" % found, hint, path, id="rights")
 
 
 def _reached(paths):

@@ -87,9 +87,9 @@ class Tunnel:
         """The interfaces that are nobody else's: itself, and where l2wg defines the bridge, that and its ports."""
         return (self.name,) + ((self.bridge,) + self.bridge_ports if self.bridge_ports else ())
 
-    def problem(self, key, message, hint=""):
+    def problem(self, key, message, hint="", id=""):
         """A Problem that points at the line of `key`, or at the file where the key is not written."""
-        return Problem(message, hint, self.path, self.lines.get(key, 0), key)
+        return Problem(message, hint, self.path, self.lines.get(key, 0), key, id, self.name)
 
 
 def interface_name(value):

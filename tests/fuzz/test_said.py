@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from test_text import printable
 
 from l2wg_hooks import (
-    check, dhcpcd, layer3, links, managers, move, neighbours, networkmanager, peers, plan, probe, rules, run, seen, settings, undo, verdict, verify, ways, wish,
+    dhcpcd, layer3, links, managers, move, neighbours, networkmanager, peers, plan, probe, rules, run, seen, settings, underlay,
+    undo, verdict, verify, ways, wish,
 )
 from l2wg_hooks.errors import L2wgError
 from l2wg_hooks.verdict import Packet
@@ -243,7 +244,9 @@ def test_an_event_and_a_check_where_tools_print_anything(mad):
                 printable(problem)
             health = verify.look(TUNNELS, here)
             refused(verify.compare, health, TUNNELS)
-            for problem in check._uncovered(TUNNELS[:1], check._allowed("wg0")):
+            interface = peers.look("wg0")
+            problem = underlay.uncovered(TUNNELS[0], interface) if interface else None
+            if problem:
                 printable(problem)
         rules.counters()
         managers.networkd(["gretap1"])
@@ -259,9 +262,9 @@ def test_the_tools_are_asked_at_all(mad):
     assert found.ways.rules and found.managed == ("gretap1",)
     here = run.observe()
     assert "wg0" in here and peers.parse(DUMP)
-    assert check._allowed("wg0") == ["10.15.14.1/32", "192.168.92.0/24"] and rules.counters() == {("loop", "gretap1"): 7}
+    assert peers.look("wg0").peers[0].allowed == ("10.15.14.1/32", "192.168.92.0/24") and rules.counters() == {("loop", "gretap1"): 7}
     mad["wg show wg0 dump"] = DUMP.replace("10.15.14.1/32", "nonsense/99,1.2.3.4/33,/")
-    assert check._allowed("wg0") == ["192.168.92.0/24"] and not list(check._uncovered(TUNNELS[:1], check._allowed("wg0")))
+    assert underlay.uncovered(TUNNELS[0], peers.look("wg0")) is None, "what is no network covers nothing, and hurts nobody"
     health = verify.look(TUNNELS, here)
     assert health.gateways and [way.reason for way in health.ways if "login" in way.reason]
     assert verify._received("wg0") == 1

@@ -50,6 +50,10 @@ def told(tunnels=(ONE,), links=LINKS):
     return [(problem.message, problem.hint) for problem in neighbours.problems(tunnels, links)]
 
 
+def causes(tunnels=(ONE,), links=LINKS):
+    return [problem.id for problem in neighbours.problems(tunnels, links)]
+
+
 def test_without_neighbours_nothing_is_told(system):
     assert told() == []
 
@@ -78,6 +82,7 @@ def test_networkd_manages_a_port(system):
     ((message, hint),) = told()
     assert message == "systemd-networkd manages enp3s0, too, and takes it out of br0"
     assert "Name=enp3s0\\n" in hint and "Unmanaged=yes" in hint
+    assert causes() == ["networkd"]
 
 
 @pytest.mark.parametrize(
@@ -111,6 +116,7 @@ def test_dhcpcd_of_all_interfaces_is_told_and_only_while_it_runs(system, monkeyp
     ((message, hint),) = told()
     assert message.startswith("dhcpcd asks for leases on gretap1, enp3s0:")
     assert hint.startswith("sed -i '1i denyinterfaces gretap1 enp3s0' ")
+    assert causes() == ["dhcpcd"]
 
 
 @pytest.mark.parametrize(
@@ -156,6 +162,7 @@ def test_an_address_on_the_tunnel(system):
     links = dict(LINKS, gretap1=dataclasses.replace(LINKS["gretap1"], addresses=("192.168.92.165/24",)))
     ((message, hint),) = told(links=links)
     assert "192.168.92.165/24" in message and "ip address flush dev gretap1" in hint
+    assert causes(links=links) == ["tunnel-address"]
 
 
 def test_networkmanager_is_asked_only_where_it_marks_one_of_ours(system, monkeypatch, tmp_path):
@@ -245,6 +252,7 @@ def test_firewalld_drops_what_crosses_a_bridge(system, golden):
     (system["tmp"] / "ip").write_text("1\n")
     message, hint = told()[1]
     assert "filter_FORWARD" in message and "--add-interface=br0" in hint
+    assert causes() == ["firewall-input", "firewall-forward"]
 
 
 def test_what_nft_prints_one_day_is_no_error(system):

@@ -1,0 +1,56 @@
+"""The table of causes: what it must be, and that nothing in it, or beside it, is left untold or untried."""
+import ast
+import pathlib
+import re
+
+import pytest
+
+from l2wg_hooks import causes
+
+from conftest import TREE
+
+TESTS = TREE / "tests"
+PAGE = TREE / "docs/troubleshooting.md"
+
+
+def test_ids_never_repeat_and_are_words_for_programs():
+    assert len(causes.BY_ID) == len(causes.TABLE)
+    assert all(re.match(r"[a-z]+(-[a-z]+)*\Z", one.id) for one in causes.TABLE)
+
+
+def test_every_cause_says_all_there_is_to_say():
+    for one in causes.TABLE:
+        assert one.symptom in causes.ORDER and one.cause.endswith(".") and one.cure.endswith("."), one.id
+    assert {one.symptom for one in causes.TABLE} == set(causes.ORDER)
+
+
+@pytest.mark.skipif(not PAGE.exists(), reason="docs/troubleshooting.md is not beside the tests: an installed package")
+def test_the_page_is_made_from_the_table():
+    assert PAGE.read_text() == causes.page(), "make docs"
+
+
+def test_every_cause_has_a_test_that_provokes_it():
+    """Named by a test of the judging function, or by the lab."""
+    texts = [path.read_text() for path in TESTS.rglob("test_*.py") if path.name != "test_causes.py"]
+    for one in causes.TABLE:
+        assert any('"%s"' % one.id in text for text in texts), "nothing tests %s" % one.id
+
+
+def test_no_id_is_told_that_the_table_lacks():
+    package = pathlib.Path(causes.__file__).parent
+    text = "".join(path.read_text() for path in package.glob("*.py") if path.name != "causes.py")
+    for one in causes.TABLE:
+        assert '"%s"' % one.id in text, "nobody tells of %s" % one.id
+    said = set()
+    for path in package.glob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Call):
+                values = [word.value for word in node.keywords if word.arg == "id"]
+                values += node.args[3:4] if getattr(node.func, "attr", "") == "problem" else []
+                said.update(ast.literal_eval(value) for value in values if isinstance(value, ast.Constant if hasattr(ast, "unparse") else ast.Str))
+    assert len(said) > 30 and said <= set(causes.BY_ID)
+
+
+def test_a_pipe_in_a_cell_does_not_end_it():
+    row = next(line for line in causes.page().split("\n") if "`postup-unsafe`" in line)
+    assert len(re.findall(r"(?<!\\)\|", row)) == 4

@@ -1,0 +1,514 @@
+"""`l2wg check` as a whole: one check never stops another, and what it gives to programs."""
+import dataclasses
+import json
+import os
+import socket
+import types
+
+import pytest
+
+from l2wg_hooks import apply, causes, check, cli, interfaces, neighbours, peers, rules, run, sounding, transaction, wgconf, wish
+from l2wg_hooks.check import IDLE, OK, UNLOOKED, WRONG, Idle, Scene, Unlooked
+from l2wg_hooks.errors import L2wgError, Problem, fail
+from l2wg_hooks.foreign import Carrier
+from l2wg_hooks.links import Link
+from l2wg_hooks.mentions import Mention
+from l2wg_hooks.path import Path
+from l2wg_hooks.peers import Interface, Peer
+from l2wg_hooks.plan import GUARD, Plan, Step
+from l2wg_hooks.segment import Answer
+from l2wg_hooks.settings import Tunnel
+from l2wg_hooks.sounding import Heard
+from l2wg_hooks.wish import Wish
+
+ONE = Tunnel("gretap1", "wg0", "192.168.178.1", "192.168.92.1", "br0", ("enp3s0",), path="/etc/l2wg/gretap1.conf")
+LINKS = {
+    link.name: link
+    for link in (
+        Link("lo", 1, up=True),
+        Link("wg0", 3, "wireguard", up=True, mtu=1420, addresses=("10.15.14.2/24",)),
+        Link("enp2s0", 4, up=True, addresses=("192.168.178.1/24",)),
+        Link("enp3s0", 5, up=True, master="br0", mac="52:54:00:00:00:03"),
+        Link("br0", 6, "bridge", up=True, mac="52:54:00:00:00:03"),
+        Link("gretap1", 7, "gretap", up=True, master="br0", alias="l2wg", mac=ONE.mac, port_state="forwarding"),
+    )
+}
+PEERS = Interface("own=", 4900, (Peer("far=", "203.0.113.20:4900", ("192.168.92.0/24",), 1 << 40, 0, 0, None),))
+
+
+def heard(**changes):
+    """What a sounding of a healthy wire brings."""
+    known = {name: {} for name in Heard._fields}
+    known.update(small={"gretap1": True}, full={"gretap1": True}, near={"gretap1": True}, refused={"gretap1": ""})
+    known.update(carriers={"wg0": (Carrier("gretap", "192.168.92.1", "192.168.178.1", None),)}, answers={"br0": []}, offers={"br0": []})
+    return Heard(**dict(known, **changes))
+
+
+@pytest.fixture
+def healthy(monkeypatch, tmp_path):
+    """A site on which nothing is wrong, as the modules that look would tell. A test changes what it likes."""
+    state = types.SimpleNamespace(
+        wished=Wish((ONE,), (), ()), links=dict(LINKS), heard=heard(), peers=PEERS, said={}, counters={}, pending=False, tmp=tmp_path,
+        intent=apply.Intent((ONE,), {}, {}, (), (), Plan(), (), True), ifupdown=True, stanzas=(), passed=[],
+    )
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    monkeypatch.setattr(wish, "load", lambda: state.wished)
+    monkeypatch.setattr(wish, "names", lambda: ["gretap1"])
+    monkeypatch.setattr(run, "observe", lambda: state.links)
+    monkeypatch.setattr(apply, "intend", lambda: state.intent)
+    monkeypatch.setattr(sounding, "sound", lambda *words: state.passed.append(words) or state.heard)
+    monkeypatch.setattr(peers, "look", lambda name: state.peers)
+    monkeypatch.setattr(rules, "counters", lambda: state.counters)
+    monkeypatch.setattr(transaction, "pending", lambda: state.pending)
+    monkeypatch.setattr(check.rights, "problems", lambda *_: [])
+    monkeypatch.setattr(neighbours, "managing", lambda *_: [])
+    monkeypatch.setattr(neighbours, "filtering", lambda *_: [])
+    monkeypatch.setattr(interfaces, "read", lambda: interfaces.Defined(state.stanzas, (), ifupdown=state.ifupdown))
+    monkeypatch.setattr(interfaces, "OURS", str(tmp_path / "ours"))
+    monkeypatch.setattr(wgconf, "DIRECTORY", str(tmp_path))
+    monkeypatch.setattr(check, "_assigned", lambda name: "0")
+    monkeypatch.setattr(check, "SESSION_PATIENCE", 0)
+    monkeypatch.setattr(check.kernel, "sysctl", lambda *words: "1" if words[-1] == "ip_forward" else "0")
+    monkeypatch.setattr(check.kernel, "loadable", lambda name: True)
+    (tmp_path / "wg0.conf").write_text("[Interface]\nAddress = x\nPostUp = l2wg up %i || :\nPostDown = l2wg down %i || :\n")
+    # What ip(8) says, by how the command ends.
+    state.said["get 192.168.92.1 from 192.168.178.1"] = '[{"dst":"192.168.92.1","dev":"wg0"}]'
+    state.said["get 203.0.113.20"] = '[{"dst":"203.0.113.20","dev":"enp2s0"}]'
+
+    def fake(argv, *_args, **_options):
+        return run.Result(0, next((out for end, out in state.said.items() if " ".join(argv).endswith(end)), ""), "")
+
+    monkeypatch.setattr(run, "run", fake)
+    return state
+
+
+def ids(passive=False):
+    return [one.id for one in check.check(passive).problems]
+
+
+def outcomes(passive=False):
+    return {one.name: (one.outcome, one.why) for one in check.check(passive).outcomes}
+
+
+def test_nothing_is_wrong_on_a_healthy_site(healthy):
+    report = check.check()
+    assert report.problems == ()
+    assert {one.outcome for one in report.outcomes} == {OK} and len(report.outcomes) == len(check.CHECKS)
+
+
+def test_no_tunnel_nothing_to_check(healthy):
+    healthy.wished = Wish((), (), ())
+    report = check.check()
+    assert report.problems == () and {one.outcome for one in report.outcomes} == {OK, IDLE}
+    assert not healthy.passed, "nothing is sent"
+
+
+def test_one_check_that_fails_never_stops_the_others(healthy, monkeypatch):
+    for name, _, _ in check.CHECKS:
+        broken = tuple((one, _raise if one == name else look, root) for one, look, root in check.CHECKS)
+        with monkeypatch.context() as patch:
+            patch.setattr(check, "CHECKS", broken)
+            found = check.check()
+        assert [(one.name, one.outcome, one.why) for one in found.outcomes if one.outcome != OK] == [(name, UNLOOKED, "ZeroDivisionError: boo")]
+
+
+def _raise(scene):
+    raise ZeroDivisionError("boo")
+
+
+def test_what_a_check_found_before_it_failed_counts(healthy):
+    def half(scene):
+        yield Problem("x", id="loop")
+        fail("the command tc is not there")
+
+    assert check._one("half", half, False, None) == ([Problem("x")], (("half", UNLOOKED, "the command tc is not there")))
+
+
+def test_words_of_a_check_that_does_not_look():
+    def idle(scene):
+        raise Idle("why")
+        yield
+
+    def unlooked(scene):
+        raise Unlooked("why")
+        yield
+
+    assert check._one("a", idle, False, None)[1] == ("a", IDLE, "why")
+    assert check._one("a", unlooked, False, None)[1] == ("a", UNLOOKED, "why")
+    assert check._one("a", lambda scene: [None, Problem("x")], False, None) == ([Problem("x")], ("a", WRONG, ""))
+
+
+@pytest.mark.parametrize("broken", ["observe", "intend", "look", "counters", "sound"])
+def test_what_cannot_be_looked_at_is_said_and_no_traceback(healthy, monkeypatch, broken):
+    for module, name in ((run, "observe"), (apply, "intend"), (peers, "look"), (rules, "counters"), (sounding, "sound")):
+        if name == broken:
+            monkeypatch.setattr(module, name, lambda *_: fail("the command %s is not there" % broken))
+    report = check.check()
+    assert report.problems == ()
+    assert any((one.outcome, one.why) == (UNLOOKED, "the command %s is not there" % broken) for one in report.outcomes)
+
+
+def test_who_is_not_root_is_told_what_was_not_looked_at(healthy, monkeypatch):
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    found = outcomes()
+    assert found["plan"] == found["peer"] == (UNLOOKED, "only root can: sudo l2wg check")
+    assert found["settings"][0] == found["bridge"][0] == found["routes and rp_filter"][0] == OK
+    assert not healthy.passed
+
+
+def test_passive_sends_nothing(healthy, monkeypatch):
+    monkeypatch.setattr(socket, "socket", None)
+    found = outcomes(passive=True)
+    assert not healthy.passed
+    assert {name for name, (outcome, _) in found.items() if outcome == UNLOOKED} == {"peer", "path MTU", "loops and storms", "duplicate addresses", "DHCP servers"}
+    assert found["WireGuard's session"][0] == OK
+
+
+def told(healthy, cause, count=1):
+    """The one Problem that is found, of this cause; the rest is as it should be."""
+    found = check.check().problems
+    assert [one.id for one in found] == [cause] * count and cause in causes.BY_ID
+    return found[0]
+
+
+# What the plan says
+
+
+def test_settings(healthy):
+    healthy.wished = Wish((ONE,), ("gretap2",), (Problem("is no address", "", "/etc/l2wg/gretap2.conf", 3, "local"),))
+    healthy.intent = healthy.intent._replace(problems=healthy.wished.problems)
+    assert told(healthy, "settings").tunnel == "gretap2"
+
+
+def test_port_address(healthy):
+    healthy.intent = healthy.intent._replace(problems=(ONE.problem("bridge-ports", "enp3s0 carries the address 10.0.0.1/8, and whoever"),))
+    told(healthy, "port-address")
+
+
+def test_unconfirmed(healthy):
+    healthy.pending = True
+    told(healthy, "unconfirmed")
+
+
+def test_files_differ(healthy):
+    healthy.intent = healthy.intent._replace(texts={"/etc/network/interfaces.d/l2wg": ("", "x")})
+    assert told(healthy, "files-differ").path == "/etc/network/interfaces.d/l2wg"
+
+
+@pytest.mark.parametrize(
+    "argv, group, cause",
+    [
+        (("nft", "-f", "/run/l2wg.nft"), GUARD, "guard"),
+        (("ip", "link", "set", "dev", "gretap1", "up"), "gretap1", "not-applied"),
+        (("iptables", "-t", "mangle", "-A", "FORWARD"), "iptables", "clamp"),
+        (("ip", "-6", "rule", "add"), "gretap1", "policy-route"),
+        (("ip", "route", "replace", "unreachable"), "gretap1", "policy-route"),
+        (("ip", "rule", "del"), "ways", "policy-route"),
+        (("nmcli", "device", "set", "enp3s0", "managed", "no"), "NetworkManager", "networkmanager"),
+    ],
+)
+def test_steps_that_are_to_be_done(healthy, argv, group, cause):
+    healthy.intent = healthy.intent._replace(todo=Plan((Step(argv, "a reason", group),)))
+    found = told(healthy, cause)
+    assert found.hint == "l2wg apply" and "a reason" in found.message
+    assert found.tunnel == ("gretap1" if group == "gretap1" else "")
+
+
+def test_names_port(healthy):
+    healthy.intent = healthy.intent._replace(named=(Mention("/etc/hosts.allow", 3, "x", "enp3s0", "br0"),))
+    told(healthy, "names-port")
+
+
+# What is waited for
+
+
+def without(healthy, *names):
+    healthy.links = {name: link for name, link in LINKS.items() if name not in names}
+
+
+def test_underlay_absent(healthy):
+    without(healthy, "wg0", "gretap1")
+    healthy.intent = healthy.intent._replace(todo=Plan(waiting=("gretap1 waits for wg0",)))
+    told(healthy, "underlay-absent")
+
+
+def test_underlay_down(healthy):
+    healthy.links["wg0"] = dataclasses.replace(LINKS["wg0"], up=False)
+    healthy.intent = healthy.intent._replace(todo=Plan(waiting=("gretap1 waits for wg0: it is down",)))
+    told(healthy, "underlay-down")
+
+
+def test_bridge_absent(healthy):
+    without(healthy, "br0")
+    healthy.intent = healthy.intent._replace(todo=Plan(waiting=("gretap1 waits for br0",)))
+    assert told(healthy, "bridge-absent").hint == "l2wg apply"
+    healthy.stanzas = (interfaces.Stanza("br0", "inet", "manual", "/etc/network/interfaces", 3),)
+    assert told(healthy, "bridge-absent").hint == "ifup --force br0"
+    healthy.stanzas, healthy.wished = (), Wish((dataclasses.replace(ONE, bridge_ports=()),), (), ())
+    assert told(healthy, "bridge-absent").hint.startswith("nobody defines it")
+
+
+def test_local_absent(healthy):
+    healthy.links["enp2s0"] = dataclasses.replace(LINKS["enp2s0"], addresses=("192.168.178.7/24",))
+    line = "gretap1 waits for its address: no interface of this router has 192.168.178.1"
+    healthy.intent = healthy.intent._replace(todo=Plan(waiting=(line,)))
+    healthy.said["get 192.168.92.1"] = '[{"dst":"192.168.92.1","dev":"wg0"}]'
+    told(healthy, "local-absent")
+
+
+def test_port_absent(healthy):
+    without(healthy, "enp3s0")
+    healthy.intent = healthy.intent._replace(todo=Plan(waiting=("br0 waits for its port enp3s0",)))
+    assert told(healthy, "port-absent").key == "bridge-ports"
+
+
+def test_waiting_for_something_else(healthy):
+    healthy.intent = healthy.intent._replace(todo=Plan(waiting=("gretap1 waits for the moon",)))
+    told(healthy, "waiting")
+
+
+# Files for the next boot
+
+
+def test_lines_of_wg_quick(healthy):
+    (healthy.tmp / "wg0.conf").write_text("[Interface]\nAddress = x\n")
+    assert told(healthy, "postup-missing").hint == "l2wg attach wg0"
+    healthy.stanzas = (interfaces.Stanza("wg0", "inet", "static", "/etc/network/interfaces", 3),)
+    assert ids() == [], "ifupdown brings it up, and has a hook"
+    healthy.stanzas = ()
+    (healthy.tmp / "wg0.conf").write_text("[Interface]\nPrivateKey = x\n")
+    assert ids() == [], "a file for wg setconf"
+    (healthy.tmp / "wg0.conf").unlink()
+    assert ids() == [], "NixOS, or another way to make it"
+
+
+def test_not_sourced(healthy):
+    healthy.intent = healthy.intent._replace(reached=False)
+    told(healthy, "not-sourced")
+    healthy.ifupdown = False
+    assert ids() == [], "NixOS"
+
+
+def test_ifupdown_absent(healthy, monkeypatch):
+    monkeypatch.setattr(run, "ENVIRONMENT", {"PATH": str(healthy.tmp)})
+    assert ids() == []
+    (healthy.tmp / "ours").write_text("")
+    told(healthy, "ifupdown-absent")
+    (healthy.tmp / "ifup").write_text("")
+    assert ids() == []
+
+
+# WireGuard
+
+
+def peer(**changes):
+    return PEERS._replace(peers=(PEERS.peers[0]._replace(**changes),))
+
+
+def test_allowed_ips(healthy):
+    healthy.peers = peer(allowed=("10.0.0.0/8",))
+    assert "SaveConfig" not in told(healthy, "allowed-ips").hint
+    (healthy.tmp / "wg0.conf").write_text((healthy.tmp / "wg0.conf").read_text() + "SaveConfig = true\n")
+    assert told(healthy, "allowed-ips").hint.endswith("SaveConfig = true: the command alone, since wg-quick rewrites the file")
+
+
+def test_no_handshake(healthy):
+    healthy.peers = peer(handshake=0)
+    told(healthy, "no-handshake")
+
+
+def test_handshake_old_and_the_name_that_means_another_address(healthy, monkeypatch):
+    healthy.peers = peer(handshake=1)
+    told(healthy, "handshake-old")
+    (healthy.tmp / "wg0.conf").write_text(
+        (healthy.tmp / "wg0.conf").read_text() + "[Peer]\nPublicKey = far=\nEndpoint = b.example.org:4900\n"
+    )
+    for addresses, cause in ((["203.0.113.20"], "handshake-old"), (["203.0.113.99"], "endpoint-stale"), ([], "endpoint-unresolved")):
+        monkeypatch.setattr(check.endpoint, "resolve", lambda name: addresses)
+        told(healthy, cause)
+
+
+def test_an_answer_to_the_sounding_is_waited_for(healthy, monkeypatch):
+    """A side that was quiet for long has no session until the sounding has made one."""
+    looks = []
+    monkeypatch.setattr(check, "SESSION_PATIENCE", 30)
+    monkeypatch.setattr(check.time, "sleep", lambda seconds: None)
+    monkeypatch.setattr(peers, "look", lambda name: looks.append(name) or (peer(handshake=1) if len(looks) < 6 else PEERS))
+    assert ids() == [] and len(looks) >= 6
+
+
+def test_route_and_rp_filter(healthy, monkeypatch):
+    healthy.said["get 192.168.92.1 from 192.168.178.1"] = '[{"dst":"192.168.92.1","dev":"enp2s0"}]'
+    told(healthy, "route")
+    monkeypatch.setattr(check.kernel, "sysctl", lambda *words: "1")
+    assert ids() == ["rp-filter", "route"]
+
+
+def test_wg_fragments(healthy):
+    healthy.links["enp2s0"] = dataclasses.replace(LINKS["enp2s0"], mtu=1400)
+    assert "MTU = 1340" in told(healthy, "wg-fragments").hint
+    healthy.links["enp2s0"] = LINKS["enp2s0"]
+    healthy.said["get 203.0.113.20"] = '[{"dst":"203.0.113.20","dev":"enp2s0","metrics":[{"mtu":1400}]}]'
+    assert "MTU = 1340" in told(healthy, "wg-fragments").hint
+
+
+def test_rights(healthy, monkeypatch):
+    """Who judges has tests of its own: test_rights.py."""
+    monkeypatch.setattr(check.rights, "problems", lambda tunnels: [Problem("everybody may write it", "chmod", "/etc/l2wg")] * len(tunnels))
+    told(healthy, "rights")
+
+
+# What was heard
+
+
+def test_peer_refuses(healthy):
+    healthy.heard = heard(refused={"gretap1": "port unreachable"}, carriers={})
+    found = told(healthy, "peer-refuses")
+    assert "local = 192.168.92.1, remote = 192.168.178.1, encapsulation = gretap, no key" in found.hint
+
+
+def test_what_is_known_of_the_peers_tunnel_is_told_instead(healthy):
+    for carrier, cause in (
+        (Carrier("vxlan", "192.168.92.1", "192.168.178.1", 1), "encapsulation-differs"),
+        (Carrier("gretap", "192.168.92.1", "192.168.178.1", 7), "key-differs"),
+        (Carrier("gretap", "10.15.14.1", "192.168.178.1", None), "ends-differ"),
+    ):
+        healthy.heard = heard(refused={"gretap1": "port unreachable"}, carriers={"wg0": (carrier,)})
+        told(healthy, cause)
+    healthy.heard = heard(carriers={"wg0": (Carrier("gretap", "192.168.92.1", "172.16.0.9", 7),)})
+    assert ids() == [], "it is only passing through"
+    healthy.links["mine"] = Link("mine", 9, "gretap", local="192.168.178.1", remote="192.168.92.1", key=7)
+    healthy.heard = heard(carriers={"wg0": (Carrier("gretap", "192.168.92.1", "192.168.178.1", 7),)})
+    assert ids() == [], "somebody's own tunnel"
+
+
+def test_peer_allowed_ips(healthy):
+    healthy.heard = heard(small={"gretap1": False}, full={"gretap1": False})
+    assert "192.168.178.1/32" in told(healthy, "peer-allowed-ips").hint
+    healthy.heard = heard(small={"gretap1": False}, full={"gretap1": False}, near={"gretap1": False})
+    assert ids() == [], "it answers nobody: a firewall"
+    assert outcomes()["path MTU"] == (UNLOOKED, "gretap1: 192.168.92.1 answers no echo request")
+
+
+def test_path_mtu(healthy):
+    healthy.heard = heard(full={"gretap1": False}, path={"gretap1": Path(1380, True)})
+    told(healthy, "path-mtu")
+    healthy.heard = heard(deaf={"gretap1": "Cannot assign requested address"})
+    assert outcomes()["path MTU"] == (UNLOOKED, "gretap1: Cannot assign requested address")
+
+
+def test_loop_and_storm(healthy):
+    healthy.counters = {("loop", "gretap1"): 0, ("storm", "gretap1"): 0}
+    assert ids() == []
+    healthy.counters = {("loop", "gretap1"): 3}
+    told(healthy, "loop")
+    healthy.counters = {("storm", "gretap1"): 3}
+    told(healthy, "storm")
+
+
+def test_dhcp(healthy):
+    here, there = Answer("192.168.92.10", "02:00:00:00:00:0b", "enp3s0"), Answer("192.168.178.10", "02:00:00:00:00:0c", "gretap1")
+    healthy.heard = heard(offers={"br0": [here, there]})
+    told(healthy, "dhcp-two-servers")
+    healthy.heard = heard(offers={"br0": [here, here._replace(port="gretap1")]})
+    told(healthy, "dhcp-twice")
+    healthy.wished = Wish((dataclasses.replace(ONE, dhcp="block"),), (), ())
+    assert ids() == [] and outcomes()["DHCP servers"] == (IDLE, "dhcp = block")
+    healthy.wished = Wish((ONE,), (), ())
+    healthy.heard = heard(mute={"br0": "Network is down"})
+    assert outcomes()["DHCP servers"] == outcomes()["duplicate addresses"] == (UNLOOKED, "br0: Network is down")
+
+
+def test_duplicate_address(healthy):
+    healthy.links["br0"] = dataclasses.replace(LINKS["br0"], addresses=("192.168.92.2/24",))
+    healthy.heard = heard(answers={"br0": [Answer("192.168.92.2", "02:00:00:00:00:09", "gretap1")]})
+    told(healthy, "duplicate-address")
+    healthy.heard = heard()
+    healthy.said["dev br0 dadfailed"] = '[{},{"ifname":"br0","addr_info":[{"local":"fd00::1","dadfailed":true}]}]'
+    told(healthy, "duplicate-address")
+
+
+def test_the_gateway_behind_a_bridge_is_asked_for(healthy):
+    healthy.said["route show default"] = '[{"dst":"default","gateway":"192.168.92.254","dev":"br0"}]'
+    check.check()
+    assert healthy.passed[0][2] == {"br0": ["192.168.92.254"]}
+    bridge = dataclasses.replace(LINKS["br0"], addresses=("192.168.92.2/24", "fd00::1/64"))
+    assert sounding.asked(bridge, ["192.168.92.254", "192.168.92.2"]) == {"192.168.92.2": True, "192.168.92.254": False}
+
+
+def test_other_checks_of_the_bridge_and_the_machine(healthy, monkeypatch):
+    healthy.links["br0"] = dataclasses.replace(LINKS["br0"], mtu=1382)
+    told(healthy, "bridge-mtu")
+    healthy.links["br0"] = dataclasses.replace(LINKS["br0"], up=False)
+    told(healthy, "bridge-down")
+    healthy.links["br0"] = dataclasses.replace(LINKS["br0"], mac=ONE.mac, addresses=("192.168.92.2/24",))
+    told(healthy, "bridge-mac")
+    healthy.links["br0"] = LINKS["br0"]
+    healthy.links["gretap1"] = dataclasses.replace(LINKS["gretap1"], port_state="blocking")
+    told(healthy, "port-blocked")
+    healthy.links["gretap1"] = LINKS["gretap1"]
+    healthy.links["enp9s0"] = Link("enp9s0", 20, up=True, addresses=("192.168.92.200/24",))
+    told(healthy, "subnet-twice")
+    del healthy.links["enp9s0"]
+    monkeypatch.setattr(check.kernel, "sysctl", lambda *words: "0")
+    told(healthy, "forwarding")
+
+
+def test_module_missing(healthy, monkeypatch):
+    without(healthy, "gretap1")
+    asked = []
+    monkeypatch.setattr(check.kernel, "loadable", lambda name: asked.append(name))
+    monkeypatch.setattr(check.kernel, "STORE", str(healthy.tmp / "none"))
+    assert ids() == ["module-missing", "module-missing"] and set(asked) == {"ip_gre", "nf_tables"}
+    monkeypatch.setattr(check.kernel, "STORE", str(healthy.tmp))
+    assert ids() == ["reboot-needed", "reboot-needed"]
+
+
+# Sounding
+
+
+def test_an_address_that_is_nobodys_it_is_hoped():
+    assert sounding.candidate(ONE) == "192.168.92.254"
+    assert sounding.candidate(dataclasses.replace(ONE, remote="192.168.92.254", local="192.168.92.253")) == "192.168.92.252"
+    assert sounding.candidate(dataclasses.replace(ONE, local="fd00:178::1", remote="fd00:92::1")) == ""
+
+
+# The command
+
+
+def test_json(healthy, capsys):
+    assert cli.main(["check", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["version"] == 1 and found["problems"] == [] and found["checks"][0] == {"name": "settings", "outcome": "ok", "why": ""}
+    healthy.heard = heard(full={"gretap1": False}, path={"gretap1": Path(1380, True)})
+    assert cli.main(["check", "--json"]) == 1
+    said = capsys.readouterr()
+    (problem,) = json.loads(said.out)["problems"]
+    assert problem["id"] == "path-mtu" and problem["tunnel"] == "gretap1" and problem["path"] == "/etc/l2wg/gretap1.conf"
+    assert set(problem) == {"id", "tunnel", "path", "line", "key", "message", "hint"} and said.err == ""
+
+
+def test_text(healthy, capsys):
+    assert cli.main(["check"]) == 0
+    assert capsys.readouterr().err == "[l2wg] nothing is wrong\n"
+    healthy.heard = heard(deaf={"gretap1": "no root"})
+    healthy.pending = True
+    assert cli.main(["check"]) == 1
+    said = capsys.readouterr().err
+    assert "l2wg: path MTU: could not be looked at: gretap1: no root\n" in said and "hint: l2wg confirm" in said and ": ok" not in said
+    cli.main(["check", "-v"])
+    assert "l2wg: bridge: ok\n" in capsys.readouterr().err
+    cli.main(["check", "--passive"])
+    assert "could not" not in capsys.readouterr().err
+
+
+def test_scene_looks_once(healthy, monkeypatch):
+    looks = []
+    monkeypatch.setattr(run, "observe", lambda: looks.append(1) or LINKS)
+    scene = Scene()
+    assert scene.links is scene.links and len(looks) == 1
+    monkeypatch.setattr(apply, "intend", lambda: looks.append(1) or fail("no"))
+    for _ in range(2):
+        with pytest.raises(L2wgError):
+            scene.intent
+    assert len(looks) == 2

@@ -1,0 +1,73 @@
+import socket
+import threading
+
+import pytest
+
+from l2wg_hooks import endpoint
+from l2wg_hooks.peers import Peer
+from l2wg_hooks.settings import Tunnel
+
+ONE = Tunnel("gretap1", "wg0", "192.168.178.1", "192.168.92.1", "br0")
+TEXT = """[Interface]
+PrivateKey = x=
+[Peer]
+PublicKey = a=
+Endpoint = site-b.example.org:4900
+[Peer]
+Endpoint = 203.0.113.2:4900
+PublicKey = b=
+[Peer]
+endpoint=[2001:db8::1]:4900
+publickey=c=
+[Peer]
+PublicKey = d=
+[Peer]
+Endpoint = other.example.org:51820 # a comment
+PublicKey = e=
+"""
+
+
+def test_the_names_in_a_file():
+    assert endpoint.named(TEXT) == {"a=": ("site-b.example.org", "4900"), "e=": ("other.example.org", "51820")}
+    assert endpoint.named("") == {}
+
+
+def judged(current, addresses):
+    peer = Peer("far=", current, ("192.168.92.0/24",), 1, 0, 0, None)
+    return endpoint.judge(ONE, peer, "site-b.example.org", "4900", addresses)
+
+
+def test_endpoint_stale():
+    found = judged("203.0.113.20:4900", ["203.0.113.99"])
+    assert found.id == "endpoint-stale" and "is 203.0.113.99 now, and WireGuard still sends to 203.0.113.20" in found.message
+    assert found.hint.startswith("wg set wg0 peer far= endpoint site-b.example.org:4900 #")
+    assert judged("[2001:db8::1]:4900", ["2001:db8::2"]).id == "endpoint-stale"
+    assert judged("", ["203.0.113.99"]).id == "endpoint-stale"
+
+
+def test_a_name_that_means_what_it_did_is_not_to_blame():
+    assert judged("203.0.113.20:4900", ["203.0.113.20", "2001:db8::1"]) is None
+    assert judged("[2001:db8::1]:4900", ["203.0.113.20", "2001:db8::1"]) is None
+
+
+def test_endpoint_unresolved():
+    found = judged("203.0.113.20:4900", [])
+    assert found.id == "endpoint-unresolved" and found.hint.startswith("getent ahosts site-b.example.org #")
+
+
+def test_a_resolver_that_hangs_is_not_waited_for(monkeypatch):
+    gone = threading.Event()
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: [(2, 2, 17, "", ("203.0.113.9", 0))] * (gone.wait(3) or True))
+    assert endpoint.resolve("site-b.example.org", patience=0.05) == []
+    gone.set()
+
+
+@pytest.mark.parametrize("fault", [OSError("no such name"), UnicodeError("label too long")])
+def test_a_resolver_that_fails_says_nothing(monkeypatch, fault):
+    def fail(*_, **__):
+        raise fault
+
+    monkeypatch.setattr(socket, "getaddrinfo", fail)
+    assert endpoint.resolve("x") == []
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: [(2, 2, 17, "", ("203.0.113.9", 0)), (2, 2, 17, "", ("203.0.113.9", 0))])
+    assert endpoint.resolve("x") == ["203.0.113.9"]

@@ -1,0 +1,98 @@
+"""The kernel's modules and switches, and the ways of IP packets."""
+import dataclasses
+
+import pytest
+
+from l2wg_hooks import kernel, run, way
+from l2wg_hooks.links import Link
+from l2wg_hooks.run import Result
+from l2wg_hooks.settings import Tunnel
+
+ONE = Tunnel("gretap1", "wg0", "192.168.178.1", "192.168.92.1", "br0")
+SIX = dataclasses.replace(ONE, name="six", local="fd00:178::1", remote="fd00:92::1")
+THERE = {
+    link.name: link
+    for link in (
+        Link("lo", 1, up=True, addresses=("127.0.0.1/8",)),
+        Link("wg0", 3, "wireguard", up=True, addresses=("10.15.14.2/24",)),
+        Link("enp2s0", 4, up=True, addresses=("192.168.178.1/24",)),
+        Link("br0", 6, "bridge", up=True),
+        Link("gretap1", 7, "gretap", up=True, master="br0", alias="l2wg"),
+    )
+}
+
+
+def test_what_is_there_has_its_module():
+    assert kernel.wanted([ONE], THERE, False) == {}
+    assert set(kernel.wanted([ONE], {}, False)) == {"ip_gre", "bridge", "wireguard", "nf_tables"}
+    assert set(kernel.wanted([SIX, dataclasses.replace(ONE, name="v", encapsulation="vxlan")], THERE, False)) == {"ip6_gre", "vxlan"}
+    classic = dataclasses.replace(ONE, mss_clamp="iptables")
+    assert set(kernel.wanted([classic], THERE, False)) == {"br_netfilter"} and kernel.wanted([classic], THERE, True) == {}
+
+
+def test_what_can_be_loaded(monkeypatch, tmp_path):
+    monkeypatch.setattr(kernel, "MODULES", str(tmp_path))
+    (tmp_path / "ip_gre").mkdir()
+    asked = []
+    monkeypatch.setattr(run, "run", lambda argv: asked.append(argv) or Result(int(argv[-1] != "vxlan"), "", ""))
+    assert kernel.loadable("ip_gre") and not asked
+    assert kernel.loadable("vxlan") and not kernel.loadable("nonsense")
+    assert asked[0] == ("modprobe", "-n", "-q", "vxlan")
+
+
+def test_module_missing_and_reboot_needed():
+    (found,) = kernel.judge({"ip_gre": ONE}, "6.1.0-cloud", True)
+    assert found.id == "module-missing" and "6.1.0-cloud has no module ip_gre" in found.message
+    (found,) = kernel.judge({"ip_gre": ONE}, "6.1.0-9", False)
+    assert found.id == "reboot-needed" and found.hint.startswith("reboot")
+    assert list(kernel.judge({}, "6.1.0-9", False)) == [], "whoever has all that it needs need not reboot"
+
+
+def test_a_switch_that_is_not_there_is_empty(monkeypatch, tmp_path):
+    monkeypatch.setattr(kernel, "SYSCTLS", str(tmp_path))
+    (tmp_path / "net").mkdir()
+    (tmp_path / "net/one").write_text("1\n")
+    assert (kernel.sysctl("net", "one"), kernel.sysctl("net", "other"), kernel.sysctl("other", "one")) == ("1", "", "")
+
+
+def test_local_absent():
+    assert way.absent(ONE, THERE) is None
+    found = way.absent(SIX, THERE)
+    assert found.id == "local-absent" and "enp2s0, wg0" in found.message
+
+
+@pytest.mark.parametrize(
+    "device, filters, causes",
+    [
+        ("wg0", ["1", "1"], []),
+        ("br0", ["0", "0"], []),
+        ("br0", ["2", "1"], []),
+        ("br0", ["1", "0"], ["rp-filter"]),
+        ("enp1s0", ["0", "1"], ["rp-filter", "route"]),
+        ("enp1s0", ["0", "2"], ["route"]),
+        ("enp1s0", ["", ""], ["route"]),
+        ("", ["0", "0"], ["route"]),
+        ("", ["0", "2"], ["rp-filter", "route"]),
+    ],
+)
+def test_route_and_rp_filter(device, filters, causes):
+    assert [one.id for one in way.elsewhere(ONE, device, filters)] == causes
+
+
+def test_rp_filter_is_cured_by_a_loose_one_and_ipv6_has_none():
+    (found,) = way.elsewhere(dataclasses.replace(ONE, underlay="wg.0"), "br0", ["1", "0"])
+    assert found.hint.startswith("sysctl -w net.ipv4.conf.wg/0.rp_filter=2 #")
+    assert next(way.elsewhere(ONE, "", ["2", "0"])).hint == "ip route replace 192.168.92.1/32 dev wg0", "a loose one wants any route"
+    (found,) = way.elsewhere(SIX, "enp1s0", ["1", "1"])
+    assert found.id == "route" and found.hint.startswith("ip route replace fd00:92::1/128 dev wg0 #")
+
+
+def test_forwarding():
+    assert way.stopped(ONE, THERE, "1") is None and way.stopped(ONE, THERE, "") is None
+    found = way.stopped(ONE, THERE, "0")
+    assert found.id == "forwarding" and "hosts on enp2s0" in found.message and found.hint.startswith("sysctl -w net.ipv4.ip_forward=1 #")
+    inner = dataclasses.replace(ONE, local="10.15.14.2")
+    assert way.stopped(inner, THERE, "0") is None, "nobody has this router for a gateway, as far as one can see"
+    links = dict(THERE, br0=dataclasses.replace(THERE["br0"], addresses=("10.0.0.1/8",)))
+    assert way.stopped(inner, links, "0").id == "forwarding"
+    assert way.stopped(SIX, links, "0") is None, "it has no IPv6 address to be a gateway with"

@@ -1,0 +1,58 @@
+import pytest
+
+from l2wg_hooks import postup
+
+HEAD = "[Interface]\nAddress = 10.15.14.2/24\nPrivateKey = x=\n"
+UP, DOWN = "PostUp = l2wg up %i || :\n", "PostDown = l2wg down %i || :\n"
+PEER = "[Peer]\nPublicKey = y=\n"
+
+
+def judged(*lines):
+    return [(one.id, one.line, one.hint) for one in postup.judge(HEAD + "".join(lines) + PEER, "/etc/wireguard/wg0.conf", "wg0", ["gretap1"])]
+
+
+def test_a_file_with_both_lines():
+    assert judged(UP, DOWN) == []
+    assert judged("PostUp = ip route add 10.0.0.0/8 dev %i\n", UP, "postdown=/usr/bin/l2wg down wg0 || true\n") == []
+
+
+@pytest.mark.parametrize("lines", [(), (UP,), (DOWN,), ("# " + UP, DOWN)])
+def test_postup_missing(lines):
+    assert [row[0] for row in judged(*lines)] == ["postup-missing"] and judged(*lines)[0][2] == "l2wg attach wg0"
+
+
+def test_a_line_in_the_wrong_section_does_not_count():
+    assert [one.id for one in postup.judge(HEAD + PEER + UP + DOWN, "x", "wg0", [])] == ["postup-missing"]
+
+
+def test_postup_doubled():
+    assert judged(UP, UP, DOWN) == [("postup-doubled", 0, "l2wg detach wg0; l2wg attach wg0")]
+
+
+def test_postup_elsewhere():
+    assert judged(UP, DOWN, "PostUp = l2wg up wg1 || :\n") == [("postup-elsewhere", 6, "sed -i '6s/wg1/%i/' /etc/wireguard/wg0.conf")]
+    assert [row[0] for row in judged("PostUp = l2wg up wg1 || :\n", DOWN)] == ["postup-elsewhere", "postup-missing"]
+
+
+RECIPE = "PostUp = ip link add gretap1 type gretap local 192.168.178.1 remote 192.168.92.1\n"
+
+
+def test_postup_by_hand():
+    assert [row[:2] for row in judged(UP, DOWN, RECIPE)] == [("postup-by-hand", 6)]
+    assert [row[:2] for row in judged(UP, DOWN, "PostUp = ip link set gretap1 master br0\n")] == [("postup-by-hand", 6)]
+    assert [row[:2] for row in judged(UP, DOWN, RECIPE.replace("gretap1", "tap0"))] == [("postup-by-hand", 6)], "under another name"
+    assert judged(UP, DOWN, "PostUp = ip link add dummy0 type dummy\n") == []
+
+
+def test_postup_unsafe():
+    assert [row[:2] for row in judged("PostUp = l2wg up %i\n", DOWN)] == [("postup-unsafe", 4)]
+
+
+def test_a_file_that_wg_quick_rewrites():
+    assert not postup.is_rewritten(HEAD) and not postup.is_rewritten(HEAD + "SaveConfig = false\n")
+    assert postup.is_rewritten(HEAD + "saveconfig=true\n")
+
+
+def test_a_file_for_wg_alone_takes_no_such_lines():
+    assert postup.is_wg_quick(HEAD)
+    assert not postup.is_wg_quick("[Interface]\nPrivateKey = x=\nListenPort = 4900\n" + PEER + "Address = 1\n")
