@@ -148,10 +148,10 @@ def _command(words):
     log.begin(called, "l2wg %s%s" % (called, " (%s)" % caller if caller else ""), quiet=options.command in LOOKING)
     try:
         if not _is_root():
-            from l2wg_hooks.errors import fail
+            from l2wg_hooks.errors import REFUSED, fail
 
             # Others do not see firewalls, leases and WireGuard's peers: even `plan` would be wrong.
-            fail("`l2wg %s` is for root" % options.command, "sudo l2wg %s" % " ".join(words))
+            fail("`l2wg %s` is for root" % options.command, "sudo l2wg %s" % " ".join(words), REFUSED)
         problems, code = COMMANDS[options.command](options)
     except L2wgError as error:
         problems, code = error.problems, error.code

@@ -69,5 +69,5 @@ def test_a_file_has_its_mode_before_it_has_its_text(tmp_path, monkeypatch):
 def test_every_command_is_for_root(command, monkeypatch, capsys):
     monkeypatch.setattr(cli, "_is_root", lambda: False)
     monkeypatch.setattr(cli, "COMMANDS", {})
-    assert cli.main(command.split()) == 1
+    assert cli.main(command.split()) == 3
     assert "is for root\n  hint: sudo l2wg " + command in capsys.readouterr().err
