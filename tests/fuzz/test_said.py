@@ -112,9 +112,16 @@ def positions(text, *names):
             yield json.dumps(hostile._replaced(found, path, lambda old, value=value: value))
 
 
-@pytest.mark.parametrize("name", ["br0", "gretap1", "wg0"])
+# What an interface may have at layer 3, all at once.
+ALL = json.dumps([{"ifname": "eth0", "ifindex": 9, "flags": ["UP"], "addr_info": [
+    {"family": "inet", "local": "192.0.2.1", "prefixlen": 24, "broadcast": "192.0.2.255", "scope": "site", "label": "eth0:1", "valid_life_time": 9},
+    {"family": "inet", "local": "192.0.2.2", "address": "192.0.2.3", "prefixlen": 32, "noprefixroute": True},
+    {"family": "inet6", "local": "2001:db8::1", "prefixlen": 64, "scope": "global", "preferred_life_time": 7}]}])
+
+
+@pytest.mark.parametrize("name", ["br0", "gretap1", "wg0", "eth0"])
 def test_a_wrong_value_at_every_position(name):
-    for text in positions(SHOWN[0], name):
+    for text in positions(ALL if name == "eth0" else SHOWN[0], name):
         of_ip(text)
         conftest.count("test_said.py::test_a_wrong_value_at_every_position")
 
