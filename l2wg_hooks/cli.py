@@ -253,13 +253,14 @@ def _rollback(options):
 
 
 def _status(options):
-    from l2wg_hooks import show
+    from l2wg_hooks.showing import show
 
     return (), show.show(options)
 
 
 def _metrics(options):
-    from l2wg_hooks import files, metrics, status, survey
+    from l2wg_hooks import files
+    from l2wg_hooks.showing import metrics, status, survey
 
     text = metrics.render(status.build(survey.look()))
     if options.output:
@@ -270,7 +271,8 @@ def _metrics(options):
 
 
 def _check(options):
-    from l2wg_hooks import check, log, wish
+    from l2wg_hooks import log, wish
+    from l2wg_hooks.checking import check
 
     report = check.check(options.passive)
     code = 1 if report.problems else 0
@@ -288,7 +290,8 @@ def _check(options):
 
 
 def _init(options):
-    from l2wg_hooks import errors, init, lock, log
+    from l2wg_hooks import errors, lock, log
+    from l2wg_hooks.pairing import init
 
     if not 1 <= options.port <= 65535:
         errors.fail("%d is no UDP port" % options.port, "a number from 1 to 65535", key="--port")
@@ -303,7 +306,8 @@ def _said(options, *words):
 
 
 def _card(options):
-    from l2wg_hooks import facts, lock, site
+    from l2wg_hooks import lock
+    from l2wg_hooks.pairing import facts, site
 
     changes = _said(options, "name", "endpoint", "encapsulation", "key", "mtu")
     if changes:
@@ -314,7 +318,8 @@ def _card(options):
 
 def _tell_card(underlay, picture):
     """Print the card alone on standard output, so that it can go through a pipe, and what is in it beside."""
-    from l2wg_hooks import card, facts, log, run
+    from l2wg_hooks import log, run
+    from l2wg_hooks.pairing import card, facts
 
     found = facts.look(underlay, run.observe())
     for line in _facts_of(found.card):
@@ -344,7 +349,8 @@ def _facts_of(one):
 
 
 def _pair(options):
-    from l2wg_hooks import apply, card, errors, log, pair
+    from l2wg_hooks import apply, errors, log
+    from l2wg_hooks.pairing import card, pair
 
     person = sys.stdin.isatty() and sys.stderr.isatty()
     text = " ".join(options.card) or _pasted(person)
@@ -383,7 +389,8 @@ def _pair(options):
 
 def _pasted(person):
     """A card from standard input, however it is wrapped: up to its last character, an empty line or the end."""
-    from l2wg_hooks import card, log
+    from l2wg_hooks import log
+    from l2wg_hooks.pairing import card
 
     if person:
         log.line("Paste the other router's card, then Enter:")

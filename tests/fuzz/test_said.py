@@ -12,11 +12,26 @@ from hypothesis import strategies as st
 from test_text import printable
 
 from l2wg_hooks import (
-    dhcpcd, layer3, links, managers, move, neighbours, networkmanager, peers, plan, probe, rules, run, seen, settings, underlay,
-    undo, verdict, verify, ways, wish,
+    dhcpcd,
+    layer3,
+    links,
+    move,
+    networkmanager,
+    peers,
+    plan,
+    probe,
+    rules,
+    run,
+    seen,
+    settings,
+    undo,
+    verify,
+    ways,
+    wish,
 )
+from l2wg_hooks.checking import managers, neighbours, underlay, verdict
 from l2wg_hooks.errors import L2wgError
-from l2wg_hooks.verdict import Packet
+from l2wg_hooks.checking.verdict import Packet
 
 CORPUS = hostile.corpus()
 SHOWN = hostile.texts("golden/links/bookworm-right.json", "golden/links/*.json")

@@ -199,7 +199,7 @@ COVERS = [
 
 
 def test_a_network_covers_what_python_says(nix):
-    """Containment alone, without lib: what l2wg_hooks/check.py asks ipaddress for."""
+    """Containment alone, without lib: what l2wg_hooks/checking/check.py asks ipaddress for."""
     import ipaddress
 
     rows = " ".join('(ip.covers (ip.network "%s") (ip.address "%s"))' % (net, one) for one, net, _ in COVERS)

@@ -6,7 +6,8 @@ import pytest
 
 TOP = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(TOP))
-from l2wg_hooks import card, settings  # noqa: E402
+from l2wg_hooks import settings  # noqa: E402
+from l2wg_hooks.pairing import card  # noqa: E402
 
 GOLDEN = TOP / "tests/golden/settings"
 

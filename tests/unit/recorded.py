@@ -12,7 +12,8 @@ GOLDEN = TREE / "tests" / "golden" / "status"
 if __name__ == "__main__":
     sys.path.insert(0, str(TREE))
 
-from l2wg_hooks import diagram, document, links, metrics, peers, picture, record, rules, run, screen, settings, stations, status, survey, traffic, wish  # noqa: E402
+from l2wg_hooks import links, peers, record, rules, run, settings, wish  # noqa: E402
+from l2wg_hooks.showing import diagram, document, metrics, picture, screen, stations, status, survey, traffic  # noqa: E402
 
 A = "underlay = wg0\nlocal = 192.168.178.1\nremote = 192.168.92.1\nbridge = br0\nbridge-ports = enp3s0\n"
 B = "underlay = wg0\nlocal = 192.168.92.1\nremote = 192.168.178.1\nbridge = br0\nbridge-ports =\n"

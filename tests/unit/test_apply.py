@@ -4,7 +4,26 @@ import stat
 
 import pytest
 
-from l2wg_hooks import apply, cli, guard, hook, interfaces, lock, mentions, pair, peers, plan, rules, run, seen, settings, transaction, verify, wgconf, wish
+from l2wg_hooks import (
+    apply,
+    cli,
+    guard,
+    hook,
+    interfaces,
+    lock,
+    mentions,
+    peers,
+    plan,
+    rules,
+    run,
+    seen,
+    settings,
+    transaction,
+    verify,
+    wgconf,
+    wish,
+)
+from l2wg_hooks.pairing import pair
 from l2wg_hooks.errors import L2wgError, Problem
 from l2wg_hooks.layer3 import Layer3
 from l2wg_hooks.links import Link

@@ -6,7 +6,7 @@ import zlib
 
 import pytest
 
-from l2wg_hooks import card
+from l2wg_hooks.pairing import card
 from l2wg_hooks.settings import Refused
 
 KEY = base64.b64encode(bytes(range(1, 33))).decode()

@@ -7,18 +7,19 @@ import types
 
 import pytest
 
-from l2wg_hooks import apply, causes, check, cli, interfaces, neighbours, peers, rules, run, sounding, transaction, wgconf, wish
-from l2wg_hooks.check import IDLE, OK, UNLOOKED, WRONG, Idle, Scene, Unlooked
+from l2wg_hooks import apply, cli, interfaces, peers, rules, run, transaction, wgconf, wish
+from l2wg_hooks.checking import causes, check, neighbours, sounding
+from l2wg_hooks.checking.check import IDLE, OK, UNLOOKED, WRONG, Idle, Scene, Unlooked
 from l2wg_hooks.errors import L2wgError, Problem, fail
-from l2wg_hooks.foreign import Carrier
+from l2wg_hooks.checking.foreign import Carrier
 from l2wg_hooks.links import Link
 from l2wg_hooks.mentions import Mention
-from l2wg_hooks.path import Path
+from l2wg_hooks.checking.path import Path
 from l2wg_hooks.peers import Interface, Peer
 from l2wg_hooks.plan import GUARD, Plan, Step
-from l2wg_hooks.segment import Answer
+from l2wg_hooks.checking.segment import Answer
 from l2wg_hooks.settings import Tunnel
-from l2wg_hooks.sounding import Heard
+from l2wg_hooks.checking.sounding import Heard
 from l2wg_hooks.wish import Wish
 
 ONE = Tunnel("gretap1", "wg0", "192.168.178.1", "192.168.92.1", "br0", ("enp3s0",), path="/etc/l2wg/gretap1.conf")

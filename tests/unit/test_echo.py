@@ -4,8 +4,8 @@ import struct
 import pytest
 from test_foreign import IN, IN6, ONE, OUT, OUT6, ip
 
-from l2wg_hooks import echo, path
-from l2wg_hooks.path import Path
+from l2wg_hooks.checking import echo, path
+from l2wg_hooks.checking.path import Path
 
 
 @pytest.mark.parametrize("size", [100, 101, 1420])

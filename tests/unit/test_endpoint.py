@@ -3,7 +3,7 @@ import threading
 
 import pytest
 
-from l2wg_hooks import endpoint
+from l2wg_hooks.checking import endpoint
 from l2wg_hooks.peers import Peer
 from l2wg_hooks.settings import Tunnel
 

@@ -5,8 +5,8 @@ import struct
 
 import pytest
 
-from l2wg_hooks import foreign
-from l2wg_hooks.foreign import Carrier
+from l2wg_hooks.checking import foreign
+from l2wg_hooks.checking.foreign import Carrier
 from l2wg_hooks.settings import Tunnel
 
 ONE = Tunnel("gretap1", "wg0", "192.168.178.1", "192.168.92.1", "br0")

@@ -3,7 +3,8 @@ import dataclasses
 
 import pytest
 
-from l2wg_hooks import kernel, run, way
+from l2wg_hooks import run
+from l2wg_hooks.checking import kernel, way
 from l2wg_hooks.links import Link
 from l2wg_hooks.run import Result
 from l2wg_hooks.settings import Tunnel

@@ -5,7 +5,8 @@ import socket
 
 import pytest
 
-from l2wg_hooks import dhcpcd, guard, hook, managers, neighbours, networkmanager, run, seen, wish
+from l2wg_hooks import dhcpcd, guard, hook, networkmanager, run, seen, wish
+from l2wg_hooks.checking import managers, neighbours
 from l2wg_hooks.iptables import Tables
 from l2wg_hooks.links import Link
 from l2wg_hooks.plan import Rules, Seen, plan

@@ -7,8 +7,9 @@ import stat
 
 import pytest
 
-from l2wg_hooks import card, cli, edit, facts, init, interfaces, lock, peers, run, site, transaction, wgconf, wish
-from l2wg_hooks import pair as pairing
+from l2wg_hooks import cli, edit, interfaces, lock, peers, run, transaction, wgconf, wish
+from l2wg_hooks.pairing import card, facts, init, site
+from l2wg_hooks.pairing import pair as pairing
 from l2wg_hooks.errors import L2wgError
 from l2wg_hooks.links import Link
 

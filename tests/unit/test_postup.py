@@ -1,6 +1,6 @@
 import pytest
 
-from l2wg_hooks import postup
+from l2wg_hooks.checking import postup
 
 HEAD = "[Interface]\nAddress = 10.15.14.2/24\nPrivateKey = x=\n"
 UP, DOWN = "PostUp = l2wg up %i || :\n", "PostDown = l2wg down %i || :\n"

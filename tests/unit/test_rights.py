@@ -4,7 +4,8 @@ import os
 
 import pytest
 
-from l2wg_hooks import rights, transaction, wgconf, wish
+from l2wg_hooks import transaction, wgconf, wish
+from l2wg_hooks.checking import rights
 from l2wg_hooks.settings import Tunnel
 
 ONE = Tunnel("gretap1", "wg0", "192.168.178.1", "192.168.92.1", "br0")

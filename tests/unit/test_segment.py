@@ -3,9 +3,9 @@ import dataclasses
 
 import pytest
 
-from l2wg_hooks import segment
+from l2wg_hooks.checking import segment
 from l2wg_hooks.links import Link
-from l2wg_hooks.segment import Answer
+from l2wg_hooks.checking.segment import Answer
 from l2wg_hooks.settings import Tunnel
 
 ONE = Tunnel("gretap1", "wg0", "192.168.178.1", "192.168.92.1", "br0")

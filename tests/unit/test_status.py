@@ -6,10 +6,11 @@ import os
 import pytest
 from recorded import A, CASES, SECOND, TREE, forms, seen, wished
 
-from l2wg_hooks import cli, document, files, peers, pen, record, rules, run, screen, stations, status, survey, traffic, transaction, wish
+from l2wg_hooks import cli, files, peers, record, rules, run, transaction, wish
+from l2wg_hooks.showing import document, pen, screen, stations, status, survey, traffic
 from l2wg_hooks.errors import L2wgError, Problem
-from l2wg_hooks.stations import Station
-from l2wg_hooks.status import NOTE, WRONG
+from l2wg_hooks.showing.stations import Station
+from l2wg_hooks.showing.status import NOTE, WRONG
 
 MINE = CASES["right-a"]
 
@@ -288,7 +289,7 @@ def test_what_the_guard_drops_is_told_by_whose_packets_they_are():
 
 
 def test_metrics_escape_what_a_label_cannot_hold():
-    from l2wg_hooks import metrics
+    from l2wg_hooks.showing import metrics
 
     assert metrics._labels({"a": 'x"y\\z\n'}) == '{a="x\\"y\\\\z\\n"}'
     text = forms(build("fenced-a"))["metrics"]
@@ -299,7 +300,7 @@ def test_metrics_escape_what_a_label_cannot_hold():
 def test_the_picture_is_xml_whatever_the_names():
     from xml.etree import ElementTree
 
-    from l2wg_hooks import picture
+    from l2wg_hooks.showing import picture
 
     found = dataclasses.replace(build(), host="<script>&\x07\udcff")
     root = ElementTree.fromstring(picture.render(found))
@@ -394,7 +395,7 @@ def test_the_command_and_its_exit_codes(machine, tmp_path, capsys, monkeypatch):
 
 
 def test_watching_ends_by_ctrl_c(machine, capsys, monkeypatch):
-    from l2wg_hooks import show
+    from l2wg_hooks.showing import show
 
     naps = []
 

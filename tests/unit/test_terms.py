@@ -5,8 +5,9 @@ import itertools
 
 import pytest
 
-from l2wg_hooks import card, settings, terms, wgpeer
+from l2wg_hooks import settings, wgpeer
 from l2wg_hooks.links import Link
+from l2wg_hooks.pairing import card, terms
 from l2wg_hooks.settings import Refused
 
 KEYS = [base64.b64encode(bytes((number,)) * 32).decode() for number in (1, 2, 3)]

@@ -3,7 +3,7 @@ import dataclasses
 
 import pytest
 
-from l2wg_hooks import underlay
+from l2wg_hooks.checking import underlay
 from l2wg_hooks.links import Link
 from l2wg_hooks.peers import Interface, Peer
 from l2wg_hooks.settings import Tunnel

@@ -4,7 +4,7 @@ import ipaddress
 import struct
 from typing import NamedTuple
 
-from l2wg_hooks.arp import BROADCAST, packed
+from l2wg_hooks.checking.arp import BROADCAST, packed
 
 SERVER_PORT, CLIENT_PORT = 67, 68
 MAGIC = bytes((99, 130, 83, 99))

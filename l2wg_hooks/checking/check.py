@@ -11,29 +11,8 @@ import threading
 import time
 from typing import NamedTuple, Tuple
 
-from l2wg_hooks import (
-    apply,
-    endpoint,
-    files,
-    foreign,
-    interfaces,
-    kernel,
-    neighbours,
-    path,
-    peers,
-    plan,
-    postup,
-    rights,
-    rules,
-    run,
-    segment,
-    sounding,
-    transaction,
-    underlay,
-    way,
-    wgconf,
-    wish,
-)
+from l2wg_hooks import apply, files, interfaces, peers, plan, rules, run, transaction, wgconf, wish
+from l2wg_hooks.checking import endpoint, foreign, kernel, neighbours, path, postup, rights, segment, sounding, underlay, way
 from l2wg_hooks.errors import L2wgError, Problem
 
 # Of the form of `--json`: another number only where a key goes or changes its meaning.

@@ -1,8 +1,8 @@
 """`l2wg status --diagram`: a Status drawn in text, at most 80 columns wide. Pure."""
 
-from l2wg_hooks.pen import duration, key, wrap
-from l2wg_hooks.screen import port_word
-from l2wg_hooks.status import WRONG
+from l2wg_hooks.showing.pen import duration, key, wrap
+from l2wg_hooks.showing.screen import port_word
+from l2wg_hooks.showing.status import WRONG
 
 # Columns: the ports' names with their wire, the bridge's box, and the rest for tunnels.
 LEFT, BOX, RIGHT = 19, 19, 37

@@ -1,7 +1,7 @@
 """`l2wg status` as a screen of text: a Status -> lines of at most 80 characters. Pure."""
 
-from l2wg_hooks.pen import WIDTH, duration, key, paint, plain, size, tie, wrap
-from l2wg_hooks.status import FRAMES, NOTE, PACKETS, WRONG
+from l2wg_hooks.showing.pen import WIDTH, duration, key, paint, plain, size, tie, wrap
+from l2wg_hooks.showing.status import FRAMES, NOTE, PACKETS, WRONG
 
 # More tunnels than this, and each gets a line instead of a paragraph.
 WHOLE = 3

@@ -5,12 +5,13 @@ import time
 from dataclasses import dataclass, field
 from typing import Dict, Tuple
 
-from l2wg_hooks import links, peers, record, rules, run, stations, traffic, transaction, wish
+from l2wg_hooks import links, peers, record, rules, run, transaction, wish
+from l2wg_hooks.showing import stations, traffic
 from l2wg_hooks.errors import REFUSED, L2wgError, fail
 from l2wg_hooks.links import Link
 from l2wg_hooks.peers import Interface
-from l2wg_hooks.stations import Station
-from l2wg_hooks.traffic import Traffic
+from l2wg_hooks.showing.stations import Station
+from l2wg_hooks.showing.traffic import Traffic
 
 LINKS = ("ip", "-json", "-details", "-statistics", "address", "show")
 STATIONS = ("bridge", "-json", "-statistics", "fdb", "show")

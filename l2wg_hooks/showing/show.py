@@ -3,7 +3,7 @@
 import sys
 import time
 
-from l2wg_hooks import pen, status, survey
+from l2wg_hooks.showing import pen, status, survey
 from l2wg_hooks.errors import fail
 
 
@@ -36,22 +36,23 @@ def _print(found, options):
     if options.json:
         import json
 
-        from l2wg_hooks import document
+        from l2wg_hooks.showing import document
 
         text = json.dumps(document.document(found), indent=2) + "\n"
     elif options.diagram:
-        from l2wg_hooks import diagram
+        from l2wg_hooks.showing import diagram
 
         text = diagram.render(found, pen.wants_lines())
     elif options.svg:
-        from l2wg_hooks import files, picture
+        from l2wg_hooks import files
+        from l2wg_hooks.showing import picture
 
         text = picture.render(found)
         if options.svg != "-":
             files.write(options.svg, text)
             return
     else:
-        from l2wg_hooks import screen
+        from l2wg_hooks.showing import screen
 
         text = screen.render(found, pen.wants_colour(sys.stdout), names=options.tunnels)
     sys.stdout.write(text)
@@ -65,7 +66,7 @@ def _code(found, options):
 
 
 def _watch(options):
-    from l2wg_hooks import screen
+    from l2wg_hooks.showing import screen
 
     before, terminal = None, sys.stdout.isatty()
     try:

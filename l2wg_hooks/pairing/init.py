@@ -6,8 +6,9 @@ import ipaddress
 import os
 import socket
 
-from l2wg_hooks import facts, files, log, run, settings, site, transaction, wgconf
+from l2wg_hooks import files, log, run, settings, transaction, wgconf
 from l2wg_hooks.errors import L2wgError, Problem, fail
+from l2wg_hooks.pairing import facts, site
 
 # wg(8) has no default; this is what everybody writes.
 PORT = 51820

@@ -4,8 +4,8 @@ Names after its conventions: prometheus.io/docs/practices/naming.
 """
 
 from l2wg_hooks import __version__
-from l2wg_hooks.screen import port_word
-from l2wg_hooks.status import FRAMES, NOTE, PACKETS, WRONG
+from l2wg_hooks.showing.screen import port_word
+from l2wg_hooks.showing.status import FRAMES, NOTE, PACKETS, WRONG
 
 GAUGE, COUNTER = "gauge", "counter"
 

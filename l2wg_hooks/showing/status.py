@@ -10,8 +10,8 @@ from typing import Dict, Optional, Tuple
 
 from l2wg_hooks import guard, mtu, plan
 from l2wg_hooks.settings import Tunnel
-from l2wg_hooks.stations import Station
-from l2wg_hooks.traffic import Traffic
+from l2wg_hooks.showing.stations import Station
+from l2wg_hooks.showing.traffic import Traffic
 
 # Seconds after which WireGuard takes no packet of a session any more (REJECT_AFTER_TIME in its white paper, 6.1).
 SESSION = 180

@@ -7,7 +7,8 @@ import os
 import socket
 import struct
 
-from l2wg_hooks import foreign, mtu
+from l2wg_hooks import mtu
+from l2wg_hooks.checking import foreign
 
 # Of ICMP, without its IP header.
 HEAD = 8

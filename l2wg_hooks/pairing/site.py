@@ -7,8 +7,9 @@ import os
 import socket
 from typing import NamedTuple, Optional
 
-from l2wg_hooks import card, files, log, settings, wish
+from l2wg_hooks import files, log, settings, wish
 from l2wg_hooks.errors import L2wgError, Problem
+from l2wg_hooks.pairing import card
 from l2wg_hooks.settings import Refused
 
 FILE = "site"

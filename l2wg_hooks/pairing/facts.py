@@ -6,9 +6,10 @@ import os
 import re
 from typing import NamedTuple, Tuple
 
-from l2wg_hooks import card, files, peers, run, site, wgconf, wgpeer
+from l2wg_hooks import files, peers, run, wgconf, wgpeer
 from l2wg_hooks.errors import Problem, fail
 from l2wg_hooks.links import GUESTS
+from l2wg_hooks.pairing import card, site
 
 NIXOS = "/etc/NIXOS"
 DEVICES = "/sys/class/net"

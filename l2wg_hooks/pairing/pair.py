@@ -7,8 +7,9 @@ import os
 import socket
 from typing import Dict, NamedTuple, Tuple
 
-from l2wg_hooks import apply, card, edit, facts, files, interfaces, peers, plan, run, settings, terms, wgconf, wgpeer, wish
+from l2wg_hooks import apply, edit, files, interfaces, peers, plan, run, settings, wgconf, wgpeer, wish
 from l2wg_hooks.errors import L2wgError, fail
+from l2wg_hooks.pairing import card, facts, terms
 from l2wg_hooks.settings import Refused
 
 

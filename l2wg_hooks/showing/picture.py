@@ -6,9 +6,9 @@ Here is where everything goes, in SVG's user units (pixels); picture.j2 says wha
 import time
 from typing import NamedTuple, Tuple
 
-from l2wg_hooks.pen import key, plain, wrap
-from l2wg_hooks.screen import port_word
-from l2wg_hooks.status import WRONG
+from l2wg_hooks.showing.pen import key, plain, wrap
+from l2wg_hooks.showing.screen import port_word
+from l2wg_hooks.showing.status import WRONG
 
 # Text is set in a fixed-width font of 12, which is 0.6 as wide as high in all that are common; with some air.
 LETTER, LINE, HEAD, PAD, GAP = 7.3, 17, 26, 12, 16

@@ -2,8 +2,9 @@
 
 import os
 
-from l2wg_hooks import dhcpcd, managers, run, verdict, ways
-from l2wg_hooks.verdict import Packet
+from l2wg_hooks import dhcpcd, run, ways
+from l2wg_hooks.checking import managers, verdict
+from l2wg_hooks.checking.verdict import Packet
 
 SWITCH = "/proc/sys/net/bridge/bridge-nf-call-%stables"
 # What a firewall hardly has an opinion on: TCP's discard port.

@@ -375,7 +375,7 @@ What `l2wg check` looks for: symptom, cause, cure. Run it first, on both routers
 names, numbers and commands of your case. It changes nothing. `-v` lists what it has looked at, `--json` is for programs,
 and the words in `this type` are the ids there.
 
-This page is made from the table in `l2wg_hooks/causes.py`, by `make docs`.
+This page is made from the table in `l2wg_hooks/checking/causes.py`, by `make docs`.
 """
 
 
