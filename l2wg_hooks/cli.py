@@ -381,7 +381,7 @@ def _pair(options):
     problems = pair.carry_out(found, options.confirm, (lambda moves: True) if options.move_address else _agree)
     if problems:
         return problems, 1
-    log.say("this router is paired with %s by %s" % (found.other.name, found.tunnel))
+    log.did("this router is paired with %s by %s" % (found.other.name, found.tunnel))
     if pair.waits(found):
         log.say(own)
     return (), 0

@@ -53,7 +53,7 @@ def init(name="wg0", port=PORT, address="", remembered=None):
     site.save(remembered or {})
     os.makedirs(wgconf.DIRECTORY, mode=0o700, exist_ok=True)
     files.write(where, TEXT % (site.load().name, private, address, port), 0o600, old="")
-    log.say("%s: written; its key is new, and readable by root only" % where)
+    log.did("%s: written; its key is new, and readable by root only" % where)
     problem = _start(name)
     if problem:
         files.remove(where)  # nobody has its public key yet
