@@ -189,7 +189,7 @@ def test_restart(installed, site, name):
 def test_the_journal_reads_as_a_story(installed):
     """One line for an event that does something, by way of the real journald, and none for one that does not."""
     for site, router in installed.routers.items():
-        since = cursor(router)
+        since = len(journal(router))
         router.sh("systemctl restart wg-quick@wg0")
         told = journal(router, since)
         assert [one["MESSAGE"].split(": ")[0] for one in told] == ["wg0 goes down", "wg0 is up"], told
@@ -200,7 +200,7 @@ def test_the_journal_reads_as_a_story(installed):
         assert (up["L2WG_EVENT"], up["L2WG_TUNNEL"], up["PRIORITY"]) == ("up wg0", "gretap1", "6")
         assert up["MESSAGE"] in router.sh("journalctl -b -u wg-quick@wg0 -o cat").stdout
         assert any(line.startswith("ip link add name gretap1 ") for line in up["L2WG_COMMANDS"].split("\n"))
-        since = cursor(router)
+        since = len(journal(router))
         router.sh("l2wg up wg0; l2wg event up br0; l2wg plan; l2wg apply")
         assert journal(router, since) == []
         router.sh("ip link delete gretap1; l2wg set gretap1 mtu=1500; SUDO_USER=alice l2wg apply")
@@ -212,13 +212,10 @@ def test_the_journal_reads_as_a_story(installed):
         assert key not in str(everything)
 
 
-def cursor(router) -> str:
-    return json.loads(router.sh("journalctl --sync; journalctl -q -n 1 -o json").stdout)["__CURSOR"]
-
-
-def journal(router, since="") -> list:
-    after = f"--after-cursor='{since}'" if since else ""
-    return [json.loads(line) for line in router.sh(f"journalctl --sync; journalctl -q -t l2wg -o json {after}").stdout.splitlines()]
+def journal(router, since=0) -> list:
+    """Our entries but for the first `since`: journalctl's own --after-cursor skips one too many if it has a match."""
+    out = router.sh("journalctl --sync; journalctl -q -t l2wg -o json").stdout
+    return [json.loads(line) for line in out.splitlines()][since:]
 
 
 def test_all_crosses_after_the_restarts(installed):
