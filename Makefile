@@ -13,7 +13,7 @@ demo: deb
 
 ## make test         all tests: the quick ones first, then the long ones, two at a time
 test: lint unit fuzz matrix shell nix dsc
-	@$(MAKE) --no-print-directory -j 2 -k --output-sync=line PYTEST="$(PYTEST) -v" netns debtest router neighbours units
+	@$(MAKE) --no-print-directory -j 2 -k PYTEST='tests/lane $$@ $(PYTEST) -v' netns debtest router neighbours units
 
 ## make lint         the code as text
 lint:
