@@ -1,6 +1,7 @@
 """docs/security.md names tests that exist, and what it says of the code that needs no process to look at."""
 
 import os
+import pathlib
 import re
 import stat
 
@@ -25,7 +26,10 @@ def test_each_named_test_exists(path, name):
 
 
 def test_python_is_isolated_from_its_caller():
-    assert (TREE / "l2wg_hooks/launcher/l2wg").read_text().startswith("#!/usr/bin/python3 -I\n")
+    source = TREE / "l2wg_hooks/launcher/l2wg"
+    # Beside an installed package (autopkgtest) there is what has become of it.
+    command = source if source.exists() else pathlib.Path("/usr/bin/l2wg")
+    assert command.read_text().startswith("#!/usr/bin/python3 -I\n")
 
 
 def test_commands_get_nothing_of_the_callers_environment(monkeypatch):
