@@ -64,6 +64,11 @@ def conf(site):
     return site.read("/etc/wireguard/wg0.conf")
 
 
+def at_terminal(site, answer, text):
+    """`l2wg pair` as somebody runs it who answers its question."""
+    return site.sh(f"printf '{answer}\\n' | script -qec 'l2wg pair {text}' /dev/null", check=False, timeout=120)
+
+
 def refused(site, *words):
     before = state(site)
     done = site.l2wg(*words, check=False)
@@ -96,7 +101,12 @@ def test_sites_whose_wireguard_is_made_by_hand(sites):
     assert "nobody is here to agree" in refused(b, "pair", cards["A"])
     assert "the card is cut off" in refused(a, "pair", cards["B"][:-3], "--yes")
     pings = Pings(a, "10.15.14.1")
-    done = b.l2wg("pair", cards["A"], "--yes")
+    # At a terminal, whose admin first says no.
+    before_b = state(b)
+    done = at_terminal(b, "n", cards["A"])
+    assert done.rc == 1 and "Write this? [y/N]" in done.stdout and "nothing was changed" in done.stdout and state(b) == before_b
+    done = at_terminal(b, "y", cards["A"])
+    assert done.rc == 0, done.stdout
     assert "+++ /etc/l2wg/gretap1.conf" in done.stdout and "+PostUp = l2wg up %i || :" in done.stdout
     no_secret(b, done)
     # The card as a mail program wraps it, by standard input, and twice.
