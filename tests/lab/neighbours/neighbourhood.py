@@ -34,6 +34,8 @@ WAN = {"A": "198.51.100.1", "B": "198.51.100.2"}
 SITE_B = """
 set -e
 ip netns list | cut -d' ' -f1 | while read -r name; do ip netns del $name; done
+# The kernel takes its time with a namespace that was deleted, and our end of its wire stays as long.
+ip link del to-b 2>/dev/null || :
 ip netns add B; ip netns add hostB
 ip link add to-b type veth peer name wan netns B
 ip address add {A}/30 dev to-b; ip link set to-b up
@@ -155,7 +157,8 @@ class Neighbourhood:
     def wired(self) -> bool:
         return self.device.ping("192.168.92.10", count=1, timeout=1) == 1
 
-    def comes_back(self, seconds=30) -> None:
+    def comes_back(self, seconds=60) -> None:
+        """The device may remember the Ethernet address that hostB had before it was made anew, for up to 45 s (ARP)."""
         hosts.eventually(self.wireguard_works, 60)
         hosts.eventually(self.wired, seconds)
 
