@@ -139,6 +139,9 @@ def test_dhcpcd_lets_go_of_tunnel_and_port(lab):
 
 def test_dhcpcd_that_does_not_listen_gets_no_answer(lab):
     """As after any `dhcpcd -n enp1s0` of 9.4.1. What it gives itself (RFC 3927) leads nowhere."""
+    version = re.search(r"dhcpcd (\d+)", lab.vm.run(["dhcpcd", "--version"]).stdout).group(1)
+    if int(version) > 9:
+        pytest.skip(f"dhcpcd {version} does not go deaf, nor does `dhcpcd -U` tell here what it is at work with")
     lab.comes_back()
     lab.vm.sh("sed -i 's/^SOCKETS = .*/SOCKETS = ()/' /usr/lib/python3/dist-packages/l2wg_hooks/dhcpcd.py")
     begin(lab)
