@@ -1,5 +1,6 @@
 """`l2wg status`: look, and print it in the form that was asked for."""
 
+import signal
 import sys
 import time
 
@@ -85,6 +86,8 @@ def _watch(options):
             before = found
             time.sleep(options.watch)
     except KeyboardInterrupt:
+        # A second one, while Python ends, would be a traceback.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
         return _code(before, options) if before else 0
     except BrokenPipeError:
         sys.stdout = None

@@ -2,6 +2,7 @@
 import dataclasses
 import json
 import os
+import signal
 
 import pytest
 from recorded import A, CASES, SECOND, TREE, forms, seen, wished
@@ -406,7 +407,10 @@ def test_watching_ends_by_ctrl_c(machine, capsys, monkeypatch):
 
     monkeypatch.setattr(survey.time, "time", lambda: seen("right-a").time + len(naps))
     monkeypatch.setattr(show.time, "sleep", nap)
+    handled = []
+    monkeypatch.setattr(show.signal, "signal", lambda *words: handled.append(words))
     assert cli.main(["status", "--watch", "0.5"]) == 0
+    assert handled[-1] == (signal.SIGINT, signal.SIG_IGN), "a second Ctrl-C comes while Python ends"
     out = capsys.readouterr().out
     assert naps == [0.5] * 3 and out.count("nothing is wrong") == 3 and "0 frames/s" in out
 

@@ -125,7 +125,7 @@ def test_a_file_is_written_in_one_move_for_everybody_to_read(wired):
 
 def test_no_root_no_traceback(wired):
     result = wired.a.run(["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "l2wg", "status"], check=False)
-    assert (result.rc, result.stdout) == (1, "") and "`l2wg status` is for root" in result.stderr and "Traceback" not in result.stderr
+    assert (result.rc, result.stdout) == (3, "") and "`l2wg status` is for root" in result.stderr and "Traceback" not in result.stderr
 
 
 PROM = "/var/lib/prometheus/node-exporter/l2wg.prom"
