@@ -148,9 +148,9 @@ class Neighbourhood:
         assert found, said
         self.vm.sh(found.group(1), timeout=180)
 
-    def check(self) -> str:
+    def check(self, *words) -> str:
         """What `l2wg check` finds wrong; "" where nothing."""
-        done = self.vm.run(["l2wg", "check"], check=False, timeout=120)
+        done = self.vm.run(["l2wg", "check", *words], check=False, timeout=120)
         assert done.rc in (0, 1) and (done.rc == 1) == ("hint:" in done.stderr), done
         return done.stderr if done.rc else ""
 
