@@ -84,7 +84,7 @@ def intend(moving=False, wished_too=None):
     wished = wish.load(wished_too)
     defined = interfaces.read()
     ports = [name for tunnel in wished.tunnels for name in tunnel.bridge_ports]
-    old = _text(interfaces.OURS)
+    old = files.text(interfaces.OURS)
     former = [name for bridge, names in interfaces.bridges_in(old).items() for name in [bridge] + names]
     now = transaction.picture(sorted(set(ports + former)))[0]
     moves, refused = move.find(wished.tunnels, defined, now.links, now.held)
@@ -93,8 +93,8 @@ def intend(moving=False, wished_too=None):
     texts = {path: texts for path, texts in _aside(defined, moved, bridges).items() if texts[0] != texts[1]}
     named = mentions.find({port: bridge.name for bridge in bridges.values() for port in bridge.moved})
     for path, text in ((interfaces.OURS, interfaces.render(bridges)), (mentions.DNSMASQ, mentions.dnsmasq(named))):
-        if text != _text(path):
-            texts[path] = (_text(path), text)
+        if text != files.text(path):
+            texts[path] = (files.text(path), text)
     after = move.after(now.links, moved)
     todo = plan.plan(wished.tunnels, after, (), wished.broken, seen.look(wished.tunnels))
     problems = wished.problems + todo.problems
@@ -104,10 +104,6 @@ def intend(moving=False, wished_too=None):
     steps = _released(old, bridges, now, defined.aside) + move.steps(moved, now.links, now.held)
     reached = not bridges or defined.reaches(interfaces.OURS)
     return Intent(wished.tunnels, texts, bridges, moves, steps, todo, problems, reached, tuple(mentions.unserved(named)))
-
-
-def _text(path):
-    return files.read(path) if os.path.exists(path) else ""
 
 
 def _aside(defined, moves, bridges):
@@ -292,7 +288,7 @@ def _carry_more(more):
     for path, (old, new) in more.texts.items():
         _write(path, old, new)
     for name, text in more.wish.items():
-        _write(wish.path(name), _text(wish.path(name)), text)
+        _write(wish.path(name), files.text(wish.path(name)), text)
     return run.apply(more.steps)
 
 

@@ -15,6 +15,11 @@ def read(path):
         fail("cannot be read: %s" % error.strerror, "is it a file, and is this root?", path=path)
 
 
+def text(path, absent=""):
+    """The text of a file; `absent` where there is none. Raises L2wgError as `read` does."""
+    return read(path) if os.path.exists(path) else absent
+
+
 def write(path, text, mode=0o644, old=None):
     """Replace a file by `text`, so that any reader, even after a crash, finds the old or the new one whole.
 

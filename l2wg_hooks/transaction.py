@@ -151,13 +151,9 @@ def _store(path, content):
     files.write(path, json.dumps(content, indent=1), 0o600)
 
 
-def _text(path):
-    return files.read(path) if os.path.exists(path) else None
-
-
 def _unsecret(path):
     """A file's text, without the keys of a wg-quick file: they are in that file only."""
-    text = _text(path)
+    text = files.text(path, None)
     return wgpeer.masked(text) if text is not None and os.path.dirname(path) == wgconf.DIRECTORY else text
 
 
@@ -311,7 +307,7 @@ def _put_back(saved, keep):
             continue
         whole = text
         if text is not None and os.path.dirname(path) == wgconf.DIRECTORY:
-            whole = wgpeer.unmasked(text, _text(path) or "")
+            whole = wgpeer.unmasked(text, files.text(path, None) or "")
             if whole is None:
                 log.complain([Problem("has other keys than it had: it stays as it is", "look at its [Peer] sections", path)])
                 continue
@@ -330,7 +326,7 @@ def _put_back(saved, keep):
                 files.remove(wish.path(name))
             log.did("%s: set aside as %s%s" % (wish.path(name), name, wish.SUFFIX + REJECTED))
     for name, text in saved.applied.items() if keep != ALL else ():
-        if _text(wish.path(name)) != text:
+        if files.text(wish.path(name), None) != text:
             files.write(wish.path(name), text)
     _store(APPLIED, saved.applied)
     return sorted(saved.applied)

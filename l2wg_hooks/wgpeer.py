@@ -50,6 +50,11 @@ def interface_values(text, key):
     return [one.strip() for row in rows for one in row.value.split(",") if one.strip()]
 
 
+def host(address):
+    """An address as AllowedIPs have one that stands for itself."""
+    return "%s/%d" % (address, 128 if ":" in address else 32)
+
+
 def covers(allowed, address):
     """Whether one of the AllowedIPs covers an address."""
     end = ipaddress.ip_address(address)

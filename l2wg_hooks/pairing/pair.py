@@ -73,7 +73,7 @@ def intend(text, wanted, ask_ports=False):
         fail("has no [Interface] section", "it must be a wg-quick(8) file", path=_conf(here))
     steps, changed, ways = _live(new, agreed, other, here, live, leads)
     files_ = _wish(name, agreed, here, wished.tunnels, wanted, leads, links, ask_ports)
-    shown = {wish.path(one): (_text(wish.path(one)), text) for one, text in files_.items()}
+    shown = {wish.path(one): (files.text(wish.path(one)), text) for one, text in files_.items()}
     texts = {_conf(here): (here.text, new)} if new != here.text else {}
     shown.update({path: tuple(wgpeer.masked(side) for side in sides) for path, sides in texts.items()})
     more = apply.More(files_, texts, steps, here.underlay, changed, ways)
@@ -104,10 +104,6 @@ def waits(pairing):
 
 def _conf(here):
     return wgconf.path(here.underlay)
-
-
-def _text(path):
-    return files.read(path) if os.path.exists(path) else ""
 
 
 def _tunnel(agreed, other, here, tunnels, wanted, sections, links):
@@ -158,7 +154,7 @@ def _peer(text, agreed, other, here, leads):
     """The wg-quick file with the other site in it, as far as it is not."""
     known = [one for one in wgpeer.sections(text) if one.key == other.key]
     if not known:
-        end = "%s/%d" % (agreed.remote, 128 if ":" in agreed.remote else 32)
+        end = wgpeer.host(agreed.remote)
         values = [("PublicKey", other.key), ("AllowedIPs", end)] + _ways(here, other)
         return wgpeer.add(text, other.name, values)
     now = {"Endpoint": known[-1].endpoint, "PersistentKeepalive": known[-1].keepalive}
@@ -167,7 +163,7 @@ def _peer(text, agreed, other, here, leads):
     text = wgpeer.change(text, other.key, changed)
     remote = leads.remote if leads else agreed.remote
     if not wgpeer.covers([network for one in known for network in one.allowed], remote):
-        text = wgpeer.allow(text, other.key, "%s/%d" % (remote, 128 if ":" in remote else 32))
+        text = wgpeer.allow(text, other.key, wgpeer.host(remote))
     return text
 
 
@@ -194,7 +190,7 @@ def _live(text, agreed, other, here, live, leads):
     if not wgpeer.covers(now.allowed, remote):
         # What somebody has added by hand stays.
         rest = [one for one in section.allowed if one not in now.allowed] if now.handshake == peers.NEVER else []
-        end = "%s/%d" % (remote, 128 if ":" in remote else 32)
+        end = wgpeer.host(remote)
         words += ("allowed-ips", ",".join(now.allowed + tuple(rest) + (() if end in rest else (end,))))
     steps = []
     if words or now.handshake == peers.NEVER:
@@ -237,7 +233,7 @@ def _wish(name, agreed, here, tunnels, wanted, leads, links, ask_ports):
         values.update({"underlay": here.underlay, "local": agreed.local, "remote": agreed.remote, "bridge": bridge})
         values.update({"bridge-ports": " ".join(ports), "bridge-address": wanted.address})
         text = settings.fresh(name, values)
-    if text == _text(path):
+    if text == files.text(path):
         return {}
     tunnel, problems = settings.parse(text, path, name)
     problems += wish.load({name: text}).problems if tunnel else ()

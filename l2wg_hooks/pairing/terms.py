@@ -93,7 +93,7 @@ def notes(agreed, other, leads, links):
 
 def nix(agreed, other, underlay, called):
     """The same as options of NixOS; a card that was checked needs no escapes. `called`: whether others can call this site."""
-    end = "%s/%d" % (agreed.remote, 128 if ":" in agreed.remote else 32)
+    end = wgpeer.host(agreed.remote)
     ways = ' endpoint = "%s";' % other.endpoint if other.endpoint else ""
     ways += " persistentKeepalive = %d;" % KEEPALIVE if ways and not called else ""
     lines = [

@@ -41,7 +41,7 @@ def change(box, confirm=False):
     (box / "made").write_text("by us\n")
     if confirm:
         saved = transaction._load(transaction.OPEN)
-        new = {path: transaction._text(path) for path in saved.old}
+        new = {path: files.text(path, None) for path in saved.old}
         transaction._store(transaction.OPEN, saved._replace(waiting=True, new=new)._asdict())
 
 
