@@ -11,7 +11,7 @@ import threading
 import time
 from typing import NamedTuple, Tuple
 
-from l2wg_hooks import apply, files, interfaces, peers, plan, rules, run, transaction, wgconf, wish
+from l2wg_hooks import apply, files, interfaces, peers, plan, record, rules, run, transaction, wgconf, wish
 from l2wg_hooks.checking import endpoint, foreign, kernel, neighbours, path, postup, rights, segment, sounding, underlay, way
 from l2wg_hooks.errors import L2wgError, Problem
 
@@ -186,7 +186,7 @@ class Scene:
 def routes(family, *words):
     """What `ip -json FAMILY route WORDS` lists."""
     result = run.run(("ip", "-json", family, "route") + words)
-    return [one for one in json.loads(result.out or "[]") if one] if result.code == 0 else []
+    return record.table(result.out) if result.code == 0 else []
 
 
 def _with(cause, problem, tunnel=""):
@@ -530,7 +530,7 @@ def _duplicates(scene):
 def _failed(name):
     """IPv6 addresses that the kernel gave up, since another machine has them (RFC 4862, 5.4)."""
     result = run.run(("ip", "-json", "-6", "address", "show", "dev", name, "dadfailed"))
-    found = [one for one in json.loads(result.out or "[]") if one] if result.code == 0 else []
+    found = record.table(result.out) if result.code == 0 else []
     return [one["local"] for link in found for one in link.get("addr_info", []) if one.get("dadfailed")]
 
 
