@@ -25,6 +25,8 @@ mount -t tmpfs tmpfs /lab/$1
 mkdir /lab/$1/upper /lab/$1/work /lab/$1/root
 mount -t overlay overlay -o lowerdir=/,upperdir=/lab/$1/upper,workdir=/lab/$1/work /lab/$1/root
 mount --rbind /dev /lab/$1/root/dev
+# Else who unmounts the site's /dev/pts unmounts the machine's.
+mount --make-rslave /lab/$1/root/dev
 mount --bind /proc /lab/$1/root/proc
 mount -t tmpfs -o mode=755 tmpfs /lab/$1/root/run
 mkdir /lab/$1/root/run/network /lab/$1/root/run/lock
