@@ -5,7 +5,7 @@ import subprocess
 import threading
 from typing import List, NamedTuple, Tuple
 
-from l2wg_hooks import links, log
+from l2wg_hooks import links, log, record
 from l2wg_hooks.errors import L2wgError, Problem, fail
 
 # Seconds after which a command counts as hung. The kernel answers in milliseconds, under emulation in seconds.
@@ -85,6 +85,14 @@ def output(*argv):
     except L2wgError:
         return ""
     return result.out if result.code == 0 else ""
+
+
+def records(*argv):
+    """The records of what a command prints as JSON; none where it is not there, fails or prints something else."""
+    try:
+        return record.table(output(*argv))
+    except record.Unfit:
+        return []
 
 
 def together(*argvs):

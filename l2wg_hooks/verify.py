@@ -6,7 +6,7 @@ import socket
 import time
 from typing import NamedTuple, Tuple
 
-from l2wg_hooks import record, run
+from l2wg_hooks import run
 from l2wg_hooks.errors import L2wgError, Problem
 
 # Seconds for all of it to be as good again; a neighbour is asked three times, a second apart (ARP, ND).
@@ -123,7 +123,7 @@ def _gateways():
     """(address, reason, zone) of the default routes' gateways."""
     found = []
     for family in ("-4", "-6"):
-        for route in _json("ip", "-json", family, "route", "show", "default"):
+        for route in run.records("ip", "-json", family, "route", "show", "default"):
             gateway, device = route.get("gateway"), route.get("dev")
             if isinstance(gateway, str) and isinstance(device, str):  # several ways at once name none here
                 found.append((gateway, "the default route", device if gateway.startswith("fe80:") else ""))
@@ -151,7 +151,7 @@ def _address(text):
 
 def _way(target, reason, zone, links, ask=True):
     """The Way to `target` as the kernel would go now; None where there is none."""
-    found = _json("ip", "-json", "route", "get", target, *(("dev", _top(zone, links)) if zone else ()))
+    found = run.records("ip", "-json", "route", "get", target, *(("dev", _top(zone, links)) if zone else ()))
     device, hop = (found[0].get("dev"), found[0].get("gateway", target)) if found else (None, target)
     if not isinstance(device, str) or not isinstance(hop, str):
         return None
@@ -172,7 +172,7 @@ def _neighbour(address, device):
     run.run(("ip", "neighbour", "change", address, "dev", device, "nud", "probe"))
     for _ in range(10):
         time.sleep(0.1)
-        found = _json("ip", "-json", "neighbour", "show", "to", address, "dev", device)
+        found = run.records("ip", "-json", "neighbour", "show", "to", address, "dev", device)
         state = str(found[0].get("state", "")) if found else ""
         if "REACHABLE" in state or "PERMANENT" in state or "NOARP" in state:
             return True
@@ -223,11 +223,4 @@ def _lines(*argv):
     try:
         return run.run(argv).out.splitlines()
     except L2wgError:
-        return []
-
-
-def _json(*argv):
-    try:
-        return record.table(run.run(argv).out)
-    except (L2wgError, record.Unfit):
         return []

@@ -1,7 +1,6 @@
 """This router as others need to know it: what goes into its card, and what it has for a tunnel. It looks and changes nothing."""
 
 import ipaddress
-import json
 import os
 import re
 from typing import NamedTuple, Tuple
@@ -127,10 +126,7 @@ def endpoint(known, port):
 
 def _source(family):
     """The address by which this router would go out; "" where it would not."""
-    try:
-        found = [one for one in json.loads(run.output("ip", "-json", "route", "get", ELSEWHERE[family]) or "[]") if one]
-    except ValueError:
-        return ""
+    found = run.records("ip", "-json", "route", "get", ELSEWHERE[family])
     return found[0].get("prefsrc", "") if found else ""
 
 

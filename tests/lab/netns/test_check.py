@@ -217,7 +217,7 @@ def test_a_peer_that_is_no_mirror(wire):
 def test_a_path_that_loses_large_packets(wire, sender):
     """WireGuard's packets above 1432 bytes vanish on the WAN, in one direction: 1432 - 60 leaves 1372 for wg0."""
     site = wire.a if sender == "A" else wire.b
-    drop = "nft 'add table inet wan; add chain inet wan out { type filter hook output priority 0; }; add rule inet wan out oifname enp1s0 meta length > 1432 drop'"
+    drop = "nft 'add table inet wan; add chain inet wan to_wan { type filter hook output priority 0; }; add rule inet wan to_wan oifname enp1s0 meta length > 1432 drop'"
     with faulty(site, drop, "nft delete table inet wan"):
         found = problems(wire.a)
         assert set(found) == {"path-mtu"}
