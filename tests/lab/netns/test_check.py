@@ -292,7 +292,8 @@ def test_nothing_is_wrong_with_ipv6_and_with_two_tunnels(wire):
         assert wire.both(ids) == [set(), set()]
         wire.b.sh("l2wg set six key=3; l2wg up wg0; ip address add 192.0.2.1/24 dev br1")
         found = problems(wire.a)
-        assert set(found) == {"peer-refuses"} and found["peer-refuses"]["tunnel"] == "six"
+        # With its key, where B's bridge happens to say something.
+        assert set(found) in ({"peer-refuses"}, {"key-differs"}) and {one["tunnel"] for one in found.values()} == {"six"}
         # A bridge that has no port but the tunnel, and an address.
         assert ids(wire.b, "--passive") == {"bridge-mac"}
         cure(wire.b, "--passive")
