@@ -276,7 +276,7 @@ def unreached(intent):
     return (
         Problem(
             "does not source %s: %s is gone after a reboot" % (interfaces.OURS, ", ".join(intent.bridges)),
-            "add this line to it: source /etc/network/interfaces.d/*",
+            "echo 'source /etc/network/interfaces.d/*' >>%s" % interfaces.MAIN,
             interfaces.MAIN,
             id="not-sourced",
         ),
