@@ -7,7 +7,7 @@ import stat
 
 import pytest
 
-from l2wg_hooks import cli, edit, interfaces, lock, peers, run, transaction, wgconf, wish
+from l2wg_hooks import cli, edit, interfaces, lock, peers, run, transaction, wgconf, wgpeer, wish
 from l2wg_hooks.pairing import card, facts, init, site
 from l2wg_hooks.pairing import pair as pairing
 from l2wg_hooks.errors import L2wgError
@@ -238,6 +238,37 @@ def test_a_tunnel_made_by_hand_is_found_by_its_peer(router):
     found = router.intend()
     assert found.tunnel == "wire" and not found.more.wish and "wire leads to site-b already" in found.notes[0]
     fails(lambda: router.intend(tunnel="gretap9"), "a second tunnel would be a loop")
+
+
+PAIRED = CONF + wgpeer.add("", "site-b", [("PublicKey", KEYS[1]), ("AllowedIPs", "198.18.0.2/32")])
+
+
+@pytest.mark.parametrize(
+    "conf, ends, card_of_b, after",
+    [
+        # This router was made anew, with another key, hence another address.
+        (CONF, ("198.19.7.7", "198.18.0.2"), B, ("198.18.0.1", "198.18.0.2")),
+        # The other one has another address.
+        (PAIRED, ("198.18.0.1", "198.18.0.2"), B._replace(addresses=("198.18.0.22",)), ("198.18.0.1", "198.18.0.22")),
+        # By hand: what a LAN has is nobody's to change.
+        (PAIRED, ("192.168.178.1", "198.18.0.2"), B, None),
+        (CONF + PEER, ("198.18.0.1", "198.18.0.2"), B._replace(addresses=("198.18.0.22",)), None),
+    ],
+)
+def test_a_tunnel_follows_a_site_that_has_another_address(router, conf, ends, card_of_b, after):
+    router.conf(conf)
+    router.up()
+    router.link("enp2s0", addresses=("192.168.178.1/24",))
+    edit.change("gretap1", {"underlay": "wg0", "local": ends[0], "remote": ends[1], "bridge": "br0"})
+    found = router.intend(card_of_b)
+    assert found.tunnel == "gretap1"
+    if after is None:
+        assert not found.more.wish and "it stays as it is" in found.notes[0]
+        return
+    assert "local          = %s\nremote         = %s\n" % after in found.more.wish["gretap1"]
+    assert "%s/32" % after[1] in found.more.texts[str(router.etc / "wireguard/wg0.conf")][1]
+    assert ("ip", "route", "add", after[1], "dev", "wg0") in [step.argv for step in found.more.steps]
+    assert not found.notes
 
 
 def test_a_second_site_gets_a_second_tunnel_on_the_same_bridge(router):
