@@ -17,7 +17,7 @@ from l2wg_hooks.errors import L2wgError, Problem
 
 # Of the form of `--json`: another number only where a key goes or changes its meaning.
 VERSION = 1
-# Seconds for WireGuard to shake hands once there is something to send; and for a peer that got it to say so, at the latest.
+# Seconds for WireGuard to shake hands once there is something to send; and for a peer to say anything at all, at the latest.
 SESSION_PATIENCE, ANSWER_PATIENCE = 3, underlay.ANSWER + 1.5
 OK, WRONG, IDLE, UNLOOKED = "ok", "wrong", "not applicable", "could not be looked at"
 
@@ -60,7 +60,7 @@ class Report(NamedTuple):
 def check(passive=False):
     """The Report of now. With `passive`, nothing is sent.
 
-    It takes a second and a half, or five where DHCP is let pass, or twelve where a peer answers nothing.
+    It takes a second and a half, or five where DHCP is let pass, or seventeen where a peer answers nothing.
     """
     scene = Scene(passive)
     scene.begin()

@@ -8,8 +8,9 @@ from l2wg_hooks import mtu
 SESSION = 180
 # What WireGuard adds to a packet: its header and authentication tag (its paper, 5.4.6), UDP and IP.
 WIREGUARD = 32 + mtu.UDP
-# Seconds after which a peer answers what it has got, if only by an empty packet: KEEPALIVE_TIMEOUT of the paper.
-ANSWER = 10
+# Seconds after which a peer has answered: what it has got, by an empty packet after 10, KEEPALIVE_TIMEOUT of the paper; where it
+# has restarted and knows the session no more, the handshake that this side begins REKEY_TIMEOUT later.
+ANSWER = 15
 # Bytes that the smallest question makes WireGuard send; empty packets, which nobody answers, have 32.
 QUESTION = 128
 
@@ -104,7 +105,7 @@ def _still(peer):
 def unanswered(tunnel, before, interface):
     """The Problem of the peer at `remote` that was asked something since `before`, an earlier Interface, and sent nothing back.
 
-    Its session looks alive for three minutes after it has gone. What it has got, WireGuard answers within ANSWER seconds.
+    Its session looks alive for three minutes after it has gone. WireGuard answers, whatever it is, within ANSWER seconds.
     """
     rows = covering(interface.peers, tunnel.remote)
     old = next((one for one in before.peers if rows and one.key == rows[0][1].key), None)
