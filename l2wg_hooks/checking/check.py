@@ -405,6 +405,10 @@ def _way(scene):
     for tunnel in scene.laid():
         if not scene.links[tunnel.underlay].up:
             continue  # then nothing is routed by it, and it is told of
+        own = way.taken(tunnel, scene.links)
+        if own:
+            yield own
+            continue
         words = ("get", tunnel.remote) + (("from", tunnel.local) if way.absent(tunnel, scene.links) is None else ())
         found = routes("-%d" % tunnel.family, *words)
         filters = [kernel.sysctl("net", "ipv4", "conf", name, "rp_filter") for name in ("all", tunnel.underlay)]

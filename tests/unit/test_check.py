@@ -390,6 +390,13 @@ def test_route_and_rp_filter(healthy, monkeypatch):
     assert ids() == ["rp-filter", "route"]
 
 
+def test_the_other_end_is_an_address_of_this_router_too(healthy):
+    """No route helps against that."""
+    healthy.links["br0"] = dataclasses.replace(LINKS["br0"], addresses=("192.168.92.1/24",))
+    healthy.said["get 192.168.92.1 from 192.168.178.1"] = '[{"dst":"192.168.92.1","dev":"lo"}]'
+    assert told(healthy, "duplicate-address").hint.startswith("ip address del 192.168.92.1/24 dev br0 # ")
+
+
 def test_wg_fragments(healthy):
     healthy.links["enp2s0"] = dataclasses.replace(LINKS["enp2s0"], mtu=1400)
     assert "MTU = 1340" in told(healthy, "wg-fragments").hint
