@@ -53,7 +53,10 @@ def intend(text, wanted, ask_ports=False):
     links = run.observe()
     here = facts.look(facts.underlay(wanted.underlay), links)
     if here.text is None:
-        fail("there is no such file, and %s is up" % here.underlay, "pair is for what wg-quick brings up", path=_conf(here))
+        words = (_conf(here), here.underlay, here.underlay)
+        hint = "install -D -m 600 /dev/null %s; wg-quick save %s; systemctl enable wg-quick@%s" % words
+        hint += " # if it was made by hand; pair is for what wg-quick brings up, not networkd"
+        fail("there is no such file, and %s is up" % here.underlay, hint, path=_conf(here))
     try:
         agreed = terms.find(here.card, other)
     except Refused as error:

@@ -313,6 +313,15 @@ def test_which_bridge(router):
     fails(lambda: router.intend(tunnel="../../x", ports=("enp3s0",)), "is no interface name")
 
 
+def test_wireguard_that_was_made_by_hand_is_saved_first(router):
+    router.up()
+    with pytest.raises(L2wgError) as error:
+        router.intend(B, "wg0")
+    (problem,) = error.value.problems
+    assert problem.message == "there is no such file, and wg0 is up"
+    assert problem.hint.startswith("install -D -m 600 /dev/null %s; wg-quick save wg0; systemctl enable wg-quick@wg0 # " % (router.etc / "wireguard/wg0.conf"))
+
+
 def test_nothing_but_a_card(router):
     router.conf(CONF)
     fails(lambda: pairing.intend("nonsense", pairing.Wanted()), "is no card")
