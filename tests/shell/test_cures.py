@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+from l2wg_hooks import apply, interfaces  # noqa: E402
 from l2wg_hooks.checking import postup  # noqa: E402
 
 HEAD, PEER = "[Interface]\nAddress = 10.15.14.2/24\nPrivateKey = x=\n", "[Peer]\nPublicKey = y=\n"
@@ -32,3 +33,15 @@ def test_what_is_wrong_with_a_line_is_mended_in_that_line(lines, after, tmp_path
     (problem,) = postup.judge(path.read_text(), str(path), "wg0", ["gretap1"])
     subprocess.run(["sh", "-c", problem.hint], check=True)
     assert path.read_text() == HEAD + "".join(after) + PEER
+
+
+@pytest.mark.parametrize("text", ["auto lo\niface lo inet loopback", "auto lo\niface lo inet loopback\n", ""])
+def test_interfaces_d_is_sourced_whatever_the_last_line(text, tmp_path, monkeypatch):
+    main, ours = tmp_path / "interfaces", "/etc/network/interfaces.d/l2wg"
+    main.write_text(text)
+    monkeypatch.setattr(apply.interfaces, "MAIN", str(main))
+    assert not interfaces.read().reaches(ours)
+    (problem,) = apply.unreached(apply.Intent((), {}, {"br0": None}, (), (), None, (), False))
+    subprocess.run(["sh", "-c", problem.hint], check=True)
+    assert interfaces.read().reaches(ours) and main.read_text().startswith(text)
+    assert [one.interface for one in interfaces.read().stanzas if one.path == str(main)] == ["lo"] * bool(text)
