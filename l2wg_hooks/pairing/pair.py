@@ -138,9 +138,9 @@ def _is_outdated(leads, agreed, other, here, sections, links):
     """Whether the ends of a tunnel that leads to the other site were two cards', of which one has another address now."""
     own = set(here.card.addresses) | {word.partition("/")[0] for link in links.values() for word in link.addresses}
     own |= {word.partition("/")[0] for one in interfaces.read().stanzas for word in one.addresses()}
-    # By hand, one of its ends may well be in a LAN.
-    paired = any(one.key == other.key and one.ours for one in sections)
-    return leads.remote == agreed.remote and leads.local not in own or paired and leads.local == agreed.local
+    # By hand, one of its ends may well be in a LAN: then the address of the card is among the peer's already.
+    moved = any(one.key == other.key and one.ours and not wgpeer.covers(one.allowed, agreed.remote) for one in sections)
+    return leads.remote == agreed.remote and leads.local not in own or moved and leads.local == agreed.local
 
 
 def _callable(here, other, sections, live):

@@ -253,6 +253,7 @@ PAIRED = CONF + wgpeer.add("", "site-b", [("PublicKey", KEYS[1]), ("AllowedIPs",
         # By hand: what a LAN has is nobody's to change.
         (PAIRED, ("192.168.178.1", "198.18.0.2"), B, None),
         (CONF + PEER, ("198.18.0.1", "198.18.0.2"), B._replace(addresses=("198.18.0.22",)), None),
+        (PAIRED.replace("198.18.0.2/32", "198.18.0.2/32, 192.168.92.0/24"), ("198.18.0.1", "192.168.92.1"), B, None),
     ],
 )
 def test_a_tunnel_follows_a_site_that_has_another_address(router, conf, ends, card_of_b, after):
