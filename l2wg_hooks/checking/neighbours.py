@@ -1,6 +1,5 @@
 """What else on this router is in the way of the wire: firewalls, and other managers of interfaces. For `l2wg check`."""
 
-import os
 import re
 
 from l2wg_hooks import dhcpcd, iptables, run, ways
@@ -175,7 +174,9 @@ def _switch(word):
 
 
 def _read(path):
-    if not os.path.exists(path):
+    """What a file of the kernel's says; "" where it is not there, or not for a container's root."""
+    try:
+        with open(path) as file:
+            return file.read()
+    except OSError:
         return ""
-    with open(path) as file:
-        return file.read()

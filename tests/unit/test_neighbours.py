@@ -281,6 +281,12 @@ def test_rules_of_the_usual_iptables_are_told_once_if_that_is_the_older_one(syst
     assert [hint.partition(" -i ")[0] for _, hint in told()] == ["iptables -I INPUT", "l2wg set gretap1 forward=accept; l2wg apply"]
 
 
+def test_what_is_not_for_a_containers_root_is_no_error(system):
+    (system["tmp"] / "ip_tables_names").mkdir()  # as good as unreadable, for root too
+    system["iptables-save"] = DROPS
+    assert causes() == ["firewall-input"]
+
+
 def test_firewalld_drops_what_crosses_a_bridge(system, golden):
     system["nft -j"] = recorded(golden, "firewalld.json")
     (system["tmp"] / "ip").write_text("1\n")
