@@ -276,7 +276,8 @@ def unreached(intent):
     return (
         Problem(
             "does not source %s: %s is gone after a reboot" % (interfaces.OURS, ", ".join(intent.bridges)),
-            "add this line to it: source /etc/network/interfaces.d/*",
+            # Its last line may have no end.
+            "printf '\\nsource /etc/network/interfaces.d/*\\n' >>%s" % interfaces.MAIN,
             interfaces.MAIN,
             id="not-sourced",
         ),

@@ -1,5 +1,6 @@
 """The command l2wg: words of the command line to calls. See l2wg(8)."""
 
+import errno
 import os
 import signal
 import sys
@@ -23,7 +24,27 @@ def main(words=None):
     # The hot path: hooks know how to call us, and argparse costs as much as all the rest of an event.
     if bare and bare[0] in EVENTS and len(bare) == (3 if bare[0] == "event" else 2) and not {"-h", "--help"} & set(bare):
         return _event(bare, strict)
-    return _command(words)
+    return _printing(words)
+
+
+def _printing(words):
+    """_command; where nobody takes what it prints, it says so instead of a traceback, and nothing after `| head`."""
+    try:
+        code = _command(words)
+        if sys.stdout is not None:
+            sys.stdout.flush()
+        return code
+    except BrokenPipeError:
+        code = 1
+    except OSError as error:
+        # What cannot be written to a file is told by files.py, by the file's name.
+        if error.errno != errno.ENOSPC:
+            raise
+        print("l2wg: standard output: %s" % error.strerror, file=sys.stderr)
+        code = 1
+    # What is still to be written would be tried again at the end of Python.
+    sys.stdout = None
+    return code
 
 
 def _event(words, strict):

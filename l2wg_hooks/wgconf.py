@@ -44,7 +44,8 @@ def rows_of(text) -> List[Row]:
     return rows
 
 
-def _is_ours(row, name):
+def is_ours(row, name):
+    """The match of a Row that is one of our lines and nothing else; None where it is not."""
     verb = _VERBS.get(row.key)
     if row.section != "[interface]" or verb is None:
         return None
@@ -57,7 +58,7 @@ def attach(text, name):
     They go behind the last setting of the section, so that PostUp lines made by hand run first.
     """
     rows = rows_of(text)
-    there = {row.key for row in rows if _is_ours(row, name)}
+    there = {row.key for row in rows if is_ours(row, name)}
     missing = ["%s = %s" % line for line in LINES if line[0].lower() not in there]
     settled = [index for index, row in enumerate(rows) if row.section == "[interface]" and row.key]
     if not settled:
@@ -76,7 +77,7 @@ def attach(text, name):
 def detach(text, name):
     """`text` without our lines: what `attach` made of a text becomes that text again, to the byte."""
     rows = rows_of(text)
-    kept = [row for row in rows if not _is_ours(row, name)]
+    kept = [row for row in rows if not is_ours(row, name)]
     if kept and len(kept) < len(rows) and rows[-1] is not kept[-1] and not rows[-1].end:
         kept[-1] = kept[-1]._replace(end="")
     return "".join(row.text + row.end for row in kept)
@@ -85,14 +86,15 @@ def detach(text, name):
 def warnings(text, path, name, tunnels):
     """Problems of lines made by hand that work against ours: other PostUp lines about our tunnels, or unsafe ones."""
     for number, row in enumerate(rows_of(text), 1):
-        ours = _is_ours(row, name)
+        ours = is_ours(row, name)
         if ours and not ours.group("safe"):
-            yield Problem("without `|| :` it costs the VPN where l2wg is not installed", "add: || :", path, number, row.key)
+            hint = r"sed -i '%ds/[;[:space:]]*\(#.*\)*$/ || : \1/' %s" % (number, path)
+            yield Problem("without `|| :` it costs the VPN where l2wg is not installed", hint, path, number, row.key)
         if ours or row.key not in _VERBS:
             continue
         for tunnel in tunnels:
             if re.search(r"(?<![\w.-])%s(?![\w.-])" % re.escape(tunnel), row.value):
-                hint = "delete that line: l2wg looks after %s now" % tunnel
+                hint = "sed -i '%ds/^/#/' %s # l2wg looks after %s now" % (number, path, tunnel)
                 yield Problem("handles %s by hand" % tunnel, hint, path, number, row.text.partition("=")[0].strip())
 
 

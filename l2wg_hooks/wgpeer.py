@@ -4,7 +4,7 @@ import ipaddress
 import re
 from typing import NamedTuple, Tuple
 
-from l2wg_hooks import wgconf
+from l2wg_hooks import settings, wgconf
 
 # Behind a site's name, in the comment of a section that we have written.
 MARK = ", by `l2wg pair`"
@@ -14,7 +14,7 @@ SECRETS = ("privatekey", "presharedkey")
 class Section(NamedTuple):
     """One [Peer]: `start` and `stop` are its rows (see wgconf.rows_of), without what stands before the next section.
 
-    `ours` says that `l2wg pair` has written it.
+    `ours` is the name of the site that `l2wg pair` has written it for, "" where it has not.
     """
 
     key: str
@@ -23,7 +23,7 @@ class Section(NamedTuple):
     keepalive: str
     start: int
     stop: int
-    ours: bool = False
+    ours: str = ""
 
 
 def sections(text):
@@ -39,7 +39,8 @@ def sections(text):
         one = {row.key: row.value for row in mine}
         allowed = [one.strip() for row in mine if row.key == "allowedips" for one in row.value.split(",")]
         key, endpoint, keepalive = (one.get(word, "") for word in ("publickey", "endpoint", "persistentkeepalive"))
-        ours = any(row.text.startswith("#") and row.text.endswith(MARK) for row in mine[: last + 1])
+        marks = [row.text for row in mine[: last + 1] if row.text.startswith("#") and row.text.endswith(MARK)]
+        ours = marks[0][1 : -len(MARK)].strip(settings.SPACE) if marks else ""
         found.append(Section(key, endpoint, tuple(filter(None, allowed)), keepalive, start, start + last + 1, ours))
     return found
 

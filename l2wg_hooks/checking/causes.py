@@ -245,9 +245,9 @@ TABLE = (
     Cause(
         "bridge-mtu",
         LARGE,
-        "The bridge has shrunk below its ports: a port with a small MTU has joined, and gone.",
-        "Set it twice, since setting the value that it has does not count: `ip link set dev br0 mtu 1499; ip link set "
-        "dev br0 mtu 1500`.",
+        "The bridge has shrunk: a port with a small MTU has joined, and may have gone since.",
+        "Give that port the LAN's MTU, or the tunnel the port's. Then set the bridge's, twice, since setting the value that it "
+        "has does not count: `ip link set dev br0 mtu 1499; ip link set dev br0 mtu 1500`.",
     ),
     Cause(
         "bridge-mac",

@@ -17,8 +17,8 @@ from l2wg_hooks.errors import L2wgError, Problem
 
 # Of the form of `--json`: another number only where a key goes or changes its meaning.
 VERSION = 1
-# Seconds for WireGuard to shake hands once there is something to send.
-SESSION_PATIENCE = 3
+# Seconds for WireGuard to shake hands once there is something to send; and for a peer to say anything at all, at the latest.
+SESSION_PATIENCE, ANSWER_PATIENCE = 3, underlay.ANSWER + 1.5
 OK, WRONG, IDLE, UNLOOKED = "ok", "wrong", "not applicable", "could not be looked at"
 
 
@@ -58,7 +58,10 @@ class Report(NamedTuple):
 
 
 def check(passive=False):
-    """The Report of now. With `passive`, nothing is sent. It takes a second and a half, or five where DHCP is let pass."""
+    """The Report of now. With `passive`, nothing is sent.
+
+    It takes a second and a half, or five where DHCP is let pass, or seventeen where a peer answers nothing.
+    """
     scene = Scene(passive)
     scene.begin()
     problems, outcomes = [], []
@@ -96,6 +99,8 @@ class Scene:
         self.passive = passive
         self.known = {}
         self.thread = None
+        self.began = time.monotonic()
+        self.before = {}
 
     def _once(self, key, look):
         """What `look` gives, or raises, the first time."""
@@ -168,6 +173,8 @@ class Scene:
 
     def _sound(self):
         try:
+            # What has been sent and received until now: on a slow machine, all is sent before the first check asks.
+            self.before = {name: peers.look(name) for name in {one.underlay for one in self.tunnels} if name in self.links}
             self.known["heard"] = (sounding.sound(self.tunnels, self.links, self.gateways), None)
         except Exception as error:
             self.known["heard"] = (None, error)
@@ -352,10 +359,35 @@ def _session(scene):
         if not quiet or scene.passive or time.monotonic() > late:
             break
         time.sleep(0.2)
-    for tunnel, interface, problem in quiet:
+    yield from _silent(quiet, scene)
+    told = [row[0] for row in quiet]
+    if not scene.passive:
+        yield from _silent(_unanswered([one for one in tunnels if one not in told], scene), scene)
+
+
+def _silent(rows, scene):
+    for tunnel, interface, problem in rows:
         peer = underlay.covering(interface.peers, tunnel.remote)[0][1]
         # By its name nobody has to guess why.
         yield _stale(tunnel, peer, scene) or problem
+
+
+def _unanswered(tunnels, scene):
+    """[(Tunnel, Interface, Problem)] of those whose peer looks alive, but answers nothing, not even what no firewall forbids."""
+    heard, before = scene.heard, scene.before
+    asked = [tunnel for tunnel in tunnels if before.get(tunnel.underlay)]
+    mute = [one for one in asked if heard.small.get(one.name) is False and not heard.near.get(one.name)]
+    rows = []
+    while mute:
+        known = {name: peers.look(name) for name in {tunnel.underlay for tunnel in mute}}
+        rows = [(one, known[one.underlay]) for one in mute if known[one.underlay]]
+        rows = [row + (underlay.unanswered(row[0], before[row[0].underlay], row[1]),) for row in rows]
+        rows = [row for row in rows if row[2]]
+        if not rows or time.monotonic() > scene.began + ANSWER_PATIENCE:
+            break
+        mute = [row[0] for row in rows]
+        time.sleep(0.2)
+    return rows
 
 
 def _stale(tunnel, peer, scene):
@@ -373,6 +405,10 @@ def _way(scene):
     for tunnel in scene.laid():
         if not scene.links[tunnel.underlay].up:
             continue  # then nothing is routed by it, and it is told of
+        own = way.taken(tunnel, scene.links)
+        if own:
+            yield own
+            continue
         words = ("get", tunnel.remote) + (("from", tunnel.local) if way.absent(tunnel, scene.links) is None else ())
         found = routes("-%d" % tunnel.family, *words)
         filters = [kernel.sysctl("net", "ipv4", "conf", name, "rp_filter") for name in ("all", tunnel.underlay)]

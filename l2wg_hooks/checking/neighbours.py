@@ -1,8 +1,8 @@
 """What else on this router is in the way of the wire: firewalls, and other managers of interfaces. For `l2wg check`."""
 
-import os
+import re
 
-from l2wg_hooks import dhcpcd, run, ways
+from l2wg_hooks import dhcpcd, iptables, run, ways
 from l2wg_hooks.checking import managers, verdict
 from l2wg_hooks.checking.verdict import Packet
 
@@ -10,6 +10,9 @@ SWITCH = "/proc/sys/net/bridge/bridge-nf-call-%stables"
 # What a firewall hardly has an opinion on: TCP's discard port.
 DISCARD = 9
 KEPT = "# and where your firewall keeps its rules"
+# The tables that iptables' older back end has in the kernel, one a line; nobody else fills it.
+LEGACY = "/proc/net/%s_tables_names"
+XTABLES = tuple(name + back for name in iptables.COMMANDS.values() for back in ("", "-legacy", "-nft"))
 
 
 def problems(tunnels, links):
@@ -68,16 +71,36 @@ class Firewall:
     """The rules of iptables and nft(8) at this moment."""
 
     def __init__(self):
-        self.saved = {4: run.output("iptables-save", "-t", "filter"), 6: run.output("ip6tables-save", "-t", "filter")}
+        self.saved = {4: _saved("iptables", LEGACY % "ip"), 6: _saved("ip6tables", LEGACY % "ip6")}
         self.listed = run.output("nft", "-j", "list", "ruleset")
 
     def drops(self, packet):
         """(Base, chains) of those that drop a Packet for certain."""
-        found = [verdict.xtables(self.saved[packet.family], packet)]
-        # What iptables made is walked as such: nft(8) does not show all of its matches.
+        found = [verdict.xtables(text, packet, command) for command, text in self.saved[packet.family]]
+        # What iptables made is walked as such: nft(8) does not show all of its matches, and none of what -legacy made.
         skip = [("inet", "l2wg")] + [("ip" if packet.family == 4 else "ip6", "filter")] * bool(found[0].bases)
         found.append(verdict.nft(self.listed, packet, skip))
         return [(base, rules.chains) for rules in found for base in verdict.drops(rules)]
+
+
+def _saved(command, names):
+    """[(command, what its -save printed of table filter)]: first what nft(8) lists, too, then what it does not see.
+
+    iptables has two back ends, whose rules all count, and of which each shows its own only. `names` is the older one's file.
+    """
+    usual = run.output(command + "-save", "-t", "filter")
+    if "filter" not in _read(names).split():
+        return [(command, usual)]
+    legacy = run.output(command + "-legacy-save", "-t", "filter")
+    if _rules(legacy) != _rules(usual):
+        return [(command, usual), (command + "-legacy", legacy)]
+    # The plain name is the older one's on this router.
+    return [(command + "-nft", run.output(command + "-nft-save", "-t", "filter")), (command, usual)]
+
+
+def _rules(saved):
+    """Without what is another each time: the hour, counters."""
+    return re.sub(r"#.*|\[\d+:\d+\]", "", saved).split()
 
 
 def _input(tunnel, firewall):
@@ -106,7 +129,7 @@ def _let_in(tunnel, base, chains, port):
         zone = run.output("firewall-cmd", "--get-zone-of-interface=" + tunnel.underlay).strip()
         zone = "--zone=%s " % zone if zone else ""
         return "firewall-cmd --permanent %s--add-rich-rule='%s'; firewall-cmd --reload" % (zone, rule)
-    if base.table in ("iptables", "ip6tables"):
+    if base.table in XTABLES:
         what = "-p udp --dport %d" % port if port else "-p gre"
         rule = "-i %s -s %s -d %s %s -j ACCEPT" % (tunnel.underlay, tunnel.remote, tunnel.local, what)
         return "%s -I INPUT %s %s" % (base.table, rule, KEPT)
@@ -138,15 +161,22 @@ def _let_pass(tunnel, base):
     if base.table == "inet firewalld":
         words = ("--permanent --add-interface=%s" % tunnel.bridge, "--permanent --add-forward", "--reload")
         return "; ".join("firewall-cmd " + word for word in words)
-    if base.table in ("iptables", "ip6tables"):
+    if base.table in iptables.COMMANDS.values():
         return "l2wg set %s forward=accept; l2wg apply" % tunnel.name
+    if base.table in XTABLES:
+        return "%s -I FORWARD -i %s -o %s -j ACCEPT %s" % (base.table, tunnel.bridge, tunnel.bridge, KEPT)
     rule = 'iifname "%s" oifname "%s" accept' % (tunnel.bridge, tunnel.bridge)
     return "nft 'insert rule %s %s' %s" % (base.name, rule, KEPT)
 
 
 def _switch(word):
-    path = SWITCH % word
-    if not os.path.exists(path):
+    return _read(SWITCH % word).strip()
+
+
+def _read(path):
+    """What a file of the kernel's says; "" where it is not there, or not for a container's root."""
+    try:
+        with open(path) as file:
+            return file.read()
+    except OSError:
         return ""
-    with open(path) as file:
-        return file.read().strip()

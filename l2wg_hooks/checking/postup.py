@@ -23,14 +23,14 @@ def is_rewritten(text):
 
 def judge(text, path, name, tunnels):
     """Problems of the file `path` of WireGuard interface `name`, which these tunnels (their names) have for their underlay."""
-    counted = {key.lower(): 0 for key, _ in wgconf.LINES}
+    counted = {key.lower(): [] for key, _ in wgconf.LINES}
     for number, row in enumerate(wgconf.rows_of(text), 1):
         if row.section != "[interface]" or row.key not in counted:
             continue
         where = {"path": path, "line": number, "key": row.text.partition("=")[0].strip()}
         match = _ANY.search(row.value)
         if match and match.group("name") in ("%i", name):
-            counted[row.key] += 1
+            counted[row.key].append((number, wgconf.is_ours(row, name)))
         elif match:
             message = "calls l2wg for %s, and this is %s's file" % (match.group("name"), name)
             hint = "sed -i '%ds/%s/%%i/' %s" % (number, re.escape(match.group("name")), path)
@@ -47,9 +47,21 @@ def judge(text, path, name, tunnels):
         said = " and ".join("`%s = %s`" % (key, lines[key]) for key in missing)
         yield Problem("has no %s" % said, "l2wg attach %s" % name, path, id="postup-missing")
     for key in lines:
-        if counted[key.lower()] > 1:
-            message = "has `%s = %s` %d times" % (key, lines[key], counted[key.lower()])
-            yield Problem(message, "l2wg detach %s; l2wg attach %s" % (name, name), path, id="postup-doubled")
+        found = counted[key.lower()]
+        if len(found) > 1:
+            message = "has `%s = %s` %d times" % (key, lines[key], len(found))
+            yield Problem(message, _once(found, path, name), path, id="postup-doubled")
+
+
+def _once(found, path, name):
+    """What leaves one of the lines `found`, (number, whether `detach` knows it for ours) each, that all call l2wg."""
+    others = ["%d" % number for number, ours in found if not ours]
+    if not others:
+        return "l2wg detach %s; l2wg attach %s" % (name, name)
+    plain = ["%dd" % number for number, ours in found if ours]
+    if not plain:
+        return "take the call out of all but one of the lines %s" % ", ".join(others)
+    return "sed -i '%s' %s # line %s calls it, too, among other things" % (";".join(plain), path, others[0])
 
 
 def _names(text, tunnel):

@@ -24,10 +24,13 @@ def ports(bridge, links):
 
 
 def shrunk(tunnel, links):
-    """The Problem of a bridge whose MTU is below that of all its ports; None where it is not."""
+    """The Problem of a bridge whose MTU is below that of all its ports, or of the tunnel; None where it is not."""
     bridge = links[tunnel.bridge]
     others = [link.mtu for link in ports(bridge.name, links)]
     want = min(others) if others else tunnel.mtu
+    small = sorted(link.name for link in ports(bridge.name, links) if link.mtu < tunnel.mtu)
+    if small and bridge.mtu < tunnel.mtu:
+        return _narrow(tunnel, bridge, small, min(others))
     if bridge.mtu >= want:
         return None
     what = "its ports have %d" % want if others else "mtu = %d is wished for" % want
@@ -36,6 +39,19 @@ def shrunk(tunnel, links):
         "the MTU of %s has shrunk to %d, and %s: this router sends and takes no larger packets on it"
         % (bridge.name, bridge.mtu, what),
         "ip link set dev %s mtu %d; ip link set dev %s mtu %d" % (bridge.name, want - 1, bridge.name, want),
+        "bridge-mtu",
+    )
+
+
+def _narrow(tunnel, bridge, small, least):
+    """The Problem of ports that take less than the tunnel: the bridge has got the MTU of the smallest one."""
+    larger = "".join("ip link set dev %s mtu %d; " % (name, tunnel.mtu) for name in small)
+    larger += "ip link set dev %s mtu %d; ip link set dev %s mtu %d" % (bridge.name, tunnel.mtu - 1, bridge.name, tunnel.mtu)
+    return tunnel.problem(
+        "bridge",
+        "the MTU of %s has shrunk to %d, since its port %s has %d: this router sends no larger packets on it, larger frames "
+        "do not leave by that port, and mtu = %d is wished for" % (bridge.name, bridge.mtu, ", ".join(small), least, tunnel.mtu),
+        "%s # or, if that port has no more, on both routers: l2wg set %s mtu=%d; l2wg apply" % (larger, tunnel.name, least),
         "bridge-mtu",
     )
 

@@ -8,6 +8,11 @@ from l2wg_hooks import mtu
 SESSION = 180
 # What WireGuard adds to a packet: its header and authentication tag (its paper, 5.4.6), UDP and IP.
 WIREGUARD = 32 + mtu.UDP
+# Seconds after which a peer has answered: what it has got, by an empty packet after 10, KEEPALIVE_TIMEOUT of the paper; where it
+# has restarted and knows the session no more, the handshake that this side begins REKEY_TIMEOUT later.
+ANSWER = 15
+# Bytes that the smallest question makes WireGuard send; empty packets, which nobody answers, have 32.
+QUESTION = 128
 
 
 def absent(tunnel, link, has_file):
@@ -89,9 +94,28 @@ def silent(tunnel, interface, now):
             hint = "no Endpoint is known here, so it has to call; UDP port %d of this router has to be open" % interface.port
         return tunnel.problem("remote", "%s has never answered%s" % (who, extra), hint, "no-handshake")
     minutes = max(0, now - peer.handshake) // 60
-    hint = "is it up, and still at %s? A side behind NAT needs PersistentKeepalive = 25" % (peer.endpoint or "its endpoint")
     message = "%s does not answer; it did %d minutes ago%s" % (who, minutes, extra)
-    return tunnel.problem("remote", message, hint, "handshake-old")
+    return tunnel.problem("remote", message, _still(peer), "handshake-old")
+
+
+def _still(peer):
+    return "is it up, and still at %s? A side behind NAT needs PersistentKeepalive = 25" % (peer.endpoint or "its endpoint")
+
+
+def unanswered(tunnel, before, interface):
+    """The Problem of the peer at `remote` that was asked something since `before`, an earlier Interface, and sent nothing back.
+
+    Its session looks alive for three minutes after it has gone. WireGuard answers, whatever it is, within ANSWER seconds.
+    """
+    rows = covering(interface.peers, tunnel.remote)
+    old = next((one for one in before.peers if rows and one.key == rows[0][1].key), None)
+    if old is None:
+        return None
+    peer = rows[0][1]
+    if peer.received != old.received or peer.sent < old.sent + QUESTION:
+        return None
+    message = "the peer %s of %s does not answer any more: it was asked, and nothing has come" % (peer.key, tunnel.underlay)
+    return tunnel.problem("remote", message, _still(peer), "handshake-old")
 
 
 def fragmented(tunnel, link, family, leaves, room):

@@ -130,8 +130,11 @@ PROTOCOLS = {"47": "gre", "17": "udp", "6": "tcp", "1": "icmp", "58": "ipv6-icmp
 VERBS = {"ACCEPT": ACCEPT, "DROP": DROP, "REJECT": DROP, "RETURN": "return", "NFQUEUE": ACCEPT, "QUEUE": ACCEPT}
 
 
-def xtables(text, packet):
-    """The Filter of what iptables-save(8) printed, or its IPv6 twin: of its table filter."""
+def xtables(text, packet, command=""):
+    """The Filter of what iptables-save(8) printed, or its IPv6 twin: of its table filter.
+
+    `command` is what changes it, where that is neither of the two by its plain name.
+    """
     name, policy, chains, table = KNOWN_CHAINS[packet.hook], None, {}, ""
     for line in text.splitlines():
         if line.startswith("*"):
@@ -150,7 +153,7 @@ def xtables(text, packet):
                 words = line.split()
             if len(words) > 1:
                 chains.setdefault(words[1], []).append(_xrule(words[2:], packet, chains))
-    command = "iptables" if packet.family == 4 else "ip6tables"
+    command = command or ("iptables" if packet.family == 4 else "ip6tables")
     bases = () if policy is None else (Base("%s: chain %s" % (command, name), command, name, policy),)
     return Filter(bases, chains)
 

@@ -14,6 +14,17 @@ def absent(tunnel, links):
     return tunnel.problem("local", message, hint, "local-absent")
 
 
+def taken(tunnel, links):
+    """The Problem of `remote` that is an address of this router, too: then nothing that it sends there ever leaves it."""
+    for link in links.values():
+        for word in link.addresses:
+            if word.partition("/")[0] == tunnel.remote:
+                message = "%s, the other router's end, is an address of this router's %s, too" % (tunnel.remote, link.name)
+                hint = "ip address del %s dev %s # and out of the file that gives it" % (word, link.name)
+                return tunnel.problem("remote", message, hint, "duplicate-address")
+    return None
+
+
 def elsewhere(tunnel, device, filters):
     """Problems of `remote`, whose packets leave by `device` ("": by none); `filters` are rp_filter of all and of the underlay."""
     if device == tunnel.underlay:

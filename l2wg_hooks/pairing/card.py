@@ -30,8 +30,9 @@ LABEL = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?\Z")
 # RFC 1035 has 253; with a port behind it, the length has to fit into one byte.
 HOST_BYTES = 249
 PORT_MAX = 65535
-# What programs put into or around a line that they wrap, or that somebody marks: zero-width and soft-hyphen characters, quotes.
-INVISIBLE = re.compile("[\\s\u00ad\u200b-\u200d\u2060\ufeff\"'`]+")
+# What programs put into or around a line that they wrap, or that somebody marks or quotes: zero-width and soft-hyphen
+# characters, quotes, a mail's `> `.
+INVISIBLE = re.compile("[\\s\u00ad\u200b-\u200d\u2060\ufeff\"'`<>]+")
 ANOTHER = "print it anew on the other router: l2wg card"
 WHOLE = "copy it again as a whole; `l2wg pair` without a card reads it from standard input, however it is wrapped"
 NEWER = "upgrade l2wg on this router"

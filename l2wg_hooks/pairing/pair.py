@@ -3,6 +3,7 @@
 Each site decides from both cards by the same rules, so the two come to the same tunnel without talking.
 """
 
+import dataclasses
 import os
 import socket
 from typing import Dict, NamedTuple, Tuple
@@ -52,7 +53,10 @@ def intend(text, wanted, ask_ports=False):
     links = run.observe()
     here = facts.look(facts.underlay(wanted.underlay), links)
     if here.text is None:
-        fail("there is no such file, and %s is up" % here.underlay, "pair is for what wg-quick brings up", path=_conf(here))
+        words = (_conf(here), here.underlay, here.underlay)
+        hint = "install -D -m 600 /dev/null %s; wg-quick save %s; systemctl enable wg-quick@%s" % words
+        hint += " # if it was made by hand; pair is for what wg-quick brings up, not networkd"
+        fail("there is no such file, and %s is up" % here.underlay, hint, path=_conf(here))
     try:
         agreed = terms.find(here.card, other)
     except Refused as error:
@@ -65,19 +69,23 @@ def intend(text, wanted, ask_ports=False):
     clash = terms.collision(agreed, other, here.underlay, links, sections)
     if clash:
         fail(*clash)
-    name, leads = _tunnel(agreed, other, here, wished.tunnels, wanted, sections, links)
+    name, old = _tunnel(agreed, other, here, wished.tunnels, wanted, sections, links)
+    leads = old
+    if old and _is_outdated(old, agreed, other, here, sections, links):
+        leads = dataclasses.replace(old, local=agreed.local, remote=agreed.remote)
     _callable(here, other, sections, live)
     conf = _peer(here.text, agreed, other, here, leads)
     new = wgconf.attach(conf, here.underlay)
     if new is None:
         fail("has no [Interface] section", "it must be a wg-quick(8) file", path=_conf(here))
     steps, changed, ways = _live(new, agreed, other, here, live, leads)
-    files_ = _wish(name, agreed, here, wished.tunnels, wanted, leads, links, ask_ports)
+    files_ = _wish(name, agreed, here, wished.tunnels, wanted, (old, leads), links, ask_ports)
     shown = {wish.path(one): (files.text(wish.path(one)), text) for one, text in files_.items()}
     texts = {_conf(here): (here.text, new)} if new != here.text else {}
     shown.update({path: tuple(wgpeer.masked(side) for side in sides) for path, sides in texts.items()})
     more = apply.More(files_, texts, steps, here.underlay, changed, ways)
     notes = tuple(terms.notes(agreed, other, leads, links)) + tuple(_other_way(new, other))
+    notes += tuple(terms.namesakes(other, here.underlay, sections, wished.tunnels))
     return Pairing(other, here, name, shown, more, notes)
 
 
@@ -124,6 +132,15 @@ def _tunnel(agreed, other, here, tunnels, wanted, sections, links):
     while "%s%d" % (agreed.encapsulation, number) in names | set(links):
         number += 1
     return "%s%d" % (agreed.encapsulation, number), None
+
+
+def _is_outdated(leads, agreed, other, here, sections, links):
+    """Whether the ends of a tunnel that leads to the other site were two cards', of which one has another address now."""
+    own = set(here.card.addresses) | {word.partition("/")[0] for link in links.values() for word in link.addresses}
+    own |= {word.partition("/")[0] for one in interfaces.read().stanzas for word in one.addresses()}
+    # By hand, one of its ends may well be in a LAN: then the address of the card is among the peer's already.
+    moved = any(one.key == other.key and one.ours and not wgpeer.covers(one.allowed, agreed.remote) for one in sections)
+    return leads.remote == agreed.remote and leads.local not in own or moved and leads.local == agreed.local
 
 
 def _callable(here, other, sections, live):
@@ -212,8 +229,12 @@ def _route(remote, here):
     return ((remote, "dev", here.underlay) + where,)
 
 
-def _wish(name, agreed, here, tunnels, wanted, leads, links, ask_ports):
-    """{tunnel: text} of the file to write; empty where it says all that already."""
+def _wish(name, agreed, here, tunnels, wanted, before, links, ask_ports):
+    """{tunnel: text} of the file to write; empty where it says all that already.
+
+    `before` is the Tunnel that leads there as its file has it, and with the ends that it is to have; or twice None.
+    """
+    old, leads = before
     values = {
         "encapsulation": agreed.encapsulation,
         "key": "" if agreed.number is None else str(agreed.number),
@@ -225,7 +246,8 @@ def _wish(name, agreed, here, tunnels, wanted, leads, links, ask_ports):
     said = {"bridge": wanted.bridge, "bridge-ports": " ".join(wanted.ports), "bridge-address": wanted.address}
     if leads:
         values.update((key, value) for key, value in said.items() if value)
-        changes = {key: value for key, value in values.items() if edit.differs(leads, key, value)}
+        values.update(local=leads.local, remote=leads.remote)
+        changes = {key: value for key, value in values.items() if edit.differs(old, key, value)}
         text = settings.edit(files.read(path), changes)
     else:
         bridge, ports = _bridge(tunnels, wanted, links, ask_ports)

@@ -4,7 +4,7 @@ import ipaddress
 import zlib
 from typing import NamedTuple, Optional
 
-from l2wg_hooks import settings, wgpeer
+from l2wg_hooks import settings, wgconf, wgpeer, wish
 from l2wg_hooks.links import GUESTS
 from l2wg_hooks.settings import Refused
 
@@ -63,8 +63,25 @@ def collision(agreed, other, underlay, links, sections):
                 return "%s, the address of %s, is in the network of %s (%s)" % (end, other.name, link.name, address), hint
     for one in sections:
         if one.key != other.key and wgpeer.owns(one.allowed, agreed.remote):
-            return "the peer %s has %s already" % (one.key, agreed.remote), hint
+            who = "the peer %s%s" % (one.key, " (%s)" % one.ours if one.ours else "")
+            # Two sites may have the same name, and a card proves nothing: the old key goes by the admin's hand only.
+            renewed = "wg set %s peer %s remove; sed -i 's|%s|%s|' %s # if that is %s, which has a new key; else " % (
+                underlay, one.key, one.key, other.key, wgconf.path(underlay), other.name
+            )
+            return "%s has %s already" % (who, agreed.remote), renewed + hint
     return None
+
+
+def namesakes(other, underlay, sections, tunnels):
+    """Sentences of peers with the other site's name that have another key: perhaps it had that one before."""
+    for one in sections:
+        if one.ours != other.name or one.key == other.key:
+            continue
+        theirs = [tunnel.name for tunnel in tunnels if tunnel.underlay == underlay and wgpeer.covers(one.allowed, tunnel.remote)]
+        files = " and ".join(["its [Peer] in %s" % wgconf.path(underlay)] + [wish.path(name) for name in theirs])
+        yield "the peer %s is called %s, too. If that is its old key: delete %s, then wg set %s peer %s remove; l2wg apply" % (
+            one.key, one.ours, files, underlay, one.key
+        )
 
 
 def notes(agreed, other, leads, links):

@@ -11,7 +11,8 @@ from l2wg_hooks.showing.screen import port_word
 from l2wg_hooks.showing.status import WRONG
 
 # Text is set in a fixed-width font of 12, which is 0.6 as wide as high in all that are common; with some air.
-LETTER, LINE, HEAD, PAD, GAP = 7.3, 17, 26, 12, 16
+# The title has 20, bold, in a font that is wider.
+LETTER, TITLE, LINE, HEAD, PAD, GAP = 7.3, 12.5, 17, 26, 12, 16
 EDGE, TOP = 20, 70
 # Between the columns; the last gap is the pipe, with its own words over it, and at least so long.
 WIRE, PIPE = 56, 150
@@ -79,7 +80,8 @@ def render(status):
         cards=cards,
         wires=wires,
         frame=(EDGE, TOP, xs[2] + widths[2], bottom - TOP),
-        width=xs[3] + widths[3] + EDGE,
+        # A long host name, over a router that has nothing yet.
+        width=max(xs[3] + widths[3], EDGE + round(len(status.host) * TITLE)) + EDGE,
         height=bottom + EDGE + 24,
         line=LINE,
         head=HEAD,
@@ -134,8 +136,8 @@ def _peer(status, one):
 
 
 def _width(cards):
-    """Of a column: its longest row or name, which is set a bit larger."""
-    rows = [len(row) for card in cards for row in card[1]] + [len(card[0]) * 1.15 for card in cards] + [10]
+    """Of a column: its longest row or name, which is set larger and bold."""
+    rows = [len(row) for card in cards for row in card[1]] + [len(card[0]) * 1.3 for card in cards] + [10]
     return round(max(rows) * LETTER + 2 * PAD)
 
 

@@ -254,7 +254,7 @@ CARD_B = card.encode(card.Card("site-b", "AQIDBAUGBwgJCgsMDQ4PEBESExQVFhcYGRobHB
 CARDS = [
     CARD_B, CARD_B.lower(), f"  {CARD_B} ", CARD_B[:50] + " " + CARD_B[50:], "", CARD_B[:-1], CARD_B[:60], CARD_B[1:], CARD_B + "0", CARD_B.replace("A", "B", 1),
     CARD_B[:-1] + ("0" if CARD_B[-1] != "0" else "1"), CARD_B.replace("L2WG1", "L2WG2"), "L2WG1::FFFFFFFF", "L2WG1:$(reboot):00000000", "*", "hello",
-    CARD_B[:20] + "1" + CARD_B[21:], CARD_B[:20] + ":" + CARD_B[21:],
+    CARD_B[:20] + "1" + CARD_B[21:], CARD_B[:20] + ":" + CARD_B[21:], f"> {CARD_B[:70]} > {CARD_B[70:]}",
 ]
 
 
@@ -270,4 +270,4 @@ def test_a_card_is_taken_that_python_takes(router):
     """Whole or not is all that sh asks; an empty answer is no card, and the questions go on."""
     said = router.run(EACH % ("card", "\n".join(CARDS))).splitlines()
     assert dict(zip(CARDS, said)) == {value: reads(value) for value in CARDS}
-    assert said.count("good") == 5
+    assert said.count("good") == 6

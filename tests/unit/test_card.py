@@ -51,6 +51,8 @@ LINE = card.encode(SITE_B)
         LINE.lower(),
         " ".join(LINE),
         "`" + LINE + "`",
+        "> " + LINE[:60] + "\r\n>  " + LINE[60:] + "\r\n",
+        "<" + LINE + ">",
         '"%s"' % LINE,
         LINE[:20] + "\u200b" + LINE[20:] + "\u00a0",
         LINE + LINE,

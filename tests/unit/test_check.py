@@ -69,6 +69,7 @@ def healthy(monkeypatch, tmp_path):
     monkeypatch.setattr(wgconf, "DIRECTORY", str(tmp_path))
     monkeypatch.setattr(check, "_assigned", lambda name: "0")
     monkeypatch.setattr(check, "SESSION_PATIENCE", 0)
+    monkeypatch.setattr(check, "ANSWER_PATIENCE", 0)
     monkeypatch.setattr(check.kernel, "sysctl", lambda *words: "1" if words[-1] == "ip_forward" else "0")
     monkeypatch.setattr(check.kernel, "loadable", lambda name: True)
     (tmp_path / "wg0.conf").write_text("[Interface]\nAddress = x\nPostUp = l2wg up %i || :\nPostDown = l2wg down %i || :\n")
@@ -338,11 +339,62 @@ def test_an_answer_to_the_sounding_is_waited_for(healthy, monkeypatch):
     assert ids() == [] and len(looks) >= 6
 
 
+def looks(monkeypatch, *changes):
+    """peers.look, as it tells one of these after the other, and then the last."""
+    rows = list(changes)
+    monkeypatch.setattr(peers, "look", lambda name: peer(**(rows.pop(0) if len(rows) > 1 else rows[0])))
+
+
+ASKED = {"sent": 500, "received": 900}
+
+
+@pytest.mark.parametrize(
+    "later, small, near, cause",
+    [
+        (ASKED, False, None, "handshake-old"),
+        (ASKED, False, False, "handshake-old"),
+        (ASKED, False, True, "peer-allowed-ips"),
+        (ASKED, True, None, None),
+        (dict(ASKED, received=932), False, None, None),  # no echoes come back, but WireGuard's own empty packet
+        (dict(ASKED, sent=132), False, None, None),  # only empty packets have left: a firewall of this router's own, perhaps
+    ],
+)
+def test_a_peer_that_has_just_gone(healthy, monkeypatch, later, small, near, cause):
+    """Its session looks alive for three minutes."""
+    healthy.heard = heard(small={"gretap1": small}, near={"gretap1": near})
+    looks(monkeypatch, {"sent": 100, "received": 900}, later)
+    assert ids() == ([cause] if cause else [])
+
+
+def test_the_peers_own_answer_is_waited_for(healthy, monkeypatch):
+    monkeypatch.setattr(check, "ANSWER_PATIENCE", 30)
+    monkeypatch.setattr(check.time, "sleep", lambda seconds: None)
+    healthy.heard = heard(small={"gretap1": False}, near={"gretap1": None})
+    looks(monkeypatch, {"sent": 100, "received": 900}, *[ASKED] * 20, dict(ASKED, received=932))
+    assert ids() == []
+
+
+def test_a_name_is_to_blame_at_once(healthy, monkeypatch):
+    healthy.heard = heard(small={"gretap1": False}, near={"gretap1": None})
+    conf = healthy.tmp / "wg0.conf"
+    conf.write_text(conf.read_text() + "[Peer]\nPublicKey = far=\nEndpoint = b.example.org:4900\n")
+    monkeypatch.setattr(check.endpoint, "resolve", lambda name: ["203.0.113.99"])
+    looks(monkeypatch, {"sent": 100, "received": 900}, ASKED)
+    told(healthy, "endpoint-stale")
+
+
 def test_route_and_rp_filter(healthy, monkeypatch):
     healthy.said["get 192.168.92.1 from 192.168.178.1"] = '[{"dst":"192.168.92.1","dev":"enp2s0"}]'
     told(healthy, "route")
     monkeypatch.setattr(check.kernel, "sysctl", lambda *words: "1")
     assert ids() == ["rp-filter", "route"]
+
+
+def test_the_other_end_is_an_address_of_this_router_too(healthy):
+    """No route helps against that."""
+    healthy.links["br0"] = dataclasses.replace(LINKS["br0"], addresses=("192.168.92.1/24",))
+    healthy.said["get 192.168.92.1 from 192.168.178.1"] = '[{"dst":"192.168.92.1","dev":"lo"}]'
+    assert told(healthy, "duplicate-address").hint.startswith("ip address del 192.168.92.1/24 dev br0 # ")
 
 
 def test_wg_fragments(healthy):

@@ -1,6 +1,7 @@
 """NetworkManager, systemd-networkd, dhcpcd and firewalls, as `l2wg check` and the plan see them."""
 
 import dataclasses
+import json
 import socket
 
 import pytest
@@ -42,6 +43,7 @@ def system(monkeypatch, tmp_path):
     monkeypatch.setattr(dhcpcd, "PIDS", (str(tmp_path / "pid"),))
     monkeypatch.setattr(dhcpcd, "CONFIG", str(tmp_path / "dhcpcd.conf"))
     monkeypatch.setattr(neighbours, "SWITCH", str(tmp_path / "%s"))
+    monkeypatch.setattr(neighbours, "LEGACY", str(tmp_path / "%s_tables_names"))
     monkeypatch.setattr(networkmanager, "DEVICES", str(tmp_path / "nm"))
     said["tmp"] = tmp_path
     return said
@@ -246,6 +248,43 @@ def test_the_cure_for_docker_cures(system, golden):
     system["iptables-save"] = recorded(golden, "docker-cured.save")
     (system["tmp"] / "ip").write_text("1\n")
     assert told() == []
+
+
+NOTHING, DROPS = "*filter\n:INPUT ACCEPT [1:2]\n:FORWARD ACCEPT [0:0]\nCOMMIT\n", "*filter\n:INPUT DROP [1:2]\n:FORWARD DROP [3:4]\nCOMMIT\n"
+
+
+@pytest.mark.parametrize("usual, other, back", [("nft", "legacy", "-legacy"), ("legacy", "nft", "-nft")])
+def test_rules_of_the_iptables_that_is_not_the_usual_one_count_too(system, usual, other, back):
+    """Debian has both back ends, and `iptables-save` shows the rules of one of them only."""
+    (system["tmp"] / "ip").write_text("1\n")
+    (system["tmp"] / "ip_tables_names").write_text("mangle\nfilter\n")
+    system["iptables-save"] = "# Now\n" + NOTHING
+    system["iptables-%s-save" % usual] = "# Then\n" + NOTHING.replace("[1:2]", "[5:6]")
+    system["iptables-%s-save" % other] = DROPS
+    (_, entry), (message, hint) = told()
+    assert "(iptables%s: chain FORWARD)" % back in message and entry.startswith("iptables%s -I INPUT -i wg0 " % back)
+    assert hint.startswith("iptables%s -I FORWARD -i br0 -o br0 -j ACCEPT # " % back)
+    # What nft(8) shows of it is the same rules once more, as far as it can.
+    if other == "nft":
+        policy = {"chain": {"family": "ip", "table": "filter", "name": "INPUT", "hook": "input", "policy": "drop"}}
+        system["nft -j"] = json.dumps({"nftables": [policy]})
+        assert len(told()) == 2
+    else:
+        (system["tmp"] / "ip_tables_names").write_text("")
+        assert told() == [], "the older one has no such table"
+
+
+def test_rules_of_the_usual_iptables_are_told_once_if_that_is_the_older_one(system):
+    (system["tmp"] / "ip").write_text("1\n")
+    (system["tmp"] / "ip_tables_names").write_text("filter\n")
+    system["iptables-save"] = system["iptables-legacy-save"] = DROPS
+    assert [hint.partition(" -i ")[0] for _, hint in told()] == ["iptables -I INPUT", "l2wg set gretap1 forward=accept; l2wg apply"]
+
+
+def test_what_is_not_for_a_containers_root_is_no_error(system):
+    (system["tmp"] / "ip_tables_names").mkdir()  # as good as unreadable, for root too
+    system["iptables-save"] = DROPS
+    assert causes() == ["firewall-input"]
 
 
 def test_firewalld_drops_what_crosses_a_bridge(system, golden):

@@ -7,7 +7,7 @@ import stat
 
 import pytest
 
-from l2wg_hooks import cli, edit, interfaces, lock, peers, run, transaction, wgconf, wish
+from l2wg_hooks import cli, edit, interfaces, lock, peers, run, transaction, wgconf, wgpeer, wish
 from l2wg_hooks.pairing import card, facts, init, site
 from l2wg_hooks.pairing import pair as pairing
 from l2wg_hooks.errors import L2wgError
@@ -240,6 +240,38 @@ def test_a_tunnel_made_by_hand_is_found_by_its_peer(router):
     fails(lambda: router.intend(tunnel="gretap9"), "a second tunnel would be a loop")
 
 
+PAIRED = CONF + wgpeer.add("", "site-b", [("PublicKey", KEYS[1]), ("AllowedIPs", "198.18.0.2/32")])
+
+
+@pytest.mark.parametrize(
+    "conf, ends, card_of_b, after",
+    [
+        # This router was made anew, with another key, hence another address.
+        (CONF, ("198.19.7.7", "198.18.0.2"), B, ("198.18.0.1", "198.18.0.2")),
+        # The other one has another address.
+        (PAIRED, ("198.18.0.1", "198.18.0.2"), B._replace(addresses=("198.18.0.22",)), ("198.18.0.1", "198.18.0.22")),
+        # By hand: what a LAN has is nobody's to change.
+        (PAIRED, ("192.168.178.1", "198.18.0.2"), B, None),
+        (CONF + PEER, ("198.18.0.1", "198.18.0.2"), B._replace(addresses=("198.18.0.22",)), None),
+        (PAIRED.replace("198.18.0.2/32", "198.18.0.2/32, 192.168.92.0/24"), ("198.18.0.1", "192.168.92.1"), B, None),
+    ],
+)
+def test_a_tunnel_follows_a_site_that_has_another_address(router, conf, ends, card_of_b, after):
+    router.conf(conf)
+    router.up()
+    router.link("enp2s0", addresses=("192.168.178.1/24",))
+    edit.change("gretap1", {"underlay": "wg0", "local": ends[0], "remote": ends[1], "bridge": "br0"})
+    found = router.intend(card_of_b)
+    assert found.tunnel == "gretap1"
+    if after is None:
+        assert not found.more.wish and "it stays as it is" in found.notes[0]
+        return
+    assert "local          = %s\nremote         = %s\n" % after in found.more.wish["gretap1"]
+    assert "%s/32" % after[1] in found.more.texts[str(router.etc / "wireguard/wg0.conf")][1]
+    assert ("ip", "route", "add", after[1], "dev", "wg0") in [step.argv for step in found.more.steps]
+    assert not found.notes
+
+
 def test_a_second_site_gets_a_second_tunnel_on_the_same_bridge(router):
     router.conf(CONF + PEER)
     edit.change("gretap1", {"underlay": "wg0", "local": "198.18.0.1", "remote": "198.18.0.2", "bridge": "br7", "bridge-ports": "enp3s0"})
@@ -280,6 +312,15 @@ def test_which_bridge(router):
     fails(router.intend, "several bridges: br1, br2")
     fails(lambda: router.intend(ports=("enp3s0;reboot",)), "is no interface name")
     fails(lambda: router.intend(tunnel="../../x", ports=("enp3s0",)), "is no interface name")
+
+
+def test_wireguard_that_was_made_by_hand_is_saved_first(router):
+    router.up()
+    with pytest.raises(L2wgError) as error:
+        router.intend(B, "wg0")
+    (problem,) = error.value.problems
+    assert problem.message == "there is no such file, and wg0 is up"
+    assert problem.hint.startswith("install -D -m 600 /dev/null %s; wg-quick save wg0; systemctl enable wg-quick@wg0 # " % (router.etc / "wireguard/wg0.conf"))
 
 
 def test_nothing_but_a_card(router):

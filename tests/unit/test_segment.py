@@ -33,10 +33,22 @@ def test_a_healthy_bridge():
 def test_bridge_mtu():
     found = segment.shrunk(ONE, having(br0={"mtu": 1382}))
     assert (found.id, found.hint) == ("bridge-mtu", "ip link set dev br0 mtu 1499; ip link set dev br0 mtu 1500")
-    assert segment.shrunk(ONE, having(br0={"mtu": 1400}, enp3s0={"mtu": 1400})) is None, "its port has no more"
-    assert segment.shrunk(ONE, having(br0={"mtu": 1400}, enp3s0={"mtu": 1400}, gretap1={"mtu": 1300})) is None, "the tunnel does not count"
+    small = dataclasses.replace(ONE, mtu=1400)
+    assert segment.shrunk(small, having(br0={"mtu": 1400}, enp3s0={"mtu": 1400})) is None, "its port has no more"
+    assert segment.shrunk(small, having(br0={"mtu": 1400}, enp3s0={"mtu": 1400}, gretap1={"mtu": 1300})) is None, "the tunnel does not count"
     alone = {name: link for name, link in having(br0={"mtu": 1382}).items() if name != "enp3s0"}
     assert "mtu = 1500 is wished for" in segment.shrunk(ONE, alone).message
+
+
+def test_a_port_that_is_too_small_for_the_tunnel():
+    """`l2wg status` calls that wrong, too, and points here."""
+    links = dict(having(br0={"mtu": 1400}), usb0=Link("usb0", 9, up=True, mtu=1400, master="br0"))
+    found = segment.shrunk(ONE, links)
+    assert found.id == "bridge-mtu" and "its port usb0 has 1400" in found.message
+    cure, _, other = found.hint.partition(" # ")
+    assert cure == "ip link set dev usb0 mtu 1500; ip link set dev br0 mtu 1499; ip link set dev br0 mtu 1500"
+    assert other.endswith("l2wg set gretap1 mtu=1400; l2wg apply")
+    assert segment.shrunk(ONE, dict(links, br0=LINKS["br0"])) is None, "somebody has set the bridge's"
 
 
 def test_bridge_mac():

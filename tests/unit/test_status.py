@@ -311,6 +311,27 @@ def test_the_picture_is_xml_whatever_the_names():
     assert not any("href" in key or "src" in key for item in root.iter() for key in item.attrib), "it needs nothing from elsewhere"
 
 
+def test_long_names_stay_inside_the_picture():
+    """Bold sans-serif of 14 has up to 9 pixels a letter in an IPv6 address, measured; what is wrong is red to its end."""
+    from xml.etree import ElementTree
+
+    from l2wg_hooks.showing import picture
+
+    def drawn(found):
+        root = ElementTree.fromstring(picture.render(found))
+        return root, list(root.iter("{http://www.w3.org/2000/svg}text"))
+
+    (mine,) = seen("right-a").wished.tunnels
+    six = dataclasses.replace(mine, name="six", remote="2001:db8:1234:5678:9abc:def0:1234:5678", path="/etc/l2wg/six.conf")
+    root, _ = drawn(build(wished=wish.Wish((six,), (), ()), host="h" * 64))
+    boxes = [item for item in root.iter() if item.get("class", "").startswith("card ")]
+    assert float(max(boxes, key=lambda item: float(item.get("x"))).get("width")) > 2 * 12 + 9 * len(six.remote)
+    assert float(root.get("width")) > 64 * 12
+    _, texts = drawn(build(links=but("br0", mtu=1382)))
+    start = next(index for index, item in enumerate(texts) if item.text.startswith("WRONG"))
+    assert [item.get("class") for item in texts[start : start + 3]] == ["wrong"] * 3 and texts[start + 2].text != "gretap1"
+
+
 # What the eyes do: five processes, whatever comes of them.
 
 

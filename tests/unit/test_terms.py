@@ -91,6 +91,23 @@ def test_collisions(remote, said):
     assert said in found[0] if said else found is None
 
 
+def test_a_site_with_a_new_key_and_its_old_address():
+    """Its old key goes by the admin's hand: names are not proof, and two sites may both be `debian`."""
+    sections = wgpeer.sections(wgpeer.add("", "b", [("PublicKey", KEYS[2]), ("AllowedIPs", "198.18.0.2/32")]))
+    said, hint = terms.collision(terms.find(A, B), B, "wg0", LINKS, sections)
+    assert said == "the peer %s (b) has 198.18.0.2 already" % KEYS[2]
+    assert hint.startswith("wg set wg0 peer %s remove; sed -i 's|%s|%s|' /etc/wireguard/wg0.conf # " % (KEYS[2], KEYS[2], B.key))
+
+
+def test_a_site_with_a_new_key_and_another_address():
+    tunnels = [settings.Tunnel("gretap4", "wg0", "198.18.0.1", "198.18.0.7", "br0"), settings.Tunnel("else", "wg1", "10.0.0.1", "198.18.0.7", "br0")]
+    text = wgpeer.add("", "b", [("PublicKey", KEYS[2]), ("AllowedIPs", "198.18.0.7/32")])
+    one, = terms.namesakes(B, "wg0", wgpeer.sections(text), tunnels)
+    assert KEYS[2] in one and "/etc/l2wg/gretap4.conf" in one and "else" not in one and "wg set wg0 peer %s remove" % KEYS[2] in one
+    assert not list(terms.namesakes(B._replace(name="c"), "wg0", wgpeer.sections(text), tunnels))
+    assert not list(terms.namesakes(B._replace(key=KEYS[2]), "wg0", wgpeer.sections(text), tunnels))
+
+
 def test_an_address_of_the_same_peer_is_none():
     agreed = terms.find(A, B)._replace(remote="198.18.0.9")
     assert terms.collision(agreed, B._replace(key=KEYS[2]), "wg0", LINKS, PEERS) is None

@@ -93,3 +93,8 @@ def test_wg_fragments(mtu, family, room, fits):
     assert (found is None) == fits
     if found:
         assert found.id == "wg-fragments" and "MTU = %d" % (room - (60 if family == 4 else 80)) in found.hint
+
+
+def test_wireguard_has_had_its_time_before_it_is_said_to_be_mute():
+    """KEEPALIVE_TIMEOUT + REKEY_TIMEOUT of the paper, until which a peer that has restarted drops all in silence."""
+    assert underlay.ANSWER >= 10 + 5

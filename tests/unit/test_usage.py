@@ -1,7 +1,9 @@
 """The command line as people meet it: one screen of help, errors with a cure, and a man page that says the same."""
 
+import os
 import re
 import shlex
+import sys
 
 import pytest
 
@@ -123,3 +125,20 @@ def test_the_man_page_names_what_the_parser_has_and_nothing_else(commands):
     for name, block in described(text).items():
         assert everything[name] <= words(block), "%s: what its options do is not described" % name
     assert words(text) == set().union({"--version"}, *everything.values())
+
+
+def nobody():
+    """A pipe that nobody reads any more."""
+    reads, writes = os.pipe()
+    os.close(reads)
+    return os.fdopen(writes, "w")
+
+
+@pytest.mark.parametrize("opened, said", [(lambda: open("/dev/full", "w"), "l2wg: standard output: No space left on device\n"), (nobody, "")])
+def test_who_does_not_take_what_is_printed_gets_no_traceback(opened, said, monkeypatch, capsys):
+    out = opened()
+    monkeypatch.setattr(sys, "stdout", out)
+    assert cli.main([]) == 1 and capsys.readouterr().err == said
+    assert sys.stdout is None, "Python would try again, and complain"
+    with pytest.raises(OSError):
+        out.close()

@@ -184,6 +184,18 @@ def test_the_peers_name_means_another_address(wire):
     wire.comes_back()
 
 
+def test_a_peer_that_has_just_gone(wire):
+    """Its session looks alive for three minutes; who only drops echo requests is there. What counts is WireGuard's own answer."""
+    site, other = wire.a, wire.b
+    back = "ip link set wg0 up; ip route replace 192.168.178.0/24 dev wg0"
+    deaf = "add table inet deaf; add chain inet deaf in { type filter hook input priority 0; }; add rule inet deaf in iifname wg0 meta l4proto icmp drop"
+    with faulty(other, f"nft '{deaf}'", "nft delete table inet deaf"):
+        assert ids(site) == set()
+    with faulty(other, "ip link set wg0 down", back):
+        assert ids(site) == {"handshake-old"}
+    wire.comes_back()
+
+
 def test_a_peer_that_is_no_mirror(wire):
     """What differs there is told here, with a cure that makes it right."""
     site, other = wire.a, wire.b
