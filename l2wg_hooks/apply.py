@@ -322,7 +322,7 @@ def _bring_up(name, intent):
     link = run.observe().get(name)
     bridge = intent.bridges[name]
     if any(step.argv[:5] == ("ip", "link", "add", "name", name) for step in intent.steps):
-        options = [tuple(line.split(None, 1)) for _, lines in bridge.stanzas for line in lines]
+        options = [tuple(line.split(None, 1)) for *_, lines in bridge.stanzas for line in lines]
         return transaction.enter(name, options)
     if link is None:
         source = () if intent.reached else ("--interfaces", interfaces.OURS)

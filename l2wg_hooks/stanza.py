@@ -5,11 +5,11 @@ import re
 
 # Stands before each line that was set aside. debian/l2wg.postrm knows it, too.
 MARK = "#l2wg# "
-# What belongs to the network card and stays with it; everything else is about addresses.
-_CARD = re.compile(r"(hwaddress|mtu|(link|ethernet|hardware|offload|driver)-.*)\Z")
+# What belongs to the network card, or makes the interface (a VLAN's, a bond), and stays; everything else is about addresses.
+_CARD = re.compile(r"(hwaddress|mtu|slaves|(link|ethernet|hardware|offload|driver|vlan|bond|ovs|wpa|wireless)-.*)\Z")
 COMMANDS = ("pre-up", "up", "post-up", "down", "pre-down", "post-down")
 # Commands about the card, not about what it carries.
-_CARD_COMMANDS = ("ethtool", "mii-tool", "iw", "iwconfig", "tc")
+_CARD_COMMANDS = ("ethtool", "mii-tool", "iw", "iwconfig", "tc", "vconfig", "ifenslave", "wpa_supplicant")
 
 
 def words_of(line):
@@ -19,7 +19,7 @@ def words_of(line):
 
 def begins(word):
     """Whether a line that starts with `word` ends the stanza before it."""
-    return word in ("iface", "mapping", "auto", "rename", "template") or bool(
+    return word in ("iface", "mapping", "auto", "rename", "template", "no-scripts") or bool(
         re.match(r"(source|source-directory|source-dir)\Z|(no-)?(auto|allow)-", word)
     )
 
@@ -61,6 +61,15 @@ def aside(text):
     return "".join(line[len(MARK) :] if line.startswith(MARK) else "\n" for line in _lines(text))
 
 
+def _is_about_card(command):
+    """Whether a command speaks of the interface itself, as `ip link` does, unless it goes on about addresses."""
+    words = [os.path.basename(word) for word in words_of(command)]
+    if words[:1] != ["ip"]:
+        return words[:1] != [] and words[0] in _CARD_COMMANDS
+    objects = [word for word in words[1:] if not word.startswith("-")]
+    return objects != [] and "link".startswith(objects[0]) and "ip" not in objects
+
+
 def split(options, port, bridge):
     """(lines of the bridge's stanza, lines of the port's) of a port's `options`, as interfaces.Stanza has them.
 
@@ -72,10 +81,11 @@ def split(options, port, bridge):
             its.append("%s %s" % (key, value))
         elif key not in COMMANDS:
             theirs.append("%s %s" % (key, value))
-        elif os.path.basename((words_of(value) or [""])[0]) in _CARD_COMMANDS:
+        elif _is_about_card(value):
             its.append("%s %s" % (key, value))
         else:
-            about = re.compile(r"(?<![\w.:-])%s(?![\w.:-])" % re.escape(port))
+            # enp2s0:1 is a label of an address, and goes with it; enp2s0.10 is another interface.
+            about = re.compile(r"(?<![\w.:-])%s(?![\w.-])" % re.escape(port))
             speaks = about.search(value) or "IFACE" in value
             theirs.append("%s %s" % ("up" if key == "pre-up" and speaks else key, about.sub(bridge, value)))
     return tuple(theirs), tuple(its)
