@@ -51,6 +51,10 @@ class Defined(NamedTuple):
         """Whether the file `path` is read, or would be once it is there."""
         return path in self.paths or any(covers(*source, path=path) for source in self.sources)
 
+    def reached_by_others(self, path):
+        """Whether another line than ours, which names just that file, sources `path`."""
+        return any(covers(*source, path=path) for source in self.sources if source[1] != path)
+
 
 class Line(NamedTuple):
     """A logical line: backslashes joined, comments gone. `rest` is what is behind its first word, spaced as written."""

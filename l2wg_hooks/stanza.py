@@ -5,6 +5,8 @@ import re
 
 # Stands before each line that was set aside. debian/l2wg.postrm knows it, too.
 MARK = "#l2wg# "
+# Stands above a line that we have added; both go together.
+ADDED = "#l2wg+ Nothing else reads this file, which defines the bridge that has the address of its port.\n"
 # What belongs to the network card, or makes the interface (a VLAN's, a bond), and stays; everything else is about addresses.
 _CARD = re.compile(r"(hwaddress|mtu|slaves|(link|ethernet|hardware|offload|driver|vlan|bond|ovs|wpa|wireless)-.*)\Z")
 COMMANDS = ("pre-up", "up", "post-up", "down", "pre-down", "post-down")
@@ -54,6 +56,16 @@ def put_back(text, ports):
             line = line[len(MARK) :] if moving else line
         done.append(line)
     return "".join(done)
+
+
+def with_source(text, path):
+    """`text` with a line of ours that sources `path`: the first one, so that it is in nobody's stanza."""
+    return text if ADDED in text else ADDED + "source %s\n" % path + text
+
+
+def without_source(text, path):
+    """`text` without what `with_source` has added."""
+    return text.replace(ADDED + "source %s\n" % path, "").replace(ADDED, "")
 
 
 def aside(text):

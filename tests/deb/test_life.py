@@ -53,13 +53,20 @@ def test_an_address_moves_and_the_purge_puts_its_lines_back(site_b):
     assert "192.168.92.1/24" in site_b.sh("ip -4 address show dev br0"), "nobody is cut off by a purge"
 
 
-def test_what_is_written_for_the_bridge_works_at_boot(site_b):
+@pytest.mark.parametrize("source", ["source /etc/network/interfaces.d/*\n", "source interfaces.d/*.cfg\n", ""])
+def test_what_is_written_for_the_bridge_works_at_boot(site_b, source):
+    """Whether the admin's file reads ours or not: else the address would be nowhere, and the admin cut off by the next boot."""
+    text = site_b.get(INTERFACES).replace("source /etc/network/interfaces.d/*\n", source)
+    site_b.put(INTERFACES, text)
+    before = site_b.changes()
     moving(site_b)
-    install(site_b)
+    assert "does not source" not in install(site_b)
     site_b.sh("ip link delete br0; rm -f /run/network/ifstate*; ip link set enp2s0 down; ifup -a")
     assert "192.168.92.1/24" in site_b.sh("ip -4 address show dev br0")
     assert "dev br0" in site_b.sh("ip route show 10.99.0.0/16")
     assert "master br0" in site_b.sh("ip link show enp2s0")
+    site_b.run("dpkg", "-P", "l2wg")
+    assert site_b.changes() == before
 
 
 def test_refused_by_the_bridges_own_definition(site_b):

@@ -204,6 +204,44 @@ def test_a_port_gives_its_address_only_to_who_agrees(router, capsys):
     assert router.done[0] == "ip -batch -" and router.done[-2:] == ["ifup --force --interfaces %s br0" % transaction.BOOKS, "the plan"]
 
 
+STATIC = "iface enp3s0 inet static\n    address 10.0.0.1/8\n"
+
+
+@pytest.fixture
+def moved(router):
+    """A router whose port has given its address to a bridge, by a file of the admin's that did not read ours."""
+    router.main.write_text("auto lo\n" + STATIC)
+    router.links["enp3s0"] = Link("enp3s0", 3, mac="02:00:00:00:00:03", addresses=("10.0.0.1/8",), up=True)
+    assert apply.apply(agree=lambda moves: True) == ()
+    router.links["enp3s0"] = Link("enp3s0", 3, mac="02:00:00:00:00:03", master="br0", up=True)
+    router.links["br0"] = Link("br0", 9, "bridge", mac="02:00:00:00:00:03", addresses=("10.0.0.1/8",), up=True)
+    return router
+
+
+def test_an_address_that_moves_is_where_the_next_boot_finds_it(moved):
+    assert interfaces.read().reaches(str(moved.ours))
+    text = moved.main.read_text()
+    assert apply.apply() == () and moved.main.read_text() == text
+    moved.main.write_text(text + "source interfaces.d/*\n")
+    assert apply.apply() == ()
+    assert moved.main.read_text().count("source") == 1, "read twice, ifup would give the address twice, and fail"
+    moved.conf.write_text(CONF.replace("enp3s0", "enp4s0"))
+    apply.apply()
+    assert moved.main.read_text() == "auto lo\n" + STATIC + "source interfaces.d/*\n"
+
+
+def test_the_line_that_we_added_goes_with_what_it_was_for(moved):
+    moved.conf.write_text(CONF.replace("enp3s0", "enp4s0"))
+    apply.apply()
+    assert moved.main.read_text() == "auto lo\n" + STATIC
+
+
+def test_an_admin_who_defines_the_bridge_herself_gets_no_second_address(moved):
+    moved.main.write_text(moved.main.read_text() + STATIC.replace("enp3s0", "br0") + "    bridge_ports enp3s0\n")
+    assert apply.apply() == ()
+    assert not moved.ours.exists() and "\niface enp3s0" not in moved.main.read_text()
+
+
 def test_nobody_is_cut_off_who_is_logged_in_by_the_ports_own_address(router, monkeypatch):
     router.main.write_text(MAIN + "iface enp3s0 inet static\n    address 10.0.0.1/8\n")
     monkeypatch.setattr(verify, "logins", lambda: [("fe80::7", "enp3s0")])

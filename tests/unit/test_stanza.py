@@ -47,6 +47,14 @@ def test_what_is_put_back_is_what_was(text):
     assert stanza.put_back(stanza.set_aside(text, ["enp2s0"]), ["enp2s0"]) == text
 
 
+@pytest.mark.parametrize("text", [TEXT, "auto lo", "", "\n", "source /etc/network/interfaces.d/l2wg\r\n"])
+def test_the_line_that_is_added_is_the_first_and_goes_to_the_byte(text):
+    added = stanza.with_source(text, interfaces.OURS)
+    assert added.endswith("source /etc/network/interfaces.d/l2wg\n" + text)
+    assert stanza.with_source(added, interfaces.OURS) == added
+    assert stanza.without_source(added, interfaces.OURS) == text == stanza.without_source(text, interfaces.OURS)
+
+
 def test_only_the_port_that_leaves_gets_its_lines_back():
     both = stanza.set_aside(TEXT, ["enp2s0", "enp20s0"])
     assert stanza.put_back(both, ["enp20s0"]) == ASIDE
