@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Dict, NamedTuple, Tuple
 
 from l2wg_hooks import (
+    byname,
     errors,
     files,
     guard,
@@ -100,7 +101,7 @@ def intend(moving=False, wished_too=None):
     problems = wished.problems + todo.problems
     unfit = _unfit(wished.tunnels, defined, after, [one.port for one in moved])
     problems += tuple(problem for problem in unfit if problem not in problems)
-    problems = _told_better(problems, () if moving else moves, refused)
+    problems = _told_better(problems, () if moving else moves, refused) + byname.problems(moved, now.links)
     steps = _released(old, bridges, now, defined.aside) + move.steps(moved, now.links, now.held)
     reached = not bridges or defined.reaches(interfaces.OURS) or stanza.ADDED in texts.get(interfaces.MAIN, ("", ""))[1]
     return Intent(wished.tunnels, texts, bridges, moves, steps, todo, problems, reached, tuple(mentions.unserved(named)))

@@ -3,8 +3,9 @@
 import os
 
 from l2wg_hooks import dhcpcd, run, ways
-from l2wg_hooks.checking import managers, verdict
-from l2wg_hooks.checking.verdict import Packet
+from l2wg_hooks.checking import managers
+from l2wg_hooks.firewall import Firewall
+from l2wg_hooks.verdict import Packet
 
 SWITCH = "/proc/sys/net/bridge/bridge-nf-call-%stables"
 # What a firewall hardly has an opinion on: TCP's discard port.
@@ -62,22 +63,6 @@ def _managed(tunnel, links):
             "ip address flush dev %s # and find out which DHCP client gave it" % tunnel.name,
             "tunnel-address",
         )
-
-
-class Firewall:
-    """The rules of iptables and nft(8) at this moment."""
-
-    def __init__(self):
-        self.saved = {4: run.output("iptables-save", "-t", "filter"), 6: run.output("ip6tables-save", "-t", "filter")}
-        self.listed = run.output("nft", "-j", "list", "ruleset")
-
-    def drops(self, packet):
-        """(Base, chains) of those that drop a Packet for certain."""
-        found = [verdict.xtables(self.saved[packet.family], packet)]
-        # What iptables made is walked as such: nft(8) does not show all of its matches.
-        skip = [("inet", "l2wg")] + [("ip" if packet.family == 4 else "ip6", "filter")] * bool(found[0].bases)
-        found.append(verdict.nft(self.listed, packet, skip))
-        return [(base, rules.chains) for rules in found for base in verdict.drops(rules)]
 
 
 def _input(tunnel, firewall):

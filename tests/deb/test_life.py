@@ -77,6 +77,18 @@ def test_refused_by_the_bridges_own_definition(site_b):
     assert site_b.get(INTERFACES) == before and "192.168.92.1/24" in site_b.sh("ip -4 address show dev enp2s0")
 
 
+def test_refused_while_a_firewall_knows_the_port_only(site_b):
+    site_b.sh("nft 'table inet wall { chain input { type filter hook input priority 0; policy drop; iifname { lo, enp2s0 } accept; }; }'")
+    before = site_b.get(INTERFACES)
+    moving(site_b)
+    said = install(site_b)
+    assert "nft: table inet wall chain input" in said and "would drop it by br0" in said
+    assert site_b.get(INTERFACES) == before and "192.168.92.1/24" in site_b.sh("ip -4 address show dev enp2s0")
+    site_b.sh("nft add rule inet wall input iifname br0 accept")
+    site_b.run("l2wg", "apply", "--yes")
+    assert "192.168.92.1/24" in site_b.sh("ip -4 address show dev br0")
+
+
 def test_another_port_and_the_first_has_its_address_again(site_b):
     before, look = site_b.get(INTERFACES), "ip -4 address show dev enp2s0 | grep inet; ip -4 route show dev enp2s0"
     up = site_b.sh(look)

@@ -45,6 +45,8 @@ class Router:
         return Picture(dict(self.links), dict(self.held)), "[]", {}
 
     def run(self, argv, stdin="", environment=()):
+        if argv[0] in ("iptables-save", "ip6tables-save", "nft") or argv[2:] == ("rule", "show"):
+            return run.Result(0, "", "")
         self.done.append(" ".join(argv))
         self.done += stdin.splitlines()
         if argv[0] == "ifup":
@@ -216,6 +218,19 @@ def moved(router):
     router.links["enp3s0"] = Link("enp3s0", 3, mac="02:00:00:00:00:03", master="br0", up=True)
     router.links["br0"] = Link("br0", 9, "bridge", mac="02:00:00:00:00:03", addresses=("10.0.0.1/8",), up=True)
     return router
+
+
+def test_no_address_moves_where_a_firewall_would_not_know_the_bridge(router, monkeypatch, capsys):
+    router.main.write_text(MAIN + STATIC)
+    router.links["enp3s0"] = Link("enp3s0", 3, mac="02:00:00:00:00:03", addresses=("10.0.0.1/8",), up=True)
+    fake = router.run
+    rules = "*filter\n:INPUT DROP [0:0]\n-A INPUT -i enp3s0 -j ACCEPT\nCOMMIT\n"
+    monkeypatch.setattr(run, "run", lambda argv, **more: run.Result(0, rules, "") if argv[0] == "iptables-save" else fake(argv, **more))
+    with pytest.raises(L2wgError, match="would drop it by br0"):
+        apply.apply(agree=lambda moves: True)
+    assert router.done == [] and router.main.read_text() == MAIN + STATIC
+    assert cli.main(["plan"]) == 1
+    assert "would drop it by br0" in capsys.readouterr().err
 
 
 def test_an_address_that_moves_is_where_the_next_boot_finds_it(moved):
