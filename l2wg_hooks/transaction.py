@@ -199,6 +199,8 @@ def picture(names):
     routes = {}
     for name in names:
         found = [run.run(("ip", family, "route", "show", "table", "all", "dev", name)) for family in ("-4", "-6")]
+        # Without a gateway nothing in the line of a default route says which family it is of.
+        found[1] = found[1]._replace(out=re.sub("^default ", "::/0 ", found[1].out, flags=re.M))
         routes[name] = "".join(one.out for one in found if one.code == 0)
     return undo.Picture(links.parse(shown), layer3.parse(shown, routes)), shown, routes
 

@@ -207,8 +207,9 @@ def test_lines_that_name_a_port_are_found(tmp_path, monkeypatch):
         "nftables.conf": 'iifname "enp2s0" accept\niifname "enp2s01" drop\n# enp2s0\n',
         "dnsmasq.d/lan": "interface=enp2s0\nno-dhcp-interface=enp2s0\n",
         "dnsmasq.d/l2wg": "interface=enp2s0\n",
-        "network/interfaces": "iface enp2s0 inet static\n",
-        "network/interfaces.d/lan": "iface enp2s0 inet static\n",
+        "network/interfaces": "auto enp2s0\niface enp2s0 inet static\n up ip route add 10.0.0.0/8 dev enp2s0\niface enp1s0 inet dhcp\n"
+        "    post-up iptables -A FORWARD -i enp2s0 -j ACCEPT\niface v inet manual\n  vlan-raw-device enp2s0\n# up enp2s0\n",
+        "network/interfaces.d/l2wg": "iface enp1s0 inet manual\n up enp2s0\n",
         "l2wg/one.conf": "bridge-ports = enp2s0\n",
         "radvd.conf~": "interface enp2s0\n",
         "sysctl.d/a.conf": "net.ipv4.conf.enp2s0.rp_filter = 1\nnet.ipv4.conf.enp2s0/10.rp_filter=1\n",
@@ -222,6 +223,7 @@ def test_lines_that_name_a_port_are_found(tmp_path, monkeypatch):
         ("nftables.conf", 1),
         ("dnsmasq.d/lan", 1),
         ("dnsmasq.d/lan", 2),
+        ("network/interfaces", 5),
         ("sysctl.d/a.conf", 1),
     ]
     assert [one.text for one in mentions.unserved(found)][1] == "no-dhcp-interface=enp2s0"
