@@ -230,7 +230,8 @@ def _transact(intent, confirm, more):
     paths = list(intent.texts) + list(more.texts) + [interfaces.OURS]
     changed = [(more.underlay,) + tuple(one) for one in more.peers]
     wished = dict(wish.texts(), **more.wish) if more != NOTHING else None
-    transaction.begin(sorted(set(names)), sorted(others), paths, confirm, wished, changed, more.ways)
+    texts = {path: new for path, (_, new) in list(more.texts.items()) + list(intent.texts.items())}
+    transaction.begin(sorted(set(names)), sorted(others), paths, confirm, wished, changed, more.ways, texts)
     code, worse = errors.WRONG, ()
     with _signals() as ended:
         try:

@@ -36,7 +36,8 @@ def box(tmp_path, monkeypatch):
 def change(box, confirm=False):
     (box / "etc" / "one.conf").write_text(NEW)
     (box / "etc" / "two.conf").write_text("new\n")
-    transaction.begin([], [], [str(box / "admins"), str(box / "made")])
+    after = {str(box / "admins"): "after\n", str(box / "made"): "by us\n"}
+    transaction.begin([], [], [str(box / "admins"), str(box / "made")], texts=after)
     (box / "admins").write_text("after\n")
     (box / "made").write_text("by us\n")
     if confirm:
@@ -111,13 +112,22 @@ def test_a_confirmed_one_is_undone_by_hand_once(box):
         transaction.rollback("asked for")
 
 
-def test_what_somebody_wrote_meanwhile_is_kept(box, capsys):
+def test_what_somebody_wrote_meanwhile_stays(box):
     change(box, confirm=True)
-    (box / "admins").write_text("after\nand mine\n")
+    (box / "admins").write_text("mine\nafter\nand mine\n")
+    transaction.rollback("not confirmed")
+    assert (box / "admins").read_text() == "mine\nbefore\nand mine\n"
+    assert not (box / "lib" / "REJECTED_FILES").exists()
+
+
+@pytest.mark.parametrize("how", ["confirmed", "killed"])
+def test_where_somebody_has_edited_the_same_line_hers_is_kept_beside(box, capsys, how):
+    change(box, confirm=how == "confirmed")
+    (box / "admins").write_text("and mine\n")
     transaction.rollback("not confirmed")
     assert (box / "admins").read_text() == "before\n"
     (kept,) = (box / "lib" / "REJECTED_FILES").iterdir()
-    assert kept.read_text() == "after\nand mine\n" and str(kept) in capsys.readouterr().err
+    assert kept.read_text() == "and mine\n" and str(kept) in capsys.readouterr().err
 
 
 def test_a_tunnel_that_was_deleted_comes_back(box):
