@@ -69,6 +69,15 @@ def test_what_is_written_for_the_bridge_works_at_boot(site_b, source):
     assert site_b.changes() == before
 
 
+def test_removed_with_all_that_came_with_it_the_address_is_there_at_boot(site_b):
+    moving(site_b)
+    install(site_b)
+    site_b.run("dpkg", "-r", "l2wg", "bridge-utils")  # as `apt autoremove` does
+    site_b.sh("ip link delete br0; rm -f /run/network/ifstate*; ip link set enp2s0 down; ifup -a")
+    assert "192.168.92.1/24" in site_b.sh("ip -4 address show dev br0") and "dev br0" in site_b.sh("ip route show 10.99.0.0/16")
+    assert "master br0" in site_b.sh("ip link show enp2s0 up")
+
+
 def test_refused_by_the_bridges_own_definition(site_b):
     site_b.put(INTERFACES, site_b.get(INTERFACES) + "iface br0 inet manual\n    bridge_ports none\n")
     before = site_b.get(INTERFACES)
