@@ -26,6 +26,8 @@ REJECTED_FILES = os.path.join(DIRECTORY, "rejected")
 REJECTED = ".rejected"
 # A definition for ifupdown's books only: it makes and takes down nothing.
 BOOKS = "/run/l2wg.interfaces"
+# ifupdown2 keeps no such books: it looks what is there, and would take away what a definition does not have.
+IFUPDOWN2 = "/usr/share/ifupdown2"
 UNIT = "l2wg-rollback"
 # Seconds after which an apply that was killed half-way is undone. Each command may take run.PATIENCE.
 DEADMAN = 180
@@ -371,6 +373,8 @@ def _forget(bridge):
 
 
 def _books(command, bridge, lines):
+    if os.path.isdir(IFUPDOWN2):
+        return ()
     files.write(BOOKS, "iface %s inet manual\n%s" % (bridge, lines))
     try:
         result = run.run((command, "--force", "--interfaces", BOOKS, bridge))

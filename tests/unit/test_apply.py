@@ -75,6 +75,7 @@ def router(tmp_path, monkeypatch):
     monkeypatch.setattr(mentions, "ROOT", str(tmp_path))
     monkeypatch.setattr(mentions, "DNSMASQ", str(tmp_path / "dnsmasq.d/l2wg"))
     monkeypatch.setattr(transaction, "DIRECTORY", str(tmp_path / "lib"))
+    monkeypatch.setattr(transaction, "IFUPDOWN2", str(tmp_path / "ifupdown2"))
     monkeypatch.setattr(transaction, "picture", here.picture)
     monkeypatch.setattr(transaction, "timed", lambda: False)
     monkeypatch.setattr(verify, "look", lambda tunnels, links, new=(): verify.Health((), (), (), (), ()))
@@ -218,6 +219,14 @@ def moved(router):
     router.links["enp3s0"] = Link("enp3s0", 3, mac="02:00:00:00:00:03", master="br0", up=True)
     router.links["br0"] = Link("br0", 9, "bridge", mac="02:00:00:00:00:03", addresses=("10.0.0.1/8",), up=True)
     return router
+
+
+def test_ifupdown2_is_told_nothing_or_it_would_take_the_address(router):
+    (router.etc / "ifupdown2").mkdir()
+    router.main.write_text(MAIN + STATIC)
+    router.links["enp3s0"] = Link("enp3s0", 3, mac="02:00:00:00:00:03", addresses=("10.0.0.1/8",), up=True)
+    assert apply.apply(agree=lambda moves: True) == ()
+    assert not any(line.startswith("ifup") for line in router.done) and router.done[-1] == "the plan"
 
 
 def test_no_address_moves_where_a_firewall_would_not_know_the_bridge(router, monkeypatch, capsys):
