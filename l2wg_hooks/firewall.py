@@ -10,6 +10,10 @@ class Firewall:
         self.saved = {4: run.output("iptables-save", "-t", "filter"), 6: run.output("ip6tables-save", "-t", "filter")}
         self.listed = run.output("nft", "-j", "list", "ruleset")
 
+    def texts(self):
+        """All that they have said."""
+        return tuple(self.saved.values()) + (self.listed,)
+
     def drops(self, packet):
         """(Base, chains) of those that drop a Packet for certain."""
         found = [verdict.xtables(self.saved[packet.family], packet)]
