@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Dict, NamedTuple, Tuple
 
 from l2wg_hooks import (
+    byname,
     errors,
     files,
     guard,
@@ -90,7 +91,7 @@ def intend(moving=False, wished_too=None):
     moves, refused = move.find(wished.tunnels, defined, now.links, now.held)
     moved = moves if moving else ()
     bridges = interfaces.ours(wished.tunnels, defined, [one.port for one in moved], old, now.links)
-    texts = {path: texts for path, texts in _aside(defined, moved, bridges).items() if texts[0] != texts[1]}
+    texts = {path: texts for path, texts in _aside(wished.tunnels, defined, moved, bridges).items() if texts[0] != texts[1]}
     named = mentions.find({port: bridge.name for bridge in bridges.values() for port in bridge.moved})
     for path, text in ((interfaces.OURS, interfaces.render(bridges)), (mentions.DNSMASQ, mentions.dnsmasq(named))):
         if text != files.text(path):
@@ -100,21 +101,32 @@ def intend(moving=False, wished_too=None):
     problems = wished.problems + todo.problems
     unfit = _unfit(wished.tunnels, defined, after, [one.port for one in moved])
     problems += tuple(problem for problem in unfit if problem not in problems)
-    problems = _told_better(problems, () if moving else moves, refused)
+    problems = _told_better(problems, () if moving else moves, refused) + byname.problems(moved, now.links)
     steps = _released(old, bridges, now, defined.aside) + move.steps(moved, now.links, now.held)
-    reached = not bridges or defined.reaches(interfaces.OURS)
+    reached = not bridges or defined.reaches(interfaces.OURS) or stanza.ADDED in texts.get(interfaces.MAIN, ("", ""))[1]
     return Intent(wished.tunnels, texts, bridges, moves, steps, todo, problems, reached, tuple(mentions.unserved(named)))
 
 
-def _aside(defined, moves, bridges):
-    """{path: (old, new)} of the admin's files: stanzas of ports that move are set aside, those of former ports put back."""
-    ports = {port for bridge in bridges.values() for port in bridge.ports}
+def _aside(tunnels, defined, moves, bridges):
+    """{path: (old, new)} of the admin's files: stanzas of ports that move are set aside, those of former ports put back.
+
+    Where nothing else reads our file, a line that sources it comes along: at the next boot the address would be nowhere.
+    """
+    # Also of a bridge that the admin defines by now, with the port's address, perhaps.
+    ports = {port for tunnel in tunnels for port in tunnel.bridge_ports}
     back = {one.interface for one in defined.aside} - ports
     paths = {path for one in moves for path in one.paths} | {one.path for one in defined.aside if one.interface in back}
     found = {}
     for path in sorted(paths):
         old = files.read(path)
         found[path] = (old, stanza.set_aside(stanza.put_back(old, back), [one.port for one in moves]))
+    old = files.text(interfaces.MAIN)
+    new = found.get(interfaces.MAIN, (old, old))[1]
+    if defined.reached_by_others(interfaces.OURS) or not any(bridge.moved for bridge in bridges.values()):
+        new = stanza.without_source(new, interfaces.OURS)
+    elif not defined.reaches(interfaces.OURS):
+        new = stanza.with_source(new, interfaces.OURS)
+    found[interfaces.MAIN] = (old, new)
     return found
 
 
@@ -218,7 +230,8 @@ def _transact(intent, confirm, more):
     paths = list(intent.texts) + list(more.texts) + [interfaces.OURS]
     changed = [(more.underlay,) + tuple(one) for one in more.peers]
     wished = dict(wish.texts(), **more.wish) if more != NOTHING else None
-    transaction.begin(sorted(set(names)), sorted(others), paths, confirm, wished, changed, more.ways)
+    texts = {path: new for path, (_, new) in list(more.texts.items()) + list(intent.texts.items())}
+    transaction.begin(sorted(set(names)), sorted(others), paths, confirm, wished, changed, more.ways, texts)
     code, worse = errors.WRONG, ()
     with _signals() as ended:
         try:
@@ -323,7 +336,7 @@ def _bring_up(name, intent):
     link = run.observe().get(name)
     bridge = intent.bridges[name]
     if any(step.argv[:5] == ("ip", "link", "add", "name", name) for step in intent.steps):
-        options = [tuple(line.split(None, 1)) for _, lines in bridge.stanzas for line in lines]
+        options = [tuple(line.split(None, 1)) for *_, lines in bridge.stanzas for line in lines]
         return transaction.enter(name, options)
     if link is None:
         source = () if intent.reached else ("--interfaces", interfaces.OURS)

@@ -193,7 +193,7 @@ def _plan(_options):
     if intent.moves and not intent.unasked():
         moving = apply.intend(moving=True)
         _show(moving)
-        return intent.problems, 1
+        return intent.problems + moving.problems, 1
     _show(intent)
     if intent.problems:
         return intent.problems, 1

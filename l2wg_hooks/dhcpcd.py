@@ -9,7 +9,7 @@ import fnmatch
 import re
 import socket
 
-from l2wg_hooks import log, run
+from l2wg_hooks import files, log, run
 from l2wg_hooks.errors import Problem
 
 CONFIG = "/etc/dhcpcd.conf"
@@ -24,8 +24,8 @@ PATIENCE = 2
 def managed(names):
     """Those of `names` that the dhcpcd of all interfaces looks after at this moment."""
     for path in PIDS:
-        if _read("/proc/%s/comm" % _read(path).strip()).strip() == "dhcpcd":
-            text = _read(CONFIG)
+        if files.glance("/proc/%s/comm" % files.glance(path).strip()).strip() == "dhcpcd":
+            text = files.glance(CONFIG)
             taken = [name for name in names if takes(text, name)]
             # All that it is at work with, in one answer: asked for one that it has let go of, 9.4.1 keeps the line.
             active = run.output("dhcpcd", "-U").split() if taken else ()
@@ -90,11 +90,3 @@ def mute(name, mac):
         if result.code:
             message = "%s: `%s` failed: %s" % (name, " ".join(argv), result.err.strip())
             yield Problem(message, "deny it to dhcpcd: `denyinterfaces %s` in %s" % (name, CONFIG))
-
-
-def _read(path):
-    try:
-        with open(path) as file:
-            return file.read()
-    except (OSError, ValueError):
-        return ""

@@ -20,6 +20,15 @@ def text(path, absent=""):
     return read(path) if os.path.exists(path) else absent
 
 
+def glance(path):
+    """What a file says that one can do without, such as the kernel's; "" where it is not there, not to be read, or no text."""
+    try:
+        with open(path) as file:
+            return file.read()
+    except (OSError, ValueError):
+        return ""
+
+
 def write(path, text, mode=0o644, old=None):
     """Replace a file by `text`, so that any reader, even after a crash, finds the old or the new one whole.
 

@@ -18,7 +18,7 @@ HEADER = "# Written by l2wg from /etc/l2wg/*.conf: edit those, then run `l2wg ap
 
 @dataclass(frozen=True)
 class Stanza:
-    """One `iface` stanza: `options` as (key, value) pairs, `line` 1-based."""
+    """One `iface` stanza: `options` as (key, value) pairs, `line` 1-based. `inherits` is the stanza whose options it has, too."""
 
     interface: str
     family: str
@@ -26,6 +26,7 @@ class Stanza:
     path: str
     line: int
     options: Tuple[Tuple[str, str], ...] = ()
+    inherits: str = ""
 
     def addresses(self):
         """What gives the interface an address: its `address` lines, or the method."""
@@ -49,6 +50,10 @@ class Defined(NamedTuple):
     def reaches(self, path):
         """Whether the file `path` is read, or would be once it is there."""
         return path in self.paths or any(covers(*source, path=path) for source in self.sources)
+
+    def reached_by_others(self, path):
+        """Whether another line than ours, which names just that file, sources `path`."""
+        return any(covers(*source, path=path) for source in self.sources if source[1] != path)
 
 
 class Line(NamedTuple):
@@ -88,13 +93,14 @@ def parse(text, path):
             current = None
             if word == "iface" and len(line.words) > 1:
                 family, method = (line.words[2:4] + ("", ""))[:2]
-                stanzas.append([line.words[1], family, method, path, line.number, []])
-                current = stanzas[-1][-1]
+                parent = line.words[line.words.index("inherits") + 1 :][:1] if "inherits" in line.words[2:] else ()
+                stanzas.append([line.words[1], family, method, path, line.number, [], "".join(parent)])
+                current = stanzas[-1][5]
         elif current is not None:
             # A command may mean its spaces.
             value = line.rest if word in stanza.COMMANDS else " ".join(line.words[1:])
             current.append((word.replace("_", "-"), value))
-    return [Stanza(*row[:5], options=tuple(row[5])) for row in stanzas], sources
+    return [Stanza(*row[:5], options=tuple(row[5]), inherits=row[6]) for row in stanzas], sources
 
 
 def read(main=None):
@@ -169,7 +175,7 @@ class Port(NamedTuple):
 class Bridge(NamedTuple):
     """A bridge that our file has to define. `own_ports` are those of its ports that nobody else defines.
 
-    `stanzas` are (family, lines) of what the ports `moved` carried before they became ports, `mac` is the address that it
+    `stanzas` are (family, method, lines) of what the ports `moved` carried before they became ports, `mac` is the address that it
     keeps for those who knew the first of them.
     """
 
@@ -178,7 +184,7 @@ class Bridge(NamedTuple):
     own_ports: Tuple[Port, ...]
     address: str
     stp: bool
-    stanzas: Tuple[Tuple[str, Tuple[str, ...]], ...] = ()
+    stanzas: Tuple[Tuple[str, str, Tuple[str, ...]], ...] = ()
     mac: str = ""
     moved: Tuple[str, ...] = ()
 
@@ -204,13 +210,13 @@ def ours(tunnels, defined, moving=(), old="", links=None):
         bridges[tunnel.bridge] = known._replace(
             ports=ports,
             own_ports=tuple(
-                Port(port, tuple(line for one, lines in theirs if one.interface == port for line in lines[1]))
+                Port(port, _once(line for one, lines in theirs if one.interface == port for line in lines[1]))
                 for port in ports
                 if port not in elsewhere
             ),
             address=known.address or tunnel.bridge_address,
             stp=known.stp or tunnel.stp,
-            stanzas=tuple((one.family, lines[0]) for one, lines in theirs if one.method == "static"),
+            stanzas=tuple((one.family, one.method, lines[0]) for one, lines in theirs if lines[0]),
             moved=tuple(sorted({one.interface for one, _ in theirs if one.method == "static"})),
         )
         if theirs:
@@ -218,6 +224,17 @@ def ours(tunnels, defined, moving=(), old="", links=None):
             mac = macs.get(tunnel.bridge) or (first.mac if first else "")
             bridges[tunnel.bridge] = bridges[tunnel.bridge]._replace(mac=mac)
     return bridges
+
+
+def _once(lines):
+    """Lines of several stanzas as one stanza may have them: two values of one key would reach ip(8) as two commands."""
+    found, keys = [], set()
+    for line in lines:
+        key = line.split(None, 1)[0]
+        if line not in found and (key in stanza.COMMANDS or key not in keys):
+            found.append(line)
+        keys.add(key)
+    return tuple(found)
 
 
 def bridges_in(text):

@@ -4,12 +4,14 @@ import os
 import re
 from typing import NamedTuple
 
-from l2wg_hooks import files
+from l2wg_hooks import files, stanza
 from l2wg_hooks.errors import L2wgError, Problem
 
 ROOT = "/etc"
 # Ours, those that go by hardware, and those that configure nobody.
-SKIPPED = ("network/interfaces", "l2wg", "udev", "ssl", "alternatives", "apt", "systemd/network", "dnsmasq.d/l2wg")
+SKIPPED = ("network/interfaces.d/l2wg", "l2wg", "udev", "ssl", "alternatives", "apt", "systemd/network", "dnsmasq.d/l2wg")
+# Of these, other stanzas' commands count only: what else names a port there is about the port.
+INTERFACES = "network/interfaces"
 # No configuration file is larger.
 LARGEST = 1 << 18
 # dnsmasq(8) takes further interfaces from a file of ours, so nothing of the admin's has to change.
@@ -37,7 +39,7 @@ def find(moved):
     words = re.compile(r"(?<![\w:-])(%s)(?![\w:-]|[./]\d)" % "|".join(re.escape(port) for port in sorted(moved)))
     for path in _paths() if moved else ():
         try:
-            lines = files.read(path).split("\n")
+            lines = _spoken(path, moved).split("\n")
         except L2wgError:
             continue
         for number, line in enumerate(lines, 1):
@@ -45,6 +47,15 @@ def find(moved):
             if match and line.lstrip()[:1] not in ("#", ";", ""):
                 found.append(Mention(path, number, line.strip(), match.group(1), moved[match.group(1)]))
     return found
+
+
+def _spoken(path, moved):
+    """The text of a file, as far as it can speak of the network behind a port: the other lines are empty."""
+    text = files.read(path)
+    if not os.path.relpath(path, ROOT).startswith(INTERFACES):
+        return text
+    rows = stanza.set_aside(text, moved).split("\n")
+    return "\n".join(row if stanza.words_of(row)[:1] and stanza.words_of(row)[0] in stanza.COMMANDS else "" for row in rows)
 
 
 def _paths():

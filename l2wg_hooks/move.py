@@ -55,6 +55,8 @@ def _stays(tunnel, name, own, defined, addresses, held):
             how = " ".join((one.family, one.method)).strip()
             return "%s:%d says `%s`; define %s with it there yourself" % (one.path, one.line, how, tunnel.bridge)
     for one in defined.stanzas:
+        if one.inherits and name in (one.interface, one.inherits):
+            return "%s:%d inherits from %s; write out there what it has of it" % (one.path, one.line, one.inherits)
         if one.interface.partition(":")[0] == name != one.interface:
             return "%s:%d defines %s; make it a second `iface %s` stanza" % (one.path, one.line, one.interface, name)
     if any("valid_lft" in words for words in held.addresses if ":" not in words[0]):

@@ -5,11 +5,13 @@ import re
 
 # Stands before each line that was set aside. debian/l2wg.postrm knows it, too.
 MARK = "#l2wg# "
-# What belongs to the network card and stays with it; everything else is about addresses.
-_CARD = re.compile(r"(hwaddress|mtu|(link|ethernet|hardware|offload|driver)-.*)\Z")
+# Stands above a line that we have added; both go together.
+ADDED = "#l2wg+ Nothing else reads this file, which defines the bridge that has the address of its port.\n"
+# What belongs to the network card, or makes the interface (a VLAN's, a bond), and stays; everything else is about addresses.
+_CARD = re.compile(r"(hwaddress|mtu|slaves|(link|ethernet|hardware|offload|driver|vlan|bond|ovs|wpa|wireless)-.*)\Z")
 COMMANDS = ("pre-up", "up", "post-up", "down", "pre-down", "post-down")
 # Commands about the card, not about what it carries.
-_CARD_COMMANDS = ("ethtool", "mii-tool", "iw", "iwconfig", "tc")
+_CARD_COMMANDS = ("ethtool", "mii-tool", "iw", "iwconfig", "tc", "vconfig", "ifenslave", "wpa_supplicant")
 
 
 def words_of(line):
@@ -19,7 +21,7 @@ def words_of(line):
 
 def begins(word):
     """Whether a line that starts with `word` ends the stanza before it."""
-    return word in ("iface", "mapping", "auto", "rename", "template") or bool(
+    return word in ("iface", "mapping", "auto", "rename", "template", "no-scripts") or bool(
         re.match(r"(source|source-directory|source-dir)\Z|(no-)?(auto|allow)-", word)
     )
 
@@ -56,9 +58,28 @@ def put_back(text, ports):
     return "".join(done)
 
 
+def with_source(text, path):
+    """`text` with a line of ours that sources `path`: the first one, so that it is in nobody's stanza."""
+    return text if ADDED in text else ADDED + "source %s\n" % path + text
+
+
+def without_source(text, path):
+    """`text` without what `with_source` has added."""
+    return text.replace(ADDED + "source %s\n" % path, "").replace(ADDED, "")
+
+
 def aside(text):
     """The lines of `text` that are set aside, as they were; the others are empty, so that line numbers hold."""
     return "".join(line[len(MARK) :] if line.startswith(MARK) else "\n" for line in _lines(text))
+
+
+def _is_about_card(command):
+    """Whether a command speaks of the interface itself, as `ip link` does, unless it goes on about addresses."""
+    words = [os.path.basename(word) for word in words_of(command)]
+    if words[:1] != ["ip"]:
+        return words[:1] != [] and words[0] in _CARD_COMMANDS
+    objects = [word for word in words[1:] if not word.startswith("-")]
+    return objects != [] and "link".startswith(objects[0]) and "ip" not in objects
 
 
 def split(options, port, bridge):
@@ -72,10 +93,11 @@ def split(options, port, bridge):
             its.append("%s %s" % (key, value))
         elif key not in COMMANDS:
             theirs.append("%s %s" % (key, value))
-        elif os.path.basename((words_of(value) or [""])[0]) in _CARD_COMMANDS:
+        elif _is_about_card(value):
             its.append("%s %s" % (key, value))
         else:
-            about = re.compile(r"(?<![\w.:-])%s(?![\w.:-])" % re.escape(port))
+            # enp2s0:1 is a label of an address, and goes with it; enp2s0.10 is another interface.
+            about = re.compile(r"(?<![\w.:-])%s(?![\w.-])" % re.escape(port))
             speaks = about.search(value) or "IFACE" in value
             theirs.append("%s %s" % ("up" if key == "pre-up" and speaks else key, about.sub(bridge, value)))
     return tuple(theirs), tuple(its)

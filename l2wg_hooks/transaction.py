@@ -12,7 +12,7 @@ import sys
 import time
 from typing import NamedTuple
 
-from l2wg_hooks import files, guard, hook, layer3, links, log, mentions, peers, record, run, undo, wgconf, wgpeer, wish
+from l2wg_hooks import files, guard, hook, layer3, links, log, mentions, merge, peers, record, run, undo, wgconf, wgpeer, wish
 from l2wg_hooks.errors import L2wgError, Problem, fail
 
 DIRECTORY = "/var/lib/l2wg"
@@ -26,6 +26,8 @@ REJECTED_FILES = os.path.join(DIRECTORY, "rejected")
 REJECTED = ".rejected"
 # A definition for ifupdown's books only: it makes and takes down nothing.
 BOOKS = "/run/l2wg.interfaces"
+# ifupdown2 keeps no such books: it looks what is there, and would take away what a definition does not have.
+IFUPDOWN2 = "/usr/share/ifupdown2"
 UNIT = "l2wg-rollback"
 # Seconds after which an apply that was killed half-way is undone. Each command may take run.PATIENCE.
 DEADMAN = 180
@@ -154,7 +156,11 @@ def _store(path, content):
 def _unsecret(path):
     """A file's text, without the keys of a wg-quick file: they are in that file only."""
     text = files.text(path, None)
-    return wgpeer.masked(text) if text is not None and os.path.dirname(path) == wgconf.DIRECTORY else text
+    return text if text is None else _masked(path, text)
+
+
+def _masked(path, text):
+    return wgpeer.masked(text) if os.path.dirname(path) == wgconf.DIRECTORY else text
 
 
 def pending():
@@ -199,13 +205,16 @@ def picture(names):
     routes = {}
     for name in names:
         found = [run.run(("ip", family, "route", "show", "table", "all", "dev", name)) for family in ("-4", "-6")]
+        # Without a gateway nothing in the line of a default route says which family it is of.
+        found[1] = found[1]._replace(out=re.sub("^default ", "::/0 ", found[1].out, flags=re.M))
         routes[name] = "".join(one.out for one in found if one.code == 0)
     return undo.Picture(links.parse(shown), layer3.parse(shown, routes)), shown, routes
 
 
-def begin(names, others, paths, seconds=0, wished=None, changed=(), ways=()):
+def begin(names, others, paths, seconds=0, wished=None, changed=(), ways=(), texts=()):
     """Save the interfaces `names` and `others`, the files `paths` and the wish, and arm the timer: `seconds`, or DEADMAN where 0.
 
+    `texts` is {path: text} of what is about to be written: who is killed half-way can tell it from somebody's edit.
     `wished` is the wish that is about to be written, where that is not what the files say; `changed` and `ways` are
     peers and ways of Saved.
     Raises L2wgError, with nothing changed, where that cannot be done.
@@ -221,7 +230,8 @@ def begin(names, others, paths, seconds=0, wished=None, changed=(), ways=()):
     brought = wished is not None
     wished, before = (wished, written) if brought else (written, applied())
     now = (_boot(), os.getpid(), False, names, others)
-    saved = Saved(*now, old, modes, {}, wished, before, shown, routes, changed, ways, brought)
+    new = {path: _masked(path, text) or None for path, text in dict(texts).items()}
+    saved = Saved(*now, old, modes, new, wished, before, shown, routes, changed, ways, brought)
     _store(OPEN, saved._asdict())
     try:
         _arm(seconds or DEADMAN, must=bool(seconds))
@@ -305,19 +315,22 @@ def _put_back(saved, keep):
         now = _unsecret(path)
         if now == text:
             continue
-        whole = text
+        edited = now is not None and path in saved.new and now != saved.new[path]
+        whole = kept = merge.back(now, saved.new[path] or "", text) if edited and text is not None else None
+        if kept is None:
+            whole = text
         if text is not None and os.path.dirname(path) == wgconf.DIRECTORY:
-            whole = wgpeer.unmasked(text, files.text(path, None) or "")
+            whole = wgpeer.unmasked(whole, files.text(path, None) or "")
             if whole is None:
                 log.complain([Problem("has other keys than it had: it stays as it is", "look at its [Peer] sections", path)])
                 continue
-        if now is not None and saved.new and now != saved.new.get(path):
+        if edited and kept is None:
             _keep(path, now)
         if text is None:
             files.remove(path)
         else:
             files.write(path, whole, saved.modes[path])
-        log.did("%s: as it was" % path)
+        log.did("%s: as it was%s" % (path, "" if kept is None else ", but for what somebody has changed since"))
     for name, now in wish.texts().items():
         if now != saved.applied.get(name) and not (keep == NEW and name not in saved.applied or keep == ALL):
             # The admin's own lines: beside, where nothing reads them.
@@ -360,6 +373,8 @@ def _forget(bridge):
 
 
 def _books(command, bridge, lines):
+    if os.path.isdir(IFUPDOWN2):
+        return ()
     files.write(BOOKS, "iface %s inet manual\n%s" % (bridge, lines))
     try:
         result = run.run((command, "--force", "--interfaces", BOOKS, bridge))

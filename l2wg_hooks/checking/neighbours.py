@@ -1,17 +1,14 @@
 """What else on this router is in the way of the wire: firewalls, and other managers of interfaces. For `l2wg check`."""
 
-import re
-
-from l2wg_hooks import dhcpcd, iptables, run, ways
-from l2wg_hooks.checking import managers, verdict
-from l2wg_hooks.checking.verdict import Packet
+from l2wg_hooks import dhcpcd, files, iptables, run, ways
+from l2wg_hooks.checking import managers
+from l2wg_hooks.firewall import Firewall
+from l2wg_hooks.verdict import Packet
 
 SWITCH = "/proc/sys/net/bridge/bridge-nf-call-%stables"
 # What a firewall hardly has an opinion on: TCP's discard port.
 DISCARD = 9
 KEPT = "# and where your firewall keeps its rules"
-# The tables that iptables' older back end has in the kernel, one a line; nobody else fills it.
-LEGACY = "/proc/net/%s_tables_names"
 XTABLES = tuple(name + back for name in iptables.COMMANDS.values() for back in ("", "-legacy", "-nft"))
 
 
@@ -65,42 +62,6 @@ def _managed(tunnel, links):
             "ip address flush dev %s # and find out which DHCP client gave it" % tunnel.name,
             "tunnel-address",
         )
-
-
-class Firewall:
-    """The rules of iptables and nft(8) at this moment."""
-
-    def __init__(self):
-        self.saved = {4: _saved("iptables", LEGACY % "ip"), 6: _saved("ip6tables", LEGACY % "ip6")}
-        self.listed = run.output("nft", "-j", "list", "ruleset")
-
-    def drops(self, packet):
-        """(Base, chains) of those that drop a Packet for certain."""
-        found = [verdict.xtables(text, packet, command) for command, text in self.saved[packet.family]]
-        # What iptables made is walked as such: nft(8) does not show all of its matches, and none of what -legacy made.
-        skip = [("inet", "l2wg")] + [("ip" if packet.family == 4 else "ip6", "filter")] * bool(found[0].bases)
-        found.append(verdict.nft(self.listed, packet, skip))
-        return [(base, rules.chains) for rules in found for base in verdict.drops(rules)]
-
-
-def _saved(command, names):
-    """[(command, what its -save printed of table filter)]: first what nft(8) lists, too, then what it does not see.
-
-    iptables has two back ends, whose rules all count, and of which each shows its own only. `names` is the older one's file.
-    """
-    usual = run.output(command + "-save", "-t", "filter")
-    if "filter" not in _read(names).split():
-        return [(command, usual)]
-    legacy = run.output(command + "-legacy-save", "-t", "filter")
-    if _rules(legacy) != _rules(usual):
-        return [(command, usual), (command + "-legacy", legacy)]
-    # The plain name is the older one's on this router.
-    return [(command + "-nft", run.output(command + "-nft-save", "-t", "filter")), (command, usual)]
-
-
-def _rules(saved):
-    """Without what is another each time: the hour, counters."""
-    return re.sub(r"#.*|\[\d+:\d+\]", "", saved).split()
 
 
 def _input(tunnel, firewall):
@@ -170,13 +131,4 @@ def _let_pass(tunnel, base):
 
 
 def _switch(word):
-    return _read(SWITCH % word).strip()
-
-
-def _read(path):
-    """What a file of the kernel's says; "" where it is not there, or not for a container's root."""
-    try:
-        with open(path) as file:
-            return file.read()
-    except OSError:
-        return ""
+    return files.glance(SWITCH % word).strip()

@@ -13,7 +13,7 @@ import socket
 import time
 from typing import Dict, NamedTuple, Optional, Tuple
 
-from l2wg_hooks import probe, ways
+from l2wg_hooks import files, probe, ways
 from l2wg_hooks.checking import arp, dhcp, ear, echo, foreign, path, segment
 
 # Seconds: for echoes and probes to come back; for DHCP servers, which first see whether an address is in use (dnsmasq: 4 s).
@@ -147,7 +147,7 @@ class _Sounding:
 
     def _discover(self, bridge, tunnel):
         """Ask once. A server on this router hears what leaves by IP, and no frame of a packet socket."""
-        if not (dhcp.is_served(_read("/proc/net/udp")) and any(":" not in word for word in self.links[bridge].addresses)):
+        if not (dhcp.is_served(files.glance("/proc/net/udp")) and any(":" not in word for word in self.links[bridge].addresses)):
             self.ears[bridge][0].send(dhcp.discover(tunnel.mac, self.number))
             return
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
@@ -206,7 +206,7 @@ class _Sounding:
 
     def _has_come(self, tunnel):
         """Whether anything of the peer's tunnel has ever come in, and nobody there says that there is none."""
-        come = _read("/sys/class/net/%s/statistics/rx_packets" % tunnel.name).strip()
+        come = files.glance("/sys/class/net/%s/statistics/rx_packets" % tunnel.name).strip()
         return come != "0" and not self._refusal(tunnel)
 
     def _refusal(self, tunnel):
@@ -236,14 +236,6 @@ class _Sounding:
     def _sort(self):
         for device, found in self.heard.carriers.items():
             self.heard.carriers[device] = tuple(sorted(found, key=str))
-
-
-def _read(name):
-    try:
-        with open(name) as file:
-            return file.read()
-    except OSError:
-        return ""
 
 
 def candidate(tunnel):

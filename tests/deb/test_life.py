@@ -53,13 +53,29 @@ def test_an_address_moves_and_the_purge_puts_its_lines_back(site_b):
     assert "192.168.92.1/24" in site_b.sh("ip -4 address show dev br0"), "nobody is cut off by a purge"
 
 
-def test_what_is_written_for_the_bridge_works_at_boot(site_b):
+@pytest.mark.parametrize("source", ["source /etc/network/interfaces.d/*\n", "source interfaces.d/*.cfg\n", ""])
+def test_what_is_written_for_the_bridge_works_at_boot(site_b, source):
+    """Whether the admin's file reads ours or not: else the address would be nowhere, and the admin cut off by the next boot."""
+    text = site_b.get(INTERFACES).replace("source /etc/network/interfaces.d/*\n", source)
+    site_b.put(INTERFACES, text)
+    before = site_b.changes()
     moving(site_b)
-    install(site_b)
+    assert "does not source" not in install(site_b)
     site_b.sh("ip link delete br0; rm -f /run/network/ifstate*; ip link set enp2s0 down; ifup -a")
     assert "192.168.92.1/24" in site_b.sh("ip -4 address show dev br0")
     assert "dev br0" in site_b.sh("ip route show 10.99.0.0/16")
     assert "master br0" in site_b.sh("ip link show enp2s0")
+    site_b.run("dpkg", "-P", "l2wg")
+    assert site_b.changes() == before
+
+
+def test_removed_with_all_that_came_with_it_the_address_is_there_at_boot(site_b):
+    moving(site_b)
+    install(site_b)
+    site_b.run("dpkg", "-r", "l2wg", "bridge-utils")  # as `apt autoremove` does
+    site_b.sh("ip link delete br0; rm -f /run/network/ifstate*; ip link set enp2s0 down; ifup -a")
+    assert "192.168.92.1/24" in site_b.sh("ip -4 address show dev br0") and "dev br0" in site_b.sh("ip route show 10.99.0.0/16")
+    assert "master br0" in site_b.sh("ip link show enp2s0 up")
 
 
 def test_refused_by_the_bridges_own_definition(site_b):
@@ -68,6 +84,18 @@ def test_refused_by_the_bridges_own_definition(site_b):
     moving(site_b)
     assert "carries" in install(site_b)
     assert site_b.get(INTERFACES) == before and "192.168.92.1/24" in site_b.sh("ip -4 address show dev enp2s0")
+
+
+def test_refused_while_a_firewall_knows_the_port_only(site_b):
+    site_b.sh("nft 'table inet wall { chain input { type filter hook input priority 0; policy drop; iifname { lo, enp2s0 } accept; }; }'")
+    before = site_b.get(INTERFACES)
+    moving(site_b)
+    said = install(site_b)
+    assert "nft: table inet wall chain input" in said and "would drop it by br0" in said
+    assert site_b.get(INTERFACES) == before and "192.168.92.1/24" in site_b.sh("ip -4 address show dev enp2s0")
+    site_b.sh("nft add rule inet wall input iifname br0 accept")
+    site_b.run("l2wg", "apply", "--yes")
+    assert "192.168.92.1/24" in site_b.sh("ip -4 address show dev br0")
 
 
 def test_another_port_and_the_first_has_its_address_again(site_b):

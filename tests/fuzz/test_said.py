@@ -25,13 +25,14 @@ from l2wg_hooks import (
     seen,
     settings,
     undo,
+    verdict,
     verify,
     ways,
     wish,
 )
-from l2wg_hooks.checking import managers, neighbours, underlay, verdict
+from l2wg_hooks.checking import managers, neighbours, underlay
 from l2wg_hooks.errors import L2wgError
-from l2wg_hooks.checking.verdict import Packet
+from l2wg_hooks.verdict import Packet
 
 CORPUS = hostile.corpus()
 SHOWN = hostile.texts("golden/links/bookworm-right.json", "golden/links/*.json")

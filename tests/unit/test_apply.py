@@ -45,6 +45,8 @@ class Router:
         return Picture(dict(self.links), dict(self.held)), "[]", {}
 
     def run(self, argv, stdin="", environment=()):
+        if argv[0] in ("iptables-save", "ip6tables-save", "nft") or argv[2:] == ("rule", "show"):
+            return run.Result(0, "", "")
         self.done.append(" ".join(argv))
         self.done += stdin.splitlines()
         if argv[0] == "ifup":
@@ -73,6 +75,7 @@ def router(tmp_path, monkeypatch):
     monkeypatch.setattr(mentions, "ROOT", str(tmp_path))
     monkeypatch.setattr(mentions, "DNSMASQ", str(tmp_path / "dnsmasq.d/l2wg"))
     monkeypatch.setattr(transaction, "DIRECTORY", str(tmp_path / "lib"))
+    monkeypatch.setattr(transaction, "IFUPDOWN2", str(tmp_path / "ifupdown2"))
     monkeypatch.setattr(transaction, "picture", here.picture)
     monkeypatch.setattr(transaction, "timed", lambda: False)
     monkeypatch.setattr(verify, "look", lambda tunnels, links, new=(): verify.Health((), (), (), (), ()))
@@ -202,6 +205,65 @@ def test_a_port_gives_its_address_only_to_who_agrees(router, capsys):
     assert "    address 10.0.0.1/8\n    bridge_ports enp3s0\n" in router.ours.read_text()
     assert "bridge_hw 02:00:00:00:00:03" in router.ours.read_text()
     assert router.done[0] == "ip -batch -" and router.done[-2:] == ["ifup --force --interfaces %s br0" % transaction.BOOKS, "the plan"]
+
+
+STATIC = "iface enp3s0 inet static\n    address 10.0.0.1/8\n"
+
+
+@pytest.fixture
+def moved(router):
+    """A router whose port has given its address to a bridge, by a file of the admin's that did not read ours."""
+    router.main.write_text("auto lo\n" + STATIC)
+    router.links["enp3s0"] = Link("enp3s0", 3, mac="02:00:00:00:00:03", addresses=("10.0.0.1/8",), up=True)
+    assert apply.apply(agree=lambda moves: True) == ()
+    router.links["enp3s0"] = Link("enp3s0", 3, mac="02:00:00:00:00:03", master="br0", up=True)
+    router.links["br0"] = Link("br0", 9, "bridge", mac="02:00:00:00:00:03", addresses=("10.0.0.1/8",), up=True)
+    return router
+
+
+def test_ifupdown2_is_told_nothing_or_it_would_take_the_address(router):
+    (router.etc / "ifupdown2").mkdir()
+    router.main.write_text(MAIN + STATIC)
+    router.links["enp3s0"] = Link("enp3s0", 3, mac="02:00:00:00:00:03", addresses=("10.0.0.1/8",), up=True)
+    assert apply.apply(agree=lambda moves: True) == ()
+    assert not any(line.startswith("ifup") for line in router.done) and router.done[-1] == "the plan"
+
+
+def test_no_address_moves_where_a_firewall_would_not_know_the_bridge(router, monkeypatch, capsys):
+    router.main.write_text(MAIN + STATIC)
+    router.links["enp3s0"] = Link("enp3s0", 3, mac="02:00:00:00:00:03", addresses=("10.0.0.1/8",), up=True)
+    fake = router.run
+    rules = "*filter\n:INPUT DROP [0:0]\n-A INPUT -i enp3s0 -j ACCEPT\nCOMMIT\n"
+    monkeypatch.setattr(run, "run", lambda argv, **more: run.Result(0, rules, "") if argv[0] == "iptables-save" else fake(argv, **more))
+    with pytest.raises(L2wgError, match="would drop it by br0"):
+        apply.apply(agree=lambda moves: True)
+    assert router.done == [] and router.main.read_text() == MAIN + STATIC
+    assert cli.main(["plan"]) == 1
+    assert "would drop it by br0" in capsys.readouterr().err
+
+
+def test_an_address_that_moves_is_where_the_next_boot_finds_it(moved):
+    assert interfaces.read().reaches(str(moved.ours))
+    text = moved.main.read_text()
+    assert apply.apply() == () and moved.main.read_text() == text
+    moved.main.write_text(text + "source interfaces.d/*\n")
+    assert apply.apply() == ()
+    assert moved.main.read_text().count("source") == 1, "read twice, ifup would give the address twice, and fail"
+    moved.conf.write_text(CONF.replace("enp3s0", "enp4s0"))
+    apply.apply()
+    assert moved.main.read_text() == "auto lo\n" + STATIC + "source interfaces.d/*\n"
+
+
+def test_the_line_that_we_added_goes_with_what_it_was_for(moved):
+    moved.conf.write_text(CONF.replace("enp3s0", "enp4s0"))
+    apply.apply()
+    assert moved.main.read_text() == "auto lo\n" + STATIC
+
+
+def test_an_admin_who_defines_the_bridge_herself_gets_no_second_address(moved):
+    moved.main.write_text(moved.main.read_text() + STATIC.replace("enp3s0", "br0") + "    bridge_ports enp3s0\n")
+    assert apply.apply() == ()
+    assert not moved.ours.exists() and "\niface enp3s0" not in moved.main.read_text()
 
 
 def test_nobody_is_cut_off_who_is_logged_in_by_the_ports_own_address(router, monkeypatch):

@@ -115,6 +115,26 @@ def test_our_file_with_an_address():
         assert "iface br0 %s static\n    address %s\n" % (family, address) in text
 
 
+def test_all_that_a_port_carried_is_the_bridges_and_the_card_has_each_setting_once():
+    text = """\
+iface enp3s0 inet manual
+    mtu 1400
+    up ip address add 10.0.0.1/8 dev enp3s0
+    up ethtool -K enp3s0 gro off
+    up ethtool -s enp3s0 wol g
+iface enp3s0 inet6 static
+    address fd00::1/64
+    mtu 1400
+    up ethtool -K enp3s0 gro off
+"""
+    stanzas = tuple(interfaces.parse(text, "/etc/network/interfaces")[0])
+    rendered = interfaces.render(interfaces.ours([TUNNEL], interfaces.Defined(stanzas, ()), ["enp3s0"]))
+    bridge, port = rendered.split("allow-hotplug enp3s0\n")
+    assert "iface br0 inet manual\n    up ip address add 10.0.0.1/8 dev br0\n    bridge_ports enp3s0\n" in bridge
+    assert bridge.endswith("\niface br0 inet6 static\n    address fd00::1/64\n\n")
+    assert port.endswith("\n    mtu 1400\n    up ethtool -K enp3s0 gro off\n    up ethtool -s enp3s0 wol g\n")
+
+
 def test_a_bridge_that_the_admin_defined_is_used_as_it_is():
     hers = interfaces.Stanza("br0", "inet", "static", "/etc/network/interfaces", 3)
     assert interfaces.ours([TUNNEL], interfaces.Defined((hers,), ())) == {}

@@ -2,7 +2,7 @@
 
 import json
 
-from l2wg_hooks import layer3, undo
+from l2wg_hooks import layer3, run, transaction, undo
 from l2wg_hooks.layer3 import Layer3
 from l2wg_hooks.links import Link
 from l2wg_hooks.undo import Picture
@@ -61,6 +61,19 @@ def test_addresses_and_routes_in_the_words_of_ip():
     ]
     assert words(layer3.take(held, "p"))[-2:] == ["ip address delete 10.9.0.1/24 dev p", "ip address delete 192.168.92.1/24 dev p"]
     assert "ip address delete 10.8.0.1 peer 10.8.0.2/32 dev p" in words(layer3.take(held, "p"))
+
+
+def test_a_default_route_without_a_gateway_is_of_the_family_that_it_was_asked_of(monkeypatch):
+    def ask(argv):
+        return run.Result(0, "default scope link metric 9\n" if "-4" in argv else "default metric 1024 pref medium\n" if "-6" in argv else SHOWN, "")
+
+    monkeypatch.setattr(run, "run", ask)
+    monkeypatch.setattr(transaction.links, "parse", lambda shown: {})
+    held = transaction.picture(["p"])[0].held["p"]
+    assert words(layer3.lead(held, "br0")) == [
+        "ip route replace default scope link metric 9 dev br0",
+        "ip route replace ::/0 metric 1024 pref medium dev br0",
+    ]
 
 
 # Back

@@ -78,6 +78,8 @@ def test_what_is_defined_and_not_up_moves_in_the_file_only():
         ("iface enp2s0 inet manual\n", HELD, "", "interfaces(5) gives enp2s0 no static address"),
         (STATIC + "iface enp2s0 inet6 auto\n", HELD, "", "/etc/network/interfaces:3 says `inet6 auto`"),
         (STATIC + "iface enp2s0 inherits lan\n", HELD, "", "/etc/network/interfaces:3 says `inherits lan`"),
+        ("iface enp2s0 inet static inherits lan\n", HELD, "", "/etc/network/interfaces:1 inherits from lan"),
+        (STATIC + "iface enp5s0 inet static inherits enp2s0\n", HELD, "", "/etc/network/interfaces:3 inherits from enp2s0"),
         (STATIC + "iface enp2s0:1 inet static\n address 10.0.0.1/8\n", HELD, "", "/etc/network/interfaces:3 defines enp2s0:1"),
         (STATIC, {"enp2s0": Layer3((("192.168.92.1/24", "valid_lft", "300"),))}, "", "a lease of DHCP"),
         (STATIC, HELD, "bridge-address = 10.0.0.1/8\n", "bridge-address says 10.0.0.1/8"),

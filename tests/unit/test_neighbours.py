@@ -6,7 +6,7 @@ import socket
 
 import pytest
 
-from l2wg_hooks import dhcpcd, guard, hook, networkmanager, run, seen, wish
+from l2wg_hooks import dhcpcd, files, firewall, guard, hook, networkmanager, run, seen, wish
 from l2wg_hooks.checking import managers, neighbours
 from l2wg_hooks.iptables import Tables
 from l2wg_hooks.links import Link
@@ -43,7 +43,7 @@ def system(monkeypatch, tmp_path):
     monkeypatch.setattr(dhcpcd, "PIDS", (str(tmp_path / "pid"),))
     monkeypatch.setattr(dhcpcd, "CONFIG", str(tmp_path / "dhcpcd.conf"))
     monkeypatch.setattr(neighbours, "SWITCH", str(tmp_path / "%s"))
-    monkeypatch.setattr(neighbours, "LEGACY", str(tmp_path / "%s_tables_names"))
+    monkeypatch.setattr(firewall, "LEGACY", str(tmp_path / "%s_tables_names"))
     monkeypatch.setattr(networkmanager, "DEVICES", str(tmp_path / "nm"))
     said["tmp"] = tmp_path
     return said
@@ -110,8 +110,8 @@ def test_dhcpcd_of_all_interfaces_is_told_and_only_while_it_runs(system, monkeyp
     (system["tmp"] / "dhcpcd.conf").write_text("duid\n")
     assert told() == []
     (system["tmp"] / "pid").write_text("42\n")
-    real = dhcpcd._read
-    monkeypatch.setattr(dhcpcd, "_read", lambda path: "dhcpcd\n" if path == "/proc/42/comm" else real(path))
+    real = files.glance
+    monkeypatch.setattr(files, "glance", lambda path: "dhcpcd\n" if path == "/proc/42/comm" else real(path))
     one = "reason=CARRIER\ninterface=%s\nprotocol=link\n\n"
     system["dhcpcd -U"] = one % "enp1s0"
     assert told() == [], "it has let go of them"

@@ -47,6 +47,14 @@ def test_what_is_put_back_is_what_was(text):
     assert stanza.put_back(stanza.set_aside(text, ["enp2s0"]), ["enp2s0"]) == text
 
 
+@pytest.mark.parametrize("text", [TEXT, "auto lo", "", "\n", "source /etc/network/interfaces.d/l2wg\r\n"])
+def test_the_line_that_is_added_is_the_first_and_goes_to_the_byte(text):
+    added = stanza.with_source(text, interfaces.OURS)
+    assert added.endswith("source /etc/network/interfaces.d/l2wg\n" + text)
+    assert stanza.with_source(added, interfaces.OURS) == added
+    assert stanza.without_source(added, interfaces.OURS) == text == stanza.without_source(text, interfaces.OURS)
+
+
 def test_only_the_port_that_leaves_gets_its_lines_back():
     both = stanza.set_aside(TEXT, ["enp2s0", "enp20s0"])
     assert stanza.put_back(both, ["enp20s0"]) == ASIDE
@@ -75,6 +83,13 @@ def test_addresses_go_to_the_bridge_and_the_card_keeps_its_own():
         ("pre-up", "iptables-restore /etc/iptables"),
         ("pre-up", "sysctl -w net.ipv4.conf.$IFACE.rp_filter=1"),
         ("down", "logger  'enp2s0  and enp2s0.10, enp2s01, xenp2s0, enp2s0:1'"),
+        ("up", "ip address add 10.0.0.1/8 dev enp2s0 label enp2s0:1"),
+        ("vlan-raw-device", "enp1s0"),
+        ("bond-slaves", "enp1s0 enp3s0"),
+        ("pre-up", "/sbin/ip -4 link set dev enp2s0 up"),
+        ("pre-up", "ip l add link enp1s0 name enp2s0 type vlan id 7"),
+        ("up", "ip link set enp2s0 up && ip address add 10.0.0.2/8 dev enp2s0"),
+        ("up", "ip"),
     )
     theirs, its = stanza.split(options, "enp2s0", "br0")
     assert theirs == (
@@ -84,7 +99,10 @@ def test_addresses_go_to_the_bridge_and_the_card_keeps_its_own():
         "up ip route add 10.0.0.0/8 dev br0",
         "pre-up iptables-restore /etc/iptables",
         "up sysctl -w net.ipv4.conf.$IFACE.rp_filter=1",
-        "down logger  'br0  and enp2s0.10, enp2s01, xenp2s0, enp2s0:1'",
+        "down logger  'br0  and enp2s0.10, enp2s01, xenp2s0, br0:1'",
+        "up ip address add 10.0.0.1/8 dev br0 label br0:1",
+        "up ip link set br0 up && ip address add 10.0.0.2/8 dev br0",
+        "up ip",
     )
     assert its == (
         "mtu 1492",
@@ -92,4 +110,16 @@ def test_addresses_go_to_the_bridge_and_the_card_keeps_its_own():
         "offload-tso off",
         "up ethtool -K enp2s0 gro off",
         "up /sbin/tc qdisc add dev $IFACE root fq_codel",
+        "vlan-raw-device enp1s0",
+        "bond-slaves enp1s0 enp3s0",
+        "pre-up /sbin/ip -4 link set dev enp2s0 up",
+        "pre-up ip l add link enp1s0 name enp2s0 type vlan id 7",
     )
+
+
+@pytest.mark.parametrize("line", ["auto enp3s0", "no-scripts enp3s0", "no-auto-down enp3s0", "rename enp3s0=lan", "source-dir more"])
+def test_what_ends_a_stanza_is_none_of_its_options(line):
+    """ifup(8) takes no file at all in which such a line is an option of the bridge."""
+    text = "iface enp2s0 inet static\n    address 192.168.92.1/24\n%s\n" % line
+    assert interfaces.parse(text, "f")[0][0].options == (("address", "192.168.92.1/24"),)
+    assert stanza.set_aside(text, ["enp2s0"]).endswith("\n%s\n" % line)

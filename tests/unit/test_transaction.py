@@ -36,7 +36,8 @@ def box(tmp_path, monkeypatch):
 def change(box, confirm=False):
     (box / "etc" / "one.conf").write_text(NEW)
     (box / "etc" / "two.conf").write_text("new\n")
-    transaction.begin([], [], [str(box / "admins"), str(box / "made")])
+    after = {str(box / "admins"): "after\n", str(box / "made"): "by us\n"}
+    transaction.begin([], [], [str(box / "admins"), str(box / "made")], texts=after)
     (box / "admins").write_text("after\n")
     (box / "made").write_text("by us\n")
     if confirm:
@@ -111,13 +112,22 @@ def test_a_confirmed_one_is_undone_by_hand_once(box):
         transaction.rollback("asked for")
 
 
-def test_what_somebody_wrote_meanwhile_is_kept(box, capsys):
+def test_what_somebody_wrote_meanwhile_stays(box):
     change(box, confirm=True)
-    (box / "admins").write_text("after\nand mine\n")
+    (box / "admins").write_text("mine\nafter\nand mine\n")
+    transaction.rollback("not confirmed")
+    assert (box / "admins").read_text() == "mine\nbefore\nand mine\n"
+    assert not (box / "lib" / "REJECTED_FILES").exists()
+
+
+@pytest.mark.parametrize("how", ["confirmed", "killed"])
+def test_where_somebody_has_edited_the_same_line_hers_is_kept_beside(box, capsys, how):
+    change(box, confirm=how == "confirmed")
+    (box / "admins").write_text("and mine\n")
     transaction.rollback("not confirmed")
     assert (box / "admins").read_text() == "before\n"
     (kept,) = (box / "lib" / "REJECTED_FILES").iterdir()
-    assert kept.read_text() == "after\nand mine\n" and str(kept) in capsys.readouterr().err
+    assert kept.read_text() == "and mine\n" and str(kept) in capsys.readouterr().err
 
 
 def test_a_tunnel_that_was_deleted_comes_back(box):
@@ -207,8 +217,9 @@ def test_lines_that_name_a_port_are_found(tmp_path, monkeypatch):
         "nftables.conf": 'iifname "enp2s0" accept\niifname "enp2s01" drop\n# enp2s0\n',
         "dnsmasq.d/lan": "interface=enp2s0\nno-dhcp-interface=enp2s0\n",
         "dnsmasq.d/l2wg": "interface=enp2s0\n",
-        "network/interfaces": "iface enp2s0 inet static\n",
-        "network/interfaces.d/lan": "iface enp2s0 inet static\n",
+        "network/interfaces": "auto enp2s0\niface enp2s0 inet static\n up ip route add 10.0.0.0/8 dev enp2s0\niface enp1s0 inet dhcp\n"
+        "    post-up iptables -A FORWARD -i enp2s0 -j ACCEPT\niface v inet manual\n  vlan-raw-device enp2s0\n# up enp2s0\n",
+        "network/interfaces.d/l2wg": "iface enp1s0 inet manual\n up enp2s0\n",
         "l2wg/one.conf": "bridge-ports = enp2s0\n",
         "radvd.conf~": "interface enp2s0\n",
         "sysctl.d/a.conf": "net.ipv4.conf.enp2s0.rp_filter = 1\nnet.ipv4.conf.enp2s0/10.rp_filter=1\n",
@@ -222,6 +233,7 @@ def test_lines_that_name_a_port_are_found(tmp_path, monkeypatch):
         ("nftables.conf", 1),
         ("dnsmasq.d/lan", 1),
         ("dnsmasq.d/lan", 2),
+        ("network/interfaces", 5),
         ("sysctl.d/a.conf", 1),
     ]
     assert [one.text for one in mentions.unserved(found)][1] == "no-dhcp-interface=enp2s0"

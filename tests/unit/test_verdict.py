@@ -2,8 +2,8 @@ import json
 
 import pytest
 
-from l2wg_hooks.checking import verdict
-from l2wg_hooks.checking.verdict import Packet
+from l2wg_hooks import verdict
+from l2wg_hooks.verdict import Packet
 
 GRE = Packet("input", 4, "wg0", None, "192.168.92.1", "192.168.178.1", "gre")
 VXLAN = Packet("input", 4, "wg0", None, "192.168.92.1", "192.168.178.1", "udp", 4789)

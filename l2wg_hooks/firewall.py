@@ -1,0 +1,48 @@
+"""The firewall of this moment, asked by verdict.py's packets."""
+
+import re
+
+from l2wg_hooks import files, run, verdict
+
+# The tables that iptables' older back end has in the kernel, one a line; nobody else fills it.
+LEGACY = "/proc/net/%s_tables_names"
+
+
+class Firewall:
+    """The rules of iptables and nft(8) at this moment."""
+
+    def __init__(self):
+        self.saved = {4: _saved("iptables", LEGACY % "ip"), 6: _saved("ip6tables", LEGACY % "ip6")}
+        self.listed = run.output("nft", "-j", "list", "ruleset")
+
+    def texts(self):
+        """All that they have said."""
+        return tuple(text for found in self.saved.values() for _, text in found) + (self.listed,)
+
+    def drops(self, packet):
+        """(Base, chains) of those that drop a Packet for certain."""
+        found = [verdict.xtables(text, packet, command) for command, text in self.saved[packet.family]]
+        # What iptables made is walked as such: nft(8) does not show all of its matches, and none of what -legacy made.
+        skip = [("inet", "l2wg")] + [("ip" if packet.family == 4 else "ip6", "filter")] * bool(found[0].bases)
+        found.append(verdict.nft(self.listed, packet, skip))
+        return [(base, rules.chains) for rules in found for base in verdict.drops(rules)]
+
+
+def _saved(command, names):
+    """[(command, what its -save printed of table filter)]: first what nft(8) lists, too, then what it does not see.
+
+    iptables has two back ends, whose rules all count, and of which each shows its own only. `names` is the older one's file.
+    """
+    usual = run.output(command + "-save", "-t", "filter")
+    if "filter" not in files.glance(names).split():
+        return [(command, usual)]
+    legacy = run.output(command + "-legacy-save", "-t", "filter")
+    if _rules(legacy) != _rules(usual):
+        return [(command, usual), (command + "-legacy", legacy)]
+    # The plain name is the older one's on this router.
+    return [(command + "-nft", run.output(command + "-nft-save", "-t", "filter")), (command, usual)]
+
+
+def _rules(saved):
+    """Without what is another each time: the hour, counters."""
+    return re.sub(r"#.*|\[\d+:\d+\]", "", saved).split()
