@@ -11,9 +11,9 @@ help:
 demo: deb
 	@$(PYTHON) -B tests/lab/demo.py --suite $(SUITE) --deb "$(DEB)" $(DEMO)
 
-## make test         all tests: the quick ones first, then the long ones, two at a time
-test: lint unit fuzz matrix shell nix dsc
-	@$(MAKE) --no-print-directory -j 2 -k PYTEST='tests/lane $$@ $(PYTEST) -v' netns debtest router neighbours units
+## make test         all tests: the quick ones first, then the long ones; two at a time, but for the first two
+test: lint unit
+	@$(MAKE) --no-print-directory -j 2 -k LANE='tests/lane $$@' PYTEST='tests/lane $$@ $(PYTEST) -v' fuzz matrix shell nix dsc netns router debtest neighbours units
 
 ## make lint         the code as text
 lint:
@@ -31,7 +31,7 @@ fuzz:
 
 ## make matrix       the unit tests by Python 3.7 (with jinja2 2.10) to 3.13, as far as they are installed
 matrix:
-	@tests/matrix
+	@$(LANE) tests/matrix
 
 ## make shell        the sh scripts, and completion in bash and zsh
 shell:
@@ -59,7 +59,7 @@ docs:
 
 ## make dsc          the source package, by stdeb, in out/
 dsc:
-	@tests/deb/dsc
+	@$(LANE) tests/deb/dsc
 
 ## make lab          real kernels: sites in network namespaces, routers, neighbours, NixOS' units; SUITE=bullseye, bookworm or trixie
 lab: netns router neighbours units
