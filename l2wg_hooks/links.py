@@ -118,6 +118,11 @@ def _checked(pattern, text):
     return text
 
 
+def holders(links, address):
+    """[(Link, the address with its prefix length)] of those of {name: Link} that have an IP address."""
+    return [(link, word) for link in links.values() for word in link.addresses if word.partition("/")[0] == address]
+
+
 def refuse(error):
     """Raise L2wgError for what ip(8) has printed and record.py does not take."""
     fail(

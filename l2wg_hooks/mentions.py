@@ -55,7 +55,7 @@ def _spoken(path, moved):
     if not os.path.relpath(path, ROOT).startswith(INTERFACES):
         return text
     rows = stanza.set_aside(text, moved).split("\n")
-    return "\n".join(row if stanza.words_of(row)[:1] and stanza.words_of(row)[0] in stanza.COMMANDS else "" for row in rows)
+    return "\n".join(row if "".join(stanza.words_of(row)[:1]) in stanza.COMMANDS else "" for row in rows)
 
 
 def _paths():

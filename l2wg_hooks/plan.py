@@ -10,6 +10,7 @@ from typing import Dict, Optional, Tuple
 from l2wg_hooks import guard, iptables, ways
 from l2wg_hooks.errors import Problem
 from l2wg_hooks.iptables import Tables
+from l2wg_hooks.links import holders
 from l2wg_hooks.ways import Ways
 
 ALIAS = "l2wg"
@@ -242,7 +243,7 @@ def _tunnel(tunnel, links, leaving, seen):
         bridge = None
     elif bridge is None:
         yield "%s waits for %s" % (tunnel.name, tunnel.bridge)
-    if not any(tunnel.local == address.partition("/")[0] for other in there.values() for address in other.addresses):
+    if not holders(there, tunnel.local):
         yield "%s waits for its address: no interface of this router has %s" % (tunnel.name, tunnel.local)
     for name in tunnel.own:
         if name in seen.managed:

@@ -8,6 +8,7 @@ from typing import NamedTuple, Tuple
 
 from l2wg_hooks import run
 from l2wg_hooks.errors import L2wgError, Problem
+from l2wg_hooks.links import holders
 
 # Seconds for all of it to be as good again; a neighbour is asked three times, a second apart (ARP, ND).
 PATIENCE = 10
@@ -75,7 +76,7 @@ def _worse(before, links):
         if gateway not in gateways:
             yield Problem("the default route by %s is gone" % gateway)
     for address in before.addresses:
-        if not _has(links, address.partition("/")[0]):
+        if not holders(links, address.partition("/")[0]):
             yield Problem("this router has lost its address %s" % address)
     for old in before.ways:
         now = _way(old.target, old.reason, old.zone, links=links, ask=old.answers)
@@ -101,10 +102,6 @@ def _deaf(tunnels, links):
         if link and bridge and link.master == tunnel.bridge and not bridge.stp and link.port_state != "forwarding":
             message = "%s does not forward to %s: its state is %s" % (bridge.name, link.name, link.port_state)
             yield tunnel.problem("bridge", message, "bridge link show dev %s" % link.name)
-
-
-def _has(links, address):
-    return any(one.partition("/")[0] == address for link in links.values() for one in link.addresses)
 
 
 def _targets(underlays):

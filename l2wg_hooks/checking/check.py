@@ -192,7 +192,12 @@ class Scene:
 
 def routes(family, *words):
     """What `ip -json FAMILY route WORDS` lists."""
-    result = run.run(("ip", "-json", family, "route") + words)
+    return _listed(family, "route", *words)
+
+
+def _listed(*words):
+    """What `ip -json WORDS` lists, nothing where it fails. Raises record.Unfit, which `check` tells of."""
+    result = run.run(("ip", "-json") + words)
     return record.table(result.out) if result.code == 0 else []
 
 
@@ -565,8 +570,7 @@ def _duplicates(scene):
 
 def _failed(name):
     """IPv6 addresses that the kernel gave up, since another machine has them (RFC 4862, 5.4)."""
-    result = run.run(("ip", "-json", "-6", "address", "show", "dev", name, "dadfailed"))
-    found = record.table(result.out) if result.code == 0 else []
+    found = _listed("-6", "address", "show", "dev", name, "dadfailed")
     return [one["local"] for link in found for one in link.get("addr_info", []) if one.get("dadfailed")]
 
 

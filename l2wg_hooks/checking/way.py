@@ -1,11 +1,13 @@
 """The way of IP packets to and from a tunnel's ends: the kernel's route, reverse path filtering, forwarding. Pure."""
 
+from l2wg_hooks.links import holders
+
 STRICT, LOOSE = "1", "2"
 
 
 def absent(tunnel, links):
     """The Problem of `local` that no interface of this router has."""
-    if any(address.partition("/")[0] == tunnel.local for link in links.values() for address in link.addresses):
+    if holders(links, tunnel.local):
         return None
     near = sorted(link.name for link in links.values() if link.addresses and link.name != "lo")
     message = "no interface of this router has the address %s" % tunnel.local
@@ -16,12 +18,10 @@ def absent(tunnel, links):
 
 def taken(tunnel, links):
     """The Problem of `remote` that is an address of this router, too: then nothing that it sends there ever leaves it."""
-    for link in links.values():
-        for word in link.addresses:
-            if word.partition("/")[0] == tunnel.remote:
-                message = "%s, the other router's end, is an address of this router's %s, too" % (tunnel.remote, link.name)
-                hint = "ip address del %s dev %s # and out of the file that gives it" % (word, link.name)
-                return tunnel.problem("remote", message, hint, "duplicate-address")
+    for link, word in holders(links, tunnel.remote):
+        message = "%s, the other router's end, is an address of this router's %s, too" % (tunnel.remote, link.name)
+        hint = "ip address del %s dev %s # and out of the file that gives it" % (word, link.name)
+        return tunnel.problem("remote", message, hint, "duplicate-address")
     return None
 
 
@@ -60,8 +60,7 @@ def stopped(tunnel, links, forwarding):
     """
     if forwarding != "0":
         return None
-    owner = [link for link in links.values() for one in link.addresses if one.partition("/")[0] == tunnel.local]
-    plain = [link.name for link in owner if link.name not in (tunnel.underlay, "lo")]
+    plain = [link.name for link, _ in holders(links, tunnel.local) if link.name not in (tunnel.underlay, "lo")]
     bridge = links.get(tunnel.bridge)
     if bridge is not None and any((":" in word) == (tunnel.family == 6) for word in bridge.addresses):
         plain.append(bridge.name)

@@ -64,10 +64,14 @@ def die_with_parent() -> None:
     ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
 
 
+# Without ERMS, since QEMU copies and clears memory by `rep movsb` byte by byte, and counts each as an instruction; by `rep movsq`
+# it is eight bytes at once.
+CPU = "max,-erms,-fsrm"
+
+
 def accelerator(disk: image.Disk) -> list:
     """KVM when it really runs a kernel: /dev/kvm can exist, answer, and still never run a guest."""
-    # Without ERMS, since QEMU copies and clears memory by `rep movsb` byte by byte, and by `rep movsq` eight at once.
-    emulation = ["-accel", "tcg,thread=multi", "-cpu", "max,-erms,-fsrm"]
+    emulation = ["-accel", "tcg,thread=multi", "-cpu", CPU]
     if not os.access("/dev/kvm", os.R_OK | os.W_OK):
         return emulation
     boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
@@ -90,8 +94,7 @@ def accelerator(disk: image.Disk) -> list:
 
 
 # One nanosecond of the machine's clock an instruction, and no wait where it has nothing to do: its times are counts of instructions.
-# Without ERMS, since QEMU counts `rep movsb` once a byte.
-INSTRUCTIONS = ["-accel", "tcg,thread=single", "-cpu", "max,-erms,-fsrm", "-icount", "shift=0,sleep=off"]
+INSTRUCTIONS = ["-accel", "tcg,thread=single", "-cpu", CPU, "-icount", "shift=0,sleep=off"]
 
 
 class Agent:
