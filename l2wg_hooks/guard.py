@@ -8,7 +8,7 @@ rules needs no template. Both are plain values that survive JSON.
 import re
 
 from l2wg_hooks import mtu
-from l2wg_hooks.settings import UNTAGGED
+from l2wg_hooks.settings import UNTAGGED, VXLAN_PORT
 
 STATIC = "/var/lib/l2wg/rules.nft"
 FILE = "/run/l2wg.nft"
@@ -18,10 +18,10 @@ UNDERLAY_MTU = 1420
 MSS_MIN = 256
 # What a string of an entry may be made of: names, addresses, words of l2wg.conf(5). Nothing that nft(8) would obey.
 _WORD = re.compile(r"[A-Za-z0-9_.:-]*\Z")
-# Keys of an entry that may be missing, as in a file that an older version of l2wg has left.
-_NEW = ("forward",)
+# Keys of an entry that may be missing, as in a file that an older version of l2wg has left, and what it meant without them.
+_NEW = {"forward": "", "port": VXLAN_PORT}
 _STRINGS = ("name", "kind", "underlay", "local", "remote", "mac", "bridge", "clamp", "forward")
-_NUMBERS = ("number", "storm_limit")
+_NUMBERS = ("number", "port", "storm_limit")
 _VALUES = ("mss4", "mss6", "tagged4", "tagged6")
 EMPTY = "add table inet l2wg\ndelete table inet l2wg\nadd table bridge l2wg\ndelete table bridge l2wg\n"
 
@@ -36,6 +36,7 @@ def entry(tunnel):
         "local": tunnel.local,
         "remote": tunnel.remote,
         "number": tunnel.number,
+        "port": tunnel.port,
         "mac": tunnel.mac,
         "bridge": tunnel.bridge,
         "clamp": tunnel.mss_clamp,
@@ -59,13 +60,18 @@ def value(tunnel, links):
     return dict(found, bridge=bridge.mac if bridge and bridge.kind == "bridge" else tunnel.mac)
 
 
+def complete(entry):
+    """An entry of a file that an older version may have written, with the keys that are new since."""
+    return dict(_NEW, **entry)
+
+
 def fits(entry, value):
     """Whether what a file says is an entry, and its value: of the right types, and of harmless characters."""
     if not isinstance(entry, dict) or not isinstance(value, dict):
         return False
     vlans = entry.get("vlans", False)
     return (
-        all(_is_word(entry.get(key, "" if key in _NEW else None)) for key in _STRINGS)
+        all(_is_word(entry.get(key)) for key in _STRINGS)
         and all(key in entry and (entry[key] is None or _is_number(entry[key])) for key in _NUMBERS)
         and entry.get("family") in (4, 6)
         and all(isinstance(entry.get(key), bool) for key in ("untagged", "block_dhcp"))
@@ -104,16 +110,33 @@ def render(entries):
     """The text of STATIC for these entries. It takes away all that was loaded before."""
     from l2wg_hooks import templates  # slow to start, and most events find their rules in force
 
-    ends, vnis = {}, []
-    for one in entries:
-        gre = one["kind"] != "vxlan"
-        new = dict(one, gre=gre, underlays=[], ip="ip" if one["family"] == 4 else "ip6")
-        end = ends.setdefault((gre, one["local"], one["remote"]), new)
-        if one["underlay"] not in end["underlays"]:
-            end["underlays"].append(one["underlay"])
-        if not gre:
-            vnis.append(one)
-    return templates.render("rules.j2", empty=EMPTY, tunnels=entries, ends=list(ends.values()), vnis=vnis)
+    ends = [dict(one, gre=one["kind"] != "vxlan", ip="ip" if one["family"] == 4 else "ip6") for one in entries]
+    for end in ends:
+        end["keyed"] = end["gre"] and end["number"] is not None
+        # What tells its packets from those of other tunnels between the same two addresses, as far as the guard does.
+        end["sort"] = end["keyed"] if end["gre"] else (end["port"], end["number"])
+    vxlans = [end for end in ends if not end["gre"]]
+    return templates.render(
+        "rules.j2",
+        empty=EMPTY,
+        tunnels=entries,
+        ends=_grouped(ends, "gre", "sort", "local", "remote"),
+        # All that goes between two addresses by GRE, or to one UDP port.
+        ways=_grouped([dict(end, port=0 if end["gre"] else end["port"]) for end in ends], "gre", "port", "local", "remote"),
+        vnis=_grouped(vxlans, "family", "sort"),
+        ports6=sorted({end["port"] for end in vxlans if end["family"] == 6}),
+    )
+
+
+def _grouped(ends, *keys):
+    """One for all ends that have the same under `keys`, with the names of their tunnels and underlays."""
+    found = {}
+    for end in ends:
+        group = found.setdefault(tuple(end[key] for key in keys), dict(end, names=[], underlays=[]))
+        for key, name in (("names", end["name"]), ("underlays", end["underlay"])):
+            if name not in group[key]:
+                group[key].append(name)
+    return list(found.values())
 
 
 def load(entries, values):
@@ -123,3 +146,23 @@ def load(entries, values):
         for key, number in sorted(values[one["name"]].items()):
             lines.append("define %s_%d = %s\n" % (key, index, number))
     return "".join(lines) + 'include "%s"\n' % STATIC
+
+
+def shape(text):
+    """{(family, chain): number of rules} of our tables, in a text for nft(8) as the template makes it, or as nft(8) lists it.
+
+    Both have one rule a line.
+    """
+    found, family, chain = {}, "", None
+    for line in text.splitlines():
+        words = line.split()
+        if words[:1] == ["table"]:
+            family = words[1]
+        elif words[:1] == ["chain"]:
+            chain = (family, words[1])
+            found[chain] = 0
+        elif words == ["}"]:
+            chain = None
+        elif chain and words and words[0] != "type" and not words[0].startswith("#"):
+            found[chain] += 1
+    return found

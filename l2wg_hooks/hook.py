@@ -34,7 +34,7 @@ def bring(leaving=(), may_skip=False, only=None):
             if not todo.steps:
                 probe.send(wished.tunnels, links)
                 break
-            failed = carry_out(todo, links, found)
+            failed = carry_out(todo, links)
             if failed:
                 break
         else:
@@ -46,7 +46,7 @@ def bring(leaving=(), may_skip=False, only=None):
         return wished.problems + todo.problems + failed
 
 
-def carry_out(todo, links, found):
+def carry_out(todo, links):
     """Run the steps of a Plan; the Problems of that. Without a guard no tunnel is made, nor stays."""
     if todo.rules is None:
         return run.apply(todo.steps)
@@ -55,7 +55,9 @@ def carry_out(todo, links, found):
     unguarded = rules.load(todo.rules, todo.steps[at])
     if not unguarded or not todo.rules.entries:
         return failed + unguarded + run.apply(todo.steps[at + 1 :])
-    guarded = [one["name"] for one in found.rules.entries] if found.rules.intact else []
+    # What was in force before may be so no more: not only loading fails, somebody may also have flushed the tables meanwhile.
+    left = rules.observe(needed=True)
+    guarded = [one["name"] for one in left.entries] if left.intact else []
     gone = plan.removal([one["name"] for one in todo.rules.entries], links).steps
     return failed + run.apply([step for step in gone if step.group not in guarded]) + unguarded
 
@@ -80,7 +82,7 @@ def clear():
     """Take every tunnel of ours out of the kernel, and all that came with it; the Problems of that."""
     with lock.working():
         links, found = run.observe(), seen.look(wish.load().tunnels)
-        failed = carry_out(plan.removal(wish.names(), links, found), links, found)
+        failed = carry_out(plan.removal(wish.names(), links, found), links)
         _waits(())
         return failed
 

@@ -22,6 +22,8 @@ class Link:
     Of a bridge's port: `port_state` is "forwarding" where frames pass.
     Of a bridge: `group_forward` is its group_fwd_mask, `pvid` the VLAN of a new port's untagged frames.
     `underlay` is the device that a tunnel is bound to; the kernel's "if5" says that it is bound to one that is gone.
+    Of a tunnel, `ttl` is its packets' TTL or hop limit (0: that of the packet in the frame, or the kernel's choice), `odd` the words
+    of ip-link(8) for what makes its packets other than those of a tunnel that was made without these words.
     """
 
     name: str
@@ -42,6 +44,8 @@ class Link:
     pmtudisc: bool = True
     ignore_df: bool = False
     port: Optional[int] = None
+    ttl: int = 0
+    odd: Tuple[str, ...] = ()
     isolated: bool = False
     port_state: str = ""
     stp: bool = False
@@ -96,6 +100,8 @@ def _link(entry):
         pmtudisc=bool(data.get("pmtudisc", False)),
         ignore_df=bool(data.get("ignore_df", False)),
         port=record.number(data, "port", None),
+        ttl=record.number(data, "ttl"),
+        odd=_odd(data),
         isolated=bool(slave.get("isolated", False)),
         port_state=str(slave.get("state", "")),
         stp=bool(data.get("stp_state", 0)),
@@ -104,6 +110,45 @@ def _link(entry):
         pvid=record.number(data, "vlan_default_pvid", 1, 4095),
         bridge_iptables=bool(data.get("nf_call_iptables", 0) and data.get("nf_call_ip6tables", 0)),
     )
+
+
+# What ip(8) calls it -> the word that sets it, and what it is without that word (link_gre.c, link_gre6.c, link_vxlan.c of iproute2).
+# Keys that it leaves out, as older ones do, stand for the latter.
+_ODD = {
+    "tos": ("tos", (0, "0", "0x0", "0x00")),
+    "tclass": ("tclass", (0, "0", "0x0", "0x00")),
+    "flowlabel": ("flowlabel", (0, "0", "0x0", "0x00000")),
+    "label": ("flowlabel", (0, "0x0")),
+    "iseq": ("iseq", (False,)),
+    "oseq": ("oseq", (False,)),
+    "icsum": ("icsum", (False,)),
+    "ocsum": ("ocsum", (False,)),
+    "encap_limit": ("encaplimit", ()),
+    "ip6_tnl_f_use_orig_tclass": ("tclass inherit", (False,)),
+    "ip6_tnl_f_use_orig_flowlabel": ("flowlabel inherit", (False,)),
+    "ip6_tnl_f_rcv_dscp_copy": ("dscp inherit", (False,)),
+    "ip6_tnl_f_use_orig_fwmark": ("fwmark inherit", (False,)),
+    "fwmark": ("fwmark", (0, "0", "0x0")),
+    "encap": ("encap", ({},)),
+    "external": ("external", (False,)),
+    "learning": ("nolearning", (True,)),
+    "df": ("df", ("unset", 0)),
+    "udp_csum": ("noudpcsum", (True,)),
+    "udp_zero_csum6_tx": ("udp6zerocsumtx", (False,)),
+    "udp_zero_csum6_rx": ("udp6zerocsumrx", (False,)),
+    "remcsum_tx": ("remcsumtx", (False,)),
+    "remcsum_rx": ("remcsumrx", (False,)),
+    "gbp": ("gbp", (False,)),
+    "gpe": ("gpe", (False,)),
+    "limit": ("maxaddress", (0,)),
+}
+
+
+def _odd(data):
+    words = [word for key, (word, usual) in _ODD.items() if key in data and data[key] is not None and data[key] not in usual]
+    if data.get("ikey") != data.get("okey"):
+        words.append("ikey %s okey %s" % tuple(ascii(data.get(key))[:20] for key in ("ikey", "okey")))
+    return tuple(words)
 
 
 def _mask(value):

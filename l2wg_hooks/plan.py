@@ -11,6 +11,7 @@ from l2wg_hooks import guard, iptables, ways
 from l2wg_hooks.errors import Problem
 from l2wg_hooks.iptables import Tables
 from l2wg_hooks.links import holders
+from l2wg_hooks.settings import TTL
 from l2wg_hooks.ways import Ways
 
 ALIAS = "l2wg"
@@ -199,19 +200,32 @@ def _set(group, name, reason, *words):
 
 def _wrong(tunnel, link):
     """What cannot be changed in place and differs from the wish, as "what it is, not what it should be"."""
-    wish = (
+    # A VXLAN that is bound to its underlay takes no frames above that one's MTU.
+    wish = _ends(tunnel, link) + (("underlay", link.underlay or "none", "none" if tunnel.kind == "vxlan" else tunnel.underlay),)
+    if tunnel.kind == "gretap":
+        wish += (("pmtudisc", link.pmtudisc, False), ("ignore-df", link.ignore_df, True))
+    if tunnel.kind == "vxlan":
+        wish += (("UDP port", link.port, tunnel.port),)
+    return ["%s is %s, not %s" % row for row in wish if row[1] != row[2]] + ["it was made with %s" % word for word in link.odd]
+
+
+def _ends(tunnel, link):
+    return (
         ("kind", link.kind, tunnel.kind),
         ("local end", link.local, tunnel.local),
         ("remote end", link.remote, tunnel.remote),
         ("key", link.key, tunnel.number),
-        # A VXLAN that is bound to its underlay takes no frames above that one's MTU.
-        ("underlay", link.underlay or "none", "none" if tunnel.kind == "vxlan" else tunnel.underlay),
     )
-    if tunnel.kind == "gretap":
-        wish += (("pmtudisc", link.pmtudisc, False), ("ignore-df", link.ignore_df, True))
+
+
+def _excludes(link, tunnel):
+    """Whether the kernel makes no `tunnel` beside this Link: ip_tunnel_find in net/ipv4/ip_tunnel.c, vxlan_exists in drivers/net/vxlan."""
+    if link.name == tunnel.name or link.kind != tunnel.kind:
+        return False
     if tunnel.kind == "vxlan":
-        wish += (("UDP port", link.port, ways.VXLAN_PORT),)
-    return ["%s is %s, not %s" % row for row in wish if row[1] != row[2]]
+        same_family = (":" in (link.local or link.remote)) == (tunnel.family == 6)
+        return same_family and (link.key, link.port) == (tunnel.number, tunnel.port)
+    return link.underlay == tunnel.underlay and not any(row[1] != row[2] for row in _ends(tunnel, link))
 
 
 def _tunnel(tunnel, links, leaving, seen):
@@ -235,6 +249,15 @@ def _tunnel(tunnel, links, leaving, seen):
         underlay = None
     elif underlay is None:
         yield "%s waits for %s" % (tunnel.name, tunnel.underlay)
+    elif underlay.master:
+        # vrf_l3_rcv and vrf_l3_out in drivers/net/vrf.c: netfilter sees the VRF in the place of the interface.
+        yield tunnel.problem(
+            "underlay",
+            "%s is in the VRF %s: the guard would take the tunnel's packets for a stranger's" % (tunnel.underlay, underlay.master),
+            "take it out: ip link set dev %s nomaster (and where that is configured); WireGuard's own packets may still go by a VRF"
+            % tunnel.underlay,
+        )
+        underlay = None
     bridge = there.get(tunnel.bridge)
     if bridge is not None and bridge.kind != "bridge":
         yield tunnel.problem(
@@ -261,10 +284,11 @@ def _make(tunnel, link, links, bridge, seen):
     """The tunnel itself, from whatever is there of it to a port of the bridge that is up."""
     if link is None:
         for other in links.values():
-            if other.name != tunnel.name and other.kind == tunnel.kind and not _wrong(tunnel, other):
+            if _excludes(other, tunnel):
                 yield tunnel.problem(
                     "remote",
-                    "%s has the same ends, underlay and key: the kernel takes no second one" % other.name,
+                    "%s has the same %s: the kernel takes no second one"
+                    % (other.name, "VNI and port" if tunnel.kind == "vxlan" else "ends, underlay and key"),
                     "if nothing needs it: ip link delete dev %s; else give this tunnel a `key` on both routers" % other.name,
                 )
                 return
@@ -286,6 +310,9 @@ def _make(tunnel, link, links, bridge, seen):
             yield _set(tunnel.name, tunnel.name, "the bridge must not take its address", "address", tunnel.mac)
         if link.mtu != tunnel.mtu:
             yield _set(tunnel.name, tunnel.name, "its MTU is %d" % link.mtu, "mtu", str(tunnel.mtu))
+        if link.ttl != TTL:
+            reason = "its packets' TTL is that of what they carry" if link.ttl == 0 else "its packets' TTL is %d" % link.ttl
+            yield _set(tunnel.name, tunnel.name, reason, *_ttl(tunnel))
     master, up = (link.master, link.up) if link else ("", False)
     if bridge is None:
         # Up without a bridge, it would be a port of the router itself, with the other site's router advertisements.
@@ -319,14 +346,20 @@ def _add(tunnel):
     ends = ["local", tunnel.local, "remote", tunnel.remote]
     if tunnel.kind == "vxlan":
         # Not bound by `dev`, which would cap its MTU: ways.py leads its packets instead.
-        return tuple(words + ["id", str(tunnel.number)] + ends + ["dstport", str(ways.VXLAN_PORT), "learning"])
+        words += ["id", str(tunnel.number)] + ends + ["dstport", str(tunnel.port), "learning"]
+        return tuple(words) + _ttl(tunnel)[2:]
     # dev: nothing leaves by another route when the underlay goes.
     words += ends + ["dev", tunnel.underlay]
     if tunnel.key is not None:
         words += ["key", str(tunnel.key)]
     # A full-size frame is fragmented, since a bridge cannot say "too big". GRE over IPv6 cannot: ways.py.
     words += ["nopmtudisc", "ignore-df"] if tunnel.kind == "gretap" else ["encaplimit", "none"]
-    return tuple(words)
+    return tuple(words) + _ttl(tunnel)[2:]
+
+
+def _ttl(tunnel):
+    """The words for ip(8) that give a tunnel's packets a TTL, or hop limit, of their own."""
+    return ("type", tunnel.kind, "hoplimit" if tunnel.kind == "ip6gretap" else "ttl", str(TTL))
 
 
 def _bridge(tunnel, bridge):

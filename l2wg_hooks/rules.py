@@ -6,19 +6,21 @@ import re
 import zlib
 from typing import Dict, NamedTuple, Tuple
 
-from l2wg_hooks import files, guard, record, run
-from l2wg_hooks.errors import L2wgError
+from l2wg_hooks import files, guard, namespace, record, run
+from l2wg_hooks.errors import L2wgError, Problem
 from l2wg_hooks.plan import Rules
 
-# What was loaded last, and how nft(8) lists that: whoever takes a rule away, an event notices.
+# What was loaded last, and how nft(8) lists that where nobody interferes: whoever takes a rule away, an event notices.
 LOADED = "/run/l2wg.loaded"
+# How often rules are loaded again where somebody has changed them before they could be looked at.
+TRIES = 3
 TEMPLATE = os.path.join(os.path.dirname(__file__), "templates", "rules.j2")
 
 
 # The order in which their listings are kept.
 FAMILIES = ("inet", "bridge")
 # What came from outside the underlay, was about to leave outside it, or was sent by somebody else in this router's name.
-HOOKS = {"from_outside": "injection", "to_outside": "leak", "forged": "forgery"}
+HOOKS = {"from_outside": "injection", "to_outside": "leak", "forged": "forgery", "forged_late": "forgery"}
 
 
 class Report(NamedTuple):
@@ -62,7 +64,10 @@ LISTS = tuple(("nft", "list", "table", family, "l2wg") for family in FAMILIES)
 
 
 def _loaded():
-    """What was loaded last, as (entries, values, listing); None where nothing was."""
+    """What was loaded last, as (entries, values, listing); None where nothing was.
+
+    The listing is None, which is no listing's equal, where another version's template made those rules.
+    """
     try:
         with open(LOADED) as file:
             return _parse(file.read())
@@ -74,7 +79,8 @@ def _loaded():
 
 def _rules(loaded, listing):
     entries, values, before = ([], {}, "") if loaded is None else loaded
-    return Rules(entries, values, intact=listing is not None and listing == before)
+    # Nothing is what is in force where nothing was meant to be; else what was meant is never empty.
+    return Rules(entries, values, intact=listing is not None and listing == before and bool(listing) == bool(entries))
 
 
 def _parse(text):
@@ -85,13 +91,14 @@ def _parse(text):
     loaded = record.load(text)
     if not isinstance(loaded, dict):
         raise record.Unfit("%s has not what we keep there" % LOADED)
-    entries, values, listing = (loaded.get(key) for key in ("entries", "values", "listing"))
-    if not isinstance(entries, list) or not isinstance(values, dict) or not isinstance(listing, (str, type(None))):
+    entries, values, meant = (loaded.get(key) for key in ("entries", "values", "meant"))
+    if not isinstance(entries, list) or not isinstance(values, dict) or not isinstance(meant, (str, type(None))):
         raise record.Unfit("%s has not what we keep there" % LOADED)
+    entries = [guard.complete(one) if isinstance(one, dict) else one for one in entries]
     names = [one.get("name") if isinstance(one, dict) else None for one in entries]
     if not all(isinstance(name, str) and guard.fits(one, values.get(name)) for name, one in zip(names, entries)):
         raise record.Unfit("%s has not what we keep there" % LOADED)
-    return entries, values, listing
+    return entries, values, meant if loaded.get("template") == template() else None
 
 
 def _listing():
@@ -128,30 +135,61 @@ def store(entries):
 
 def _stamp(entries):
     """One line that is another for other entries, and for another template."""
-    return "# %s %08x" % (json.dumps(entries, sort_keys=True), zlib.crc32(files.read(TEMPLATE).encode()))
+    return "# %s %08x" % (json.dumps(entries, sort_keys=True), template())
+
+
+def template():
+    """A number that is another for another template, as another version of l2wg may have it."""
+    return zlib.crc32(files.read(TEMPLATE).encode())
 
 
 def load(wanted, step):
-    """Bring the Rules `wanted` into force by `step`, all at once or not at all; the Problems of that."""
+    """Bring the Rules `wanted` into force by `step`, all at once or not at all; the Problems of that.
+
+    They count as in force once nft(8) lists all of them. What it lists is compared with what was meant, never taken for it:
+    a firewall that loads its own rules at the same moment may have flushed ours.
+    """
     try:
-        if wanted.entries:
-            store(wanted.entries)
-        files.write(guard.FILE, guard.load(wanted.entries, wanted.values) if wanted.entries else guard.EMPTY)
-        failed = run.apply((step,))
-        if not failed:
-            _remember(wanted)
+        if not wanted.entries:
+            files.write(guard.FILE, guard.EMPTY)
+            failed = run.apply((step,))
+            if not failed:
+                files.remove(LOADED)
+                files.remove(guard.FILE)
+            return failed
+        store(wanted.entries)
+        files.write(guard.FILE, guard.load(wanted.entries, wanted.values))
+        meant = _meant(step.argv)
+        for _ in range(TRIES):
+            failed = run.apply((step,))
+            if failed:
+                return failed
+            listing = _listing()
+            if meant(listing):
+                note = {"entries": wanted.entries, "values": wanted.values, "template": template(), "meant": listing}
+                files.write(LOADED, json.dumps(note))
+                return ()
     except L2wgError as error:
         return error.problems
-    return failed
+    return (
+        Problem(
+            "the tables l2wg were loaded %d times, and each time something else had changed them at once" % TRIES,
+            "find out what it is: nft monitor",
+        ),
+    )
 
 
-def _remember(wanted):
-    """Keep how nft(8) lists what was loaded just now; of nothing, nothing is kept."""
-    if wanted.entries:
-        files.write(LOADED, json.dumps({"entries": wanted.entries, "values": wanted.values, "listing": _listing()}))
-    else:
-        files.remove(LOADED)
-        files.remove(guard.FILE)
+def _meant(argv):
+    """A function that says of a listing whether it is that of the rules which the command `argv` loads."""
+    try:
+        alone = namespace.alone(lambda: _listing() if run.run(argv).code == 0 else "")
+    except OSError:
+        alone = ""
+    if alone:
+        return lambda listing: listing == alone
+    # Nowhere to look at them alone: then chain by chain, so many rules as were written.
+    shape = guard.shape(files.read(guard.STATIC))
+    return lambda listing: guard.shape(listing or "") == shape
 
 
 def counters():

@@ -22,6 +22,10 @@ MTU_MIN, MTU_MAX = 576, 9216
 KEY_MAX = 2 ** 32 - 1
 # RFC 7348: the VXLAN network identifier has 24 bits. Empty `key`: a number that both routers come to by themselves.
 VNI_MAX, VNI_DEFAULT = 2 ** 24 - 1, 1
+# The UDP port that IANA has for VXLAN. The kernel's own default is 8472, from before (drivers/net/vxlan/vxlan_core.c).
+VXLAN_PORT, PORT_MAX = 4789, 2 ** 16 - 1
+# Hops that the outer packet may take, whatever the inner one says: frames with TTL 1 (OSPF, RIP, IGMP) cross a WireGuard hub.
+TTL = 64
 VLAN_MIN, VLAN_MAX = 1, 4094
 # What sh, in the C locale, takes for space. Python's str.strip() takes more, such as U+00A0.
 SPACE = " \t\n\v\f\r"
@@ -45,6 +49,7 @@ class Tunnel:
     bridge_address: str = ""
     encapsulation: str = "gretap"
     key: Optional[int] = None
+    port: int = VXLAN_PORT
     mtu: int = 1500
     mss_clamp: str = "nftables"
     forward: str = "as-is"
@@ -232,6 +237,7 @@ KEYS = {
     "bridge-address": ("bridge_address", _prefix),
     "encapsulation": ("encapsulation", _choice("gretap", "vxlan")),
     "key": ("key", _key),
+    "port": ("port", _number(1, PORT_MAX, "the UDP port of a VXLAN, on both routers the same")),
     "mtu": ("mtu", _number(MTU_MIN, MTU_MAX, "bytes of a frame's payload, 1500 on an ordinary LAN")),
     "mss-clamp": ("mss_clamp", _choice("nftables", "iptables", "off")),
     "forward": ("forward", _choice("as-is", "accept")),
@@ -325,6 +331,8 @@ def _contradictions(tunnel):
         yield tunnel.problem("remote", "%s is of another family than local" % tunnel.remote, "both IPv4, or both IPv6")
     if tunnel.encapsulation == "vxlan" and (tunnel.key or 0) > VNI_MAX:
         yield tunnel.problem("key", "%d is no VNI" % tunnel.key, "with vxlan, a number from 0 to %d" % VNI_MAX)
+    if tunnel.port != VXLAN_PORT and tunnel.encapsulation != "vxlan":
+        yield tunnel.problem("port", "%s has no UDP port" % tunnel.encapsulation, "take this line out, or write encapsulation = vxlan")
     if tunnel.stp and not tunnel.bridge_ports:
         yield tunnel.problem(
             "stp",
@@ -356,10 +364,10 @@ def between(tunnels):
     for tunnel in tunnels:
         identity = (tunnel.kind, tunnel.underlay, tunnel.local, tunnel.remote, tunnel.number)
         if tunnel.encapsulation == "vxlan":
-            identity = (tunnel.kind, tunnel.family, tunnel.number)  # vxlan_exists in drivers/net/vxlan
+            identity = (tunnel.kind, tunnel.family, tunnel.number, tunnel.port)  # vxlan_exists in drivers/net/vxlan
         same = ends.setdefault(identity, tunnel)
         if same is not tunnel:
-            what = "VNI" if tunnel.encapsulation == "vxlan" else "ends and key"
+            what = "VNI and port" if tunnel.encapsulation == "vxlan" else "ends and key"
             yield tunnel.problem("remote", "%s has the same %s (%s)" % (same.name, what, same.path), "give each its own `key`")
         if tunnel.kind != "gretap":
             # The policy rules of ways.py tell them apart by nothing else.

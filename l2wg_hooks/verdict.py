@@ -19,7 +19,10 @@ KNOWN_CHAINS = {"input": "INPUT", "forward": "FORWARD"}
 
 @dataclass(frozen=True)
 class Packet:
-    """The first packet of a connection, so far as it matters; None: it may be anything."""
+    """The first packet of a connection, so far as it matters; None: it may be anything.
+
+    One that is not `tracked` belongs to no connection, as a tunnel's own: table inet l2wg sees to that.
+    """
 
     hook: str
     family: int
@@ -29,6 +32,7 @@ class Packet:
     target: Optional[str] = None
     protocol: Optional[str] = None
     port: Optional[int] = None
+    tracked: bool = True
 
 
 class Rule(NamedTuple):
@@ -117,9 +121,9 @@ def _within(known, network):
     return address in wide if address.version == wide.version else False
 
 
-def _state(words):
-    """conntrack's view of a new connection that no NAT has touched."""
-    known = {"new": True, "established": False, "related": False, "invalid": False, "untracked": False}
+def _state(words, packet):
+    """conntrack's view of the packet: of a new connection that no NAT has touched, or of none."""
+    known = {"new": packet.tracked, "established": False, "related": False, "invalid": False, "untracked": not packet.tracked}
     truths = [known.get(word.lower()) for word in words]
     return True if True in truths else _all(truths)
 
@@ -189,7 +193,7 @@ def _xmatch(option, value, packet):
         protocol = PROTOCOLS.get(value, value)
         return True if protocol == "all" else None if packet.protocol is None else protocol == packet.protocol
     if option in ("--ctstate", "--state"):
-        return _state(value.split(","))
+        return _state(value.split(","), packet)
     if option == "--dport":
         return None if packet.port is None else _port(packet.port, value.partition(":"))
     if option == "--dst-type" and packet.hook == "input":
@@ -277,7 +281,7 @@ def _nvalue(left, value, packet):
     meta, payload, conntrack = left.get("meta"), left.get("payload"), left.get("ct")
     if conntrack:
         # No NAT has touched it.
-        return {"state": _state([str(value)]), "status": False if value in ("dnat", "snat") else None}.get(conntrack.get("key"))
+        return {"state": _state([str(value)], packet), "status": False if value in ("dnat", "snat") else None}.get(conntrack.get("key"))
     if meta:
         key = meta.get("key")
         if key in ("iifname", "iif", "oifname", "oif") and isinstance(value, str):

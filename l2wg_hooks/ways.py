@@ -15,8 +15,6 @@ from typing import Dict, NamedTuple, Tuple
 
 from l2wg_hooks import mtu
 
-# IANA's, RFC 7348.
-VXLAN_PORT = 4789
 # Before all rules that wg-quick(8) and people make, after the kernel's own (0).
 PRIORITY = 4789
 # "l2" in ASCII, then 16 bits of the tunnel's own.
@@ -89,13 +87,14 @@ def steps(tunnel, found):
             ("ip", "route", "replace", tunnel.remote, "dev", tunnel.underlay, "table", number, "mtu", str(_size(tunnel))) + OURS
         )
     if not right:
-        proto = ("ipproto", "udp", "dport", str(VXLAN_PORT)) if tunnel.kind == "vxlan" else ("ipproto", "gre")
+        proto = ("ipproto", "udp", "dport", str(tunnel.port)) if tunnel.kind == "vxlan" else ("ipproto", "gre")
         argvs.append(_rule("add", tunnel.local, tunnel.remote, proto, number))
     return argvs
 
 
 def _matches(tunnel, rule):
-    return (rule.get("src"), rule.get("dst")) == (tunnel.local, tunnel.remote) and ("dport" in rule) == (tunnel.kind == "vxlan")
+    port = tunnel.port if tunnel.kind == "vxlan" else None
+    return (rule.get("src"), rule.get("dst"), rule.get("dport")) == (tunnel.local, tunnel.remote, port)
 
 
 def _leads(tunnel, route):

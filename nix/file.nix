@@ -14,6 +14,7 @@ rec {
     "bridge-address"
     "encapsulation"
     "key"
+    "port"
     "mtu"
     "mss-clamp"
     "forward"

@@ -93,7 +93,7 @@ in
     type = types.enum [ "gretap" "vxlan" ];
     default = "gretap";
     example = "vxlan";
-    description = "gretap (with IPv6 ends the kernel's ip6gretap), or vxlan: unicast, UDP port 4789, learning.";
+    description = "gretap (with IPv6 ends the kernel's ip6gretap), or vxlan: unicast, learning.";
   };
   key = mkOption {
     type = types.nullOr (types.ints.between 0 4294967295);
@@ -103,6 +103,12 @@ in
       A GRE key, or the VNI of vxlan (0 to 16777215); both routers have the same one. A second gretap between the same two
       ends needs one, as does a second vxlan between any. null: no GRE key, VNI 1.
     '';
+  };
+  port = mkOption {
+    type = types.port;
+    default = 4789;
+    example = 8472;
+    description = "The UDP port of vxlan; both routers have the same one. 8472 is what Linux itself and flannel have.";
   };
   mtu = mkOption {
     type = types.ints.between 576 9216;

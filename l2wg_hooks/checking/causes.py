@@ -222,6 +222,13 @@ TABLE = (
         "The same on both sides: `l2wg set gretap1 key=...; l2wg apply`.",
     ),
     Cause(
+        "port-differs",
+        NOTHING,
+        "The sides have different UDP ports for VXLAN: 4789 is IANA's and the default, 8472 the kernel's own, which older VyOS, "
+        "Freifunk and flannel have.",
+        "The same on both sides: `l2wg set gretap1 port=...; l2wg apply`.",
+    ),
+    Cause(
         "ends-differ",
         NOTHING,
         "The sides are not each other's mirror: what is `local` there is not `remote` here, or the other way round.",
@@ -271,8 +278,9 @@ TABLE = (
     ),
     Cause(
         "firewall-input",
-        QUIET,
-        "A firewall on this router drops the tunnel's packets, but lets them in for some minutes after one has left.",
+        NOTHING,
+        "A firewall on this router drops the tunnel's packets. They belong to no connection (notrack), so a rule for established or "
+        "new ones does not let them in.",
         "Let them in: the command for ufw, firewalld, iptables or nft is printed.",
     ),
     Cause(

@@ -471,13 +471,14 @@ def _peer(scene):
 
 def _as_here(tunnel):
     key = "no key" if tunnel.key is None else "key = %d" % tunnel.key
-    return "encapsulation = %s, %s" % (tunnel.encapsulation, key)
+    port = ", port = %d" % tunnel.port if tunnel.kind == "vxlan" else ""
+    return "encapsulation = %s, %s%s" % (tunnel.encapsulation, key, port)
 
 
 def _foreign(link):
     """What somebody else's tunnel takes."""
     kind = "vxlan" if link.kind == "vxlan" else "gretap" if link.kind in plan.TUNNEL_KINDS and not plan.is_ours(link) else ""
-    return foreign.Carrier(kind, link.remote, link.local, link.key)
+    return foreign.Carrier(kind, link.remote, link.local, link.key, link.port)
 
 
 def _path(scene):

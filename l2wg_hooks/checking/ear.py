@@ -52,8 +52,9 @@ def lan_filter():
     )
 
 
-def wan_filter(vxlan_port):
-    """IP without a link layer, as WireGuard has it: GRE, and UDP to VXLAN's port; heads of packets only."""
+def wan_filter(vxlan_ports):
+    """IP without a link layer, as WireGuard has it: GRE, and UDP to the ports of VXLANs; heads of packets only."""
+    ports = tuple(("", JEQ, port, TAKE, None) for port in vxlan_ports[:-1]) + (("", JEQ, vxlan_ports[-1], TAKE, LEAVE),)
     return assemble(
         (
             ("", LDB, 0, None, None),
@@ -66,15 +67,17 @@ def wan_filter(vxlan_port):
             ("", JEQ, socket.IPPROTO_UDP, None, LEAVE),
             ("", LDX, 0, None, None),
             ("", LDH_X, 2, None, None),
-            ("", JEQ, vxlan_port, TAKE, LEAVE),
+        )
+        + ports
+        + (
             ("six", JEQ, 6, None, LEAVE),
             ("", LDB, 6, None, None),
             ("", JEQ, 47, TAKE, None),
             ("", JEQ, 60, TAKE, None),  # destination options, as GRE over IPv6 has them without `encaplimit none`
             ("", JEQ, socket.IPPROTO_UDP, None, LEAVE),
             ("", LDH, 42, None, None),
-            ("", JEQ, vxlan_port, TAKE, LEAVE),
         )
+        + ports
     )
 
 

@@ -4,7 +4,7 @@ import ipaddress
 import struct
 from typing import NamedTuple, Optional
 
-from l2wg_hooks import ways
+from l2wg_hooks.settings import VXLAN_PORT
 
 GRE, UDP, DESTINATION, ICMP, ICMP6 = 47, 17, 60, 1, 58
 # Transparent Ethernet bridging: of GRE packets, those that carry frames.
@@ -16,16 +16,23 @@ SAID4 = {(3, 2): "protocol unreachable", (3, 3): "port unreachable"}
 SAID4.update({(3, code): "prohibited" for code in (9, 10, 13)})
 SAID6 = {(1, 1): "prohibited", (1, 4): "port unreachable", (4, 1): "protocol unreachable"}
 
+# Where a peer's VXLAN may send to: IANA's port, and the kernel's own default, which older systems and other software have.
+VXLAN_PORTS = (VXLAN_PORT, 8472)
+
 BOTH = "the same on both sides, either there, or here: "
 
 
 class Carrier(NamedTuple):
-    """A packet that carries a frame: `kind` as in `ip link add type`, but for IPv6, too; `number` is the key or the VNI."""
+    """A packet that carries a frame: `kind` as in `ip link add type`, but for IPv6, too; `number` is the key or the VNI.
+
+    `port` is the UDP port that a VXLAN is sent to.
+    """
 
     kind: str
     source: str
     target: str
     number: Optional[int]
+    port: Optional[int] = None
 
 
 class Datagram(NamedTuple):
@@ -56,7 +63,12 @@ def datagram(packet):
     return None
 
 
-def carrier(packet):
+def ports(tunnels):
+    """The UDP ports at which packets of these tunnels, or of peers that have another port, may come."""
+    return tuple(sorted(set(VXLAN_PORTS) | {tunnel.port for tunnel in tunnels}))
+
+
+def carrier(packet, vxlan_ports=VXLAN_PORTS):
     """The Carrier of a packet; None where it carries no frame, or too little of it is here to tell."""
     found = datagram(packet)
     if found is None:
@@ -69,8 +81,9 @@ def carrier(packet):
             place = 8 if flags & CHECKSUM else 4
             number = struct.unpack_from("!I", found.data, place)[0] if flags & KEYED else None
             return Carrier("gretap", found.source, found.target, number)
-        if found.protocol == UDP and struct.unpack_from("!H", found.data, 2)[0] == ways.VXLAN_PORT:
-            return Carrier("vxlan", found.source, found.target, struct.unpack_from("!I", found.data, 12)[0] >> 8)
+        port = struct.unpack_from("!H", found.data, 2)[0] if found.protocol == UDP else None
+        if port in vxlan_ports:
+            return Carrier("vxlan", found.source, found.target, struct.unpack_from("!I", found.data, 12)[0] >> 8, port)
     except struct.error:
         pass
     return None
@@ -78,8 +91,9 @@ def carrier(packet):
 
 def wished(tunnel):
     """The Carrier of what a tunnel's peer has to send."""
-    kind = "vxlan" if tunnel.kind == "vxlan" else "gretap"
-    return Carrier(kind, tunnel.remote, tunnel.local, tunnel.number)
+    if tunnel.kind == "vxlan":
+        return Carrier("vxlan", tunnel.remote, tunnel.local, tunnel.number, tunnel.port)
+    return Carrier("gretap", tunnel.remote, tunnel.local, tunnel.number)
 
 
 def stranger(tunnel, heard, known):
@@ -104,6 +118,10 @@ def judge(tunnel, found):
         message = "the peer sends %s, and here is %s" % (found.kind, want.kind)
         hint = BOTH + "l2wg set %s encapsulation=%s; l2wg apply" % (tunnel.name, found.kind)
         return tunnel.problem("encapsulation", message, hint, "encapsulation-differs")
+    if found.port != want.port:
+        message = "the peer sends to UDP port %d, and here it is %d" % (found.port, want.port)
+        hint = BOTH + "l2wg set %s port=%d; l2wg apply" % (tunnel.name, found.port)
+        return tunnel.problem("port", message, hint, "port-differs")
     if (found.source, found.target) == (want.source, want.target):
         word = "VNI" if want.kind == "vxlan" else "key"
         message = "the peer sends %s %s, and here it is %s" % (word, _shown(found.number), _shown(want.number))
@@ -140,7 +158,7 @@ def refusal(packet, tunnel):
     if about is None or (about.source, about.target) != (tunnel.local, tunnel.remote):
         return ""
     if tunnel.kind == "vxlan":
-        ours = about.protocol == UDP and about.data[2:4] == struct.pack("!H", ways.VXLAN_PORT)
+        ours = about.protocol == UDP and about.data[2:4] == struct.pack("!H", tunnel.port)
     else:
         ours = about.protocol == GRE
     return said if ours else ""

@@ -1,6 +1,6 @@
 """What else on this router is in the way of the wire: firewalls, and other managers of interfaces. For `l2wg check`."""
 
-from l2wg_hooks import dhcpcd, files, iptables, run, ways
+from l2wg_hooks import dhcpcd, files, iptables, run
 from l2wg_hooks.checking import managers
 from l2wg_hooks.firewall import Firewall
 from l2wg_hooks.verdict import Packet
@@ -65,15 +65,15 @@ def _managed(tunnel, links):
 
 
 def _input(tunnel, firewall):
-    """A firewall that takes the tunnel's packets for a stranger's, unless this router has just sent some itself."""
+    """A firewall that takes the tunnel's packets for a stranger's."""
     vxlan = tunnel.kind == "vxlan"
-    port = ways.VXLAN_PORT if vxlan else None
-    packet = Packet("input", tunnel.family, tunnel.underlay, None, tunnel.remote, tunnel.local, "udp" if vxlan else "gre", port)
+    port = tunnel.port if vxlan else None
+    packet = Packet("input", tunnel.family, tunnel.underlay, None, tunnel.remote, tunnel.local, "udp" if vxlan else "gre", port, tracked=False)
     for base, chains in firewall.drops(packet):
         yield tunnel.problem(
             "underlay",
-            "the firewall (%s) drops the tunnel's packets from %s, but for some minutes after one went there: after a quiet"
-            " time the wire is deaf" % (base.where, tunnel.remote),
+            "the firewall (%s) drops the tunnel's packets from %s; what lets established or new connections in does not let"
+            " them in, since they are of none (notrack)" % (base.where, tunnel.remote),
             _let_in(tunnel, base, chains, port),
             "firewall-input",
         )

@@ -13,7 +13,7 @@ import socket
 import time
 from typing import Dict, NamedTuple, Optional, Tuple
 
-from l2wg_hooks import files, probe, ways
+from l2wg_hooks import files, probe
 from l2wg_hooks.checking import arp, dhcp, ear, echo, foreign, path, segment
 
 # Seconds: for echoes and probes to come back; for DHCP servers, which first see whether an address is in use (dnsmasq: 4 s).
@@ -72,6 +72,7 @@ class _Sounding:
     def __init__(self, tunnels, links, gateways):
         self.links, self.gateways = links, gateways
         self.tunnels = [tunnel for tunnel in tunnels if tunnel.underlay in links]
+        self.ports = foreign.ports(tunnels)
         self.wired = [one for one in self.tunnels if links.get(one.name) and links[one.name].master == one.bridge]
         self.bridges = {one.bridge: one for one in reversed(self.wired) if links.get(one.bridge) and links[one.bridge].up}
         self.echoes, self.near, self.ears, self.wan = {}, {}, {}, {}
@@ -92,7 +93,7 @@ class _Sounding:
             if inner and tunnel.local not in inner:
                 self.near[tunnel.name] = self._select(echo.Echo(device, inner[0], tunnel.remote))
             if device not in self.wan:
-                self.wan[device] = self._select(ear.Ear(device, ear.wan_filter(ways.VXLAN_PORT), kind=socket.SOCK_DGRAM))
+                self.wan[device] = self._select(ear.Ear(device, ear.wan_filter(self.ports), kind=socket.SOCK_DGRAM))
                 self.heard.carriers[device] = set()
         except OSError as error:
             self.heard.deaf[tunnel.name] = error.strerror or str(error)
@@ -185,7 +186,7 @@ class _Sounding:
                     self._frame(packet)
 
     def _carrier(self, one, packet):
-        found = None if packet.out else foreign.carrier(packet.data)
+        found = None if packet.out else foreign.carrier(packet.data, self.ports)
         if found:
             self.heard.carriers[one.device].add(found)
         one.count = getattr(one, "count", 0) + 1

@@ -45,10 +45,10 @@ def gre(payload: bytes, key=None, sequence=None, kind=TRANSPARENT_ETHERNET) -> b
     return struct.pack("!HH", flags, kind) + b"".join(struct.pack("!I", one) for one in (key, sequence) if one is not None) + payload
 
 
-def vxlan(source: str, target: str, frame: bytes, vni: int) -> bytes:
+def vxlan(source: str, target: str, frame: bytes, vni: int, port=VXLAN_PORT) -> bytes:
     """The UDP datagram."""
     data = struct.pack("!II", 0x08000000, vni << 8) + frame
-    head = struct.pack("!HHH", random.randrange(32768, 61000), VXLAN_PORT, 8 + len(data))
+    head = struct.pack("!HHH", random.randrange(32768, 61000), port, 8 + len(data))
     pseudo = packed(source) + packed(target) + struct.pack("!II", 8 + len(data), UDP)
     return head + struct.pack("!H", checksum(pseudo + head + b"\0\0" + data) or 0xFFFF) + data
 

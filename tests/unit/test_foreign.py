@@ -40,10 +40,11 @@ IN6 = ("fd00:92::1", "fd00:178::1")
         (ip(*IN, 47, gre()), Carrier("gretap", *IN, None)),
         (ip(*IN, 47, gre(7)), Carrier("gretap", *IN, 7)),
         (ip(*IN, 47, gre(2 ** 32 - 1, checksum=True)), Carrier("gretap", *IN, 2 ** 32 - 1)),
-        (ip(*IN, 17, vxlan(42)), Carrier("vxlan", *IN, 42)),
+        (ip(*IN, 17, vxlan(42)), Carrier("vxlan", *IN, 42, 4789)),
+        (ip(*IN, 17, vxlan(42, port=8472)), Carrier("vxlan", *IN, 42, 8472)),
         (ip(*IN6, 47, gre(7)), Carrier("gretap", *IN6, 7)),
         (ip(*IN6, 60, bytes((47, 0, 4, 1, 4, 1, 1, 0)) + gre()), Carrier("gretap", *IN6, None)),
-        (ip(*IN6, 17, vxlan(1)), Carrier("vxlan", *IN6, 1)),
+        (ip(*IN6, 17, vxlan(1)), Carrier("vxlan", *IN6, 1, 4789)),
         (ip(*IN, 47, gre(what=0x0800)), None),  # GRE of IP packets: somebody's, not ours to judge
         (ip(*IN, 47, gre(), offset=0x00B9), None),  # not the first fragment
         (ip(*IN, 47, gre(), offset=0x2000), Carrier("gretap", *IN, None)),  # the first one
@@ -72,7 +73,7 @@ def judged(tunnel, *heard, known=()):
 def test_what_is_wished_for_is_no_stranger():
     assert judged(ONE, Carrier("gretap", *IN, None)) is None
     assert judged(SIX, Carrier("gretap", *IN6, None)) is None
-    assert judged(dataclasses.replace(ONE, encapsulation="vxlan"), Carrier("vxlan", *IN, 1)) is None
+    assert judged(dataclasses.replace(ONE, encapsulation="vxlan"), Carrier("vxlan", *IN, 1, 4789)) is None
     assert judged(ONE) is None
 
 
@@ -84,7 +85,7 @@ def test_somebody_elses_tunnels_are_no_strangers():
 
 
 def test_encapsulation_differs():
-    found = judged(ONE, Carrier("vxlan", *IN, 1))
+    found = judged(ONE, Carrier("vxlan", *IN, 1, 4789))
     assert (found.id, found.key) == ("encapsulation-differs", "encapsulation") and "the peer sends vxlan, and here is gretap" in found.message
     assert "encapsulation=vxlan" in found.hint
     assert judged(dataclasses.replace(ONE, encapsulation="vxlan"), Carrier("gretap", *IN, None)).hint.endswith("encapsulation=gretap; l2wg apply")
@@ -96,7 +97,17 @@ def test_key_differs():
     assert found.hint.endswith("l2wg set gretap1 key=7; l2wg apply")
     found = judged(dataclasses.replace(ONE, key=7), Carrier("gretap", *IN, None))
     assert "sends key none, and here it is 7" in found.message and found.hint.endswith("l2wg set gretap1 key=; l2wg apply")
-    assert "VNI 5" in judged(dataclasses.replace(ONE, encapsulation="vxlan"), Carrier("vxlan", *IN, 5)).message
+    assert "VNI 5" in judged(dataclasses.replace(ONE, encapsulation="vxlan"), Carrier("vxlan", *IN, 5, 4789)).message
+
+
+def test_port_differs():
+    """With the port that is Linux' own default, or any that another tunnel has here."""
+    vxlan = dataclasses.replace(ONE, encapsulation="vxlan")
+    found = judged(vxlan, Carrier("vxlan", *IN, 1, 8472))
+    assert (found.id, found.key) == ("port-differs", "port")
+    assert found.message == "the peer sends to UDP port 8472, and here it is 4789"
+    assert found.hint.endswith("l2wg set gretap1 port=8472; l2wg apply")
+    assert foreign.ports([vxlan, dataclasses.replace(vxlan, port=5000), ONE]) == (4789, 5000, 8472)
 
 
 def test_ends_differ():

@@ -53,7 +53,7 @@ def there(tunnel, **more):
     return Link(
         tunnel.name, 9, tunnel.kind, up=True, mtu=tunnel.mtu, mac=tunnel.mac, master=tunnel.bridge, alias="l2wg",
         local=tunnel.local, remote=tunnel.remote, underlay="" if tunnel.kind == "vxlan" else tunnel.underlay, key=tunnel.number,
-        pmtudisc=not gretap, ignore_df=gretap, port=4789 if tunnel.kind == "vxlan" else None, **more
+        pmtudisc=not gretap, ignore_df=gretap, port=4789 if tunnel.kind == "vxlan" else None, ttl=64, **more
     )  # fmt: skip
 
 

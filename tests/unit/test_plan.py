@@ -17,10 +17,10 @@ BR0 = Link("br0", 6, "bridge", up=True, mac="52:54:00:00:00:01")
 PORT = Link("enp3s0", 3, up=True, master="br0", mac="52:54:00:00:00:01")
 RIGHT = Link(
     "gretap1", 9, "gretap", up=True, mtu=1500, mac=TUNNEL.mac, master="br0", alias="l2wg",
-    local="192.168.178.1", remote="192.168.92.1", underlay="wg0", pmtudisc=False, ignore_df=True,
+    local="192.168.178.1", remote="192.168.92.1", underlay="wg0", pmtudisc=False, ignore_df=True, ttl=64,
 )  # fmt: skip
 ADD = (
-    "ip link add name gretap1 address %s mtu 1500 type gretap local 192.168.178.1 remote 192.168.92.1 dev wg0 nopmtudisc ignore-df"
+    "ip link add name gretap1 address %s mtu 1500 type gretap local 192.168.178.1 remote 192.168.92.1 dev wg0 nopmtudisc ignore-df ttl 64"
     % TUNNEL.mac
 )
 DELETE = "ip link delete dev gretap1"
@@ -78,7 +78,7 @@ def test_what_a_real_kernel_says_of_a_right_one_is_right(golden, suite):
 
 def test_a_key_is_a_part_of_the_tunnel():
     tunnel = but(TUNNEL, key=7)
-    assert " dev wg0 key 7 nopmtudisc ignore-df" in steps(WG0, BR0, tunnels=[tunnel])[0]
+    assert " dev wg0 key 7 nopmtudisc ignore-df ttl 64" in steps(WG0, BR0, tunnels=[tunnel])[0]
     assert steps(WG0, BR0, but(RIGHT, key=7, mac=tunnel.mac), tunnels=[tunnel]) == []
 
 
@@ -299,11 +299,11 @@ VX6 = Tunnel("vx6", "wg0", "fd00::1", "fd00::2", "br0", encapsulation="vxlan", k
 G6 = Tunnel("g6", "wg0", "fd00::1", "fd00::2", "br0")
 LAN6 = Link("enp2s0", 2, up=True, addresses=("192.168.178.1/24", "fd00::1/64"))
 KINDS = [
-    (VX4, "vxlan id 1 local 192.168.178.1 remote 192.168.92.1 dstport 4789 learning"),
-    (VX6, "vxlan id 5 local fd00::1 remote fd00::2 dstport 4789 learning"),
-    (G6, "ip6gretap local fd00::1 remote fd00::2 dev wg0 encaplimit none"),
-    (but(G6, key=0), "ip6gretap local fd00::1 remote fd00::2 dev wg0 key 0 encaplimit none"),
-    (but(G6, key=7), "ip6gretap local fd00::1 remote fd00::2 dev wg0 key 7 encaplimit none"),
+    (VX4, "vxlan id 1 local 192.168.178.1 remote 192.168.92.1 dstport 4789 learning ttl 64"),
+    (VX6, "vxlan id 5 local fd00::1 remote fd00::2 dstport 4789 learning ttl 64"),
+    (G6, "ip6gretap local fd00::1 remote fd00::2 dev wg0 encaplimit none hoplimit 64"),
+    (but(G6, key=0), "ip6gretap local fd00::1 remote fd00::2 dev wg0 key 0 encaplimit none hoplimit 64"),
+    (but(G6, key=7), "ip6gretap local fd00::1 remote fd00::2 dev wg0 key 7 encaplimit none hoplimit 64"),
 ]
 
 
@@ -312,7 +312,7 @@ def right(tunnel, **more):
     vxlan = tunnel.kind == "vxlan"
     known = Link(
         tunnel.name, 9, tunnel.kind, up=True, mtu=1500, mac=tunnel.mac, master="br0", alias="l2wg", local=tunnel.local,
-        remote=tunnel.remote, key=tunnel.number, underlay="" if vxlan else "wg0", port=4789 if vxlan else None,
+        remote=tunnel.remote, key=tunnel.number, underlay="" if vxlan else "wg0", port=4789 if vxlan else None, ttl=64,
     )  # fmt: skip
     return but(known, **more)
 

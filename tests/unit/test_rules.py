@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from l2wg_hooks import apply, files, guard, hook, lock, probe, rules, run, seen, transaction, wish
+from l2wg_hooks import apply, files, guard, hook, lock, namespace, probe, rules, run, seen, transaction, wish
 from l2wg_hooks.errors import L2wgError, Problem
 from l2wg_hooks.links import Link
 from l2wg_hooks.plan import GUARD, Plan, Rules, Seen, Step, plan, removal
@@ -26,7 +26,7 @@ NFT = Step(("nft", "-f", "/run/l2wg.nft"), "test", GUARD)
 def there(tunnel):
     return Link(
         tunnel.name, 9, "gretap", up=True, mac=tunnel.mac, master="br0", alias="l2wg",
-        local=tunnel.local, remote=tunnel.remote, underlay="wg0", pmtudisc=False, ignore_df=True,
+        local=tunnel.local, remote=tunnel.remote, underlay="wg0", pmtudisc=False, ignore_df=True, ttl=64,
     )  # fmt: skip
 
 
@@ -38,8 +38,11 @@ def of(*tunnels, intact=True):
 
 @pytest.fixture
 def nft(tmp_path, monkeypatch):
-    """`tables` is what nft(8) lists, `ran` what ran; the words in `broken` are a command that fails."""
-    state = {"tables": {}, "ran": [], "broken": None, "writes": []}
+    """`tables` is what nft(8) lists, `ran` what ran; the words in `broken` are a command that fails.
+
+    `after` is called with the tables after each load: somebody else's doing. Without `spaces` no namespace is to be had.
+    """
+    state = {"tables": {}, "ran": [], "broken": None, "writes": [], "after": lambda tables: None, "spaces": True}
     monkeypatch.setattr(guard, "STATIC", str(tmp_path / "lib" / "rules.nft"))
     monkeypatch.setattr(guard, "FILE", str(tmp_path / "l2wg.nft"))
     monkeypatch.setattr(rules, "LOADED", str(tmp_path / "l2wg.loaded"))
@@ -53,17 +56,39 @@ def nft(tmp_path, monkeypatch):
             state["tables"] = {}
             if "include" in text:
                 loaded = text + read(guard.STATIC)
-                state["tables"] = {family: "table %s l2wg {%s}\n" % (family, loaded) for family in ("inet", "bridge")}
+                state["tables"] = dict(zip(rules.FAMILIES, listed(loaded)))
+            state["after"](state["tables"])
         if argv[:4] == ("nft", "-s", "list", "table"):
             assert argv[5:] == ("l2wg",)
             known = state["tables"].get(argv[4])
             return run.Result(0, known, "") if known else run.Result(1, "", "Error: No such file or directory\n")
         return run.Result(0, "", "")
 
+    def alone(work):
+        if not state["spaces"]:
+            raise OSError(1, "Operation not permitted")
+        kept = dict(state)
+        state.update(tables={}, ran=[], after=lambda tables: None)
+        try:
+            return work()
+        finally:
+            state.update(kept)
+
+    monkeypatch.setattr(namespace, "alone", alone)
     write = files.write
     monkeypatch.setattr(run, "run", fake)
     monkeypatch.setattr(files, "write", lambda path, text, **more: (state["writes"].append(path), write(path, text, **more)))
     return state
+
+
+def listed(loaded):
+    """Two listings, as nft(8) may make them of what it has loaded: as it stands, but for the includes and comments."""
+    definitions, _, tables = loaded.partition("table inet l2wg {")
+    for line in definitions.splitlines():
+        if line.startswith("define "):
+            tables = tables.replace("$" + line.split()[1], line.split()[3])
+    inet, _, bridge = tables.partition("table bridge l2wg {")
+    return "table inet l2wg {" + inet, "table bridge l2wg {" + bridge
 
 
 def read(path):
@@ -114,6 +139,100 @@ def test_what_somebody_takes_away_is_noticed(nft, change):
     assert rules.observe(needed=True) == of(TUNNEL, intact=False)
 
 
+# What was meant is the baseline, never what was found.
+
+
+def emptied(tables):
+    tables.clear()
+
+
+def chain_flushed(tables):
+    head, chain, rest = tables["inet"].partition("chain from_outside {\n")
+    lines = rest.splitlines(True)
+    end = lines.index("\t}\n")
+    tables["inet"] = head + chain + "".join(lines[:1] + lines[end:])
+
+
+def rule_added(tables):
+    tables["inet"] = tables["inet"].replace("policy accept;\n", "policy accept;\n\t\taccept\n", 1)
+
+
+def rule_changed(tables):
+    tables["inet"] = tables["inet"].replace("counter drop", "counter accept", 1)
+
+
+CHANGES = [emptied, chain_flushed, rule_added, lambda tables: tables.pop("bridge")]
+
+
+# Where no namespace is to be had, rules are counted, not read.
+@pytest.mark.parametrize("change, spaces", [(one, spaces) for one in CHANGES for spaces in (True, False)] + [(rule_changed, True)])
+def test_what_somebody_changes_between_loading_and_listing_is_loaded_again(nft, change, spaces):
+    """A firewall's script in PostUp or if-up.d that flushes beside us."""
+    times = []
+
+    def once(tables):
+        times.append(dict(tables))
+        if len(times) < 3:
+            change(tables)
+
+    nft.update(after=once, spaces=spaces)
+    assert rules.load(of(TUNNEL), NFT) == ()
+    assert len(times) == 3
+    assert rules.observe(needed=True) == of(TUNNEL)
+
+
+@pytest.mark.parametrize("spaces", [True, False])
+def test_what_somebody_keeps_changing_is_not_in_force(nft, spaces):
+    nft.update(after=emptied, spaces=spaces)
+    (problem,) = rules.load(of(TUNNEL), NFT)
+    assert str(problem).startswith("the tables l2wg were loaded 3 times, and each time something else had changed them at once")
+    assert "hint: find out what it is: nft monitor" in str(problem)
+    assert rules.observe(needed=True).entries == []
+
+
+@pytest.mark.parametrize("old", [Rules(), of(TUNNEL)])
+def test_a_guard_that_is_flushed_while_it_is_loaded_takes_its_tunnels_along(nft, old):
+    """Also one that was in force before: nothing is left of that."""
+    other = dataclasses.replace(TUNNEL, storm_limit=7)
+    assert carry_out(nft, [TUNNEL], with_tunnels(TUNNEL), old) == () if old.entries else True
+    nft["after"] = emptied
+    assert len(hook.carry_out(plan([other], with_tunnels(TUNNEL), seen=Seen(old)), with_tunnels(TUNNEL))) == 1
+    assert did(nft)[-1] == "ip link delete dev gretap1"
+
+
+@pytest.mark.parametrize("tables", [{}, {"inet": ""}])
+def test_an_empty_listing_is_no_baseline(nft, tables):
+    """Whatever a file of state says."""
+    rules.load(of(TUNNEL), NFT)
+    note = json.loads(read(rules.LOADED))
+    nft["tables"] = tables
+    for key in ("meant", "listing"):
+        with open(rules.LOADED, "w") as file:
+            json.dump(dict(note, **{key: ""}), file)
+        assert not rules.observe(needed=True).intact
+
+
+def test_the_rules_of_another_version_are_not_those_of_this_one(nft, tmp_path, monkeypatch):
+    """An upgrade that mends the guard is in force with the next event, not with the next boot."""
+    rules.load(of(TUNNEL), NFT)
+    assert rules.observe(needed=True).intact
+    template = tmp_path / "rules.j2"
+    template.write_text(read(rules.TEMPLATE) + "\n")
+    monkeypatch.setattr(rules, "TEMPLATE", str(template))
+    assert rules.observe(needed=True) == of(TUNNEL, intact=False)
+
+
+def test_what_an_older_version_has_noted_is_read(nft):
+    """Its tunnels keep their rules where their files are broken."""
+    rules.load(of(TUNNEL), NFT)
+    note = json.loads(read(rules.LOADED))
+    for one in note["entries"]:
+        del one["port"]
+    with open(rules.LOADED, "w") as file:
+        json.dump({"entries": note["entries"], "values": note["values"], "listing": "whatever"}, file)
+    assert rules.observe(needed=True) == of(TUNNEL, intact=False)
+
+
 def test_stations_that_come_and_go_are_no_change(nft):
     rules.load(of(OTHER), NFT)
     # Newer nft(8) tells their count, too.
@@ -153,7 +272,7 @@ def test_of_nothing_nothing_is_kept(nft):
 
 
 def test_what_takes_all_away_is_loaded_from_a_file_without_include(nft, monkeypatch):
-    monkeypatch.setattr(rules, "_remember", lambda wanted: None)
+    monkeypatch.setattr(files, "remove", lambda path: None)
     rules.load(Rules(), NFT)
     assert read(guard.FILE) == guard.EMPTY
     assert not os.path.exists(guard.STATIC)
@@ -242,9 +361,13 @@ def test_apply_renders_what_events_will_load(nft, monkeypatch, tunnels, tmp_path
 # Without a guard no tunnel is made, nor stays.
 
 
-def carry_out(tunnels, links, old):
-    found = Seen(old)
-    return hook.carry_out(plan(tunnels, links, seen=found), links, found)
+def carry_out(nft, tunnels, links, old):
+    """With the Rules `old` in force, if these are intact."""
+    if old.entries and old.intact:
+        broken, nft["broken"] = nft["broken"], None
+        assert rules.load(old, NFT) == ()
+        nft.update(broken=broken, ran=[])
+    return hook.carry_out(plan(tunnels, links, seen=Seen(old)), links)
 
 
 def did(nft):
@@ -256,13 +379,13 @@ def with_tunnels(*tunnels):
 
 
 def test_the_guard_comes_before_the_tunnel(nft):
-    assert carry_out([TUNNEL], LINKS, Rules()) == ()
+    assert carry_out(nft, [TUNNEL], LINKS, Rules()) == ()
     assert did(nft)[0] == "nft -f FILE" and did(nft)[1].startswith("ip link add name gretap1 ")
 
 
 def test_without_guard_no_tunnel_is_made(nft):
     nft["broken"] = "nft -f"
-    (problem,) = carry_out([TUNNEL], LINKS, Rules())
+    (problem,) = carry_out(nft, [TUNNEL], LINKS, Rules())
     assert "nft -f" in str(problem)
     assert did(nft) == ["nft -f FILE"]
 
@@ -272,26 +395,26 @@ def test_without_guard_no_tunnel_is_made(nft):
 def test_without_guard_no_tunnel_stays(nft, old, alias):
     nft["broken"] = "nft -f"
     links = dict(LINKS, gretap1=dataclasses.replace(there(TUNNEL), alias=alias))
-    assert len(carry_out([TUNNEL], links, old)) == 1
+    assert len(carry_out(nft, [TUNNEL], links, old)) == 1
     assert did(nft)[1:] == ["ip link delete dev gretap1"]
 
 
 def test_a_tunnel_whose_old_guard_is_intact_stays_and_no_other_is_made(nft):
     nft["broken"] = "nft -f"
-    assert len(carry_out([TUNNEL, OTHER], with_tunnels(TUNNEL), of(TUNNEL))) == 1
+    assert len(carry_out(nft, [TUNNEL, OTHER], with_tunnels(TUNNEL), of(TUNNEL))) == 1
     assert did(nft) == ["nft -f FILE"]
 
 
 def test_a_tunnel_that_the_old_guard_does_not_know_goes(nft):
     nft["broken"] = "nft -f"
-    assert len(carry_out([TUNNEL, OTHER], with_tunnels(TUNNEL, OTHER), of(TUNNEL))) == 1
+    assert len(carry_out(nft, [TUNNEL, OTHER], with_tunnels(TUNNEL, OTHER), of(TUNNEL))) == 1
     assert did(nft) == ["nft -f FILE", "ip link delete dev gretap2"]
 
 
 def test_what_must_not_be_goes_even_without_a_guard(nft):
     nft["broken"] = "nft -f"
     moved = dataclasses.replace(TUNNEL, remote="10.9.9.9")
-    carry_out([moved], with_tunnels(TUNNEL), of(TUNNEL))
+    carry_out(nft, [moved], with_tunnels(TUNNEL), of(TUNNEL))
     assert did(nft) == ["ip link delete dev gretap1", "nft -f FILE"]
 
 
@@ -301,14 +424,14 @@ def test_rules_that_do_not_go_keep_nothing_else(nft):
     found = Seen(of(TUNNEL))
     todo = removal([], with_tunnels(TUNNEL), found)
     last = Step(("ip", "rule", "del"), "test", "ways")
-    (problem,) = hook.carry_out(dataclasses.replace(todo, steps=todo.steps + (last,)), with_tunnels(TUNNEL), found)
+    (problem,) = hook.carry_out(dataclasses.replace(todo, steps=todo.steps + (last,)), with_tunnels(TUNNEL))
     assert "nft -f" in str(problem)
     assert did(nft) == ["ip link delete dev gretap1", "nft -f FILE", "ip rule del"]
 
 
 def test_rules_in_force_cost_no_load(nft):
     links = dict(with_tunnels(TUNNEL), gretap1=dataclasses.replace(there(TUNNEL), mtu=1400))
-    assert carry_out([TUNNEL], links, of(TUNNEL)) == ()
+    assert carry_out(nft, [TUNNEL], links, of(TUNNEL)) == ()
     assert did(nft) == ["ip link set dev gretap1 mtu 1500"]
 
 
@@ -385,4 +508,4 @@ def test_without_tables_no_counters(monkeypatch):
 
 def test_the_note_is_json_that_people_can_read(nft):
     rules.load(of(TUNNEL), NFT)
-    assert sorted(json.loads(read(rules.LOADED))) == ["entries", "listing", "values"]
+    assert sorted(json.loads(read(rules.LOADED))) == ["entries", "meant", "template", "values"]

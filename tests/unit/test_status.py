@@ -341,6 +341,7 @@ def machine(monkeypatch, tmp_path, golden):
     monkeypatch.setattr(os, "geteuid", lambda: 0)
     monkeypatch.setattr(wish, "DIRECTORY", str(tmp_path))
     monkeypatch.setattr(rules, "LOADED", str(golden / "status" / "right-a.loaded"))
+    monkeypatch.setattr(rules, "template", lambda: 0)
     monkeypatch.setattr(transaction, "OPEN", str(tmp_path / "open"))
     monkeypatch.setattr(survey, "UDEV", str(tmp_path / "n%d"))
     monkeypatch.setattr(survey, "_udevs_own", lambda: True)

@@ -62,18 +62,19 @@ class Tunnel:
     encapsulation: str
     family: int
     key: int = None
+    port: int = 4789
     thorough: bool = True  # else what another tunnel shows is left out
 
     @property
     def settings(self) -> tuple:
-        return f"encapsulation={self.encapsulation}", f"key={'' if self.key is None else self.key}"
+        return f"encapsulation={self.encapsulation}", f"key={'' if self.key is None else self.key}", f"port={self.port}"
 
     def by_hand(self) -> str:
         """As the blog has it: bound to nothing, and no rule or route of its own."""
         kind = {4: "gretap", 6: "ip6gretap"}[self.family] if self.encapsulation == "gretap" else "vxlan"
         words = f"type {kind} local {ENDS[self.family][0]} remote {ENDS[self.family][1]}"
         if kind == "vxlan":
-            words += f" id {self.vni} dstport 4789"
+            words += f" id {self.vni} dstport {self.port}"
         elif self.key is not None:
             words += f" key {self.key}"
         words += {"gretap": " nopmtudisc ignore-df", "ip6gretap": " encaplimit none", "vxlan": ""}[kind]
@@ -91,7 +92,7 @@ class Tunnel:
 
 TUNNELS = {
     "gretap": Tunnel("gretap", 4), "gretap-key": Tunnel("gretap", 4, 77, thorough=False), "vxlan": Tunnel("vxlan", 4, 4711),
-    "ip6gretap": Tunnel("gretap", 6, 78), "vxlan6": Tunnel("vxlan", 6, thorough=False),
+    "ip6gretap": Tunnel("gretap", 6, 78), "vxlan6": Tunnel("vxlan", 6, port=8472, thorough=False),
 }
 # Those that the kernel refuses by itself.
 REFUSED = (
@@ -106,7 +107,7 @@ def spoofed(tunnel: Tunnel, source: str, target: str) -> dict:
     make, protocol = ip4 if tunnel.family == 4 else ip6, UDP if with_vxlan else GRE
 
     def datagram(frame, outer=source):
-        return vxlan(outer, target, frame, tunnel.vni) if with_vxlan else gre(frame, tunnel.key)
+        return vxlan(outer, target, frame, tunnel.vni, tunnel.port) if with_vxlan else gre(frame, tunnel.key)
 
     def whole(**how):
         return lambda frame: make(source, target, protocol, datagram(frame), **how)
