@@ -10,8 +10,10 @@ from l2wg_hooks import (
     byname,
     errors,
     files,
+    firewall,
     guard,
     hook,
+    inbound,
     interfaces,
     lock,
     log,
@@ -253,7 +255,14 @@ def _transact(intent, confirm, more):
             # What a step could not do is tried again by events; what did harm, or may have, is not.
             keep = transaction.NONE if ended or worse or more != NOTHING else transaction.NEW
             raise L2wgError(*_undo(failed[0], keep), code=code)
+    _tell_of_firewalls(intent.tunnels)
     return unreached(intent)
+
+
+def _tell_of_firewalls(tunnels):
+    """Print what would drop the peer's packets: all is done here, and nothing will come in."""
+    known = firewall.Firewall() if tunnels else None
+    log.complain([problem for tunnel in tunnels for problem in inbound.problems(tunnel, known)])
 
 
 def _undo(problem, keep):

@@ -22,8 +22,8 @@ class Link:
     Of a bridge's port: `port_state` is "forwarding" where frames pass.
     Of a bridge: `group_forward` is its group_fwd_mask, `pvid` the VLAN of a new port's untagged frames.
     `underlay` is the device that a tunnel is bound to; the kernel's "if5" says that it is bound to one that is gone.
-    Of a tunnel, `ttl` is its packets' TTL or hop limit (0: that of the packet in the frame, or the kernel's choice), `odd` the words
-    of ip-link(8) for what makes its packets other than those of a tunnel that was made without these words.
+    Of a tunnel, `ttl` is its packets' TTL or hop limit (0: that of the packet in the frame, or the kernel's choice), `odd` are
+    the words of ip-link(8) for what makes its packets other than those of a tunnel that was made without these words.
     """
 
     name: str
@@ -112,7 +112,7 @@ def _link(entry):
     )
 
 
-# What ip(8) calls it -> the word that sets it, and what it is without that word (link_gre.c, link_gre6.c, link_vxlan.c of iproute2).
+# What ip(8) calls it -> the word that sets it, and what it is without that word (ip/link_gre.c, link_gre6.c, link_vxlan.c).
 # Keys that it leaves out, as older ones do, stand for the latter.
 _ODD = {
     "tos": ("tos", (0, "0", "0x0", "0x00")),

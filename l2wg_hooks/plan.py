@@ -219,7 +219,10 @@ def _ends(tunnel, link):
 
 
 def _excludes(link, tunnel):
-    """Whether the kernel makes no `tunnel` beside this Link: ip_tunnel_find in net/ipv4/ip_tunnel.c, vxlan_exists in drivers/net/vxlan."""
+    """Whether the kernel makes no `tunnel` beside this Link.
+
+    See ip_tunnel_find in net/ipv4/ip_tunnel.c and vxlan_exists in drivers/net/vxlan/vxlan_core.c.
+    """
     if link.name == tunnel.name or link.kind != tunnel.kind:
         return False
     if tunnel.kind == "vxlan":
@@ -253,8 +256,9 @@ def _tunnel(tunnel, links, leaving, seen):
         # vrf_l3_rcv and vrf_l3_out in drivers/net/vrf.c: netfilter sees the VRF in the place of the interface.
         yield tunnel.problem(
             "underlay",
-            "%s is in the VRF %s: the guard would take the tunnel's packets for a stranger's" % (tunnel.underlay, underlay.master),
-            "take it out: ip link set dev %s nomaster (and where that is configured); WireGuard's own packets may still go by a VRF"
+            "%s is in the VRF %s: the guard would take the tunnel's packets for a stranger's"
+            % (tunnel.underlay, underlay.master),
+            "take it out: ip link set dev %s nomaster # and where that is configured; WireGuard's own packets may go by a VRF"
             % tunnel.underlay,
         )
         underlay = None

@@ -332,7 +332,8 @@ def _contradictions(tunnel):
     if tunnel.encapsulation == "vxlan" and (tunnel.key or 0) > VNI_MAX:
         yield tunnel.problem("key", "%d is no VNI" % tunnel.key, "with vxlan, a number from 0 to %d" % VNI_MAX)
     if tunnel.port != VXLAN_PORT and tunnel.encapsulation != "vxlan":
-        yield tunnel.problem("port", "%s has no UDP port" % tunnel.encapsulation, "take this line out, or write encapsulation = vxlan")
+        message = "%s has no UDP port" % tunnel.encapsulation
+        yield tunnel.problem("port", message, "take this line out, or write encapsulation = vxlan")
     if tunnel.stp and not tunnel.bridge_ports:
         yield tunnel.problem(
             "stp",

@@ -281,7 +281,8 @@ def _nvalue(left, value, packet):
     meta, payload, conntrack = left.get("meta"), left.get("payload"), left.get("ct")
     if conntrack:
         # No NAT has touched it.
-        return {"state": _state([str(value)], packet), "status": False if value in ("dnat", "snat") else None}.get(conntrack.get("key"))
+        status = False if value in ("dnat", "snat") else None
+        return {"state": _state([str(value)], packet), "status": status}.get(conntrack.get("key"))
     if meta:
         key = meta.get("key")
         if key in ("iifname", "iif", "oifname", "oif") and isinstance(value, str):

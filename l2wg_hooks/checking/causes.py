@@ -279,8 +279,8 @@ TABLE = (
     Cause(
         "firewall-input",
         NOTHING,
-        "A firewall on this router drops the tunnel's packets. They belong to no connection (notrack), so a rule for established or "
-        "new ones does not let them in.",
+        "A firewall on this router drops the tunnel's packets. They belong to no connection (notrack), so a rule for "
+        "established or new ones does not let them in.",
         "Let them in: the command for ufw, firewalld, iptables or nft is printed.",
     ),
     Cause(

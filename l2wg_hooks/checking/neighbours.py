@@ -1,15 +1,14 @@
 """What else on this router is in the way of the wire: firewalls, and other managers of interfaces. For `l2wg check`."""
 
-from l2wg_hooks import dhcpcd, files, iptables, run
+from l2wg_hooks import dhcpcd, files, inbound, iptables
 from l2wg_hooks.checking import managers
 from l2wg_hooks.firewall import Firewall
+from l2wg_hooks.inbound import KEPT, XTABLES
 from l2wg_hooks.verdict import Packet
 
 SWITCH = "/proc/sys/net/bridge/bridge-nf-call-%stables"
 # What a firewall hardly has an opinion on: TCP's discard port.
 DISCARD = 9
-KEPT = "# and where your firewall keeps its rules"
-XTABLES = tuple(name + back for name in iptables.COMMANDS.values() for back in ("", "-legacy", "-nft"))
 
 
 def problems(tunnels, links):
@@ -28,7 +27,7 @@ def filtering(tunnels, links):
     firewall = Firewall() if any(tunnel.underlay in links for tunnel in tunnels) else None
     for tunnel in tunnels:
         if tunnel.underlay in links:
-            found += _input(tunnel, firewall)
+            found += inbound.problems(tunnel, firewall)
     bridges = {tunnel.bridge: tunnel for tunnel in reversed(tunnels) if tunnel.bridge in links and firewall}
     for name in sorted(bridges):
         found += _forward(bridges[name], links[name], firewall)
@@ -62,41 +61,6 @@ def _managed(tunnel, links):
             "ip address flush dev %s # and find out which DHCP client gave it" % tunnel.name,
             "tunnel-address",
         )
-
-
-def _input(tunnel, firewall):
-    """A firewall that takes the tunnel's packets for a stranger's."""
-    vxlan = tunnel.kind == "vxlan"
-    port = tunnel.port if vxlan else None
-    packet = Packet("input", tunnel.family, tunnel.underlay, None, tunnel.remote, tunnel.local, "udp" if vxlan else "gre", port, tracked=False)
-    for base, chains in firewall.drops(packet):
-        yield tunnel.problem(
-            "underlay",
-            "the firewall (%s) drops the tunnel's packets from %s; what lets established or new connections in does not let"
-            " them in, since they are of none (notrack)" % (base.where, tunnel.remote),
-            _let_in(tunnel, base, chains, port),
-            "firewall-input",
-        )
-
-
-def _let_in(tunnel, base, chains, port):
-    ends = {"wg": tunnel.underlay, "from": tunnel.remote, "to": tunnel.local, "port": port}
-    if "ufw-user-input" in chains or "ufw6-user-input" in chains:
-        return ("ufw allow in on %(wg)s proto udp from %(from)s to %(to)s port %(port)d" if port
-                else "ufw allow in on %(wg)s proto gre from %(from)s to %(to)s") % ends
-    if base.table == "inet firewalld":
-        what = "port port=%d protocol=udp" % port if port else "protocol value=gre"
-        rule = "rule family=ipv%d source address=%s %s accept" % (tunnel.family, tunnel.remote, what)
-        zone = run.output("firewall-cmd", "--get-zone-of-interface=" + tunnel.underlay).strip()
-        zone = "--zone=%s " % zone if zone else ""
-        return "firewall-cmd --permanent %s--add-rich-rule='%s'; firewall-cmd --reload" % (zone, rule)
-    if base.table in XTABLES:
-        what = "-p udp --dport %d" % port if port else "-p gre"
-        rule = "-i %s -s %s -d %s %s -j ACCEPT" % (tunnel.underlay, tunnel.remote, tunnel.local, what)
-        return "%s -I INPUT %s %s" % (base.table, rule, KEPT)
-    ends.update(ip="ip" if tunnel.family == 4 else "ip6", what="udp dport %d" % port if port else "meta l4proto gre")
-    rule = 'iifname "%(wg)s" %(ip)s saddr %(from)s %(ip)s daddr %(to)s %(what)s accept' % ends
-    return "nft 'insert rule %s %s' %s" % (base.name, rule, KEPT)
 
 
 def _forward(tunnel, bridge, firewall):

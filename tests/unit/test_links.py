@@ -114,3 +114,25 @@ def test_iptables_sees_a_bridge_when_both_of_its_families_do(golden, suite):
 def test_keys_and_vnis_are_numbers(data, key):
     text = json.dumps([{"ifname": "t", "ifindex": 1, "linkinfo": {"info_kind": "t", "info_data": data}}])
     assert links.parse(text)["t"].key == key
+
+
+@pytest.mark.parametrize(
+    "data, ttl, odd",
+    [
+        ({"ttl": 64, "pmtudisc": False, "ignore_df": True}, 64, ()),
+        ({"ttl": 0, "tos": "0x1"}, 0, ("tos",)),
+        ({"ttl": 64, "ikey": "0.0.0.5", "okey": "0.0.0.5", "iseq": True, "oseq": True}, 64, ("iseq", "oseq")),
+        ({"ttl": 64, "icsum": True, "ocsum": True}, 64, ("icsum", "ocsum")),
+        ({"ttl": 64, "ikey": "0.0.0.5", "okey": "0.0.0.6"}, 64, ("ikey '0.0.0.5' okey '0.0.0.6'",)),
+        ({"ttl": 64, "ip6_tnl_f_ign_encap_limit": True, "tclass": "0x00", "flowlabel": "0x00000"}, 64, ()),
+        ({"ttl": 64, "encap_limit": 4, "ip6_tnl_f_use_orig_tclass": True, "flowlabel": "0x00000"}, 64, ("encaplimit", "tclass inherit")),
+        ({"learning": True, "tos": 0, "ttl": 64, "df": "unset", "ageing": 300, "udp_csum": True, "udp_zero_csum6_tx": False}, 64, ()),
+        ({"learning": False, "udp_csum": False, "udp_zero_csum6_tx": True}, 0, ("nolearning", "noudpcsum", "udp6zerocsumtx")),
+        ({"encap": {"type": "fou"}, "ttl": 64}, 64, ("encap",)),
+        ({"external": True}, 0, ("external",)),
+    ],
+)
+def test_what_makes_a_tunnels_packets_other_ones(data, ttl, odd):
+    entry = {"ifindex": 1, "ifname": "t", "linkinfo": {"info_kind": "gretap", "info_data": data}}
+    found = links.parse(json.dumps([entry]))["t"]
+    assert (found.ttl, found.odd) == (ttl, odd)

@@ -578,3 +578,33 @@ def test_a_tunnel_that_waits_keeps_its_bridge_as_it_wants_it():
         found = of(WG0, but(BR0, bridge_iptables=now), RIGHT)
         done = [str(step) for step in seeing([TUNNEL, waits], found, {"iptables": BARE}).steps]
         assert done == ([] if now else [NF_CALL % (1, 1)])
+
+
+@pytest.mark.parametrize("tunnel", [TUNNEL, VX4, G6], ids=lambda tunnel: tunnel.kind)
+def test_the_ttl_is_set_in_place_and_what_cannot_be_is_made_anew(tunnel):
+    word = "hoplimit" if tunnel.kind == "ip6gretap" else "ttl"
+    for ttl, reason in ((0, "its packets' TTL is that of what they carry"), (1, "its packets' TTL is 1")):
+        (step,) = plan([tunnel], of(WG0, BR0, LAN6, right(tunnel, pmtudisc=False, ignore_df=True, ttl=ttl))).steps
+        assert str(step) == "ip link set dev %s type %s %s 64" % (tunnel.name, tunnel.kind, word)
+        assert step.reason == reason
+    first = plan([tunnel], of(WG0, BR0, LAN6, right(tunnel, pmtudisc=False, ignore_df=True, odd=("iseq", "oseq")))).steps[0]
+    assert (str(first), first.reason) == ("ip link delete dev " + tunnel.name, "it was made with iseq; it was made with oseq")
+
+
+def test_an_underlay_in_a_vrf_is_refused():
+    """Of whatever kind its master is: netfilter sees that one's name."""
+    result = plan([TUNNEL], of(but(WG0, master="blue"), BR0, Link("blue", 9, "vrf", up=True)))
+    (problem,) = result.problems
+    assert problem.key == "underlay" and "wg0 is in the VRF blue" in problem.message
+    assert "ip link set dev wg0 nomaster" in problem.hint
+    assert not [step for step in result.steps if "add" in step.argv]
+
+
+def test_a_vxlan_that_the_kernel_takes_no_second_one_beside():
+    """VNI and port are what it tells them by, whatever their ends."""
+    other = right(but(VX4, name="other"), remote="10.9.9.9", alias="")
+    (problem,) = plan([VX4], of(WG0, BR0, LAN6, other)).problems
+    assert "other has the same VNI and port: the kernel takes no second one" in problem.message
+    assert plan([VX4], of(WG0, BR0, LAN6, but(other, port=8472))).problems == ()
+    assert plan([VX6], of(WG0, BR0, LAN6, but(other, key=5))).problems == ()
+    assert [str(step) for step in plan([but(VX4, port=8472)], of(WG0, BR0, LAN6, right(VX4))).steps][0] == "ip link delete dev vx4"

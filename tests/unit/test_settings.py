@@ -206,3 +206,22 @@ def test_a_vni_is_taken_once():
     ]
     (problem,) = settings.between(tunnels)
     assert "t1 has the same VNI" in str(problem)
+
+
+def test_a_port_is_a_vxlans():
+    text = "underlay = wg0\nlocal = 10.0.0.1\nremote = 10.0.0.2\nbridge = br0\nport = %s\n"
+    assert parse(text % "8472" + "encapsulation = vxlan\n", "/t", "t")[0].port == 8472
+    assert parse(text % "4789", "/t", "t")[0].port == 4789
+    (problem,) = parse(text % "8472", "/t", "t")[1]
+    assert (problem.line, problem.key, problem.message) == (5, "port", "gretap has no UDP port")
+    for bad in ("0", "65536", "http", "-1"):
+        (problem,) = parse(text % bad + "encapsulation = vxlan\n", "/t", "t")[1]
+        assert (problem.line, problem.key) == (5, "port") and "is no number from 1 to 65535" in problem.message
+
+
+def test_one_vni_at_two_ports_is_two_vxlans():
+    text = "underlay = wg0\nlocal = 10.0.0.1\nremote = 10.0.0.%d\nbridge = br0\nencapsulation = vxlan\nport = %d\n"
+    one = parse(text % (2, 4789), "/1", "t1")[0]
+    assert list(settings.between([one, parse(text % (3, 8472), "/2", "t2")[0]])) == []
+    (problem,) = settings.between([one, parse(text % (3, 4789), "/2", "t2")[0]])
+    assert "t1 has the same VNI and port" in problem.message

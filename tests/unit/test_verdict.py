@@ -5,8 +5,8 @@ import pytest
 from l2wg_hooks import verdict
 from l2wg_hooks.verdict import Packet
 
-GRE = Packet("input", 4, "wg0", None, "192.168.92.1", "192.168.178.1", "gre")
-VXLAN = Packet("input", 4, "wg0", None, "192.168.92.1", "192.168.178.1", "udp", 4789)
+GRE = Packet("input", 4, "wg0", None, "192.168.92.1", "192.168.178.1", "gre", tracked=False)
+VXLAN = Packet("input", 4, "wg0", None, "192.168.92.1", "192.168.178.1", "udp", 4789, tracked=False)
 PASSING = Packet("forward", 4, "br0", "br0", protocol="tcp", port=9)
 INPUT, FORWARD = "iptables: chain INPUT", "iptables: chain FORWARD"
 
@@ -58,7 +58,7 @@ def save(*rules, policy="DROP", chains=()):
         ("-s 192.168.92.0/24 -j ACCEPT", False),
         ("-s 10.0.0.0/8 -j ACCEPT", True),
         ("-m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT", True),
-        ("-m conntrack --ctstate NEW -j ACCEPT", False),
+        ("-m conntrack --ctstate NEW -j ACCEPT", True),
         ("-m addrtype --dst-type LOCAL -j ACCEPT", False),
         ("-j LOG --log-prefix \"a b -j ACCEPT\"", True),
         ("-m comment --comment \"it's\" -j ACCEPT", False),
@@ -120,7 +120,8 @@ SOURCE = {"payload": {"protocol": "ip", "field": "saddr"}}
         ([match({"payload": {"protocol": "ip6", "field": "saddr"}}, "fd00::1"), ACCEPT], True),
         ([match({"payload": {"protocol": "tcp", "field": "dport"}}, 22), ACCEPT], True),
         ([match({"ct": {"key": "state"}}, ["established", "related"], "in"), ACCEPT], True),
-        ([match({"ct": {"key": "state"}}, "new"), ACCEPT], False),
+        ([match({"ct": {"key": "state"}}, "new"), ACCEPT], True),  # the tunnel's packets are of no connection
+        ([match({"ct": {"key": "state"}}, "untracked"), ACCEPT], False),
         ([match(META["mark"], 7), ACCEPT], False),  # may be: then nothing is claimed
         ([match(META["iifname"], "@lans"), ACCEPT], False),
         ([{"vmap": {"key": META["iifname"], "data": "@ways"}}], False),

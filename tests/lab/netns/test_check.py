@@ -218,7 +218,14 @@ def test_a_peer_that_is_no_mirror(wire):
     assert command(found["encapsulation-differs"]) == "l2wg set gretap1 encapsulation=vxlan; l2wg apply"
     wish(wire, a=("encapsulation=vxlan", "key=5"))
     assert ids(site) == {"key-differs"}, "its VNI"
-    wish(wire, a=("key=",))
+    wish(wire, a=("key=",), b=("port=8472",))
+    found = problems(site)
+    assert set(found) == {"port-differs"}
+    assert command(found["port-differs"]) == "l2wg set gretap1 port=8472; l2wg apply"
+    wish(wire, a=("port=8472",))
+    wire.comes_back()
+    assert wire.both(ids) == [set(), set()], "nothing is wrong with a VXLAN at another port"
+    wish(wire, a=("port=4789",), b=("port=4789",))
     wire.comes_back()
     assert wire.both(ids) == [set(), set()], "nothing is wrong with a VXLAN"
     wish(wire, a=("encapsulation=gretap",), b=("encapsulation=gretap",))

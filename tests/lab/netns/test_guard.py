@@ -386,6 +386,105 @@ def test_the_guard_comes_back_after_a_flush(reference):
     reference.pair.comes_back()
 
 
+# An nft(8) after which somebody else has flushed: as often as the file says, or for ever.
+FLUSHED = """#!/bin/sh
+/root/nft "$@" || exit
+left=$(cat /root/left)
+if [ "$1" = -f ] && [ "$left" != 0 ]; then
+    [ "$left" = ever ] || echo $((left - 1)) >/root/left
+    /root/nft flush ruleset
+fi
+"""
+
+
+EMPTIED = """
+import json
+with open("/run/l2wg.loaded") as file:
+    note = json.load(file)
+with open("/run/l2wg.loaded", "w") as file:
+    json.dump(dict(note, meant="", listing=""), file)
+"""
+
+
+@pytest.mark.parametrize("left, comes", [("2", True), ("ever", False)])
+def test_a_flush_beside_an_event(reference, left, comes):
+    """What nft(8) lists then is nothing, which is never taken for what should be: loaded again, else no tunnel."""
+    site = reference.a
+    before = rules(site)
+    site.sh("mv /usr/sbin/nft /root/nft; /root/nft flush ruleset")
+    site.write("/usr/sbin/nft", FLUSHED, 0o755)
+    site.write("/root/left", left)
+    try:
+        said = site.l2wg("up", "wg0").stderr
+    finally:
+        site.run(["mv", "/root/nft", "/usr/sbin/nft"])
+    assert "Traceback" not in said
+    assert ("gretap1" in site.links()) == comes
+    assert ("each time something else had changed them" in said) != comes
+    if comes:
+        assert site.l2wg("plan", check=False).rc == 0
+    # Whatever an older version has noted: an empty listing is none.
+    site.sh(f"nft flush ruleset; python3 -c '{EMPTIED}'")
+    assert site.l2wg("plan", check=False).rc == 2
+    admins(reference)
+    site.l2wg("up", "wg0")
+    assert rules(site) == before
+    reference.pair.comes_back()
+
+
+def test_flushes_all_the_time(reference):
+    """Ten events beside a loop of them; the one after it finds what is missing."""
+    site = reference.a
+    before = rules(site)
+    site.sh("""
+        (while [ ! -e /root/enough ]; do nft flush ruleset; done) &
+        for i in 1 2 3 4 5 6 7 8 9 10; do l2wg up wg0 2>/dev/null; done
+        touch /root/enough; wait; rm /root/enough
+    """, timeout=300)
+    assert not ours(site)
+    admins(reference)
+    site.l2wg("up", "wg0")
+    assert rules(site) == before
+    assert site.l2wg("plan", check=False).rc == 0
+    reference.pair.comes_back()
+
+
+@pytest.mark.parametrize("words", ["ttl inherit", "csum", "seq", "tos inherit", "key 9", "ikey 9"])
+def test_what_somebody_makes_of_the_tunnel_by_hand_is_undone(reference, words):
+    """`seq` at one end: the wire is dead."""
+    site = reference.a
+    site.run(["ip", "link", "set", "dev", "gretap1", "type", "gretap", *words.split()])
+    assert site.l2wg("plan", check=False).rc == 2
+    site.l2wg("up", "wg0")
+    made = site.links()["gretap1"]["linkinfo"]["info_data"]
+    assert made["ttl"] == 64 and not {"iseq", "oseq", "icsum", "ocsum", "ikey", "okey", "tos"} & set(made)
+    assert site.l2wg("plan", check=False).rc == 0
+    reference.pair.comes_back()
+
+
+def test_frames_of_packets_that_may_go_no_further_cross_a_hub(reference):
+    """OSPF, RIP, IGMP, traceroute: TTL 1 inside. What comes to B could go on: its TTL is not that one."""
+    site = reference.b
+    site.sh("nft add table ip ttl; nft 'add chain ip ttl in { type filter hook input priority 0; }'")
+    site.sh("nft add rule ip ttl in iifname wg0 ip protocol gre ip ttl 1 counter; nft add rule ip ttl in iifname wg0 ip protocol gre ip ttl 64 counter")
+    assert reference.pair.device.run(["ping", "-c", "2", "-t", "1", "192.168.92.10"]).rc == 0
+    counted = re.findall(r"ttl (\d+) counter packets (\d+)", site.run(["nft", "list", "table", "ip", "ttl"]).stdout)
+    site.run(["nft", "delete", "table", "ip", "ttl"])
+    assert dict(counted)["1"] == "0" and int(dict(counted)["64"]) >= 2
+
+
+def test_an_underlay_in_a_vrf_is_refused(reference):
+    """There netfilter sees the VRF's name, and the guard would drop what is the tunnel's own."""
+    site = reference.a
+    site.sh("ip link add blue type vrf table 10; ip link set blue up; ip link set wg0 master blue")
+    result = site.l2wg("plan", check=False)
+    assert "wg0 is in the VRF blue" in result.stdout + result.stderr
+    assert site.l2wg("apply", check=False).rc == 1
+    assert site.l2wg("status", check=False).rc == 1
+    site.sh(f"ip link set dev wg0 nomaster; ip link del blue; {NO_WG0}; {WG_QUICK_UP}", timeout=120)
+    reference.pair.comes_back()
+
+
 def test_without_nft_there_is_no_tunnel(reference):
     """Fail closed: what cannot be guarded is not there. WireGuard works all the same."""
     site = reference.a

@@ -3,8 +3,6 @@
 Site A rewrites the source of what it forwards to B to the tunnel's own end, and that of all that it sends, as home routers do. A host
 behind it (hostA) has raw sockets.
 """
-from dataclasses import dataclass, replace
-
 import pytest
 
 import packets
@@ -74,9 +72,19 @@ def marked(number: int, name: str) -> bytes:
     return ethernet(packets.BROADCAST, OUTSIDER, packets.LOCAL_EXPERIMENTAL, (f"l2wg<{number}:{name}>".encode() * 50)[:50])
 
 
-@pytest.fixture(scope="module", params=TUNNELS)
-def natted(request, lab):  # noqa: F811
+@pytest.fixture(scope="module")
+def behind(lab):  # noqa: F811
+    """Both sites wired up by the reference's tunnel."""
+    lab.a.configure()
+    lab.a.run(["wg-quick", "up", "wg0"], timeout=120)
+    lab.pair.comes_back()
     lab.__class__ = Behind
+    return lab
+
+
+@pytest.fixture(scope="module", params=TUNNELS)
+def natted(request, behind):
+    lab = behind
     lab.switch(TUNNELS[request.param])
     a, walk, (local, remote) = lab.a, lab.walk(), ENDS[lab.tunnel.family]
     walk.phase("NAT", a, NAT.format(ENDS[4][0], ENDS[6][0]), WIRED)
@@ -116,10 +124,10 @@ def test_the_wire_lives_behind_masquerading(natted):
         assert crossed(natted.heard[phase]) == {"out broadcast"}, phase
 
 
-def test_the_peer_of_one_vxlan_sends_nothing_into_another(lab):  # noqa: F811
+def test_the_peer_of_one_vxlan_sends_nothing_into_another(behind):
     """VNI 99 at A is between A and somebody else; B sends with that number, as itself."""
-    lab.__class__ = Behind
-    lab.switch(replace(TUNNELS["vxlan"]))
+    lab = behind
+    lab.switch(TUNNELS["vxlan"])
     local, remote = ENDS[4]
     lab.a.l2wg("set", "vx99", "underlay=wg0", f"local={local}", "remote=10.15.14.99", "bridge=br0", "encapsulation=vxlan", "key=99")
     lab.a.l2wg("up", "wg0")
