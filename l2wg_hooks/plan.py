@@ -118,7 +118,7 @@ def _load(rules, old):
     if not rules.entries:
         reason = LAST_GOES
     elif not old.intact:
-        reason = "somebody has changed the tables l2wg"
+        reason = "the tables l2wg are not as this version of l2wg loads them"
     elif rules.entries == old.entries:
         reason = "the underlay's MTU or the bridge's address has changed"
     else:

@@ -86,7 +86,7 @@ WRONGS = {
         dict(peers={"wg0": peers.Interface("k", 4900, (peers.Peer("p", "", ("192.168.93.0/24", "fd00::/8"), CASE["now"], 0, 0, None),))}),
         [("gretap1", "AllowedIPs of no peer of wg0 cover 192.168.92.1: WireGuard drops what comes from there")],
     ),
-    "no guard": (dict(report=rules.Report(rules.Rules(intact=False))), [("", "the rules are not in force: somebody has changed the tables l2wg")]),
+    "no guard": (dict(report=rules.Report(rules.Rules(intact=False))), [("", "the rules are not in force: the tables l2wg are not as this version of l2wg loads them")]),
     "no nft": (
         dict(report=rules.Report(rules.Rules(intact=False), unknown="the command nft is not there")),
         [("", "whether the guard stands is not known: the command nft is not there")],

@@ -84,21 +84,20 @@ def behind(lab):  # noqa: F811
 
 @pytest.fixture(scope="module", params=TUNNELS)
 def natted(request, behind):
-    lab = behind
-    lab.switch(TUNNELS[request.param])
-    a, walk, (local, remote) = lab.a, lab.walk(), ENDS[lab.tunnel.family]
+    behind.switch(TUNNELS[request.param])
+    a, walk, (local, remote) = behind.a, behind.walk(), ENDS[behind.tunnel.family]
     walk.phase("NAT", a, NAT.format(ENDS[4][0], ENDS[6][0]), WIRED)
     walk.phase("after a quiet time", a, QUIET)
     walk.phase("the tunnel is back", a, "ip link set gretap1 up", WIRED)
-    if lab.tunnel.encapsulation == "vxlan":
-        walk.phase("a user", a, by_socket(local, remote, lab.tunnel.port, in_vxlan(marked(len(walk.phases), "user"), lab.tunnel.vni), "nobody"))
+    if behind.tunnel.encapsulation == "vxlan":
+        walk.phase("a user", a, by_socket(local, remote, behind.tunnel.port, in_vxlan(marked(len(walk.phases), "user"), behind.tunnel.vni), "nobody"))
     walk.phase("no guard", a, f"{NO_GUARD}; {QUIET}; ip link set gretap1 up; sleep 1")
-    if lab.tunnel.encapsulation == "vxlan":
-        walk.phase("no guard: a user", a, by_socket(local, remote, lab.tunnel.port, in_vxlan(marked(len(walk.phases), "user"), lab.tunnel.vni), "nobody"))
+    if behind.tunnel.encapsulation == "vxlan":
+        walk.phase("no guard: a user", a, by_socket(local, remote, behind.tunnel.port, in_vxlan(marked(len(walk.phases), "user"), behind.tunnel.vni), "nobody"))
     walk.phase("guard back", a, "l2wg up wg0", WIRED)
     walk.phase("healed")
     walk.phase("NAT gone", a, NO_NAT, WIRED)
-    return Told(lab.tunnel, set(), True, walk.run())
+    return Told(behind.tunnel, set(), True, walk.run())
 
 
 HOSTILE = ("NAT", "after a quiet time", "the tunnel is back", "a user", "healed", "NAT gone")
@@ -126,18 +125,17 @@ def test_the_wire_lives_behind_masquerading(natted):
 
 def test_the_peer_of_one_vxlan_sends_nothing_into_another(behind):
     """VNI 99 at A is between A and somebody else; B sends with that number, as itself."""
-    lab = behind
-    lab.switch(TUNNELS["vxlan"])
+    behind.switch(TUNNELS["vxlan"])
     local, remote = ENDS[4]
-    lab.a.l2wg("set", "vx99", "underlay=wg0", f"local={local}", "remote=10.15.14.99", "bridge=br0", "encapsulation=vxlan", "key=99")
-    lab.a.l2wg("up", "wg0")
-    assert "vx99" in lab.a.links()
-    walk = lab.walk()
+    behind.a.l2wg("set", "vx99", "underlay=wg0", f"local={local}", "remote=10.15.14.99", "bridge=br0", "encapsulation=vxlan", "key=99")
+    behind.a.l2wg("up", "wg0")
+    assert "vx99" in behind.a.links()
+    walk = behind.walk()
     for phase, script in (("guarded", "l2wg up wg0"), ("no guard", NO_GUARD)):
-        walk.phase(phase, lab.a, script)
-        walk.phase(f"{phase}: sent", lab.b, by_socket(remote, local, 4789, in_vxlan(marked(len(walk.phases), "other VNI"), 99)))
+        walk.phase(phase, behind.a, script)
+        walk.phase(f"{phase}: sent", behind.b, by_socket(remote, local, 4789, in_vxlan(marked(len(walk.phases), "other VNI"), 99)))
     heard = walk.run()
-    lab.a.sh("rm /etc/l2wg/vx99.conf; l2wg up wg0")
-    assert "vx99" not in lab.a.links()
+    behind.a.sh("rm /etc/l2wg/vx99.conf; l2wg up wg0")
+    assert "vx99" not in behind.a.links()
     assert "other VNI" in heard["no guard: sent"]["device"], "the probe does not see"
     assert came_in(heard["guarded: sent"]) == set()
