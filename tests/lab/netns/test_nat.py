@@ -8,7 +8,7 @@ import pytest
 import packets
 from packets import OUTSIDER, ethernet
 from test_guard import (  # noqa: F401 # fixtures
-    EARS, ENDS, HOST_A, NO_GUARD, TUNNELS, WIRED, Lab, Told, came_in, crossed, lab, spoofed,
+    EARS, ENDS, HOST_A, NO_GUARD, TUNNELS, WIRED, Lab, Told, crossed, lab, spoofed,
 )
 
 # A router without state would not rewrite anything; and one that forgets a quiet tunnel after 3 minutes is too slow for a test.
@@ -26,6 +26,11 @@ for name in gre_timeout gre_timeout_stream udp_timeout udp_timeout_stream; do ec
 NO_NAT = "nft delete table ip admin-nat; nft delete table ip6 admin-nat"
 # Long enough for the tunnel's connection to be forgotten, and for the host's to begin.
 QUIET = "ip link set gretap1 down; sleep 2.5"
+
+
+def came_in(heard: dict) -> set:
+    """Names of what was sent by others, and came out of the tunnel at B, or at the device."""
+    return {name for ear in ("device", "hostB") for name in heard[ear] if not name.startswith(("out ", "of B"))}
 
 
 def taken_over(heard: dict) -> set:
