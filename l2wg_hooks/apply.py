@@ -25,6 +25,7 @@ from l2wg_hooks import (
     run,
     seen,
     settings,
+    silence,
     stanza,
     transaction,
     verify,
@@ -104,7 +105,8 @@ def intend(moving=False, wished_too=None):
     unfit = _unfit(wished.tunnels, defined, after, [one.port for one in moved])
     problems += tuple(problem for problem in unfit if problem not in problems)
     problems = _told_better(problems, () if moving else moves, refused) + byname.problems(moved, now.links)
-    steps = _released(old, bridges, now, defined.aside) + move.steps(moved, now.links, now.held)
+    steps = _speaking(old, bridges, now.links) + _released(old, bridges, now, defined.aside)
+    steps += move.steps(moved, now.links, now.held)
     reached = not bridges or defined.reaches(interfaces.OURS) or stanza.ADDED in texts.get(interfaces.MAIN, ("", ""))[1]
     return Intent(wished.tunnels, texts, bridges, moves, steps, todo, problems, reached, tuple(mentions.unserved(named)))
 
@@ -170,6 +172,17 @@ def _unfit(tunnels, defined, links, moving):
                     break
 
 
+def _speaking(old, bridges, links):
+    """Steps for the bridges of our file that were no interfaces of this router, and are to be such, or not ours."""
+    steps = []
+    for name, before in sorted(silence.wanted(old).items()):
+        after = bridges[name].switches if name in bridges else silence.THEIRS
+        values = silence.undone(before, after, silence.read(name), silence.read("default")) if name in links else {}
+        if values:
+            steps.append(plan.Step(silence.command(name, values), "it is an interface of this router again", name))
+    return tuple(steps)
+
+
 def _released(old, bridges, now, aside):
     """Steps that let go of the ports that our file named and names no more; what such a port gave to the bridge, it gets back."""
     steps, links = [], now.links
@@ -222,7 +235,8 @@ def _cut_off(intent):
 
 def _transact(intent, confirm, more):
     known = run.observe()
-    before = verify.look(intent.tunnels, known, list(more.wish))
+    silent = [name for name, bridge in intent.bridges.items() if bridge.switches is silence.SILENT]
+    before = verify.look(intent.tunnels, known, list(more.wish), silent)
     old = intent.texts.get(interfaces.OURS, ("", ""))[0]
     names = [name for bridge, ports in interfaces.bridges_in(old).items() for name in [bridge] + ports]
     for tunnel in intent.tunnels:

@@ -5,14 +5,14 @@ import glob
 import os
 import re
 from dataclasses import dataclass
-from typing import NamedTuple, Tuple
+from typing import Dict, NamedTuple, Tuple
 
-from l2wg_hooks import files, stanza
+from l2wg_hooks import files, silence, stanza
 from l2wg_hooks.errors import L2wgError
 from l2wg_hooks.settings import SPACE
 
 MAIN = "/etc/network/interfaces"
-OURS = "/etc/network/interfaces.d/l2wg"
+OURS = silence.FILE
 HEADER = "# Written by l2wg from /etc/l2wg/*.conf: edit those, then run `l2wg apply`.\n"
 
 
@@ -176,7 +176,7 @@ class Bridge(NamedTuple):
     """A bridge that our file has to define. `own_ports` are those of its ports that nobody else defines.
 
     `stanzas` are (family, method, lines) of what the ports `moved` carried before they became ports, `mac` is the address that it
-    keeps for those who knew the first of them.
+    keeps for those who knew the first of them. `switches` are those of silence.py.
     """
 
     name: str
@@ -187,6 +187,7 @@ class Bridge(NamedTuple):
     stanzas: Tuple[Tuple[str, str, Tuple[str, ...]], ...] = ()
     mac: str = ""
     moved: Tuple[str, ...] = ()
+    switches: Dict[str, Tuple[str, ...]] = silence.THEIRS
 
 
 def ours(tunnels, defined, moving=(), old="", links=None):
@@ -223,6 +224,9 @@ def ours(tunnels, defined, moving=(), old="", links=None):
             first = (links or {}).get(theirs[0][0].interface)
             mac = macs.get(tunnel.bridge) or (first.mac if first else "")
             bridges[tunnel.bridge] = bridges[tunnel.bridge]._replace(mac=mac)
+        switches = silence.OWN if bridges[tunnel.bridge].address else silence.SILENT
+        # What has moved from a port goes on as it was there.
+        bridges[tunnel.bridge] = bridges[tunnel.bridge]._replace(switches=silence.THEIRS if theirs else switches)
     return bridges
 
 
@@ -253,4 +257,5 @@ def render(bridges):
         return ""
     from l2wg_hooks import templates  # jinja2 is slow to start, and only this needs it
 
-    return templates.render("interfaces.j2", header=HEADER, bridges=[bridges[name] for name in sorted(bridges)])
+    rows = [(bridges[name], silence.lines(bridges[name].switches)) for name in sorted(bridges)]
+    return templates.render("interfaces.j2", header=HEADER, bridges=rows)

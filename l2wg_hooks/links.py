@@ -18,6 +18,7 @@ GUESTS = re.compile(r"(?:docker\d+|br-[0-9a-f]{12}|virbr\d+|lxdbr\d+|lxcbr\d+|cn
 class Link:
     """One network interface. `addresses` leaves out IPv6 link-local ones, which come and go by themselves.
 
+    `autoconfigured` are those of `addresses` that the kernel took from router advertisements.
     `carrier` is false where the kernel says NO-CARRIER: up, and nothing is plugged in.
     Of a bridge's port: `port_state` is "forwarding" where frames pass.
     Of a bridge: `group_forward` is its group_fwd_mask, `pvid` the VLAN of a new port's untagged frames.
@@ -36,6 +37,7 @@ class Link:
     master: str = ""
     alias: str = ""
     addresses: Tuple[str, ...] = ()
+    autoconfigured: Tuple[str, ...] = ()
     ipv6: bool = False
     local: str = ""
     remote: str = ""
@@ -87,10 +89,12 @@ def _link(entry):
         mac=_checked(_MAC, record.word(entry, "address")),
         master=record.name(entry, "master"),
         alias=record.word(entry, "ifalias"),
-        addresses=tuple(
-            "%s/%s" % (_checked(_ADDRESS, record.word(one, "local")), record.number(one, "prefixlen", "", 128))
+        addresses=tuple(_prefixed(one) for one in known if "local" in one and one.get("scope") != "link"),
+        # net/ipv6/addrconf.c marks them so, and its own privacy addresses; by hand, `mngtmpaddr` is seldom given.
+        autoconfigured=tuple(
+            _prefixed(one)
             for one in known
-            if "local" in one and one.get("scope") != "link"
+            if "local" in one and one.get("family") == "inet6" and (one.get("mngtmpaddr") or one.get("temporary"))
         ),
         ipv6=any(one.get("family") == "inet6" for one in known),
         local=record.word(data, "local", record.word(data, "local6")),
@@ -149,6 +153,10 @@ def _odd(data):
     if data.get("ikey") != data.get("okey"):
         words.append("ikey %s okey %s" % tuple(ascii(data.get(key))[:20] for key in ("ikey", "okey")))
     return tuple(words)
+
+
+def _prefixed(one):
+    return "%s/%s" % (_checked(_ADDRESS, record.word(one, "local")), record.number(one, "prefixlen", "", 128))
 
 
 def _mask(value):

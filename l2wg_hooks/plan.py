@@ -7,11 +7,12 @@ and whichever event comes last finishes the work.
 from dataclasses import dataclass, field
 from typing import Dict, Optional, Tuple
 
-from l2wg_hooks import guard, iptables, ways
+from l2wg_hooks import guard, iptables, silence, ways
 from l2wg_hooks.errors import Problem
 from l2wg_hooks.iptables import Tables
 from l2wg_hooks.links import holders
 from l2wg_hooks.settings import TTL
+from l2wg_hooks.silence import Heard
 from l2wg_hooks.ways import Ways
 
 ALIAS = "l2wg"
@@ -53,7 +54,8 @@ class Rules:
 @dataclass(frozen=True)
 class Seen:
     """What the kernel has beside links. `ways`, `iptables` (its table mangle) and `filter` (iptables' own table of that
-    name) are None where nobody has looked, for want of a need; `managed` names what NetworkManager takes for its own.
+    name) are None where nobody has looked, for want of a need; `managed` names what NetworkManager takes for its own;
+    `bridges` are those that l2wg defines.
     """
 
     rules: Rules = Rules()
@@ -61,6 +63,7 @@ class Seen:
     iptables: Optional[Tables] = None
     filter: Optional[Tables] = None
     managed: Tuple[str, ...] = ()
+    bridges: Dict[str, Heard] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -99,7 +102,8 @@ def plan(tunnels, links, leaving=(), broken=(), seen=Seen()):
     rules = _rules(tunnels, links, broken, seen.rules) if there else Rules()
     loads = () if rules == seen.rules else (_load(rules, seen.rules),)
     # First what must not be, then the guard, and only then what it guards.
-    steps = tuple(doomed.values()) + loads + _aside(tunnels, there, links, seen, broken) + tuple(steps)
+    aside = _aside(tunnels, there, links, seen, broken) + _silence(links, leaving, seen)
+    steps = tuple(doomed.values()) + loads + aside + tuple(steps)
     return Plan(steps, tuple(waiting), tuple(problems), rules if loads else None)
 
 
@@ -147,6 +151,14 @@ def _aside(tunnels, there, links, seen, broken=()):
         reason = "iptables is to let pass what crosses %s" % ", ".join(bridges) if bridges else "forward = as-is"
         steps += [Step(argv, reason, "iptables") for argv in iptables.passes(bridges, seen.filter)]
     return tuple(steps)
+
+
+def _silence(links, leaving, seen):
+    """Steps for the bridges of ours that answer for this router: before a tunnel is a port of theirs."""
+    # A group of its own: the ports of a bridge, and its tunnels, do not wait for this.
+    return tuple(
+        Step(argv, reason, "sysctl of %s" % bridge) for bridge, argv, reason in silence.changes(seen.bridges, links, leaving)
+    )
 
 
 def _doomed(tunnels, links, leaving, broken):

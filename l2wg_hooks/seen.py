@@ -2,7 +2,7 @@
 
 import os
 
-from l2wg_hooks import networkmanager, record, rules, run
+from l2wg_hooks import files, networkmanager, record, rules, run, silence
 from l2wg_hooks.errors import L2wgError, fail
 from l2wg_hooks.iptables import Tables
 from l2wg_hooks.plan import Seen
@@ -21,7 +21,16 @@ def look(tunnels):
         _tables("mangle") if "iptables" in clamps else None,
         _tables("filter") if "accept" in passes else None,
         networkmanager.managed(sorted({name for tunnel in tunnels for name in tunnel.own})),
+        bridges(tunnels),
     )
+
+
+def bridges(tunnels):
+    """{name: silence.Heard} of the bridges that l2wg defines, for these tunnels. A few small files, and no process."""
+    # A file that cannot be read is told of by whoever writes it.
+    wanted = silence.wanted(files.glance(silence.FILE))
+    names = {tunnel.bridge for tunnel in tunnels if tunnel.bridge_ports}
+    return {name: silence.Heard(switches, silence.read(name)) for name, switches in wanted.items() if name in names}
 
 
 def _ways():

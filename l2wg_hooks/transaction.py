@@ -12,7 +12,8 @@ import sys
 import time
 from typing import NamedTuple
 
-from l2wg_hooks import files, guard, hook, layer3, links, log, mentions, merge, peers, record, run, undo, wgconf, wgpeer, wish
+from l2wg_hooks import files, guard, hook, layer3, links, log, mentions, merge, peers, plan, record, run, silence, undo, wgconf
+from l2wg_hooks import wgpeer, wish
 from l2wg_hooks.errors import L2wgError, Problem, fail
 
 DIRECTORY = "/var/lib/l2wg"
@@ -44,7 +45,8 @@ class Saved(NamedTuple):
     before it, both {tunnel: text}; `names` are the interfaces that it is about, `others` those that nobody may lose an
     address or a route of by it; `shown` and `routes` are what ip(8) said of all; `peers` are rows of a WireGuard interface
     and a peers.Peer that is changed, as it was; `ways` are the words of routes that are added. `brought`
-    says that the wish came with the change (`l2wg pair`), and was not somebody's edit before.
+    says that the wish came with the change (`l2wg pair`), and was not somebody's edit before. `switches` is {bridge: what
+    silence.read told of it}.
     """
 
     boot: str
@@ -62,6 +64,7 @@ class Saved(NamedTuple):
     peers: tuple = ()
     ways: tuple = ()
     brought: bool = False
+    switches: dict = {}
 
 
 def _boot():
@@ -112,6 +115,8 @@ def _saved(text):
         raise record.Unfit("a text in it is none")
     if not isinstance(saved.brought, bool) or not _is_list(saved.ways) or not all(_are_words(words) for words in saved.ways):
         raise record.Unfit("a value in it is of another kind than ours")
+    if not _are_switches(saved.switches):
+        raise record.Unfit("a switch in it is none")
     if not _is_list(saved.peers) or not all(_is_list(row) and _is_peer(*row) for row in saved.peers):
         raise record.Unfit("a peer in it is none")
     links.parse(saved.shown)
@@ -134,6 +139,16 @@ def _is_peer(*row):
     peer = peers.Peer(*row[1:])
     numbers = (peer.handshake, peer.received, peer.sent, peer.keepalive or 0)
     return _are_words((row[0], peer.key, peer.endpoint)) and _are_words(peer.allowed) and all(type(one) is int for one in numbers)
+
+
+def _are_switches(value):
+    """Whether a value is {bridge: {switch: number}}, with the switches of silence.py."""
+    known = set(silence.SILENT) | set(silence.OWN)
+    if not isinstance(value, dict) or not all(isinstance(one, dict) and set(one) <= known for one in value.values()):
+        return False
+    for name in value:
+        record.name({name: name}, name)
+    return all(isinstance(word, str) and re.match(r"-?[0-9]{1,9}\Z", word) for one in value.values() for word in one.values())
 
 
 def _is_text(value):
@@ -221,7 +236,8 @@ def begin(names, others, paths, seconds=0, wished=None, changed=(), ways=(), tex
     """
     if seconds and not timed():
         fail("there is no systemd here to undo it in time", "run it without --confirm; `l2wg rollback` undoes it by hand")
-    _, shown, routes = picture(names + others)
+    known, shown, routes = picture(names + others)
+    switches = {name: silence.read(name) for name in names if name in known.links and known.links[name].kind == "bridge"}
     paths = sorted(set(paths) | {guard.STATIC})
     old = {path: _unsecret(path) for path in paths}
     modes = {path: os.stat(path).st_mode & 0o7777 for path in paths if old[path] is not None}
@@ -231,7 +247,7 @@ def begin(names, others, paths, seconds=0, wished=None, changed=(), ways=(), tex
     wished, before = (wished, written) if brought else (written, applied())
     now = (_boot(), os.getpid(), False, names, others)
     new = {path: _masked(path, text) or None for path, text in dict(texts).items()}
-    saved = Saved(*now, old, modes, new, wished, before, shown, routes, changed, ways, brought)
+    saved = Saved(*now, old, modes, new, wished, before, shown, routes, changed, ways, brought, switches)
     _store(OPEN, saved._asdict())
     try:
         _arm(seconds or DEADMAN, must=bool(seconds))
@@ -279,6 +295,7 @@ def rollback(reason, keep=NONE, alarm=False):
     (log.alarm if alarm else log.did)("undoing: %s" % reason)
     known = _put_back(saved, keep)
     serve([path for path in saved.old if saved.old[path] != saved.new.get(path)])
+    _switch_back(saved.switches)
     # Of the last one, long ago perhaps, only what it was about.
     others = saved.others if path == OPEN else []
     now = picture(saved.names + others)[0]
@@ -343,6 +360,15 @@ def _put_back(saved, keep):
             files.write(wish.path(name), text)
     _store(APPLIED, saved.applied)
     return sorted(saved.applied)
+
+
+def _switch_back(switches):
+    """Give bridges their switches back, before their addresses: some need IPv6, which may be one of them."""
+    for name, values in switches.items():
+        now = silence.read(name)
+        other = {switch: value for switch, value in values.items() if now.get(switch, value) != value}
+        if other:
+            log.complain(run.apply((plan.Step(silence.command(name, other), "as it was", name),)))
 
 
 def serve(paths):

@@ -17,6 +17,7 @@ PAUSE = 0.5
 SESSION = 180
 # RFC 863; nobody listens there, but whoever is there resolves our address first, and WireGuard carries it.
 DISCARD = 9
+DEFAULT = "the default route"
 
 
 class Way(NamedTuple):
@@ -45,17 +46,20 @@ class Health(NamedTuple):
     echoes: Tuple[Tuple[str, str], ...]
 
 
-def look(tunnels, links, new=()):
+def look(tunnels, links, new=(), silent=()):
     """The Health of now. It takes up to a second for each neighbour that does not answer.
 
+    What router advertisements have given to the `silent` bridges is to go; who is logged in by it, is not.
     Nobody is asked for an echo at the far end of the `new` tunnels: what comes meanwhile is another peer's.
     """
     underlays = sorted({tunnel.underlay for tunnel in tunnels if tunnel.underlay in links})
-    ways = tuple(way for way in (_way(*target, links=links) for target in _targets(underlays)) if way)
+    targets = [target for target in _targets(underlays) if target[1] != DEFAULT or target[2] not in silent]
+    ways = tuple(way for way in (_way(*target, links=links) for target in targets) if way)
     sessions = tuple((name, peer) for name in underlays for peer in _alive(name))
     ends = {(tunnel.underlay, tunnel.remote) for tunnel in tunnels if tunnel.underlay in underlays and tunnel.name not in new}
-    addresses = tuple(address for link in links.values() for address in link.addresses)
-    gateways = tuple(row[0] for row in _gateways())
+    given = {address for name in silent if name in links for address in links[name].autoconfigured}
+    addresses = tuple(address for link in links.values() for address in link.addresses if address not in given)
+    gateways = tuple(row[0] for row in _gateways() if row[2] not in silent)
     return Health(addresses, gateways, ways, sessions, tuple(end for end in sorted(ends) if _echo(*end)))
 
 
@@ -123,7 +127,7 @@ def _gateways():
         for route in run.records("ip", "-json", family, "route", "show", "default"):
             gateway, device = route.get("gateway"), route.get("dev")
             if isinstance(gateway, str) and isinstance(device, str):  # several ways at once name none here
-                found.append((gateway, "the default route", device if gateway.startswith("fe80:") else ""))
+                found.append((gateway, DEFAULT, device if gateway.startswith("fe80:") else ""))
     return found
 
 

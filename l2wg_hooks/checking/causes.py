@@ -88,6 +88,14 @@ TABLE = (
         "Somebody else than root may write a file, or a directory, that decides what root does.",
         "`chown root: FILE; chmod go-w FILE`, and see what is in it.",
     ),
+    Cause(
+        "bridge-answers",
+        OPEN,
+        "A bridge that you define has no address, but is an interface of this router: it answers ARP for all of the router's "
+        "addresses, forwards, and is configured by router advertisements of either site.",
+        "A file in /etc/sysctl.d, which udev has read whenever the bridge is made: the command is printed. A bridge that l2wg "
+        "defines (`bridge-ports`) is kept from it.",
+    ),
     Cause("guard", OPEN, "The guard, clamp or fences are not in force, or somebody has changed their rules.", "`l2wg apply`."),
     Cause(
         "clamp",

@@ -544,6 +544,22 @@ def _bridge(scene):
             yield segment.blocked(tunnel, scene.links)
 
 
+def _heard(scene):
+    """Bridges that l2wg does not define; of its own, the plan says what they are to be."""
+    defined = interfaces.read()
+    asked = {one.interface for one in defined.stanzas if one.addresses()} | set(interfaces.ours(scene.tunnels, defined))
+    for tunnel in scene.bridged():
+        if tunnel.bridge not in asked:
+            yield segment.heard(tunnel, scene.links, lambda family, switch: _switch(family, tunnel.bridge, switch))
+
+
+def _switch(family, name, switch):
+    """The number of a switch of an interface, of IPv4 the larger one of it and `all`; None where the kernel has no such thing."""
+    names = (name, "all") if family == "ipv4" and switch != "forwarding" else (name,)
+    found = [kernel.sysctl("net", family, "conf", one, switch) for one in names]
+    return max((int(one) for one in found if one.isdigit()), default=None)
+
+
 def _assigned(name):
     try:
         with open("/sys/class/net/%s/addr_assign_type" % name) as file:
@@ -587,6 +603,7 @@ CHECKS = (
     ("routes and rp_filter", _way, False),
     ("WireGuard's packets", _outer, True),
     ("bridge", _bridge, False),
+    ("bridge as an interface", _heard, False),
     ("subnets", _subnets, True),
     ("forwarding", _forwarding, False),
     ("who may write the files", _rights, True),

@@ -3,7 +3,7 @@
 import ipaddress
 from typing import NamedTuple
 
-from l2wg_hooks import plan
+from l2wg_hooks import plan, silence
 
 # net/core/net-sysfs.c, /sys/class/net/*/addr_assign_type: somebody has set it (NET_ADDR_SET).
 SET = "3"
@@ -71,6 +71,36 @@ def unpinned(tunnel, links, assigned):
         % (bridge.name, bridge.mac, given[0], bridge.addresses[0].partition("/")[0]),
         "ip link set dev %s address %s # and for good, where it is defined: hwaddress %s" % (bridge.name, bridge.mac, bridge.mac),
         "bridge-mac",
+    )
+
+
+def heard(tunnel, links, value):
+    """The Problem of a bridge of the admin's that has no address, and is an interface of this router all the same.
+
+    `value` gives the number of a switch of it, such as ("ipv4", "arp_ignore"), None where the kernel has no such thing.
+    """
+    name = tunnel.bridge
+    if [address for address in links[name].addresses if address not in links[name].autoconfigured]:
+        return None
+    facts = []
+    if value("ipv4", "arp_ignore") == 0:
+        facts.append("answers ARP for every address of this router")
+    if not value("ipv4", "rp_filter") and value("ipv4", "forwarding"):
+        facts.append("forwards what is sent to its Ethernet address")
+    if links[name].autoconfigured:
+        facts.append("has %s from a router advertisement" % links[name].autoconfigured[0])
+    elif value("ipv6", "disable_ipv6") == 0 and (value("ipv6", "accept_ra") or 0) > (value("ipv6", "forwarding") or 0):
+        facts.append("takes an IPv6 address and a default route from any router advertisement")
+    if not facts:
+        return None
+    words = "".join("net/%s=%s\\n" % (switch % name, values[0]) for switch, values in silence.SILENT.items())
+    path = "/etc/sysctl.d/70-%s.conf" % name
+    return tunnel.problem(
+        "bridge",
+        "%s has no address, but is an interface of this router to the other site's hosts: it %s" % (name, ", and ".join(facts)),
+        # udev has systemd-sysctl(8) read it whenever the bridge is made anew.
+        "printf '%s' >%s; sysctl -e -p %s # if it is to have no address" % (words, path, path),
+        "bridge-answers",
     )
 
 

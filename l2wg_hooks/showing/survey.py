@@ -5,7 +5,7 @@ import time
 from dataclasses import dataclass, field
 from typing import Dict, Tuple
 
-from l2wg_hooks import links, peers, record, rules, run, transaction, wish
+from l2wg_hooks import links, peers, record, rules, run, seen, silence, transaction, wish
 from l2wg_hooks.showing import stations, traffic
 from l2wg_hooks.errors import REFUSED, L2wgError, fail
 from l2wg_hooks.links import Link
@@ -39,6 +39,7 @@ class Survey:
     blind: Tuple[str, ...] = ()
     time: float = 0
     host: str = ""
+    bridges: Dict[str, silence.Heard] = field(default_factory=dict)
 
 
 def look():
@@ -67,6 +68,7 @@ def look():
         tuple(blind),
         time.time(),
         os.uname().nodename,
+        seen.bridges(wished.tunnels),
     )
 
 

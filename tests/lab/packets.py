@@ -16,8 +16,8 @@ import subprocess
 import sys
 import time
 
-IP, IP6, LOCAL_EXPERIMENTAL, TRANSPARENT_ETHERNET = 0x0800, 0x86DD, 0x88B5, 0x6558
-HOP_BY_HOP, UDP, FRAGMENT, GRE, DESTINATION = 0, 17, 44, 47, 60
+ARP, IP, IP6, LOCAL_EXPERIMENTAL, TRANSPARENT_ETHERNET = 0x0806, 0x0800, 0x86DD, 0x88B5, 0x6558
+HOP_BY_HOP, UDP, FRAGMENT, GRE, ICMP6, DESTINATION = 0, 17, 44, 47, 58, 60
 VXLAN_PORT = 4789
 BROADCAST, OUTSIDER = "ff:ff:ff:ff:ff:ff", "02:00:00:00:66:66"
 MARK = re.compile(rb"l2wg<([0-9]+):([^<>]+)>")
@@ -101,6 +101,44 @@ def overlapping(packets: list) -> list:
         struct.pack_into("!H", head, 10, checksum(bytes(head)))
         longer.append(bytes(head) + packet[20:] + b"\xa5" * 8)
     return [*longer, packets[-1]][::-1]
+
+
+# What one host says to its neighbours
+
+
+def icmp6(source: str, target: str, body: bytes) -> bytes:
+    """The packet of an ICMPv6 message (without its checksum in the bytes 2 and 3), as a neighbour sends it: hop limit 255."""
+    pseudo = packed(source) + packed(target) + struct.pack("!II", len(body), ICMP6)
+    body = body[:2] + struct.pack("!H", checksum(pseudo + body)) + body[4:]
+    return struct.pack("!IHBB", 6 << 28, len(body), ICMP6, 255) + packed(source) + packed(target) + body
+
+
+def link_local(mac: str) -> str:
+    raw = bytearray.fromhex(mac.replace(":", ""))
+    raw[0] ^= 2
+    return str(ipaddress.IPv6Address(b"\xfe\x80" + bytes(6) + bytes(raw[:3]) + b"\xff\xfe" + bytes(raw[3:])))
+
+
+def advertisement(mac: str, prefix: str) -> bytes:
+    """The frame with which a router advertises itself and a prefix of 64 bits to all (RFC 4861, 4.2; RFC 4862, 5.5.3)."""
+    head = struct.pack("!BBHBBHII", 134, 0, 0, 64, 0, 1800, 0, 0)
+    link = struct.pack("!BB", 1, 1) + bytes.fromhex(mac.replace(":", ""))
+    info = struct.pack("!BBBBIII", 3, 4, 64, 0xC0, 86400, 14400, 0) + packed(prefix)
+    return ethernet("33:33:00:00:00:01", mac, IP6, icmp6(link_local(mac), "ff02::1", head + link + info))
+
+
+def solicitation(mac: str, target: str) -> bytes:
+    """The frame that asks who has an IPv6 address (RFC 4861, 4.3), sent to all, so that nobody misses it."""
+    link = struct.pack("!BB", 1, 1) + bytes.fromhex(mac.replace(":", ""))
+    body = struct.pack("!BBHI", 135, 0, 0, 0) + packed(target) + link
+    return ethernet("33:33:00:00:00:01", mac, IP6, icmp6(link_local(mac), "ff02::1", body))
+
+
+def arp_request(mac: str, source: str, target: str) -> bytes:
+    """The frame that asks who has an IPv4 address (RFC 826); a `source` of 0.0.0.0 probes for it (RFC 5227)."""
+    own = bytes.fromhex(mac.replace(":", ""))
+    body = struct.pack("!HHBBH", 1, IP, 6, 4, 1) + own + packed(source) + bytes(6) + packed(target)
+    return ethernet(BROADCAST, mac, ARP, body).ljust(60, b"\0")
 
 
 # The walk, on the side of the tests

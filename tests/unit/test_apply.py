@@ -18,6 +18,7 @@ from l2wg_hooks import (
     run,
     seen,
     settings,
+    silence,
     transaction,
     verify,
     wgconf,
@@ -78,7 +79,7 @@ def router(tmp_path, monkeypatch):
     monkeypatch.setattr(transaction, "IFUPDOWN2", str(tmp_path / "ifupdown2"))
     monkeypatch.setattr(transaction, "picture", here.picture)
     monkeypatch.setattr(transaction, "timed", lambda: False)
-    monkeypatch.setattr(verify, "look", lambda tunnels, links, new=(): verify.Health((), (), (), (), ()))
+    monkeypatch.setattr(verify, "look", lambda tunnels, links, new=(), silent=(): verify.Health((), (), (), (), ()))
     monkeypatch.setattr(verify, "compare", lambda before, tunnels: here.worse)
     monkeypatch.setattr(verify, "logins", lambda: [])
     return here
@@ -93,6 +94,24 @@ def test_the_bridge_is_defined_brought_up_and_then_the_plan(router):
     assert router.ours.stat().st_ino == before, "a second time nothing is written"
     assert router.done[2:] == ["the plan"]
     assert not transaction.pending()
+
+
+def test_a_bridge_that_is_to_have_an_address_speaks_again_before_it_gets_one(router, monkeypatch):
+    apply.apply()
+    now = {"ipv4/conf/%s/arp_ignore": "1", "ipv4/conf/%s/rp_filter": "1", "ipv6/conf/%s/accept_ra": "0", "ipv6/conf/%s/disable_ipv6": "1"}
+    monkeypatch.setattr(silence, "read", lambda name: dict(now) if name != "default" else dict.fromkeys(now, "0"))
+    router.conf.write_text(CONF + "bridge-address = fd00:92::2/64\n")
+    del router.done[:]
+    assert apply.apply() == ()
+    assert router.done == [
+        "sysctl -qw net/ipv4/conf/br0/rp_filter=0 net/ipv6/conf/br0/disable_ipv6=0", "ip -batch -", "address add fd00:92::2/64 dev br0", "the plan",
+    ]  # fmt: skip
+    # Ours no more: all of it is as a new interface has it.
+    router.main.write_text(MAIN + "iface br0 inet manual\n    bridge_ports enp3s0\n")
+    del router.done[:]
+    now["ipv4/conf/%s/arp_announce"] = "2"
+    assert apply.apply() == ()
+    assert router.done == ["sysctl -qw net/ipv4/conf/br0/arp_ignore=0 net/ipv4/conf/br0/arp_announce=0", "the plan"]
 
 
 def test_a_bridge_of_the_admins_is_used_as_it_is(router):
@@ -386,3 +405,16 @@ def test_a_key_that_is_new_since_stays(router, more, capsys):
     transaction.rollback("asked for")
     assert conf.read_text() == "[Peer]\nPresharedKey = psk\n" and "has other keys than it had" in capsys.readouterr().err
     assert not any("psk" in path.read_text() for path in (router.etc / "lib").rglob("*") if path.is_file())
+
+
+def test_what_a_router_advertisement_gave_to_a_switch_may_go(monkeypatch):
+    """And nothing else: a login by it is what it was."""
+    links = {"br0": Link("br0", 6, "bridge", addresses=("192.168.92.7/24", "2001:db8::1/64"), autoconfigured=("2001:db8::1/64",))}
+    gateways = [("fe80::1", verify.DEFAULT, "br0"), ("203.0.113.1", verify.DEFAULT, "")]
+    monkeypatch.setattr(verify, "_gateways", lambda: list(gateways))
+    monkeypatch.setattr(verify, "logins", lambda: [("fe80::7", "br0")])
+    monkeypatch.setattr(verify, "_way", lambda target, reason, zone, links: verify.Way(target, reason, zone, "x", target, True))
+    assert verify.look((), links).addresses == ("192.168.92.7/24", "2001:db8::1/64") and verify.look((), links).gateways == ("fe80::1", "203.0.113.1")
+    found = verify.look((), links, silent=["br0"])
+    assert found.addresses == ("192.168.92.7/24",) and found.gateways == ("203.0.113.1",)
+    assert sorted(way.target for way in found.ways) == ["203.0.113.1", "fe80::7"]

@@ -288,7 +288,7 @@ def test_not_sourced(healthy):
     healthy.intent = healthy.intent._replace(reached=False)
     told(healthy, "not-sourced")
     healthy.ifupdown = False
-    assert ids() == [], "NixOS"
+    assert ids() == ["bridge-answers"], "NixOS, whose own configuration defines br0"
 
 
 def test_ifupdown_absent(healthy, monkeypatch):
@@ -505,6 +505,29 @@ def test_other_checks_of_the_bridge_and_the_machine(healthy, monkeypatch):
     del healthy.links["enp9s0"]
     monkeypatch.setattr(check.kernel, "sysctl", lambda *words: "0")
     told(healthy, "forwarding")
+
+
+def test_a_bridge_of_the_admins_that_is_an_interface(healthy, monkeypatch):
+    value = {"arp_ignore": "0", "rp_filter": "0", "forwarding": "1", "accept_ra": "2", "disable_ipv6": "0", "ip_forward": "1"}
+    monkeypatch.setattr(check.kernel, "sysctl", lambda *words: value[words[-1]] if words[-2] != "all" else "0")
+    assert ids() == [], "l2wg defines it: the plan sees to it"
+    healthy.stanzas = (interfaces.Stanza("br0", "inet", "manual", "/etc/network/interfaces", 3),)
+    problem = told(healthy, "bridge-answers")
+    assert "answers ARP" in problem.message and "forwards" in problem.message and "any router advertisement" in problem.message
+    path = "/etc/sysctl.d/70-br0.conf"
+    assert problem.hint.startswith("printf 'net/ipv4/conf/br0/arp_ignore=1\\n") and ">%s; sysctl -e -p %s #" % (path, path) in problem.hint
+    value.update(arp_ignore="1", rp_filter="1")
+    assert told(healthy, "bridge-answers").message.endswith("it takes an IPv6 address and a default route from any router advertisement")
+    value.update(accept_ra="1")
+    assert ids() == [], "the kernel of a router takes none"
+    healthy.links["br0"] = dataclasses.replace(LINKS["br0"], addresses=("2001:db8::1/64",), autoconfigured=("2001:db8::1/64",))
+    assert told(healthy, "bridge-answers").message.endswith("it has 2001:db8::1/64 from a router advertisement")
+    healthy.stanzas = (interfaces.Stanza("br0", "inet6", "auto", "/etc/network/interfaces", 3),)
+    assert ids() == [], "asked for"
+    value.update(arp_ignore="0", accept_ra="2")
+    healthy.stanzas = (interfaces.Stanza("br0", "inet", "manual", "/etc/network/interfaces", 3),)
+    healthy.links["br0"] = dataclasses.replace(LINKS["br0"], addresses=("192.168.92.2/24",))
+    assert ids() == [], "it is an interface of the router, and is to be one"
 
 
 def test_module_missing(healthy, monkeypatch):
