@@ -64,9 +64,22 @@ def covers(allowed, address):
 
 def owner(found, address):
     """The public key of the peer that WireGuard sends an address to, by the most specific of all AllowedIPs; "" for none."""
+    found = longest(found, address, least=0)
+    return found.key if found else ""
+
+
+class Led(NamedTuple):
+    """One of AllowedIPs, and the public key of its peer."""
+
+    network: object
+    key: str
+
+
+def longest(found, address, least=1):
+    """The Led that has an address, the most specific of all with `least` bits at least; None where there is none."""
     end = ipaddress.ip_address(address)
-    fits = [(network.prefixlen, one.key) for one in found for network in _networks(one.allowed) if end in network]
-    return max(fits, key=lambda fit: fit[0])[1] if fits else ""
+    fits = [Led(network, one.key) for one in found for network in _networks(one.allowed) if end in network]
+    return max((one for one in fits if one.network.prefixlen >= least), key=lambda one: one.network.prefixlen, default=None)
 
 
 def owns(allowed, address):

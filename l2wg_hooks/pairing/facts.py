@@ -3,15 +3,18 @@
 import ipaddress
 import os
 import re
+import socket
 from typing import NamedTuple, Tuple
 
-from l2wg_hooks import files, peers, run, wgconf, wgpeer
+from l2wg_hooks import files, peers, run, verify, wgconf, wgpeer
 from l2wg_hooks.errors import Problem, fail
 from l2wg_hooks.links import GUESTS
-from l2wg_hooks.pairing import card, site
+from l2wg_hooks.pairing import card, site, terms
 
 NIXOS = "/etc/NIXOS"
 DEVICES = "/sys/class/net"
+# resolv.conf(5), and what systemd-resolved asks in its turn.
+RESOLVERS = ("/etc/resolv.conf", "/run/systemd/resolve/resolv.conf")
 # Nobody is there (RFC 5737, RFC 3849); the kernel only says which way it would go.
 ELSEWHERE = {4: "192.0.2.1", 6: "2001:db8::1"}
 
@@ -128,6 +131,66 @@ def _source(family):
     """The address by which this router would go out; "" where it would not."""
     found = run.records("ip", "-json", "route", "get", ELSEWHERE[family])
     return found[0].get("prefsrc", "") if found else ""
+
+
+def needed(other, called, live, sections):
+    """[terms.Needed] of all that this router has to reach outside the tunnel.
+
+    `called` are the addresses of the other site's endpoint, `live` is the peers.Interface or None.
+    """
+    found = [(address, "where %s is to be called" % other.name) for address in called]
+    for one in live.peers if live else ():
+        found.append((one.endpoint.rpartition(":")[0].strip("[]"), "where the peer %s is called" % one.key))
+    for one in sections:
+        host = one.endpoint.rpartition(":")[0].strip("[]")
+        # Of one that is up, WireGuard has the address itself.
+        known = live and any(peer.key == one.key and peer.endpoint for peer in live.peers)
+        found += [(address, "where the peer %s is called" % one.key) for address in ([] if known else resolved(host))]
+    for family in ("-4", "-6"):
+        for line in run.output("ip", family, "route", "show", "table", "all").splitlines():
+            words = line.split()
+            found += [(gate, "a gateway of this router") for word, gate in zip(words, words[1:]) if word == "via"]
+    found += [(address, "where somebody is logged in from") for address, _ in verify.logins()]
+    for path in RESOLVERS:
+        words = [line.split() for line in files.glance(path).splitlines()]
+        found += [(row[1], "a DNS server of this router") for row in words if len(row) > 1 and row[0] == "nameserver"]
+    found = [(address.partition("%")[0], reason) for address, reason in found]
+    return [terms.Needed(*one) for one in found if _is_address(one[0])]
+
+
+def resolved(host):
+    """The addresses of a host, or of an address itself; none where nobody knows it."""
+    if not host:
+        return []
+    try:
+        return sorted({row[4][0].partition("%")[0] for row in socket.getaddrinfo(host, None, type=socket.SOCK_DGRAM)})
+    except (OSError, UnicodeError):
+        return []
+
+
+def _is_address(text):
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return True
+
+
+def way(addresses, underlay):
+    """{address: the interface by which WireGuard's own packets to it go now}, with the mark that wg-quick(8) gives them."""
+    mark = run.output("wg", "show", underlay, "fwmark").strip()
+    words = ("mark", mark) if re.match(r"0x[0-9a-f]{1,8}\Z", mark) else ()
+    found = {}
+    for address in addresses:
+        text = run.output("ip", "-6" if ":" in address else "-4", "route", "get", address, *words)
+        found[address] = (re.findall(r" dev (\S+)", text) or [""])[0]
+    return found
+
+
+def elsewhere(address, underlay):
+    """The routes to an address that are not by `underlay`, without default ones: lines of `ip route`."""
+    lines = run.output("ip", "-6" if ":" in address else "-4", "route", "show", "match", address).splitlines()
+    return [line.strip() for line in lines if not line.startswith("default") and " dev %s " % underlay not in line + " "]
 
 
 def gates(links):

@@ -66,15 +66,31 @@ def intend(text, wanted, ask_ports=False):
         raise L2wgError(*wished.problems)
     sections = wgpeer.sections(here.text)
     live = peers.look(here.underlay) if here.up else None
-    clash = terms.collision(agreed, other, here.underlay, links, sections)
+    # Also who was added by hand, and is in no file.
+    holders = sections + [wgpeer.Section(one.key, one.endpoint, one.allowed, "", 0, 0) for one in (live.peers if live else ())]
+    clash = terms.collision(agreed, other, here.underlay, links, holders)
     if clash:
         fail(*clash)
     name, old = _tunnel(agreed, other, here, wished.tunnels, wanted, sections, links)
     leads = old
     if old and _is_outdated(old, agreed, other, here, sections, links):
         leads = dataclasses.replace(old, local=agreed.local, remote=agreed.remote)
-    _callable(here, other, sections, live)
+    called = _callable(here, other, sections, live)
+    remote = leads.remote if leads else agreed.remote
+    needed = facts.needed(other, called, live, sections)
+    if wgpeer.owner(holders, remote) == other.key:
+        # It is there already, and all but WireGuard's own packets may well go through it.
+        needed = [one for one in needed if one.address in called]
+    clash = terms.misled(agreed._replace(remote=remote), other, here.underlay, needed, holders, wished.tunnels)
+    if clash:
+        fail(*clash)
     conf = _peer(here.text, agreed, other, here, leads)
+    if any(one.key == other.key and one.endpoint == other.endpoint for one in wgpeer.sections(conf)):
+        # Where the admin has written another one, that is what counts.
+        led = [] if wgpeer.interface_values(here.text, "table")[-1:] == ["off"] else holders
+        clash = terms.unreachable(called, other, here.underlay, led, links, facts.way(called, here.underlay) if live else {})
+        if clash:
+            fail(*clash)
     new = wgconf.attach(conf, here.underlay)
     if new is None:
         fail("has no [Interface] section", "it must be a wg-quick(8) file", path=_conf(here))
@@ -85,6 +101,8 @@ def intend(text, wanted, ask_ports=False):
     shown.update({path: tuple(wgpeer.masked(side) for side in sides) for path, sides in texts.items()})
     more = apply.More(files_, texts, steps, here.underlay, changed, ways)
     notes = tuple(terms.notes(agreed, other, leads, links)) + tuple(_other_way(new, other))
+    elsewhere = facts.elsewhere(remote, here.underlay)
+    notes += tuple(terms.moved(agreed._replace(remote=remote), other, here.underlay, holders, elsewhere))
     notes += tuple(terms.namesakes(other, here.underlay, sections, wished.tunnels))
     return Pairing(other, here, name, shown, more, notes)
 
@@ -144,7 +162,7 @@ def _is_outdated(leads, agreed, other, here, sections, links):
 
 
 def _callable(here, other, sections, live):
-    """Raise L2wgError where neither site could call the other, or only by a name that is none."""
+    """The addresses at which the other site is called. Raises L2wgError where neither could call the other, or by no name."""
     known = [one.endpoint for one in sections if one.key == other.key] + [
         one.endpoint for one in (live.peers if live else ()) if one.key == other.key
     ]
@@ -154,11 +172,12 @@ def _callable(here, other, sections, live):
     if other.endpoint:
         host, port = card.endpoint(other.endpoint)
         try:
-            socket.getaddrinfo(host, port, type=socket.SOCK_DGRAM)
+            return sorted({row[4][0].partition("%")[0] for row in socket.getaddrinfo(host, port, type=socket.SOCK_DGRAM)})
         except OSError as error:
             # wg-quick(8) does not bring up an interface with such a peer.
             hint = "is DNS at work here? Or: l2wg card --endpoint HOST on %s, and pair with that card" % other.name
             fail("%s, where %s is to be called, is not found: %s" % (host, other.name, error.args[-1]), hint)
+    return []
 
 
 def _ways(here, other):

@@ -6,6 +6,7 @@ from typing import NamedTuple, Optional
 
 from l2wg_hooks import settings, wgconf, wgpeer, wish
 from l2wg_hooks.links import GUESTS
+from l2wg_hooks.pairing import card
 from l2wg_hooks.settings import Refused
 
 # Seconds, for a site that nobody can call: what wg(8) calls sensible. A NAT may forget a UDP flow after 2 minutes (RFC 4787).
@@ -26,6 +27,15 @@ def find(own, other):
     """The Terms of two Cards: the same for both sites, with the ends exchanged. Raises Refused."""
     if own.key == other.key:
         raise Refused("this is this router's own card", "paste it on the other router, and the other one's here")
+    inside = own.addresses + other.addresses
+    for one in (own, other):
+        host = card.endpoint(one.endpoint)[0] if one.endpoint else ""
+        if host in inside:
+            raise Refused(
+                "%s, where %s is to be called, is an address inside WireGuard: its own packets would go into the tunnel"
+                % (host, one.name),
+                "l2wg card --endpoint HOST on %s, with what it is called by from outside; then pair with that card" % one.name,
+            )
     ends = [(one, two) for one in own.addresses for two in other.addresses if (":" in one) == (":" in two)]
     if not ends:
         both = "%s here, %s there" % (", ".join(own.addresses), ", ".join(other.addresses))
@@ -70,6 +80,75 @@ def collision(agreed, other, underlay, links, sections):
             )
             return "%s has %s already" % (who, agreed.remote), renewed + hint
     return None
+
+
+class Needed(NamedTuple):
+    """An address that this router has to reach outside the tunnel, and in words what for."""
+
+    address: str
+    reason: str
+
+
+def misled(agreed, other, underlay, needed, sections, tunnels):
+    """(what is wrong, cure) where what this router needs elsewhere would go into `underlay` with the other site's end.
+
+    Its end is a route, and AllowedIPs, of that one address. None where nothing is wrong.
+    """
+    hint = "give %s another address inside WireGuard (Address in its wg0.conf), and print its card anew" % other.name
+    end = ipaddress.ip_address(agreed.remote)
+    for one in needed:
+        if ipaddress.ip_address(one.address) == end:
+            return "%s, the address of %s, is %s, which would go into %s" % (end, other.name, one.reason, underlay), hint
+    for one in tunnels:
+        holder = wgpeer.owner(sections, one.remote) if one.underlay == underlay else ""
+        if holder not in ("", other.key) and ipaddress.ip_address(one.remote) == end:
+            # Whoever has its AllowedIPs has the tunnel.
+            message = "%s, the address of %s, is the far end of %s, which leads to the peer %s"
+            return message % (end, other.name, one.name, holder), hint
+    return None
+
+
+def unreachable(called, other, underlay, sections, links, way):
+    """(what is wrong, cure) where WireGuard's own packets to `called`, the other site's endpoint, would go into it.
+
+    `way` is {address: the interface by which such a packet goes now}. The kernel sends none over the interface that it comes
+    from (wg_socket_send_skb_to_peer in drivers/net/wireguard/socket.c). None where nothing is wrong.
+    """
+    hint = "l2wg card --endpoint HOST on %s, with what it is called by from outside; then pair with that card" % other.name
+    message = "%s, where %s is to be called, is reached through %s: WireGuard's own packets would go into the tunnel"
+    for address in called:
+        end = ipaddress.ip_address(address)
+        networks = [(link.name, ipaddress.ip_interface(word)) for link in links.values() for word in link.addresses]
+        own = [name for name, one in networks if one.ip == end]
+        if own:
+            return "%s, where %s is to be called, is this router's own (%s)" % (end, other.name, own[0]), hint
+        if way.get(address):
+            if way[address] == underlay:
+                return message % (end, other.name, underlay), hint
+            continue
+        # wg-quick(8) makes a route of each; that of 0.0.0.0/0 is not for WireGuard's own packets.
+        led = wgpeer.longest(sections, address)
+        near = max([one.network.prefixlen for name, one in networks if name != underlay and end in one.network], default=0)
+        if led and led.network.prefixlen > near:
+            reason = "%s, by AllowedIPs %s of the peer %s" % (underlay, led.network, led.key)
+            remedy = "take that network out of AllowedIPs of that peer in %s; or %s" % (wgconf.path(underlay), hint)
+            return message % (end, other.name, reason), remedy
+    return None
+
+
+def moved(agreed, other, underlay, sections, elsewhere):
+    """Sentences of who has had the other site's end until now: `elsewhere` are the routes to it that are not by `underlay`."""
+    end = ipaddress.ip_address(agreed.remote)
+    if wgpeer.owner(sections, agreed.remote) == other.key:
+        return
+    led = wgpeer.longest(sections, agreed.remote, least=0)
+    if led:
+        words = (end, led.network, led.key, other.name)
+        yield "%s is in AllowedIPs %s of the peer %s, too: the more specific one counts, so it goes to %s" % words
+    for route in elsewhere:
+        yield "this router has a route for %s already (%s): from now on %s goes into %s" % (end, route, end, underlay)
+    if end.is_global:
+        yield "%s is a public address: whoever has it on the internet cannot be reached from this router any more" % end
 
 
 def namesakes(other, underlay, sections, tunnels):

@@ -57,6 +57,8 @@ def router(tmp_path, monkeypatch):
     monkeypatch.setattr(run, "observe", lambda: dict(here.links))
     monkeypatch.setattr(peers, "look", lambda name: here.live)
     monkeypatch.setattr(socket, "gethostname", lambda: "site_a.lan")
+    monkeypatch.setattr(facts, "RESOLVERS", (str(tmp_path / "resolv.conf"),))
+    monkeypatch.delenv("SSH_CONNECTION", raising=False)
     monkeypatch.setattr(transaction, "timed", lambda: True)
     return here
 
@@ -230,6 +232,61 @@ def test_a_name_that_nobody_knows_is_refused(router, monkeypatch):
     router.link("br0", "bridge")
     monkeypatch.setattr(socket, "getaddrinfo", nobody)
     fails(lambda: router.intend(B._replace(endpoint="b.example.org:9")), "b.example.org, where site-b is to be called, is not found")
+
+
+def test_what_would_go_into_the_tunnel_with_the_cards_address_is_refused(router, monkeypatch):
+    """WireGuard's own packets, whoever they are for, and all that this router needs on its way out."""
+    router.conf(CONF + "\n[Peer]\nPublicKey = %s\nAllowedIPs = 198.18.7.0/24\nEndpoint = c.example.org:1\n" % KEYS[2])
+    router.link("br0", "bridge")
+    names = {"b.example.org": "198.18.0.2", "c.example.org": "203.0.113.30", "": ""}
+    monkeypatch.setattr(socket, "getaddrinfo", lambda host, *_, **__: [(0, 0, 0, "", (names.get(host, host), 0))])
+    fails(lambda: router.intend(B._replace(endpoint="198.18.0.2:51820")), "is an address inside WireGuard")
+    fails(lambda: router.intend(B._replace(endpoint="b.example.org:51820")), "198.18.0.2, the address of site-b, is where site-b is to be called")
+    fails(lambda: router.intend(B._replace(addresses=("203.0.113.30",))), "is where the peer %s is called" % KEYS[2])
+    router.up(peers.Peer(KEYS[2], "203.0.113.31:1", ("198.18.7.0/24",), 1, 0, 0, None))
+    fails(lambda: router.intend(B._replace(addresses=("203.0.113.31",))), "is where the peer %s is called" % KEYS[2])
+    router.says["ip", "-4", "route", "show", "table", "all"] = "default via 203.0.113.1 dev enp1s0\n"
+    fails(lambda: router.intend(B._replace(addresses=("203.0.113.1",))), "is a gateway of this router")
+    (router.etc / "resolv.conf").write_text("search lan\nnameserver 203.0.113.53\nnameserver\n")
+    fails(lambda: router.intend(B._replace(addresses=("203.0.113.53",))), "is a DNS server of this router")
+    monkeypatch.setenv("SSH_CONNECTION", "203.0.113.99 50000 203.0.113.7 22")
+    fails(lambda: router.intend(B._replace(addresses=("203.0.113.99",))), "is where somebody is logged in from")
+    assert router.intend().changes()
+
+
+def test_an_endpoint_behind_the_tunnel_is_refused(router):
+    router.conf(CONF + "\n[Peer]\nPublicKey = %s\nAllowedIPs = 203.0.113.0/24\n" % KEYS[2])
+    router.link("br0", "bridge")
+    fails(router.intend, "is reached through wg0, by AllowedIPs 203.0.113.0/24 of the peer %s" % KEYS[2])
+    router.up(peers.Peer(KEYS[2], "", ("203.0.113.0/24",), 1, 0, 0, None))
+    router.says["ip", "-4", "route", "get", "203.0.113.20"] = "203.0.113.20 dev wg0 src 198.18.0.1 uid 0 \n    cache \n"
+    fails(router.intend, "is reached through wg0: WireGuard's own packets would go into the tunnel")
+    router.says["ip", "-4", "route", "get", "203.0.113.20"] = "203.0.113.20 via 198.51.100.1 dev enp1s0 src 198.51.100.7 uid 0 \n    cache \n"
+    assert router.intend().changes(), "a route that is more specific leads elsewhere"
+    router.says["fwmark"] = ""
+    del router.says["ip", "-4", "route", "get", "203.0.113.20"]
+    router.conf(CONF.replace("ListenPort", "Table = off\nListenPort") + "\n[Peer]\nPublicKey = %s\nAllowedIPs = 203.0.113.0/24\n" % KEYS[2])
+    assert router.intend().changes(), "wg-quick makes no routes"
+
+
+def test_the_far_end_of_another_peers_tunnel_is_its_own(router):
+    """Else a card that names it has that tunnel."""
+    router.conf(CONF + "\n[Peer]\nPublicKey = %s\nAllowedIPs = 192.168.92.0/24\n" % KEYS[2])
+    router.link("br0", "bridge")
+    (router.etc / "l2wg").mkdir()
+    (router.etc / "l2wg/gretap1.conf").write_text("underlay = wg0\nlocal = 198.18.0.1\nremote = 192.168.92.1\nbridge = br0\n")
+    fails(lambda: router.intend(B._replace(addresses=("192.168.92.1",))), "is the far end of gretap1, which leads to the peer %s" % KEYS[2])
+
+
+def test_whose_the_address_was_is_told(router):
+    router.conf(CONF + "\n[Peer]\nPublicKey = %s\nAllowedIPs = 198.18.0.0/24\n" % KEYS[2])
+    router.link("br0", "bridge")
+    router.says["ip", "-4", "route", "show", "match", "198.18.0.2"] = "default via 203.0.113.1 dev enp1s0 \n198.18.0.0/15 dev wg0 scope link \n"
+    one, = router.intend().notes
+    assert "198.18.0.2 is in AllowedIPs 198.18.0.0/24 of the peer %s, too" % KEYS[2] in one
+    router.says["ip", "-4", "route", "show", "match", "198.18.0.2"] += "198.18.0.0/16 via 10.0.0.1 dev enp2s0 \n"
+    assert "198.18.0.0/16 via 10.0.0.1 dev enp2s0" in router.intend().notes[1]
+    assert "9.9.9.9 is a public address" in router.intend(B._replace(addresses=("9.9.9.9",))).notes[0]
 
 
 def test_a_tunnel_made_by_hand_is_found_by_its_peer(router):

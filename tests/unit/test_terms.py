@@ -62,6 +62,9 @@ def test_a_hub_with_vxlan_has_a_vni_for_each_site():
     "other, said",
     [
         (A, "this router's own card"),
+        (B._replace(endpoint="198.18.0.2:51820"), "198.18.0.2, where b is to be called, is an address inside WireGuard"),
+        (B._replace(endpoint="[fd00::2]:51820", addresses=("198.18.0.2", "fd00::2")), "fd00::2, where b is to be called, is an address inside"),
+        (B._replace(endpoint="198.18.0.1:51820"), "198.18.0.1, where b is to be called, is an address inside WireGuard"),
         (B._replace(addresses=("198.18.0.1",)), "this router's address inside WireGuard, too"),
         (B._replace(number=6), "this site wants the key 5, the other one 6"),
     ],
@@ -89,6 +92,64 @@ def test_collisions(remote, said):
     agreed = terms.find(A, B)._replace(remote=remote)
     found = terms.collision(agreed, B, "wg0", LINKS, PEERS)
     assert said in found[0] if said else found is None
+
+
+def test_both_sites_refuse_an_endpoint_inside():
+    for one, two in ((A._replace(endpoint="198.18.0.2:1"), B), (A, B._replace(endpoint="198.18.0.1:1"))):
+        for here, there in ((one, two), (two, one)):
+            with pytest.raises(Refused) as error:
+                terms.find(here, there)
+            assert "inside WireGuard" in error.value.args[0] and "l2wg card --endpoint HOST on " in error.value.args[1]
+
+
+def test_what_this_router_needs_elsewhere():
+    agreed = terms.find(A, B)
+    tunnels = [settings.Tunnel("gretap1", "wg0", "198.18.0.1", "198.18.0.2", "br0"), settings.Tunnel("else", "wg1", "198.18.0.1", "198.18.0.2", "br0")]
+    for reason in ("where the peer x is called", "a gateway of this router", "where somebody is logged in from", "a DNS server of this router"):
+        needed = [terms.Needed("2001:db8::1", "another family"), terms.Needed("198.18.0.2", reason)]
+        said, hint = terms.misled(agreed, B, "wg0", needed, [], [])
+        assert said == "198.18.0.2, the address of b, is %s, which would go into wg0" % reason and hint
+    assert terms.misled(agreed, B, "wg0", [terms.Needed("198.18.0.3", "x")], [], tunnels) is None
+    held = wgpeer.sections("[Peer]\nPublicKey = %s\nAllowedIPs = 198.18.0.0/24\n" % KEYS[2])
+    said, _ = terms.misled(agreed, B, "wg0", [], held, tunnels)
+    assert said == "198.18.0.2, the address of b, is the far end of gretap1, which leads to the peer %s" % KEYS[2]
+    assert terms.misled(agreed, B._replace(key=KEYS[2]), "wg0", [], held, tunnels) is None
+    assert terms.misled(agreed, B, "wg0", [], held, tunnels[1:]) is None
+
+
+@pytest.mark.parametrize(
+    "allowed, way, said",
+    [
+        ("198.18.0.9/32", {}, None),
+        ("203.0.113.0/24", {}, "is reached through wg0, by AllowedIPs 203.0.113.0/24 of the peer"),
+        ("203.0.113.0/24", {"203.0.113.20": "enp1s0"}, None),
+        ("198.18.0.9/32", {"203.0.113.20": "wg0"}, "is reached through wg0: WireGuard's own packets would go into the tunnel"),
+        ("0.0.0.0/0", {}, None),
+        ("10.0.0.0/8", {}, None),
+    ],
+)
+def test_an_endpoint_that_wireguard_would_lead_to_itself(allowed, way, said):
+    held = wgpeer.sections("[Peer]\nPublicKey = %s\nAllowedIPs = %s\n" % (KEYS[2], allowed))
+    found = terms.unreachable(["203.0.113.20"], B, "wg0", held, LINKS, way)
+    assert said in found[0] and found[1] if said else found is None
+
+
+def test_an_endpoint_that_is_on_a_network_of_this_router_or_its_own():
+    held = wgpeer.sections("[Peer]\nPublicKey = %s\nAllowedIPs = 10.0.0.0/7\n" % KEYS[2])
+    assert terms.unreachable(["10.0.0.9"], B, "wg0", held, LINKS, {}) is None, "the route to enp2s0 is more specific"
+    assert "is this router's own (enp2s0)" in terms.unreachable(["10.0.0.1"], B, "wg0", held, LINKS, {})[0]
+
+
+def test_whose_the_address_was():
+    agreed = terms.find(A, B)
+    held = wgpeer.sections("[Peer]\nPublicKey = %s\nAllowedIPs = 198.18.0.0/24, 198.18.0.0/16\n" % KEYS[2])
+    one, = terms.moved(agreed, B, "wg0", held, [])
+    assert "198.18.0.2 is in AllowedIPs 198.18.0.0/24 of the peer %s, too" % KEYS[2] in one
+    assert not list(terms.moved(agreed, B._replace(key=KEYS[2]), "wg0", held, [])) and not list(terms.moved(agreed, B, "wg0", [], []))
+    one, = terms.moved(agreed, B, "wg0", [], ["198.18.0.0/15 via 10.0.0.7 dev enp2s0"])
+    assert "198.18.0.0/15 via 10.0.0.7 dev enp2s0" in one
+    one, = terms.moved(agreed._replace(remote="9.9.9.9"), B, "wg0", [], [])
+    assert one.startswith("9.9.9.9 is a public address")
 
 
 def test_a_site_with_a_new_key_and_its_old_address():

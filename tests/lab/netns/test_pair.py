@@ -201,3 +201,22 @@ def test_what_fails_is_undone_as_a_whole(sites):
     b.l2wg("rollback")
     b.sh("rm /etc/l2wg/gretap3.conf.rejected")
     assert state(b) == before
+
+
+def test_a_card_that_would_lead_this_router_into_the_tunnel(sites):
+    """Refused with nothing changed: WireGuard's own packets, to the new peer or another one, and what the router needs elsewhere."""
+    b, key = sites.b, topology.new_keys().public
+    b.sh("cp /etc/hosts /root/hosts; echo 192.0.2.77 loop.example.org >>/etc/hosts; mv /etc/resolv.conf /root/;"
+         " echo nameserver 192.0.2.53 >/etc/resolv.conf")
+    for address, endpoint, said in (
+        ("192.0.2.77", "192.0.2.77:1", "192.0.2.77, where evil is to be called, is an address inside WireGuard"),
+        ("192.0.2.77", "loop.example.org:1", "is where evil is to be called, which would go into wg0"),
+        ("192.0.2.53", "", "is a DNS server of this router"),
+        ("198.18.9.9", "192.168.178.10:1", "192.168.178.10, where evil is to be called, is reached through wg0"),
+    ):
+        error = refused(b, "pair", encode(Card("evil", key, endpoint, (address,))), "--yes")
+        assert said in error and "hint: " in error, error
+    # Of what is not certain to do harm, the admin hears before.
+    told = b.sh(f"printf 'n\\n' | script -qec 'l2wg pair {encode(Card('evil', key, '', ('192.168.178.77',)))}' /dev/null", check=False, timeout=120)
+    assert "192.168.178.77 is in AllowedIPs 192.168.178.0/24 of the peer" in told.stdout.replace("\r", ""), told.stdout
+    b.sh("cp /root/hosts /etc/hosts; rm /etc/resolv.conf; mv /root/resolv.conf /etc/")
