@@ -1,11 +1,12 @@
 """The only place that runs commands. Each is a list, never a shell string, and is printed as wg-quick prints its own."""
 
+import os
 import re
 import subprocess
 import threading
 from typing import List, NamedTuple, Tuple
 
-from l2wg_hooks import links, log, record
+from l2wg_hooks import cures, links, log, record
 from l2wg_hooks.errors import L2wgError, Problem, fail
 
 # Seconds after which a command counts as hung. The kernel answers in milliseconds, under emulation in seconds.
@@ -30,17 +31,6 @@ PACKAGES = {
     "sysctl": "procps",
     "wg": "wireguard-tools",
 }
-
-# What ip(8) says, and what helps.
-CURES = (
-    ("nft -f", "no tunnel is made without its guard: nft must know families inet and bridge (Debian's kernel and nftables do)"),
-    ("unknown device type", "modprobe ip_gre must work: the kernel of package linux-image-amd64 has that module"),
-    ("not supported", "modprobe ip_gre must work: the kernel of package linux-image-amd64 has that module"),
-    ("file exists", "another tunnel has the same ends and key: ip -details link show type gretap"),
-    ("not permitted", "run it as root"),
-    ("cannot find device", "it went while we worked; the next event, or `l2wg apply`, tries again"),
-    ("does not exist", "it went while we worked; the next event, or `l2wg apply`, tries again"),
-)
 
 
 class Result(NamedTuple):
@@ -183,6 +173,9 @@ def _failed(err, count):
 
 def _problem(step, err):
     said = "; ".join(line for line in err.splitlines() if line and not line.startswith("Command failed"))
-    whole = "%s %s" % (step, said.lower())
-    hint = next((cure for words, cure in CURES if words in whole), "run that command by hand as root")
+    hint = cures.of(step.argv, err, _is_wireless)
     return Problem("%s: `%s` failed: %s" % (step.group, step, said or "no reason given"), hint)
+
+
+def _is_wireless(name):
+    return os.path.exists("/sys/class/net/%s/phy80211" % name)
