@@ -291,6 +291,7 @@ def _faults(seen, tunnels, bridges):
     yield from _planned(seen, [bridge.name for bridge in bridges])
     for tunnel in tunnels:
         yield from _wire(tunnel, tunnel.underlay.name in seen.peers)
+        yield from _blocked(tunnel, seen.report.packets)
     mtus = {}
     for tunnel in seen.wished.tunnels:
         mtus[tunnel.bridge] = max(tunnel.mtu, mtus.get(tunnel.bridge, 0))
@@ -348,6 +349,28 @@ def _wire(tunnel, answers):
     if tunnel.dropped["storm"]:
         message = "%d frames were dropped, over %d a second"
         yield Fault(WRONG, name, message % (tunnel.dropped["storm"], tunnel.wish.storm_limit or 0))
+
+
+# What the guard's counters mean where nothing arrives, and what shows why.
+BLOCKED = {
+    "injection": ("did not come by %s", "who sends them, and by which interface: nft list table inet l2wg; ip -brief link"),
+    "leak": ("were about to leave by another interface than %s", "ip route get %(remote)s from %(local)s # names %(underlay)s?"),
+    "forgery": ("were sent by somebody else, and not through %s", "who sends them: tcpdump -n -i any host %(remote)s"),
+}
+
+
+def _blocked(tunnel, packets):
+    """What the guard has dropped of a tunnel whose peer is alive and by which nothing has ever come: somebody's, or its own."""
+    if not tunnel.up or tunnel.traffic.received.frames or not tunnel.peer or tunnel.peer.age is None or tunnel.peer.age > SESSION:
+        return
+    for what, (message, hint) in BLOCKED.items():
+        # Without ends are the rules of a VXLAN's number, and of fragments.
+        dropped = tunnel.dropped[what] + (packets.get((what, "", ""), 0) if tunnel.wish.kind == "vxlan" else 0)
+        if dropped:
+            said = "nothing has come by it yet, and the guard drops: %d packets of the tunnel " % dropped
+            said += message % tunnel.underlay.name
+            words = {"remote": tunnel.wish.remote, "local": tunnel.wish.local, "underlay": tunnel.underlay.name}
+            yield Fault(WRONG, tunnel.name, said, hint % words)
 
 
 def _segment(bridge, wanted):

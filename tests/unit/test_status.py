@@ -113,6 +113,49 @@ def test_what_is_wrong_is_said(what):
     assert json.loads(forms(found)["json"])["ok"] is False
 
 
+ENDS = ("192.168.178.1", "192.168.92.1")
+
+
+def guarded(case="right-a", received=0, texts=None, **packets):
+    """A router whose guard has dropped so many packets, and whose tunnel has received so many frames."""
+    known = seen(case, texts)
+    report = known.report._replace(packets={(what,) + ENDS: count for what, count in packets.items()})
+    counted = dict(known.traffic, gretap1=traffic.Traffic(traffic.Way(received, 90 * received), traffic.Way(7, 700)))
+    return build(case, texts, report=report, traffic=counted)
+
+
+@pytest.mark.parametrize(
+    "what, message, hint",
+    [
+        ("injection", "9 packets of the tunnel did not come by wg0", "nft list table inet l2wg; ip -brief link"),
+        ("leak", "9 packets of the tunnel were about to leave by another interface than wg0", "ip route get 192.168.92.1 from 192.168.178.1 #"),
+        ("forgery", "9 packets of the tunnel were sent by somebody else, and not through wg0", "tcpdump -n -i any host 192.168.92.1"),
+    ],
+)
+def test_a_guard_that_drops_all_there_is_is_told(what, message, hint):
+    found = guarded(**{what: 9})
+    assert said(found) == [("gretap1", "nothing has come by it yet, and the guard drops: " + message)]
+    assert hint in found.faults[0].hint and not found.carries(found.tunnels[0])
+    assert "nothing is wrong" not in forms(found)["screen"] and json.loads(forms(found)["json"])["ok"] is False
+
+
+def test_a_guard_that_drops_what_strangers_send_is_no_fault():
+    assert guarded(received=1, injection=9).faults == ()
+    assert guarded().faults == (), "a new tunnel, and nobody has sent yet"
+    away = build(report=seen("right-a").report._replace(packets={("injection",) + ENDS: 9}), time=CASE["now"] + 600,
+                 traffic=dict(seen("right-a").traffic, gretap1=traffic.Traffic()))
+    assert [message for _, message in said(away)] == ["no handshake with the peer for 10 min: nothing has crossed since (it is away, or nobody sends)"]
+
+
+def test_what_the_guard_drops_of_any_vxlan_counts_for_each():
+    text = A + "encapsulation = vxlan\n"
+    known = seen("right-a", {"gretap1": text})
+    links = dict(known.links, gretap1=dataclasses.replace(known.links["gretap1"], kind="vxlan"))
+    dropped = known.report._replace(packets={("injection", "", ""): 3})
+    found = build(texts={"gretap1": text}, links=links, report=dropped, traffic=dict(known.traffic, gretap1=traffic.Traffic()))
+    assert any("3 packets of the tunnel did not come by wg0" in message for _, message in said(found))
+
+
 def test_a_note_makes_nothing_wrong():
     for changes, message in (
         (dict(links=but("enp3s0", carrier=False)), "nothing is plugged into enp3s0"),
