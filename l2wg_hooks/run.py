@@ -6,13 +6,15 @@ import subprocess
 import threading
 from typing import List, NamedTuple, Tuple
 
-from l2wg_hooks import cures, links, log, record
+from l2wg_hooks import cures, links, log, record, routes
 from l2wg_hooks.errors import L2wgError, Problem, fail
 
 # Seconds after which a command counts as hung. The kernel answers in milliseconds, under emulation in seconds.
 PATIENCE = 60
 # A caller's PATH is not to be trusted with root's commands, and ip prints numbers as we expect them in C only.
 ENVIRONMENT = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C"}
+
+IPV6 = "/proc/net/if_inet6"
 
 OBSERVE = ("ip", "-json", "-details", "address", "show")
 
@@ -77,12 +79,45 @@ def output(*argv):
     return result.out if result.code == 0 else ""
 
 
-def records(*argv):
-    """The records of what a command prints as JSON; none where it is not there, fails or prints something else."""
+def lines(*argv):
+    """The lines that a command printed, for what has to be known. Raises L2wgError where it is not there or fails."""
+    return _done(argv).splitlines()
+
+
+def _done(argv, no=None):
+    """What a command printed; "" where it ended with the code `no`. Raises L2wgError for any other but 0."""
+    result = run(argv)
+    if result.code not in (0, no):
+        said = result.err.strip().partition("\n")[0]
+        fail("`%s` failed: %s" % (" ".join(argv), said or "code %d" % result.code), "run it by hand as root")
+    return "" if result.code else result.out
+
+
+def _read(reader, argv, no=None):
     try:
-        return record.table(output(*argv))
-    except record.Unfit:
-        return []
+        return reader(_done(argv, no))
+    except record.Unfit as error:
+        what = "`%s` printed what cannot be read: %s" % (" ".join(argv), error)
+        return fail(what, "is %s that of the package %s?" % (argv[0], PACKAGES.get(argv[0], argv[0])))
+
+
+def table(*argv):
+    """The records of what a command printed as JSON, for what has to be known. Raises L2wgError."""
+    return _read(record.table, argv)
+
+
+def families():
+    """ip(8)'s options for the families that the kernel has: it answers for IPv6 only where it has not been booted without."""
+    return ("-4", "-6") if os.path.exists(IPV6) else ("-4",)
+
+
+# The kernel says no: no such way, no such table (ip(8), EXIT STATUS).
+_NO = 2
+
+
+def ways(*words):
+    """The records (routes.py) of what `ip WORDS` listed, such as ("route", "get", "192.0.2.1"). Raises L2wgError."""
+    return _read(routes.read, ("ip",) + words, _NO)
 
 
 def together(*argvs):

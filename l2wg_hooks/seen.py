@@ -2,8 +2,8 @@
 
 import os
 
-from l2wg_hooks import files, networkmanager, record, rules, run, silence
-from l2wg_hooks.errors import L2wgError, fail
+from l2wg_hooks import files, networkmanager, rules, run, silence
+from l2wg_hooks.errors import L2wgError
 from l2wg_hooks.iptables import Tables
 from l2wg_hooks.plan import Seen
 from l2wg_hooks.ways import Ways, is_ours, is_route, needed
@@ -34,25 +34,13 @@ def bridges(tunnels):
 
 
 def _ways():
-    ours = [rule for family in ("-4", "-6") for rule in _json("ip", "-json", family, "rule", "show") if is_ours(rule)]
+    ours = [rule for family in run.families() for rule in run.table("ip", "-json", family, "rule", "show") if is_ours(rule)]
     routes = {}
     for rule in ours:
         family, table = "-6" if ":" in rule["src"] else "-4", str(rule["table"])
-        # A table without routes is an error to ip(8).
-        shown = _json("ip", "-json", family, "route", "show", "table", table, may_fail=True)
+        shown = run.ways(family, "route", "show", "table", table)
         routes.setdefault(table, []).extend(route for route in shown if is_route(route))
     return Ways(tuple(ours), routes)
-
-
-def _json(*argv, may_fail=False):
-    result = run.run(argv)
-    if result.code and may_fail:
-        return []
-    try:
-        return record.table(result.out)
-    except record.Unfit as error:
-        what = "`%s` printed what cannot be read: %s" % (" ".join(argv), error)
-        return fail(what, "is /sbin/ip that of the package iproute2 (4.20 or later)?")
 
 
 def _tables(table):

@@ -4,6 +4,7 @@ import os
 import re
 import socket
 import time
+from dataclasses import replace
 from typing import NamedTuple, Tuple
 
 from l2wg_hooks import run
@@ -51,7 +52,19 @@ def look(tunnels, links, new=(), silent=()):
 
     What router advertisements have given to the `silent` bridges is to go; who is logged in by it, is not.
     Nobody is asked for an echo at the far end of the `new` tunnels: what comes meanwhile is another peer's.
+    Raises L2wgError where one of them cannot be looked at: who would be cut off then, nobody would notice.
     """
+    try:
+        return _look(tunnels, links, new, silent)
+    except L2wgError as error:
+        raise L2wgError(*(_blind(problem) for problem in error.problems), code=error.code)
+
+
+def _blind(problem):
+    return replace(problem, message="who needs this router to stay as it is cannot be seen, so nothing is changed: " + problem.message)
+
+
+def _look(tunnels, links, new, silent):
     underlays = sorted({tunnel.underlay for tunnel in tunnels if tunnel.underlay in links})
     targets = [target for target in _targets(underlays) if target[1] != DEFAULT or target[2] not in silent]
     ways = tuple(way for way in (_way(*target, links=links) for target in targets) if way)
@@ -67,8 +80,11 @@ def compare(before, tunnels):
     """The Problems of now against the Health `before`; waits PATIENCE for them to go away by themselves."""
     end = time.monotonic() + PATIENCE
     while True:
-        links = run.observe()
-        problems = tuple(_worse(before, links)) + tuple(_deaf(tunnels, links))
+        try:
+            links = run.observe()
+            problems = tuple(_worse(before, links)) + tuple(_deaf(tunnels, links))
+        except L2wgError as error:  # what cannot be looked at now has gone, perhaps, and comes back
+            problems = error.problems
         if not problems or time.monotonic() > end:
             return problems
         time.sleep(PAUSE)
@@ -113,7 +129,7 @@ def _targets(underlays):
     found = _gateways()
     found += [(address, "the login from %s" % address, zone) for address, zone in logins()]
     for name in underlays:
-        for line in _lines("wg", "show", name, "endpoints"):
+        for line in run.lines("wg", "show", name, "endpoints"):
             address = line.split("\t")[-1].rpartition(":")[0].strip("[]")
             if address and address != "(none":
                 found.append((address.partition("%")[0], "WireGuard's %s" % name, address.partition("%")[2]))
@@ -123,10 +139,10 @@ def _targets(underlays):
 def _gateways():
     """(address, reason, zone) of the default routes' gateways."""
     found = []
-    for family in ("-4", "-6"):
-        for route in run.records("ip", "-json", family, "route", "show", "default"):
+    for family in run.families():
+        for route in run.ways(family, "route", "show", "default"):
             gateway, device = route.get("gateway"), route.get("dev")
-            if isinstance(gateway, str) and isinstance(device, str):  # several ways at once name none here
+            if gateway and device:  # several ways at once name none here
                 found.append((gateway, DEFAULT, device if gateway.startswith("fe80:") else ""))
     return found
 
@@ -134,14 +150,15 @@ def _gateways():
 def logins():
     """(address, zone) of everybody who is logged in by ssh: sshd's connections, and where our caller says to come from."""
     found = set()
-    for line in _lines("ss", "-H", "-t", "-n", "-p", "state", "established"):
+    for line in run.lines("ss", "-H", "-t", "-n", "-p", "state", "established"):
         words = line.split()
         if re.search(r'"(sshd[^"]*|dropbear)"', line) and len(words) > 3:
             found.add(_address(words[3]))
     words = os.environ.get("SSH_CONNECTION", "").split()
     if words:
         found.add((words[0].partition("%")[0], words[0].partition("%")[2]))
-    return sorted(one for one in found if not one[0].startswith(("127.", "::1")))
+    # sshd itself says UNKNOWN where it was not asked over a network.
+    return sorted(one for one in found if re.match("[0-9a-f.:]+\\Z", one[0]) and not one[0].startswith(("127.", "::1")))
 
 
 def _address(text):
@@ -152,9 +169,9 @@ def _address(text):
 
 def _way(target, reason, zone, links, ask=True):
     """The Way to `target` as the kernel would go now; None where there is none."""
-    found = run.records("ip", "-json", "route", "get", target, *(("dev", _top(zone, links)) if zone else ()))
+    found = run.ways("route", "get", target, *(("dev", _top(zone, links)) if zone else ()))
     device, hop = (found[0].get("dev"), found[0].get("gateway", target)) if found else (None, target)
-    if not isinstance(device, str) or not isinstance(hop, str):
+    if device is None:
         return None
     # Only Ethernet has neighbours that can be asked.
     asked = ask and device in links and len(links[device].mac) == 17
@@ -173,7 +190,7 @@ def _neighbour(address, device):
     run.run(("ip", "neighbour", "change", address, "dev", device, "nud", "probe"))
     for _ in range(10):
         time.sleep(0.1)
-        found = run.records("ip", "-json", "neighbour", "show", "to", address, "dev", device)
+        found = run.table("ip", "-json", "neighbour", "show", "to", address, "dev", device)
         state = str(found[0].get("state", "")) if found else ""
         if "REACHABLE" in state or "PERMANENT" in state or "NOARP" in state:
             return True
@@ -197,7 +214,7 @@ def _nudge(address, device=""):
 def _alive(underlay):
     """Public keys of the peers with a session."""
     now = time.time()
-    rows = [line.split("\t") for line in _lines("wg", "show", underlay, "latest-handshakes")]
+    rows = [line.split("\t") for line in run.lines("wg", "show", underlay, "latest-handshakes")]
     return {row[0] for row in rows if len(row) == 2 and row[1].isdecimal() and now - int(row[1][:20]) < SESSION}
 
 
@@ -216,12 +233,6 @@ def _echo(underlay, target):
 
 
 def _received(underlay):
-    rows = [line.split("\t") for line in _lines("wg", "show", underlay, "transfer")]
+    rows = [line.split("\t") for line in run.lines("wg", "show", underlay, "transfer")]
     return sum(int(row[1][:20]) for row in rows if len(row) == 3 and row[1].isdecimal())
 
-
-def _lines(*argv):
-    try:
-        return run.run(argv).out.splitlines()
-    except L2wgError:
-        return []

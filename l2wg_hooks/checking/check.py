@@ -160,8 +160,8 @@ class Scene:
     def gateways(self):
         """{interface: gateways of its default routes}."""
         found = {}
-        for route in routes("-4", "show", "default"):
-            if "gateway" in route:
+        for route in run.ways("-4", "route", "show", "default"):
+            if "gateway" in route and "dev" in route:
                 found.setdefault(route["dev"], []).append(route["gateway"])
         return found
 
@@ -188,11 +188,6 @@ class Scene:
         if self.thread is not None:
             self.thread.join()
         return self._once("heard", lambda: None)
-
-
-def routes(family, *words):
-    """What `ip -json FAMILY route WORDS` lists."""
-    return _listed(family, "route", *words)
 
 
 def _listed(*words):
@@ -415,7 +410,7 @@ def _way(scene):
             yield own
             continue
         words = ("get", tunnel.remote) + (("from", tunnel.local) if way.absent(tunnel, scene.links) is None else ())
-        found = routes("-%d" % tunnel.family, *words)
+        found = run.ways("-%d" % tunnel.family, "route", *words)
         filters = [kernel.sysctl("net", "ipv4", "conf", name, "rp_filter") for name in ("all", tunnel.underlay)]
         yield from way.elsewhere(tunnel, found[0].get("dev", "") if found else "", filters)
 
@@ -428,11 +423,11 @@ def _outer(scene):
         if not address or "%" in address:
             continue
         family = 6 if ":" in address else 4
-        found = routes("-%d" % family, "get", address)
+        found = run.ways("-%d" % family, "route", "get", address)
         device = scene.links.get(found[0].get("dev", "")) if found else None
         if device is None or device.name == tunnel.underlay:
             continue
-        own = [one.get("mtu") for one in found[0].get("metrics", []) if isinstance(one, dict) and one.get("mtu")]
+        own = [one["mtu"] for one in found[0].get("metrics", []) if one["mtu"]]
         yield underlay.fragmented(tunnel, scene.links[tunnel.underlay], family, device.name, min(own + [device.mtu]))
 
 

@@ -129,7 +129,7 @@ def endpoint(known, port):
 
 def _source(family):
     """The address by which this router would go out; "" where it would not."""
-    found = run.records("ip", "-json", "route", "get", ELSEWHERE[family])
+    found = run.ways("route", "get", ELSEWHERE[family])
     return found[0].get("prefsrc", "") if found else ""
 
 

@@ -74,8 +74,8 @@ def healthy(monkeypatch, tmp_path):
     monkeypatch.setattr(check.kernel, "loadable", lambda name: True)
     (tmp_path / "wg0.conf").write_text("[Interface]\nAddress = x\nPostUp = l2wg up %i || :\nPostDown = l2wg down %i || :\n")
     # What ip(8) says, by how the command ends.
-    state.said["get 192.168.92.1 from 192.168.178.1"] = '[{"dst":"192.168.92.1","dev":"wg0"}]'
-    state.said["get 203.0.113.20"] = '[{"dst":"203.0.113.20","dev":"enp2s0"}]'
+    state.said["get 192.168.92.1 from 192.168.178.1"] = "192.168.92.1 from 192.168.178.1 dev wg0 uid 0 \n    cache \n"
+    state.said["get 203.0.113.20"] = "203.0.113.20 via 203.0.113.1 dev enp2s0 src 203.0.113.7 uid 0 \n    cache \n"
 
     def fake(argv, *_args, **_options):
         return run.Result(0, next((out for end, out in state.said.items() if " ".join(argv).endswith(end)), ""), "")
@@ -254,7 +254,7 @@ def test_local_absent(healthy):
     healthy.links["enp2s0"] = dataclasses.replace(LINKS["enp2s0"], addresses=("192.168.178.7/24",))
     line = "gretap1 waits for its address: no interface of this router has 192.168.178.1"
     healthy.intent = healthy.intent._replace(todo=Plan(waiting=(line,)))
-    healthy.said["get 192.168.92.1"] = '[{"dst":"192.168.92.1","dev":"wg0"}]'
+    healthy.said["get 192.168.92.1"] = "192.168.92.1 from 192.168.178.1 dev wg0 uid 0 \n    cache \n"
     told(healthy, "local-absent")
 
 
@@ -384,7 +384,7 @@ def test_a_name_is_to_blame_at_once(healthy, monkeypatch):
 
 
 def test_route_and_rp_filter(healthy, monkeypatch):
-    healthy.said["get 192.168.92.1 from 192.168.178.1"] = '[{"dst":"192.168.92.1","dev":"enp2s0"}]'
+    healthy.said["get 192.168.92.1 from 192.168.178.1"] = "192.168.92.1 from 192.168.178.1 via 203.0.113.1 dev enp2s0 uid 0 \n    cache \n"
     told(healthy, "route")
     monkeypatch.setattr(check.kernel, "sysctl", lambda *words: "1")
     assert ids() == ["rp-filter", "route"]
@@ -401,7 +401,7 @@ def test_wg_fragments(healthy):
     healthy.links["enp2s0"] = dataclasses.replace(LINKS["enp2s0"], mtu=1400)
     assert "MTU = 1340" in told(healthy, "wg-fragments").hint
     healthy.links["enp2s0"] = LINKS["enp2s0"]
-    healthy.said["get 203.0.113.20"] = '[{"dst":"203.0.113.20","dev":"enp2s0","metrics":[{"mtu":1400}]}]'
+    healthy.said["get 203.0.113.20"] = "203.0.113.20 dev enp2s0 src 203.0.113.7 uid 0 \n    cache expires 9sec mtu 1400 \n"
     assert "MTU = 1340" in told(healthy, "wg-fragments").hint
 
 
@@ -482,7 +482,7 @@ def test_duplicate_address(healthy):
 
 
 def test_the_gateway_behind_a_bridge_is_asked_for(healthy):
-    healthy.said["route show default"] = '[{"dst":"default","gateway":"192.168.92.254","dev":"br0"}]'
+    healthy.said["route show default"] = "default via 192.168.92.254 dev br0 onlink \n"
     check.check()
     assert healthy.passed[0][2] == {"br0": ["192.168.92.254"]}
     bridge = dataclasses.replace(LINKS["br0"], addresses=("192.168.92.2/24", "fd00::1/64"))

@@ -108,7 +108,7 @@ def test_the_lan_is_the_bridges(router):
     ],
 )
 def test_the_endpoint(router, said, port, source, endpoint, hint):
-    router.says["ip", "-json", "route", "get", "192.0.2.1"] = '[{"prefsrc": "%s"}]' % source if source else ""
+    router.says["ip", "route", "get", "192.0.2.1"] = "192.0.2.1 via 10.0.0.1 dev e0 src %s uid 0 \n" % source if source else ""
     router.conf(CONF.replace("ListenPort = 51820\n", "ListenPort = 51820\n" if port else ""))
     site.save({"endpoint": said})
     found = facts.look("wg0", {})
