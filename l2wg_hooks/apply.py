@@ -21,6 +21,7 @@ from l2wg_hooks import (
     move,
     peers,
     plan,
+    refusal,
     rules,
     run,
     seen,
@@ -100,8 +101,9 @@ def intend(moving=False, wished_too=None):
         if text != files.text(path):
             texts[path] = (files.text(path), text)
     after = move.after(now.links, moved)
-    todo = plan.plan(wished.tunnels, after, (), wished.broken, seen.look(wished.tunnels))
-    problems = wished.problems + todo.problems
+    found = seen.look(wished.tunnels)
+    todo = plan.plan(wished.tunnels, after, (), wished.broken, found)
+    problems = wished.problems + todo.problems + _refused(wished.tunnels, after, found.rules)
     unfit = _unfit(wished.tunnels, defined, after, [one.port for one in moved])
     problems += tuple(problem for problem in unfit if problem not in problems)
     problems = _told_better(problems, () if moving else moves, refused) + byname.problems(moved, now.links)
@@ -109,6 +111,13 @@ def intend(moving=False, wished_too=None):
     steps += move.steps(moved, now.links, now.held)
     reached = not bridges or defined.reaches(interfaces.OURS) or stanza.ADDED in texts.get(interfaces.MAIN, ("", ""))[1]
     return Intent(wished.tunnels, texts, bridges, moves, steps, todo, problems, reached, tuple(mentions.unserved(named)))
+
+
+def _refused(tunnels, links, now):
+    """Problems of what this router's nft(8) does not take, also where nothing is loaded yet."""
+    values = {tunnel.name: guard.value(tunnel, links) for tunnel in tunnels}
+    wanted = plan.Rules([guard.entry(tunnel) for tunnel in tunnels], values)
+    return () if wanted == now else tuple(refusal.problems(refusal.find(wanted), tunnels))
 
 
 def _aside(tunnels, defined, moves, bridges):

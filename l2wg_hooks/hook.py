@@ -7,7 +7,7 @@ Nothing here imports jinja2, argparse or anything else that a hook can do withou
 
 import os
 
-from l2wg_hooks import files, lock, log, plan, probe, rules, run, seen, story, wish
+from l2wg_hooks import files, lock, log, plan, probe, refusal, rules, run, seen, story, wish
 from l2wg_hooks.errors import L2wgError, Problem
 
 # The kernel's links can change while we work (a port comes, a bridge goes): look again, but not for ever.
@@ -47,7 +47,10 @@ def bring(leaving=(), may_skip=False, only=None):
 
 
 def carry_out(todo, links):
-    """Run the steps of a Plan; the Problems of that. Without a guard no tunnel is made, nor stays."""
+    """Run the steps of a Plan; the Problems of that. Without a guard no tunnel is made, nor stays.
+
+    Of what this router's nft(8) does not take, only the guard counts: a key that cannot be had is told of, and the rest stands.
+    """
     if todo.rules is None:
         return run.apply(todo.steps)
     at = [step.group for step in todo.steps].index(plan.GUARD)
@@ -57,6 +60,15 @@ def carry_out(todo, links):
         return failed + unguarded + run.apply(todo.steps[at + 1 :])
     # What was in force before may be so no more: not only loading fails, somebody may also have flushed the tables meanwhile.
     left = rules.observe(needed=True)
+    refused = refusal.find(todo.rules)
+    told = tuple(refusal.problems(refused, wish.load().tunnels))
+    if refused.keys:
+        less = refusal.without(todo.rules, [feature for feature, _ in refused.keys])
+        again = () if less == left else rules.load(less, todo.steps[at])
+        if not again:
+            # Its message is nft(8)'s of all the rules; what it means is told of each key.
+            return failed + run.apply(todo.steps[at + 1 :]) + told
+    unguarded += told
     guarded = [one["name"] for one in left.entries] if left.intact else []
     gone = plan.removal([one["name"] for one in todo.rules.entries], links).steps
     return failed + run.apply([step for step in gone if step.group not in guarded]) + unguarded

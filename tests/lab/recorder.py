@@ -154,8 +154,8 @@ ip address add 10.80.0.1/24 dev mv0; ip route add default via 10.80.0.9 dev mv0 
     "closed": (LAN, ["ip route get 198.51.100.1", "ip route get 2001:db8:9::1", "ip -4 route get 192.0.2.9"] + DEFAULTS),
     "neighbours": (
         LAN + """
-ip netns add other; ip link set peer0 netns other; ip -n other address add 192.0.2.1/24 dev peer0; ip -n other -6 address add 2001:db8::1/64 dev peer0 nodad
-ip -n other link set peer0 up; sleep 1; ping -c1 -W2 192.0.2.1 >/dev/null; ping -c1 -W2 2001:db8::1 >/dev/null; ping -c1 -W1 192.0.2.99 >/dev/null
+ip neighbour add 192.0.2.1 lladdr 52:54:00:00:02:01 dev e0 nud reachable; ip neighbour add 2001:db8::1 lladdr 52:54:00:00:02:01 dev e0 nud reachable router
+ping -c1 -W1 192.0.2.99 >/dev/null
 ip neighbour add 192.0.2.50 lladdr 02:00:00:00:00:50 dev e0 nud permanent; ip neighbour add 192.0.2.51 lladdr 02:00:00:00:00:51 dev e0 nud noarp
 ip neighbour add 192.0.2.52 lladdr 02:00:00:00:00:52 dev e0 nud stale; ip neighbour add proxy 192.0.2.53 dev e0; sleep 4
 """,
@@ -210,7 +210,7 @@ def record(entries):
     """{file: text} of all that is asked for, by the tools of `entries`, (name, folder) each."""
     found = {}
     for state, (made, queries) in STATES.items():
-        subprocess.run("ip netns del rec; ip netns del other; ip netns add rec", shell=True, stderr=subprocess.DEVNULL)
+        subprocess.run("ip netns del rec; ip netns add rec", shell=True, stderr=subprocess.DEVNULL)
         into = ["ip", "netns", "exec", "rec"]
         done = subprocess.run(into + ["sh", "-xc", made], stdout=subprocess.DEVNULL, stderr=open("/tmp/record.log", "a"))
         for name, folder in entries:
@@ -225,7 +225,7 @@ def record(entries):
             found["%s/%s" % (name, state)] = "".join(own)
         if done.returncode:
             sys.stderr.write("%s: rc %d\n" % (state, done.returncode))
-    subprocess.run("ip netns del rec; ip netns del other", shell=True, stderr=subprocess.DEVNULL)
+    subprocess.run("ip netns del rec", shell=True, stderr=subprocess.DEVNULL)
     return found
 
 

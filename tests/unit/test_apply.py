@@ -253,7 +253,7 @@ def test_no_address_moves_where_a_firewall_would_not_know_the_bridge(router, mon
     router.links["enp3s0"] = Link("enp3s0", 3, mac="02:00:00:00:00:03", addresses=("10.0.0.1/8",), up=True)
     fake = router.run
     rules = "*filter\n:INPUT DROP [0:0]\n-A INPUT -i enp3s0 -j ACCEPT\nCOMMIT\n"
-    monkeypatch.setattr(run, "run", lambda argv, **more: run.Result(0, rules, "") if argv[0] == "iptables-save" else fake(argv, **more))
+    monkeypatch.setattr(run, "run", lambda argv, *more: run.Result(0, rules, "") if argv[0] == "iptables-save" else fake(argv, *more))
     with pytest.raises(L2wgError, match="would drop it by br0"):
         apply.apply(agree=lambda moves: True)
     assert router.done == [] and router.main.read_text() == MAIN + STATIC

@@ -41,13 +41,17 @@ def nft(tmp_path, monkeypatch):
     """`tables` is what nft(8) lists, `ran` what ran; the words in `broken` are a command that fails.
 
     `after` is called with the tables after each load: somebody else's doing. Without `spaces` no namespace is to be had.
+    `asked` are the rule sets that nft(8) was only asked about; it takes none with a word of `refuses`, neither then nor to load.
     """
-    state = {"tables": {}, "ran": [], "broken": None, "writes": [], "after": lambda tables: None, "spaces": True}
+    state = {"tables": {}, "ran": [], "broken": None, "writes": [], "after": lambda tables: None, "spaces": True, "asked": [], "refuses": []}
     monkeypatch.setattr(guard, "STATIC", str(tmp_path / "lib" / "rules.nft"))
     monkeypatch.setattr(guard, "FILE", str(tmp_path / "l2wg.nft"))
     monkeypatch.setattr(rules, "LOADED", str(tmp_path / "l2wg.loaded"))
 
     def fake(argv, stdin=""):
+        if argv[:2] == ("nft", "-c"):
+            state["asked"].append(stdin)
+            return run.Result(int(any(word in stdin for word in state["refuses"])), "", "x:1:1: Error: syntax error, unexpected string\n^^^\n")
         state["ran"] += ["ip " + line for line in stdin.splitlines()] or [" ".join(argv)]
         if state["broken"] and " ".join(argv).startswith(state["broken"]):
             return run.Result(1, "", "Error: Could not process rule: Operation not supported\n")
@@ -56,6 +60,8 @@ def nft(tmp_path, monkeypatch):
             state["tables"] = {}
             if "include" in text:
                 loaded = text + read(guard.STATIC)
+                if any(word in loaded for word in state["refuses"]):
+                    return run.Result(1, "", "Error: syntax error, unexpected string\n")
                 state["tables"] = dict(zip(rules.FAMILIES, listed(loaded)))
             state["after"](state["tables"])
         if argv[:4] == ("nft", "-s", "list", "table"):

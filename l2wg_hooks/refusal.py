@@ -1,0 +1,92 @@
+"""What this router's nft(8) or kernel does not take of the rules that are wished for, told by the key that wants it.
+
+Nothing is read from what nft(8) says: rule sets that lack one key or another are tried, by `nft -c`, which loads nothing.
+"""
+
+from typing import NamedTuple, Tuple
+
+from l2wg_hooks import features, guard, run
+from l2wg_hooks.errors import Problem
+from l2wg_hooks.plan import Rules
+
+OPTIONAL = tuple(one for one in features.FEATURES if one.key)
+
+
+class Refusal(NamedTuple):
+    """(Feature, what nft(8) said) of each key that is refused; `guard` is what it said of all that no tunnel can do without."""
+
+    keys: Tuple[tuple, ...] = ()
+    guard: str = ""
+
+    def __bool__(self):
+        return bool(self.keys or self.guard)
+
+
+def find(wanted):
+    """The Refusal of Rules. Raises L2wgError where nft(8) is not there."""
+    if not wanted.entries or _taken(wanted):
+        return Refusal()
+    used = [one for one in OPTIONAL if any(_uses(entry, one) for entry in wanted.entries)]
+    said = _ask(without(wanted, used))
+    if said:
+        return Refusal(guard=said)
+    refused = [(one, _ask(without(wanted, [other for other in used if other != one]))) for one in used]
+    refused = [row for row in refused if row[1]]
+    # Each can be had, and not all of them: then none is claimed to stand.
+    return Refusal(tuple(refused) or tuple((one, _ask(wanted)) for one in used))
+
+
+def _uses(entry, feature):
+    if feature.key == "mss-clamp":
+        return entry["clamp"] == "nftables"
+    return any(entry[key] != value for key, value in feature.unused.items())
+
+
+def without(wanted, refused):
+    """Rules without what these Features are for."""
+    entries = wanted.entries
+    for one in refused:
+        entries = [dict(entry, **one.unused) if _uses(entry, one) else entry for entry in entries]
+    return Rules(entries, wanted.values)
+
+
+def _text(wanted):
+    return guard.load(wanted.entries, wanted.values).rpartition("include ")[0] + guard.render(wanted.entries)
+
+
+def _taken(wanted):
+    return not _ask(wanted)
+
+
+def _ask(wanted):
+    """"" where nft(8) and the kernel take it; else the first that is said of it."""
+    result = run.run(features.CHECK, _text(wanted))
+    return "" if result.code == 0 else result.err.strip().partition("\n")[0] or "code %d" % result.code
+
+
+def problems(refusal, tunnels):
+    """The Problems of a Refusal, at the tunnels' own lines."""
+    if refusal.guard:
+        yield Problem("nft(8) does not take the guard, without which no tunnel is made: " + refusal.guard, _cure())
+    for feature, said in refusal.keys:
+        for tunnel in tunnels:
+            if _uses(guard.entry(tunnel), feature):
+                yield tunnel.problem(
+                    feature.key,
+                    "cannot be had on this router, which has no %s: nft(8) says: %s" % (feature.name, said),
+                    "l2wg set %s %s=%s; or what has it: %s and its kernel's modules (l2wg check -v)"
+                    % (tunnel.name, feature.key, OFF[feature.key], features.since(feature)),
+                    "nft-form",
+                )
+
+
+# Of each key, the value that needs nothing.
+OFF = {"mss-clamp": "iptables", "vlans": "all", "dhcp": "pass", "storm-limit": ""}
+
+
+def _cure():
+    """By what can be tried: the families, or only the rules."""
+    families = features.FEATURES[0]
+    if run.run(families.argv, families.text).code:
+        return "modprobe nf_tables must work, as root: the kernel of package linux-image-amd64 has it, for families inet and bridge"
+    return "l2wg check -v # lists what this nft(8) and this kernel have, and what has the rest"

@@ -1,0 +1,92 @@
+"""A key that this router's nft(8) does not take is refused alone and by name; the guard and the tunnels stand."""
+
+import dataclasses
+
+import pytest
+from test_apply import router  # noqa: F401 # a fixture
+from test_rules import LINKS, OTHER, TUNNEL, carry_out, did, nft, of, with_tunnels  # noqa: F401 # nft is a fixture
+
+from l2wg_hooks import apply, features, refusal, run, settings, wish
+from l2wg_hooks.errors import L2wgError
+from l2wg_hooks.plan import Rules
+from l2wg_hooks.wish import Wish
+
+FULL = dataclasses.replace(OTHER, vlans="untagged,10", dhcp="block", path="/etc/l2wg/gretap2.conf", lines={"storm-limit": 7, "vlans": 8})
+# A word that only the rules of one key have.
+WORDS = {"storm-limit": "timeout 300s", "vlans": "vlan id", "dhcp": "udp dport 67-68", "mss-clamp": "tcp option maxseg"}
+
+
+def test_every_optional_feature_is_a_key_and_takes_its_words_along(nft):
+    assert {one.key for one in refusal.OPTIONAL} == set(WORDS) == set(refusal.OFF) <= set(settings.KEYS)
+    for feature in refusal.OPTIONAL:
+        with_it, without = (refusal._text(wanted) for wanted in (of(FULL), refusal.without(of(FULL), [feature])))
+        assert WORDS[feature.key] in with_it and WORDS[feature.key] not in without
+        assert all(word in without for key, word in WORDS.items() if key != feature.key)
+
+
+@pytest.mark.parametrize("key", sorted(WORDS))
+def test_one_key_is_told_by_trial(nft, key):
+    nft["refuses"] = [WORDS[key]]
+    found = refusal.find(of(TUNNEL, FULL))
+    assert [one.key for one, _ in found.keys] == [key] and found.guard == ""
+    told = list(refusal.problems(found, [TUNNEL, FULL]))
+    assert {(one.key, one.tunnel) for one in told} == {(key, "gretap2")} | ({(key, "gretap1")} if key == "mss-clamp" else set())
+    assert str(told[-1]).startswith("/etc/l2wg/gretap2.conf:%s %s: cannot be had on this router" % ("7:" if key == "storm-limit" else "8:" if key == "vlans" else "", key))
+    assert "hint: l2wg set " in str(told[-1])
+
+
+def test_several_keys(nft):
+    nft["refuses"] = [WORDS["storm-limit"], WORDS["dhcp"]]
+    assert [one.key for one, _ in refusal.find(of(FULL)).keys] == ["dhcp", "storm-limit"]
+
+
+def test_what_is_taken_costs_one_question_and_what_there_is_none_costs_none(nft):
+    assert not refusal.find(of(FULL)) and len(nft["asked"]) == 1
+    assert not refusal.find(Rules()) and len(nft["asked"]) == 1
+
+
+@pytest.mark.parametrize("word, cure", [("table inet", "modprobe nf_tables"), ("meta l4proto gre", "l2wg check -v")])
+def test_the_guard_has_a_cure_of_its_own_cause(nft, word, cure):
+    nft["refuses"] = [word]
+    (problem,) = refusal.problems(refusal.find(of(FULL)), [FULL])
+    assert "does not take the guard" in problem.message and cure in problem.hint
+
+
+def test_an_event_makes_the_tunnels_without_what_is_refused(nft, monkeypatch):
+    monkeypatch.setattr(wish, "load", lambda: Wish((TUNNEL, FULL), (), ()))
+    nft["refuses"] = [WORDS["storm-limit"]]
+    (problem,) = carry_out(nft, [TUNNEL, FULL], LINKS, Rules())
+    assert (problem.key, problem.tunnel) == ("storm-limit", "gretap2")
+    assert did(nft)[:2] == ["nft -f FILE"] * 2 and "ip link add name gretap2" in "\n".join(did(nft))
+    assert "vlan id" in nft["tables"]["bridge"] and "timeout 300s" not in nft["tables"]["bridge"]
+
+
+def test_the_next_event_leaves_what_stands(nft, monkeypatch):
+    monkeypatch.setattr(wish, "load", lambda: Wish((FULL,), (), ()))
+    nft["refuses"] = [WORDS["storm-limit"]]
+    (less,) = [refusal.without(of(FULL), [one]) for one in refusal.OPTIONAL if one.key == "storm-limit"]
+    (problem,) = carry_out(nft, [FULL], with_tunnels(FULL), less)
+    assert problem.key == "storm-limit" and did(nft) == ["nft -f FILE"], "the new ones are tried; the old ones are in force"
+
+
+def test_apply_refuses_before_it_changes_anything(router, monkeypatch):
+    """A syntax that nft(8) does not know: the key is named, with its line."""
+    with router.conf.open("a") as file:
+        file.write("storm-limit = 20\n")
+    line = router.conf.read_text().count("\n")
+    usual = router.run
+    refused = run.Result(1, "", "/dev/stdin:9:9: Error: syntax error, unexpected string\n")
+    monkeypatch.setattr(run, "run", lambda argv, stdin="", environment=(): refused if "timeout 300s" in stdin else usual(argv, stdin))
+    with pytest.raises(L2wgError) as error:
+        apply.apply()
+    (problem,) = error.value.problems
+    assert str(problem).startswith("%s:%d: storm-limit: cannot be had on this router, which has no sets that rules fill" % (router.conf, line))
+    assert router.done == [] and not router.ours.exists()
+    router.conf.write_text(router.conf.read_text().replace("storm-limit = 20\n", ""))
+    assert apply.apply() == ()
+
+
+def test_a_router_is_asked_for_all_that_the_rules_have():
+    """The table's own rule sets are what the template makes, word for word where it matters."""
+    texts = "".join(one.text for one in features.FEATURES)
+    assert all(word.split(" =")[0] in texts for word in WORDS.values())
