@@ -5,6 +5,7 @@ cut off by a rule set that drops, from the next packet on, what comes by the bri
 """
 
 import ipaddress
+import re
 
 from l2wg_hooks import run
 from l2wg_hooks.errors import Problem
@@ -27,6 +28,7 @@ def problems(moves, links):
 
 def _walled(one, links, firewall):
     """Problems of a firewall that lets pass what comes by the port, or goes there, and drops the same by the bridge."""
+    yield from _unwalked(one, firewall.unread)
     # Walking thousands of rules takes its time; most name no port, nor all that begin as it does (enp+, "enp*").
     if not any(name in text for text in firewall.texts() for name in (one.port, "+ ", '*"')):
         return
@@ -38,6 +40,29 @@ def _walled(one, links, firewall):
                 % (where, one.port, one.bridge),
                 "add its rules for %s once more for %s, now and where it keeps them; then: l2wg apply" % (one.port, one.bridge),
             )
+
+
+def _unwalked(one, lines):
+    """Problems of rules that nobody can walk, and that name the port without its bridge."""
+    for table, line in lines:
+        quoted = re.findall('"([^"]*)"', line)
+        names = [name for name in quoted if _names(name, one.port) and not _names(name, one.bridge)]
+        twin = line
+        for name in names:
+            twin = twin.replace('"%s"' % name, '"%s"' % one.bridge)
+        # Where a rule says "not by this port", one more that says "not by the bridge" is another thing.
+        told = '"%s"' % one.bridge in line or "!=" not in line and (table, twin) in lines
+        if names and not told:
+            yield Problem(
+                "a rule in nft(8)'s table %s names %s and not %s, and nft(8), built without JSON, does not tell what it does: %s"
+                % (table, one.port, one.bridge, line),
+                'name both there, as in { "%s", "%s" }, now and where the firewall keeps its rules; then: l2wg apply'
+                % (names[0], one.bridge),
+            )
+
+
+def _names(name, port):
+    return port.startswith(name[:-1]) if name.endswith("*") else name == port
 
 
 def _packets(one, name, links):

@@ -85,7 +85,8 @@ def _commands():
     one.add_argument("--output", metavar="FILE", help=said)
     one = add("check", help="say what is wrong and what helps; exit 0 nothing, 1 something")
     one.add_argument("--json", action="store_true", help="for programs; see l2wg(8)")
-    one.add_argument("-v", "--verbose", action="store_true", help="list all that was looked at, and the outcome")
+    said = "list all that was looked at, the outcome, and what this router's tools and kernel have"
+    one.add_argument("-v", "--verbose", action="store_true", help=said)
     one.add_argument("--passive", action="store_true", help="send nothing: no probes, no DHCP question")
     one = add("init", help="make WireGuard from nothing: key, wg0.conf, address")
     one.add_argument("underlay", metavar="WG", nargs="?", default="wg0")
@@ -293,7 +294,7 @@ def _metrics(options):
 
 def _check(options):
     from l2wg_hooks import log, wish
-    from l2wg_hooks.checking import check
+    from l2wg_hooks.checking import abilities, check
 
     report = check.check(options.passive)
     code = 1 if report.problems else 0
@@ -305,6 +306,8 @@ def _check(options):
         hidden = one.outcome != check.UNLOOKED or options.passive and one.why.startswith("--passive")
         if options.verbose or not hidden:
             log.line("l2wg: %s: %s" % (one.name, one.outcome + (": " + one.why if one.why else "")))
+    for line in abilities.lines() if options.verbose else ():
+        log.line("l2wg: " + line)
     if not report.problems:
         log.say("nothing is wrong" if wish.names() else "there is no tunnel in /etc/l2wg; see l2wg.conf(5)")
     return report.problems, code

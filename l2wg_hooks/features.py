@@ -1,7 +1,8 @@
-"""What the versions of iproute2, nft(8) and the kernel have: one table of all that differs, and of what cannot be had without it. Pure.
+"""What the versions of iproute2, nft(8) and the kernel have: one table of what l2wg uses, and what cannot be had without. Pure.
 
-Debian 10 has iproute2 4.20 and nft 0.9.0, on Linux 5.10 of its backports (4.19 has no WireGuard); Debian 11 has 5.10, 0.9.8 and
-Linux 5.10; Debian 12 6.1, 1.0.6 and 6.1; Debian 13 6.15, 1.1.3 and 6.12. What a router has is never told by a version: it is asked.
+Debian 10 has iproute2 4.20 and nft 0.9.0, on Linux 5.10 of its backports (4.19 has no WireGuard); Debian 11 has 5.10, 0.9.8
+and Linux 5.10; Debian 12 6.1, 1.0.6 and 6.1; Debian 13 6.15, 1.1.3 and 6.12. What a router has is not told by a version: it is
+asked.
 """
 
 import json
@@ -58,11 +59,12 @@ FEATURES = (
     ),
     Feature(
         "a frame's bridge", NFT, (0, 9, 0), "no tunnel is made: there is no loop detection",
-        CHECK, _chain("bridge", "prerouting", 'ether saddr { 02:00:00:00:00:01, 02:00:00:00:00:02 } meta ibrname "br0" counter drop'),
+        CHECK, _chain("bridge", "prerouting", 'ether saddr { 02:00:00:00:00:01, 02:00:00:00:00:02 } meta ibrname "br0" drop'),
     ),
     Feature(
         "TCP's MSS set in frames", NFT, (0, 9, 0), "mss-clamp = nftables cannot be had (mss-clamp = iptables can)",
-        CHECK, _chain("bridge", "prerouting", "@nh,0,4 4 tcp option maxseg size set 1300"), key="mss-clamp", unused={"clamp": "off"},
+        CHECK, _chain("bridge", "prerouting", "@nh,0,4 4 tcp option maxseg size set 1300"),
+        key="mss-clamp", unused={"clamp": "off"},
     ),
     Feature(
         "VLANs of frames", NFT, (0, 9, 0), "vlans cannot be had",
@@ -71,7 +73,7 @@ FEATURES = (
     ),
     Feature(
         "ports and types in frames", NFT, (0, 9, 0), "dhcp = block cannot be had",
-        CHECK, _chain("bridge", "prerouting", "@nh,0,4 4 udp dport 67-68 counter drop", "meta l4proto 58 @th,0,8 134 counter drop"),
+        CHECK, _chain("bridge", "prerouting", "@nh,0,4 4 udp dport 67-68 drop", "meta l4proto 58 @th,0,8 134 counter drop"),
         key="dhcp", unused={"block_dhcp": False},
     ),
     Feature(
@@ -84,7 +86,8 @@ FEATURES = (
         key="storm-limit", unused={"storm_limit": None},
     ),
     Feature(
-        "rules listed as JSON", NFT, (0, 9, 0), "a firewall of nft(8) is not walked: what names a moving port must name its bridge, too",
+        "rules listed as JSON", NFT, (0, 9, 0),
+        "a firewall of nft(8) is not walked: what names a port whose address moves must name its bridge, too",
         ("nft", "-j", "list", "ruleset"), json=True,
     ),
     Feature(

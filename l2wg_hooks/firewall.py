@@ -8,12 +8,23 @@ from l2wg_hooks import files, run, verdict
 LEGACY = "/proc/net/%s_tables_names"
 
 
+OURS = ["inet l2wg"]
+
+
 class Firewall:
-    """The rules of iptables and nft(8) at this moment."""
+    """The rules of iptables and nft(8) at this moment.
+
+    `unread` are the lines of tables that cannot be walked, since this nft(8) was built without JSON, each with its table's name.
+    """
 
     def __init__(self):
         self.saved = {4: _saved("iptables", LEGACY % "ip"), 6: _saved("ip6tables", LEGACY % "ip6")}
-        self.listed = run.output("nft", "-j", "list", "ruleset")
+        self.listed, self.unread = run.output("nft", "-j", "list", "ruleset"), ()
+        if not verdict.is_listing(self.listed):
+            # That of 0.9.0 prints text and says that all is well.
+            text, self.listed = run.output("nft", "list", "ruleset"), ""
+            known = ["ip filter"] * ("*filter" in _all(self.saved[4])) + ["ip6 filter"] * ("*filter" in _all(self.saved[6]))
+            self.unread = tuple(_lines(text, known + OURS))
 
     def texts(self):
         """All that they have said."""
@@ -26,6 +37,20 @@ class Firewall:
         skip = [("inet", "l2wg")] + [("ip" if packet.family == 4 else "ip6", "filter")] * bool(found[0].bases)
         found.append(verdict.nft(self.listed, packet, skip))
         return [(base, rules.chains) for rules in found for base in verdict.drops(rules)]
+
+
+def _all(saved):
+    return "".join(text for _, text in saved)
+
+
+def _lines(text, known):
+    """(table, line) of what `nft list ruleset` printed of tables that filter IP packets, but for those that are `known`."""
+    table = ""
+    for line in text.splitlines():
+        if line.startswith("table "):
+            table = line[len("table ") :].rstrip(" {")
+        elif line.strip(" \t}") and table.startswith(("inet ", "ip ", "ip6 ")) and table not in known:
+            yield table, line.strip()
 
 
 def _saved(command, names):

@@ -67,7 +67,7 @@ def _ask(wanted):
 def problems(refusal, tunnels):
     """The Problems of a Refusal, at the tunnels' own lines."""
     if refusal.guard:
-        yield Problem("nft(8) does not take the guard, without which no tunnel is made: " + refusal.guard, _cure())
+        yield Problem("nft(8) does not take the guard, without which no tunnel is made: " + refusal.guard, _cure(), id="nft-form")
     for feature, said in refusal.keys:
         for tunnel in tunnels:
             if _uses(guard.entry(tunnel), feature):
@@ -88,5 +88,5 @@ def _cure():
     """By what can be tried: the families, or only the rules."""
     families = features.FEATURES[0]
     if run.run(families.argv, families.text).code:
-        return "modprobe nf_tables must work, as root: the kernel of package linux-image-amd64 has it, for families inet and bridge"
+        return "modprobe nf_tables must work, as root: the kernel of package linux-image-amd64 has families inet and bridge"
     return "l2wg check -v # lists what this nft(8) and this kernel have, and what has the rest"

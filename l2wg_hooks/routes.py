@@ -1,18 +1,19 @@
 """Routes as ip(8) prints them for people, the one form that all of its versions share: read into the records of `ip -json`. Pure.
 
-With -json, iproute2 4.20 (Debian 10) prints this form for `route get` all the same, and for `route show` what is no JSON as soon as
-one route is unreachable or has an MTU of its own.
+With -json, iproute2 4.20 (Debian 10) prints this form for `route get` all the same, and for `route show` what is no JSON as
+soon as one route is unreachable or has an MTU of its own.
 """
 
 import re
 
 from l2wg_hooks import record
 
-TYPES = ("unicast", "local", "broadcast", "multicast", "anycast", "unreachable", "prohibit", "blackhole", "throw", "nat", "xresolve")
+TYPES = "unicast local broadcast multicast anycast unreachable prohibit blackhole throw nat xresolve".split()
 # Words with a value behind them (print_route in iproute2's ip/iproute.c); what is none of these, a flag, stands alone.
 _VALUED = (
     "from tos table proto scope metric mark realm realms uid iif oif pref expires error users age used weight nhid ttl-propagate "
-    "advmss window rtt rttvar ssthresh cwnd reordering hoplimit initcwnd features rto_min initrwnd quickack congctl fastopen_no_cookie"
+    "advmss window rtt rttvar ssthresh cwnd reordering hoplimit initcwnd features rto_min initrwnd quickack congctl "
+    "fastopen_no_cookie"
 ).split()
 _ADDRESS = re.compile(r"[0-9A-Fa-f:.]+\Z")
 _NETWORK = re.compile(r"(default|[0-9A-Fa-f:.]+(/[0-9]{1,3})?)\Z")

@@ -218,12 +218,21 @@ HARMLESS = ("counter", "log", "mangle", "comment", "notrack", "set")
 def nft(text, packet, skip=()):
     """The Filter of what `nft -j list ruleset` printed, without the tables of `skip`, (family, name) each.
 
-    It says nothing where that comes of another nft(8) than those we know.
+    It says nothing where that comes of another nft(8) than those we know. That of 0.9.0 has another form than all later ones: no
+    `op` for equality, names where others have objects, and ports by their services' names, which count as not known.
     """
     try:
         return _nft(record.load(text or "{}"), packet, skip)
     except (ValueError, LookupError, TypeError, AttributeError):
         return Filter((), {})
+
+
+def is_listing(text):
+    """Whether that is what `nft -j` prints, and not what one without JSON does: text, or nothing."""
+    try:
+        return isinstance(record.load(text), dict)
+    except record.Unfit:
+        return False
 
 
 def _nft(listed, packet, skip):
@@ -256,8 +265,8 @@ def _nrule(statements, packet, prefix):
         elif key == "reject":
             return Rule(_all(truths), DROP)
         elif key in ("jump", "goto"):
-            return Rule(_all(truths), key, prefix + value["target"])
-        elif key in ("vmap", "queue", "xt"):
+            return Rule(_all(truths), key, prefix + (value if isinstance(value, str) else value["target"]))
+        elif key in ("vmap", "map", "queue", "xt"):
             return Rule(None if _all(truths) is not False else False, ACCEPT)
         elif key not in HARMLESS:
             truths.append(None)  # a limit, perhaps
@@ -269,9 +278,9 @@ def _nmatch(match, packet):
     values = right.get("set", [right]) if isinstance(right, dict) else right if isinstance(right, list) else [right]
     truths = [_nvalue(left, value, packet) for value in values if not isinstance(values, str)]
     truth = True if True in truths else _all(truths) if truths else None
-    if match["op"] == "!=":
+    if match.get("op") == "!=":
         return None if truth is None else not truth
-    return truth if match["op"] in ("==", "in") else None
+    return truth if match.get("op", "==") in ("==", "in") else None
 
 
 def _nvalue(left, value, packet):
@@ -284,7 +293,7 @@ def _nvalue(left, value, packet):
         status = False if value in ("dnat", "snat") else None
         return {"state": _state([str(value)], packet), "status": status}.get(conntrack.get("key"))
     if meta:
-        key = meta.get("key")
+        key = meta if isinstance(meta, str) else meta.get("key")
         if key in ("iifname", "iif", "oifname", "oif") and isinstance(value, str):
             return _interface(packet.iif if key.startswith("iif") else packet.oif, value, "*")
         if key == "l4proto":
@@ -294,7 +303,7 @@ def _nvalue(left, value, packet):
             return value == "ipv%d" % packet.family
         return None
     if payload:
-        return _npayload(payload.get("protocol"), payload.get("field"), value, packet)
+        return _npayload(payload.get("protocol", payload.get("name")), payload.get("field"), value, packet)
     return None
 
 

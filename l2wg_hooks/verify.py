@@ -61,7 +61,8 @@ def look(tunnels, links, new=(), silent=()):
 
 
 def _blind(problem):
-    return replace(problem, message="who needs this router to stay as it is cannot be seen, so nothing is changed: " + problem.message)
+    why = "who needs this router to stay as it is cannot be seen, so nothing is changed: "
+    return replace(problem, message=why + problem.message)
 
 
 def _look(tunnels, links, new, silent):
@@ -235,4 +236,3 @@ def _echo(underlay, target):
 def _received(underlay):
     rows = [line.split("\t") for line in run.lines("wg", "show", underlay, "transfer")]
     return sum(int(row[1][:20]) for row in rows if len(row) == 3 and row[1].isdecimal())
-

@@ -191,6 +191,13 @@ TABLE = (
         "Install a kernel that has it: linux-image-amd64 does, linux-image-cloud-amd64 and hosters' own may not.",
     ),
     Cause(
+        "nft-form",
+        WAITS,
+        "A key asks for rules that this router's nft(8) or kernel does not take: an old nft(8), or a kernel without a module.",
+        "`l2wg check -v` lists what both have, and since which version. Without that key the tunnel is made, guard and all; "
+        "without the guard it is not.",
+    ),
+    Cause(
         "reboot-needed",
         NOTHING,
         "The kernel was upgraded, and the modules of the one that runs are gone from the disk.",

@@ -2,6 +2,7 @@
 
 from l2wg_hooks import dhcpcd, files, inbound, iptables
 from l2wg_hooks.checking import managers
+from l2wg_hooks.errors import fail
 from l2wg_hooks.firewall import Firewall
 from l2wg_hooks.inbound import KEPT, XTABLES
 from l2wg_hooks.verdict import Packet
@@ -13,7 +14,7 @@ DISCARD = 9
 
 def problems(tunnels, links):
     """The Problems that neighbours make, each with its cure."""
-    return managing(tunnels, links) + filtering(tunnels, links)
+    return managing(tunnels, links) + list(filtering(tunnels, links))
 
 
 def managing(tunnels, links):
@@ -22,16 +23,17 @@ def managing(tunnels, links):
 
 
 def filtering(tunnels, links):
-    """Problems of firewalls."""
-    found = []
+    """Problems of firewalls. Raises L2wgError, after all others, where there are rules that cannot be walked."""
     firewall = Firewall() if any(tunnel.underlay in links for tunnel in tunnels) else None
     for tunnel in tunnels:
         if tunnel.underlay in links:
-            found += inbound.problems(tunnel, firewall)
+            yield from inbound.problems(tunnel, firewall)
     bridges = {tunnel.bridge: tunnel for tunnel in reversed(tunnels) if tunnel.bridge in links and firewall}
     for name in sorted(bridges):
-        found += _forward(bridges[name], links[name], firewall)
-    return found
+        yield from _forward(bridges[name], links[name], firewall)
+    tables = sorted({table for table, _ in firewall.unread}) if firewall else ()
+    if tables:
+        fail("this nft(8) was built without JSON: what its tables (%s) drop cannot be told" % ", ".join(tables))
 
 
 def _managed(tunnel, links):

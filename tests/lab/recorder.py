@@ -1,7 +1,8 @@
 #!/usr/bin/python3
 """What ip(8), bridge(8), ss(8) and nft(8) print, recorded in a lab machine for tests/golden/tools. Python 3, nothing else.
 
-    tests/lab/sh NAME --put tests/lab/recorder.py 'python3 recorder.py ENTRY...' >recording.json
+    tests/lab/sh NAME --put tests/lab/recorder.py --put l2wg_hooks/features.py --put tests/golden/rules/reference.nft ... \
+        --put tests/golden/firewalls/hand-written.nft 'python3 recorder.py ENTRY...' >recording.json
     python3 tests/lab/recorder.py lay recording.json
 
 ENTRY is TOOL-VERSION, of the commands in PATH, or TOOL-VERSION=FOLDER of those in a folder. All of one state are asked for
@@ -73,14 +74,16 @@ ip link add e0.5 link e0 type vlan id 5; ip link add link e0 name mv0 type macvl
 ip link add red type vrf table 10; ip link set red up; ip link set mv0 master red
 ip link add bond0 type bond mode active-backup; ip link add br1 type bridge vlan_filtering 1 vlan_default_pvid 0; ip link add br2 type bridge
 ip link set e0.5 master br1; ip link set e1 type bridge_slave isolated on
-ip tuntap add tun0 mode tun; ip tuntap add tap0 mode tap
+ip link del bare; ip link del vxext; ip tuntap add tun0 mode tun; ip tuntap add tap0 mode tap
 ip address add 10.9.9.1 peer 10.9.9.2/32 dev mv0; ip address add 10.9.9.9/24 dev mv0 label mv0:1
-ip link set e0 alias 'a "name" \\ of its own'
+ip link set e0 alias 'a "name" of its own'
 """,
         [OBSERVE, "bridge -json -statistics fdb show"] + [one % name for one in LAYER3 for name in ("br0", "mv0", "wg0")],
     ),
     "dead": (
-        LAN + BRIDGE + WIREGUARD + GRETAP + "ip link set gretap1 master br0; ip link del wg0; ip link set peer1 down; ip link set br0 down; ip address add 10.1.1.1/32 dev lo",
+        LAN + BRIDGE + WIREGUARD + GRETAP + """
+ip link set gretap1 master br0; ip link del wg0; ip link set peer1 down; ip link set br0 down; ip address add 10.1.1.1/32 dev lo
+""",
         [OBSERVE, "bridge -json -statistics fdb show"],
     ),
     "routes": (
@@ -159,7 +162,9 @@ ping -c1 -W1 192.0.2.99 >/dev/null
 ip neighbour add 192.0.2.50 lladdr 02:00:00:00:00:50 dev e0 nud permanent; ip neighbour add 192.0.2.51 lladdr 02:00:00:00:00:51 dev e0 nud noarp
 ip neighbour add 192.0.2.52 lladdr 02:00:00:00:00:52 dev e0 nud stale; ip neighbour add proxy 192.0.2.53 dev e0; sleep 4
 """,
-        ["ip -json neighbour show to %s dev e0" % one for one in ("192.0.2.1", "2001:db8::1", "192.0.2.99", "192.0.2.50", "192.0.2.51", "192.0.2.52", "192.0.2.53", "192.0.2.77")],
+        ["ip -json neighbour show to %s dev e0" % one for one in (
+            "192.0.2.1", "2001:db8::1", "192.0.2.99", "192.0.2.50", "192.0.2.51", "192.0.2.52", "192.0.2.53", "192.0.2.77",
+        )],
     ),
     "logins": (
         LAN + """
@@ -197,6 +202,39 @@ BATCHES = {
     "rule add priority 4789 from 10.9.0.1 to 10.9.0.2 ipproto udp dport 4789 table 1815248896 protocol kernel\n"
     "route replace unreachable 0.0.0.0/0 table 1815248896 metric 4294967295 proto kernel\n",
 }
+
+
+# A set's elements and counters are each time others.
+LISTS = ["nft -s list table inet l2wg", "nft -s list table bridge l2wg", "nft list table inet l2wg", "nft list table bridge l2wg"]
+
+
+def record_nft(entries):
+    """{file: text} of what each nft(8) makes of the rule sets beside this file, and of the forms that features.py asks for."""
+    import features  # beside this file
+
+    found = {}
+    for name, folder in entries:
+        if not name.startswith("nft"):
+            continue
+        for path in sorted(Path(".").glob("*.nft")):
+            fresh()
+            foreign = path.name == "hand-written.nft"
+            own = told_of(["nft", "-f", str(path)], folder)
+            for query in ["nft list ruleset", "nft -j list ruleset"] if foreign else LISTS:
+                own += told_of(query.split(), folder)
+            found["%s/%s" % (name, path.name[:-4])] = own
+        fresh()
+        forms = [one for one in features.FEATURES if one.tool == features.NFT and one.text]
+        found[name + "/forms"] = "".join(told_of(list(one.argv), folder, one.text, " # " + one.name) for one in forms)
+    return found
+
+
+def fresh():
+    subprocess.run("ip netns del rec; ip netns add rec", shell=True, stderr=subprocess.DEVNULL)
+
+
+def told_of(argv, folder, stdin="", comment=""):
+    return "$ %s%s\n%s%s" % (" ".join(argv), comment, marked("< ", stdin), told(ask(into_ns(argv, folder), folder, stdin)))
 
 
 def ask(argv, folder, stdin=""):
@@ -251,7 +289,7 @@ def main():
             (top / name).write_text(text)
         return
     entries = [tuple(word.partition("=")[::2]) for word in sys.argv[1:]]
-    print(json.dumps(record(entries)))
+    print(json.dumps(dict(record(entries), **record_nft(entries))))
 
 
 if __name__ == "__main__":

@@ -3,14 +3,16 @@
 import dataclasses
 
 import pytest
-from test_apply import router  # noqa: F401 # a fixture
-from test_rules import LINKS, OTHER, TUNNEL, carry_out, did, nft, of, with_tunnels  # noqa: F401 # nft is a fixture
+import test_apply
+import test_rules
+from test_rules import LINKS, OTHER, TUNNEL, carry_out, did, of, with_tunnels
 
 from l2wg_hooks import apply, features, refusal, run, settings, wish
 from l2wg_hooks.errors import L2wgError
 from l2wg_hooks.plan import Rules
 from l2wg_hooks.wish import Wish
 
+nft, router = test_rules.nft, test_apply.router  # fixtures
 FULL = dataclasses.replace(OTHER, vlans="untagged,10", dhcp="block", path="/etc/l2wg/gretap2.conf", lines={"storm-limit": 7, "vlans": 8})
 # A word that only the rules of one key have.
 WORDS = {"storm-limit": "timeout 300s", "vlans": "vlan id", "dhcp": "udp dport 67-68", "mss-clamp": "tcp option maxseg"}
@@ -31,8 +33,9 @@ def test_one_key_is_told_by_trial(nft, key):
     assert [one.key for one, _ in found.keys] == [key] and found.guard == ""
     told = list(refusal.problems(found, [TUNNEL, FULL]))
     assert {(one.key, one.tunnel) for one in told} == {(key, "gretap2")} | ({(key, "gretap1")} if key == "mss-clamp" else set())
-    assert str(told[-1]).startswith("/etc/l2wg/gretap2.conf:%s %s: cannot be had on this router" % ("7:" if key == "storm-limit" else "8:" if key == "vlans" else "", key))
-    assert "hint: l2wg set " in str(told[-1])
+    where = {"storm-limit": "7: ", "vlans": "8: "}.get(key, " ")
+    assert str(told[-1]).startswith("/etc/l2wg/gretap2.conf:%s%s: cannot be had on this router" % (where, key))
+    assert "hint: l2wg set " in str(told[-1]) and told[-1].id == "nft-form"
 
 
 def test_several_keys(nft):

@@ -1,29 +1,48 @@
 """Whatever version of ip(8) and nft(8) has printed it, we read the same: that of Debian 12 is what the lab shows to be right."""
+import json
+import re
+
 import pytest
 import tools
 
-from l2wg_hooks import byname, layer3, links, record, routes, rules, run, seen, settings, transaction, verify, ways
+from l2wg_hooks import byname, features, firewall, layer3, links, record, routes, run, seen, settings, transaction, verdict, verify, ways
+from l2wg_hooks.errors import L2wgError
 from l2wg_hooks.pairing import facts
-from l2wg_hooks.plan import Rules
+from l2wg_hooks.plan import Rules, Step
 from l2wg_hooks.showing import stations, traffic
 
 NEWEST = tools.IPROUTE2[-1]
 OLD = tools.IPROUTE2[:-1]
 STATES = sorted(path.name for path in (tools.GOLDEN / NEWEST).iterdir())
 OBSERVE = " ".join(run.OBSERVE)
-TUNNEL = settings.Tunnel("vx4", "wg0", "10.9.0.1", "10.9.0.2", "br0", encapsulation="vxlan")
+VX4 = settings.Tunnel("vx4", "wg0", "10.9.0.1", "10.9.0.2", "br0", encapsulation="vxlan")
 
 
 def test_every_version_was_asked_the_same():
-    for version in tools.IPROUTE2:
-        assert sorted(path.name for path in (tools.GOLDEN / version).iterdir()) == STATES
-        for state in STATES:
-            assert list(tools.recorded(version, state)) == list(tools.recorded(NEWEST, state))
+    for versions in (tools.IPROUTE2, tools.NFT):
+        states = [sorted(path.name for path in (tools.GOLDEN / version).iterdir()) for version in versions]
+        assert states.count(states[0]) == len(versions)
+        for state in states[0]:
+            asked = [list(tools.recorded(version, state)) for version in versions]
+            assert asked.count(asked[0]) == len(versions)
 
 
 def asked(version, what):
-    """[(state, Result)] of all states in which a command was asked for that begins so."""
+    """[(state, Result)] of all commands that begin so."""
     return [(state, one) for state in STATES for words, one in tools.recorded(version, state).items() if words.startswith(what)]
+
+
+def _stations(text):
+    found = stations.read(record.table(text))
+    return {port: sorted((one.mac, one.vlan, one.fixed) for one in some) for port, some in found.items()}
+
+
+def _neighbours(text):
+    return [one.get("state") for one in record.table(text)]
+
+
+def _rules(text):
+    return [rule for rule in record.table(text) if ways.is_ours(rule)]
 
 
 @pytest.mark.parametrize("version", OLD)
@@ -32,20 +51,220 @@ def asked(version, what):
     [
         (OBSERVE, links.parse, 4),
         ("ip -json -details -statistics", lambda text: sorted(traffic.read(record.table(text))), 1),
-        ("bridge -json -statistics fdb show", lambda text: sorted(stations.read(record.table(text))), 4),
+        ("bridge -json -statistics fdb show", _stations, 4),
         ("ip -4 route", routes.read, 10),
         ("ip -6 route", routes.read, 10),
         ("ip route get", routes.read, 30),
-        ("ip -json -4 rule show", lambda text: [rule for rule in record.table(text) if ways.is_ours(rule)], 4),
-        ("ip -json -6 rule show", lambda text: [rule for rule in record.table(text) if ways.is_ours(rule)], 4),
-        ("ip -json neighbour", record.table, 8),
+        ("ip route show", routes.read, 5),
+        ("ip -json -4 rule show", _rules, 4),
+        ("ip -json -6 rule show", _rules, 4),
+        ("ip -json neighbour", _neighbours, 8),
         ("ip -json -6 address show", record.table, 1),
     ],
 )
 def test_each_reader_reads_the_same(version, what, reader, least):
-    new = [(state, one.code, reader(one.out) if not one.code else None) for state, one in asked(NEWEST, what)]
-    old = [(state, one.code, reader(one.out) if not one.code else None) for state, one in asked(version, what)]
-    assert len(new) >= least and any(found for _, _, found in new), "the probe reads something"
-    for before, now in zip(old, new):
-        # A table that is not there: an empty one to 4.20, an error later.
-        assert before == now or {before[1:], now[1:]} if False else same(before, now), (before, now)
+    # A table that is not there is an empty one to 4.20, and 2 later: run.ways takes both for none.
+    both = [[(state, {0: one.out, 2: ""}[one.code]) for state, one in asked(name, what)] for name in (version, NEWEST)]
+    old, new = ([(state, reader(text)) for state, text in some] for some in both)
+    assert len(new) >= least and any(found for _, found in new), "the probe reads something"
+    assert old == new
+
+
+def test_what_4_20_prints_as_json_is_none_for_routes():
+    """Else nobody would need routes.py; `l2wg check -v` tells it."""
+    get, show = "ip -json route get 198.51.100.1", "ip -json -4 route show table 1815248896"
+    (feature,) = [one for one in features.FEATURES if one.argv[:4] == ("ip", "-json", "route", "get")]
+    for version in tools.IPROUTE2:
+        new = version != "iproute2-4.20"
+        assert features.has(feature, 0, tools.recorded(version, "get")[get].out) == new
+        assert features.has(feature, 0, tools.recorded(version, "ways")[show].out) == new
+
+
+@pytest.mark.parametrize("version", tools.IPROUTE2)
+def test_the_gateways_and_the_ways_are_known(monkeypatch, version):
+    tools.play(monkeypatch, version, "routes")
+    found = [row[:1] + row[2:] for row in verify._gateways()]
+    assert found == [("192.0.2.1", ""), ("192.0.2.2", ""), ("2001:db8::1", ""), ("fe80::1", "e0")]
+    tools.play(monkeypatch, version, "get")
+    seen_links = links.parse(tools.recorded(version, "reference")[OBSERVE].out)
+
+    def way(target, zone=""):
+        found = verify._way(target, "", zone, seen_links, ask=False)
+        return found and (found.device, found.hop)
+
+    assert way("198.51.100.1") == ("e0", "192.0.2.1") and way("192.168.178.10") == ("br0", "192.168.178.10")
+    assert way("2001:db8:9::1") == ("e0", "2001:db8::1") and way("fe80::5", "e0") == ("e0", "fe80::5")
+    assert way("10.70.0.1") == ("e0", "fe80::1") and way("10.71.0.1") == ("wg0", "10.71.0.1")
+    assert [way(target) for target in ("10.66.0.1", "10.67.0.1", "10.68.0.1", "fd66::1", "fd68::1")] == [None] * 5
+    monkeypatch.setattr(facts, "ELSEWHERE", {4: "198.51.100.1", 6: "2001:db8:9::1"})
+    assert [facts._source(family) for family in (4, 6)] == ["192.0.2.7", "2001:db8::7"]
+    tools.play(monkeypatch, version, "closed")
+    assert way("198.51.100.1") is None and verify._gateways() == []
+
+
+@pytest.mark.parametrize("version", tools.IPROUTE2)
+def test_what_is_asked_of_neighbours_and_of_logins(monkeypatch, version):
+    tools.play(monkeypatch, version, "neighbours")
+    answers = dict(tools.recorded(version, "neighbours"))
+    change = run.Result(0, "", "")
+    monkeypatch.setattr(run, "run", lambda argv: answers.get(" ".join(argv), change))
+    monkeypatch.setattr(verify, "_nudge", lambda *_: None)
+    monkeypatch.setattr(verify.time, "sleep", lambda _: None)
+    there = ("192.0.2.1", "2001:db8::1", "192.0.2.50", "192.0.2.51")
+    assert all(verify._neighbour(one, "e0") for one in there)
+    assert not any(verify._neighbour(one, "e0") for one in ("192.0.2.99", "192.0.2.52", "192.0.2.77"))
+    tools.play(monkeypatch, version, "logins")
+    monkeypatch.setattr(verify.os, "environ", {})
+    assert verify.logins() == [("192.0.2.7", ""), ("2001:db8::7", "")]
+
+
+@pytest.mark.parametrize("version", tools.IPROUTE2)
+def test_a_tunnels_own_way_is_found(monkeypatch, version):
+    tools.play(monkeypatch, version, "ways")
+    monkeypatch.setattr(seen.rules, "observe", lambda needed: Rules())
+    monkeypatch.setattr(run, "families", lambda: ("-4", "-6"))
+    found = seen.look([VX4]).ways
+    assert [rule["table"] for rule in found.rules] == ["1815248896", "1815248898", "1815248897"]
+    numbers = {table: [(one.get("type"), one["dst"], one.get("metrics")) for one in some] for table, some in found.routes.items()}
+    assert numbers["1815248896"] == [("unreachable", "default", None), (None, "10.9.0.2", [{"mtu": 1558}])]
+    assert sorted(numbers["1815248897"], key=str) == [(None, "fd09::2", [{"mtu": 1566}]), ("unreachable", "default", None)]
+    assert numbers["1815248898"] == []
+
+
+@pytest.mark.parametrize("version", OLD)
+def test_a_picture_of_what_a_change_may_have_to_give_back(monkeypatch, version):
+    found = []
+    for one in (version, NEWEST):
+        answers = dict(tools.recorded(one, "reference"), **{OBSERVE: tools.recorded(one, "kinds")[OBSERVE]})
+        monkeypatch.setattr(run, "run", lambda argv: answers[" ".join(argv)])
+        found.append(transaction.picture(["br0", "e0", "wg0", "e1"])[0])
+    assert found[0] == found[1] and found[0].held["br0"].addresses and found[0].held["mv0"] != layer3.Layer3()
+
+
+@pytest.mark.parametrize("version", OLD)
+def test_policy_rules_by_name_are_seen(monkeypatch, version):
+    move = type("Move", (), {"port": "e0", "bridge": "br0"})
+    told = [
+        list(byname._ruled(move, family, tools.recorded(one, "policies")["ip %s rule show" % family].out))
+        for one in (version, NEWEST) for family in ("-4", "-6")
+    ]
+    assert told[:2] == told[2:] and all(len(some) == 1 for some in told)
+
+
+@pytest.mark.parametrize("version", tools.IPROUTE2)
+def test_a_step_that_fails_is_the_one_that_is_told_of(monkeypatch, version):
+    batches = {words.rpartition("# ")[2]: one for words, one in tools.recorded(version, "batch").items()}
+    failed = {what: run._failed(one.err, 20) for what, one in batches.items() if one.code}
+    assert failed == {"exists": 1, "same-ends": 1, "gone": 2, "no-route": 0, "no-word": 0} and batches["right"].code == 0
+    step = Step(("ip", "link", "add", "name", "g2"), "", "g2")
+    assert "ip -details link show type gretap" in run._problem(step, batches["same-ends"].err).hint
+    assert "the next event" in run._problem(step, batches["gone"].err).hint
+
+
+def test_what_cannot_be_looked_at_is_told_before_a_change(monkeypatch):
+    """Each of the commands that `verify` asks, one after the other broken."""
+    tunnel = settings.Tunnel("gretap1", "wg0", "192.168.178.1", "192.168.92.1", "br0")
+    here = links.parse(tools.recorded(NEWEST, "reference")[OBSERVE].out)
+    usual = {
+        "wg show": "", "ss": tools.recorded(NEWEST, "logins")["ss -H -t -n -p state established"].out,
+        "ip route get": "192.0.2.7 dev e0 src 192.0.2.7 uid 0 \n", "ip -4 route": "default via 192.0.2.1 dev e0 \n", "ip -6 route": "",
+        "ip -json neighbour": '[{"dst":"192.0.2.1","state":["REACHABLE"]}]', "ip neighbour change": "",
+    }  # fmt: skip
+    broken = []
+
+    def fake(argv):
+        words = " ".join(argv)
+        if broken and words.startswith(broken[0]):
+            return run.Result(*broken[1])
+        return run.Result(0, next(out for start, out in usual.items() if words.startswith(start)), "")
+
+    monkeypatch.setattr(run, "run", fake)
+    monkeypatch.setattr(verify, "_nudge", lambda *_: None)
+    monkeypatch.setattr(verify.time, "sleep", lambda _: None)
+    assert [way.hop for way in verify.look([tunnel], here).ways] == ["192.0.2.1", "192.0.2.7", "2001:db8::7"]
+    said = (1, "", "Option \"-json\" is unknown, try \"ip -help\".\n")
+    garbage = (0, "[{\"unreachable\",\n", "")
+    for start in usual:
+        for how in (said, garbage)[: 1 if start in ("ss", "wg show") else 2]:
+            if start == "ip neighbour change":
+                continue  # fails where there is no such entry yet
+            broken[:] = [start, how]
+            with pytest.raises(L2wgError) as error:
+                verify.look([tunnel], here)
+            assert "so nothing is changed: `" + start in str(error.value) and "hint: " in str(error.value)
+
+
+# nft(8)
+
+
+@pytest.mark.parametrize("version", tools.NFT)
+def test_every_nft_has_the_forms_that_we_need(version):
+    forms = {words.rpartition("# ")[2]: one for words, one in tools.recorded(version, "forms").items()}
+    wanted = [one for one in features.FEATURES if one.tool == features.NFT and one.text]
+    assert sorted(forms) == sorted(one.name for one in wanted)
+    for one in wanted:
+        number = tuple(int(word) for word in re.search(r"[0-9.]+", version).group().split("."))
+        assert features.has(one, forms[one.name].code, forms[one.name].out) == (number >= one.since), (one.name, forms[one.name])
+
+
+@pytest.mark.parametrize("version", tools.NFT)
+@pytest.mark.parametrize("name", ["everything-on", "hub", "reference", "two-underlays", "vxlan"])
+def test_every_nft_loads_and_lists_our_rules(version, name):
+    found = tools.recorded(version, name)
+    assert [one.code for one in found.values()] == [0] * 5
+    steady = [found["nft -s list table %s l2wg" % family].out for family in ("inet", "bridge")]
+    assert "chain from_outside" in steady[0] and "chain arrives" in steady[1] and "counter packets" not in "".join(steady)
+
+
+@pytest.mark.parametrize("name", ["everything-on", "vxlan"])
+def test_counters_are_read_of_every_nft(name):
+    from l2wg_hooks import rules
+
+    found = []
+    for version in tools.NFT:
+        lists = tools.recorded(version, name)
+        inet, bridge = (lists["nft list table %s l2wg" % family].out for family in ("inet", "bridge"))
+        found.append((rules._packets(inet), rules._frames(bridge)))
+    assert found.count(found[0]) == len(found) and all(found[0])
+
+
+def said(version, query):
+    return tools.recorded(version, "hand-written")[query].out
+
+
+@pytest.mark.parametrize("hook", ["input", "forward"])
+def test_a_firewall_drops_no_more_by_an_old_nft(hook):
+    """What 0.9.0 tells by a service's name is not known; all else is walked as it is now."""
+    new, old = (said(version, "nft -j list ruleset") for version in ("nft-1.0.6", "nft-0.9.0-json"))
+    less = 0
+    for iif in ("enp3s0", "br0", "wg0", "enp1s0", "lo"):
+        for oif in (None,) if hook == "input" else ("enp3s0", "br0", "enp1s0"):
+            for source in ("192.168.178.9", "10.0.0.5", None):
+                for protocol, port in ((None, None), ("tcp", 22), ("tcp", 443), ("udp", 67), ("udp", 53), ("gre", None)):
+                    packet = verdict.Packet(hook, 4, iif, oif, source, None, protocol, port)
+                    drops = [len(list(verdict.drops(verdict.nft(text, packet)))) for text in (new, old)]
+                    assert drops[0] >= drops[1]
+                    less += drops[0] - drops[1]
+                    assert drops[0] == drops[1] or port is not None
+    assert less < 30
+
+
+@pytest.mark.parametrize("version", ["nft-0.9.0", "nft-0.9.8"])
+def test_a_firewall_that_cannot_be_walked_is_told_where_it_names_the_port(monkeypatch, version):
+    """0.9.0 without JSON prints text for -j, and 0.9.8 fails."""
+    answers = tools.recorded(version, "hand-written")
+    monkeypatch.setattr(run, "run", lambda argv: answers.get(" ".join(argv), run.Result(1, "", "")))
+    here = firewall.Firewall()
+    assert {table for table, _ in here.unread} == {"inet filter", "ip nat"}
+    move = type("Move", (), {"port": "enp3s0", "bridge": "br0"})
+    told = list(byname._unwalked(move, here.unread))
+    assert len(told) == 4 and all("enp3s0 and not br0" in one.message and '{ "enp3s0", "br0" }' in one.hint or "enp*" in one.hint for one in told)
+    cured = [(table, line.replace('"enp3s0"', '"br0"').replace('"enp*"', '"br0"')) for table, line in here.unread]
+    assert list(byname._unwalked(move, here.unread + tuple(cured))) == []
+
+
+def test_a_firewall_that_is_walked_is_not_read_as_text(monkeypatch):
+    answers = tools.recorded("nft-1.0.6", "hand-written")
+    monkeypatch.setattr(run, "run", lambda argv: answers.get(" ".join(argv), run.Result(1, "", "")))
+    here = firewall.Firewall()
+    assert here.unread == () and json.loads(here.listed)["nftables"]
