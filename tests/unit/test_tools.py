@@ -59,7 +59,6 @@ def _rules(text):
         ("ip -json -4 rule show", _rules, 4),
         ("ip -json -6 rule show", _rules, 4),
         ("ip -json neighbour", _neighbours, 8),
-        ("ip -json -6 address show", record.table, 1),
     ],
 )
 def test_each_reader_reads_the_same(version, what, reader, least):
@@ -110,9 +109,9 @@ def test_what_is_asked_of_neighbours_and_of_logins(monkeypatch, version):
     monkeypatch.setattr(run, "run", lambda argv: answers.get(" ".join(argv), change))
     monkeypatch.setattr(verify, "_nudge", lambda *_: None)
     monkeypatch.setattr(verify.time, "sleep", lambda _: None)
-    there = ("192.0.2.1", "2001:db8::1", "192.0.2.50", "192.0.2.51")
-    assert all(verify._neighbour(one, "e0") for one in there)
-    assert not any(verify._neighbour(one, "e0") for one in ("192.0.2.99", "192.0.2.52", "192.0.2.77"))
+    assert all(verify._neighbour(one, "e0") for one in ("192.0.2.1", "2001:db8::1", "192.0.2.50"))
+    # NOARP (51) is not listed by any version.
+    assert not any(verify._neighbour(one, "e0") for one in ("192.0.2.99", "192.0.2.51", "192.0.2.52", "192.0.2.77"))
     tools.play(monkeypatch, version, "logins")
     monkeypatch.setattr(verify.os, "environ", {})
     assert verify.logins() == [("192.0.2.7", ""), ("2001:db8::7", "")]
@@ -127,7 +126,7 @@ def test_a_tunnels_own_way_is_found(monkeypatch, version):
     assert [rule["table"] for rule in found.rules] == ["1815248896", "1815248898", "1815248897"]
     numbers = {table: [(one.get("type"), one["dst"], one.get("metrics")) for one in some] for table, some in found.routes.items()}
     assert numbers["1815248896"] == [("unreachable", "default", None), (None, "10.9.0.2", [{"mtu": 1558}])]
-    assert sorted(numbers["1815248897"], key=str) == [(None, "fd09::2", [{"mtu": 1566}]), ("unreachable", "default", None)]
+    assert numbers["1815248897"] == [(None, "fd09::2", [{"mtu": 1566}]), ("unreachable", "default", None)]
     assert numbers["1815248898"] == []
 
 
