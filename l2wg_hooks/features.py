@@ -15,7 +15,8 @@ IP, NFT, KERNEL = "iproute2", "nft", "Linux"
 class Feature(NamedTuple):
     """`since` is the first version of `tool` that has it, and `without` says what is not to be had where it is missing.
 
-    It is asked for by `argv`, with `text` at its standard input; `json` where the answer must be that, too.
+    It is asked for by `argv`, with `text` at its standard input; `json` where the answer must be that, too. Without `argv` nothing
+    but a packet would show it, and a version has to do.
     `key` of l2wg.conf(5) needs it, and a tunnel's entry (guard.py) has `unused` where that key is not used.
     """
 
@@ -99,16 +100,26 @@ FEATURES = (
         "policy rules by port", IP, (4, 17), "no VXLAN, and no GRE over IPv6: their packets would go without a way of their own",
         ("ip", "-json", "rule", "show", "ipproto", "udp", "dport", "4789"),
     ),
+    Feature(
+        "the interface that a packet comes from, after source NAT", KERNEL, (5, 7),
+        "no tunnel is made: the guard would take its own packets for somebody else's", (),
+    ),
 ) + tuple(
     Feature(name, KERNEL, since, without, ("modprobe", "-n", "-q", module))
     for name, since, without, module in (
-        ("WireGuard", (5, 6), "no tunnel: apt install wireguard-dkms, or a kernel of the backports", "wireguard"),
+        ("WireGuard", (5, 6), "no tunnel: Debian 10 needs the kernel of buster-backports", "wireguard"),
         ("GRE over IPv4", (4, 19), "no encapsulation = gretap", "ip_gre"),
         ("GRE over IPv6", (4, 19), "no encapsulation = gretap between IPv6 addresses", "ip6_gre"),
         ("VXLAN", (4, 19), "no encapsulation = vxlan", "vxlan"),
         ("iptables sees bridged frames", (4, 19), "no mss-clamp = iptables", "br_netfilter"),
     )
 )
+
+
+def is_old(feature, release):
+    """Whether a kernel, as uname(2) calls it, is older than a Feature that nobody can be asked for."""
+    found = re.match(r"([0-9]+)\.([0-9]+)", release)
+    return bool(found and not feature.argv and tuple(map(int, found.groups())) < feature.since)
 
 
 def has(feature, code, out):

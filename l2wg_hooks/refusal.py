@@ -3,6 +3,7 @@
 Nothing is read from what nft(8) says: rule sets that lack one key or another are tried, by `nft -c`, which loads nothing.
 """
 
+import os
 from typing import NamedTuple, Tuple
 
 from l2wg_hooks import features, guard, run
@@ -24,7 +25,12 @@ class Refusal(NamedTuple):
 
 def find(wanted):
     """The Refusal of Rules. Raises L2wgError where nft(8) is not there."""
-    if not wanted.entries or _taken(wanted):
+    if not wanted.entries:
+        return Refusal()
+    for one in features.FEATURES:
+        if features.is_old(one, os.uname().release):
+            return Refusal(guard="Linux %s is older than %s, which has %s" % (os.uname().release, features.since(one), one.name))
+    if _taken(wanted):
         return Refusal()
     used = [one for one in OPTIONAL if any(_uses(entry, one) for entry in wanted.entries)]
     said = _ask(without(wanted, used))
@@ -67,7 +73,8 @@ def _ask(wanted):
 def problems(refusal, tunnels):
     """The Problems of a Refusal, at the tunnels' own lines."""
     if refusal.guard:
-        yield Problem("nft(8) does not take the guard, without which no tunnel is made: " + refusal.guard, _cure(), id="nft-form")
+        message = "the guard, without which no tunnel is made, cannot be had on this router: " + refusal.guard
+        yield Problem(message, _cure(), id="nft-form")
     for feature, said in refusal.keys:
         for tunnel in tunnels:
             if _uses(guard.entry(tunnel), feature):
@@ -85,7 +92,9 @@ OFF = {"mss-clamp": "iptables", "vlans": "all", "dhcp": "pass", "storm-limit": "
 
 
 def _cure():
-    """By what can be tried: the families, or only the rules."""
+    """By what can be tried: the kernel, the families, or only the rules."""
+    if any(features.is_old(one, os.uname().release) for one in features.FEATURES):
+        return "Debian 10: apt install -t buster-backports linux-image-amd64; then: reboot"
     families = features.FEATURES[0]
     if run.run(families.argv, families.text).code:
         return "modprobe nf_tables must work, as root: the kernel of package linux-image-amd64 has families inet and bridge"

@@ -26,6 +26,8 @@ def lines():
 
 def _ask(feature):
     """(whether this router has it, why not as the command says it)."""
+    if not feature.argv:
+        return not features.is_old(feature, os.uname().release), "Linux " + os.uname().release
     try:
         result = run.run(feature.argv, feature.text)
     except L2wgError as error:

@@ -52,7 +52,18 @@ def test_what_is_taken_costs_one_question_and_what_there_is_none_costs_none(nft)
 def test_the_guard_has_a_cure_of_its_own_cause(nft, word, cure):
     nft["refuses"] = [word]
     (problem,) = refusal.problems(refusal.find(of(FULL)), [FULL])
-    assert "does not take the guard" in problem.message and cure in problem.hint
+    assert "the guard, without which no tunnel is made, cannot be had" in problem.message and cure in problem.hint
+
+
+def test_a_kernel_whose_guard_would_drop_the_tunnels_own_packets_gets_none(nft, monkeypatch):
+    """Linux 4.19 with WireGuard built beside it: no interface is known after source NAT there."""
+    usual = refusal.os.uname()
+    for release, old in (("4.19.0-27-amd64", True), ("5.6.0-1", True), ("5.7.0", False), ("5.10.0-0.deb10.28-amd64", False), ("6.12.1", False)):
+        monkeypatch.setattr(refusal.os, "uname", lambda: type("Uname", (), {"release": release}))
+        found = refusal.find(of(FULL))
+        assert bool(found) == old and ("Linux 5.7" in found.guard) == old
+        assert not old or "buster-backports" in next(refusal.problems(found, [FULL])).hint
+    assert usual.release
 
 
 def test_an_event_makes_the_tunnels_without_what_is_refused(nft, monkeypatch):

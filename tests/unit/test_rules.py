@@ -57,11 +57,11 @@ def nft(tmp_path, monkeypatch):
             return run.Result(1, "", "Error: Could not process rule: Operation not supported\n")
         if argv[:2] == ("nft", "-f"):
             text = read(guard.FILE)
+            loaded = text + (read(guard.STATIC) if "include" in text else "")
+            if any(word in loaded for word in state["refuses"]):
+                return run.Result(1, "", "Error: syntax error, unexpected string\n")
             state["tables"] = {}
             if "include" in text:
-                loaded = text + read(guard.STATIC)
-                if any(word in loaded for word in state["refuses"]):
-                    return run.Result(1, "", "Error: syntax error, unexpected string\n")
                 state["tables"] = dict(zip(rules.FAMILIES, listed(loaded)))
             state["after"](state["tables"])
         if argv[:4] == ("nft", "-s", "list", "table"):

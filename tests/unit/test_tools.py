@@ -155,7 +155,8 @@ def test_a_step_that_fails_is_the_one_that_is_told_of(monkeypatch, version):
     batches = {words.rpartition("# ")[2]: one for words, one in tools.recorded(version, "batch").items()}
     failed = {what: run._failed(one.err, 20) for what, one in batches.items() if one.code}
     assert failed == {"exists": 1, "same-ends": 1, "gone": 2, "no-route": 0, "no-word": 0} and batches["right"].code == 0
-    step = Step(("ip", "link", "add", "name", "g2"), "", "g2")
+    ends = ("local", "192.168.178.1", "remote", "192.168.92.1", "dev", "wg0", "nopmtudisc", "ignore-df")
+    step = Step(("ip", "link", "add", "name", "g2", "type", "gretap") + ends, "", "g2")
     assert "ip -details link show type gretap" in run._problem(step, batches["same-ends"].err).hint
     assert "the next event" in run._problem(step, batches["gone"].err).hint
 
