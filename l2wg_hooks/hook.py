@@ -60,8 +60,11 @@ def carry_out(todo, links):
         return failed + unguarded + run.apply(todo.steps[at + 1 :])
     # What was in force before may be so no more: not only loading fails, somebody may also have flushed the tables meanwhile.
     left = rules.observe(needed=True)
-    refused = refusal.find(todo.rules)
-    told = tuple(refusal.problems(refused, wish.load().tunnels))
+    try:
+        refused = refusal.find(todo.rules)
+        told = tuple(refusal.problems(refused, wish.load().tunnels))
+    except L2wgError:  # no nft(8), or no jinja2 to ask it by: `unguarded` says so, and nothing may stay open for that
+        refused, told = refusal.Refusal(), ()
     if refused.keys:
         less = refusal.without(todo.rules, [feature for feature, _ in refused.keys])
         again = () if less == left else rules.load(less, todo.steps[at])

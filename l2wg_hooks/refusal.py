@@ -88,7 +88,7 @@ def problems(refusal, tunnels):
 
 
 # Of each key, the value that needs nothing.
-OFF = {"mss-clamp": "iptables", "vlans": "all", "dhcp": "pass", "storm-limit": ""}
+OFF = {"mss-clamp": "iptables", "vlans": "all", "dhcp": "pass", "storm-limit": "off"}
 
 
 def _cure():
