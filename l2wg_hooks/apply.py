@@ -100,7 +100,7 @@ def intend(moving=False, wished_too=None):
             texts[path] = (files.text(path), text)
     after = move.after(now.links, moved)
     todo = plan.plan(wished.tunnels, after, (), wished.broken, seen.look(wished.tunnels))
-    problems = wished.problems + todo.problems
+    problems = wished.problems + todo.problems + defined.unread
     unfit = _unfit(wished.tunnels, defined, after, [one.port for one in moved])
     problems += tuple(problem for problem in unfit if problem not in problems)
     problems = _told_better(problems, () if moving else moves, refused) + byname.problems(moved, now.links)
