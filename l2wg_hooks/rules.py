@@ -188,7 +188,7 @@ def _meant(argv):
     if alone:
         return lambda listing: listing == alone
     # Nowhere to look at them alone: then chain by chain, so many rules as were written.
-    shape = guard.shape(files.read(guard.STATIC))
+    shape = guard.shape(files.read(guard.STATIC, files.OURS))
     return lambda listing: guard.shape(listing or "") == shape
 
 
