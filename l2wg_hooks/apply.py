@@ -103,7 +103,7 @@ def intend(moving=False, wished_too=None):
     after = move.after(now.links, moved)
     found = seen.look(wished.tunnels)
     todo = plan.plan(wished.tunnels, after, (), wished.broken, found)
-    problems = wished.problems + todo.problems + _refused(wished.tunnels, after, found.rules)
+    problems = wished.problems + todo.problems + defined.unread + _refused(wished.tunnels, after, found.rules)
     unfit = _unfit(wished.tunnels, defined, after, [one.port for one in moved])
     problems += tuple(problem for problem in unfit if problem not in problems)
     problems = _told_better(problems, () if moving else moves, refused) + byname.problems(moved, now.links)

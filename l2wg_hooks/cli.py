@@ -215,9 +215,9 @@ def _show(intent):
     for path, sides in intent.texts.items():
         lines = (text.splitlines(True) for text in sides)
         for line in difflib.unified_diff(*lines, fromfile=path, tofile=path):
-            sys.stdout.write(line if line.endswith("\n") else line + "\n\\ No newline at end of file\n")
+            _out(line if line.endswith("\n") else line + "\n\\ No newline at end of file\n")
     for step in intent.steps + intent.todo.steps:
-        print("%-70s # %s" % (step, step.reason))
+        _out("%-70s # %s\n" % (step, step.reason))
     for line in intent.todo.waiting:
         log.say(line)
     for one in intent.named if intent.texts else ():
@@ -280,15 +280,24 @@ def _status(options):
     return (), show.show(options)
 
 
+def _out(text):
+    """Print it as it is; on a terminal, without what that would obey in the names of others, and in files."""
+    if sys.stdout.isatty():
+        from l2wg_hooks.errors import lines
+
+        text = lines(text)
+    sys.stdout.write(text)
+
+
 def _metrics(options):
-    from l2wg_hooks import files
+    from l2wg_hooks import outlet
     from l2wg_hooks.showing import metrics, status, survey
 
     text = metrics.render(status.build(survey.look()))
     if options.output:
-        files.write(options.output, text)
+        outlet.write(options.output, text)
     else:
-        sys.stdout.write(text)
+        _out(text)
     return (), 0
 
 
@@ -411,6 +420,10 @@ def _pair(options):
     return (), 0
 
 
+# Characters of standard input at most: those that card.decode looks at.
+PASTED = 1 << 13
+
+
 def _pasted(person):
     """A card from standard input, however it is wrapped: up to its last character, an empty line or the end."""
     from l2wg_hooks import log
@@ -419,7 +432,10 @@ def _pasted(person):
     if person:
         log.line("Paste the other router's card, then Enter:")
     text = ""
-    for line in iter(sys.stdin.readline, ""):
+    if hasattr(sys.stdin, "reconfigure"):
+        # Not the card that was meant, perhaps, nor any text.
+        sys.stdin.reconfigure(errors="surrogateescape")
+    for line in iter(lambda: sys.stdin.readline(PASTED - len(text)), ""):
         text += line
         try:
             card.decode(text)
@@ -455,11 +471,16 @@ def _attach(options):
 
 def _detach(options):
     from l2wg_hooks import lock, wgconf
+    from l2wg_hooks.errors import L2wgError
 
+    problems = []
     with lock.changing():
         for name in wgconf.names() if options.all else [options.underlay]:
-            wgconf.detach_file(name)
-    return (), 0
+            try:
+                wgconf.detach_file(name)
+            except L2wgError as error:  # the others' lines go all the same
+                problems += error.problems
+    return problems, 1 if problems else 0
 
 
 COMMANDS = {

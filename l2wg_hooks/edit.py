@@ -15,7 +15,7 @@ def change(name, changes):
     _check(name, changes)
     where = wish.path(name)
     there = os.path.exists(where)
-    old = files.read(where) if there else ""
+    old = files.text(where, most=wish.LARGEST)
     before = settings.parse(old, where, name)[0]
     if before is not None:
         changes = {key: value for key, value in changes.items() if differs(before, key, value)}

@@ -13,6 +13,13 @@ def plain(text, most=LONGEST):
     return text if len(text) <= most else text[: most - 3] + "..."
 
 
+def lines(text, kept="\n\t"):
+    """`text` of several lines for a terminal, which obeys the characters `kept` in it, and no other."""
+    if text.replace("\n", "").isprintable():
+        return text
+    return "".join(char if char in kept or char.isprintable() else ascii(char)[1:-1] for char in text)
+
+
 @dataclass(frozen=True)
 class Problem:
     """One thing that is wrong. `path` and `line` (1-based) are empty and 0 where no file is to blame.

@@ -5,8 +5,6 @@ fail, and either can cut off an admin who is logged in through it. Errors are pr
 Nothing here imports jinja2, argparse or anything else that a hook can do without.
 """
 
-import os
-
 from l2wg_hooks import files, lock, log, plan, probe, refusal, rules, run, seen, story, wish
 from l2wg_hooks.errors import L2wgError, Problem
 
@@ -83,7 +81,11 @@ def _waits(lines):
         log.say(line)
     text = "".join(line + "\n" for line in lines)
     try:
-        if text != (files.read(WAITING) if os.path.exists(WAITING) else ""):
+        before = files.text(WAITING)
+    except L2wgError:  # not as we have left it
+        before = None
+    try:
+        if text != before:
             log.waits(lines)
             if text:
                 files.write(WAITING, text)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Dict, NamedTuple, Tuple
 
 from l2wg_hooks import files, silence, stanza
-from l2wg_hooks.errors import L2wgError
+from l2wg_hooks.errors import L2wgError, Problem
 from l2wg_hooks.settings import SPACE
 
 MAIN = "/etc/network/interfaces"
@@ -38,6 +38,7 @@ class Defined(NamedTuple):
     """All stanzas, all files that they were read from, and their source lines: (word, pattern, folder of the file).
 
     `aside` are those that stanza.py has set aside: commented out, since a bridge of ours has them now.
+    `unread` are Problems of what is no file that anybody could read: who defines what in there, nobody knows.
     `ifupdown` is false where there is none: on NixOS, whose own configuration defines the bridges.
     """
 
@@ -46,6 +47,7 @@ class Defined(NamedTuple):
     sources: Tuple[Tuple[str, str, str], ...] = ()
     aside: Tuple[Stanza, ...] = ()
     ifupdown: bool = True
+    unread: Tuple[Problem, ...] = ()
 
     def reaches(self, path):
         """Whether the file `path` is read, or would be once it is there."""
@@ -105,7 +107,7 @@ def parse(text, path):
 
 def read(main=None):
     """What interfaces(5) defines, all sourced files included. A file that cannot be read defines nothing."""
-    stanzas, paths, lines, aside, visited = [], [], [], [], set()
+    stanzas, paths, lines, aside, visited, unread = [], [], [], [], set(), []
 
     def visit(path):
         real = os.path.realpath(path)
@@ -114,7 +116,10 @@ def read(main=None):
         visited.add(real)
         try:
             text = files.read(path)
-        except L2wgError:
+        except L2wgError as error:
+            # A folder in a folder and a link that leads nowhere are nothing to ifupdown either.
+            if os.path.exists(path) and not os.path.isdir(path):
+                unread.extend(error.problems)
             return
         paths.append(path)
         found, sources = parse(text, path)
@@ -127,7 +132,7 @@ def read(main=None):
 
     visit(main or MAIN)
     there = os.path.isdir(os.path.dirname(main or MAIN))
-    return Defined(tuple(stanzas), tuple(paths), tuple(lines), tuple(aside), there)
+    return Defined(tuple(stanzas), tuple(paths), tuple(lines), tuple(aside), there, tuple(unread))
 
 
 def _sourced(word, pattern, base):
@@ -138,7 +143,7 @@ def _sourced(word, pattern, base):
         return []
     if word == "source":
         # wordexp(3) gives a directory, too; ifupdown takes the files in it as for source-directory.
-        return [name for name in found if os.path.isfile(name)] + [
+        return [name for name in found if not os.path.isdir(name)] + [
             name for directory in found if os.path.isdir(directory) for name in _inside(directory)
         ]
     return [name for directory in found for name in _inside(directory)]

@@ -4,7 +4,9 @@ It never raises and never waits: who cannot take an entry goes without it. Only 
 """
 
 import os
-import re
+
+from l2wg_hooks import files
+from l2wg_hooks.errors import lines as lines_of
 
 # systemd.io/JOURNAL_NATIVE_PROTOCOL; and syslog's own socket, RFC 3164.
 NATIVE = "/run/systemd/journal/socket"
@@ -33,8 +35,7 @@ def _field(key, data):
 
 def _bytes(text):
     """UTF-8 without control characters: with those, or with the odd bytes of a file's name, journalctl shows a blob."""
-    text = re.sub(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]", lambda match: "\\x%02x" % ord(match.group()), text)
-    data = text.encode("utf-8", "backslashreplace")
+    data = lines_of(text).encode("utf-8", "backslashreplace")
     return data if len(data) <= LONGEST else data[: LONGEST - 3].decode("utf-8", "ignore").encode() + b"..."
 
 
@@ -73,12 +74,8 @@ def send(message, severity=INFO, more=()):
 
 def _unit():
     """The service that we are part of; "" where there is none."""
-    try:
-        with open(CGROUP) as file:
-            rows = [row.rstrip("\n").split(":", 2) for row in file]
-    except OSError:
-        return ""
-    names = [path.rpartition("/")[2] for _, kind, path in rows if kind in ("", "name=systemd")]
+    rows = [row.split(":", 2) for row in files.glance(CGROUP).splitlines()]
+    names = [row[2].rpartition("/")[2] for row in rows if len(row) == 3 and row[1] in ("", "name=systemd")]
     return next((name for name in names if name.endswith(".service")), "")
 
 

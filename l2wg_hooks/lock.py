@@ -20,7 +20,20 @@ PAUSE = 0.02
 def _open(path):
     # O_NOFOLLOW: nobody's symbolic link makes root open something else. O_CLOEXEC is Python's default: commands that
     # we start do not hold the lock.
-    return os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
+    # O_NONBLOCK, O_NOCTTY: nor does what is no regular file, whatever it is, keep us.
+    return os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY, 0o600)
+
+
+def _opened(path):
+    """The descriptor of a lock. Raises L2wgError where there cannot be one."""
+    try:
+        return _open(path)
+    except OSError as error:
+        hint = "run it as root, with /run mounted"
+        if os.path.lexists(path) and not os.geteuid():
+            # Nothing is in it, so nothing is lost with it.
+            hint = "rm -r %s # l2wg makes it anew" % path
+        return fail("cannot be opened: %s" % error.strerror, hint, path=path)
 
 
 def _try(descriptor):
@@ -44,10 +57,7 @@ def _wait(descriptor, path):
 @contextlib.contextmanager
 def changing():
     """Hold the lock of whoever changes files: two of us never work on the same one. Raises L2wgError where it is held."""
-    try:
-        descriptor = _open(FILES)
-    except OSError as error:
-        fail("cannot be opened: %s" % error.strerror, "run it as root, with /run mounted", path=FILES)
+    descriptor = _opened(FILES)
     try:
         _wait(descriptor, FILES)
         yield
@@ -62,10 +72,7 @@ def working(may_skip=False):
     Who waits has observed nothing yet, so all that happened until now is in what they will see: an event that comes
     on top of a waiting one has nothing to add. flock(2) goes with the process, whatever becomes of it.
     """
-    try:
-        work, following = _open(WORK), _open(NEXT)
-    except OSError as error:
-        fail("cannot be opened: %s" % error.strerror, "run it as root, with /run mounted", path=WORK)
+    work, following = _opened(WORK), _opened(NEXT)
     try:
         if may_skip:
             if not _try(following):

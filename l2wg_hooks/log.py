@@ -3,8 +3,8 @@
 import os
 import sys
 
-from l2wg_hooks import journal, wish
-from l2wg_hooks.errors import plain
+from l2wg_hooks import files, journal, wish
+from l2wg_hooks.errors import L2wgError, lines
 from l2wg_hooks.story import Story
 
 # Of the event, or the command, that this process is; and whether that is one to be told of.
@@ -14,9 +14,8 @@ _story, _quiet = Story(), False
 def line(text):
     """Print a line for whoever started us. They may have gone: an ssh session that ends must not end our work."""
     # A name that the kernel takes may have bytes that a terminal obeys.
-    text = "\n".join(plain(one, 10 * len(text)) for one in text.split("\n"))
     try:
-        print(text, file=sys.stderr, flush=True)
+        print(lines(text, "\n"), file=sys.stderr, flush=True)
     except OSError:
         pass
 
@@ -81,7 +80,7 @@ def tell():
 def _tunnels():
     try:
         return wish.names()
-    except OSError:
+    except L2wgError:
         return []
 
 
@@ -106,8 +105,7 @@ def who():
     import pwd
 
     try:
-        with open("/proc/self/loginuid") as file:
-            return pwd.getpwuid(int(file.read())).pw_name
-    except (OSError, ValueError, KeyError, OverflowError):  # no audit in this kernel; nobody: 4294967295
+        return pwd.getpwuid(int(files.glance("/proc/self/loginuid"))).pw_name
+    except (ValueError, KeyError, OverflowError):  # no audit in this kernel; nobody: 4294967295
         name = os.environ.get("SUDO_USER", "")
         return name if name.replace("-", "").replace("_", "").isalnum() else ""

@@ -51,7 +51,7 @@ def find(moved):
 
 def _spoken(path, moved):
     """The text of a file, as far as it can speak of the network behind a port: the other lines are empty."""
-    text = files.read(path)
+    text = files.read(path, LARGEST)
     if not os.path.relpath(path, ROOT).startswith(INTERFACES):
         return text
     rows = stanza.set_aside(text, moved).split("\n")

@@ -2,7 +2,7 @@
 
 import os
 
-from l2wg_hooks import run
+from l2wg_hooks import files, run
 
 # A file for each interface, by its index. Private to NetworkManager, so it only says whether to ask.
 DEVICES = "/run/NetworkManager/devices"
@@ -17,10 +17,5 @@ def managed(names):
 
 
 def _marked(name):
-    try:
-        with open("/sys/class/net/%s/ifindex" % name) as file:
-            index = file.read().strip()
-        with open(os.path.join(DEVICES, index)) as file:
-            return "managed=true\n" in file
-    except (OSError, ValueError):
-        return False
+    index = files.glance("/sys/class/net/%s/ifindex" % name).strip()
+    return bool(index) and "managed=true" in files.glance(os.path.join(DEVICES, index)).splitlines()

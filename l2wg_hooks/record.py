@@ -35,6 +35,47 @@ def table(text):
     return [one for one in found if one]
 
 
+class Rows:
+    """A JSON array of objects, taken piece by piece: each object goes to `add`, and no more than one is kept."""
+
+    # Characters of one object, so of what may wait for its end.
+    LONGEST = 1 << 16
+
+    def __init__(self, add):
+        self._add, self._rest, self._began, self._ended = add, "", False, False
+        self._decoder = json.JSONDecoder(strict=False)
+
+    def take(self, piece):
+        """The next piece of the text. Raises Unfit."""
+        text, at, scan = self._rest + piece, 0, self._decoder.scan_once
+        size = len(text)
+        while at < size:
+            sign = text[at]
+            if sign == "{" and self._began and not self._ended:
+                try:
+                    found, at = scan(text, at)
+                except RecursionError:
+                    raise Unfit("nested too deep")
+                except (StopIteration, ValueError) as error:
+                    if size - at > self.LONGEST:
+                        raise Unfit("%s: %s" % (type(error).__name__, error))
+                    break  # its end is yet to come
+                if found:
+                    self._add(found)
+            elif sign in ", \t\r\n":
+                at += 1  # a comma too many is nobody's harm
+            elif sign == ("]" if self._began else "[") and not self._ended:
+                self._began, self._ended = True, self._began
+                at += 1
+            else:
+                raise Unfit("it is no list of objects")
+        self._rest = text[at:]
+
+    def ended(self):
+        """Whether all of it has come. iproute2 4.20 prints nothing for none."""
+        return not self._rest and self._began == self._ended
+
+
 def word(record, key, default=""):
     """The string under `key`; as everywhere here, `null` counts as not there. Raises Unfit."""
     return _of(record, key, str, default)

@@ -69,11 +69,9 @@ def _loaded():
     The listing is None, which is no listing's equal, where another version's template made those rules.
     """
     try:
-        with open(LOADED) as file:
-            return _parse(file.read())
-    except FileNotFoundError:
-        return None
-    except (OSError, ValueError):  # not as we have left it: loaded once more
+        text = files.text(LOADED, None, files.OURS)
+        return None if text is None else _parse(text)
+    except (L2wgError, ValueError):  # not as we have left it: loaded once more
         return [], {}, None
 
 
@@ -124,10 +122,12 @@ def _steady(text):
 def store(entries):
     """Write the rules of `entries` where events find them, unless they are there. Raises L2wgError."""
     stamp = _stamp(entries)
-    if os.path.exists(guard.STATIC):
-        head, _, body = files.read(guard.STATIC).partition("\n")
-        if head == "%s %08x" % (stamp, zlib.crc32(body.encode("utf-8", "surrogateescape"))):
-            return
+    try:
+        head, _, body = files.text(guard.STATIC, most=files.OURS).partition("\n")
+    except L2wgError:  # not as we have left it
+        head = body = ""
+    if head == "%s %08x" % (stamp, zlib.crc32(body.encode("utf-8", "surrogateescape"))):
+        return
     body = guard.render(entries)
     os.makedirs(os.path.dirname(guard.STATIC), mode=0o755, exist_ok=True)
     files.write(guard.STATIC, "%s %08x\n%s" % (stamp, zlib.crc32(body.encode()), body))
@@ -188,7 +188,7 @@ def _meant(argv):
     if alone:
         return lambda listing: listing == alone
     # Nowhere to look at them alone: then chain by chain, so many rules as were written.
-    shape = guard.shape(files.read(guard.STATIC))
+    shape = guard.shape(files.read(guard.STATIC, files.OURS))
     return lambda listing: guard.shape(listing or "") == shape
 
 

@@ -1,5 +1,6 @@
 """The only place that runs commands. Each is a list, never a shell string, and is printed as wg-quick prints its own."""
 
+import codecs
 import os
 import re
 import subprocess
@@ -11,6 +12,8 @@ from l2wg_hooks.errors import L2wgError, Problem, fail
 
 # Seconds after which a command counts as hung. The kernel answers in milliseconds, under emulation in seconds.
 PATIENCE = 60
+# Bytes that are read at once.
+PIECE = 1 << 16
 # A caller's PATH is not to be trusted with root's commands, and ip prints numbers as we expect them in C only.
 ENVIRONMENT = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C"}
 
@@ -120,13 +123,47 @@ def ways(*words):
     return _read(routes.read, ("ip",) + words, _NO)
 
 
-def together(*argvs):
-    """Run commands that do not depend on each other at the same time; for each its Result, or the L2wgError of it."""
+def feed(argv, take):
+    """Run a command like `run`, and give what it prints to `take` piece by piece: it may be more than one wants to keep."""
+    decoder = codecs.getincrementaldecoder("utf-8")("surrogateescape")
+    late, said = [], []
+    try:
+        child = subprocess.Popen(
+            list(argv), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=ENVIRONMENT, bufsize=0
+        )
+    except FileNotFoundError:
+        fail("the command %s is not there" % argv[0], "apt install %s" % PACKAGES.get(argv[0], argv[0]))
+    clock = threading.Timer(PATIENCE, lambda: (late.append(True), child.kill()))
+    ear = threading.Thread(target=lambda: said.append(child.stderr.read()))
+    clock.start()
+    ear.start()
+    try:
+        for piece in iter(lambda: child.stdout.read(PIECE), b""):
+            take(decoder.decode(piece))
+        take(decoder.decode(b"", True))
+    finally:
+        child.stdout.close()  # whoever still prints is ended by that
+        child.wait()
+        ear.join()
+        clock.cancel()
+        child.stderr.close()
+    if late:
+        fail("`%s` did not end within %d s" % (" ".join(argv), PATIENCE), "run it by hand to see what it waits for")
+    return Result(child.returncode, "", said[0].decode("utf-8", "surrogateescape"))
+
+
+def together(*argvs, takes=()):
+    """Run commands that do not depend on each other at the same time; for each its Result, or the L2wgError of it.
+
+    `takes` is {argv: take} of those for `feed`.
+    """
+    takes = dict(takes)
     found = [None] * len(argvs)
 
     def one(index):
         try:
-            found[index] = run(argvs[index])
+            argv = argvs[index]
+            found[index] = feed(argv, takes[argv]) if argv in takes else run(argv)
         except L2wgError as error:
             found[index] = error
 

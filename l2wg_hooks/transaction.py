@@ -8,6 +8,7 @@ import json
 import os
 import re
 import signal
+import stat
 import sys
 import time
 from typing import NamedTuple
@@ -69,18 +70,14 @@ class Saved(NamedTuple):
 
 def _boot():
     """What tells one boot from another; nothing where there is no /proc, as in a chroot that never boots."""
-    try:
-        with open("/proc/sys/kernel/random/boot_id") as file:
-            return file.read().strip()
-    except OSError:
-        return ""
+    return files.glance("/proc/sys/kernel/random/boot_id").strip()
 
 
 def _load(path):
     """The Saved in a file; None where there is none."""
-    if not os.path.exists(path):
+    text = files.text(path, None, files.OURS)
+    if text is None:
         return None
-    text = files.read(path)
     try:
         return _saved(text)
     except (ValueError, L2wgError) as error:
@@ -164,8 +161,13 @@ def _is_wish(value):
 
 
 def _store(path, content):
+    text = json.dumps(content, indent=1)
+    if len(text) > files.OURS:
+        # What is not read again would be no way back.
+        message = "what is to be saved has %d MiB, and no more than %d are read" % (len(text) >> 20, files.OURS >> 20)
+        fail(message, "are there so many links or routes? ip route show table all | wc -l", path=path)
     os.makedirs(DIRECTORY, mode=0o755, exist_ok=True)
-    files.write(path, json.dumps(content, indent=1), 0o600)
+    files.write(path, text, 0o600)
 
 
 def _unsecret(path):
@@ -201,17 +203,20 @@ def clear():
 
 def applied():
     """{tunnel: text} of the wish that was applied last. Where nobody can tell, that is today's: none of its files is to go."""
-    if not os.path.exists(APPLIED):
-        return {}
     try:
-        found = record.load(files.read(APPLIED))
+        text = files.text(APPLIED, None, files.OURS)
+        if text is None:
+            return {}
+        found = record.load(text)
         if not _is_wish(found):
             raise record.Unfit("it has not {tunnel: text of its file}")
         return found
     except record.Unfit as error:
         hint = "what is in %s now counts as applied; rm %s" % (wish.DIRECTORY, APPLIED)
         log.complain([Problem("cannot be understood: %s" % error, hint, APPLIED, 1)])
-        return wish.texts()
+    except L2wgError as error:
+        log.complain(error.problems)
+    return wish.texts()
 
 
 def picture(names):
@@ -329,7 +334,7 @@ def recover():
 def _put_back(saved, keep):
     """Files and wish as they were; the names of the tunnels that are wished for then."""
     for path, text in saved.old.items():
-        now = _unsecret(path)
+        now = _found(path)
         if now == text:
             continue
         edited = now is not None and path in saved.new and now != saved.new[path]
@@ -348,7 +353,8 @@ def _put_back(saved, keep):
         else:
             files.write(path, whole, saved.modes[path])
         log.did("%s: as it was%s" % (path, "" if kept is None else ", but for what somebody has changed since"))
-    for name, now in wish.texts().items():
+    there = wish.texts()
+    for name, now in there.items():
         if now != saved.applied.get(name) and not (keep == NEW and name not in saved.applied or keep == ALL):
             # The admin's own lines: beside, where nothing reads them.
             files.write(wish.path(name) + REJECTED, now, os.stat(wish.path(name)).st_mode & 0o777)
@@ -356,7 +362,9 @@ def _put_back(saved, keep):
                 files.remove(wish.path(name))
             log.did("%s: set aside as %s%s" % (wish.path(name), name, wish.SUFFIX + REJECTED))
     for name, text in saved.applied.items() if keep != ALL else ():
-        if files.text(wish.path(name), None) != text:
+        if name not in there:
+            _reject(wish.path(name))
+        if there.get(name) != text:
             files.write(wish.path(name), text)
     _store(APPLIED, saved.applied)
     return sorted(saved.applied)
@@ -369,6 +377,31 @@ def _switch_back(switches):
         other = {switch: value for switch, value in values.items() if now.get(switch, value) != value}
         if other:
             log.complain(run.apply((plan.Step(silence.command(name, other), "as it was", name),)))
+
+
+def _found(path):
+    """What is to be put back is there as this text now, None where it is not; a named pipe or such goes, since it has none."""
+    try:
+        return _unsecret(path)
+    except L2wgError as error:
+        info = os.lstat(path)
+        if stat.S_ISREG(info.st_mode) or stat.S_ISDIR(info.st_mode) or stat.S_ISLNK(info.st_mode):
+            raise
+        log.complain(error.problems)
+        files.remove(path)
+        log.did("%s: was %s, which is deleted" % (path, files.kind(info)))
+        return None
+
+
+def _reject(path):
+    """Set aside what stands in the place of a tunnel's file and cannot be read."""
+    try:
+        os.rename(path, path + REJECTED)
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        fail("cannot be set aside: %s" % error.strerror, "mv %s %s" % (path, path + REJECTED), path=path)
+    log.did("%s: set aside as %s" % (path, os.path.basename(path) + REJECTED))
 
 
 def serve(paths):
@@ -466,8 +499,4 @@ def stop_worker():
 
 
 def _is_l2wg(pid):
-    try:
-        with open("/proc/%d/cmdline" % pid, "rb") as file:
-            return b"l2wg" in file.read()
-    except OSError:
-        return False
+    return "l2wg" in files.glance("/proc/%d/cmdline" % pid)

@@ -127,9 +127,7 @@ def attach_file(name, tunnels=()):
 def detach_file(name):
     """Take our lines out of /etc/wireguard/<name>.conf, if it is there."""
     where = path(name)
-    if not os.path.exists(where):
-        return
-    old = files.read(where)
+    old = files.text(where)
     new = detach(old, name)
     if new != old:
         files.write(where, new, old=old)

@@ -4,10 +4,14 @@ import os
 from typing import NamedTuple, Tuple
 
 from l2wg_hooks import files, settings
-from l2wg_hooks.errors import L2wgError, Problem
+from l2wg_hooks.errors import L2wgError, Problem, fail
 
 DIRECTORY = "/etc/l2wg"
 SUFFIX = ".conf"
+# Bytes: a file of all keys, with a paragraph of comment for each, has a tenth of it. l2wg.conf(5) and the sh scripts say so, too.
+LARGEST = 1 << 16
+# Mistakes that are told of one file: each is a line on the screen, and an entry of the journal.
+MOST = 20
 
 
 class Wish(NamedTuple):
@@ -29,12 +33,25 @@ def names():
         found = os.listdir(DIRECTORY)
     except FileNotFoundError:
         return []
+    except OSError as error:
+        fail("cannot be read: %s" % error.strerror, "expected a directory: ls -ld %s" % DIRECTORY, path=DIRECTORY)
     return sorted(name[: -len(SUFFIX)] for name in found if name.endswith(SUFFIX) and not name.startswith("."))
 
 
+def read(name):
+    """The text of tunnel `name`'s file. Raises L2wgError where it is no regular file, or a very large one."""
+    return files.read(path(name), LARGEST)
+
+
 def texts():
-    """{tunnel: text} of all files, as they are."""
-    return {name: files.read(path(name)) for name in names()}
+    """{tunnel: text} of all files that can be read, as they are; `load` tells of the others."""
+    found = {}
+    for name in names():
+        try:
+            found[name] = read(name)
+        except L2wgError:
+            pass
+    return found
 
 
 def load(replaced=None):
@@ -43,11 +60,11 @@ def load(replaced=None):
     tunnels, broken, problems = [], [], []
     for name in sorted(set(names()) | set(replaced)):
         try:
-            text = replaced[name] if name in replaced else files.read(path(name))
+            text = replaced[name] if name in replaced else read(name)
             tunnel, found = settings.parse(text, path(name), name)
         except L2wgError as error:
             tunnel, found = None, error.problems
-        problems.extend(found)
+        problems.extend(_first(found, name))
         if tunnel is None:
             broken.append(name)
         else:
@@ -58,6 +75,13 @@ def load(replaced=None):
         broken.extend(tunnel.name for tunnel in tunnels if tunnel.path == problem.path)
     tunnels = [tunnel for tunnel in tunnels if tunnel.name not in broken]
     return Wish(tuple(tunnels), tuple(broken), tuple(problems) + clashes)
+
+
+def _first(problems, name):
+    """The first MOST Problems of a file, and how many more there are."""
+    if len(problems) <= MOST:
+        return problems
+    return tuple(problems[:MOST]) + (Problem("%d more are wrong in it" % (len(problems) - MOST), "mend these first", path(name)),)
 
 
 def keep(wished, names):

@@ -35,6 +35,13 @@ TABLE = (
         "Mend the line that is named. Nothing of that tunnel is touched until then.",
     ),
     Cause(
+        "unreadable",
+        WAITS,
+        "A file of interfaces(5) or wg-quick(8) is a named pipe, a socket or a device, or larger than such files are. ifup(8) "
+        "and wg-quick(8) may wait for it for ever; l2wg reads nothing of it.",
+        "Put it aside: the command is printed.",
+    ),
+    Cause(
         "port-address",
         WAITS,
         "A port of `bridge-ports` carries an IP address, and a port of a bridge has none.",

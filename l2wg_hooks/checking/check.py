@@ -219,7 +219,7 @@ def _change(scene):
 def _plan(scene):
     intent = scene.intent
     for problem in intent.problems:
-        if problem not in scene.wished.problems:
+        if problem not in scene.wished.problems and problem not in interfaces.read().unread:
             yield _with("port-address" if "carries the address" in problem.message else "settings", problem)
     for name in intent.texts:
         message = "is not what the files in %s ask for" % wish.DIRECTORY
@@ -312,6 +312,8 @@ def _boot(scene):
     """Files that are read at the next boot."""
     tunnels = scene.tunnels
     defined = interfaces.read()
+    for problem in defined.unread:
+        yield _with("unreadable", problem)
     if defined.ifupdown:
         yield from apply.unreached(scene.intent)
         if os.path.exists(interfaces.OURS) and not any(
@@ -320,9 +322,14 @@ def _boot(scene):
             yield Problem("there is no ifup that reads it", "apt install ifupdown", interfaces.OURS, id="ifupdown-absent")
     for name in sorted({tunnel.underlay for tunnel in tunnels}):
         where = wgconf.path(name)
-        if not os.path.exists(where):
+        try:
+            text = files.text(where, None)
+        except L2wgError as error:
+            for problem in error.problems:
+                yield _with("unreadable", problem)
             continue
-        text = files.read(where)
+        if text is None:
+            continue
         own = [tunnel.name for tunnel in tunnels if tunnel.underlay == name]
         # An interface that ifupdown brings up has its own hook, and a file for wg(8) takes no such lines.
         by_others = any(one.interface == name for one in defined.stanzas) or not postup.is_wg_quick(text)
@@ -337,11 +344,18 @@ def _boot(scene):
 def _allowed(scene):
     for tunnel, interface in scene.over():
         problem = underlay.uncovered(tunnel, interface)
-        where = wgconf.path(tunnel.underlay)
-        if problem and os.path.exists(where) and postup.is_rewritten(files.read(where)):
+        if problem and postup.is_rewritten(_wg_quick(tunnel.underlay)):
             hint = problem.hint + " # SaveConfig = true: the command alone, since wg-quick rewrites the file"
             problem = dataclasses.replace(problem, hint=hint)
         yield problem
+
+
+def _wg_quick(name):
+    """The text of a WireGuard interface's wg-quick file; "" where there is none, or it cannot be read, as _boot tells."""
+    try:
+        return files.text(wgconf.path(name))
+    except L2wgError:
+        return ""
 
 
 def _session(scene):
@@ -391,10 +405,9 @@ def _unanswered(tunnels, scene):
 
 
 def _stale(tunnel, peer, scene):
-    where = wgconf.path(tunnel.underlay)
-    if not os.path.exists(where) or scene.passive:
+    if scene.passive:
         return None
-    name, port = endpoint.named(files.read(where)).get(peer.key, ("", ""))
+    name, port = endpoint.named(_wg_quick(tunnel.underlay)).get(peer.key, ("", ""))
     if not name:
         return None
     addresses = scene._once(("dns", name), lambda: endpoint.resolve(name))
@@ -556,11 +569,7 @@ def _switch(family, name, switch):
 
 
 def _assigned(name):
-    try:
-        with open("/sys/class/net/%s/addr_assign_type" % name) as file:
-            return file.read().strip()
-    except OSError:
-        return ""
+    return files.glance("/sys/class/net/%s/addr_assign_type" % name).strip()
 
 
 def _subnets(scene):

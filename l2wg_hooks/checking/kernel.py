@@ -2,7 +2,7 @@
 
 import os
 
-from l2wg_hooks import plan, run
+from l2wg_hooks import files, plan, run
 
 SYSCTLS = "/proc/sys"
 MODULES = "/sys/module"
@@ -13,11 +13,7 @@ KINDS = {"gretap": "ip_gre", "ip6gretap": "ip6_gre", "vxlan": "vxlan"}
 
 def sysctl(*words):
     """A value by the words of its name, such as ("net", "ipv4", "ip_forward"); "" where the kernel has no such thing."""
-    try:
-        with open(os.path.join(SYSCTLS, *words)) as file:
-            return file.read().strip()
-    except OSError:
-        return ""
+    return files.glance(os.path.join(SYSCTLS, *words)).strip()
 
 
 def wanted(tunnels, links, classic):

@@ -53,7 +53,7 @@ def underlay(wanted=""):
 def look(name, links):
     """The Facts of this router and its WireGuard interface `name`. Raises L2wgError where there is not enough for a card."""
     where = wgconf.path(name)
-    text = files.read(where) if os.path.exists(where) else None
+    text = files.text(where, None)
     live = peers.look(name) if name in links else None
     known = site.load()
     has = links[name].addresses if live else wgpeer.interface_values(text or "", "address")

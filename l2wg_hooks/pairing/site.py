@@ -75,7 +75,7 @@ def parse(text, where):
 
 def load():
     """The Site of this router. Raises L2wgError where its file has a mistake."""
-    text = files.read(path()) if os.path.exists(path()) else ""
+    text = files.text(path(), most=wish.LARGEST)
     found, problems = parse(text, path())
     if problems:
         raise L2wgError(*problems)
@@ -104,7 +104,7 @@ def save(changes):
             problems.append(Problem(error.args[0], error.args[1], key=key))
     if problems:
         raise L2wgError(*problems)
-    old = files.read(where) if os.path.exists(where) else ""
+    old = files.text(where, most=wish.LARGEST)
     new = settings.edit(old or HEAD, changes)
     if new in (old, HEAD):
         return

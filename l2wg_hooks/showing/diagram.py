@@ -1,6 +1,6 @@
 """`l2wg status --diagram`: a Status drawn in text, at most 80 columns wide. Pure."""
 
-from l2wg_hooks.showing.pen import duration, key, wrap
+from l2wg_hooks.showing.pen import duration, key, readable, wrap
 from l2wg_hooks.showing.screen import port_word
 from l2wg_hooks.showing.status import WRONG
 
@@ -11,6 +11,7 @@ PLAIN = str.maketrans("─│┌┐└┘├┤═╳", "-|++++++=X")
 
 def render(status, lines=True):
     """The text; without `lines` (of Unicode's box drawing) in ASCII only."""
+    status = readable(status)
     rows = [status.host]
     for bridge in status.bridges:
         tunnels = [one for one in status.tunnels if one.wish.bridge == bridge.name]
@@ -55,7 +56,7 @@ def _card(port):
     yield head + "─" * (LEFT - len(head) - 2) + wire, True
     yield " " + port_word(port), False
     if port.joined:
-        yield " %d MAC%s" % (len(port.stations), "" if len(port.stations) == 1 else "s"), False
+        yield " %d MAC%s" % (port.crowd, "" if port.crowd == 1 else "s"), False
 
 
 def _tunnel(status, one):

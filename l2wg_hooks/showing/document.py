@@ -100,5 +100,7 @@ def _port(one):
         "state": one.state or None,
         "received": one.traffic.received._asdict(),
         "sent": one.traffic.sent._asdict(),
+        "stations_total": one.crowd,
+        "stations_cut": one.crowd > len(one.stations),
         "stations": [{"mac": it.mac, "vlan": it.vlan or None, "age": it.idle, "fixed": it.fixed} for it in one.stations],
     }

@@ -110,6 +110,6 @@ def _bridges(bridges):
     ports = [({"bridge": bridge.name, "port": port.name}, port) for bridge in bridges for port in bridge.ports]
     forwarding = [(labels, port_word(port) == "forwarding") for labels, port in ports]
     yield "port_forwarding", GAUGE, "Whether frames pass the port of the bridge.", forwarding
-    learnt = [(labels, len(port.stations)) for labels, port in ports]
+    learnt = [(labels, port.crowd) for labels, port in ports]
     yield "port_stations", GAUGE, "Ethernet addresses that the bridge has learnt behind the port.", learnt
     yield from _traffic("port", [(labels, port.traffic) for labels, port in ports if port.there and not port.tunnel])

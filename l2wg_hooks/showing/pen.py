@@ -1,6 +1,9 @@
 """Words for people: colours that say what a word says anyway, numbers with units, lines that fit. Pure."""
 
+import dataclasses
 import os
+
+from l2wg_hooks.errors import plain
 
 # ECMA-48, 8.3.117
 CODES = {"red": "31", "yellow": "33", "green": "32", "bold": "1"}
@@ -44,9 +47,21 @@ def tie(text):
     return text.replace(" ", TIE)
 
 
-def plain(text):
-    """Without what a terminal would obey, or could not show: an alias, a file's odd bytes."""
-    return "".join(letter if letter.isprintable() else "\\x%02x" % ord(letter) for letter in text)
+def readable(value):
+    """A Status, or what is in one, with every text in it as `plain` has it: what others have named, for a terminal or a picture.
+
+    Who draws one takes this first, so that no name has to be thought of where it is drawn.
+    """
+    if isinstance(value, str):
+        return plain(value)
+    if isinstance(value, dict):
+        return {readable(name): readable(one) for name, one in value.items()}
+    if isinstance(value, tuple):
+        some = [readable(one) for one in value]
+        return type(value)(*some) if hasattr(value, "_fields") else tuple(some)
+    if dataclasses.is_dataclass(value):
+        return dataclasses.replace(value, **{one.name: readable(getattr(value, one.name)) for one in dataclasses.fields(value)})
+    return value
 
 
 def duration(seconds):

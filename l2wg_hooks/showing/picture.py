@@ -6,7 +6,7 @@ Here is where everything goes, in SVG's user units (pixels); picture.j2 says wha
 import time
 from typing import NamedTuple, Tuple
 
-from l2wg_hooks.showing.pen import key, plain, wrap
+from l2wg_hooks.showing.pen import key, readable, wrap
 from l2wg_hooks.showing.screen import port_word
 from l2wg_hooks.showing.status import WRONG
 
@@ -60,6 +60,7 @@ def render(status):
     """The text of the SVG file."""
     from l2wg_hooks import templates
 
+    status = readable(status)
     columns = [_columns(status, bridge) for bridge in status.bridges]
     widths = [_width([card for column in columns for card in column[index]]) for index in range(4)]
     xs = [EDGE * 2]
@@ -73,7 +74,7 @@ def render(status):
     bottom = max(y - GAP * 2 + EDGE, TOP + 60)
     return templates.render(
         "picture.j2",
-        host=plain(status.host),
+        host=status.host,
         when=time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(status.time)),
         said=_said(status),
         wrong=len(status.wrong),
@@ -99,7 +100,7 @@ def _said(status):
         )  # fmt: skip
         for one in status.tunnels
     ]
-    return plain(" ".join(words) or "%s has no tunnel." % status.host)
+    return " ".join(words) or "%s has no tunnel." % status.host
 
 
 def _columns(status, bridge):
@@ -150,25 +151,20 @@ def _place(columns, xs, widths, y, cards, wires):
     ports, middle, tunnels, peers = columns
     rows = [max(_height(tunnel), _height(peer)) for tunnel, peer in zip(tunnels, peers)]
     total = max(sum(some) + GAP * (len(some) - 1) for some in ([_height(card) for card in ports], rows, [_height(middle[0])]))
-    bridge = Card(xs[1], y, widths[1], total, *_plain(middle[0]))
+    bridge = Card(xs[1], y, widths[1], total, *middle[0])
     cards.append(bridge)
     at = y + (total - sum(_height(card) for card in ports) - GAP * (len(ports) - 1)) / 2
     for one in ports:
-        card = Card(xs[0], at, widths[0], _height(one), *_plain(one))
+        card = Card(xs[0], at, widths[0], _height(one), *one)
         cards.append(card)
         wires.append(Wire(card.right, card.middle, bridge.x, card.middle, card.state))
         at += card.height + GAP
     at = y + (total - sum(rows) - GAP * (len(rows) - 1)) / 2
     for tunnel, peer, height in zip(tunnels, peers, rows):
-        card = Card(xs[2], at, widths[2], height, *_plain(tunnel))
-        far = Card(xs[3], at + (height - _height(peer)) / 2, widths[3], _height(peer), *_plain(peer[:4]))
+        card = Card(xs[2], at, widths[2], height, *tunnel)
+        far = Card(xs[3], at + (height - _height(peer)) / 2, widths[3], _height(peer), *peer[:4])
         cards += [card, far]
         wires.append(Wire(bridge.right, card.middle, card.x, card.middle, card.state))
-        wires.append(Wire(card.right, card.middle, far.x, card.middle, card.state, plain(peer[4]), plain(peer[5])))
+        wires.append(Wire(card.right, card.middle, far.x, card.middle, card.state, peer[4], peer[5]))
         at += height + GAP
     return y + total
-
-
-def _plain(card):
-    name, rows, state, kind = card
-    return plain(name), tuple(plain(row) for row in rows), state, kind

@@ -1,11 +1,11 @@
 """`l2wg status` as a screen of text: a Status -> lines of at most 80 characters. Pure."""
 
-from l2wg_hooks.showing.pen import WIDTH, duration, key, paint, plain, size, tie, wrap
+from l2wg_hooks.showing.pen import WIDTH, duration, key, paint, readable, size, tie, wrap
 from l2wg_hooks.showing.status import FRAMES, NOTE, PACKETS, WRONG
 
 # More tunnels than this, and each gets a line instead of a paragraph.
 WHOLE = 3
-# So many addresses a port; the rest is in --json.
+# So many addresses a port; more are in --json.
 STATIONS = 8
 LABEL = 12
 COLOURS = {WRONG: "red", NOTE: "yellow"}
@@ -18,7 +18,7 @@ def render(status, colour=False, before=None, names=()):
 
     `before` is the Status of some seconds ago, for what crosses each second.
     """
-    pen = _Pen(colour)
+    pen, status, before = _Pen(colour), readable(status), readable(before)
     shown = [one for one in status.tunnels if one.name in names] if names else status.tunnels
     pen.line(_headline(status), "red" if status.wrong else "green")
     pen.faults(status.of(""))
@@ -65,9 +65,9 @@ class _Pen:
         for one in faults:
             where = "%s:%d: " % (one.path, one.line) if one.line else "%s: " % one.path if one.path else ""
             where += "%s: " % one.key if one.key else ""
-            self.row("WRONG" if one.level == WRONG else "note", plain(where + one.message), COLOURS[one.level])
+            self.row("WRONG" if one.level == WRONG else "note", where + one.message, COLOURS[one.level])
             if one.hint:
-                self.row("", plain("(%s)" % one.hint), COLOURS[one.level])
+                self.row("", "(%s)" % one.hint, COLOURS[one.level])
 
 
 def _count(number, word, plural=""):
@@ -165,11 +165,12 @@ def _port(pen, port, rates):
     text = word
     if port.joined:
         text += ", %d frames/s in, %d out" % rates if rates and not port.tunnel else ""
-        text += ", %s%s" % (_count(len(port.stations), "MAC"), ":" if port.stations else "")
+        text += ", %s%s" % (_count(port.crowd, "MAC"), ":" if port.stations else "")
         text += "".join(" %s," % tie(_station(one)) for one in port.stations[:STATIONS])
         text = text.rstrip(",")
-        if len(port.stations) > STATIONS:
-            text += ", and %d more (--json has all)" % (len(port.stations) - STATIONS)
+        if port.crowd > STATIONS:
+            known = "all" if port.crowd == len(port.stations) else "the %d heard last" % len(port.stations)
+            text += ", and %d more (--json has %s)" % (port.crowd - STATIONS, known)
     colour = {"forwarding": "green", "up": "green", "missing": "red", "not": "red"}.get(word.partition(" ")[0], "yellow")
     pen.row(port.name, text, **{word.partition(" ")[0]: colour})
 
@@ -182,7 +183,7 @@ def _station(one):
 
 def _table(pen, status):
     """A line a tunnel."""
-    stations = {port.name: len(port.stations) for bridge in status.bridges for port in bridge.ports}
+    stations = {port.name: port.crowd for bridge in status.bridges for port in bridge.ports}
     pen.line("")
     row = "%-15s %-8s %-10s %-11s %5s %9s %9s"
     pen.lines.append(row % ("tunnel", "state", "underlay", "handshake", "MACs", "received", "sent"))

@@ -45,12 +45,12 @@ def _print(found, options):
 
         text = diagram.render(found, pen.wants_lines())
     elif options.svg:
-        from l2wg_hooks import files
+        from l2wg_hooks import outlet
         from l2wg_hooks.showing import picture
 
         text = picture.render(found)
         if options.svg != "-":
-            files.write(options.svg, text)
+            outlet.write(options.svg, text)
             return
     else:
         from l2wg_hooks.showing import screen

@@ -17,18 +17,56 @@ class Station(NamedTuple):
     fixed: bool
 
 
-def read(entries):
-    """{port: Stations, the one heard last first} of the entries that were printed.
+# So many of a port are listed, those heard last; the others are counted. A host can make up any number of them.
+MOST = 1000
+
+
+class Crowd:
+    """Who is behind which port, by the entries that are taken one after the other; of any number, a bounded one is kept.
 
     Left out are a port's own addresses (permanent) and those that a card listens to, or a VXLAN sends to (self). `updated` is
     when it was the source of a frame, `used` when a frame went there, too (fdb_fill_info in net/bridge/br_fdb.c).
-    Raises record.Unfit.
     """
-    found = {}
-    for entry in entries:
-        if "master" not in entry or "self" in record.listed(entry, "flags") or entry.get("state") == "permanent":
-            continue
+
+    def __init__(self):
+        self._listed, self._totals, self._bounds, self._unfit = {}, {}, {}, False
+        self._rows = record.Rows(self._add)
+
+    def take(self, piece):
+        """The next piece of what `bridge -json` prints. Of what is none of it, nothing counts."""
+        try:
+            if not self._unfit:
+                self._rows.take(piece)
+        except record.Unfit:
+            self._unfit = True
+
+    def found(self):
+        """({port: Stations that are listed, the one heard last first}, {port: how many there are})."""
+        if self._unfit or not self._rows.ended():
+            return {}, {}
+        return {port: tuple(row[-1] for row in _last(rows)) for port, rows in self._listed.items()}, self._totals
+
+    def _add(self, entry):
+        if "master" not in entry or entry.get("state") == "permanent":
+            return
+        if entry.get("flags") and "self" in record.listed(entry, "flags"):
+            return
+        port, idle = entry.get("ifname"), entry.get("updated")
+        if not isinstance(port, str) or port not in self._totals:
+            port = record.name(entry, "ifname")
+            self._listed[port], self._totals[port], self._bounds[port] = [], 0, record.NUMBER_MAX
+        self._totals[port] += 1
+        # Most of a crowd ends here: as many have been heard since.
+        if type(idle) is int and idle > self._bounds[port]:
+            return
         vlan, idle = record.number(entry, "vlan"), record.number(entry, "updated", None)
         one = Station(record.word(entry, "mac"), vlan, idle, entry.get("state") == "static")
-        found.setdefault(record.name(entry, "ifname"), []).append(one)
-    return {port: tuple(sorted(some, key=lambda one: (one.idle or 0, one.mac, one.vlan))) for port, some in found.items()}
+        rows = self._listed[port]
+        rows.append((idle or 0, one.mac, vlan, one))
+        if len(rows) >= 2 * MOST:
+            rows[:] = _last(rows)
+            self._bounds[port] = rows[-1][0]
+
+
+def _last(rows):
+    return sorted(rows, key=lambda row: row[:3])[:MOST]

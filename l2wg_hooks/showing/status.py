@@ -63,7 +63,10 @@ class Far:
 
 @dataclass(frozen=True)
 class Port:
-    """One port of a bridge, or one that should be: then `joined` is false. `state` is STP's word, such as "forwarding"."""
+    """One port of a bridge, or one that should be: then `joined` is false. `state` is STP's word, such as "forwarding".
+
+    `crowd` is how many Ethernet addresses are behind it; `stations` are those that are listed.
+    """
 
     name: str
     tunnel: bool
@@ -75,6 +78,7 @@ class Port:
     mtu: int = 0
     traffic: Traffic = Traffic()
     stations: Tuple[Station, ...] = ()
+    crowd: int = 0
 
 
 @dataclass(frozen=True)
@@ -275,6 +279,7 @@ def _port(name, bridge, seen, tunnel):
         link.mtu,
         seen.traffic.get(name, Traffic()),
         seen.stations.get(name, ()) if joined else (),
+        seen.crowds.get(name, 0) if joined else 0,
     )
 
 

@@ -5,7 +5,7 @@ import time
 from dataclasses import dataclass, field
 from typing import Dict, Tuple
 
-from l2wg_hooks import links, peers, record, rules, run, seen, silence, transaction, wish
+from l2wg_hooks import files, links, peers, record, rules, run, seen, silence, transaction, wish
 from l2wg_hooks.showing import stations, traffic
 from l2wg_hooks.errors import REFUSED, L2wgError, fail
 from l2wg_hooks.links import Link
@@ -24,6 +24,7 @@ UDEV = "/run/udev/data/n%d"
 class Survey:
     """All that was seen at `time` (seconds since the epoch) on the router called `host`.
 
+    `stations` are those that are listed of each port, `crowds` how many there are.
     `peers` are WireGuard's by the name of the interface, `ages` seconds since an interface was made, for those of which
     somebody knows. `pending`: an apply waits for its confirmation. `blind` says what could not be looked at, and why.
     """
@@ -32,6 +33,7 @@ class Survey:
     links: Dict[str, Link] = field(default_factory=dict)
     traffic: Dict[str, Traffic] = field(default_factory=dict)
     stations: Dict[str, Tuple[Station, ...]] = field(default_factory=dict)
+    crowds: Dict[str, int] = field(default_factory=dict)
     peers: Dict[str, Interface] = field(default_factory=dict)
     report: rules.Report = rules.Report(rules.Rules())
     ages: Dict[str, float] = field(default_factory=dict)
@@ -45,7 +47,8 @@ class Survey:
 def look():
     """The Survey of now. Raises L2wgError where it cannot be taken: without ip(8)."""
     wished = wish.load()
-    ip, bridge, wg, *nft = run.together(LINKS, STATIONS, PEERS, *rules.LISTS)
+    crowd = stations.Crowd()
+    ip, bridge, wg, *nft = run.together(LINKS, STATIONS, PEERS, *rules.LISTS, takes={STATIONS: crowd.take})
     if isinstance(ip, L2wgError):
         raise ip
     if ip.code:
@@ -60,7 +63,7 @@ def look():
         wished,
         found,
         counted,
-        _stations(bridge),
+        *crowd.found(),
         {} if isinstance(wg, L2wgError) else peers.parse_all(wg.out),
         rules.report(nft),
         _ages([found[tunnel.name] for tunnel in wished.tunnels if tunnel.name in found]),
@@ -78,15 +81,6 @@ def _blind(argv, result):
     return "`%s` failed: %s" % (" ".join(argv), result.err.strip()) if result.code else ""
 
 
-def _stations(result):
-    if isinstance(result, L2wgError):
-        return {}
-    try:
-        return stations.read(record.table(result.out))
-    except record.Unfit:
-        return {}
-
-
 def _ages(some):
     """{name: seconds} since udev first saw these Links; the kernel itself does not tell when it made one.
 
@@ -98,9 +92,8 @@ def _ages(some):
     now = time.clock_gettime(time.CLOCK_MONOTONIC)
     for link in some:
         try:
-            with open(UDEV % link.index) as file:
-                seen = [int(line[2:]) for line in file if line.startswith("I:")]
-        except (OSError, ValueError):
+            seen = [int(line[2:]) for line in files.glance(UDEV % link.index).splitlines() if line.startswith("I:")]
+        except ValueError:
             continue
         if seen:
             found[link.name] = max(0.0, now - seen[0] / 1e6)

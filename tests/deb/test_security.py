@@ -220,3 +220,104 @@ def test_a_purge_takes_what_a_killed_l2wg_has_left_half_written(router):
     router.put("etc/l2wg/.l2wg-k1ll3d", "mtu =", 0o600)
     router.run("dpkg", "-P", "l2wg")
     assert set(where(router, KEY)) == {WG0} and not router.has("etc/l2wg")
+
+
+# Files that root follows
+
+NOBODY = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups")
+
+
+def test_no_link_of_somebody_elses_is_followed(site_a):
+    """By a file's name on the command line: a link to a file, to a folder, to nothing; in /tmp, and in a folder of theirs."""
+    site_a.debconf(**ANSWERS_A)
+    install(site_a)
+    site_a.sh("chmod 1777 /tmp; mkdir -m 777 /tmp/open; mkdir /var/lib/hole; echo precious >/var/lib/hole/file; cp -p /etc/shadow /root/")
+    site_a.run(*NOBODY, "sh", "-ec", """
+        mkdir /tmp/home
+        for folder in /tmp /tmp/open /tmp/home; do
+            ln -s /etc/shadow $folder/file; ln -s /var/lib/hole $folder/folder; ln -s /var/lib/hole/new $folder/none; ln -s $folder/file $folder/twice
+        done
+        echo theirs >/tmp/taken; mkfifo /tmp/home/pipe
+    """)
+    # The kernel's own guard is off, so it is ours that holds.
+    site_a.sh("sysctl -qw fs.protected_symlinks=0 2>/dev/null || :")
+    hole = sorted(path.name for path in (site_a.files / "var/lib/hole").iterdir())
+    for folder in ("/tmp", "/tmp/open", "/tmp/home"):
+        for name in ("file", "folder/file", "folder/new", "none", "twice", "folder/../hole/file"):
+            for words in (("status", "--svg"), ("metrics", "--output")):
+                done = site_a.run("l2wg", *words, f"{folder}/{name}", check=False)
+                assert done.returncode == 1 and "is not followed" in done.stderr and "user 65534's" in done.stderr and "hint:" in done.stderr, done
+    for name in ("/tmp/taken", "/tmp/home/pipe", "/tmp/home"):
+        done = site_a.run("l2wg", "metrics", "--output", name, check=False)
+        assert done.returncode == 1 and "nothing was written" in done.stderr and "hint:" in done.stderr, done
+    assert site_a.sh("cmp /etc/shadow /root/shadow; cat /var/lib/hole/file /tmp/taken") == "precious\ntheirs\n"
+    assert sorted(path.name for path in (site_a.files / "var/lib/hole").iterdir()) == hole == ["file"]
+    # The links lead where they say: whoever follows them does the harm.
+    site_a.sh("echo harm >/tmp/folder/new; test -e /var/lib/hole/new")
+
+
+def test_what_is_rightly_named_is_written(site_a):
+    site_a.debconf(**ANSWERS_A)
+    install(site_a)
+    site_a.sh("chmod 1777 /tmp; mkdir /root/there; ln -s /root/there /tmp/own; ln -s /root/there/x.svg /root/x.svg")
+    for name in ("/tmp/new.prom", "/tmp/own/a.prom", "/root/b.prom"):
+        site_a.run("l2wg", "metrics", "--output", name)
+        assert "l2wg_build_info" in site_a.sh(f"cat {name}") and site_a.sh(f"stat -c '%u %a' {name}") == "0 644\n"
+    site_a.run("l2wg", "status", "--svg", "/root/x.svg", check=False)
+    assert "<svg" in site_a.get("root/there/x.svg") and (site_a.files / "root/x.svg").is_symlink()
+    for words in ("metrics --output /dev/stdout", "metrics --output /dev/fd/1", "metrics --output /proc/self/fd/1", "metrics"):
+        assert "l2wg_build_info" in site_a.sh(f"l2wg {words} | cat"), words
+    assert "<svg" in site_a.sh("l2wg status --svg - || :") and "<svg" in site_a.sh("l2wg status --svg /dev/stdout || :")
+    # A /dev/null of its own: the box has the machine's.
+    site_a.sh("mknod -m 666 /root/null c 1 3; l2wg metrics --output /root/null; test -c /root/null")
+
+
+ODD = {
+    "pipe": "mkfifo {0}", "socket": "python3 -c 'import socket, sys; socket.socket(socket.AF_UNIX).bind(sys.argv[1])' {0}",
+    "device": "mknod {0} c 1 5", "folder": "mkdir {0}", "large": "truncate -s 1G {0}", "nowhere": "ln -s none {0}",
+}
+
+
+def test_what_is_no_file_keeps_nobody_waiting(site_a):
+    """dpkg, debconf and ifupdown as they are, all kinds at once; a run that hangs is ended by the box, and fails."""
+    site_a.debconf(**ANSWERS_A)
+    install(site_a)
+    for kind, how in ODD.items():
+        site_a.sh("mkdir -p /etc/ppp/peers; " + "; ".join(how.format(f"{folder}/{kind}.conf") for folder in ("/etc/l2wg", "/etc/wireguard", "/etc/ppp/peers")))
+
+    def told(done, *kinds):
+        assert "Traceback" not in done.stdout + done.stderr
+        for kind in kinds:
+            assert f"/etc/l2wg/{kind}.conf: is " in done.stderr and f"mv /etc/l2wg/{kind}.conf " in done.stderr or kind == "nowhere", (kind, done.stderr)
+
+    # A stranger, whose hooks are ours, too, and the bridge.
+    site_a.sh("ip link add enp9s0 type veth peer name far9; printf 'iface enp9s0 inet manual\\n' >>/etc/network/interfaces")
+    site_a.run("ifup", "enp9s0")
+    told(site_a.run("/etc/network/if-up.d/l2wg", env={"IFACE": "br0", "PHASE": "post-up", "MODE": "start", "ADDRFAM": "inet"}), *ODD)
+    told(site_a.run("l2wg", "up", "wg0"), *ODD)
+    told(site_a.run("l2wg", "plan", check=False), *ODD)
+    told(site_a.run("l2wg", "detach", "--all", check=False))
+    assert "l2wg up" not in site_a.get(WG0), "one that is no file hides no other"
+    site_a.run("l2wg", "attach", "wg0")
+    told(site_a.run("dpkg-reconfigure", "l2wg"), *ODD)
+    assert "l2wg up" in site_a.get(WG0)
+    told(site_a.run("dpkg", "-i", "/tmp/l2wg.deb"))
+    told(site_a.run("dpkg", "-r", "l2wg"))
+    assert "l2wg up" not in site_a.get(WG0)
+    told(site_a.run("dpkg", "-i", "/tmp/l2wg.deb"), *ODD)
+    assert "l2wg up" in site_a.get(WG0)
+    told(site_a.run("dpkg", "-P", "l2wg"))
+    assert "l2wg up" not in site_a.get(WG0)
+    assert site_a.sh("ls /etc/l2wg") == "folder.conf\n", "what is somebody's folder is not ours to delete"
+
+
+@pytest.mark.parametrize("kind", ["pipe", "large"])
+def test_the_tunnels_own_file_is_none(site_a, kind):
+    """Told of by debconf, which asks nothing then, and by check; no installation hangs or fails."""
+    site_a.debconf(**ANSWERS_A)
+    site_a.sh("mkdir -p /etc/l2wg; " + ODD[kind].format(f"/{GRETAP1}"))
+    install(site_a)
+    site_a.run("dpkg-reconfigure", "l2wg")
+    assert f"/{GRETAP1}: is " in site_a.run("l2wg", "check", check=False).stderr
+    site_a.run("dpkg", "-P", "l2wg")
+    assert not site_a.has("etc/l2wg")

@@ -65,12 +65,12 @@ class Router:
         script.write_text(text + snippet)
         # Essential packages, and the made-up ip.
         (self.path / "tools").mkdir(exist_ok=True)
-        for tool in ("sed", "grep", "cat", "basename", "tr", "printf", "cksum"):
+        for tool in ("sed", "grep", "cat", "basename", "tr", "printf", "cksum", "dd", "find"):
             if not (self.path / "tools" / tool).exists():
                 (self.path / "tools" / tool).symlink_to(shutil.which(tool, path="/usr/bin:/bin"))
         done = subprocess.run(
             [f"/bin/{self.shell}", str(script), *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-            env={"PATH": f"{self.path}/bin:{self.path}/tools"},
+            env={"PATH": f"{self.path}/bin:{self.path}/tools"}, timeout=300,
         )
         assert done.stderr == b"", done.stderr
         return done.stdout.decode(errors="surrogateescape")

@@ -1,5 +1,7 @@
 """What the config script takes and refuses is what Python takes and refuses; what it guesses is what the sites have."""
+import os
 import pathlib
+import stat
 import sys
 
 import pytest
@@ -7,6 +9,7 @@ import pytest
 TOP = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(TOP))
 from l2wg_hooks import settings  # noqa: E402
+from l2wg_hooks import wish as wish_module  # noqa: E402
 from l2wg_hooks.pairing import card  # noqa: E402
 
 GOLDEN = TOP / "tests/golden/settings"
@@ -271,3 +274,56 @@ def test_a_card_is_taken_that_python_takes(router):
     said = router.run(EACH % ("card", "\n".join(CARDS))).splitlines()
     assert dict(zip(CARDS, said)) == {value: reads(value) for value in CARDS}
     assert said.count("good") == 6
+
+
+# What is no file: debconf's questions come all the same, since dpkg waits for them.
+
+def make_odd(path, kind):
+    """Something of that kind at a path, or a link to it."""
+    if kind == "pipe":
+        os.mkfifo(path)
+    elif kind == "folder":
+        path.mkdir()
+    elif kind == "device":
+        os.mknod(path, stat.S_IFCHR | 0o666, os.makedev(1, 5))
+    elif kind == "sparse":
+        with path.open("wb") as file:
+            file.truncate(1 << 40)
+    else:
+        os.mkfifo(path.with_suffix(".there"))
+        path.symlink_to(path.with_suffix(".there"))
+
+
+ODD = ["pipe", "folder", "device", "sparse", "link to a pipe"]
+
+
+@pytest.mark.parametrize("kind", ODD)
+def test_a_tunnels_file_that_is_none_is_told_of(router, kind):
+    make_odd(router.path / "x.conf", kind)
+    out = router.run('tunnel=gretap1\nif read_file "$1"; then echo taken; else echo "$error"; fi', str(router.path / "x.conf"))
+    assert out == "l2wg/invalid-kind\n"
+
+
+@pytest.mark.parametrize("size, said", [(65536, "taken"), (65537, "l2wg/invalid-kind")])
+def test_a_tunnels_file_is_as_large_as_python_lets_it_be(router, size, said):
+    text = wish()
+    (router.path / "x.conf").write_text(text + "#" * (size - len(text)))
+    assert wish_module.LARGEST == 65536
+    out = router.run('tunnel=gretap1\nif read_file "$1"; then echo taken; else echo "$error"; fi', str(router.path / "x.conf"))
+    assert out == said + "\n"
+
+
+@pytest.mark.parametrize("kind", ODD)
+def test_nothing_else_has_the_questions_wait(router, kind):
+    """Of interfaces(5), wg-quick and ppp: what can be read is read, the rest is as if it were not there."""
+    router.site("a").port("enp3s0").port("enp4s0").ip()
+    (router.path / "etc/ppp/peers").mkdir(parents=True)
+    for place in ("network/interfaces.d/odd", "wireguard/wg7.conf", "ppp/peers/odd"):
+        make_odd(router.path / "etc" / place, kind)
+    (router.path / "etc/network/interfaces.d/right").write_text("iface br9 inet manual\n")
+    out = router.run(
+        "for name in br9 br8; do if is_defined $name; then echo $name; fi; done\n"
+        "wireguard_values wg7 Address; wireguard_values wg0 Address; if is_attached wg7; then echo attached; fi\n"
+        "guess_remote wg7; if is_idle \"$sys/class/net/enp4s0\" enp4s0; then echo idle; fi\nguess_local wg7 >&2 2>/dev/null; echo end"
+    )
+    assert out.split() == ["br9", "10.15.14.2/24", "idle", "end"]

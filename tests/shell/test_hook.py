@@ -1,4 +1,7 @@
 """ifupdown's hook with the environment that ifupdown and ifupdown2 give it: what it calls."""
+import os
+import socket
+import stat
 import subprocess
 
 import pytest
@@ -50,6 +53,59 @@ def test_other_phases_are_none_of_ours(call, variables):
 
 def test_the_meta_call_of_ifup_all_is_none_either(call):
     assert call(IFACE="br0", **dict(IFUPDOWN["up"], ADDRFAM="meta")) == ""
+
+
+# What is no file beside a good one: ifup of any interface goes on, and so does dpkg's.
+
+def sparse(path):
+    with open(path, "wb") as file:
+        file.truncate(1 << 40)
+
+
+def endless(path):
+    """Of one line; by a node of its own, since a link to the machine's could become its end."""
+    os.mknod(path, stat.S_IFCHR | 0o666, os.makedev(1, 5))
+
+
+def long(path):
+    """Of one line without an end, which sh reads byte by byte."""
+    with open(path, "wb") as file:
+        file.write(b"a" * (64 << 20))
+
+
+def unix(path):
+    with socket.socket(socket.AF_UNIX) as one:
+        one.bind(str(path))
+
+
+ODD = {
+    "pipe": os.mkfifo, "socket": unix, "device": endless, "folder": os.mkdir, "nowhere": lambda path: os.symlink("none", path),
+    "loop": lambda path: os.symlink(path, path), "sparse": sparse, "long": long,
+}
+
+
+@pytest.mark.parametrize("shell", ["dash", "bash"])
+@pytest.mark.parametrize("kind", ODD)
+def test_nothing_has_ifup_wait(kind, shell, tmp_path):
+    """bash is the /bin/sh of some. A hang is ended, and is a failure."""
+    folder = tmp_path / "l2wg"
+    folder.mkdir()
+    (folder / "b-good.conf").write_text("underlay = wg0\nbridge = br0\n")
+    for name in ("a", "c"):
+        ODD[kind](str(folder / f"{name}.conf"))
+    text = HOOK.read_text().replace("/usr/bin/l2wg", "/bin/echo").replace("/etc/l2wg/", f"{folder}/")
+
+    def run(name):
+        done = subprocess.run(
+            [shell, "-c", text], env={"IFACE": name, "PATH": "/usr/bin:/bin", **IFUPDOWN["up"]},
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=60, text=True,
+        )
+        assert (done.returncode, done.stderr) == (0, "")
+        return done.stdout
+
+    assert run("br0") == "event up br0\n" and run("wg0") == "event up wg0\n"
+    # Of what is too large for it, the hook does not know, so l2wg looks; and tells of it.
+    assert run("enp9s0") == "event up enp9s0\n" * (kind in ("sparse", "long"))
 
 
 # dhcpcd's, which reads ours in: it must go on behind it.

@@ -35,6 +35,13 @@ def wished(texts):
     return wish.Wish(tunnels, tuple(name for name, (tunnel, _) in found if tunnel is None), problems)
 
 
+def crowd(text):
+    """What a Crowd makes of it."""
+    found = stations.Crowd()
+    found.take(text)
+    return found.found()
+
+
 def seen(case, texts=None, **more):
     """The Survey of a recording. `texts` stand for its files; `more` replaces what else is in it."""
     def read(what):
@@ -51,7 +58,8 @@ def seen(case, texts=None, **more):
         wished=wished(CASES[case] if texts is None else texts),
         links=links.parse(read("links")),
         traffic=traffic.read(entries),
-        stations=stations.read(record.table(read("fdb"))),
+        stations=crowd(read("fdb"))[0],
+        crowds=crowd(read("fdb"))[1],
         peers=peers.parse_all(read("wg")),
         report=report,
         ages={"gretap1": 8040.5},

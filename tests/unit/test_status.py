@@ -5,9 +5,9 @@ import os
 import signal
 
 import pytest
-from recorded import A, CASES, SECOND, TREE, forms, seen, wished
+from recorded import A, CASES, SECOND, TREE, crowd, forms, seen, wished
 
-from l2wg_hooks import cli, files, peers, record, rules, run, transaction, wish
+from l2wg_hooks import cli, files, peers, rules, run, transaction, wish
 from l2wg_hooks.showing import document, pen, screen, stations, status, survey, traffic
 from l2wg_hooks.errors import L2wgError, Problem
 from l2wg_hooks.showing.stations import Station
@@ -226,7 +226,7 @@ def test_lines_are_short_whatever_the_names():
         "port-with-a-nam": dataclasses.replace(linked["enp3s0"], name="port-with-a-nam", master="bridge-of-names"),
     })  # fmt: skip
     known = {"port-with-a-nam": tuple(Station("02:00:00:00:00:%02x" % n, 10, n, False) for n in range(30))}
-    found = build(texts={"tunnel-of-lengt": long}, links=base, peers=some, stations=known)
+    found = build(texts={"tunnel-of-lengt": long}, links=base, peers=some, stations=known, crowds={"port-with-a-nam": 30})
     for suffix in ("screen", "diagram"):
         wide = [line for line in forms(found)[suffix].splitlines() if len(line) > 80]
         assert wide == []
@@ -309,15 +309,104 @@ def test_the_document_is_what_the_manual_says():
 
 def test_stations_of_old_and_odd_tools():
     """iproute2 4.20 prints nothing where there is nothing, and {} for what it leaves out; without -statistics there is no age."""
-    assert stations.read(record.table("")) == {}
+    assert crowd("") == ({}, {})
     rows = (
         '[{},{"mac":"y","ifname":"v","master":"br0","dst":"10.0.0.1","flags":["self"],"state":""},{"mac":"x","ifname":"p","flags":["self"]},'
         '{"mac":"02:00:00:00:00:01","ifname":"p","master":"br0","flags":["offload"],"state":"static","vlan":5}]'
     )
-    assert stations.read(record.table(rows)) == {"p": (Station("02:00:00:00:00:01", 5, None, True),)}
+    assert crowd(rows) == ({"p": (Station("02:00:00:00:00:01", 5, None, True),)}, {"p": 1})
     assert traffic.read([{"ifname": "a"}, {"ifname": "b", "stats": {"rx": {"packets": 3}}}]) == {
         "a": traffic.Traffic(), "b": traffic.Traffic(traffic.Way(3), traffic.Way())
     }  # fmt: skip
+
+
+# A terminal's title, its colours, one byte that begins a sequence, a line of one's own, and text that runs backwards.
+EVIL = "\x1b]0;\x07", "\x1b[31m", "\x9b2J", "\rlo", "a\nb", "\u202eevil", "\udcff", "\x7f\x85"
+
+
+@pytest.mark.parametrize("evil", EVIL)
+def test_no_name_is_obeyed_by_a_terminal(evil):
+    """Of a port, a host, a bridge of others, an alias: all that is drawn."""
+    right = seen("right-a")
+    ports = dict(right.links, **{evil: dataclasses.replace(right.links["enp3s0"], name=evil)})
+    known = {evil: (Station(evil, 0, 1, False),)}
+    fault = Problem("about " + evil, "cure " + evil, evil, 1, evil)
+    wish = right.wished._replace(problems=(fault,))
+    found = build(links=ports, stations=known, crowds={evil: 1}, host=evil, wished=wish, blind=(evil,))
+    assert evil in [port.name for port in found.bridges[0].ports], "the probe shows it to nobody"
+    texts = forms(found)
+    for suffix in ("screen", "diagram", "svg"):
+        assert all(line.isprintable() for line in texts[suffix].split("\n")), suffix
+        assert ascii(evil)[1:-1] in texts[suffix] or suffix == "svg", suffix
+    # Programs get the name itself, by the rules of the format.
+    assert texts["json"].isascii() if hasattr(str, "isascii") else True
+    assert all(" " <= letter <= "~" or letter == "\n" for letter in texts["json"])
+    document = json.loads(texts["json"])
+    assert evil in [port["name"] for port in document["bridges"][0]["ports"]] and document["host"] == evil
+    for line in texts["metrics"].split("\n")[:-1]:
+        assert line.startswith(("#", "l2wg_")), "a line of its own"
+    table = screen.render(build(texts={"gt%d" % n: A.replace(".92.1", ".92.%d" % (n + 1)) for n in range(6)}, links=ports, host=evil))
+    assert all(line.isprintable() for line in table.split("\n"))
+
+
+def test_metrics_on_a_terminal(monkeypatch, capsys):
+    text = 'l2wg_x{port="\x1b[2J"} 1\n\tx\n'
+    cli._out(text)
+    monkeypatch.setattr(cli.sys.stdout, "isatty", lambda: True, raising=False)
+    cli._out(text)
+    assert capsys.readouterr().out == text + 'l2wg_x{port="\\x1b[2J"} 1\n\tx\n'
+
+
+def fdb(count, port="enp3s0"):
+    """What `bridge -json` prints of so many stations, the last one heard last."""
+    rows = (
+        '{"mac":"02:00:%02x:%02x:%02x:%02x","ifname":"%s","flags":[],"master":"br0","used":9,"updated":%d,"state":""}'
+        % (n >> 24, n >> 16 & 255, n >> 8 & 255, n & 255, port, count - n)
+        for n in range(count)
+    )
+    return "[" + ",".join(rows) + "]\n"
+
+
+def test_of_a_crowd_some_are_listed_and_all_are_counted():
+    count = 3 * stations.MOST + 7
+    listed, totals = crowd(fdb(count))
+    assert totals == {"enp3s0": count} and [one.idle for one in listed["enp3s0"]] == list(range(1, stations.MOST + 1))
+    found = build(stations=listed, crowds=totals)
+    texts = forms(found)
+    port, = [one for one in json.loads(texts["json"])["bridges"][0]["ports"] if one["name"] == "enp3s0"]
+    assert (port["stations_total"], port["stations_cut"], len(port["stations"])) == (count, True, stations.MOST)
+    assert 'l2wg_port_stations{bridge="br0",port="enp3s0"} %d\n' % count in texts["metrics"]
+    assert "%d MACs" % count in texts["diagram"]
+    assert "and %d more (--json has the %d heard last)" % (count - 8, stations.MOST) in " ".join(texts["screen"].split())
+    listed, totals = crowd(fdb(9))
+    assert "and 1 more (--json has all)" in " ".join(forms(build(stations=listed, crowds=totals))["screen"].split())
+
+
+def test_a_crowd_takes_no_more_room_than_a_few():
+    """However many a host makes up."""
+    some = stations.Crowd()
+    for n in range(5):
+        some.take(("[" if not n else ",") + fdb(stations.MOST).strip("[]\n"))
+        assert len(some._listed["enp3s0"]) < 2 * stations.MOST and len(some._rows._rest) < 200
+    some.take("]")
+    assert some.found()[1] == {"enp3s0": 5 * stations.MOST}
+
+
+@pytest.mark.parametrize("size", [1, 7, 64, 10 ** 6])
+def test_however_the_pieces_come(size):
+    text = fdb(20) + fdb(0)[2:]
+    some = stations.Crowd()
+    for at in range(0, len(text), size):
+        some.take(text[at : at + size])
+    assert some.found() == crowd(text) and some.found()[1] == {"enp3s0": 20}
+
+
+NO_LIST = ["{}", "[{}", "[1]", "[{}]]", "[[{}]]", "x", '[{"a":}]', "[" + '{"a":' * 10 ** 5, '[{"a":"' + "x" * 10 ** 5, '[{"master":1,"ifname":[]}]']
+
+
+@pytest.mark.parametrize("text", NO_LIST, ids=range(len(NO_LIST)))
+def test_what_is_no_list_of_stations(text):
+    assert crowd(text) == ({}, {})
 
 
 def test_what_the_guard_drops_is_told_by_whose_packets_they_are():
@@ -349,7 +438,7 @@ def test_the_picture_is_xml_whatever_the_names():
     found = dataclasses.replace(build(), host="<script>&\x07\udcff")
     root = ElementTree.fromstring(picture.render(found))
     words = [item.text for item in root.iter("{http://www.w3.org/2000/svg}text")]
-    assert "<script>&\\x07\\xdcff" in words and "192.168.92.1" in words and "MTU 1500" in words
+    assert "<script>&\\x07\\udcff" in words and "192.168.92.1" in words and "MTU 1500" in words
     assert root.find("{http://www.w3.org/2000/svg}title").text and "192.168.178.1" in root.find("{http://www.w3.org/2000/svg}desc").text
     assert not any("href" in key or "src" in key for item in root.iter() for key in item.attrib), "it needs nothing from elsewhere"
 
@@ -399,7 +488,14 @@ def machine(monkeypatch, tmp_path, golden):
             raise broken
         return broken or run.Result(0, (golden / "status" / ("right-a." + name)).read_text(), "")
 
+    def feed(argv, take):
+        result = fake(argv)
+        for start in range(0, len(result.out), 100):
+            take(result.out[start : start + 100])
+        return result._replace(out="")
+
     monkeypatch.setattr(run, "run", fake)
+    monkeypatch.setattr(run, "feed", feed)
     return state
 
 

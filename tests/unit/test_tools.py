@@ -33,7 +33,9 @@ def asked(version, what):
 
 
 def _stations(text):
-    found = stations.read(record.table(text))
+    crowd = stations.Crowd()
+    crowd.take(text)
+    found = crowd.found()[0]
     return {port: sorted((one.mac, one.vlan, one.fixed) for one in some) for port, some in found.items()}
 
 

@@ -142,3 +142,18 @@ def test_who_does_not_take_what_is_printed_gets_no_traceback(opened, said, monke
     assert sys.stdout is None, "Python would try again, and complain"
     with pytest.raises(OSError):
         out.close()
+
+
+def test_a_paste_has_an_end(monkeypatch):
+    """Of `l2wg pair </dev/zero`: no more than so much is taken, whatever the lines are."""
+
+    class Endless:
+        def __init__(self, line):
+            self.line = line
+
+        def readline(self, size):
+            return self.line[:size] if self.line.endswith("\n") else self.line * size
+
+    for line in ("x", "a line\n", "\0"):
+        monkeypatch.setattr(sys, "stdin", Endless(line))
+        assert len(cli._pasted(False)) == cli.PASTED

@@ -99,6 +99,29 @@ def test_broken_second_file_does_not_stop_the_first(faulty):
     faulty.comes_back()
 
 
+# What is no file, by the command that makes it.
+ODD = {
+    "pipe": "mkfifo %s", "socket": "python3 -c 'import socket, sys; socket.socket(socket.AF_UNIX).bind(sys.argv[1])' %s",
+    "device": "mknod %s c 1 5", "folder": "mkdir %s", "large": "truncate -s 1G %s",
+}
+
+
+def test_what_is_no_file_beside_a_good_one(faulty):
+    """wg-quick, ifup of the bridge and of a stranger come to their end, and the wire works."""
+    site = faulty.b
+    for kind, how in ODD.items():
+        site.sh(how % ("/etc/l2wg/%s.conf" % kind), timeout=60)
+    said = start(faulty, site)
+    for kind in ODD:
+        assert "/etc/l2wg/%s.conf: is " % kind in said and "mv /etc/l2wg/%s.conf " % kind in said, kind
+    assert "Traceback" not in said
+    site.sh("ip link add far9 type veth peer name enp9s0; echo 'iface enp9s0 inet manual' >/tmp/stranger", timeout=60)
+    site.run(["ifup", "--interfaces", "/tmp/stranger", "enp9s0"], timeout=120)
+    site.sh("ifdown --interfaces /tmp/stranger enp9s0; ip link del far9; rm /tmp/stranger", timeout=120)
+    healthy_wireguard(faulty)
+    faulty.comes_back()
+
+
 def test_name_taken_by_something_else(faulty):
     site = faulty.b
     site.run(["ip", "link", "add", "gretap1", "type", "dummy"])

@@ -1,0 +1,328 @@
+"""Files that are none: named pipes, sockets, devices, folders, links to nowhere, and what has no end. Nothing waits, and each is told of."""
+import ast
+import os
+import pathlib
+import signal
+import socket
+import stat
+
+import pytest
+
+from l2wg_hooks import dhcpcd, edit, files, guard, hook, interfaces, journal, lock, mentions, networkmanager, rules, transaction, wgconf, wish
+from l2wg_hooks.checking import check
+from l2wg_hooks.errors import L2wgError
+from l2wg_hooks.pairing import site
+
+GOOD = "underlay = wg0\nlocal = 192.168.178.1\nremote = 192.168.92.1\nbridge = br0\n"
+
+
+@pytest.fixture(autouse=True)
+def no_waiting():
+    """What waits is ended: a hang is a failure, not the end of all tests."""
+
+    def late(*_):
+        raise AssertionError("it waits")
+
+    old = signal.signal(signal.SIGALRM, late)
+    signal.alarm(20)
+    yield
+    signal.alarm(0)
+    signal.signal(signal.SIGALRM, old)
+
+
+def pipe(path):
+    os.mkfifo(path)
+
+
+def unix(path):
+    # A path of a socket has 107 bytes at most.
+    here = os.open(".", os.O_RDONLY)
+    os.chdir(os.path.dirname(path))
+    with socket.socket(socket.AF_UNIX) as one:
+        one.bind(os.path.basename(path))
+    os.fchdir(here)
+    os.close(here)
+
+
+def device(path):
+    """A /dev/zero of its own, since the machine's is not to come to harm; only root can make one, and do harm."""
+    if os.geteuid():
+        os.symlink("/dev/zero", path)
+    else:
+        os.mknod(path, stat.S_IFCHR | 0o666, os.makedev(1, 5))
+
+
+def sparse(path):
+    with open(path, "wb") as file:
+        file.truncate(1 << 40)
+
+
+def line(path):
+    with open(path, "w") as file:
+        file.write("a" * ((1 << 26) + 1))
+
+
+def loop(path):
+    os.symlink(path, path)
+
+
+def nowhere(path):
+    os.symlink(path + ".away", path)
+
+
+ODD = {
+    "pipe": (pipe, "is a named pipe, expected a regular file"),
+    "socket": (unix, "is a socket, expected a regular file"),
+    "device": (device, "is a device, expected a regular file"),
+    "folder": (os.mkdir, "is a directory, expected a regular file"),
+    "sparse": (sparse, "is larger than "),
+    "line": (line, "is larger than "),
+    "loop": (loop, "is a symbolic link that leads nowhere"),
+    "nowhere": (nowhere, "is a symbolic link that leads nowhere"),
+}
+
+
+@pytest.fixture(params=ODD)
+def odd(request):
+    """Make one of them at a path; `said` is what it is told by, "" where it counts as not there."""
+    make, said = ODD[request.param]
+
+    def one(path):
+        make(str(path))
+        return said
+
+    one.name = request.param
+    return one
+
+
+def test_reading(odd, tmp_path):
+    path = tmp_path / "it's"
+    said = odd(path)
+    with pytest.raises(L2wgError) as caught:
+        files.read(str(path))
+    problem, = caught.value.problems
+    assert problem.path == str(path) and problem.message.startswith(said)
+    # The cure is a command for that file.
+    assert "it'\"'\"'s" in problem.hint and "Traceback" not in str(caught.value)
+    if odd.name == "nowhere":
+        assert files.text(str(path), None) is None
+    else:
+        with pytest.raises(L2wgError):
+            files.text(str(path), None)
+    assert len(files.glance(str(path))) <= files.LARGEST
+
+
+def test_what_is_right_is_read_to_the_byte(tmp_path):
+    path = tmp_path / "x"
+    data = b"a\r\n\xff\0b" + b"c" * (files.LARGEST - 6)
+    path.write_bytes(data)
+    assert files.read(str(path)).encode("utf-8", "surrogateescape") == data
+    path.write_bytes(data + b"d")
+    with pytest.raises(L2wgError, match="is larger than 1 MiB"):
+        files.read(str(path))
+    (tmp_path / "link").symlink_to(path)
+    path.write_text("text")
+    assert files.read(str(tmp_path / "link")) == files.text(str(path)) == files.glance(str(path)) == "text"
+    assert files.text(str(tmp_path / "none")) == files.text(str(path / "below")) == files.glance(str(tmp_path / "none")) == ""
+
+
+def test_a_file_of_proc_has_no_size_and_is_read():
+    assert os.stat("/proc/self/status").st_size == 0
+    assert "Uid:" in files.glance("/proc/self/status") and "Uid:" in files.read("/proc/self/status")
+
+
+@pytest.mark.parametrize("make", [pipe, unix], ids=["pipe", "socket"])
+def test_what_takes_a_files_place_in_between_is_no_trap(make, tmp_path, monkeypatch):
+    """Between the look and the opening, somebody else who may write there has changed it."""
+    path, calm = str(tmp_path / "x"), str(tmp_path / "calm")
+    make(path)
+    pathlib.Path(calm).write_text("")
+    real = os.stat
+    monkeypatch.setattr(os, "stat", lambda one, **more: real(calm if one == path else one, **more))
+    with pytest.raises(L2wgError):
+        files.read(path)
+    assert files.glance(path) == ""
+
+
+def test_a_device_is_not_even_opened(tmp_path, monkeypatch):
+    """A watchdog begins to count, a tape to rewind."""
+    device(str(tmp_path / "x"))
+    opened = []
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "open", lambda *words, **more: opened.append(words))
+        with pytest.raises(L2wgError):
+            files.read(str(tmp_path / "x"))
+    assert opened == []
+
+
+def test_a_device_is_not_replaced(tmp_path):
+    """Not by a link to it either."""
+    device(str(tmp_path / "zero"))
+    (tmp_path / "link").symlink_to("zero")
+    before = os.stat(str(tmp_path / "zero"))
+    for name in ("zero", "link"):
+        with pytest.raises(L2wgError, match="is a device, expected a regular file"):
+            files.write(str(tmp_path / name), "text")
+    now = os.stat(str(tmp_path / "zero"))
+    assert (now.st_ino, now.st_rdev) == (before.st_ino, before.st_rdev)
+    assert sorted(one.name for one in tmp_path.iterdir()) == ["link", "zero"]
+
+
+def test_a_file_that_grows_has_an_end(tmp_path, monkeypatch):
+    path = tmp_path / "x"
+    path.write_text("a")
+    counts = []
+    monkeypatch.setattr(os, "read", lambda descriptor, count: counts.append(count) or b"a" * count)
+    with pytest.raises(L2wgError, match="is larger than"):
+        files.read(str(path))
+    assert sum(counts) == files.LARGEST + 1
+    assert files.glance(str(path)) == "a" * files.LARGEST
+
+
+# Whoever reads
+
+
+def test_a_tunnel_beside_it_stands(odd, tmp_path, monkeypatch):
+    monkeypatch.setattr(wish, "DIRECTORY", str(tmp_path))
+    (tmp_path / "good.conf").write_text(GOOD)
+    said = odd(tmp_path / "bad.conf")
+    found = wish.load()
+    assert [one.name for one in found.tunnels] == ["good"] and found.broken == ("bad",)
+    problem, = found.problems
+    assert problem.path == str(tmp_path / "bad.conf") and problem.message.startswith(said) and problem.hint
+    assert wish.texts() == {"good": GOOD}
+
+
+def test_a_tunnels_file_has_some_lines(tmp_path, monkeypatch):
+    monkeypatch.setattr(wish, "DIRECTORY", str(tmp_path))
+    (tmp_path / "a.conf").write_text(GOOD + "#" * (wish.LARGEST - len(GOOD)))
+    (tmp_path / "b.conf").write_text(GOOD + "#" * (wish.LARGEST - len(GOOD) + 1))
+    found = wish.load()
+    assert [one.name for one in found.tunnels] == ["a"] and "larger than 64 KiB" in found.problems[0].message
+    (tmp_path / "b.conf").write_text("x\n" * 30000)
+    found = wish.load()
+    assert len(found.problems) == wish.MOST + 1 and " more are wrong" in found.problems[-1].message
+
+
+def test_set_names_it_and_writes_nothing(odd, tmp_path, monkeypatch):
+    if odd.name == "nowhere":
+        pytest.skip("that is a file to be made")
+    monkeypatch.setattr(wish, "DIRECTORY", str(tmp_path))
+    said, before = odd(tmp_path / "bad.conf"), None
+    before = os.lstat(str(tmp_path / "bad.conf"))
+    with pytest.raises(L2wgError) as caught:
+        edit.change("bad", {"underlay": "wg0"})
+    assert said in str(caught.value)
+    now = os.lstat(str(tmp_path / "bad.conf"))
+    assert (now.st_ino, now.st_size, now.st_mode) == (before.st_ino, before.st_size, before.st_mode)
+
+
+@pytest.mark.parametrize("way", ["source", "source-directory"])
+def test_interfaces_and_all_that_it_sources(odd, way, tmp_path, monkeypatch):
+    folder = tmp_path / "interfaces.d"
+    folder.mkdir()
+    monkeypatch.setattr(interfaces, "MAIN", str(tmp_path / "interfaces"))
+    (tmp_path / "interfaces").write_text("%s %s%s\niface br0 inet manual\n" % (way, folder, "/*" * (way == "source")))
+    said = odd(folder / "odd")
+    (folder / "right").write_text("iface br1 inet manual\n")
+    found = interfaces.read()
+    assert {one.interface for one in found.stanzas} == {"br0", "br1"}
+    if odd.name in ("folder", "nowhere", "loop"):
+        assert found.unread == ()  # nothing to ifupdown either
+    else:
+        problem, = found.unread
+        assert problem.path == str(folder / "odd") and problem.message.startswith(said)
+
+
+def test_check_tells_of_them(tmp_path, monkeypatch):
+    monkeypatch.setattr(interfaces, "MAIN", str(tmp_path / "interfaces"))
+    monkeypatch.setattr(interfaces, "OURS", str(tmp_path / "ours"))
+    monkeypatch.setattr(wgconf, "DIRECTORY", str(tmp_path))
+    monkeypatch.setattr(check.apply, "unreached", lambda intent: ())
+    os.mkfifo(str(tmp_path / "interfaces"))
+    os.mkfifo(str(tmp_path / "wg0.conf"))
+
+    class Scene:
+        tunnels = [wish.settings.parse(GOOD, "x", "gretap1")[0]]
+        intent = None
+
+    found = [(one.id, os.path.basename(one.path)) for one in check._boot(Scene())]
+    assert found == [("unreadable", "interfaces"), ("unreadable", "wg0.conf")]
+    assert check._wg_quick("wg0") == ""
+
+
+def test_what_else_is_read(odd, tmp_path, monkeypatch):
+    path = str(tmp_path / "odd")
+    for where, name in (
+        (transaction, "OPEN"), (transaction, "APPLIED"), (rules, "LOADED"), (guard, "STATIC"), (hook, "WAITING"), (dhcpcd, "CONFIG"),
+        (journal, "CGROUP"), (interfaces, "MAIN"), (interfaces, "OURS"),
+    ):  # fmt: skip
+        monkeypatch.setattr(where, name, path)
+    monkeypatch.setattr(dhcpcd, "PIDS", (path,))
+    monkeypatch.setattr(networkmanager, "DEVICES", str(tmp_path))
+    monkeypatch.setattr(mentions, "ROOT", str(tmp_path))
+    monkeypatch.setattr(site, "path", lambda: path)
+    monkeypatch.setattr(wish, "DIRECTORY", str(tmp_path / "l2wg"))
+    odd(path)
+    there = odd.name != "nowhere"
+    # Not as we have left it, so it is loaded anew; or nothing was loaded.
+    assert rules._loaded() == (([], {}, None) if there else None)
+    assert transaction.applied() == {}
+    for read in (lambda: transaction._load(path), site.load, lambda: edit.files.text(path, None)):
+        try:
+            assert not there and read() is not None or read() is None
+        except L2wgError as error:
+            assert there and all(one.path == path and one.hint for one in error.problems)
+    assert dhcpcd.managed(["gretap1"]) == () and journal._unit() == "" and mentions.find({"eth0": "br0"}) == []
+    assert networkmanager._marked("lo") is False
+    hook._waits(("gretap1 waits",))
+    if odd.name in ("pipe", "socket", "sparse", "line", "nowhere"):
+        assert files.read(path) == "gretap1 waits\n", "a file of state is made anew"
+
+
+@pytest.mark.parametrize("make, says", [(pipe, ""), (unix, "No such device"), (os.mkdir, "Is a directory"), (nowhere, "symbolic"), (loop, "symbolic")])
+def test_a_lock(make, says, tmp_path, monkeypatch):
+    for name in ("WORK", "NEXT", "FILES"):
+        monkeypatch.setattr(lock, name, str(tmp_path / name))
+        make(str(tmp_path / name))
+    for hold in (lock.working, lock.changing):
+        try:
+            with hold():
+                assert not says
+        except L2wgError as error:
+            assert says and says in str(error) and error.problems[0].hint
+
+
+def test_what_takes_the_place_of_a_file_of_ours_goes_when_it_is_put_back(tmp_path, monkeypatch):
+    path = tmp_path / "x"
+    os.mkfifo(str(path))
+    assert transaction._found(str(path)) is None and not path.exists()
+    sparse(str(path))
+    with pytest.raises(L2wgError):
+        transaction._found(str(path))
+    transaction._reject(str(path))
+    assert not path.exists() and (tmp_path / "x.rejected").stat().st_size == 1 << 40
+
+
+def test_what_could_not_be_read_again_is_not_saved(tmp_path, monkeypatch):
+    monkeypatch.setattr(transaction, "DIRECTORY", str(tmp_path))
+    monkeypatch.setattr(files, "OURS", 100)
+    with pytest.raises(L2wgError, match="no more than"):
+        transaction._store(str(tmp_path / "x"), {"shown": "x" * 100})
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_nobody_else_opens_a_file():
+    """One place knows how, so that there is no second way in."""
+    may = {"files.py": {"open", "fdopen"}, "outlet.py": {"open"}, "lock.py": {"open"}}
+    package, seen = pathlib.Path(files.__file__).parent, set()
+    for path in sorted(package.rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if not isinstance(node, ast.Call):
+                continue
+            name = getattr(node.func, "id", getattr(node.func, "attr", ""))
+            if name in ("open", "fdopen", "read_text", "read_bytes"):
+                assert name in may.get(path.name, ()), "%s:%d" % (path, node.lineno)
+                seen.add(path.name)
+    assert seen == set(may), "the probe sees nothing"
+    assert stat.S_ISREG(os.stat(__file__).st_mode)
