@@ -1,8 +1,8 @@
 """What the versions of iproute2, nft(8) and the kernel have: one table of what l2wg uses, and what cannot be had without. Pure.
 
 Debian 10 has iproute2 4.20 and nft 0.9.0, on Linux 5.10 of its backports (4.19 has no WireGuard); Debian 11 has 5.10, 0.9.8
-and Linux 5.10; Debian 12 6.1, 1.0.6 and 6.1; Debian 13 6.15, 1.1.3 and 6.12. What a router has is not told by a version: it is
-asked.
+and Linux 5.10; Debian 12 6.1, 1.0.6 and 6.1; Debian 13 6.15, 1.1.3 and 6.12. What a router has is not told by a version, it is
+asked, but where a packet alone would show it.
 """
 
 import json
@@ -15,8 +15,8 @@ IP, NFT, KERNEL = "iproute2", "nft", "Linux"
 class Feature(NamedTuple):
     """`since` is the first version of `tool` that has it, and `without` says what is not to be had where it is missing.
 
-    It is asked for by `argv`, with `text` at its standard input; `json` where the answer must be that, too. Without `argv` nothing
-    but a packet would show it, and a version has to do.
+    It is asked for by `argv`, with `text` at its standard input; `json` where the answer must be that, too. Without `argv`
+    nothing but a packet would show it, and a version has to do.
     `key` of l2wg.conf(5) needs it, and a tunnel's entry (guard.py) has `unused` where that key is not used.
     """
 

@@ -131,6 +131,8 @@ def _state(words, packet):
 # iptables
 
 PROTOCOLS = {"47": "gre", "17": "udp", "6": "tcp", "1": "icmp", "58": "ipv6-icmp", "0": "all"}
+# What nft 0.9.0 prints for the ports that a LAN asks for: /etc/services.
+SERVICES = {"ssh": 22, "domain": 53, "bootps": 67, "bootpc": 68, "http": 80, "https": 443}
 VERBS = {"ACCEPT": ACCEPT, "DROP": DROP, "REJECT": DROP, "RETURN": "return", "NFQUEUE": ACCEPT, "QUEUE": ACCEPT}
 
 
@@ -219,7 +221,7 @@ def nft(text, packet, skip=()):
     """The Filter of what `nft -j list ruleset` printed, without the tables of `skip`, (family, name) each.
 
     It says nothing where that comes of another nft(8) than those we know. That of 0.9.0 has another form than all later ones: no
-    `op` for equality, names where others have objects, and ports by their services' names, which count as not known.
+    `op` for equality, names where others have objects, and ports by their services' names, most of which count as not known.
     """
     try:
         return _nft(record.load(text or "{}"), packet, skip)
@@ -324,6 +326,8 @@ def _npayload(protocol, field, value, packet):
             return False
         if field == "dport" and packet.port is not None and packet.protocol is not None:
             if isinstance(value, dict) and "range" in value:
-                return value["range"][0] <= packet.port <= value["range"][1]
+                first, last = (SERVICES.get(str(one), one) for one in value["range"])
+                return first <= packet.port <= last if isinstance(first, int) and isinstance(last, int) else None
+            value = SERVICES.get(str(value), value)
             return value == packet.port if isinstance(value, int) else None
     return None

@@ -53,5 +53,5 @@ def judge(missing, release, stored):
         else:
             hint = "apt install linux-image-amd64 # or the package of your architecture's full kernel; then: reboot"
             if module == "wireguard":
-                hint = "Debian 10: apt install -t buster-backports linux-image-amd64; then: reboot # later kernels have it: " + hint
+                hint = "Debian 10: apt install -t buster-backports linux-image-amd64; then: reboot # else: " + hint
             yield tunnel.problem("", "the kernel %s has no module %s" % (release, module), hint, "module-missing")
