@@ -15,7 +15,7 @@ from hosts import eventually
 from sites import Pair
 
 FRAMES = Path(__file__).resolve().parents[1] / "frames.py"
-PREFIX, FAR = "2001:db8:b::", "192.168.178.10"
+PREFIX, FAR = "2001:db8:b:", "192.168.178.10"
 # Of router A: its LAN's, the WAN's, WireGuard's.
 ADDRESSES = ("192.168.178.1", "203.0.113.10", "10.15.14.2")
 OPEN = "net.ipv4.conf.br0.arp_ignore=0 net.ipv4.conf.br0.rp_filter=0 net.ipv6.conf.br0.disable_ipv6=0 net.ipv6.conf.br0.accept_ra=1"
@@ -45,7 +45,7 @@ def found(wire, addresses=ADDRESSES):
     datagram = b"\x9c\x40\x00\x09\x00\x10\x00\x00" + token  # UDP from port 40000 to 9, no checksum
     for name, source in (("forwarded", "192.168.92.10"), ("forwarded for others", "10.9.9.9")):
         frames[name] = packets.ethernet(bridge, own, packets.IP, packets.ip4(source, FAR, packets.UDP, datagram)[0])
-    frames["advertisement"] = packets.advertisement(own, PREFIX)
+    frames["advertisement"] = packets.advertisement(own, PREFIX + ":")
     ears = []
     for number, (host, word) in enumerate(((wire.host_b, bytes.fromhex(bridge.replace(":", ""))), (wire.host_a, token))):
         ready = f"/tmp/silence-{token.hex()}-{number}"
