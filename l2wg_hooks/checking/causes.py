@@ -361,6 +361,13 @@ TABLE = (
         "`l2wg attach wg0`.",
     ),
     Cause(
+        "postup-unread",
+        REBOOT,
+        "wg0.conf has our PostUp and PostDown, but wg(8) reads it (`wg setconf` in interfaces(5), a unit or a script): wg(8) takes"
+        " nothing of such a file, so WireGuard does not come up the next time.",
+        "`l2wg detach wg0`. Where ifupdown brings it up, its own hook does what these lines would.",
+    ),
+    Cause(
         "postup-doubled",
         REBOOT,
         "wg0.conf has one of our lines more than once.",

@@ -11,7 +11,7 @@ import threading
 import time
 from typing import NamedTuple, Tuple
 
-from l2wg_hooks import apply, files, interfaces, peers, plan, record, rules, run, transaction, wgconf, wish
+from l2wg_hooks import apply, files, interfaces, peers, plan, readers, record, rules, run, transaction, wgconf, wish
 from l2wg_hooks.checking import endpoint, foreign, kernel, neighbours, path, postup, rights, segment, sounding, underlay, way
 from l2wg_hooks.errors import L2wgError, Problem
 
@@ -331,9 +331,11 @@ def _boot(scene):
         if text is None:
             continue
         own = [tunnel.name for tunnel in tunnels if tunnel.underlay == name]
+        answer = readers.ask(name, text, defined)
+        yield answer.problem(where, name, text)
         # An interface that ifupdown brings up has its own hook, and a file for wg(8) takes no such lines.
-        by_others = any(one.interface == name for one in defined.stanzas) or not postup.is_wg_quick(text)
-        for problem in postup.judge(text, where, name, own):
+        by_others = any(one.interface == name for one in defined.stanzas)
+        for problem in postup.judge(text, where, name, own) if answer.quick else ():
             if not (by_others and problem.id == "postup-missing"):
                 yield problem
 

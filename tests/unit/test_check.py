@@ -280,6 +280,14 @@ def test_lines_of_wg_quick(healthy):
     healthy.stanzas = ()
     (healthy.tmp / "wg0.conf").write_text("[Interface]\nPrivateKey = x\n")
     assert ids() == [], "a file for wg setconf"
+    (healthy.tmp / "wg0.conf").write_text("[Interface]\nPrivateKey = x\nPostUp = l2wg up %i || :\nPostDown = l2wg down %i || :\n")
+    assert told(healthy, "postup-unread").hint == "l2wg detach wg0"
+    (healthy.tmp / "wg0.conf").write_text("[Interface]\nAddress = x\nPostUp = l2wg up %i || :\nPostDown = l2wg down %i || :\n")
+    options = (("pre-up", "wg setconf $IFACE %s/$IFACE.conf" % healthy.tmp),)
+    healthy.stanzas = (interfaces.Stanza("wg0", "inet", "static", "/etc/network/interfaces", 3, options),)
+    assert "/etc/network/interfaces:3: `pre-up" not in told(healthy, "postup-unread").message
+    assert "wg(8) reads it (/etc/network/interfaces:3: `wg setconf" in told(healthy, "postup-unread").message
+    healthy.stanzas = ()
     (healthy.tmp / "wg0.conf").unlink()
     assert ids() == [], "NixOS, or another way to make it"
 
