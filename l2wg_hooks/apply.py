@@ -22,6 +22,7 @@ from l2wg_hooks import (
     peers,
     plan,
     refusal,
+    routed,
     rules,
     run,
     seen,
@@ -107,6 +108,7 @@ def intend(moving=False, wished_too=None):
     unfit = _unfit(wished.tunnels, defined, after, [one.port for one in moved])
     problems += tuple(problem for problem in unfit if problem not in problems)
     problems = _told_better(problems, () if moving else moves, refused) + byname.problems(moved, now.links)
+    problems += routed.ours(routed.look(wished.tunnels, defined.stanzas), wished.tunnels, moves)
     steps = _speaking(old, bridges, now.links) + _released(old, bridges, now, defined.aside)
     steps += move.steps(moved, now.links, now.held)
     reached = not bridges or defined.reaches(interfaces.OURS) or stanza.ADDED in texts.get(interfaces.MAIN, ("", ""))[1]

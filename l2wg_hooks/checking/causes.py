@@ -363,9 +363,16 @@ TABLE = (
     Cause(
         "postup-unread",
         REBOOT,
-        "wg0.conf has our PostUp and PostDown, but wg(8) reads it (`wg setconf` in interfaces(5), a unit or a script): wg(8) takes"
-        " nothing of such a file, so WireGuard does not come up the next time.",
+        "wg0.conf has our PostUp and PostDown, but wg(8) reads it (`wg setconf` in interfaces(5), a unit or a script): wg(8) "
+        "takes nothing of such a file, so WireGuard does not come up the next time.",
         "`l2wg detach wg0`. Where ifupdown brings it up, its own hook does what these lines would.",
+    ),
+    Cause(
+        "route-clash",
+        REBOOT,
+        "wg-quick makes a route of an AllowedIPs by `ip route add`, and another interface has the same one: the bridge's own "
+        "network, mostly. It works until WireGuard is started the next time: then it says `File exists`, and wg0 is gone.",
+        "In AllowedIPs `remote`/32 (/128) in the place of that network: the commands are printed. Or `Table = off`.",
     ),
     Cause(
         "postup-doubled",

@@ -8,7 +8,7 @@ import os
 import socket
 from typing import Dict, NamedTuple, Tuple
 
-from l2wg_hooks import apply, edit, files, interfaces, peers, plan, readers, run, settings, wgconf, wgpeer, wish
+from l2wg_hooks import apply, edit, files, interfaces, peers, plan, readers, routed, run, settings, wgconf, wgpeer, wish
 from l2wg_hooks.errors import L2wgError, fail
 from l2wg_hooks.pairing import card, facts, terms
 from l2wg_hooks.settings import Refused
@@ -97,6 +97,8 @@ def intend(text, wanted, ask_ports=False):
         fail("has no [Interface] section", "it must be a wg-quick(8) file", path=_conf(here))
     steps, changed, ways = _live(new, agreed, other, here, live, leads)
     files_ = _wish(name, agreed, here, wished.tunnels, wanted, (old, leads), links, ask_ports)
+    tunnels = [one for one in wish.load(files_).tunnels if one.underlay == here.underlay]
+    _startable(tunnels, {_conf(here): new})
     shown = {wish.path(one): (files.text(wish.path(one)), text) for one, text in files_.items()}
     texts = {_conf(here): (here.text, new)} if new != here.text else {}
     shown.update({path: tuple(wgpeer.masked(side) for side in sides) for path, sides in texts.items()})
@@ -143,6 +145,18 @@ def _reader(here):
     if answer.reader and answer.reader.program != "wg":
         fail("a peer that is written here would be lost: %s" % answer.why, answer.hint, path=_conf(here))
     return answer
+
+
+def _startable(tunnels, texts):
+    """Raise L2wgError where the next start of WireGuard could not add a route, by the file as it is, or by what is added now."""
+    stanzas = interfaces.read().stanzas
+    found = routed.look(tunnels, stanzas)
+    if found:
+        raise L2wgError(*[one.problem for one in found])
+    for one in routed.look(tunnels, stanzas, texts):
+        # Its line is not written yet.
+        hint = "take that route away there; then pair again"
+        raise L2wgError(dataclasses.replace(one.problem, hint=hint, line=0))
 
 
 def _by_hand(answer, here, ways):

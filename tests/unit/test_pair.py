@@ -515,3 +515,16 @@ def test_init_makes_no_file_that_wg_would_choke_on(by_ifupdown):
     (by_ifupdown.etc / "wireguard/wg0.conf").unlink()
     fails(lambda: init.init("wg0"), "it would be one of wg-quick(8), and wg(8) reads it")
     assert not (by_ifupdown.etc / "wireguard/wg0.conf").exists()
+
+
+def test_a_peer_whose_route_the_next_start_could_not_add_is_refused(router):
+    """What is there already, and what the card brings."""
+    router.conf(CONF + PEER.replace("198.18.0.2/32", "198.18.0.2/32, 192.168.92.0/24"))
+    router.up()
+    router.link("br0", "bridge", addresses=("192.168.92.2/24",))
+    router.says["ip", "-4", "route", "show", "table", "main"] = "192.168.92.0/24 dev br0 proto kernel scope link src 192.168.92.2\n"
+    fails(lambda: router.intend(bridge="br0"), "wg0.conf:8: AllowedIPs: wg-quick adds a route to 192.168.92.0/24 by wg0, which br0 has")
+    router.conf(CONF)
+    assert router.intend(bridge="br0").changes()
+    router.says["ip", "-4", "route", "show", "table", "main"] = "198.18.0.2 via 192.168.92.9 dev br0\n"
+    fails(lambda: router.intend(bridge="br0"), "wg-quick adds a route to 198.18.0.2/32 by wg0")
