@@ -11,7 +11,7 @@ from typing import List, NamedTuple, Tuple
 _KEYWORDS = ("if", "then", "elif", "else", "while", "until", "do", "!", "{", "}", "fi", "done", "esac", "time")
 # Run what stands behind them and their own options.
 _WRAPPERS = ("command", "exec", "env", "nice", "ionice", "nohup", "sudo", "timeout", "busybox", "chronic", "setsid", "eval")
-_SHELLS = ("sh", "dash", "bash", "ash")
+SHELLS = ("sh", "dash", "bash", "ash")
 _ENDS = ("&&", "||", ";;", ";", "&", "|", "(", ")", "\n")
 # How deep a line may be in itself: sh -c '...' in $(...) in ...
 _DEEPEST = 5
@@ -42,7 +42,7 @@ def commands(text, depth=0) -> List[Command]:
         if one.words or one.targets or one.sources:
             found.append(one)
         if depth < _DEEPEST:
-            if one.name in _SHELLS and "-c" in one.words[:-1]:
+            if one.name in SHELLS and "-c" in one.words[:-1]:
                 inner.append(one.words[one.words.index("-c") + 1])
             for part in inner:
                 found += commands(part, depth + 1)

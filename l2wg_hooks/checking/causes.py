@@ -405,6 +405,13 @@ TABLE = (
         "`source /etc/network/interfaces.d/*` in it.",
     ),
     Cause(
+        "aside-lost",
+        REBOOT,
+        "The comments in /etc/network/interfaces with what a port carried before it became one of the bridge are gone, or not "
+        "all there: somebody has rewritten the file. The bridge keeps what it has, by a copy.",
+        "Nothing is lost. The command that is printed puts the comments back, so that a purge leaves the file as it was.",
+    ),
+    Cause(
         "ifupdown-absent",
         REBOOT,
         "l2wg has defined the bridge in /etc/network/interfaces.d/l2wg, but there is no ifup that would read it.",

@@ -226,7 +226,10 @@ def _plan(scene):
     for problem in intent.problems:
         if problem not in scene.wished.problems and problem not in interfaces.read().unread:
             yield _with("port-address" if "carries the address" in problem.message else "settings", problem)
+    yield from intent.told
     for name in intent.texts:
+        if os.path.dirname(name) == interfaces.COPIES:
+            continue  # the next apply makes it
         message = "is not what the files in %s ask for" % wish.DIRECTORY
         yield Problem(message, "l2wg apply", name, id="files-differ")
     names = [tunnel.name for tunnel in intent.tunnels]
