@@ -12,33 +12,31 @@ from l2wg_hooks import shell
 CARD, NETWORK, BOTH, UNKNOWN, NEITHER = "card", "network", "both", "unknown", "neither"
 # Programs about the card.
 _CARD = (
-    "ethtool", "mii-tool", "iw", "iwconfig", "tc", "vconfig", "ifenslave", "wpa_supplicant", "wpa_cli", "hostapd", "mstflint", "devlink",
-    "ifrename", "macchanger", "lspci", "setpci", "dcb", "lldptool", "rfkill",
-)  # fmt: skip
+    "ethtool mii-tool iw iwconfig tc vconfig ifenslave wpa_supplicant wpa_cli hostapd mstflint devlink ifrename macchanger "
+    "lspci setpci dcb lldptool rfkill"
+).split()
 # Programs about addresses, routes and who talks.
 _NETWORK = (
-    "iptables", "ip6tables", "iptables-restore", "ip6tables-restore", "iptables-nft", "iptables-legacy", "nft", "ipset", "arptables", "route", "arp", "arping", "ndsend", "ndisc6",
-    "dhclient", "dhcpcd", "udhcpc", "dnsmasq", "radvd", "resolvconf", "resolvectl", "ping", "ping6", "avahi-autoipd", "igmpproxy", "smcroute",
-    "smcroutectl", "pimd", "wg", "wg-quick", "ndppd", "parprouted", "shorewall", "ufw", "firewall-cmd", "conntrack", "ntpdate", "miniupnpd",
-)  # fmt: skip
-# Say nothing of any interface, whatever their words are: conditions, waiting, messages.
-_NEITHER = (
-    "", ":", "true", "false", "[", "test", "echo", "printf", "logger", "sleep", "for", "case", "exit", "return", "set", "export", "unset", "cd",
-    "read", "wait", "which", "type", "command", "date", "grep", "cut", "head", "tail", "tr", "wall", "mail", "touch", "mkdir", "rm", "umask",
-    "break", "continue", "modprobe", "udevadm", "systemctl", "service", "invoke-rc.d", "local", "sort", "seq", "shift", "trap", "sync",
-)  # fmt: skip
-# Print what is in files.
-_PRINT = ("cat", "tee", "sed", "awk", "ls", "find", "xargs", "dd", "cp")
+    "iptables ip6tables iptables-restore ip6tables-restore iptables-nft iptables-legacy nft ipset arptables route arp arping "
+    "ndsend ndisc6 dhclient dhcpcd udhcpc dnsmasq radvd resolvconf resolvectl ping ping6 avahi-autoipd igmpproxy smcroute "
+    "smcroutectl pimd wg wg-quick ndppd parprouted shorewall ufw firewall-cmd conntrack ntpdate miniupnpd"
+).split()
+# Say nothing of any interface, whatever their words are: conditions, waiting, messages, printing files.
+_NEITHER = [""] + (
+    ": true false [ test echo printf logger sleep for case exit return set export unset cd read wait which type command date "
+    "grep cut head tail tr wall mail touch mkdir rm umask break continue modprobe udevadm systemctl service invoke-rc.d local "
+    "sort seq shift trap sync cat tee sed awk ls find xargs dd cp"
+).split()
 # `ip OBJECT`, as far as ip(8) lets it be shortened: the first that begins so counts (do_cmd in iproute2's ip.c).
 _OBJECTS = (
-    ("address", NETWORK), ("addrlabel", NETWORK), ("maddress", NETWORK), ("route", NETWORK), ("rule", NETWORK), ("neighbor", NETWORK),
-    ("neighbour", NETWORK), ("ntable", NETWORK), ("link", CARD), ("l2tp", UNKNOWN), ("tunnel", NETWORK), ("tuntap", NETWORK), ("token", NETWORK),
-    ("tcpmetrics", NETWORK), ("monitor", NEITHER), ("xfrm", NETWORK), ("mroute", NETWORK), ("mrule", NETWORK), ("netns", NEITHER),
-    ("netconf", NEITHER), ("nexthop", NETWORK), ("macsec", CARD), ("vrf", NETWORK),
-)  # fmt: skip
+    [(name, NETWORK) for name in "address addrlabel maddress route rule neighbor neighbour ntable".split()]
+    + [("link", CARD), ("l2tp", UNKNOWN)]
+    + [(name, NETWORK) for name in "tunnel tuntap token tcpmetrics".split()]
+    + [("monitor", NEITHER)]
+    + [(name, NETWORK) for name in "xfrm mroute mrule".split()]
+    + [("netns", NEITHER), ("netconf", NEITHER), ("nexthop", NETWORK), ("macsec", CARD), ("vrf", NETWORK)]
+)
 _SYSCTL = r"(net[./](?:ipv4|ipv6)[./](?:conf|neigh)([./]))%s(?=\2)"
-
-
 # What of /sys/class/net/NAME a bridge has, too.
 _ANY_LINK = ("address", "carrier", "flags", "ifindex", "mtu", "operstate", "statistics")
 
@@ -104,11 +102,11 @@ def _of_program(one, port):
         return NETWORK if about else NEITHER
     if name == "ifconfig":
         rest = [word for word in words[1:] if word not in ("up", "down")]
-        hardware = ("mtu", "promisc", "-promisc", "txqueuelen", "hw", "allmulti", "-allmulti", "media", "mem_start", "io_addr", "irq")
+        hardware = "mtu promisc -promisc txqueuelen hw allmulti -allmulti media mem_start io_addr irq".split()
         return "either" if not rest else CARD if rest[0] in hardware else NETWORK
     if name in _NETWORK:
         return NETWORK
-    if name in _NEITHER or name in _PRINT or re.match(r"[A-Za-z_]\w*=", one.words[0] if one.words else ""):
+    if name in _NEITHER or re.match(r"[A-Za-z_]\w*=", one.words[0] if one.words else ""):
         return NEITHER
     if name in shell.SHELLS and "-c" in one.words:
         return NEITHER  # what it runs is looked at beside
