@@ -227,6 +227,19 @@ def test_a_port_gives_its_address_only_to_who_agrees(router, capsys):
     assert router.done[0] == "ip -batch -" and router.done[-2:] == ["ifup --force --interfaces %s br0" % transaction.BOOKS, "the plan"]
 
 
+def test_a_bridge_that_would_cost_wireguard_its_next_start_is_refused(router, monkeypatch, capsys):
+    monkeypatch.setattr(wgconf, "DIRECTORY", str(router.etc / "wireguard"))
+    (router.etc / "wireguard").mkdir()
+    (router.etc / "wireguard/wg0.conf").write_text("[Interface]\nAddress = 10.15.14.2/24\n[Peer]\nPublicKey = K=\nAllowedIPs = 192.168.92.0/24\n")
+    router.conf.write_text(CONF + "bridge-address = 192.168.92.2/24\n")
+    with pytest.raises(L2wgError, match="wg-quick adds a route to 192.168.92.0/24 by wg0, which br0 has"):
+        apply.apply()
+    assert not router.ours.exists() and cli.main(["plan"]) == 1
+    assert "sed -i '5s|" in capsys.readouterr().err
+    (router.etc / "wireguard/wg0.conf").write_text((router.etc / "wireguard/wg0.conf").read_text().replace("[Peer]", "Table = off\n[Peer]"))
+    assert apply.apply() == () and router.ours.exists()
+
+
 def test_what_is_told_is_told_before_anybody_agrees(router, capsys):
     router.main.write_text(MAIN + "iface enp3s0 inet static\n    address 10.0.0.1/8\n    up /usr/local/sbin/tune $IFACE\n")
     router.links["enp3s0"] = Link("enp3s0", 3, mac="02:00:00:00:00:03", addresses=("10.0.0.1/8",), up=True)
