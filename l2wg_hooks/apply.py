@@ -22,12 +22,14 @@ from l2wg_hooks import (
     peers,
     plan,
     refusal,
+    routed,
     rules,
     run,
     seen,
     settings,
     silence,
     stanza,
+    sysctls,
     transaction,
     verify,
     wish,
@@ -40,7 +42,7 @@ class Intent(NamedTuple):
 
     `moves` are the ports whose addresses would move to their bridge, or could if the admin agrees: then they are
     among the `problems`, which forbid to go on. `steps` are all for the kernel that come before the plan's. `named` are
-    the lines of others that name a port whose address has moved, or would.
+    the lines of others that name a port whose address has moved, or would; `told` is what else the admin should know first.
     """
 
     tunnels: Tuple[settings.Tunnel, ...]
@@ -52,6 +54,7 @@ class Intent(NamedTuple):
     problems: Tuple[Problem, ...]
     reached: bool
     named: Tuple[mentions.Mention, ...] = ()
+    told: Tuple[Problem, ...] = ()
 
     def changes(self):
         """Whether there is anything to do."""
@@ -92,6 +95,7 @@ def intend(moving=False, wished_too=None):
     old = files.text(interfaces.OURS)
     former = [name for bridge, names in interfaces.bridges_in(old).items() for name in [bridge] + names]
     now = transaction.picture(sorted(set(ports + former)))[0]
+    defined = interfaces.recovered(defined, old, now.links)
     moves, refused = move.find(wished.tunnels, defined, now.links, now.held)
     moved = moves if moving else ()
     bridges = interfaces.ours(wished.tunnels, defined, [one.port for one in moved], old, now.links)
@@ -107,10 +111,14 @@ def intend(moving=False, wished_too=None):
     unfit = _unfit(wished.tunnels, defined, after, [one.port for one in moved])
     problems += tuple(problem for problem in unfit if problem not in problems)
     problems = _told_better(problems, () if moving else moves, refused) + byname.problems(moved, now.links)
+    problems += routed.ours(routed.look(wished.tunnels, defined.stanzas), wished.tunnels, moves)
+    settings_of = {one.port: sysctls.differing(one.port) for one in moved}
     steps = _speaking(old, bridges, now.links) + _released(old, bridges, now, defined.aside)
-    steps += move.steps(moved, now.links, now.held)
+    steps += move.steps(moved, now.links, now.held, settings_of)
     reached = not bridges or defined.reaches(interfaces.OURS) or stanza.ADDED in texts.get(interfaces.MAIN, ("", ""))[1]
-    return Intent(wished.tunnels, texts, bridges, moves, steps, todo, problems, reached, tuple(mentions.unserved(named)))
+    told = tuple(_lost(port, defined) for bridge in bridges.values() for port in bridge.moved if port in defined.lost)
+    told += tuple(move.doubtful(moves, defined))
+    return Intent(wished.tunnels, texts, bridges, moves, steps, todo, problems, reached, tuple(mentions.unserved(named)), told)
 
 
 def _refused(tunnels, links, now):
@@ -127,20 +135,68 @@ def _aside(tunnels, defined, moves, bridges):
     """
     # Also of a bridge that the admin defines by now, with the port's address, perhaps.
     ports = {port for tunnel in tunnels for port in tunnel.bridge_ports}
+    moving = [one.port for one in moves]
     back = {one.interface for one in defined.aside} - ports
-    paths = {path for one in moves for path in one.paths} | {one.path for one in defined.aside if one.interface in back}
+    # What the admin has written since is not doubled; of comments that are not all there, what is left goes, and the copy comes.
+    again = {one.interface for one in defined.stanzas if one.path != interfaces.OURS}
+    whole = back - again - set(defined.lost)
     found = {}
-    for path in sorted(paths):
+    for path in sorted({path for one in moves for path in one.paths} | set(defined.marked)):
         old = files.read(path)
-        found[path] = (old, stanza.set_aside(stanza.put_back(old, back), [one.port for one in moves]))
+        new = stanza.forget(stanza.put_back(old, whole), (back - whole) | set(moving)) if back or moving else old
+        found[path] = (old, stanza.set_aside(new, moving))
     old = files.text(interfaces.MAIN)
     new = found.get(interfaces.MAIN, (old, old))[1]
+    for port in sorted((back - whole) - again):
+        new += ("" if new.endswith("\n") or not new else "\n") + defined.copies[port]
     if defined.reached_by_others(interfaces.OURS) or not any(bridge.moved for bridge in bridges.values()):
         new = stanza.without_source(new, interfaces.OURS)
     elif not defined.reaches(interfaces.OURS):
         new = stanza.with_source(new, interfaces.OURS)
     found[interfaces.MAIN] = (old, new)
+    found.update(_copies(defined, moving, {one.interface for one in defined.aside} - back))
     return found
+
+
+def _copies(defined, moving, staying):
+    """{path: (old, new)} of the copies of what is set aside, for `moving` ports and those `staying` aside; others' go."""
+    found = {}
+    for port in sorted(set(defined.copies) | set(moving) | staying):
+        if port in moving:
+            new = "".join(stanza.lines_of(files.read(path), port) for path in defined.paths if path != interfaces.OURS)
+        elif port not in staying:
+            new = ""
+        elif port in defined.lost:
+            new = defined.copies[port]
+        else:
+            new = "".join(stanza.lines_set_aside(files.read(path), port) for path in defined.marked)
+        path = os.path.join(interfaces.COPIES, port)
+        found[path] = (files.text(path), new if new.endswith("\n") or not new else new + "\n")
+    return found
+
+
+def copy():
+    """Copy what is set aside, where a version that made no copies has left it. Nothing else changes."""
+    with lock.changing():
+        defined = interfaces.read()
+        for path, (old, new) in _copies(defined, (), {one.interface for one in defined.aside}).items():
+            if new != old:
+                _write(path, old, new)
+
+
+def _lost(port, defined):
+    """The Problem of comments that are not all there any more."""
+    message = "what was set aside of %s is not all there any more: what counts is the copy, and nothing is lost" % port
+    path = os.path.join(interfaces.COPIES, port)
+    if not os.path.exists(path):
+        message = "what was set aside of %s is gone, and its copy, too: what counts is %s" % (port, interfaces.OURS)
+        return Problem(message, "l2wg apply # makes the copy anew", interfaces.MAIN, id="aside-lost")
+    hint = ""
+    for name in defined.marked:
+        left = stanza.numbers_of(files.read(name), [port])
+        hint += "sed -i '%s' %s; " % (";".join("%dd" % number for number in left), name) if left else ""
+    hint += "{ echo; sed 's/^/%s/' %s; } >>%s # puts the comments back" % (stanza.MARK, path, interfaces.MAIN)
+    return Problem(message, hint, interfaces.MAIN, id="aside-lost")
 
 
 def _is_about(problem, port):
@@ -215,6 +271,8 @@ def apply(confirm=0, agree=lambda moves: False, more=NOTHING):
     with lock.changing():
         transaction.clear()
         intent = intend(wished_too=more.wish)
+        # Before anybody agrees to anything.
+        log.complain(intent.told)
         if intent.moves and not intent.unasked() and agree(intent.moves):
             intent = intend(moving=True, wished_too=more.wish)
         if intent.problems:
@@ -256,7 +314,8 @@ def _transact(intent, confirm, more):
     changed = [(more.underlay,) + tuple(one) for one in more.peers]
     wished = dict(wish.texts(), **more.wish) if more != NOTHING else None
     texts = {path: new for path, (_, new) in list(more.texts.items()) + list(intent.texts.items())}
-    transaction.begin(sorted(set(names)), sorted(others), paths, confirm, wished, changed, more.ways, texts)
+    had = [row for one in intent.moves if one.bridge in known for row in _had(one)]
+    transaction.begin(sorted(set(names)), sorted(others), paths, confirm, wished, changed, more.ways, texts, had)
     code, worse = errors.WRONG, ()
     with _signals() as ended:
         try:
@@ -286,6 +345,12 @@ def _tell_of_firewalls(tunnels):
     """Print what would drop the peer's packets: all is done here, and nothing will come in."""
     known = firewall.Firewall() if tunnels else None
     log.complain([problem for tunnel in tunnels for problem in inbound.problems(tunnel, known)])
+
+
+def _had(one):
+    """Rows for transaction.Saved of what a bridge has of the sysctls that it gets by a Move."""
+    values = sysctls.now(one.bridge, sysctls.differing(one.port))
+    return [(one.bridge, folder, name, value) for (folder, name), value in values.items()]
 
 
 def _undo(problem, keep):
@@ -356,7 +421,8 @@ def _carry(intent):
 def _write(path, old, new):
     if not new:
         files.remove(path)
-        log.did("%s: deleted, nothing is to be defined there; a bridge that is up stays up" % path)
+        ours = path == interfaces.OURS
+        log.did("%s: deleted%s" % (path, ", nothing is to be defined there; a bridge that is up stays up" if ours else ""))
         return
     os.makedirs(os.path.dirname(path), exist_ok=True)
     files.write(path, new, old=old)

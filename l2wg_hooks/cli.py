@@ -68,6 +68,7 @@ def _commands():
     said_confirm = "undo it after so long, unless `l2wg confirm` comes before"
     one.add_argument("--confirm", metavar="SECONDS", type=_seconds, default=0, help=said_confirm)
     one.add_argument("--yes", action="store_true", help="let addresses of ports move to their bridge without asking")
+    one.add_argument("--copy", action="store_true", help=usage.HIDDEN)
     add("confirm", help="keep what `apply --confirm` has changed")
     one = add("rollback", help="undo what the last `apply` has changed")
     one.add_argument("--unconfirmed", action="store_true", help=usage.HIDDEN)
@@ -220,13 +221,16 @@ def _show(intent):
         _out("%-70s # %s\n" % (step, step.reason))
     for line in intent.todo.waiting:
         log.say(line)
-    for one in intent.named if intent.texts else ():
-        log.line("l2wg: %s" % one.problem())
+    for one in intent.told + tuple(one.problem() for one in intent.named if intent.texts):
+        log.line("l2wg: %s" % one)
 
 
 def _apply(options):
     from l2wg_hooks import apply, log, wish
 
+    if options.copy:
+        apply.copy()
+        return (), 0
     problems = apply.apply(options.confirm, (lambda moves: True) if options.yes else _agree)
     if not wish.names():
         log.say("there is no tunnel in /etc/l2wg; see l2wg.conf(5)")

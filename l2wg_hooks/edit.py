@@ -2,7 +2,7 @@
 
 import os
 
-from l2wg_hooks import files, log, settings, wish
+from l2wg_hooks import files, interfaces, log, routed, settings, wish
 from l2wg_hooks.errors import L2wgError, Problem
 
 
@@ -25,6 +25,11 @@ def change(name, changes):
     tunnel, problems = settings.parse(new, where, name)
     if tunnel is None:
         raise L2wgError(*problems)
+    # Not for a change that has nothing to do with it.
+    if {"bridge", "bridge-ports", "bridge-address", "underlay"} & set(changes):
+        next_start = routed.ours(routed.look([tunnel], interfaces.read().stanzas), [tunnel])
+        if next_start:
+            raise L2wgError(*next_start)
     clashes = [problem for problem in wish.load({name: new}).problems if problem.path == where]
     if clashes:
         raise L2wgError(*clashes)

@@ -4,15 +4,17 @@ import fnmatch
 import glob
 import os
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Dict, NamedTuple, Tuple
 
-from l2wg_hooks import files, silence, stanza
+from l2wg_hooks import files, silence, spoken, stanza
 from l2wg_hooks.errors import L2wgError, Problem
-from l2wg_hooks.settings import SPACE
+from l2wg_hooks.settings import NAME, SPACE
 
 MAIN = "/etc/network/interfaces"
 OURS = silence.FILE
+# A copy of what was set aside for each port, under its name: comments in a file of the admin's are anybody's to take out.
+COPIES = "/var/lib/l2wg/aside"
 HEADER = "# Written by l2wg from /etc/l2wg/*.conf: edit those, then run `l2wg apply`.\n"
 
 
@@ -28,6 +30,10 @@ class Stanza:
     options: Tuple[Tuple[str, str], ...] = ()
     inherits: str = ""
 
+    def with_more(self, options):
+        """The same with further options."""
+        return replace(self, options=self.options + tuple(options))
+
     def addresses(self):
         """What gives the interface an address: its `address` lines, or the method."""
         found = tuple(value for key, value in self.options if key == "address")
@@ -37,9 +43,11 @@ class Stanza:
 class Defined(NamedTuple):
     """All stanzas, all files that they were read from, and their source lines: (word, pattern, folder of the file).
 
-    `aside` are those that stanza.py has set aside: commented out, since a bridge of ours has them now.
+    `aside` are those that stanza.py has set aside: commented out, since a bridge of ours has them now. `marked` are the files
+    with such comments, `copies` what is kept of them beside, {port: text}, and `lost` the ports whose comments are not all
+    there any more: then `aside` has the copy. `ifupdown` is false where there is none: on NixOS, whose own configuration
+    defines the bridges.
     `unread` are Problems of what is no file that anybody could read: who defines what in there, nobody knows.
-    `ifupdown` is false where there is none: on NixOS, whose own configuration defines the bridges.
     """
 
     stanzas: Tuple[Stanza, ...]
@@ -48,6 +56,14 @@ class Defined(NamedTuple):
     aside: Tuple[Stanza, ...] = ()
     ifupdown: bool = True
     unread: Tuple[Problem, ...] = ()
+    marked: Tuple[str, ...] = ()
+    copies: Dict[str, str] = {}
+    lost: Tuple[str, ...] = ()
+
+    def instead(self, port, copied):
+        """The same, but that `copied` counts for what is set aside of `port`."""
+        others = tuple(one for one in self.aside if one.interface != port)
+        return self._replace(aside=others + tuple(copied), lost=self.lost + (port,))
 
     def reaches(self, path):
         """Whether the file `path` is read, or would be once it is there."""
@@ -107,7 +123,7 @@ def parse(text, path):
 
 def read(main=None):
     """What interfaces(5) defines, all sourced files included. A file that cannot be read defines nothing."""
-    stanzas, paths, lines, aside, visited, unread = [], [], [], [], set(), []
+    stanzas, paths, lines, aside, marked, visited, unread = [], [], [], [], [], set(), []
 
     def visit(path):
         real = os.path.realpath(path)
@@ -125,6 +141,7 @@ def read(main=None):
         found, sources = parse(text, path)
         stanzas.extend(found)
         aside.extend(parse(stanza.aside(text), path)[0])
+        marked.extend([path] if stanza.MARK in text else [])
         for word, pattern in sources:
             lines.append((word, pattern, os.path.dirname(path)))
             for name in _sourced(*lines[-1]):
@@ -132,7 +149,86 @@ def read(main=None):
 
     visit(main or MAIN)
     there = os.path.isdir(os.path.dirname(main or MAIN))
-    return Defined(tuple(stanzas), tuple(paths), tuple(lines), tuple(aside), there, tuple(unread))
+    found = Defined(tuple(stanzas), tuple(paths), tuple(lines), tuple(aside), there, tuple(unread), tuple(marked), _copies())
+    for port, text in found.copies.items():
+        copied = [one for one in parse(text, os.path.join(COPIES, port))[0] if one.interface == port]
+        if not same_keys(copied, [one for one in aside if one.interface == port]):
+            found = found.instead(port, copied)
+    return found
+
+
+def _copies():
+    found = {}
+    try:
+        for name in sorted(os.listdir(COPIES)):
+            if NAME.match(name):
+                found[name] = files.read(os.path.join(COPIES, name))
+    except (OSError, L2wgError):
+        pass  # then the comments count
+    return found
+
+
+def same_keys(one, other, commands=True):
+    """Whether two lists of Stanzas say the same things, whatever the values: it sees a line that is gone, and no change."""
+    return _keys(one, commands) == _keys(other, commands)
+
+
+def _keys(stanzas, commands):
+    found = [(one.family, one.method) for one in stanzas]
+    for one in stanzas:
+        found += [("", "" if key in stanza.COMMANDS else key) for key, _ in one.options if commands or key not in stanza.COMMANDS]
+    return sorted(found)
+
+
+def recovered(defined, old, links):
+    """`defined` with what our own file, `old`, has of ports whose comments are gone, and their copy, too.
+
+    It is told by bridge-hw that a bridge has what its ports carried. Of several ports, the first with that address counts.
+    """
+    found = parse(old, OURS)[0]
+    for bridge, ports in bridges_in(old).items():
+        theirs = [one for one in found if one.interface == bridge]
+        mac = next((value for one in theirs for key, value in one.options if key == "bridge-hw"), "")
+        known = [one for one in defined.aside if one.interface in ports]
+        if not mac or any(port in defined.copies for port in ports):
+            continue
+        port = next((name for name in ports if name in links and links[name].mac == mac), ports[0])
+        port = known[0].interface if known else port
+        had = _as_port(theirs, [one for one in found if one.interface in ports], bridge, port)
+        # What another version has written may have other commands.
+        if had and not _fewer(had, known):
+            text = "".join(_text(one) for one in had)
+            defined = defined._replace(copies=dict(defined.copies, **{port: text})).instead(port, had)
+    return defined
+
+
+def _fewer(had, known):
+    """Whether all that `had` says, but for commands, is `known`."""
+    left = [key for _, key in _keys(known, False)]
+    for _, key in _keys(had, False):
+        if key not in left:
+            return False
+        left.remove(key)
+    return True
+
+
+def _as_port(theirs, ports, bridge, port):
+    """The Stanzas of a bridge of ours, and of its ports, as those of the port that the bridge has them from."""
+    found = []
+    for one in theirs:
+        options = tuple(
+            (key, spoken.renamed(value, bridge, port) if key in stanza.COMMANDS else value)
+            for key, value in one.options
+            if not key.startswith("bridge-") and "/etc/network/if-pre-up.d/bridge" not in value
+        )
+        if options:
+            found.append(Stanza(port, one.family, one.method, OURS, one.line, options))
+    card = tuple(option for one in ports for option in one.options if "ipv6/conf/$IFACE/accept_ra=" not in option[1])
+    return [found[0].with_more(card)] + found[1:] if found else []
+
+
+def _text(one):
+    return "iface %s %s %s\n" % (one.interface, one.family, one.method) + "".join("    %s %s\n" % pair for pair in one.options)
 
 
 def _sourced(word, pattern, base):
@@ -205,7 +301,9 @@ def ours(tunnels, defined, moving=(), old="", links=None):
         return {}
     macs = {one.interface: value for one in parse(old, OURS)[0] for key, value in one.options if key == "bridge-hw"}
     elsewhere = {one.interface for one in defined.stanzas if one.path != OURS and one.interface not in moving}
-    moved = tuple(one for one in defined.stanzas if one.interface in moving) + defined.aside
+    # What was set aside before is of the past where its port has got a stanza again.
+    moved = tuple(one for one in defined.stanzas if one.interface in moving and one.path != OURS)
+    moved += tuple(one for one in defined.aside if one.interface not in moving)
     bridges = {}
     for tunnel in tunnels:
         if not tunnel.bridge_ports or tunnel.bridge in elsewhere:

@@ -7,7 +7,8 @@ both for a moment, so that no connection notices.
 from dataclasses import replace
 from typing import NamedTuple, Tuple
 
-from l2wg_hooks import interfaces, layer3, plan
+from l2wg_hooks import interfaces, layer3, plan, spoken, stanza, sysctls
+from l2wg_hooks.errors import Problem
 from l2wg_hooks.links import Link
 from l2wg_hooks.plan import Step
 
@@ -54,6 +55,12 @@ def _stays(tunnel, name, own, defined, addresses, held):
         if one.family not in ("inet", "inet6") or one.method not in ("static", "manual"):
             how = " ".join((one.family, one.method)).strip()
             return "%s:%d says `%s`; define %s with it there yourself" % (one.path, one.line, how, tunnel.bridge)
+    for one in own:
+        for key, value in one.options:
+            judged = spoken.judge(value, name) if key in stanza.COMMANDS else None
+            if judged and judged.whose == spoken.BOTH:
+                words = (one.path, one.line, key, value, judged.part)
+                return "%s:%d: `%s %s` is about the card (`%s`) and about its network; make two lines of it" % words
     for one in defined.stanzas:
         if one.inherits and name in (one.interface, one.inherits):
             return "%s:%d inherits from %s; write out there what it has of it" % (one.path, one.line, one.inherits)
@@ -65,6 +72,20 @@ def _stays(tunnel, name, own, defined, addresses, held):
     if tunnel.bridge_address and tunnel.bridge_address.partition("/")[0] not in ends:
         return "bridge-address says %s; leave that empty" % tunnel.bridge_address
     return ""
+
+
+def doubtful(moves, defined):
+    """Problems, which forbid nothing, of commands of which nobody can tell whether they belong to the port or to its bridge."""
+    for move in moves:
+        for one in defined.stanzas:
+            for key, value in one.options if one.interface == move.port and one.path != interfaces.OURS else ():
+                judged = spoken.judge(value, move.port) if key in stanza.COMMANDS else None
+                if judged and judged.whose == spoken.UNKNOWN:
+                    what = "stays with %s" % move.port if judged.stays else "goes to %s" % move.bridge
+                    message = "`%s %s` %s; whether `%s` is about the card or about its network cannot be told"
+                    hint = "if that is wrong, call it from a script in /etc/network/if-up.d, which is run for %s and for %s"
+                    words = (key, value, what, judged.part)
+                    yield Problem(message % words, hint % (move.port, move.bridge), one.path, one.line)
 
 
 def after(links, moves):
@@ -80,19 +101,26 @@ def after(links, moves):
     return links
 
 
-def steps(moves, links, held):
-    """The Steps of the moves, in an order in which every address is always on one interface at least."""
+def steps(moves, links, held, settings=None):
+    """The Steps of the moves, in an order in which every address is always on one interface at least.
+
+    `settings` is {port: its sysctls, as sysctls.differing has them}, which the bridge gets before it has an address.
+    """
     found, new = [], set()
     for move in moves:
         port = links.get(move.port)
         if port is None or port.master == move.bridge and not port.addresses:
             continue  # nothing is on it now: the text is all that moves
         words = []
-        if move.bridge not in links and move.bridge not in new:
+        made = move.bridge not in links and move.bridge not in new
+        if made:
             new.add(move.bridge)
             # With an address of its own, which no port or manager changes: those who know the port's need not learn another.
             words.append(("ip", "link", "add", "name", move.bridge, "address", port.mac, "type", "bridge", "forward_delay", "0"))
             words.append(("ip", "link", "set", "dev", move.bridge, "up"))
+        if (settings or {}).get(move.port):
+            # Before it is up: it would take a router's word by then.
+            words.insert(1 if made else 0, sysctls.words(move.bridge, settings[move.port]))
         mine = held.get(move.port, layer3.Layer3())
         words += layer3.give(mine, move.bridge, move.port)
         if port.master != move.bridge:

@@ -1,7 +1,8 @@
 """Stanzas of interfaces(5) that move from a port to its bridge: set aside in the admin's file, to the byte reversibly. Pure."""
 
-import os
 import re
+
+from l2wg_hooks import spoken
 
 # Stands before each line that was set aside. debian/l2wg.postrm knows it, too.
 MARK = "#l2wg# "
@@ -10,8 +11,6 @@ ADDED = "#l2wg+ Nothing else reads this file, which defines the bridge that has 
 # What belongs to the network card, or makes the interface (a VLAN's, a bond), and stays; everything else is about addresses.
 _CARD = re.compile(r"(hwaddress|mtu|slaves|(link|ethernet|hardware|offload|driver|vlan|bond|ovs|wpa|wireless)-.*)\Z")
 COMMANDS = ("pre-up", "up", "post-up", "down", "pre-down", "post-down")
-# Commands about the card, not about what it carries.
-_CARD_COMMANDS = ("ethtool", "mii-tool", "iw", "iwconfig", "tc", "vconfig", "ifenslave", "wpa_supplicant")
 
 
 def words_of(line):
@@ -58,6 +57,38 @@ def put_back(text, ports):
     return "".join(done)
 
 
+def lines_set_aside(text, port):
+    """The lines of `text` that `put_back` would give back for `port`, as they were."""
+    pairs = zip(_lines(text), _lines(put_back(text, [port])))
+    return "".join(new for old, new in pairs if old != new)
+
+
+def lines_of(text, port):
+    """The lines of `text` that `set_aside` would take for `port`."""
+    pairs = zip(_lines(text), _lines(set_aside(text, [port])))
+    return "".join(old for old, new in pairs if old != new)
+
+
+def numbers_of(text, ports):
+    """The numbers of the lines that are set aside for `ports`, and of those that have lost the line that says whose they are."""
+    found, whose, joined = [], "", False
+    for number, line in enumerate(_lines(text), 1):
+        if line.startswith(MARK):
+            words = words_of(line[len(MARK) :])
+            if not joined and words and begins(words[0]):
+                whose = "".join(words[1:2])
+            joined = line.rstrip("\r\n").endswith("\\")
+            if whose in ports or not whose:
+                found.append(number)
+    return found
+
+
+def forget(text, ports):
+    """`text` without the lines of `numbers_of`."""
+    gone = numbers_of(text, ports)
+    return "".join(line for number, line in enumerate(_lines(text), 1) if number not in gone)
+
+
 def with_source(text, path):
     """`text` with a line of ours that sources `path`: the first one, so that it is in nobody's stanza."""
     return text if ADDED in text else ADDED + "source %s\n" % path + text
@@ -73,19 +104,11 @@ def aside(text):
     return "".join(line[len(MARK) :] if line.startswith(MARK) else "\n" for line in _lines(text))
 
 
-def _is_about_card(command):
-    """Whether a command speaks of the interface itself, as `ip link` does, unless it goes on about addresses."""
-    words = [os.path.basename(word) for word in words_of(command)]
-    if words[:1] != ["ip"]:
-        return words[:1] != [] and words[0] in _CARD_COMMANDS
-    objects = [word for word in words[1:] if not word.startswith("-")]
-    return objects != [] and "link".startswith(objects[0]) and "ip" not in objects
-
-
 def split(options, port, bridge):
     """(lines of the bridge's stanza, lines of the port's) of a port's `options`, as interfaces.Stanza has them.
 
-    Commands speak of the bridge from now on. Before it is up there is no bridge to speak of, so such a `pre-up` is an `up`.
+    Commands about the network speak of the bridge from now on (spoken.py).
+    Before it is up there is no bridge to speak of, so such a `pre-up` is an `up`.
     """
     theirs, its = [], []
     for key, value in options:
@@ -93,11 +116,9 @@ def split(options, port, bridge):
             its.append("%s %s" % (key, value))
         elif key not in COMMANDS:
             theirs.append("%s %s" % (key, value))
-        elif _is_about_card(value):
+        elif spoken.judge(value, port).stays:
             its.append("%s %s" % (key, value))
         else:
-            # enp2s0:1 is a label of an address, and goes with it; enp2s0.10 is another interface.
-            about = re.compile(r"(?<![\w.:-])%s(?![\w.-])" % re.escape(port))
-            speaks = about.search(value) or "IFACE" in value
-            theirs.append("%s %s" % ("up" if key == "pre-up" and speaks else key, about.sub(bridge, value)))
+            speaks = spoken.speaks(value, port)
+            theirs.append("%s %s" % ("up" if key == "pre-up" and speaks else key, spoken.renamed(value, port, bridge)))
     return tuple(theirs), tuple(its)

@@ -13,8 +13,8 @@ import sys
 import time
 from typing import NamedTuple
 
-from l2wg_hooks import files, guard, hook, layer3, links, log, mentions, merge, peers, plan, record, run, silence, undo, wgconf
-from l2wg_hooks import wgpeer, wish
+from l2wg_hooks import files, guard, hook, layer3, links, log, mentions, merge, peers, plan, record, run, silence, sysctls
+from l2wg_hooks import undo, wgconf, wgpeer, wish
 from l2wg_hooks.errors import L2wgError, Problem, fail
 
 DIRECTORY = "/var/lib/l2wg"
@@ -47,7 +47,7 @@ class Saved(NamedTuple):
     address or a route of by it; `shown` and `routes` are what ip(8) said of all; `peers` are rows of a WireGuard interface
     and a peers.Peer that is changed, as it was; `ways` are the words of routes that are added. `brought`
     says that the wish came with the change (`l2wg pair`), and was not somebody's edit before. `switches` is {bridge: what
-    silence.read told of it}.
+    silence.read told of it}; `sysctls` are rows of a bridge, a folder, a name and a value, as they were before it got a port's.
     """
 
     boot: str
@@ -66,6 +66,7 @@ class Saved(NamedTuple):
     ways: tuple = ()
     brought: bool = False
     switches: dict = {}
+    sysctls: tuple = ()
 
 
 def _boot():
@@ -114,6 +115,8 @@ def _saved(text):
         raise record.Unfit("a value in it is of another kind than ours")
     if not _are_switches(saved.switches):
         raise record.Unfit("a switch in it is none")
+    if not _is_list(saved.sysctls) or not all(_are_words(row) and len(row) == 4 for row in saved.sysctls):
+        raise record.Unfit("a value in it is of another kind than ours")
     if not _is_list(saved.peers) or not all(_is_list(row) and _is_peer(*row) for row in saved.peers):
         raise record.Unfit("a peer in it is none")
     links.parse(saved.shown)
@@ -231,12 +234,12 @@ def picture(names):
     return undo.Picture(links.parse(shown), layer3.parse(shown, routes)), shown, routes
 
 
-def begin(names, others, paths, seconds=0, wished=None, changed=(), ways=(), texts=()):
+def begin(names, others, paths, seconds=0, wished=None, changed=(), ways=(), texts=(), had=()):
     """Save the interfaces `names` and `others`, the files `paths` and the wish, and arm the timer: `seconds`, or DEADMAN where 0.
 
     `texts` is {path: text} of what is about to be written: who is killed half-way can tell it from somebody's edit.
-    `wished` is the wish that is about to be written, where that is not what the files say; `changed` and `ways` are
-    peers and ways of Saved.
+    `wished` is the wish that is about to be written, where that is not what the files say; `changed`, `ways` and `had` are
+    peers, ways and sysctls of Saved.
     Raises L2wgError, with nothing changed, where that cannot be done.
     """
     if seconds and not timed():
@@ -252,7 +255,7 @@ def begin(names, others, paths, seconds=0, wished=None, changed=(), ways=(), tex
     wished, before = (wished, written) if brought else (written, applied())
     now = (_boot(), os.getpid(), False, names, others)
     new = {path: _masked(path, text) or None for path, text in dict(texts).items()}
-    saved = Saved(*now, old, modes, new, wished, before, shown, routes, changed, ways, brought, switches)
+    saved = Saved(*now, old, modes, new, wished, before, shown, routes, changed, ways, brought, switches, had)
     _store(OPEN, saved._asdict())
     try:
         _arm(seconds or DEADMAN, must=bool(seconds))
@@ -309,6 +312,8 @@ def rollback(reason, keep=NONE, alarm=False):
         run.run(("ip", "route", "delete") + tuple(words))  # it may have gone with its interface
     problems = tuple(problem for name, *one in saved.peers for problem in peers.put_back(name, peers.Peer(*one)))
     problems += run.apply(undo.steps(before, now, saved.names, others))
+    for name, folder, key, value in saved.sysctls:
+        run.run(sysctls.words(name, {(folder, key): value}))
     for name in saved.names:
         if name not in before.links and name in now.links and now.links[name].kind == "bridge":
             _forget(name)

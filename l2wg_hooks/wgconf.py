@@ -9,7 +9,7 @@ import re
 from typing import List, NamedTuple
 
 from l2wg_hooks import files, log, settings
-from l2wg_hooks.errors import Problem, fail
+from l2wg_hooks.errors import L2wgError, Problem, fail
 
 DIRECTORY = "/etc/wireguard"
 SUFFIX = ".conf"
@@ -50,6 +50,16 @@ def is_ours(row, name):
     if row.section != "[interface]" or verb is None:
         return None
     return re.match(_COMMAND.format(verb=verb, wg=re.escape(name)), row.value)
+
+
+# What wg-quick(8) takes in [Interface], and wg(8) does not: `wg setconf` refuses the whole file for one of them.
+QUICK_KEYS = ("address", "postup", "preup", "postdown", "predown", "dns", "mtu", "table", "saveconfig")
+
+
+def is_wg_quick(text, name):
+    """Whether wg-quick(8) is meant to read this file, by what is in it beside our own lines."""
+    rows = (row for row in rows_of(text) if row.section == "[interface]" and not is_ours(row, name))
+    return any(row.key in QUICK_KEYS for row in rows)
 
 
 def attach(text, name):
@@ -107,12 +117,26 @@ def path(name):
 
 
 def attach_file(name, tunnels=()):
-    """Put our lines into /etc/wireguard/<name>.conf; the Problems to tell of. Raises L2wgError if it cannot be done."""
+    """Put our lines into /etc/wireguard/<name>.conf; the Problems to tell of. Raises L2wgError if it cannot be done.
+
+    Where wg(8) reads that file, nothing is put in: it would take none of it from then on.
+    """
+    from l2wg_hooks import readers  # which asks this module
+
     where = path(name)
     if not os.path.exists(where):
         hint = "make it, or if %s is not set up by wg-quick, call `l2wg up %s` from there" % (name, name)
         fail("there is no such file", hint, path=where)
     old = files.read(where)
+    answer = readers.ask(name, old)
+    problem = answer.problem(where, name, old)
+    if problem:
+        raise L2wgError(problem)
+    if answer.told:
+        log.say("%s: nothing is put in, since %s; the hook of ifupdown does the same" % (where, answer.why))
+        return ()
+    if not answer.quick:
+        fail("nothing is put in, since %s" % answer.why, answer.hint, path=where)
     new = attach(old, name)
     if new is None:
         fail("has no [Interface] section", "it must be a wg-quick(8) file", path=where)

@@ -361,6 +361,20 @@ TABLE = (
         "`l2wg attach wg0`.",
     ),
     Cause(
+        "postup-unread",
+        REBOOT,
+        "wg0.conf has our PostUp and PostDown, but wg(8) reads it (`wg setconf` in interfaces(5), a unit or a script): wg(8) "
+        "takes nothing of such a file, so WireGuard does not come up the next time.",
+        "`l2wg detach wg0`. Where ifupdown brings it up, its own hook does what these lines would.",
+    ),
+    Cause(
+        "route-clash",
+        REBOOT,
+        "wg-quick makes a route of an AllowedIPs by `ip route add`, and another interface has the same one: the bridge's own "
+        "network, mostly. It works until WireGuard is started the next time: then it says `File exists`, and wg0 is gone.",
+        "In AllowedIPs `remote`/32 (/128) in the place of that network: the commands are printed. Or `Table = off`.",
+    ),
+    Cause(
         "postup-doubled",
         REBOOT,
         "wg0.conf has one of our lines more than once.",
@@ -389,6 +403,13 @@ TABLE = (
         REBOOT,
         "/etc/network/interfaces does not source interfaces.d, so the bridge that l2wg defines there is gone after a reboot.",
         "`source /etc/network/interfaces.d/*` in it.",
+    ),
+    Cause(
+        "aside-lost",
+        REBOOT,
+        "The comments in /etc/network/interfaces with what a port carried before it became one of the bridge are gone, or not "
+        "all there: somebody has rewritten the file. The bridge keeps what it has, by a copy.",
+        "Nothing is lost. The command that is printed puts the comments back, so that a purge leaves the file as it was.",
     ),
     Cause(
         "ifupdown-absent",

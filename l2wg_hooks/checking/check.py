@@ -11,7 +11,7 @@ import threading
 import time
 from typing import NamedTuple, Tuple
 
-from l2wg_hooks import apply, files, interfaces, peers, plan, record, rules, run, transaction, wgconf, wish
+from l2wg_hooks import apply, files, interfaces, peers, plan, readers, record, routed, rules, run, transaction, wgconf, wish
 from l2wg_hooks.checking import endpoint, foreign, kernel, neighbours, path, postup, rights, segment, sounding, underlay, way
 from l2wg_hooks.errors import L2wgError, Problem
 
@@ -132,6 +132,11 @@ class Scene:
     def intent(self):
         return self._once("intent", apply.intend)
 
+    @property
+    def clashes(self):
+        """What the next start of WireGuard cannot add."""
+        return self._once("clashes", lambda: routed.look(self.tunnels, interfaces.read().stanzas))
+
     def laid(self):
         """The tunnels whose underlay is there."""
         found = [tunnel for tunnel in self.tunnels if tunnel.underlay in self.links]
@@ -221,7 +226,10 @@ def _plan(scene):
     for problem in intent.problems:
         if problem not in scene.wished.problems and problem not in interfaces.read().unread:
             yield _with("port-address" if "carries the address" in problem.message else "settings", problem)
+    yield from intent.told
     for name in intent.texts:
+        if os.path.dirname(name) == interfaces.COPIES:
+            continue  # the next apply makes it
         message = "is not what the files in %s ask for" % wish.DIRECTORY
         yield Problem(message, "l2wg apply", name, id="files-differ")
     names = [tunnel.name for tunnel in intent.tunnels]
@@ -245,6 +253,7 @@ def _waiting(scene):
     for tunnel in tunnels:
         problem = underlay.absent(tunnel, links.get(tunnel.underlay), os.path.exists(wgconf.path(tunnel.underlay)))
         if problem:
+            problem = _startable(problem, tunnel.underlay, links, scene)
             line = "%s waits for %s" % (tunnel.name, tunnel.underlay)
             said |= {line, line + ": it is down"}
             yield problem
@@ -263,6 +272,20 @@ def _waiting(scene):
     for line in scene.intent.todo.waiting:
         if line not in said:
             yield Problem(line, "l2wg tries again with every event", id="waiting")
+
+
+def _startable(problem, name, links, scene):
+    """The Problem of an underlay that is not up, with a cure that would not fail, nor cost what is left of it."""
+    clash = next((one.problem for one in scene.clashes if one.underlay == name), None)
+    if clash:
+        hint = "not yet, since it would fail: %s; then: %s" % (clash.hint.partition(" # ")[0], problem.hint.partition(" # ")[0])
+        return dataclasses.replace(problem, hint=hint)
+    where = wgconf.path(name)
+    answer = readers.ask(name, files.read(where)) if os.path.exists(where) and name not in links else None
+    if answer and not answer.quick:
+        start = answer.start(name)
+        return dataclasses.replace(problem, hint=start or "bring it up by what does that: %s" % answer.hint)
+    return problem
 
 
 def _comes(tunnel):
@@ -331,9 +354,13 @@ def _boot(scene):
         if text is None:
             continue
         own = [tunnel.name for tunnel in tunnels if tunnel.underlay == name]
+        answer = readers.ask(name, text, defined)
+        yield answer.problem(where, name, text)
+        for clash in scene.clashes:
+            yield clash.problem if clash.underlay == name else None
         # An interface that ifupdown brings up has its own hook, and a file for wg(8) takes no such lines.
-        by_others = any(one.interface == name for one in defined.stanzas) or not postup.is_wg_quick(text)
-        for problem in postup.judge(text, where, name, own):
+        by_others = any(one.interface == name for one in defined.stanzas)
+        for problem in postup.judge(text, where, name, own) if answer.quick else ():
             if not (by_others and problem.id == "postup-missing"):
                 yield problem
 

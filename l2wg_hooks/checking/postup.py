@@ -10,12 +10,6 @@ _ANY = re.compile(r"(?:^|[;&|]\s*)(?:/\S*/)?l2wg\s+(?:up|down)\s+(?P<name>[^\s;|
 _TUNNEL = re.compile(r"\bip\s+(?:-\S+\s+)*link\s+add\b.*\btype\s+(?:gretap|ip6gretap|vxlan)\b")
 
 
-def is_wg_quick(text):
-    """Whether wg-quick(8) is meant to read this file; wg(8)'s own `setconf` takes none of its keys."""
-    keys = {row.key for row in wgconf.rows_of(text) if row.section == "[interface]"}
-    return bool(keys & {"address", "postup", "preup", "postdown", "predown", "dns", "mtu", "table", "saveconfig"})
-
-
 def is_rewritten(text):
     """Whether wg-quick(8) writes this file anew when it takes the interface down, with what `wg` has by then."""
     return any(row.key == "saveconfig" and row.value == "true" for row in wgconf.rows_of(text) if row.section == "[interface]")

@@ -6,7 +6,7 @@ import re
 import socket
 from typing import NamedTuple, Tuple
 
-from l2wg_hooks import files, peers, run, verify, wgconf, wgpeer
+from l2wg_hooks import files, peers, readers, run, verify, wgconf, wgpeer
 from l2wg_hooks.errors import Problem, fail
 from l2wg_hooks.links import GUESTS
 from l2wg_hooks.pairing import card, site, terms
@@ -74,7 +74,13 @@ def look(name, links):
         known.mtu,
     )
     if not found.addresses:
-        fail("%s has no address" % name, "give it one: a line `Address = ...` in its [Interface] section", path=where)
+        answer = readers.ask(name, text)
+        hint = "give it one: a line `Address = ...` in its [Interface] section"
+        if not answer.quick:
+            # wg(8) takes no such line.
+            start = answer.start(name)
+            hint = "bring it up first, or give it one where it is brought up%s" % (": " + start if start else "")
+        fail("%s has no address" % name, hint, path=where)
     try:
         card.check(found)
     except card.Refused as error:
@@ -88,7 +94,8 @@ def _public(name, text):
         fail("there is no WireGuard interface %s, and no %s" % (name, wgconf.path(name)), "make both: l2wg init %s" % name)
     private = wgpeer.interface_values(text, "privatekey")
     if not private:
-        hint = "bring up %s first, if the key is set elsewhere: wg-quick up %s" % (name, name)
+        start = readers.ask(name, text).start(name)
+        hint = "bring up %s first, if the key is set elsewhere%s" % (name, ": " + start if start else "")
         fail("has no PrivateKey", hint, path=wgconf.path(name))
     result = run.run(("wg", "pubkey"), private[-1] + "\n")
     if result.code:

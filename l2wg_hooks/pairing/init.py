@@ -6,7 +6,7 @@ import ipaddress
 import os
 import socket
 
-from l2wg_hooks import files, log, run, settings, transaction, wgconf
+from l2wg_hooks import files, log, readers, run, settings, transaction, wgconf
 from l2wg_hooks.errors import L2wgError, Problem, fail
 from l2wg_hooks.pairing import facts, site
 
@@ -46,6 +46,10 @@ def init(name="wg0", port=PORT, address="", remembered=None):
     links = run.observe()
     if name in links:
         fail("there is an interface %s already, which %s does not describe" % (name, where), "name another one: l2wg init wg1")
+    # Whoever waits for this file will not take what we are about to write into it.
+    answer = readers.ask(name, None)
+    if not answer.quick:
+        fail("it would be one of wg-quick(8), and %s" % answer.why, "name another one: l2wg init wg1", path=where)
     _free(port)
     private, public = _keys()
     address = _address(address, public, links)

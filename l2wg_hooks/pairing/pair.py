@@ -8,7 +8,7 @@ import os
 import socket
 from typing import Dict, NamedTuple, Tuple
 
-from l2wg_hooks import apply, edit, files, interfaces, peers, plan, run, settings, wgconf, wgpeer, wish
+from l2wg_hooks import apply, edit, files, interfaces, peers, plan, readers, routed, run, settings, wgconf, wgpeer, wish
 from l2wg_hooks.errors import L2wgError, fail
 from l2wg_hooks.pairing import card, facts, terms
 from l2wg_hooks.settings import Refused
@@ -75,6 +75,7 @@ def intend(text, wanted, ask_ports=False):
     leads = old
     if old and _is_outdated(old, agreed, other, here, sections, links):
         leads = dataclasses.replace(old, local=agreed.local, remote=agreed.remote)
+    answer = _reader(here)
     called = _callable(here, other, sections, live)
     remote = leads.remote if leads else agreed.remote
     needed = facts.needed(other, called, live, sections)
@@ -91,11 +92,13 @@ def intend(text, wanted, ask_ports=False):
         clash = terms.unreachable(called, other, here.underlay, led, links, facts.way(called, here.underlay) if live else {})
         if clash:
             fail(*clash)
-    new = wgconf.attach(conf, here.underlay)
+    new = wgconf.attach(conf, here.underlay) if answer.quick else conf
     if new is None:
         fail("has no [Interface] section", "it must be a wg-quick(8) file", path=_conf(here))
     steps, changed, ways = _live(new, agreed, other, here, live, leads)
     files_ = _wish(name, agreed, here, wished.tunnels, wanted, (old, leads), links, ask_ports)
+    tunnels = [one for one in wish.load(files_).tunnels if one.underlay == here.underlay]
+    _startable(tunnels, {_conf(here): new})
     shown = {wish.path(one): (files.text(wish.path(one)), text) for one, text in files_.items()}
     texts = {_conf(here): (here.text, new)} if new != here.text else {}
     shown.update({path: tuple(wgpeer.masked(side) for side in sides) for path, sides in texts.items()})
@@ -104,6 +107,7 @@ def intend(text, wanted, ask_ports=False):
     elsewhere = facts.elsewhere(remote, here.underlay)
     notes += tuple(terms.moved(agreed._replace(remote=remote), other, here.underlay, holders, elsewhere))
     notes += tuple(terms.namesakes(other, here.underlay, sections, wished.tunnels))
+    notes += tuple(_by_hand(answer, here, ways))
     return Pairing(other, here, name, shown, more, notes)
 
 
@@ -130,6 +134,40 @@ def waits(pairing):
 
 def _conf(here):
     return wgconf.path(here.underlay)
+
+
+def _reader(here):
+    """The readers.Answer for the file. Raises L2wgError where a peer in it would be nobody's at the next start."""
+    answer = readers.ask(here.underlay, here.text)
+    problem = answer.problem(_conf(here), here.underlay, here.text)
+    if problem:
+        raise L2wgError(problem)
+    if answer.reader and answer.reader.program != "wg":
+        fail("a peer that is written here would be lost: %s" % answer.why, answer.hint, path=_conf(here))
+    return answer
+
+
+def _startable(tunnels, texts):
+    """Raise L2wgError where the next start of WireGuard could not add a route, by the file as it is, or by what is added now."""
+    stanzas = interfaces.read().stanzas
+    found = routed.look(tunnels, stanzas)
+    if found:
+        raise L2wgError(*[one.problem for one in found])
+    for one in routed.look(tunnels, stanzas, texts):
+        # Its line is not written yet.
+        hint = "take that route away there; then pair again"
+        raise L2wgError(dataclasses.replace(one.problem, hint=hint, line=0))
+
+
+def _by_hand(answer, here, ways):
+    """What wg-quick(8) would do at the next start, and wg(8) does not."""
+    if answer.quick:
+        return
+    instead = "the hook of ifupdown does the same" if answer.told else answer.hint
+    yield "%s gets no PostUp, since %s; %s" % (_conf(here), answer.why, instead)
+    for words in ways:
+        line = "ip route add %s dev %s" % (words[0], here.underlay)
+        yield "wg(8) makes no routes: for the next start, have `%s` run where %s is brought up" % (line, here.underlay)
 
 
 def _tunnel(agreed, other, here, tunnels, wanted, sections, links):
@@ -234,7 +272,7 @@ def _live(text, agreed, other, here, live, leads):
         steps.append(plan.Step(argv, "it is told now, and no other peer notices", here.underlay))
     changed = (now,) if steps else ()
     ways = _route(remote, here)
-    reason = "as wg-quick does at its next start"
+    reason = "the way to the tunnel's far end"
     steps += [plan.Step(("ip", "route", "add") + words, reason, here.underlay) for words in ways]
     return tuple(steps), changed, ways
 

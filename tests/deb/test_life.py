@@ -69,6 +69,171 @@ def test_what_is_written_for_the_bridge_works_at_boot(site_b, source):
     assert site_b.changes() == before
 
 
+def rewritten(text):
+    """As Proxmox and others leave it."""
+    return "".join(line for line in text.splitlines(True) if not line.startswith("#"))
+
+
+def address_at_boot(box, device):
+    box.sh("ip link delete br0 2>/dev/null || :; rm -f /run/network/ifstate*; ip address flush dev enp2s0; ip link set enp2s0 down; ifup -a")
+    return "192.168.92.1/24" in box.sh(f"ip -4 address show dev {device}") and f"dev {device}" in box.sh("ip route show 10.99.0.0/16")
+
+
+# What has become of the comments, of their copy, and of what was written since.
+FATES = {
+    "all there": ("", True),
+    "all gone": ("sed -i '/^#/d' /etc/network/interfaces", False),
+    "an address is gone": ("sed -i '/^#l2wg#.*address/d' /etc/network/interfaces", False),
+    "the first line is gone": ("sed -i '/^#l2wg# iface/d' /etc/network/interfaces", False),
+    "in another file": ("cd /etc/network; grep '^#l2wg# ' interfaces >lan; sed -i '/^#l2wg# /d' interfaces; echo 'source lan' >>interfaces", False),
+    "the copy is gone": ("rm -r /var/lib/l2wg/aside", True),
+}
+
+
+@pytest.mark.parametrize("fate", FATES)
+def test_whatever_becomes_of_the_comments_the_address_is_somewhere(site_b, fate):
+    """After another apply, which check itself advises, at the next boot; and after a purge, at the one after that."""
+    before, text = site_b.changes(), site_b.get(INTERFACES)
+    moving(site_b)
+    install(site_b)
+    ours = site_b.get(STANZA)
+    command, exact = FATES[fate]
+    site_b.sh(command or ":")
+    site_b.run("l2wg", "apply")
+    assert site_b.get(STANZA) == ours
+    assert address_at_boot(site_b, "br0")
+    site_b.run("dpkg", "-P", "l2wg")
+    assert not site_b.has(STANZA) and not site_b.has("var/lib/l2wg")
+    assert site_b.get(INTERFACES) == text if exact else "#l2wg" not in site_b.get(INTERFACES)
+    if exact:
+        assert site_b.changes() == before
+    assert address_at_boot(site_b, "enp2s0"), site_b.get(INTERFACES)
+    assert site_b.sh("cat /etc/network/interfaces /etc/network/lan 2>/dev/null || :").count("address   192.168.92.1/24") == 1
+
+
+def test_without_comments_and_copy_the_file_with_the_address_outlives_a_purge(site_b):
+    moving(site_b)
+    install(site_b)
+    site_b.sh("sed -i '/^#/d' /etc/network/interfaces; rm -r /var/lib/l2wg")
+    done = site_b.run("dpkg", "-P", "l2wg")
+    assert "it alone has the address" in done.stderr
+    assert address_at_boot(site_b, "br0")
+
+
+def test_the_cure_puts_the_comments_back(site_b):
+    text = site_b.get(INTERFACES)
+    moving(site_b)
+    install(site_b)
+    aside = site_b.get(INTERFACES)
+    for fate in ("all gone", "an address is gone", "the first line is gone"):
+        site_b.sh(FATES[fate][0])
+        said = site_b.run("l2wg", "check", "--passive", check=False).stderr
+        (cure,) = [line[8:] for line in said.splitlines() if line.startswith("  hint: ") and "puts the comments back" in line]
+        site_b.sh(cure)
+        assert site_b.get(INTERFACES).replace("\n\n", "\n").count("#l2wg# ") == 4
+        assert "puts the comments back" not in site_b.run("l2wg", "check", "--passive", check=False).stderr, fate
+        site_b.put(INTERFACES, aside)
+    site_b.run("l2wg", "rollback")
+    assert site_b.get(INTERFACES) == text
+
+
+def test_written_again_by_hand_it_is_not_there_twice(site_b):
+    moving(site_b)
+    install(site_b)
+    site_b.put(INTERFACES, site_b.get(INTERFACES) + LAN.replace("auto enp2s0\n", ""))
+    site_b.run("dpkg", "-P", "l2wg")
+    assert site_b.get(INTERFACES).count("192.168.92.1/24") == 1 and address_at_boot(site_b, "enp2s0")
+
+
+def test_an_upgrade_from_a_version_without_copies_makes_them(site_b):
+    moving(site_b)
+    install(site_b)
+    site_b.sh("rm -r /var/lib/l2wg/aside")
+    site_b.run("dpkg", "-i", repacked(site_b, "99"))
+    site_b.sh("sed -i '/^#/d' /etc/network/interfaces")
+    site_b.run("l2wg", "apply")
+    assert address_at_boot(site_b, "br0")
+
+
+def test_rolled_back_without_the_comments(site_b):
+    moving(site_b)
+    install(site_b)
+    site_b.put(INTERFACES, rewritten(site_b.get(INTERFACES)))
+    site_b.run("l2wg", "rollback")
+    assert address_at_boot(site_b, "enp2s0") and not site_b.has(STANZA)
+
+
+def test_another_port_without_the_comments(site_b):
+    moving(site_b)
+    install(site_b)
+    site_b.put(INTERFACES, rewritten(site_b.get(INTERFACES)))
+    site_b.run("l2wg", "set", "gretap1", "bridge-ports=enp3s0")
+    site_b.run("l2wg", "apply")
+    assert "192.168.92.1/24" in site_b.sh("ip -4 address show dev enp2s0")
+    assert address_at_boot(site_b, "enp2s0") and "192.168.92.1" not in site_b.get(STANZA)
+
+
+COMMANDS = """\
+    up sysctl -qw net.ipv4.conf.enp2s0.rp_filter=2
+    up echo 1 >/proc/sys/net/ipv4/conf/enp2s0/arp_ignore
+    up logger nothing 2>/dev/null || :; echo 777 >/sys/class/net/$IFACE/tx_queue_len
+    up [ -e /sys/class/net/enp2s0 ] && for n in 888; do echo $n >/sys/class/net/enp2s0/gro_flush_timeout; done
+"""
+
+
+def told(box, device):
+    return [box.sh(f"cat /proc/sys/net/ipv4/conf/{device}/{name}").strip() for name in ("rp_filter", "arp_ignore", "proxy_arp")]
+
+
+def test_commands_go_where_they_belong_at_boot(site_b):
+    """The card gets what is the card's, and the bridge what is the network's, wherever in a line of sh it stands."""
+    site_b.put(INTERFACES, site_b.get(INTERFACES) + COMMANDS)
+    moving(site_b)
+    install(site_b)
+    site_b.sh("echo 1000 >/sys/class/net/enp2s0/tx_queue_len; echo 0 >/sys/class/net/enp2s0/gro_flush_timeout")
+    site_b.sh("for name in rp_filter arp_ignore; do echo 0 >/proc/sys/net/ipv4/conf/enp2s0/$name; done")
+    assert address_at_boot(site_b, "br0")
+    site_b.sh("ifup --force enp2s0")  # plugged in
+    assert told(site_b, "br0")[:2] == ["2", "1"] and told(site_b, "enp2s0")[:2] == ["0", "0"]
+    look = "cat /sys/class/net/%s/tx_queue_len /sys/class/net/%s/gro_flush_timeout"
+    assert site_b.sh(look % ("enp2s0", "enp2s0")) == "777\n888\n" and site_b.sh(look % ("br0", "br0")) != "777\n888\n"
+
+
+def test_a_line_about_both_is_refused_and_one_that_nobody_can_tell_is_told(site_b):
+    both = "    up echo 777 >/sys/class/net/$IFACE/tx_queue_len; ip route add 10.98.0.0/16 dev $IFACE\n"
+    text = site_b.get(INTERFACES)
+    site_b.put(INTERFACES, text + both)
+    moving(site_b)
+    said = install(site_b)
+    assert "make two lines of it" in said and site_b.get(INTERFACES) == text + both
+    site_b.put(INTERFACES, text + "    up /usr/local/sbin/tune $IFACE || :\n")
+    done = site_b.run("l2wg", "apply", "--yes")
+    assert "goes to br0; whether `/usr/local/sbin/tune $IFACE` is about the card" in done.stderr
+    assert done.stderr.index("goes to br0; whether") < done.stderr.index("ip link add name br0")
+
+
+def test_what_was_set_for_the_port_is_set_for_the_bridge(site_b):
+    before = told(site_b, "enp2s0")
+    site_b.sh("for one in rp_filter=2 arp_ignore=1 proxy_arp=1; do sysctl -qw net.ipv4.conf.enp2s0.$one; done")
+    moving(site_b)
+    install(site_b)
+    assert told(site_b, "br0") == ["2", "1", "1"] != before
+    site_b.run("l2wg", "rollback")
+    assert not site_b.sh("ls -d /proc/sys/net/ipv4/conf/br0 2>/dev/null || :") and told(site_b, "enp2s0") == ["2", "1", "1"]
+
+
+def test_a_file_that_ifupdown_has_wg_read_gets_no_lines(site_a):
+    """debconf's default is to put them in. That the next ifup works is seen in tests/lab, where there is WireGuard."""
+    keys = "".join(line for line in site_a.get(WG0).splitlines(True) if "Address" not in line)
+    site_a.put(WG0, keys, 0o600)
+    site_a.put(INTERFACES, site_a.get(INTERFACES) + "iface wg0 inet static\n    address 10.15.14.2/24\n"
+               "    pre-up ip link add $IFACE type wireguard\n    pre-up wg setconf $IFACE /etc/wireguard/$IFACE.conf\n")
+    site_a.debconf(**ANSWERS_A, attach="true")
+    said = install(site_a)
+    assert "nothing is put in, since wg(8) reads it" in said and "the hook of ifupdown does the same" in said
+    assert site_a.get(WG0) == keys and site_a.has(GRETAP1)
+
+
 def test_removed_with_all_that_came_with_it_the_address_is_there_at_boot(site_b):
     moving(site_b)
     install(site_b)

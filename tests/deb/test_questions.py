@@ -179,11 +179,11 @@ def test_wrong_answers_are_named_and_asked_again(site_a, terminal):
     screen.answer(PORTS, type="enp3s0")
     screen.answer(ADDRESS, type="192.168.92.0/24")
     error(screen, '"192.168.92.0/24" cannot be the bridge\'s address')
-    screen.answer(ADDRESS, type="192.168.92.7/24")
+    screen.answer(ADDRESS, type="192.168.93.7/24")
     yes(screen, ATTACH)
     yes(screen, APPLY)
     screen.end()
-    assert "bridge-address = 192.168.92.7/24" in site_a.get(GRETAP1)
+    assert "bridge-address = 192.168.93.7/24" in site_a.get(GRETAP1)
 
 
 def error(screen, words):

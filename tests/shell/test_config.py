@@ -327,3 +327,41 @@ def test_nothing_else_has_the_questions_wait(router, kind):
         "guess_remote wg7; if is_idle \"$sys/class/net/enp4s0\" enp4s0; then echo idle; fi\nguess_local wg7 >&2 2>/dev/null; echo end"
     )
     assert out.split() == ["br9", "10.15.14.2/24", "idle", "end"]
+
+
+KEYS = "[Interface]\nPrivateKey = y\nListenPort = 4900\n\n[Peer]\nPublicKey = x\nAllowedIPs = 10.0.0.0/8\n"
+QUICK = KEYS.replace("y\n", "y\n  address = 10.0.0.1/24\n")
+OURS = KEYS.replace("y\n", "y\nPostUp = l2wg up %i || :\nPostDown = /usr/bin/l2wg down %i || :\n")
+STANZA = "auto wg0\niface wg0 inet static\n address 10.0.0.1/24\n pre-up ip link add $IFACE type wireguard\n "
+
+
+@pytest.mark.parametrize(
+    "text, stanza, quick",
+    [
+        (QUICK, "", True),
+        (KEYS, "", False),
+        (OURS, "", False),
+        (KEYS + "Address = 10.0.0.1/24\n", "", False),
+        (None, "", True),
+        (QUICK, STANZA + "pre-up wg setconf $IFACE /etc/wireguard/$IFACE.conf\n", False),
+        (QUICK, STANZA + "pre-up /usr/bin/wg addconf ${IFACE} /etc/wireguard/${IFACE}.conf", False),
+        (QUICK, "iface br0 inet manual\n up wg syncconf wg0 /etc/wireguard/wg0.conf\n", False),
+        (QUICK, STANZA + "use wireguard\n", False),
+        (QUICK, STANZA + "use wireguard-quick\n", True),
+        (QUICK, STANZA + "# pre-up wg setconf $IFACE /etc/wireguard/$IFACE.conf\n", True),
+        (QUICK, STANZA.replace("wg0", "wg1") + "pre-up wg setconf $IFACE /etc/wireguard/$IFACE.conf\n", True),
+    ],
+)
+def test_whose_file_it_is(router, text, stanza, quick):
+    """The same table as Python's, as far as sh looks: what it does not see, `l2wg attach` sees."""
+    (router.path / "etc/network/interfaces").write_text(stanza)
+    if text is not None:
+        (router.path / "etc/wireguard/wg0.conf").write_text(text)
+    assert router.run("if is_for_wg_quick wg0; then echo yes; else echo no; fi") == ("yes\n" if quick else "no\n")
+
+
+def test_a_unit_of_wg_quick_that_is_enabled(router):
+    (router.path / "etc/wireguard/wg0.conf").write_text(KEYS)
+    (router.path / "etc/systemd/system/multi-user.target.wants").mkdir(parents=True)
+    (router.path / "etc/systemd/system/multi-user.target.wants/wg-quick@wg0.service").symlink_to("/lib/systemd/system/wg-quick@.service")
+    assert router.run("if is_for_wg_quick wg0; then echo yes; else echo no; fi") == "yes\n"

@@ -11,7 +11,7 @@ TREE = pathlib.Path(__file__).resolve().parents[2]
 GOLDEN = TREE / "tests" / "golden"
 sys.path.insert(0, str(TREE))
 
-from l2wg_hooks import cli, hook, journal, log  # noqa: E402 # the tree must be found first
+from l2wg_hooks import cli, hook, interfaces, journal, log, readers  # noqa: E402 # the tree must be found first
 
 
 @pytest.fixture(autouse=True)
@@ -27,6 +27,9 @@ def no_process(monkeypatch, tmp_path):
         monkeypatch.setattr(journal, name, "/nonexistent")
     log.begin("", "l2wg")
     monkeypatch.setattr(hook, "WAITING", str(tmp_path / "waiting"))
+    # Units and scripts of the machine that runs the tests.
+    monkeypatch.setattr(readers, "ROOT", str(tmp_path / "root"))
+    monkeypatch.setattr(interfaces, "COPIES", str(tmp_path / "aside"))
     # A package is built by whoever builds it.
     monkeypatch.setattr(cli, "_is_root", lambda: True)
 

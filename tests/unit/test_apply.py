@@ -19,6 +19,7 @@ from l2wg_hooks import (
     seen,
     settings,
     silence,
+    sysctls,
     transaction,
     verify,
     wgconf,
@@ -226,6 +227,42 @@ def test_a_port_gives_its_address_only_to_who_agrees(router, capsys):
     assert router.done[0] == "ip -batch -" and router.done[-2:] == ["ifup --force --interfaces %s br0" % transaction.BOOKS, "the plan"]
 
 
+def test_a_bridge_that_would_cost_wireguard_its_next_start_is_refused(router, monkeypatch, capsys):
+    monkeypatch.setattr(wgconf, "DIRECTORY", str(router.etc / "wireguard"))
+    (router.etc / "wireguard").mkdir()
+    (router.etc / "wireguard/wg0.conf").write_text("[Interface]\nAddress = 10.15.14.2/24\n[Peer]\nPublicKey = K=\nAllowedIPs = 192.168.92.0/24\n")
+    router.conf.write_text(CONF + "bridge-address = 192.168.92.2/24\n")
+    with pytest.raises(L2wgError, match="wg-quick adds a route to 192.168.92.0/24 by wg0, which br0 has"):
+        apply.apply()
+    assert not router.ours.exists() and cli.main(["plan"]) == 1
+    assert "sed -i '5s|" in capsys.readouterr().err
+    (router.etc / "wireguard/wg0.conf").write_text((router.etc / "wireguard/wg0.conf").read_text().replace("[Peer]", "Table = off\n[Peer]"))
+    assert apply.apply() == () and router.ours.exists()
+
+
+def test_what_is_told_is_told_before_anybody_agrees(router, capsys):
+    router.main.write_text(MAIN + "iface enp3s0 inet static\n    address 10.0.0.1/8\n    up /usr/local/sbin/tune $IFACE\n")
+    router.links["enp3s0"] = Link("enp3s0", 3, mac="02:00:00:00:00:03", addresses=("10.0.0.1/8",), up=True)
+    said = []
+    assert cli.main(["plan"]) == 1
+    assert "`up /usr/local/sbin/tune $IFACE` goes to br0" in capsys.readouterr().err
+    with pytest.raises(L2wgError):
+        apply.apply(agree=lambda moves: said.append(capsys.readouterr().err) or False)
+    assert "`up /usr/local/sbin/tune $IFACE` goes to br0" in said[0] and router.done == []
+
+
+def test_sysctls_of_the_bridge_are_as_they_were_after_a_rollback(router, monkeypatch):
+    router.main.write_text(MAIN + "iface enp3s0 inet static\n    address 10.0.0.1/8\n")
+    router.links["enp3s0"] = Link("enp3s0", 3, mac="02:00:00:00:00:03", addresses=("10.0.0.1/8",), up=True)
+    router.links["br0"] = Link("br0", 9, "bridge", mac="02:00:00:00:00:03", up=True)
+    monkeypatch.setattr(sysctls, "differing", lambda port: {("net/ipv4/conf", "rp_filter"): "2"})
+    monkeypatch.setattr(sysctls, "now", lambda interface, keys: {("net/ipv4/conf", "rp_filter"): "1"})
+    apply.apply(agree=lambda moves: True)
+    assert "sysctl -qew net/ipv4/conf/br0/rp_filter=2" in router.done
+    transaction.rollback("asked for")
+    assert "sysctl -qew net/ipv4/conf/br0/rp_filter=1" in router.done
+
+
 STATIC = "iface enp3s0 inet static\n    address 10.0.0.1/8\n"
 
 
@@ -283,6 +320,170 @@ def test_an_admin_who_defines_the_bridge_herself_gets_no_second_address(moved):
     moved.main.write_text(moved.main.read_text() + STATIC.replace("enp3s0", "br0") + "    bridge_ports enp3s0\n")
     assert apply.apply() == ()
     assert not moved.ours.exists() and "\niface enp3s0" not in moved.main.read_text()
+
+
+# What is set aside, and what becomes of the comments
+
+
+def again(router):
+    """Another apply, which may not lose the address: neither of the bridge, nor of the port once it leaves the bridge."""
+    ours = router.ours.read_text()
+    assert apply.apply() == ()
+    assert router.ours.read_text() == ours and "    address 10.0.0.1/8\n" in ours
+    return router.main.read_text()
+
+
+def leaves(router):
+    router.conf.write_text(CONF.replace("enp3s0", "enp4s0"))
+    assert "ip address add 10.0.0.1/8 dev enp3s0" in [str(step) for step in apply.intend().steps], "live, too"
+    apply.apply()
+    assert "10.0.0.1" not in router.ours.read_text()
+    return router.main.read_text()
+
+
+def copy_of(router):
+    return router.etc / "aside/enp3s0"
+
+
+@pytest.fixture
+def aside(moved):
+    moved.held["br0"] = Layer3((("10.0.0.1/8",),))
+    moved.links["enp4s0"] = Link("enp4s0", 4)
+    moved.main.write_text(moved.main.read_text() + "# the end\n")
+    assert copy_of(moved).read_text() == STATIC and "told" not in str(apply.intend().told)
+    assert apply.intend().told == ()
+    return moved
+
+
+def tidy(text):
+    """As a tool does that keeps no comments: Proxmox."""
+    return "".join(line for line in text.splitlines(True) if not line.startswith("#"))
+
+
+def test_a_file_that_is_rewritten_without_comments_costs_nobody_the_address(aside, capsys):
+    aside.main.write_text(tidy(aside.main.read_text()))
+    assert again(aside) == tidy(aside.main.read_text())
+    assert "nothing is lost" in capsys.readouterr().err
+    (told,) = apply.intend().told
+    assert (told.id, told.path) == ("aside-lost", str(aside.main)) and str(copy_of(aside)) in told.hint
+    assert leaves(aside).endswith("auto lo\n" + STATIC)
+    assert not copy_of(aside).exists()
+
+
+@pytest.mark.parametrize("gone", ["address", "iface"])
+def test_of_comments_that_are_not_all_there_the_copy_counts(aside, gone):
+    text = "".join(line for line in aside.main.read_text().splitlines(True) if not (line.startswith("#l2wg# ") and gone in line))
+    aside.main.write_text(text)
+    at = [number for number, line in enumerate(text.splitlines(), 1) if line.startswith("#l2wg# ")]
+    assert again(aside) == text and apply.intend().told[0].hint.startswith("sed -i '%dd' " % at[0])
+    text = leaves(aside)
+    assert text == "auto lo\n# the end\n" + STATIC
+
+
+def test_a_value_that_is_changed_in_the_comments_is_followed(aside):
+    aside.main.write_text(aside.main.read_text().replace("10.0.0.1/8", "10.0.0.2/8"))
+    assert apply.apply() == () and apply.intend().told == ()
+    assert "address 10.0.0.2/8" in aside.ours.read_text() and "10.0.0.2/8" in copy_of(aside).read_text()
+
+
+def test_comments_that_were_moved_to_another_file_are_found_there(aside):
+    lines = aside.main.read_text().splitlines(True)
+    (aside.etc / "network/lan").write_text("".join(line for line in lines if line.startswith("#l2wg# ")))
+    text = "".join(line for line in lines if not line.startswith("#l2wg# ")) + "source lan\n"
+    aside.main.write_text(text)
+    assert again(aside) == text and apply.intend().told == ()
+    leaves(aside)
+    assert (aside.etc / "network/lan").read_text() == STATIC and STATIC not in aside.main.read_text()
+
+
+def test_our_file_alone_is_lost(aside):
+    """And the comments, too: the copy has it all."""
+    ours = aside.ours.read_text()
+    for text in (aside.main.read_text(), tidy(aside.main.read_text())):
+        aside.main.write_text(text)
+        aside.ours.unlink()
+        assert apply.apply() == ()
+        assert aside.ours.read_text() == ours
+
+
+def test_without_the_copy_the_comments_count_as_ever(aside):
+    copy_of(aside).unlink()
+    text = aside.main.read_text()
+    assert again(aside) == text and copy_of(aside).read_text() == STATIC, "it is made anew"
+    copy_of(aside).unlink()
+    assert "auto lo\n" + STATIC + "# the end\n" == leaves(aside)
+
+
+@pytest.mark.parametrize("gone", ["#", "#l2wg#     address"])
+def test_without_copy_and_comments_our_own_file_has_it(aside, gone):
+    """An upgrade from a version that made no copies, and a tidy admin; or somebody who has emptied /var/lib."""
+    copy_of(aside).unlink()
+    aside.main.write_text("".join(line for line in aside.main.read_text().splitlines(True) if not line.startswith(gone)))
+    assert apply.intend().told[0].hint.startswith("l2wg apply")
+    again(aside)
+    assert copy_of(aside).read_text() == STATIC
+    copy_of(aside).unlink()
+    assert STATIC in leaves(aside)
+    assert interfaces.read().aside == ()
+
+
+def test_what_our_own_file_has_goes_back_word_for_word(aside):
+    more = "    gateway 10.0.0.254\n    up ip route add 10.9.0.0/16 dev enp3s0\n    up ethtool -K enp3s0 gro off\n    mtu 1400\n"
+    aside.main.write_text(aside.main.read_text().replace("#l2wg#     address", "".join("#l2wg# %s\n" % line for line in more.splitlines()) + "#l2wg#     address"))
+    copy_of(aside).unlink()
+    apply.apply()
+    ours = aside.ours.read_text()
+    copy_of(aside).unlink()
+    aside.main.write_text(tidy(aside.main.read_text()))
+    apply.apply()
+    assert sorted(aside.ours.read_text().splitlines()) == sorted(ours.splitlines())
+    text = leaves(aside)
+    assert "iface enp3s0 inet static\n" in text
+    assert all(line + "\n" in text for line in more.splitlines()), text
+
+
+def test_a_stanza_that_the_admin_writes_again_replaces_what_is_aside(aside):
+    """Both would give the address twice."""
+    mine = "iface enp3s0 inet static\n    address 10.0.0.7/8\n"
+    aside.main.write_text(aside.main.read_text() + mine)
+    aside.links["enp3s0"] = Link("enp3s0", 3, mac="02:00:00:00:00:03", master="br0", addresses=("10.0.0.7/8",), up=True)
+    with pytest.raises(L2wgError, match="l2wg apply --yes"):
+        apply.apply()
+    assert apply.apply(agree=lambda moves: True) == ()
+    assert aside.ours.read_text().count("address") - aside.ours.read_text().count("address 02:") == 1
+    assert "address 10.0.0.7/8" in aside.ours.read_text()
+    assert "10.0.0.1" not in aside.main.read_text() and copy_of(aside).read_text() == mine
+    aside.conf.write_text(CONF.replace("enp3s0", "enp4s0"))
+    apply.apply()
+    assert aside.main.read_text() == "auto lo\n# the end\n" + mine
+
+
+def test_a_stanza_that_the_admin_writes_again_is_not_doubled_when_the_port_leaves(aside):
+    aside.main.write_text(aside.main.read_text() + STATIC)
+    aside.conf.write_text(CONF.replace("enp3s0", "enp4s0"))
+    apply.apply()
+    assert aside.main.read_text() == "auto lo\n# the end\n" + STATIC and not copy_of(aside).exists()
+
+
+def test_the_cure_puts_the_comments_back(aside):
+    """tests/shell runs it."""
+    aside.main.write_text(tidy(aside.main.read_text()))
+    assert apply.intend().told[0].hint == "{ echo; sed 's/^/#l2wg# /' %s; } >>%s # puts the comments back" % (copy_of(aside), aside.main)
+
+
+def test_a_rollback_has_its_own_copy(aside):
+    before = "auto lo\n" + STATIC
+    aside.main.write_text(tidy(aside.main.read_text()))
+    transaction.rollback("asked for")
+    assert STATIC in aside.main.read_text() and not copy_of(aside).exists() and not aside.ours.exists()
+    assert "source" not in aside.main.read_text() and aside.main.read_text().startswith(before)
+
+
+def test_the_copy_is_made_at_an_upgrade(aside):
+    copy_of(aside).unlink()
+    text = aside.main.read_text()
+    assert cli.main(["apply", "--copy"]) == 0
+    assert copy_of(aside).read_text() == STATIC and aside.main.read_text() == text
 
 
 def test_nobody_is_cut_off_who_is_logged_in_by_the_ports_own_address(router, monkeypatch):

@@ -280,8 +280,44 @@ def test_lines_of_wg_quick(healthy):
     healthy.stanzas = ()
     (healthy.tmp / "wg0.conf").write_text("[Interface]\nPrivateKey = x\n")
     assert ids() == [], "a file for wg setconf"
+    (healthy.tmp / "wg0.conf").write_text("[Interface]\nPrivateKey = x\nPostUp = l2wg up %i || :\nPostDown = l2wg down %i || :\n")
+    assert told(healthy, "postup-unread").hint == "l2wg detach wg0"
+    (healthy.tmp / "wg0.conf").write_text("[Interface]\nAddress = x\nPostUp = l2wg up %i || :\nPostDown = l2wg down %i || :\n")
+    options = (("pre-up", "wg setconf $IFACE %s/$IFACE.conf" % healthy.tmp),)
+    healthy.stanzas = (interfaces.Stanza("wg0", "inet", "static", "/etc/network/interfaces", 3, options),)
+    assert "/etc/network/interfaces:3: `pre-up" not in told(healthy, "postup-unread").message
+    assert "wg(8) reads it (/etc/network/interfaces:3: `wg setconf" in told(healthy, "postup-unread").message
+    healthy.stanzas = ()
     (healthy.tmp / "wg0.conf").unlink()
     assert ids() == [], "NixOS, or another way to make it"
+
+
+def test_routes_that_the_next_start_cannot_add(healthy):
+    (healthy.tmp / "wg0.conf").write_text(
+        "[Interface]\nAddress = 10.15.14.2/24\nPostUp = l2wg up %i || :\nPostDown = l2wg down %i || :\n"
+        "[Peer]\nPublicKey = K=\nAllowedIPs = 192.168.92.0/24\n"
+    )
+    healthy.said["-4 route show table main"] = "192.168.92.0/24 dev br0 proto kernel scope link src 192.168.92.2\n"
+    problem = told(healthy, "route-clash")
+    assert problem.line == 7 and "sed -i '7s|=[^#]*|= 192.168.92.1/32|'" in problem.hint
+    # And when it has happened, `wg-quick up` alone would fail once more.
+    without(healthy, "wg0")
+    (absent,) = [one for one in check.check().problems if one.id == "underlay-absent"]
+    assert absent.hint == "not yet, since it would fail: %s; then: wg-quick up wg0" % problem.hint.partition(" # ")[0]
+    healthy.said.pop("-4 route show table main")
+    (absent,) = [one for one in check.check().problems if one.id == "underlay-absent"]
+    assert absent.hint.startswith("wg-quick up wg0 #")
+
+
+def test_what_brings_up_an_underlay_that_wg_quick_does_not(healthy):
+    (healthy.tmp / "wg0.conf").write_text("[Interface]\nPrivateKey = x\n")
+    without(healthy, "wg0")
+    options = (("pre-up", "wg setconf $IFACE %s/$IFACE.conf" % healthy.tmp),)
+    healthy.stanzas = (interfaces.Stanza("wg0", "inet", "static", "/etc/network/interfaces", 3, options),)
+    assert [one.hint for one in check.check().problems if one.id == "underlay-absent"] == ["ifup wg0"]
+    healthy.stanzas = ()
+    (hint,) = [one.hint for one in check.check().problems if one.id == "underlay-absent"]
+    assert "wg-quick up" not in hint and "bring it up by what does that" in hint
 
 
 def test_not_sourced(healthy):

@@ -83,6 +83,10 @@ def test_what_is_defined_and_not_up_moves_in_the_file_only():
         (STATIC + "iface enp2s0:1 inet static\n address 10.0.0.1/8\n", HELD, "", "/etc/network/interfaces:3 defines enp2s0:1"),
         (STATIC, {"enp2s0": Layer3((("192.168.92.1/24", "valid_lft", "300"),))}, "", "a lease of DHCP"),
         (STATIC, HELD, "bridge-address = 10.0.0.1/8\n", "bridge-address says 10.0.0.1/8"),
+        (
+            STATIC + "    up ethtool -K $IFACE gro off; ip route add 10.0.0.0/8 dev $IFACE\n", HELD, "",
+            "interfaces:1: `up ethtool -K $IFACE gro off; ip route add 10.0.0.0/8 dev $IFACE` is about the card (`ethtool -K $IFACE gro off`)",
+        ),
     ],
 )
 def test_what_cannot_move_is_said_with_the_reason(text, held, more, said):
@@ -98,3 +102,9 @@ def test_the_bridges_address_may_be_written_as_it_is():
 def test_a_bridge_of_the_admins_gets_nothing():
     assert find(STATIC + "iface br0 inet manual\n") == ((), ())
     assert find("", {"enp2s0": Link("enp2s0", 2, master="br9", addresses=("10.0.0.1/8",))}) == ((), ())
+
+
+def test_what_cannot_be_told_is_told():
+    stanzas = interfaces.parse(STATIC + "    up /usr/local/sbin/tune $IFACE\n    up ip route add 10.0.0.0/8 dev $IFACE\n", "/etc/network/interfaces")[0]
+    (problem,) = move.doubtful(find()[0], Defined(tuple(stanzas), ()))
+    assert "`up /usr/local/sbin/tune $IFACE` goes to br0; whether" in problem.message and "if-up.d" in problem.hint

@@ -460,3 +460,71 @@ def test_a_card_is_no_option_whatever_it_begins_with(router, capsys):
     for text in ("-x", "--help", "$(reboot)"):
         assert cli.main(["pair", "--yes", "--bridge-ports", "enp3s0", "--", text]) == 1
     assert "'-x' is no card" in capsys.readouterr().err
+
+
+# A file of wg(8)
+
+BY_IFUPDOWN = "iface wg0 inet static\n    address 198.18.0.1/32\n    pre-up wg setconf $IFACE %s/$IFACE.conf\n"
+OF_WG = CONF.replace("Address = 198.18.0.1/32\n", "")
+
+
+@pytest.fixture
+def by_ifupdown(router):
+    router.conf(OF_WG)
+    router.up()
+    (router.etc / "network/interfaces").write_text(BY_IFUPDOWN % (router.etc / "wireguard"))
+    router.link("br0", "bridge")
+    return router
+
+
+def test_a_file_that_wg_reads_gets_a_peer_and_no_postup(by_ifupdown):
+    found = by_ifupdown.intend(bridge="br0")
+    (new,) = [text for path, (_, text) in found.more.texts.items() if path.endswith("wg0.conf")]
+    assert "[Peer]" in new and "PostUp" not in new
+    assert any("gets no PostUp" in note and "the hook of ifupdown does the same" in note for note in found.notes)
+    assert any("wg(8) makes no routes" in note and "ip route add 198.18.0.2 dev wg0" in note for note in found.notes)
+
+
+def test_lines_of_an_older_version_are_told_of_first(by_ifupdown):
+    by_ifupdown.conf(OF_WG.replace("[Interface]\n", "[Interface]\nPostUp = l2wg up %i || :\n"))
+    fails(lambda: by_ifupdown.intend(bridge="br0"), "l2wg detach wg0")
+
+
+def test_a_card_of_an_interface_that_is_down_and_has_its_address_elsewhere(by_ifupdown):
+    by_ifupdown.links.pop("wg0")
+    by_ifupdown.live = None
+    fails(lambda: facts.look("wg0", {}), "wg0 has no address\n  hint: bring it up first, or give it one where it is brought up: ifup wg0")
+
+
+def test_a_peer_in_a_file_that_networkd_does_not_read_is_refused(router):
+    import pathlib
+
+    from l2wg_hooks import readers
+
+    router.conf(CONF)
+    router.up()
+    router.link("br0", "bridge")
+    netdev = pathlib.Path(readers.ROOT) / "etc/systemd/network/wg.netdev"
+    netdev.parent.mkdir(parents=True)
+    netdev.write_text("[NetDev]\nName=wg0\nKind=wireguard\n")
+    fails(lambda: router.intend(bridge="br0"), "a peer that is written here would be lost: systemd-networkd makes wg0")
+
+
+def test_init_makes_no_file_that_wg_would_choke_on(by_ifupdown):
+    by_ifupdown.links.clear()
+    (by_ifupdown.etc / "wireguard/wg0.conf").unlink()
+    fails(lambda: init.init("wg0"), "it would be one of wg-quick(8), and wg(8) reads it")
+    assert not (by_ifupdown.etc / "wireguard/wg0.conf").exists()
+
+
+def test_a_peer_whose_route_the_next_start_could_not_add_is_refused(router):
+    """What is there already, and what the card brings."""
+    router.conf(CONF + PEER.replace("198.18.0.2/32", "198.18.0.2/32, 192.168.92.0/24"))
+    router.up()
+    router.link("br0", "bridge", addresses=("192.168.92.2/24",))
+    router.says["ip", "-4", "route", "show", "table", "main"] = "192.168.92.0/24 dev br0 proto kernel scope link src 192.168.92.2\n"
+    fails(lambda: router.intend(bridge="br0"), "wg0.conf:8: AllowedIPs: wg-quick adds a route to 192.168.92.0/24 by wg0, which br0 has")
+    router.conf(CONF)
+    assert router.intend(bridge="br0").changes()
+    router.says["ip", "-4", "route", "show", "table", "main"] = "198.18.0.2 via 192.168.92.9 dev br0\n"
+    fails(lambda: router.intend(bridge="br0"), "wg-quick adds a route to 198.18.0.2/32 by wg0")

@@ -59,8 +59,3 @@ def test_postup_unsafe():
 def test_a_file_that_wg_quick_rewrites():
     assert not postup.is_rewritten(HEAD) and not postup.is_rewritten(HEAD + "SaveConfig = false\n")
     assert postup.is_rewritten(HEAD + "saveconfig=true\n")
-
-
-def test_a_file_for_wg_alone_takes_no_such_lines():
-    assert postup.is_wg_quick(HEAD)
-    assert not postup.is_wg_quick("[Interface]\nPrivateKey = x=\nListenPort = 4900\n" + PEER + "Address = 1\n")

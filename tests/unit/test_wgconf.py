@@ -154,7 +154,7 @@ def test_a_missing_file_says_where(wireguard):
 
 def test_odd_bytes_survive_the_way_through_a_file(wireguard):
     path = wireguard / "wg0.conf"
-    path.write_bytes(b"[Interface]\r\n# caf\xe9 \xff\r\nPrivateKey = y")
+    path.write_bytes(b"[Interface]\r\n# caf\xe9 \xff\r\nAddress = 10.0.0.1/8")
     before = path.read_bytes()
     wgconf.attach_file("wg0")
     assert path.read_bytes() != before

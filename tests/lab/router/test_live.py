@@ -186,10 +186,10 @@ def all_of(router):
 def test_nobody_confirms_and_it_is_undone(site_a):
     a = site_a.a
     before, text = all_of(a), conf(a)
-    change(a, "mtu=1400", "bridge-address=192.168.92.7/24")
+    change(a, "mtu=1400", "bridge-address=192.168.93.7/24")
     done = a.run(["l2wg", "apply", "--confirm", "8"], timeout=120)
     assert "l2wg confirm" in done.stderr
-    assert links(a)["gretap1"][1] == "1400" and "192.168.92.7" in a.sh("ip address show br0").stdout
+    assert links(a)["gretap1"][1] == "1400" and "192.168.93.7" in a.sh("ip address show br0").stdout
     assert a.run(["l2wg", "apply"], check=False).rc == 1, "one thing at a time"
     eventually(lambda: not a.sh("test ! -e /var/lib/l2wg/transaction", check=False).rc, 60)
     state_after, files_after = all_of(a)
