@@ -27,7 +27,7 @@ GROUPS = (
     ),
     (
         "A change, with care:",
-        {"plan": "l2wg plan", "confirm": "l2wg confirm", "rollback": "l2wg rollback"},
+        {"plan": "l2wg plan", "rehearse": "l2wg rehearse", "confirm": "l2wg confirm", "rollback": "l2wg rollback"},
     ),
     (
         "Called by hooks and timers:",
