@@ -74,7 +74,7 @@ def _commands():
     one = add("rollback", help="undo what the last `apply` has changed")
     one.add_argument("--unconfirmed", action="store_true", help=usage.HIDDEN)
     one.add_argument("--boot", action="store_true", help=usage.HIDDEN)
-    one = add("rehearse", help="play the next start on a copy; exit 0 all is well, 1 something is lost")
+    one = add("rehearse", help="play the next start on a copy; exit 0 well, 1 something is lost")
     one.add_argument("-v", "--verbose", action="store_true", help="show all that was run, and what it said")
     one = add("status", help="show tunnels, peers, bridges, counters and what is wrong")
     one.add_argument("tunnels", metavar="TUNNEL", nargs="*", help="only these, in whole")

@@ -3,7 +3,7 @@
 import os
 import re
 
-# Of the network, which the rehearsal has a copy of, or without any effect of their own. All else may talk to a daemon, or wait for
+# Of the network, of which the rehearsal has a copy, or without any effect. All else may talk to a daemon, or wait for
 # one, and whether it works where there is nothing but a network says nothing of the boot.
 NETWORK = (
     "ip",

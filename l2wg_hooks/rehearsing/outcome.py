@@ -109,7 +109,7 @@ def outcome(found, nics):
 
 
 def look(shown, routes, wireguard):
-    """The Look of what was printed: `ip -json -details address show`, `ip -4` and `ip -6 route show table all`, `wg show all dump`."""
+    """The Look of what `ip -json -details address`, `ip -4` and `ip -6 route show table all`, and `wg show all dump` printed."""
     by_name = {}
     for number, text in enumerate(routes):
         for line in text.splitlines():
