@@ -114,7 +114,7 @@ class _Unclear(Exception):
 def _commands(text):
     """The simple commands of a line, as lists of words without their quotation marks, those of substitutions, too."""
     found, words = [], []
-    expected, skip = True, False
+    expected, skip, listing = True, False, False
 
     def end():
         if words:
@@ -127,20 +127,22 @@ def _commands(text):
             continue
         if kind == "end":
             end()
-            expected, skip = True, False
+            expected, skip, listing = True, False, False
         elif kind == "redirection":
             skip = True
         elif skip:
             if _MACHINE.match(token):
                 raise _Unclear("> " + token)
             skip = False
+        elif listing:
+            continue
         elif not expected:
             words.append(token)
-        elif token == "for" or token == "select":
-            expected = None  # its name and its list are no commands
-        elif token in ("case", "function"):
+        elif token == "for":
+            listing = True  # its name and its list are no commands
+        elif token in ("case", "function", "select"):
             raise _Unclear(token)
-        elif expected is None or token in _LEADING or token in _CLOSING or _ASSIGNMENT.match(token):
+        elif token in _LEADING or token in _CLOSING or _ASSIGNMENT.match(token):
             continue
         else:
             words.append(token)

@@ -176,7 +176,10 @@ class Stage:
     """The stage that this process stands on: `network` is its own network namespace, `behind` where the far ends of wires are."""
 
     def __init__(self):
-        _mount("none", "/", None, MS_REC | MS_PRIVATE)
+        try:
+            _mount("none", "/", None, MS_REC | MS_PRIVATE)
+        except OSError as error:  # what is mounted from now on would be seen outside
+            raise Unavailable("/ is no mount of its own, as in a chroot: %s" % error.strerror)
         there = [name for name in _mounts() if FOLDERS.match(name)]
         # In this namespace only: nobody outside sees it, and nothing is left of it.
         _mount("tmpfs", "/run", "tmpfs", MS_NOSUID | MS_NODEV, SIZE)
