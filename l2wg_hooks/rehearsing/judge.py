@@ -37,7 +37,8 @@ def worse(new, old, scene) -> Tuple[Problem, ...]:
     failed = {(one.argv, one.code is None) for one in old.steps if one.code != 0}
     steps = [one for one in new.steps if one.code != 0 and (one.argv, one.code is None) not in failed]
     lost = {}
-    for moment, look in new.looks.items():
+    # Where today's start comes to no end, there is nothing to compare with.
+    for moment, look in new.looks.items() if BOOT in old.looks else ():
         before = outcome.facts(_same(moment, old, scene), scene.names)
         lost[moment] = outcome.lost(before - scene.gone, outcome.facts(look, scene.names), scene.moved)
     down = [name for name in old.up if name not in new.up and scene.moved.get(name, name) not in new.up]
@@ -71,7 +72,7 @@ def _same(moment, old, scene):
     for name in [moment] + [port for port, bridge in scene.moved.items() if bridge == moment]:
         if name in old.looks:
             return old.looks[name]
-    return old.looks.get(BOOT, scene.live)
+    return old.looks[BOOT]
 
 
 def _when(moment, found):
@@ -99,25 +100,25 @@ def _told(new, old, failures, steps, lost, down, scene):
             line = one.line
             how = _said(one.said) if one.code is not None else "it does not come to its end"
             message = "`%s` fails %s: %s%s" % (line.command, _when(moment, new), how or "exit code %s" % one.code, behind)
-            yield Problem(message, HINT, line.path, line.line, line.key, "rehearsal")
+            yield Problem(message, HINT, line.path, line.line, line.key)
             behind = ""
         for one in stopped:
             how = _said(one.said) if one.code is not None else "it does not come to its end"
             path = wgconf.path(one.interface) if one.argv[0] == "wg-quick" else ""
             line, why = _culprit(scene.texts.get(path, ""), new, one.interface)
             message = "`%s` fails %s: %s%s%s" % (one, _when(moment, new), how, why, behind)
-            yield Problem(message, HINT, path, line, "", "rehearsal")
+            yield Problem(message, HINT, path, line)
             behind = ""
         if moment == BOOT and down and not broken:
             path, line = _stanza(new, down[0]) or _stanza(old, down[0]) or ("", 0)
             message = "`ifup %s` fails %s: %s%s" % (down[0], _when(moment, new), _ifup_said(new, down[0]), behind)
-            yield Problem(message, HINT, path, line, "", "rehearsal")
+            yield Problem(message, HINT, path, line)
             behind = ""
         if behind:
             path, line = _place(missing, new, old)
             when = "the next boot" if moment == BOOT else _when(moment, new)[3:]
             message = "missing after %s: %s" % (when, _listed(missing))
-            yield Problem(message, HINT, path, line, "", "rehearsal")
+            yield Problem(message, HINT, path, line)
 
 
 def _listed(facts):
@@ -186,7 +187,7 @@ def unmet(found, scene):
                 message = "%s is %s %s, and %s, %s and %s are there" % (
                     tunnel.name, what, _when(moment, found), tunnel.underlay, tunnel.local, tunnel.bridge,
                 )
-                yield Problem(message, HINT, tunnel.path, 0, "", "rehearsal", tunnel.name)
+                yield Problem(message, HINT, tunnel.path, tunnel=tunnel.name)
                 break
 
 
@@ -207,7 +208,7 @@ def _out_of_reach(new, old, scene):
     for fact in sorted(cards):
         path, line = _stanza(old, fact.interface) or ("", 0)
         message = "%s gets %s at a boot today, and would not get it any more" % (fact.interface, fact.value)
-        yield Problem(message, HINT, path, line, "", "rehearsal")
+        yield Problem(message, HINT, path, line)
     for port, bridge in scene.moved.items():
         for key, value in sorted(old.settings.get(port, {}).items()):
             there = [new.settings.get(name, {}).get(key) for name in (port, bridge)]
@@ -215,4 +216,4 @@ def _out_of_reach(new, old, scene):
                 path, line = _stanza(old, port) or ("", 0)
                 fact = Fact("setting", port, "%s = %s" % (key, value))
                 message = "%s is set at a boot today, and would be neither for it nor for %s" % (fact, bridge)
-                yield Problem(message, HINT, path, line, "", "rehearsal")
+                yield Problem(message, HINT, path, line)

@@ -202,9 +202,11 @@ def command(verbose=False):
     texts = {} if intent.problems else {path: new or None for path, (_, new) in intent.texts.items()}
     if texts:
         log.say("with the files as `l2wg apply` would write them: %s" % ", ".join(sorted(texts)))
-    look = _Look()
+    elif intent.problems:
+        log.say("`l2wg apply` would refuse, so this is with the files as they are")
     new, old = Files(texts, wish.texts()), today()
     try:
+        look = _Look()
         scene = look.scene(new, old)
         found = look.rehearse(new, scene)
         problems = list(judge.differs(found, scene))
@@ -213,7 +215,7 @@ def command(verbose=False):
             worse = judge.worse(found, look.rehearse(old, scene, moved=True), scene)
             problems += [one for one in worse if one.message not in told]
     except stage.Unavailable as error:
-        fail("nothing can be rehearsed: %s" % error, "it takes root, namespaces and overlay file systems", code=2)
+        fail("nothing can be rehearsed: %s" % error, "it takes ifupdown, namespaces and overlay file systems", code=2)
     if verbose:
         _say_steps(found)
     for line in judge.waiting(found, scene):

@@ -204,6 +204,8 @@ class Stage:
         for name in READ_ONLY:
             if os.path.exists("proc/" + name):
                 _bound("proc/" + name, MS_RDONLY, over=name != "sys")
+        # These two show nothing but the network namespace's; bonds are made by a file in the first.
+        _bound("sys/class/net")
         _bound("sys/devices/virtual/net")
         _mount("none", "sys", None, MS_REMOUNT | MS_BIND | MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC)
         os.chroot(".")

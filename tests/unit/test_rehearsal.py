@@ -345,6 +345,7 @@ def test_a_line_that_has_moved_and_failed_before_is_the_same_line():
     old = played(failures=(Failure(Line(1, MAIN, 9, "enp2s0", "up", "ip route add x dev enp2s0"), 2, "no"),))
     new = played(failures=(Failure(Line(4, OURS, 3, "br0", "up", "ip route add x dev br0"), 2, "no"),))
     assert judge.worse(new, old, scene()) == ()
+    assert judge.worse(played(without("wg0")), played(look={}), scene(tunnels=())) == (), "today's start came to no end: nobody can compare"
     hung = played(failures=(Failure(Line(4, OURS, 3, "br0", "up", "ip route add x dev br0"), None, ""),), look={})
     [problem] = judge.worse(hung, old, scene())
     assert "it does not come to its end" in problem.message
