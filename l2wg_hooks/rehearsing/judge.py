@@ -84,7 +84,7 @@ def _when(moment, found):
 
 def _told(new, old, failures, steps, lost, down, scene):
     """Problems: each command that fails with what is missing then, and what is missing without one that fails."""
-    said, told = set(), set()
+    said, told, bad = set(), set(), set()
     for moment in [BOOT] + [one for one in new.looks if one != BOOT] + [one.moment for one in new.steps[-1:]]:
         if moment in said:
             continue
@@ -92,10 +92,13 @@ def _told(new, old, failures, steps, lost, down, scene):
         missing = [one for one in lost.get(moment, ()) if one not in told]
         told.update(missing)
         behind = "; missing then: %s" % _listed(missing) if missing else ""
-        broken = [one for one in failures if one.moment == moment]
+        # What has failed once fails again, by what it has left.
+        broken = [one for one in failures if one.moment == moment and one.line.interface not in bad]
         stopped = [one for one in steps if one.moment == moment and (one.argv[0] == "wg-quick" or one.code is None)]
+        stopped = [one for one in stopped if one.interface not in bad]
         # Who has failed because a line of somebody's did has no more to say.
         stopped = [one for one in stopped if not any(line.line.interface == one.interface for line in broken)]
+        bad |= {one.line.interface for one in broken} | {one.interface for one in stopped}
         for one in broken:
             line = one.line
             how = _said(one.said) if one.code is not None else "it does not come to its end"
