@@ -262,11 +262,12 @@ def _released(old, bridges, now, aside):
     return tuple(steps)
 
 
-def apply(confirm=0, agree=lambda moves: False, more=NOTHING):
+def apply(confirm=0, agree=lambda moves: False, more=NOTHING, rehearsed=True):
     """Bring files and kernel to the wish, whole or not at all; the Problems that are left.
 
     With `confirm`, all is undone so many seconds later, unless transaction.confirm comes before. `agree` is asked whether
-    addresses may move from ports to their bridge. Raises L2wgError, with nothing changed, for bad settings and failures.
+    addresses may move from ports to their bridge. A change of files is `rehearsed` before it is made.
+    Raises L2wgError, with nothing changed, for bad settings and failures.
     """
     with lock.changing():
         transaction.clear()
@@ -286,7 +287,23 @@ def apply(confirm=0, agree=lambda moves: False, more=NOTHING):
             if confirm:
                 log.say("all is as it is wished for: nothing waits for a confirmation")
             return unreached(intent) + _carry(intent)
+        problems = _rehearse(intent, more) if rehearsed else ()
+        if problems:
+            raise L2wgError(*problems)
         return _transact(intent, confirm, more)
+
+
+def _rehearse(intent, more):
+    """Problems of the next start with the files as they are about to be; none where no file changes."""
+    texts = {path: new for path, (_, new) in list(more.texts.items()) + list(intent.texts.items())}
+    wished = dict(wish.texts(), **more.wish)
+    if not texts and wished == transaction.applied():
+        return ()
+    from l2wg_hooks.rehearsing import rehearse  # ctypes and all that comes with it, for a change of files only
+
+    # What is somebody else's moves, or goes: how it has come until now has to be seen, too.
+    both = bool(intent.moves) or any(path not in (interfaces.OURS, mentions.DNSMASQ) for path in intent.texts)
+    return rehearse.of_change(texts, wished, both)
 
 
 def _cut_off(intent):

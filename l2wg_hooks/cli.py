@@ -9,7 +9,7 @@ from l2wg_hooks import __version__
 
 EVENTS = ("up", "down", "event")
 # Commands that change nothing: what they find is for whoever has asked, not for the journal.
-LOOKING = ("plan", "check", "status", "metrics", "card")
+LOOKING = ("plan", "rehearse", "check", "status", "metrics", "card")
 
 
 def main(words=None):
@@ -69,10 +69,14 @@ def _commands():
     one.add_argument("--confirm", metavar="SECONDS", type=_seconds, default=0, help=said_confirm)
     one.add_argument("--yes", action="store_true", help="let addresses of ports move to their bridge without asking")
     one.add_argument("--copy", action="store_true", help=usage.HIDDEN)
+    said_rehearsal = "do not play the next start on a copy before anything is changed"
+    one.add_argument("--no-rehearsal", dest="rehearsed", action="store_false", help=said_rehearsal)
     add("confirm", help="keep what `apply --confirm` has changed")
     one = add("rollback", help="undo what the last `apply` has changed")
     one.add_argument("--unconfirmed", action="store_true", help=usage.HIDDEN)
     one.add_argument("--boot", action="store_true", help=usage.HIDDEN)
+    one = add("rehearse", help="play the next start on a copy; exit 0 well, 1 something is lost")
+    one.add_argument("-v", "--verbose", action="store_true", help="show all that was run, and what it said")
     one = add("status", help="show tunnels, peers, bridges, counters and what is wrong")
     one.add_argument("tunnels", metavar="TUNNEL", nargs="*", help="only these, in whole")
     form = one.add_mutually_exclusive_group()
@@ -110,6 +114,7 @@ def _commands():
     one.add_argument("--bridge-ports", metavar="PORTS", default="", help="make a bridge of these Ethernet ports")
     one.add_argument("--bridge-address", metavar="ADDRESS/PREFIX", default="")
     one.add_argument("--confirm", metavar="SECONDS", type=_seconds, default=0, help=said_confirm)
+    one.add_argument("--no-rehearsal", dest="rehearsed", action="store_false", help=said_rehearsal)
     one = add("set", help="write settings into /etc/l2wg/TUNNEL.conf, or make it")
     one.add_argument("tunnel", metavar="TUNNEL")
     one.add_argument("changes", metavar="KEY=VALUE", nargs="+", help="see l2wg.conf(5)")
@@ -231,7 +236,7 @@ def _apply(options):
     if options.copy:
         apply.copy()
         return (), 0
-    problems = apply.apply(options.confirm, (lambda moves: True) if options.yes else _agree)
+    problems = apply.apply(options.confirm, (lambda moves: True) if options.yes else _agree, rehearsed=options.rehearsed)
     if not wish.names():
         log.say("there is no tunnel in /etc/l2wg; see l2wg.conf(5)")
     return problems, 1 if problems else 0
@@ -276,6 +281,12 @@ def _rollback(options):
         why = "it was not confirmed" if options.unconfirmed else "asked for by `l2wg rollback`"
         problems = transaction.rollback(why, alarm=options.unconfirmed)
     return problems, 1 if problems else 0
+
+
+def _rehearse(options):
+    from l2wg_hooks.rehearsing import rehearse
+
+    return rehearse.command(options.verbose)
 
 
 def _status(options):
@@ -415,7 +426,8 @@ def _pair(options):
             errors.fail("nobody is here to agree, nothing was changed", "run it at a terminal, or with --yes")
         log.say("nothing was changed")
         return (), 1
-    problems = pair.carry_out(found, options.confirm, (lambda moves: True) if options.move_address else _agree)
+    agree = (lambda moves: True) if options.move_address else _agree
+    problems = pair.carry_out(found, options.confirm, agree, options.rehearsed)
     if problems:
         return problems, 1
     log.did("this router is paired with %s by %s" % (found.other.name, found.tunnel))
@@ -492,6 +504,7 @@ COMMANDS = {
     "apply": _apply,
     "confirm": _confirm,
     "rollback": _rollback,
+    "rehearse": _rehearse,
     "status": _status,
     "metrics": _metrics,
     "check": _check,

@@ -27,7 +27,7 @@ GROUPS = (
     ),
     (
         "A change, with care:",
-        {"plan": "l2wg plan", "confirm": "l2wg confirm", "rollback": "l2wg rollback"},
+        {"plan": "l2wg plan", "rehearse": "l2wg rehearse", "confirm": "l2wg confirm", "rollback": "l2wg rollback"},
     ),
     (
         "Called by hooks and timers:",
@@ -51,7 +51,7 @@ def screen(helps):
         rows += [title] * bool(there) + ["  %-9s %s" % (name, helps[name]) for name in there]
     # Who adds a command and forgets its group sees it all the same.
     rows += ["  %-9s %s" % (name, line) for name, line in helps.items() if name not in EXAMPLES]
-    return "\n".join(rows + ["", FOOT]) + "\n"
+    return "\n".join(rows + [FOOT]) + "\n"
 
 
 def refuse(message, hint):

@@ -111,10 +111,10 @@ def intend(text, wanted, ask_ports=False):
     return Pairing(other, here, name, shown, more, notes)
 
 
-def carry_out(pairing, confirm, agree):
+def carry_out(pairing, confirm, agree, rehearsed=True):
     """Do it, whole or not at all; the Problems that are left. Raises L2wgError, with nothing changed, where it failed."""
     try:
-        return apply.apply(confirm, agree, pairing.more)
+        return apply.apply(confirm, agree, pairing.more, rehearsed)
     except L2wgError:
         # What a rollback has set aside is the card's, not somebody's work.
         from l2wg_hooks import transaction

@@ -11,6 +11,7 @@ TREE = pathlib.Path(__file__).resolve().parents[2]
 GOLDEN = TREE / "tests" / "golden"
 sys.path.insert(0, str(TREE))
 
+from l2wg_hooks.rehearsing import stage  # noqa: E402
 from l2wg_hooks import cli, hook, interfaces, journal, log, readers  # noqa: E402 # the tree must be found first
 
 
@@ -30,8 +31,14 @@ def no_process(monkeypatch, tmp_path):
     # Units and scripts of the machine that runs the tests.
     monkeypatch.setattr(readers, "ROOT", str(tmp_path / "root"))
     monkeypatch.setattr(interfaces, "COPIES", str(tmp_path / "aside"))
+    # Namespaces are the lab's.
+    monkeypatch.setattr(stage, "play", lambda work, seconds: _no_stage())
     # A package is built by whoever builds it.
     monkeypatch.setattr(cli, "_is_root", lambda: True)
+
+
+def _no_stage():
+    raise stage.Unavailable("a unit test has none")
 
 
 @pytest.fixture

@@ -26,6 +26,7 @@ from l2wg_hooks import (
     wish,
 )
 from l2wg_hooks.pairing import pair
+from l2wg_hooks.rehearsing import rehearse
 from l2wg_hooks.errors import L2wgError, Problem
 from l2wg_hooks.layer3 import Layer3
 from l2wg_hooks.links import Link
@@ -41,7 +42,12 @@ class Router:
     def __init__(self, etc):
         self.etc, self.links, self.done = etc, {link.name: link for link in LINKS}, []
         self.held, self.worse = {}, ()
+        self.rehearsed, self.refused = [], ()
         self.main, self.ours, self.conf = (etc / name for name in ("network/interfaces", "network/interfaces.d/l2wg", "gretap1.conf"))
+
+    def rehearse(self, texts, wished, both):
+        self.rehearsed.append((texts, wished, both))
+        return self.refused
 
     def picture(self, names):
         return Picture(dict(self.links), dict(self.held)), "[]", {}
@@ -83,7 +89,37 @@ def router(tmp_path, monkeypatch):
     monkeypatch.setattr(verify, "look", lambda tunnels, links, new=(), silent=(): verify.Health((), (), (), (), ()))
     monkeypatch.setattr(verify, "compare", lambda before, tunnels: here.worse)
     monkeypatch.setattr(verify, "logins", lambda: [])
+    monkeypatch.setattr(rehearse, "of_change", here.rehearse)
     return here
+
+
+def test_a_change_of_files_is_rehearsed_before_it_is_made_and_nothing_else_is(router):
+    router.refused = (Problem("the next boot loses it"),)
+    before = {path: path.read_bytes() for path in router.etc.rglob("*") if path.is_file()}
+    with pytest.raises(L2wgError, match="the next boot loses it"):
+        apply.apply()
+    assert router.done == [] and not transaction.pending()
+    assert {path: path.read_bytes() for path in router.etc.rglob("*") if path.is_file() and path.name != "files"} == before
+    [(texts, wished, both)] = router.rehearsed
+    assert "bridge_ports enp3s0" in texts[str(router.ours)] and wished == {"gretap1": CONF}
+    assert not both, "nothing of the admin's changes"
+    assert apply.apply(rehearsed=False) == (), "--no-rehearsal"
+    router.refused = ()
+    # The kernel alone is not as it was wished for.
+    router.links["br0"] = Link("br0", 6, "bridge")
+    assert apply.apply() == ()
+    assert len(router.rehearsed) == 1
+    router.conf.write_text(CONF + "mtu = 1400\n")
+    assert apply.apply() == ()
+    assert len(router.rehearsed) == 2, "the wish is a file, too"
+
+
+def test_what_moves_is_rehearsed_as_it_was_too(router):
+    router.conf.write_text(CONF.replace("enp3s0", "enp2s0"))
+    router.held["enp2s0"] = Layer3((("192.168.178.1/24",),))
+    assert apply.apply(agree=lambda moves: True) == ()
+    [(texts, _, both)] = router.rehearsed
+    assert both and "#l2wg#" in texts[str(router.main)]
 
 
 def test_the_bridge_is_defined_brought_up_and_then_the_plan(router):
