@@ -10,7 +10,7 @@
       packagesOf = system: nixpkgs.legacyPackages.${system};
     in
     {
-      nixosModules.default = import ./nix/module.nix;
+      nixosModules.default = { imports = [ ./nix/module.nix ]; };
       nixosModules.l2wg = self.nixosModules.default;
 
       overlays.default = final: prev: { l2wg = final.callPackage ./nix/package.nix { }; };

@@ -34,7 +34,6 @@ def test_its_shape(nix, tree):
 
 
 @pytest.mark.parametrize("old, new", [
-    ("import ./nix/module.nix", "./nix/no-module.nix"),
     ("two-sites.nix", "three-sites.nix"),
     ("final: prev: { l2wg", "{ l2wg"),
     ("(packagesOf system).callPackage ./nix/package.nix { }", '"a string"'),
