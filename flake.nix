@@ -20,9 +20,12 @@
         default = l2wg;
       });
 
-      checks = each (system: {
-        package = self.packages.${system}.default; # its build runs the unit tests
-        two-sites = (packagesOf system).testers.runNixOSTest ./nix/tests/two-sites.nix;
-      });
+      checks = each (
+        system:
+        let
+          package = self.packages.${system}.default; # its build runs the unit tests
+        in
+        { inherit package; } // package.tests
+      );
     };
 }

@@ -165,7 +165,8 @@ let
         && (interface.ipv4.addresses != [ ] || interface.ipv6.addresses != [ ] || interface.useDHCP == true);
       listed = lib.concatStringsSep ", ";
       # Between tunnels it is told above.
-      byTunnel = one: port: builtins.any (other: other.bridge == one && lib.elem port other.bridgePorts) (builtins.attrValues tunnels);
+      byTunnel =
+        one: port: builtins.any (other: other.bridge == one && lib.elem port other.bridgePorts) (builtins.attrValues tunnels);
       foreignBridges = port: builtins.filter (one: !byTunnel one port) (links.bridgesOf port);
 
       # Two that make one interface: the second fails, or deletes what the first has made.

@@ -21,14 +21,17 @@ let
       toString value;
 
   # Each network of a peer's AllowedIPs with the table that its route goes into; "off": it gets none.
-  ofPeers = path: table: cure: peers: lib.concatMap (peer: map (net: { inherit net table path cure; }) (lib.concatMap words peer.allowedIPs)) peers;
-  ofQuick = ofPeers "networking.wg-quick.interfaces.${underlay}.table = \"${toString quick.table}\"" (table quick.table)
-    "leave table out" quick.peers;
+  ofPeers =
+    peers: table: path: cure:
+    lib.concatMap (peer: map (net: { inherit net table path cure; }) (lib.concatMap words peer.allowedIPs)) peers;
+  quickPath = "networking.wg-quick.interfaces.${underlay}";
+  scriptedPath = "networking.wireguard.interfaces.${underlay}";
+  ofQuick = ofPeers quick.peers (table quick.table) "${quickPath}.table = \"${toString quick.table}\"" "leave table out";
   ofScripted =
     if scripted.allowedIPsAsRoutes then
-      ofPeers "networking.wireguard.interfaces.${underlay}.table = \"${scripted.table}\"" (table scripted.table) "leave table out" scripted.peers
+      ofPeers scripted.peers (table scripted.table) "${scriptedPath}.table = \"${scripted.table}\"" "leave table out"
     else
-      ofPeers "networking.wireguard.interfaces.${underlay}.allowedIPsAsRoutes = false" "off" "leave allowedIPsAsRoutes out" scripted.peers;
+      ofPeers scripted.peers "off" "${scriptedPath}.allowedIPsAsRoutes = false" "leave allowedIPsAsRoutes out";
   # networkd makes no route of AllowedIPs unless it is told a table.
   ofNetdev =
     key: one:
@@ -40,11 +43,12 @@ let
         let
           peer = section.wireguardPeerConfig or section;
           value = peer.RouteTable or one.wireguardConfig.RouteTable or false;
+          isTold = peer ? RouteTable || one.wireguardConfig ? RouteTable;
         in
         map (net: {
           inherit net;
           table = table value;
-          path = if peer ? RouteTable || one.wireguardConfig ? RouteTable then "RouteTable = ${builtins.toJSON value}" else "${path} has no RouteTable";
+          path = if isTold then "RouteTable = ${builtins.toJSON value}" else "${path} has no RouteTable";
           cure = "${path}.RouteTable = \"main\"";
         }) (lib.concatMap words (lib.toList (peer.AllowedIPs or [ ])));
     in
@@ -67,10 +71,12 @@ in
 
   # The admin's own commands, which may do anything.
   commands =
-    lib.optionals (quick != null) [ quick.preUp quick.postUp ] ++ lib.optionals (scripted != null) [ scripted.preSetup scripted.postSetup ];
+    lib.optionals (quick != null) [ quick.preUp quick.postUp ]
+    ++ lib.optionals (scripted != null) [ scripted.preSetup scripted.postSetup ];
 
   # The network namespace that it is moved to, if it is another one.
-  namespace = if scripted == null || lib.elem scripted.interfaceNamespace [ null "init" ] then null else scripted.interfaceNamespace;
+  namespace =
+    if scripted == null || lib.elem scripted.interfaceNamespace [ null "init" ] then null else scripted.interfaceNamespace;
 
   # The services that make and remake the interface. networkd keeps its interfaces when it is restarted.
   services =

@@ -28,18 +28,17 @@ rec {
   # The options that make an interface of that name.
   makers =
     name:
+    let
+      isInternal = one: (one.interfaces.${name}.type or null) == "internal";
+      internal = builtins.attrNames (lib.filterAttrs (_: isInternal) switches);
+      own = builtins.filter (key: !generated key name) (builtins.attrNames (netdevsOf name));
+    in
     lib.concatMap (named name) kinds
     ++ lib.optional (networking.wg-quick.interfaces ? ${name}) "networking.wg-quick.interfaces.${name}"
     ++ lib.optional (networking.wireguard.interfaces ? ${name}) "networking.wireguard.interfaces.${name}"
     ++ lib.optional (networking.interfaces.${name}.virtual or false) "networking.interfaces.${name}.virtual"
-    ++ builtins.filter (path: path != "") (
-      lib.mapAttrsToList (
-        switch: one: lib.optionalString ((one.interfaces.${name}.type or null) == "internal") "networking.vswitches.${switch}.interfaces.${name}"
-      ) switches
-    )
-    ++ map (key: "systemd.network.netdevs.${key}") (
-      builtins.filter (key: !generated key name) (builtins.attrNames (netdevsOf name))
-    );
+    ++ map (switch: "networking.vswitches.${switch}.interfaces.${name}") internal
+    ++ map (key: "systemd.network.netdevs.${key}") own;
 
   isBridge = name: networking.bridges ? ${name} || builtins.any (kindOf "bridge") (builtins.attrValues (netdevsOf name));
 
@@ -53,13 +52,14 @@ rec {
   takers =
     name:
     let
-      listed = kind: lib.mapAttrsToList (one: value: lib.optional (lib.elem name (value.interfaces or [ ])) "networking.${kind}.${one}") (networking.${kind} or { });
-      switched = lib.mapAttrsToList (
-        one: value: lib.optional ((value.interfaces or { }) ? ${name} && value.interfaces.${name}.type or null != "internal") "networking.vswitches.${one}"
-      ) switches;
-      below = lib.mapAttrsToList (one: value: lib.optional (value.interface or "" == name) "networking.macvlans.${one}") (networking.macvlans or { });
+      having = kind: has: map (one: "networking.${kind}.${one}") (
+        builtins.attrNames (lib.filterAttrs (_: has) (networking.${kind} or { }))
+      );
+      listed = one: lib.elem name (one.interfaces or [ ]);
+      switched = one: (one.interfaces or { }) ? ${name} && (one.interfaces.${name}.type or null) != "internal";
+      below = one: (one.interface or "") == name;
     in
-    lib.concatLists (listed "bonds" ++ switched ++ below);
+    having "bonds" listed ++ having "vswitches" switched ++ having "macvlans" below;
 
   # The bridges of networking.bridges that it is a port of, as often as it is named.
   bridgesOf =
@@ -69,5 +69,5 @@ rec {
     );
 
   # Interfaces for a VLAN's tagged frames.
-  vlansOf = name: builtins.attrNames (lib.filterAttrs (_: one: one.interface or "" == name) (networking.vlans or { }));
+  vlansOf = name: builtins.attrNames (lib.filterAttrs (_: one: (one.interface or "") == name) (networking.vlans or { }));
 }

@@ -65,7 +65,10 @@ let
   # udev does so some time later, and in a container there is none: a tunnel may be a port by then.
   settled =
     bridge:
-    "${config.systemd.package}/lib/systemd/systemd-sysctl --prefix=/net/ipv6/conf/${bridge} --prefix=/net/ipv4/conf/${bridge} || true\n";
+    let
+      prefixes = map (family: "--prefix=/net/${family}/conf/${bridge}") [ "ipv6" "ipv4" ];
+    in
+    "${config.systemd.package}/lib/systemd/systemd-sysctl ${toString prefixes} || true\n";
 
   kernelModule =
     tunnel:
@@ -147,7 +150,8 @@ in
   };
 
   config = lib.mkIf cfg.enable {
-    assertions = misspelt.assertions cfg.tunnels ++ import ./assertions.nix { inherit lib config tunnels backend links networkd; };
+    assertions =
+      misspelt.assertions cfg.tunnels ++ import ./assertions.nix { inherit lib config tunnels backend links networkd; };
     warnings = import ./warnings.nix { inherit lib config tunnels backend links networkd routes; };
 
     environment.systemPackages = [ cfg.package ];

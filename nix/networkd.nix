@@ -4,18 +4,21 @@ let
   inherit (config.systemd) network;
   yes = value: lib.elem value [ true "true" "yes" "on" "1" "y" "t" ];
   # A list of systemd's is one string, or several.
-  words = value: builtins.filter (word: builtins.isString word && word != "") (
-    lib.concatMap (one: builtins.split "[ \t\n]+" (toString one)) (lib.toList value)
-  );
+  words =
+    value:
+    builtins.filter (word: builtins.isString word && word != "") (
+      lib.concatMap (one: builtins.split "[ \t\n]+" (toString one)) (lib.toList value)
+    );
 
   # glob(7) as a regular expression; what stands in brackets is the same in both, but for the sign of "none of these".
   regex =
     pattern:
-    builtins.replaceStrings
-      ([ "\\" "." "+" "(" ")" "{" "}" "|" "^" "$" "*" "?" ] ++ (if closed pattern then [ "[!" ] else [ "[" ]))
-      ([ "\\\\" "\\." "\\+" "\\(" "\\)" "\\{" "\\}" "\\|" "\\^" "\\$" ".*" "." ] ++ (if closed pattern then [ "[^" ] else [ "\\[" ]))
-      pattern;
-  closed = pattern: builtins.match ".*\\[[^]]+].*" pattern != null;
+    let
+      closed = builtins.match ".*\\[[^]]+].*" pattern != null;
+      sign = if closed then { glob = "[!"; regex = "[^"; } else { glob = "["; regex = "\\["; };
+      plain = [ "\\" "." "+" "(" ")" "{" "}" "|" "^" "$" ];
+    in
+    builtins.replaceStrings (plain ++ [ "*" "?" sign.glob ]) (map (one: "\\" + one) plain ++ [ ".*" "." sign.regex ]) pattern;
 
   # A "!" before the first word turns the whole list round.
   among =
@@ -69,6 +72,7 @@ rec {
       addresses = map (address: address.addressConfig or address) (one.addresses or [ ]);
       routes = map (route: route.routeConfig or route) (one.routes or [ ]);
       dhcp = if one.DHCP or null != null then one.DHCP else section.DHCP or "no";
+      linkLocal = section.LinkLocalAddressing or "ipv6";
       master = kind: lib.toList (section.${kind} or [ ]) ++ (one.${lib.toLower kind} or [ ]);
       names = words (if one.name or null != null then one.name else one.matchConfig.Name or [ ]);
       gateways = lib.toList (section.Gateway or [ ]) ++ (one.gateway or [ ]);
@@ -84,13 +88,19 @@ rec {
       masters = lib.concatMap master [ "Bridge" "Bond" "VRF" "BatmanAdvanced" ];
       dhcp = yes dhcp || lib.elem dhcp [ "ipv4" "ipv6" "both" "v4" "v6" ];
       # Router advertisements, without that anybody has said so.
-      acceptsRA = !(section ? IPv6AcceptRA) && (!(section ? LinkLocalAddressing) || yes section.LinkLocalAddressing || section.LinkLocalAddressing == "ipv6");
+      acceptsRA = !(section ? IPv6AcceptRA) && (yes linkLocal || linkLocal == "ipv6");
       addresses = words (
-        (one.address or [ ]) ++ lib.toList (section.Address or [ ]) ++ lib.concatMap (address: lib.toList (address.Address or [ ])) addresses
+        (one.address or [ ])
+        ++ lib.toList (section.Address or [ ])
+        ++ lib.concatMap (address: lib.toList (address.Address or [ ])) addresses
       );
       # `to` is null for a default route.
       routes =
-        map (route: { to = route.Destination or null; via = route.Gateway or null; table = toString (route.Table or "main"); }) routes
+        map (route: {
+          to = route.Destination or null;
+          via = route.Gateway or null;
+          table = toString (route.Table or "main");
+        }) routes
         ++ map (via: { to = null; inherit via; table = "main"; }) gateways;
       rules = (one.routingPolicyRules or [ ]) != [ ];
     };

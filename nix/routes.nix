@@ -43,8 +43,11 @@ let
   # { path, length } each.
   rivals =
     address:
-    builtins.filter (one: one.length >= 0) (
-      map (name: { path = "networking.interfaces.${name}"; length = longest (ofInterface networking.interfaces.${name}) address; }) others
+    builtins.filter (one: one.length > 0) (
+      map (name: {
+        path = "networking.interfaces.${name}";
+        length = longest (ofInterface networking.interfaces.${name}) address;
+      }) others
       # NixOS writes files of the above, too.
       ++ map (says: { inherit (says) path; length = longest (ofFile says) address; }) (
         builtins.filter (says: !lib.elem says.key (map (name: "40-${name}") others)) otherFiles

@@ -4,7 +4,9 @@ let
   inherit (config.networking) firewall;
   ip = import ./addresses.nix;
 
-  warn = name: key: wrong: message: cure: lib.optional wrong "services.l2wg.tunnels.${name}.${key}: ${message}\n  cure: ${cure}";
+  warn =
+    name: key: wrong: message: cure:
+    lib.optional wrong "services.l2wg.tunnels.${name}.${key}: ${message}\n  cure: ${cure}";
 
   sysctl = name: toString (config.boot.kernel.sysctl."net.ipv4.conf.${name}.rp_filter" or "");
   # What drops a packet whose answer would not leave by the interface that it came in by: the firewall, or the kernel (IPv4 only).
@@ -12,10 +14,12 @@ let
     tunnel:
     let
       interface = builtins.replaceStrings [ "." ] [ "/" ] tunnel.underlay;
+      # The larger one of the two counts.
+      kernel = map sysctl [ "all" interface ];
       isIPv4 = ip.family (ip.address tunnel.remote) == 4;
     in
     lib.optional (firewall.enable && lib.elem firewall.checkReversePath [ true "strict" ]) "networking.firewall.checkReversePath"
-    ++ lib.optional (isIPv4 && lib.elem "1" (map sysctl [ "all" interface ]) && !lib.elem "2" (map sysctl [ "all" interface ])) "rp_filter";
+    ++ lib.optional (isIPv4 && lib.elem "1" kernel && !lib.elem "2" kernel) "rp_filter";
   loose = firewall.enable && firewall.checkReversePath == "loose";
 
   ofOne =

@@ -41,8 +41,14 @@ in
   modules = config.boot.kernelModules;
   sysctl = lib.filterAttrs (name: _: builtins.match "net\\.bridge.*" name != null) config.boot.kernel.sysctl;
   # Of single interfaces, but what NixOS itself says.
-  conf = lib.filterAttrs (name: _: builtins.match "net\\.ipv[46]\\.conf\\..*" name != null && builtins.match ".*\\.(all|default|lo)\\..*|.*\\.(proxy_arp|use_tempaddr)" name == null) config.boot.kernel.sysctl;
-  postStart = lib.mapAttrs (_: one: one.postStart or "") (lib.filterAttrs (name: _: builtins.match ".*-netdev" name != null) config.systemd.services);
+  conf = lib.filterAttrs (
+    name: _:
+    builtins.match "net\\.ipv[46]\\.conf\\..*" name != null
+    && builtins.match ".*\\.(all|default|lo)\\..*|.*\\.(proxy_arp|use_tempaddr)" name == null
+  ) config.boot.kernel.sysctl;
+  postStart = lib.mapAttrs (_: one: one.postStart or "") (
+    lib.filterAttrs (name: _: builtins.match ".*-netdev" name != null) config.systemd.services
+  );
   bridges = lib.mapAttrs (_: bridge: bridge.interfaces) config.networking.bridges;
   interfaces = lib.mapAttrs (_: one: { inherit (one) useDHCP ipv4 ipv6; }) config.networking.interfaces;
   firewall = { inherit (config.networking.firewall) extraInputRules extraCommands; };

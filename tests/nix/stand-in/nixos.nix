@@ -51,6 +51,7 @@ in
         configFile = option (nullOr str) null;
         listenPort = option anything null;
         peers = list;
+        privateKey = option (nullOr str) null;
         postUp = option lines "";
         preUp = option lines "";
         privateKeyFile = option (nullOr str) null;
@@ -62,6 +63,7 @@ in
         allowedIPsAsRoutes = option bool true;
         interfaceNamespace = option (nullOr str) null;
         ips = list;
+        privateKey = option (nullOr str) null;
         postSetup = option lines "";
         preSetup = option lines "";
         table = option str "main";
@@ -70,6 +72,8 @@ in
         privateKeyFile = option (nullOr str) null;
       };
     })) { };
+    services.dnsmasq = set;
+    specialisation = set;
     systemd.network.config.networkConfig = set;
     systemd.network.enable = option bool false;
     systemd.network.netdevs = option (attrsOf (submodule {
@@ -82,6 +86,7 @@ in
     systemd.network.networks = set;
     systemd.package = option anything { outPath = "/usr"; };
     systemd.services = set;
+    virtualisation = set;
   };
 
   # What networkd is told of bridges, as network-interfaces-systemd.nix does.
