@@ -14,7 +14,7 @@ from pathlib import Path
 
 from vm import CommandFailed, Result, die_with_parent
 
-NEEDS = ["iproute2", "iputils-ping", "dnsmasq-base", "busybox-static", "tcpdump", "wireguard-tools"]
+NEEDS = ["iproute2", "procps", "iputils-ping", "dnsmasq-base", "busybox-static", "tcpdump", "wireguard-tools"]
 HERE = Path(__file__).resolve().parent
 LIBC = ctypes.CDLL(None, use_errno=True)
 TUNSETIFF, IFF_TAP, IFF_NO_PI = 0x400454CA, 0x0002, 0x1000

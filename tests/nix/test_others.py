@@ -35,26 +35,47 @@ WRONG = {
     "a macvlan of the name": ({"networking.macvlans.gretap1": {"interface": "enp8s0"}}, "", ["networking.macvlans.gretap1"]),
     "a bridge of the name": ({"networking.bridges.gretap1": {"interfaces": []}}, "", ["networking.bridges.gretap1"]),
     "a sit of the name": ({"networking.sits.gretap1": {"remote": "10.0.0.2"}}, "", ["networking.sits.gretap1"]),
-    "a WireGuard interface of the name": ({"networking.wg-quick.interfaces.gretap1": {"privateKeyFile": "/k", "peers": []}}, "", ["networking.wg-quick.interfaces.gretap1"]),
+    "a WireGuard interface of the name": (
+        {"networking.wg-quick.interfaces.gretap1": {"privateKeyFile": "/k", "peers": []}},
+        "", ["networking.wg-quick.interfaces.gretap1"],
+    ),
     "a tap of the name": ({"networking.interfaces.gretap1": {"virtual": True}}, "", ["networking.interfaces.gretap1.virtual"]),
     "a switch's own port of the name": ({"networking.vswitches.vs0": vswitch("gretap1", type="internal")}, "", ["networking.vswitches.vs0.interfaces.gretap1"]),
     # The tunnel as somebody's port, or with an address
-    "the tunnel as port of its bridge": ({"networking.bridges.br0": {"interfaces": ["gretap1"]}}, "", ["networking.bridges.br0.interfaces", "the bridge would wait for it"]),
+    "the tunnel as port of its bridge": (
+        {"networking.bridges.br0": {"interfaces": ["gretap1"]}},
+        "", ["networking.bridges.br0.interfaces", "the bridge would wait for it"],
+    ),
     "the tunnel in a bond": ({"networking.bonds.bond0": {"interfaces": ["gretap1"]}}, "", ["networking.bonds.bond0"]),
-    "the tunnel with an address": ({"networking.interfaces.gretap1.ipv4.addresses": [{"address": "10.9.9.1", "prefixLength": 24}]}, "", ["networking.interfaces.gretap1", "give the address to br0"]),
-    "networkd's file for all": (dict(BESIDE, **{NETWORKS + "00-all": network("*", linkConfig={"RequiredForOnline": "no"})}), "", ["systemd.network.networks.00-all (*)", "behind 05-l2wg-gretap1"]),
+    "the tunnel with an address": (
+        {"networking.interfaces.gretap1.ipv4.addresses": [{"address": "10.9.9.1", "prefixLength": 24}]},
+        "", ["networking.interfaces.gretap1", "give the address to br0"],
+    ),
+    "networkd's file for all": (
+        dict(BESIDE, **{NETWORKS + "00-all": network("*", linkConfig={"RequiredForOnline": "no"})}),
+        "", ["systemd.network.networks.00-all (*)", "behind 05-l2wg-gretap1"],
+    ),
     "networkd's file for all Ethernet": (dict(BESIDE, **{NETWORKS + "00-all": network({"Type": "ether", "Kind": "gretap"})}), "", ["00-all (by its type)"]),
     # The bridge
-    "a bridge of networkd's, too": (dict(BESIDE, **{NETDEVS + "20-lan": netdev("br0", "bridge")}), "bridge", ["systemd.network.netdevs.20-lan", "leave bridgePorts empty"]),
+    "a bridge of networkd's, too": (
+        dict(BESIDE, **{NETDEVS + "20-lan": netdev("br0", "bridge")}),
+        "bridge", ["systemd.network.netdevs.20-lan", "leave bridgePorts empty"],
+    ),
     "a bridge of networkd's, twice": (dict(RUNS, **{NETDEVS + "20-lan": netdev("br0", "bridge")}), "bridge", ["systemd.network.netdevs.20-lan"]),
     "a bond called so": ({"networking.bonds.br0": {"interfaces": ["enp8s0"]}}, "bridge", ["networking.bonds.br0"]),
     "a switch called so": ({"networking.vswitches.br0": vswitch("enp8s0")}, "bridge", ["networking.vswitches.br0"]),
     # The underlay
-    "two that make the underlay": ({"networking.wireguard.interfaces.wg0": {"privateKeyFile": "/k", "peers": []}}, "underlay", ["networking.wg-quick.interfaces.wg0, networking.wireguard.interfaces.wg0"]),
+    "two that make the underlay": (
+        {"networking.wireguard.interfaces.wg0": {"privateKeyFile": "/k", "peers": []}},
+        "underlay", ["networking.wg-quick.interfaces.wg0, networking.wireguard.interfaces.wg0"],
+    ),
     # The port, and networkd
     "an address by networkd": (dict(BESIDE, **{NETWORKS + "10-x": network("enp3s0", **ADDRESS)}), "bridgePorts", ["10-x (enp3s0)", "carries an address"]),
     "an address in a list": (dict(BESIDE, **{NETWORKS + "10-x": network("enp3s0", address=["10.9.9.1/24"])}), "bridgePorts", ["carries an address"]),
-    "an address in a section": (dict(BESIDE, **{NETWORKS + "10-x": network("enp3s0", addresses=[{"Address": "10.9.9.1/24"}])}), "bridgePorts", ["carries an address"]),
+    "an address in a section": (
+        dict(BESIDE, **{NETWORKS + "10-x": network("enp3s0", addresses=[{"Address": "10.9.9.1/24"}])}),
+        "bridgePorts", ["carries an address"],
+    ),
     "an address by a glob": (dict(BESIDE, **{NETWORKS + "10-x": network("en*", **ADDRESS)}), "bridgePorts", ["10-x (en*)"]),
     "an address by one of several": (dict(BESIDE, **{NETWORKS + "10-x": network("eth0 enp?s0", **ADDRESS)}), "bridgePorts", ["10-x (eth0 enp?s0)"]),
     "an address by a set": (dict(BESIDE, **{NETWORKS + "10-x": network("enp[1-3]s0", **ADDRESS)}), "bridgePorts", ["10-x"]),
@@ -62,9 +83,18 @@ WRONG = {
     "DHCP for all Ethernet": (dict(BESIDE, **{NETWORKS + "10-x": network({"Type": "ether"}, **DHCP)}), "bridgePorts", ["10-x (by its type)"]),
     "DHCP before NixOS' own file": (dict(RUNS, **{NETWORKS + "10-x": network("en*", **DHCP)}), "bridgePorts", ["10-x (en*)"]),
     "IPv4 only by DHCP": (dict(BESIDE, **{NETWORKS + "10-x": network("enp3s0", networkConfig={"DHCP": "ipv4"})}), "bridgePorts", ["10-x"]),
-    "a file before NixOS' own": (dict(RUNS, **{NETWORKS + "10-x": network("en*", linkConfig={"MTUBytes": "1500"})}), "bridgePorts", ['does not say Bridge = "br0"', "90-10-x"]),
-    "a file without a bridge": (dict(BESIDE, **{NETWORKS + "10-x": network("enp3s0", linkConfig={"MTUBytes": "1500"})}), "bridgePorts", ["takes it out of br0", "KeepMaster"]),
-    "another bridge by networkd": (dict(BESIDE, **{NETWORKS + "10-x": network("enp3s0", networkConfig={"Bridge": "br1"})}), "bridgePorts", ["makes enp3s0 a port of br1"]),
+    "a file before NixOS' own": (
+        dict(RUNS, **{NETWORKS + "10-x": network("en*", linkConfig={"MTUBytes": "1500"})}),
+        "bridgePorts", ['does not say Bridge = "br0"', "90-10-x"],
+    ),
+    "a file without a bridge": (
+        dict(BESIDE, **{NETWORKS + "10-x": network("enp3s0", linkConfig={"MTUBytes": "1500"})}),
+        "bridgePorts", ["takes it out of br0", "KeepMaster"],
+    ),
+    "another bridge by networkd": (
+        dict(BESIDE, **{NETWORKS + "10-x": network("enp3s0", networkConfig={"Bridge": "br1"})}),
+        "bridgePorts", ["makes enp3s0 a port of br1"],
+    ),
     "a bond by networkd": (dict(BESIDE, **{NETWORKS + "10-x": network("enp3s0", networkConfig={"Bond": "bond0"})}), "bridgePorts", ["makes enp3s0 a port of bond0"]),
     # The port, and NixOS
     "another bridge": ({"networking.bridges.br1": {"interfaces": ["enp3s0"]}}, "bridgePorts", ["networking.bridges.br1"]),
@@ -102,8 +132,6 @@ RIGHT = {
 
 def refused(evaluate, config):
     return evaluate(config)["failed"]
-
-
 
 
 @pytest.mark.parametrize("case", WRONG)
