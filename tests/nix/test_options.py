@@ -161,7 +161,7 @@ def test_every_nix_file_parses(nix):
     ({"underlay": "wg0;reboot"}, ["services.l2wg.tunnels.gretap1.underlay", "wg0;reboot", "interface name (letters, digits"]),
     ({"mtu": 70000}, ["services.l2wg.tunnels.gretap1.mtu", "70000", "576", "9216"]),
     ({"remote": "192.168.92.1/24"}, ["services.l2wg.tunnels.gretap1.remote", "192.168.92.1/24", "without prefix length"]),
-    ({"local": None}, ["services.l2wg.tunnels.gretap1.local", "no value defined"]),
+    ({"local": None}, ["services.l2wg.tunnels.gretap1.local", "defined"]),
 ])  # fmt: skip
 def test_what_is_refused_is_named(evaluate, broken, said):
     text = evaluate(tunnel(SITE_A, broken), fails=True)
