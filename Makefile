@@ -33,9 +33,18 @@ fuzz:
 matrix:
 	@$(LANE) tests/matrix
 
+## make minimal      each tier in a Debian with nothing but apt and make: the quick ones whole, of the others all but the machines
+REHEARSE = make PYTEST='/usr/bin/python3 -B -m pytest -q --collect-only'
+minimal:
+	@tests/need python3 util-linux
+	@tests/minimal 'make lint unit shell'
+	@tests/minimal '$(REHEARSE) nix && tests/commands tests/nix'
+	@tests/minimal '$(REHEARSE) debtest && tests/commands tests/deb'
+	@tests/minimal '$(REHEARSE) netns router neighbours units && tests/commands tests/lab && /usr/bin/python3 -B tests/lab/hosts.py'
+
 ## make shell        the sh scripts, and completion in bash and zsh
 shell:
-	@tests/need python3-pytest python3-jinja2 dash shellcheck devscripts bash-completion zsh
+	@tests/need python3-pytest python3-jinja2 python3-hypothesis python3-venv dash shellcheck devscripts bash-completion zsh
 	$(PYTEST) -q tests/shell
 
 ## make nix          the NixOS module and package: evaluated and built, not booted
@@ -92,4 +101,4 @@ bench: deb
 clean:
 	rm -rf out build deb_dist dist *.egg-info
 
-.PHONY: docs help demo test lint unit fuzz matrix shell nix deb debtest dsc lab netns router neighbours units lab-kernels bench clean
+.PHONY: docs help demo test lint unit fuzz matrix minimal shell nix deb debtest dsc lab netns router neighbours units lab-kernels bench clean

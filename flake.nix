@@ -10,7 +10,7 @@
       packagesOf = system: nixpkgs.legacyPackages.${system};
     in
     {
-      nixosModules.default = import ./nix/module.nix;
+      nixosModules.default = { imports = [ ./nix/module.nix ]; };
       nixosModules.l2wg = self.nixosModules.default;
 
       overlays.default = final: prev: { l2wg = final.callPackage ./nix/package.nix { }; };
@@ -20,9 +20,12 @@
         default = l2wg;
       });
 
-      checks = each (system: {
-        package = self.packages.${system}.default; # its build runs the unit tests
-        two-sites = (packagesOf system).testers.runNixOSTest ./nix/tests/two-sites.nix;
-      });
+      checks = each (
+        system:
+        let
+          package = self.packages.${system}.default; # its build runs the unit tests
+        in
+        { inherit package; } // package.tests
+      );
     };
 }

@@ -1,7 +1,7 @@
 # What is wrong between options, each of which is right by itself, with its cure.
 # ofOne and ofTwo are _contradictions() and between() of l2wg_hooks/settings.py; tests/nix feeds both the same tunnels.
 # ofSystem is what Debian's l2wg finds out on the router.
-{ lib, config, tunnels, backend }:
+{ lib, config, tunnels, backend, links, networkd }:
 let
   inherit (config) networking;
   ip = import ./addresses.nix;
@@ -39,9 +39,10 @@ let
       at = refuse name;
       goodName = builtins.match "[A-Za-z0-9_.-]+" name != null && name != "." && name != "..";
       elsewhere = "it needs bridgePorts: without them ${bridge} is defined elsewhere";
-      ownOption = builtins.filter (key: lib.elem key file.keys) (builtins.attrNames tunnel.settings);
+      isOption = key: lib.elem key file.keys || lib.elem key (map file.camelCase file.keys);
+      ownOption = builtins.filter isOption (builtins.attrNames tunnel.settings);
       isLine = key: value: builtins.match "[a-z][a-z0-9-]*" key != null && builtins.match "[^#\n\r]*" (file.value value) != null;
-      odd = builtins.attrNames (lib.filterAttrs (key: value: !isLine key value) tunnel.settings);
+      odd = builtins.attrNames (lib.filterAttrs (key: value: !isOption key && !isLine key value) tunnel.settings);
 
       ofPort = port: [
         (at "bridgePorts" (lib.elem port [ name underlay bridge "lo" ])
@@ -153,37 +154,97 @@ let
       at = refuse name;
       external = one: lib.elem one tunnel.external;
       below = backend underlay;
-      isBridge = one: (one.netdevConfig.Name or "") == bridge && (one.netdevConfig.Kind or "") == "bridge";
-      netdevs = builtins.attrValues config.systemd.network.netdevs;
-      defined = networking.bridges ? ${bridge} || builtins.any isBridge netdevs;
+      own = tunnel.bridgePorts != [ ];
       seen = below.known && below.allowedIPs != null;
       nets = builtins.filter (net: net != null) (map ip.network below.allowedIPs);
       width = toString (ip.width (ip.address remote));
 
       carries =
-        port:
-        let
-          interface = networking.interfaces.${port} or null;
-        in
+        interface:
         interface != null
         && (interface.ipv4.addresses != [ ] || interface.ipv6.addresses != [ ] || interface.useDHCP == true);
+      listed = lib.concatStringsSep ", ";
+      # Between tunnels it is told above.
+      byTunnel =
+        one: port: builtins.any (other: other.bridge == one && lib.elem port other.bridgePorts) (builtins.attrValues tunnels);
+      foreignBridges = port: builtins.filter (one: !byTunnel one port) (links.bridgesOf port);
+
+      # Two that make one interface: the second fails, or deletes what the first has made.
+      others = links.makers name;
+      bridgeMakers = builtins.filter (path: path != "networking.bridges.${bridge}") (links.makers bridge);
+      underlayMakers = links.makers underlay;
+
+      kind = if tunnel.encapsulation == "vxlan" then "vxlan" else if isGretap4 tunnel then "gretap" else "ip6gretap";
+      # networkd's file for the tunnel is ours, unless another one comes first.
+      ofTunnel = networkd.says { Name = name; Type = "ether"; Kind = kind; };
 
       ofPort =
         port:
-        at "bridgePorts" (carries port)
-          "${port} carries an address (networking.interfaces.${port}), and whoever uses it would be cut off"
-          (
-            "name a port without address; or define networking.bridges.${bridge} with it and the address yourself, "
-            + "and leave bridgePorts empty"
-          );
+        let
+          says = networkd.says { Name = port; Type = "ether"; };
+          # NixOS' own file has Bridge= for networking.bridges when networkd makes them.
+          managed = says != null && !says.unmanaged;
+          said = "${says.path} (${says.pattern})";
+          addressed = managed && (says.dhcp || says.addresses != [ ]);
+          elsewhere = builtins.filter (one: one != bridge) says.masters;
+          released = !says.keepsMaster && says.masters == [ ];
+          taken = links.takers port ++ map (one: "networking.bridges.${one}") (foreignBridges port);
+          twice = builtins.length (builtins.filter (one: one == bridge) (links.bridgesOf port)) > 1;
+        in
+        [
+          (at "bridgePorts" (carries (networking.interfaces.${port} or null))
+            "${port} carries an address (networking.interfaces.${port}), and whoever uses it would be cut off"
+            (
+              "name a port without address; or define networking.bridges.${bridge} with it and the address yourself, "
+              + "and leave bridgePorts empty"
+            )
+          )
+          (at "bridgePorts" addressed
+            "${port} carries an address, or asks for one (${said}), and whoever uses it would be cut off"
+            "name another port; or have ${says.path} not match ${port}"
+          )
+          (at "bridgePorts" (managed && !addressed && elsewhere != [ ])
+            "${said} makes ${port} a port of ${listed elsewhere}"
+            "a port can be in one only: name another one, or take it out there"
+          )
+          (at "bridgePorts" (managed && !addressed && released)
+            "${said} is networkd's file for ${port} and does not say Bridge = \"${bridge}\": networkd takes it out of ${bridge}"
+            (
+              if networking.useNetworkd && says.key + ".network" < "40-${port}.network" then
+                "give it a name that sorts behind NixOS' own 40-${port}, such as 90-${says.key}; or have it not match ${port}"
+              else
+                "have it not match ${port}; or set networkConfig.KeepMaster = true there"
+            )
+          )
+          (at "bridgePorts" (port != underlay && links.isWireGuard port)
+            "${port} is a WireGuard interface, which carries no Ethernet"
+            "name Ethernet ports, such as enp3s0"
+          )
+          (at "bridgePorts" (port != bridge && links.isBridge port)
+            "${port} is a bridge, and a bridge is no port of another one"
+            "name its ports instead; or make ${port} the bridge of this tunnel"
+          )
+          (at "bridgePorts" (taken != [ ])
+            "${port} belongs to ${listed taken} already"
+            "a port can be in one only: name another one, or take it out there"
+          )
+          (at "bridgePorts" twice
+            "${port} is in networking.bridges.${bridge}.interfaces, too"
+            "name it in one of the two"
+          )
+        ];
     in
     [
-      (at "bridge" (!defined && !external "bridge")
+      (at "bridge" (!links.isBridge bridge && !external "bridge")
         "${bridge} is defined nowhere, and bridgePorts is empty"
         (
           "name its Ethernet ports in bridgePorts; or define networking.bridges.${bridge}; "
           + "or, if another program makes it, external = [ \"bridge\" ]"
         )
+      )
+      (at "bridge" (own && bridgeMakers != [ ])
+        "${bridge} is made by ${listed bridgeMakers}, and bridgePorts would make it a second time"
+        "name its ports there, and leave bridgePorts empty; or choose another name"
       )
       (at "underlay" (!below.known && !external "underlay")
         (
@@ -192,6 +253,14 @@ let
         )
         "define it there, or correct the name; or, if another program makes it, external = [ \"underlay\" ]"
       )
+      (at "underlay" (below.known && builtins.length underlayMakers > 1)
+        "${underlay} is made by ${listed underlayMakers}: by more than one"
+        "define it once"
+      )
+      (at "underlay" (below.namespace != null)
+        "${underlay} is in the network namespace ${toString below.namespace} (interfaceNamespace), and ${bridge} is not"
+        "leave interfaceNamespace out"
+      )
       (at "remote" (seen && !builtins.any (net: ip.covers net (ip.address remote)) nets)
         (
           "AllowedIPs of no peer of ${underlay} cover ${remote} (they are: ${toString below.allowedIPs}): "
@@ -199,8 +268,28 @@ let
         )
         "add \"${remote}/${width}\" to the allowedIPs of the peer that is the other router"
       )
+      (at "" (others != [ ]) "${listed others} makes an interface of this name, too" "give one of the two another name")
+      (at "" (foreignBridges name != [ ])
+        (
+          "${listed (map (one: "networking.bridges.${one}.interfaces") (foreignBridges name))} names it: "
+          + "the bridge would wait for it, and it waits for the bridge"
+        )
+        "take it out there: l2wg makes it a port of ${bridge}"
+      )
+      (at "" (links.takers name != [ ])
+        "${listed (links.takers name)} has it for a port, and it is one of ${bridge}"
+        "take it out there"
+      )
+      (at "" (carries (networking.interfaces.${name} or null))
+        "it carries an address (networking.interfaces.${name}), but is a port of ${bridge}"
+        "give the address to ${bridge}"
+      )
+      (at "" (ofTunnel != null && ofTunnel.key != "05-l2wg-${name}")
+        "${ofTunnel.path} (${ofTunnel.pattern}) matches it first: networkd would take it out of ${bridge}"
+        "give that file a name that sorts behind 05-l2wg-${name}, such as 10-${ofTunnel.key}; or have it not match ${name}"
+      )
     ]
-    ++ map ofPort tunnel.bridgePorts;
+    ++ lib.concatMap ofPort tunnel.bridgePorts;
 in
 lib.concatLists (
   lib.mapAttrsToList ofOne tunnels ++ map ofTwo pairs ++ lib.mapAttrsToList ofSystem tunnels

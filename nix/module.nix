@@ -6,18 +6,69 @@ let
   cfg = config.services.l2wg;
   ip = import ./addresses.nix;
   file = import ./file.nix { inherit lib; };
+  options = import ./options.nix { inherit lib; };
+  misspelt = import ./misspelt.nix { inherit lib options; };
   backend = import ./backend.nix { inherit lib config; };
+  links = import ./links.nix { inherit lib config; };
+  networkd = import ./networkd.nix { inherit lib config; };
+  routes = import ./routes.nix { inherit lib config backend networkd; };
 
-  tunnels = lib.filterAttrs (_: tunnel: tunnel.enable) cfg.tunnels;
+  # A tunnel with a key that is no option is refused; nobody else sees it, so that nothing stumbles over it before that is told.
+  tunnels = lib.filterAttrs (_: tunnel: misspelt.keys tunnel == [ ] && tunnel.enable) cfg.tunnels;
   all = builtins.attrValues tunnels;
   names = builtins.attrNames tunnels;
   files = lib.mapAttrs (name: tunnel: pkgs.writeText "l2wg.conf" (file.text name tunnel)) tunnels;
 
   own = builtins.filter (tunnel: tunnel.bridgePorts != [ ]) all;
+  ownBridges = lib.unique (map (tunnel: tunnel.bridge) own);
+  ownPorts = bridge: lib.unique (lib.concatMap (tunnel: lib.optionals (tunnel.bridge == bridge) tunnel.bridgePorts) own);
   isIPv6 = tunnel: ip.family (ip.address tunnel.local) == 6;
   # l2wg_hooks/ways.py: all but gretap over IPv4 have a policy route.
   routed = builtins.any (tunnel: tunnel.encapsulation == "vxlan" || isIPv6 tunnel) all;
   classic = builtins.any (tunnel: tunnel.mssClamp == "iptables") all;
+
+  # A bridge of the module's own that NixOS gives no address: this router is not to be there.
+  bare =
+    bridge:
+    let
+      interface = config.networking.interfaces.${bridge};
+    in
+    interface.useDHCP != true && interface.ipv4.addresses == [ ] && interface.ipv6.addresses == [ ];
+  # ... nor networkd by a file of its own.
+  absent =
+    bridge:
+    let
+      says = networkd.says { Name = bridge; Type = "ether"; Kind = "bridge"; };
+    in
+    bare bridge && (says == null || says.unmanaged || !(says.dhcp || says.addresses != [ ]));
+
+  # The other site's router advertisements would bring an address, and a default route, and an ARP request for any address of
+  # this router an answer. udev has systemd-sysctl set these whenever the interface is made, as NixOS' own ones of an interface.
+  sysctls =
+    bridge:
+    let
+      name = builtins.replaceStrings [ "." ] [ "/" ];
+      ofPort = port: { "net.ipv6.conf.${name port}.accept_ra" = lib.mkDefault 0; };
+    in
+    [
+      (lib.mkIf (config.networking.interfaces.${bridge}.useDHCP != true) {
+        "net.ipv6.conf.${name bridge}.accept_ra" = lib.mkDefault 0;
+      })
+      (lib.mkIf (absent bridge) {
+        "net.ipv6.conf.${name bridge}.disable_ipv6" = lib.mkDefault 1;
+        "net.ipv4.conf.${name bridge}.arp_ignore" = lib.mkDefault 1;
+      })
+    ]
+    # Before it is a port, it must not get one either.
+    ++ map ofPort (ownPorts bridge);
+
+  # udev does so some time later, and in a container there is none: a tunnel may be a port by then.
+  settled =
+    bridge:
+    let
+      prefixes = map (family: "--prefix=/net/${family}/conf/${bridge}") [ "ipv6" "ipv4" ];
+    in
+    "${config.systemd.package}/lib/systemd/systemd-sysctl ${toString prefixes} || true\n";
 
   kernelModule =
     tunnel:
@@ -62,13 +113,11 @@ let
     };
 in
 {
+  # One module, whoever imports it, and from whichever copy: as a path, from the flake, or both.
+  key = "l2wg: services.l2wg";
+
   options.services.l2wg = {
-    enable = mkOption {
-      type = types.bool;
-      default = false;
-      example = true;
-      description = "Whether to wire up Ethernet tunnels through WireGuard.";
-    };
+    enable = lib.mkEnableOption "Ethernet tunnels through WireGuard";
     package = mkOption {
       type = types.package;
       default = pkgs.l2wg or (pkgs.callPackage ./package.nix { });
@@ -85,7 +134,7 @@ in
       '';
     };
     tunnels = mkOption {
-      type = types.attrsOf (types.submodule { options = import ./options.nix { inherit lib; }; });
+      type = types.attrsOf (types.submodule { inherit options; freeformType = types.attrsOf types.anything; });
       default = { };
       example = {
         gretap1 = {
@@ -101,26 +150,36 @@ in
   };
 
   config = lib.mkIf cfg.enable {
-    assertions = import ./assertions.nix { inherit lib config tunnels backend; };
+    assertions =
+      misspelt.assertions cfg.tunnels ++ import ./assertions.nix { inherit lib config tunnels backend links networkd; };
+    warnings = import ./warnings.nix { inherit lib config tunnels backend links networkd routes; };
 
     environment.systemPackages = [ cfg.package ];
     environment.etc = lib.mapAttrs' (name: source: lib.nameValuePair "l2wg/${name}.conf" { inherit source; }) files;
 
-    systemd.services = import ./units.nix {
-      inherit lib utils config tunnels files backend;
-      inherit (cfg) package;
-    };
+    systemd.services = lib.mkMerge (
+      [
+        (import ./units.nix {
+          inherit lib utils config tunnels files backend;
+          inherit (cfg) package;
+        })
+      ]
+      ++ map (bridge: lib.mkIf (!config.networking.useNetworkd) { "${bridge}-netdev".postStart = settled bridge; }) ownBridges
+    );
 
     # The units load none.
     boot.kernelModules = lib.unique (map kernelModule all) ++ lib.optional classic "br_netfilter";
     # The module begins with these on, and every bridge of this host filtered; l2wg switches on its own bridge only.
-    boot.kernel.sysctl = lib.mkIf classic {
-      "net.bridge.bridge-nf-call-iptables" = lib.mkDefault 0;
-      "net.bridge.bridge-nf-call-ip6tables" = lib.mkDefault 0;
-      "net.bridge.bridge-nf-call-arptables" = lib.mkDefault 0;
-    };
+    boot.kernel.sysctl = lib.mkMerge (
+      lib.concatMap sysctls ownBridges
+      ++ lib.optional classic {
+        "net.bridge.bridge-nf-call-iptables" = lib.mkDefault 0;
+        "net.bridge.bridge-nf-call-ip6tables" = lib.mkDefault 0;
+        "net.bridge.bridge-nf-call-arptables" = lib.mkDefault 0;
+      }
+    );
 
-    networking.bridges = lib.mkMerge (map (tunnel: { ${tunnel.bridge}.interfaces = tunnel.bridgePorts; }) own);
+    networking.bridges = lib.genAttrs ownBridges (bridge: { interfaces = ownPorts bridge; });
     # A DHCP client there would take the other site's address and default route.
     networking.interfaces = lib.mkMerge (
       map (tunnel: { ${tunnel.bridge} = { useDHCP = lib.mkDefault false; } // addresses tunnel; }) own
@@ -147,13 +206,22 @@ in
       }) names
       # Nothing may be plugged in: boot does not wait for it.
       ++ map (
-        tunnel:
+        bridge:
         lib.mkIf config.networking.useNetworkd (
-          lib.genAttrs (map (name: "40-${name}") ([ tunnel.bridge ] ++ tunnel.bridgePorts)) (_: {
+          lib.genAttrs (map (name: "40-${name}") ([ bridge ] ++ ownPorts bridge)) (_: {
             linkConfig.RequiredForOnline = lib.mkDefault "no";
           })
         )
-      ) own
+      ) ownBridges
+      # networkd takes router advertisements itself, whatever the kernel is told.
+      ++ map (
+        bridge:
+        lib.mkIf (config.networking.useNetworkd && config.networking.interfaces.${bridge}.useDHCP != true) {
+          "40-${bridge}".networkConfig = {
+            IPv6AcceptRA = lib.mkDefault false;
+          } // lib.optionalAttrs (bare bridge) { LinkLocalAddressing = lib.mkDefault "no"; };
+        }
+      ) ownBridges
     );
     # networkd would delete the policy routes of the tunnels when it is restarted.
     systemd.network.config.networkConfig = lib.mkIf routed {

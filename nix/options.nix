@@ -178,10 +178,13 @@ in
     description = "Whether this tunnel is there.";
   };
   external = mkOption {
-    type = types.listOf (types.enum [ "underlay" "bridge" ]);
+    type = types.listOf (types.enum [ "underlay" "bridge" "route" ]);
     default = [ ];
     example = [ "bridge" ];
-    description = "Which of the two another program makes, so that its name is not looked for in this configuration.";
+    description = ''
+      What another program makes, so that it is not looked for in this configuration: the underlay, the bridge, or the route
+      to `remote`.
+    '';
   };
   settings = mkOption {
     type = types.attrsOf (types.oneOf [ types.bool types.int types.str (types.listOf types.str) ]);

@@ -1,6 +1,7 @@
 {
   lib,
   python3Packages,
+  testers,
   installShellFiles,
   iproute2,
   iptables,
@@ -46,8 +47,14 @@ python3Packages.buildPythonApplication {
     done
   '';
 
+  # Each boots four virtual machines; none is a part of the build.
+  passthru.tests = builtins.mapAttrs (_: testers.runNixOSTest) (import ./tests);
+
   meta = {
     description = "Ethernet over WireGuard: a port of one site's bridge in another site's LAN";
+    homepage = "https://example.org/l2wg";
+    # As debian/control has them. They are in no list of nixpkgs' maintainers, which is all that a module may name.
+    maintainers = [ { name = "l2wg developers"; email = "l2wg@example.org"; } ];
     license = lib.licenses.mit;
     mainProgram = "l2wg";
     platforms = lib.platforms.linux;

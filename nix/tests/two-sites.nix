@@ -2,7 +2,59 @@
 #   nix build .#checks.x86_64-linux.two-sites
 #
 #   portA --(vlan 2)-- routerA == wg0 over "the internet" (vlan 1) == routerB --(vlan 3)-- hostB, with a DHCP server
+#
+# default.nix has the ways in which WireGuard and the bridges are made, and the encapsulations.
+{
+  name ? "two-sites",
+  backend ? "wg-quick", # or networking.wireguard, or networkd, which makes the bridges, too
+  encapsulation ? "gretap",
+  ipv6 ? false,
+}:
 let
+  ends = {
+    a = if ipv6 then "fd00:178::1" else "192.168.178.1";
+    b = if ipv6 then "fd00:92::1" else "192.168.92.1";
+  };
+  # wg0 of a router, by the chosen way: its address, key and port, and its one peer, with the endpoint if it is to call.
+  wireguard =
+    {
+      address,
+      private,
+      port ? null,
+      public,
+      allowed,
+      endpoint ? null,
+    }:
+    { lib, pkgs, ... }:
+    let
+      keepalive = if endpoint == null then null else 15;
+      peer = {
+        publicKey = public;
+        allowedIPs = allowed;
+        inherit endpoint;
+        persistentKeepalive = keepalive;
+      };
+      told = lib.filterAttrs (_: value: value != null);
+    in
+    {
+      networking.wg-quick.interfaces = lib.mkIf (backend == "wg-quick") {
+        wg0 = { address = [ address ]; privateKey = private; listenPort = port; peers = [ peer ]; };
+      };
+      networking.wireguard.interfaces = lib.mkIf (backend == "networking.wireguard") {
+        wg0 = { ips = [ address ]; privateKey = private; listenPort = port; peers = [ peer ]; };
+      };
+      networking.useNetworkd = backend == "networkd";
+      systemd.network = lib.mkIf (backend == "networkd") {
+        netdevs."30-wg0" = {
+          netdevConfig = { Name = "wg0"; Kind = "wireguard"; };
+          wireguardConfig = told { PrivateKeyFile = pkgs.writeText "wg0.key" private; ListenPort = port; RouteTable = "main"; };
+          wireguardPeers = [
+            (told { PublicKey = public; AllowedIPs = allowed; Endpoint = endpoint; PersistentKeepalive = keepalive; })
+          ];
+        };
+        networks."30-wg0" = { matchConfig.Name = "wg0"; address = [ address ]; linkConfig.RequiredForOnline = "no"; };
+      };
+    };
   # Made for this test by wg(8), of no use elsewhere: a Nix store can be read by everybody.
   keys = {
     a = {
@@ -23,6 +75,14 @@ let
       services.l2wg.enable = true;
       services.l2wg.openFirewall = true;
     };
+  # What makes wg0 and br0, and makes them again.
+  byNetworkd = backend == "networkd";
+  maker = { wg-quick = "wg-quick-wg0.service"; "networking.wireguard" = "wireguard-wg0.service"; }.${backend} or bridgeMaker;
+  again = if byNetworkd then "networkctl up wg0" else "systemctl restart ${maker}";
+  bridgeMaker = if byNetworkd then "systemd-networkd.service" else "br0-netdev.service";
+  without = if byNetworkd then "ip link del br0" else "systemctl stop ${bridgeMaker}";
+  bridgeAgain = if byNetworkd then "networkctl reload; systemctl restart ${bridgeMaker}" else "systemctl start ${bridgeMaker}";
+
   # What it has comes by DHCP, or is told here, and no more.
   host = {
     networking.useDHCP = false;
@@ -30,13 +90,22 @@ let
   };
 in
 {
-  name = "l2wg-two-sites";
+  name = "l2wg-${name}";
 
   nodes = {
     routerA =
       { lib, ... }:
       {
-        imports = [ router ];
+        imports = [
+          router
+          (wireguard {
+            address = "10.15.14.2/24";
+            private = keys.a.private;
+            public = keys.b.public;
+            allowed = [ "192.168.92.0/24" "10.15.14.0/24" "fd00:92::/64" ];
+            endpoint = "203.0.113.2:4900";
+          })
+        ];
         # eth1 is the WAN, eth2 the port; the LAN's address stands on a dummy, since nobody lives there.
         virtualisation.vlans = [ 1 2 ];
         boot.kernelModules = [ "dummy" ];
@@ -47,23 +116,13 @@ in
           ip link add lan type dummy 2>/dev/null || true
           ip link set lan up
           ip address replace 192.168.178.1/24 dev lan
+          ip address replace fd00:178::1/64 dev lan nodad
         '';
-        networking.wg-quick.interfaces.wg0 = {
-          address = [ "10.15.14.2/24" ];
-          privateKey = keys.a.private;
-          peers = [
-            {
-              publicKey = keys.b.public;
-              allowedIPs = [ "192.168.92.0/24" "10.15.14.0/24" ];
-              endpoint = "203.0.113.2:4900";
-              persistentKeepalive = 15;
-            }
-          ];
-        };
         services.l2wg.tunnels.gretap1 = {
           underlay = "wg0";
-          local = "192.168.178.1";
-          remote = "192.168.92.1";
+          local = ends.a;
+          remote = ends.b;
+          inherit encapsulation;
           bridge = "br0";
           bridgePorts = [ "eth2" ];
         };
@@ -76,7 +135,16 @@ in
     routerB =
       { lib, ... }:
       {
-        imports = [ router ];
+        imports = [
+          router
+          (wireguard {
+            address = "10.15.14.1/24";
+            private = keys.b.private;
+            port = 4900;
+            public = keys.a.public;
+            allowed = [ "10.15.14.2/32" "192.168.178.0/24" "fd00:178::/64" ];
+          })
+        ];
         virtualisation.vlans = [ 1 3 ];
         networking.nftables.enable = true;
         networking.interfaces.eth1.ipv4.addresses = lib.mkForce [ { address = "203.0.113.2"; prefixLength = 24; } ];
@@ -84,22 +152,13 @@ in
         networking.interfaces.eth2.ipv6.addresses = lib.mkForce [ ];
         networking.bridges.br0.interfaces = [ "eth2" ];
         networking.interfaces.br0.ipv4.addresses = [ { address = "192.168.92.1"; prefixLength = 24; } ];
+        networking.interfaces.br0.ipv6.addresses = [ { address = "fd00:92::1"; prefixLength = 64; } ];
         networking.firewall.allowedUDPPorts = [ 4900 ];
-        networking.wg-quick.interfaces.wg0 = {
-          address = [ "10.15.14.1/24" ];
-          listenPort = 4900;
-          privateKey = keys.b.private;
-          peers = [
-            {
-              publicKey = keys.a.public;
-              allowedIPs = [ "10.15.14.2/32" "192.168.178.0/24" ];
-            }
-          ];
-        };
         services.l2wg.tunnels.gretap1 = {
           underlay = "wg0";
-          local = "192.168.92.1";
-          remote = "192.168.178.1";
+          local = ends.b;
+          remote = ends.a;
+          inherit encapsulation;
           bridge = "br0";
         };
       };
@@ -149,26 +208,27 @@ in
         portA.wait_until_succeeds(PING, timeout=60)
 
     with subtest("the routers keep to themselves"):
-        routerA.fail("ip -4 address show dev br0 | grep inet")
+        routerA.fail("ip address show dev br0 | grep inet")
+        routerA.succeed("test $(cat /proc/sys/net/ipv6/conf/br0/accept_ra) = 0", "test $(cat /proc/sys/net/ipv4/conf/br0/arp_ignore) = 1")
         routerA.succeed("l2wg plan", "l2wg check")
         routerB.succeed("l2wg plan", "l2wg check")
 
-    with subtest("no GRE on the WAN, even while WireGuard is down"):
-        routerB.execute("tcpdump -n -i eth1 -w /tmp/wan.pcap ip proto 47 >/dev/null 2>&1 & echo $! >/tmp/wan.pid; sleep 2")
+    with subtest("nothing of the tunnel on the WAN, even while WireGuard is down"):
+        routerB.execute("tcpdump -n -i eth1 -w /tmp/wan.pcap ip proto 47 or ip6 proto 47 or udp port 4789 >/dev/null 2>&1 & echo $! >/tmp/wan.pid; sleep 2")
         portA.succeed(PING)
         routerA.succeed("ip link set wg0 down")
         portA.fail(PING)
-        routerA.succeed("systemctl restart wg-quick-wg0.service")
+        routerA.succeed("${again}")
         portA.wait_until_succeeds(PING, timeout=60)
         routerB.succeed("kill $(cat /tmp/wan.pid); sleep 1")
         assert routerB.succeed("tcpdump -n -r /tmp/wan.pcap 2>/dev/null | wc -l").strip() == "0"
 
     with subtest("it comes back after a restart of each unit"):
         for router, unit in (
-            (routerA, "wg-quick-wg0.service"),
-            (routerB, "wg-quick-wg0.service"),
-            (routerA, "br0-netdev.service"),
-            (routerB, "br0-netdev.service"),
+            (routerA, "${maker}"),
+            (routerB, "${maker}"),
+            (routerA, "${bridgeMaker}"),
+            (routerB, "${bridgeMaker}"),
             (routerA, "firewall.service"),
             (routerB, "nftables.service"),
             (routerA, "l2wg-gretap1.service"),
@@ -177,10 +237,10 @@ in
             router.succeed(f"systemctl restart {unit}")
             portA.wait_until_succeeds(PING, timeout=60)
 
-    with subtest("without the bridge's service the tunnel is gone, and back with it"):
-        routerA.succeed("systemctl stop br0-netdev.service")
+    with subtest("without the bridge the tunnel is gone, and back with it"):
+        routerA.succeed("${without}")
         routerA.wait_until_fails("test -e /sys/class/net/gretap1", timeout=30)
-        routerA.succeed("systemctl start br0-netdev.service")
+        routerA.succeed("${bridgeAgain}")
         portA.wait_until_succeeds(PING, timeout=60)
 
     with subtest("a switch leaves an unchanged tunnel alone, and mends a changed one in place"):

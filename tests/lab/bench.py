@@ -11,6 +11,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 import image  # noqa: E402
 import topology  # noqa: E402
 import vm as machines  # noqa: E402
+import words  # noqa: E402
 from hosts import NEEDS  # noqa: E402
 from sites import Pair  # noqa: E402
 
@@ -56,4 +57,5 @@ def main():
 
 
 if __name__ == "__main__":
-    main()
+    with words.of("bench"):
+        main()

@@ -5,7 +5,9 @@ from pathlib import Path
 
 import pytest
 
+import hosts
 import image
+import vm
 
 TOP = Path(__file__).resolve().parents[2]
 
@@ -16,6 +18,8 @@ def pytest_addoption(parser):
 
 
 def pytest_configure(config):
+    # At once, and whichever tests run: that all of it is named here can then be shown without a machine (make minimal).
+    image.need([*image.NEEDS, *vm.NEEDS, *hosts.NEEDS])
     # Not sys.exit: inside a test, pytest takes that for a failure of the test and goes on.
     signal.signal(signal.SIGTERM, lambda *_: pytest.exit("terminated", returncode=143))
 

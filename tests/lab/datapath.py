@@ -24,6 +24,7 @@ import chart  # noqa: E402
 import image  # noqa: E402
 import topology  # noqa: E402
 import vm as machines  # noqa: E402
+import words  # noqa: E402
 from hosts import NEEDS, eventually  # noqa: E402
 from sites import Namespace, Pair  # noqa: E402
 
@@ -270,4 +271,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    with words.of("datapath"):
+        main()

@@ -16,6 +16,7 @@ import hosts
 import image
 import topology
 import vm as machines
+import words
 
 TOP = Path(__file__).resolve().parents[2]
 
@@ -162,4 +163,5 @@ def keep(reference: topology.Reference) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    with words.of("demo"):
+        main()

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from vm import CommandFailed, Result, die_with_parent
 
-NEEDS = ["iproute2", "iputils-ping", "dnsmasq-base", "busybox-static", "tcpdump", "wireguard-tools"]
+NEEDS = ["iproute2", "procps", "iputils-ping", "dnsmasq-base", "busybox-static", "tcpdump", "wireguard-tools"]
 HERE = Path(__file__).resolve().parent
 LIBC = ctypes.CDLL(None, use_errno=True)
 TUNSETIFF, IFF_TAP, IFF_NO_PI = 0x400454CA, 0x0002, 0x1000
@@ -239,3 +239,21 @@ def dnsmasq(host: Host, device: str, dhcp_range: str, options=()) -> None:
     time.sleep(0.3)
     if process.poll() is not None:
         raise CommandFailed(f"{host.name}: dnsmasq: {process.stderr.read()}")
+
+
+def main() -> None:
+    """One host, for a moment: shows that this machine has and allows what all of them need."""
+    host = Host("rehearsal", "02:00:00:00:00:01", ["192.0.2.1/24", "2001:db8::1/64"])
+    try:
+        if host.ping("192.0.2.1", count=1) != 1:
+            raise AssertionError("a host of the lab does not reach itself")
+        print(f"hosts: {host.namespace} was here")
+    finally:
+        host.close()
+
+
+if __name__ == "__main__":
+    import words  # it needs this one
+
+    with words.of("hosts"):
+        main()

@@ -320,4 +320,7 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    import words  # it imports this one
+
+    with words.of("image"):
+        main()

@@ -380,4 +380,7 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    import words  # it imports this one
+
+    with words.of("vm"):
+        sys.exit(main())

@@ -1,6 +1,6 @@
 # One configuration (a file of JSON: a NixOS module) evaluated with nix/module.nix, as what the tests look at.
 # `nixpkgs` is a path to nixpkgs, or null for the stand-ins.
-{ json, nixpkgs ? null, package ? null }:
+{ json, nixpkgs ? null, package ? null, imports ? [ ../../nix/module.nix ] }:
 let
   wished = builtins.fromJSON (builtins.readFile json);
   real = {
@@ -22,7 +22,7 @@ let
     meta.mainProgram = "l2wg";
   };
   evaluated = base.evaluate [
-    ../../nix/module.nix
+    { inherit imports; }
     wished
     { services.l2wg = lib.mkIf (package != null) { package = built; }; }
   ];
@@ -34,11 +34,21 @@ in
   failed = map (one: one.message) (
     builtins.filter (one: !one.assertion && builtins.match "services\\.l2wg.*" one.message != null) config.assertions
   );
+  warnings = builtins.filter (text: builtins.match "services\\.l2wg.*" text != null) config.warnings;
   files = lib.genAttrs ours (name: config.environment.etc.${name}.source.text);
   units = lib.genAttrs names (base.unitText config);
   wantedBy = lib.genAttrs names (name: config.systemd.services.${name}.wantedBy);
   modules = config.boot.kernelModules;
   sysctl = lib.filterAttrs (name: _: builtins.match "net\\.bridge.*" name != null) config.boot.kernel.sysctl;
+  # Of single interfaces, but what NixOS itself says.
+  conf = lib.filterAttrs (
+    name: _:
+    builtins.match "net\\.ipv[46]\\.conf\\..*" name != null
+    && builtins.match ".*\\.(all|default|lo)\\..*|.*\\.(proxy_arp|use_tempaddr)" name == null
+  ) config.boot.kernel.sysctl;
+  postStart = lib.mapAttrs (_: one: one.postStart or "") (
+    lib.filterAttrs (name: _: builtins.match ".*-netdev" name != null) config.systemd.services
+  );
   bridges = lib.mapAttrs (_: bridge: bridge.interfaces) config.networking.bridges;
   interfaces = lib.mapAttrs (_: one: { inherit (one) useDHCP ipv4 ipv6; }) config.networking.interfaces;
   firewall = { inherit (config.networking.firewall) extraInputRules extraCommands; };
@@ -47,6 +57,7 @@ in
   networks = lib.mapAttrs (_: one: {
     matchConfig = one.matchConfig or { };
     linkConfig = one.linkConfig or { };
+    networkConfig = one.networkConfig or { };
   }) config.systemd.network.networks;
   inherit (config.systemd.network.config) networkConfig;
   packages = map (one: one.pname or one.name or "") config.environment.systemPackages;

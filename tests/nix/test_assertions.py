@@ -224,6 +224,7 @@ def test_a_port_with_an_address(evaluate, interface):
 @pytest.mark.parametrize("told, words", [
     ({"mtu": 1400}, ["mtu has an option of its own", "set services.l2wg.tunnels.gretap1.mtu instead"]),
     ({"storm-limit": 5}, ["services.l2wg.tunnels.gretap1.stormLimit"]),
+    ({"stormLimit": 5}, ["stormLimit has an option of its own", "set services.l2wg.tunnels.gretap1.stormLimit instead"]),
     ({"newer": "a\nmtu = 9"}, ["newer: no `key = value` of one line"]),
     ({"newer": "a # b"}, ["without # and line breaks"]),
     ({"New Key": "a"}, ["New Key: no `key = value`"]),

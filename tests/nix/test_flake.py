@@ -1,4 +1,4 @@
-"""flake.nix, with a stand-in for its input; and nix/tests/two-sites.nix, as far as it can be looked at without booting it."""
+"""flake.nix, with a stand-in for its input; and nix/tests, as far as they can be looked at without booting them."""
 
 import json
 import shutil
@@ -6,6 +6,12 @@ import shutil
 import pytest
 from conftest import HERE, TREE
 from test_package import copy
+
+VARIANTS = [
+    "two-sites", "two-sites-ipv6", "two-sites-networkd", "two-sites-vxlan", "two-sites-vxlan-ipv6-networkd", "two-sites-wireguard",
+]  # fmt: skip
+NODES = ["hostB", "portA", "routerA", "routerB"]
+TESTS = "(import %s/nix/tests)" % TREE
 
 
 @pytest.fixture
@@ -29,13 +35,12 @@ def test_its_shape(nix, tree):
     assert sorted(shown) == ["checks", "nixosModules", "overlays", "packages"]
     assert set(shown["packages"]) == set(shown["checks"]) == systems
     assert set(shown["packages"]["x86_64-linux"]) == {"default", "l2wg"}
-    assert set(shown["checks"]["x86_64-linux"]) == {"package", "two-sites"}
+    assert set(shown["checks"]["x86_64-linux"]) == {"package", *VARIANTS}
     assert {"default", "l2wg"} == set(shown["nixosModules"]) and "default" in shown["overlays"]
 
 
 @pytest.mark.parametrize("old, new", [
-    ("import ./nix/module.nix", "./nix/no-module.nix"),
-    ("two-sites.nix", "three-sites.nix"),
+    ("package.tests", "package.test"),
     ("final: prev: { l2wg", "{ l2wg"),
     ("(packagesOf system).callPackage ./nix/package.nix { }", '"a string"'),
 ])  # fmt: skip
@@ -47,21 +52,47 @@ def test_a_broken_one_is_told(nix, tree, old, new):
     check(nix, tree, fails=True)
 
 
-def test_the_script_of_the_vm_test_is_python(nix):
-    test = json.loads(nix.run("nix-instantiate", "--eval", "--strict", "--json", "-A", "testScript", TREE / "nix/tests/two-sites.nix"))
-    compile(test, "two-sites.nix", "exec")
-    names = json.loads(
-        nix.run("nix-instantiate", "--eval", "--json", "-E", "builtins.attrNames (import %s).nodes" % (TREE / "nix/tests/two-sites.nix"))
+def evaluated(nix, expression):
+    return json.loads(nix.run("nix-instantiate", "--eval", "--strict", "--json", "-E", expression))
+
+
+def test_every_variant_is_here(nix):
+    assert evaluated(nix, "builtins.attrNames %s" % TESTS) == VARIANTS
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_the_scripts_of_the_vm_tests_are_python(nix, variant):
+    script = evaluated(nix, "%s.%s.testScript" % (TESTS, variant))
+    compile(script, variant, "exec")
+    assert evaluated(nix, "builtins.attrNames %s.%s.nodes" % (TESTS, variant)) == NODES and all(name in script for name in NODES)
+    maker = {"two-sites-wireguard": "wireguard-wg0.service"}.get(variant, "systemd-networkd.service" if "networkd" in variant else "wg-quick-wg0.service")
+    assert '"%s"' % maker in script and ("br0-netdev" in script) is ("networkd" not in variant)
+
+
+@pytest.mark.parametrize("site", ["routerA", "routerB"])
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_the_routers_of_the_vm_tests_are_right(nix, tmp_path, variant, site):
+    """With the stand-in: what this module says of them, and that they are what their name says."""
+    (tmp_path / "config.json").write_text("{}")
+    got = nix.instantiate(
+        HERE / "evaluate.nix", json=tmp_path / "config.json", package='"/opt/l2wg"', imports="[ %s.%s.nodes.%s ]" % (TESTS, variant, site)
     )
-    assert names == ["hostB", "portA", "routerA", "routerB"] and all(name in test for name in names)
+    assert (got["failed"], got["warnings"], list(got["units"])) == ([], [], ["l2wg-gretap1"])
+    (text,) = got["files"].values()
+    assert ("encapsulation  = vxlan" in text) is ("vxlan" in variant) and ("fd00:" in text) is ("ipv6" in variant)
+    after = got["units"]["l2wg-gretap1"].split("After=")[1].split("\n")[0]
+    assert ("wireguard-wg0.service" in after) is (variant == "two-sites-wireguard")
+    assert ("br0-netdev.service" in after) is ("networkd" not in variant)
 
 
 @pytest.mark.parametrize("nixpkgs", ["nixpkgs"], indirect=True)
-def test_nixpkgs_makes_the_vm_test_of_it(nix, nixpkgs):
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_nixpkgs_makes_the_vm_test_of_it(nix, nixpkgs, variant):
     """All four systems are evaluated, whole; none is built, none boots."""
-    expression = "(import %s { system = \"x86_64-linux\"; }).testers.runNixOSTest %s" % (nixpkgs, TREE / "nix/tests/two-sites.nix")
-    words = ("nix-instantiate", "--eval", "--strict", "--json", "-A")
+    expression = "(import %s { system = \"x86_64-linux\"; }).testers.runNixOSTest %s.%s" % (nixpkgs, TESTS, variant)
     failed = "builtins.mapAttrs (_: one: map (a: a.message) (builtins.filter (a: !a.assertion) one.assertions)) (%s).nodes" % expression
-    assert json.loads(nix.run(*words[:-1], "-E", failed)) == {name: [] for name in ("hostB", "portA", "routerA", "routerB")}
+    assert evaluated(nix, failed) == {name: [] for name in NODES}
+    told = "builtins.mapAttrs (_: one: builtins.filter (text: builtins.match \"services.l2wg.*\" text != null) one.warnings) (%s).nodes" % expression
+    assert evaluated(nix, told) == {name: [] for name in NODES}
     tops = "builtins.mapAttrs (_: one: one.system.build.toplevel.drvPath) (%s).nodes" % expression
-    assert len(json.loads(nix.run(*words[:-1], "-E", tops))) == 4
+    assert len(evaluated(nix, tops)) == 4

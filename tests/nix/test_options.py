@@ -161,9 +161,37 @@ def test_every_nix_file_parses(nix):
     ({"underlay": "wg0;reboot"}, ["services.l2wg.tunnels.gretap1.underlay", "wg0;reboot", "interface name (letters, digits"]),
     ({"mtu": 70000}, ["services.l2wg.tunnels.gretap1.mtu", "70000", "576", "9216"]),
     ({"remote": "192.168.92.1/24"}, ["services.l2wg.tunnels.gretap1.remote", "192.168.92.1/24", "without prefix length"]),
-    ({"local": None}, ["services.l2wg.tunnels.gretap1.local", "no value defined"]),
-    ({"colour": "blue"}, ["services.l2wg.tunnels.gretap1.colour", "does not exist"]),
+    ({"local": None}, ["services.l2wg.tunnels.gretap1.local", "defined"]),
 ])  # fmt: skip
 def test_what_is_refused_is_named(evaluate, broken, said):
     text = evaluate(tunnel(SITE_A, broken), fails=True)
     assert [words for words in said if words not in text] == []
+
+
+@pytest.mark.parametrize("key, meant", [
+    ("bridge-ports", "bridgePorts"),
+    ("bridge_ports", "bridgePorts"),
+    ("bridgeports", "bridgePorts"),
+    ("BridgePorts", "bridgePorts"),
+    ("bridgePort", "bridgePorts"),
+    ("ports", "bridgePorts"),
+    ("storm-limit", "stormLimit"),
+    ("remot", "remote"),
+    ("encap", "encapsulation"),
+    ("mss", "mssClamp"),
+    ("vlan", "vlans"),
+    ("bridge-adress", "bridgeAddress"),
+    ("Local", "local"),
+    ("enabled", "enable"),
+])  # fmt: skip
+def test_a_misspelt_key_says_which_is_meant(evaluate, key, meant):
+    """Also where it is one that has to be there, or one that the rest of NixOS would ask for."""
+    wrong = {key: "x"} if meant not in ("remote", "local") else {key: "192.168.92.1", meant: None}
+    (message,) = evaluate(tunnel(SITE_A, wrong))["failed"]
+    assert message == "services.l2wg.tunnels.gretap1.%s: there is no such option\n  cure: write %s" % (key, meant)
+
+
+def test_a_key_that_means_nothing_gets_the_list(evaluate, options):
+    (message,) = evaluate(tunnel(SITE_A, {"colour": "blue"}))["failed"]
+    assert message.startswith("services.l2wg.tunnels.gretap1.colour: there is no such option\n  cure: the options are ")
+    assert all(name in message for name in options["tunnel"]) and message.endswith("l2wg.conf(5) go into settings")

@@ -63,6 +63,18 @@ def test_what_it_is_told_of_python(nix):
     assert got == {"version": l2wg_hooks.__version__, "mainProgram": "l2wg", "needs": needs}
 
 
+def test_who_and_where(nix):
+    """As debian/control has them; and the tests that boot NixOS, for who has the package only."""
+    facts = "p: { inherit (p.meta) homepage maintainers description; tests = builtins.attrNames p.tests; }"
+    got = json.loads(nix.run("nix-instantiate", "--eval", "--strict", "--json", "-E", "(%s) (%s)" % (facts, expression(TREE))))
+    control = (TREE / "debian/control").read_text()
+    assert "\nMaintainer: %(name)s <%(email)s>\n" % got["maintainers"][0] in control
+    assert got["homepage"].startswith("https://") and "two-sites-networkd" in got["tests"]
+    setup = configparser.ConfigParser()
+    setup.read(str(TREE / "setup.cfg"))
+    assert got["description"] == setup["metadata"]["description"]
+
+
 def test_man_pages_and_templates(package):
     for path in ("share/man/man8/l2wg.8", "share/man/man5/l2wg.conf.5", "lib/l2wg_hooks/templates/rules.j2"):
         assert (pathlib.Path(package) / path).is_file(), path

@@ -54,7 +54,7 @@ def test_other_managers_keep_off(evaluate):
     got = evaluate(SITE_A)
     assert "gretap1" in got["denied"]
     assert got["unmanaged"] == ["interface-name:gretap1", "interface-name:br0", "interface-name:enp3s0"]
-    assert got["networks"]["05-l2wg-gretap1"] == {"matchConfig": {"Name": "gretap1"}, "linkConfig": {"Unmanaged": True}}
+    assert got["networks"]["05-l2wg-gretap1"] == {"matchConfig": {"Name": "gretap1"}, "linkConfig": {"Unmanaged": True}, "networkConfig": {}}
     assert evaluate(SITE_B)["unmanaged"] == ["interface-name:gretap1"], "the bridge there is not ours"
 
 
@@ -63,6 +63,66 @@ def test_with_networkd_boot_does_not_wait_for_a_plug(evaluate):
     got = evaluate(but(SITE_A, network))["networks"]
     assert got["40-br0"]["linkConfig"] == got["40-enp3s0"]["linkConfig"] == {"RequiredForOnline": "no"}
     assert "40-br0" not in evaluate(SITE_A)["networks"] or "RequiredForOnline" not in evaluate(SITE_A)["networks"]["40-br0"]["linkConfig"]
+
+
+NETWORKD = {"networking.useNetworkd": True, "networking.useDHCP": False}
+DEAF = {"net.ipv6.conf.br0.accept_ra": 0, "net.ipv6.conf.enp3s0.accept_ra": 0}
+ABSENT = dict(DEAF, **{"net.ipv6.conf.br0.disable_ipv6": 1, "net.ipv4.conf.br0.arp_ignore": 1})
+ADDRESS = [{"address": "192.168.92.9", "prefixLength": 24}]
+BR0 = "networking.interfaces.br0."
+
+
+@pytest.mark.parametrize("changes, of_tunnel, conf", [
+    ({}, {}, ABSENT),
+    (NETWORKD, {}, ABSENT),
+    ({}, {"bridgeAddress": "192.168.92.9/24"}, DEAF),
+    ({}, {"bridgeAddress": "fd00:92::9/64"}, DEAF),
+    ({BR0 + "ipv4.addresses": ADDRESS}, {}, DEAF),
+    ({"systemd.network.enable": True, "systemd.network.networks.10-lan": {"matchConfig": {"Name": "br0"}, "address": ["192.168.92.9/24"]}}, {}, DEAF),
+    # Who asks for an address of the other site gets it, and the way.
+    ({BR0 + "useDHCP": True}, {}, {"net.ipv6.conf.enp3s0.accept_ra": 0}),
+    ({"boot.kernel.sysctl": {"net.ipv6.conf.br0.accept_ra": 2}}, {}, dict(ABSENT, **{"net.ipv6.conf.br0.accept_ra": 2})),
+    ({"services.l2wg.tunnels.gretap1.enable": False}, {}, {}),
+], ids=["no address", "no address, networkd", "IPv4", "IPv6", "NixOS' address", "networkd's address", "DHCP", "the admin's word", "disabled"])  # fmt: skip
+def test_a_bridge_of_ours_is_not_there_for_the_other_site(evaluate, changes, of_tunnel, conf):
+    assert evaluate(tunnel(but(SITE_A, changes), of_tunnel))["conf"] == conf
+
+
+def test_a_bridge_of_somebody_elses_is_left_alone(evaluate):
+    for changes in ({}, NETWORKD):
+        got = evaluate(but(SITE_B, changes))
+        assert got["conf"] == {} and "systemd-sysctl" not in got["postStart"].get("br0-netdev", "")
+        assert not {"IPv6AcceptRA", "LinkLocalAddressing"} & set(got["networks"].get("40-br0", {}).get("networkConfig", {}))
+
+
+def test_a_dot_in_a_name_is_no_separator(evaluate):
+    """NixOS writes it so, and systemd-sysctl reads it so."""
+    got = evaluate(tunnel(SITE_A, {"bridge": "br.lan", "bridgePorts": ["enp3s0.7"]}))["conf"]
+    assert sorted(got) == [
+        "net.ipv4.conf.br/lan.arp_ignore", "net.ipv6.conf.br/lan.accept_ra", "net.ipv6.conf.br/lan.disable_ipv6", "net.ipv6.conf.enp3s0/7.accept_ra",
+    ]  # fmt: skip
+
+
+def test_it_is_so_before_a_tunnel_is_a_port(evaluate):
+    """The service that makes the bridge has it done, in a container, too; the tunnel's unit comes after it."""
+    for container in (False, True):
+        got = evaluate(but(SITE_A, {"boot.isContainer": container}))
+        (line,) = got["postStart"]["br0-netdev"].splitlines()
+        assert line.split("/lib/systemd/")[1] == "systemd-sysctl --prefix=/net/ipv6/conf/br0 --prefix=/net/ipv4/conf/br0 || true"
+        assert "br0-netdev.service" in got["units"]["l2wg-gretap1"].split("After=")[1].split("\n")[0]
+    assert "br0-netdev" not in evaluate(but(SITE_A, NETWORKD))["postStart"]
+
+
+@pytest.mark.parametrize("changes, of_tunnel, said", [
+    ({}, {}, {"IPv6AcceptRA": False, "LinkLocalAddressing": "no"}),
+    ({}, {"bridgeAddress": "192.168.92.9/24"}, {"IPv6AcceptRA": False}),
+    ({BR0 + "useDHCP": True}, {}, {}),
+    ({"systemd.network.networks.40-br0.networkConfig": {"IPv6AcceptRA": True}}, {}, {"IPv6AcceptRA": True, "LinkLocalAddressing": "no"}),
+], ids=["no address", "an address", "DHCP", "the admin's word"])  # fmt: skip
+def test_networkd_takes_no_router_advertisement(evaluate, changes, of_tunnel, said):
+    """It has a client of its own, whatever the kernel is told."""
+    got = evaluate(tunnel(but(SITE_A, dict(NETWORKD, **changes)), of_tunnel))["networks"]["40-br0"]["networkConfig"]
+    assert {key: got[key] for key in got if key in ("IPv6AcceptRA", "LinkLocalAddressing")} == said
 
 
 POLICY = {"ManageForeignRoutes": False, "ManageForeignRoutingPolicyRules": False}

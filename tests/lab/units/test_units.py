@@ -16,6 +16,8 @@ import vm as machines
 from hosts import NEEDS
 
 TOP = Path(__file__).resolve().parents[3]
+subprocess.run([str(TOP / "tests/need"), "nix-bin"], check=True)
+
 CONF = "underlay = wg0\nlocal = 192.168.92.1\nremote = 192.168.178.1\nbridge = br0\n"
 # nixos/modules/tasks/network-interfaces-scripted.nix makes a bridge so: deletes what is there, and its reload ends STP.
 BRIDGE = """\
@@ -45,13 +47,15 @@ AllowedIPs = 10.15.14.2/32, 192.168.178.0/24, fd00::/16
 UNITS = ("l2wg-gretap1", "l2wg-gretap2")
 
 
-def evaluated(directory):
-    """{unit: text} of two tunnels on one bridge and one WireGuard interface."""
-    one = dict(line.split(" = ") for line in CONF.splitlines())
+ONE = dict(line.split(" = ") for line in CONF.splitlines())
+
+
+def evaluated(directory, tunnels, bridges):
+    """What tests/nix/evaluate.nix gives for these tunnels over one WireGuard interface."""
     quick = {"wg0": {"peers": [{"allowedIPs": ["0.0.0.0/0"]}]}}
     wish = {
-        "networking": {"bridges": {"br0": {"interfaces": []}}, "wg-quick": {"interfaces": quick}},
-        "services": {"l2wg": {"enable": True, "tunnels": {"gretap1": one, "gretap2": dict(one, key=2)}}},
+        "networking": {"bridges": bridges, "wg-quick": {"interfaces": quick}},
+        "services": {"l2wg": {"enable": True, "tunnels": tunnels}},
     }
     (directory / "wish.json").write_text(json.dumps(wish))
     done = subprocess.run(
@@ -59,7 +63,11 @@ def evaluated(directory):
          "--arg", "json", str(directory / "wish.json"), "--argstr", "package", "/usr"],
         stdout=subprocess.PIPE, check=True,
     )  # fmt: skip
-    got = json.loads(done.stdout.decode())
+    return json.loads(done.stdout.decode())
+
+
+def installable(got):
+    """{unit: text} with what NixOS makes symbolic links of."""
     return {name: text + "[Install]\nWantedBy=%s\n" % " ".join(got["wantedBy"][name]) for name, text in got["units"].items()}
 
 
@@ -108,8 +116,8 @@ class Router:
 
 @pytest.fixture(scope="module")
 def router(suite, deb, tmp_path_factory):
-    subprocess.run([str(TOP / "tests/need"), "nix-bin"], check=True)
-    units = evaluated(tmp_path_factory.mktemp("units"))
+    tunnels = {"gretap1": ONE, "gretap2": dict(ONE, key=2)}
+    units = installable(evaluated(tmp_path_factory.mktemp("units"), tunnels, {"br0": {"interfaces": []}}))
     image.need(NEEDS)
     with machines.machine(suite, cpus=2, memory=1024) as vm:
         vm.settle()
@@ -193,6 +201,54 @@ def test_stopped_they_leave_nothing(router):
     router.systemctl("stop", *UNITS)
     router.gone()
     assert "4789" not in router.vm.sh("ip rule").stdout
+
+
+# A router of the other site in a namespace of its own, at the far end of a port: it advertises itself, and asks for an address here.
+OTHER_SITE = """\
+ip netns add other
+ip link add port0 type veth peer name eth0 netns other
+ip link set port0 up
+ip address add 192.168.178.1/32 dev lo
+ip netns exec other sh -c 'ip link set lo up; ip link set eth0 up; ip address add 192.168.92.1/24 dev eth0; ip address add fd00:92::1/64 dev eth0 nodad'
+ip netns exec other dnsmasq --port=0 --interface=eth0 --enable-ra --dhcp-range=fd00:92::,ra-only --ra-param=eth0,4,1800 --pid-file=/run/other.pid
+"""
+OWN_BRIDGE = """\
+[Service]
+Type=oneshot
+RemainAfterExit=true
+ExecStart=/bin/sh -c 'ip link add name br1 type bridge && ip link set port0 master br1 && ip link set br1 up'
+%s
+ExecStop=/bin/sh -c 'ip link del dev br1'
+"""
+
+
+def test_a_bridge_of_the_modules_own_is_not_there_for_the_other_site(router, tmp_path):
+    """Its sysctls and the line that applies them are evaluated; sysctl.d, systemd-sysctl and the kernel are real. Seen first without."""
+    wish = dict(ONE, bridge="br1", bridgePorts=["port0"])
+    got = evaluated(tmp_path, {"gretap1": wish}, {})
+    vm = router.vm
+    vm.sh(OTHER_SITE, timeout=120)
+    vm.put("/root/br1.sh", ("set -e\n" + got["postStart"]["br1-netdev"]).encode())
+    seen = "ip -6 route show default dev br1; ip -6 -o address show dev br1"
+    arping = "ip netns exec other arping -q -f -c 3 -w 6 -I eth0 192.168.178.1"
+
+    vm.put("/etc/systemd/system/br1-netdev.service", (OWN_BRIDGE % "").encode())
+    vm.sh("systemctl daemon-reload; systemctl start br1-netdev", timeout=120)
+    vm.sh("i=0; until ip -6 route show default dev br1 | grep -q via; do i=$((i + 1)); [ $i -lt 60 ]; sleep 0.5; done", timeout=120)
+    assert vm.sh(arping, check=False).rc == 0
+
+    lines = "".join("%s = %s\n" % pair for pair in sorted(got["conf"].items()))
+    vm.put("/etc/sysctl.d/60-nixos.conf", lines.encode())
+    vm.put("/etc/systemd/system/br1-netdev.service", (OWN_BRIDGE % "ExecStartPost=/bin/sh /root/br1.sh").encode())
+    # Twice: what is made again is so again.
+    for _ in range(2):
+        vm.sh("systemctl daemon-reload; systemctl restart br1-netdev", timeout=120)
+        assert vm.sh("cat /proc/sys/net/ipv6/conf/br1/accept_ra /proc/sys/net/ipv4/conf/br1/arp_ignore").stdout == "0\n1\n"
+        # Longer than the advertisements' interval.
+        vm.sh("ip netns exec other timeout 9 tcpdump -n -i eth0 -c 2 'icmp6 && ip6[40] == 134'", timeout=60)
+        assert vm.sh(seen).stdout == ""
+        assert vm.sh(arping, check=False).rc == 1
+    vm.sh("kill $(cat /run/other.pid); systemctl stop br1-netdev; ip netns del other; rm /etc/sysctl.d/60-nixos.conf")
 
 
 def test_what_is_wrong_fails_the_unit_and_says_why(router):

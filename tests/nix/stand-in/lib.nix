@@ -30,6 +30,30 @@ rec {
       rest = stringLength text - stringLength suffix;
     in
     if rest >= 0 && substring rest (-1) text == suffix then substring 0 rest text else text;
+  hasPrefix = prefix: text: substring 0 (stringLength prefix) text == prefix;
+  removePrefix = prefix: text: if hasPrefix prefix text then substring (stringLength prefix) (-1) text else text;
+  hasInfix = part: text: replaceStrings [ part ] [ "" ] text != text;
+  sort = builtins.sort;
+  toLower = replaceStrings (characters "ABCDEFGHIJKLMNOPQRSTUVWXYZ") (characters "abcdefghijklmnopqrstuvwxyz");
+  # How many characters have to be changed, added or taken out.
+  strings.levenshtein =
+    one: two:
+    let
+      left = characters one;
+      right = characters two;
+      row = previous: index: foldl' (
+        cells: column:
+        cells ++ [
+          (foldl' min (elemAt cells column + 1) [
+            (elemAt previous (column + 1) + 1)
+            (elemAt previous column + (if elemAt left index == elemAt right column then 0 else 1))
+          ])
+        ]
+      ) [ (index + 1) ] (genList (column: column) (length right));
+      last = foldl' row (genList (column: column) (length right + 1)) (genList (index: index) (length left));
+    in
+    elemAt last (length right);
+  min = left: right: if left < right then left else right;
   toUpper = replaceStrings (characters "abcdefghijklmnopqrstuvwxyz") (characters "ABCDEFGHIJKLMNOPQRSTUVWXYZ");
   characters = text: genList (index: substring index 1 text) (stringLength text);
   toIntBase10 = text: builtins.fromJSON (head (match "0*([0-9]+)" text));
@@ -53,6 +77,7 @@ rec {
   mkOverride = priority: content: { _type = "override"; inherit priority content; };
   mkDefault = mkOverride 1000;
   mkForce = mkOverride 50;
+  mkEnableOption = name: mkOption { type = types.bool; default = false; example = true; description = "Whether to enable ${name}."; };
 
   types = rec {
     type = name: description: check: merge: { _type = "option-type"; inherit name description check merge; };
@@ -83,7 +108,7 @@ rec {
       );
     attrsOf =
       of:
-      type "attribute set of ${of.name}" "attribute set of ${of.description}" isAttrs (
+      { inherit of; } // type "attribute set of ${of.name}" "attribute set of ${of.description}" isAttrs (
         path: values:
         let
           names = filter (name: discharge (definitions name values) != [ ]) (unique (concatMap attrNames values));
@@ -93,8 +118,13 @@ rec {
     submodule =
       module:
       type "submodule" "submodule" (value: isAttrs value || isFunction value) (
-        path: values: (evalModules { modules = [ module ] ++ values; prefix = "${path}."; }).config
+        path: values:
+        (evalModules {
+          modules = [ module ] ++ map (value: if isAttrs value then { config = value; } else value) values;
+          prefix = "${path}.";
+        }).config
       );
+    unspecified = type "unspecified" "unspecified" (_: true) (_: head);
     # What the stand-ins for NixOS' own options take, unchecked.
     anything = type "anything" "anything" (_: true) (
       path: values:
@@ -176,24 +206,37 @@ rec {
       load =
         module:
         let
-          imported = if builtins.isPath module || isString module then import module else module;
+          isFile = builtins.isPath module || isString module;
+          imported = if isFile then import module else module;
           loaded = if isFunction imported then imported arguments else imported;
+          short = !(loaded ? options || loaded ? config);
         in
         [
           {
+            key = loaded.key or (if isFile then toString module else null);
             options = loaded.options or { };
-            config = if loaded ? options || loaded ? config then loaded.config or { } else loaded;
+            config = if short then removeAttrs loaded [ "imports" "key" "freeformType" ] else loaded.config or { };
+            freeform = loaded.freeformType or null;
           }
         ]
         ++ concatMap load (loaded.imports or [ ]);
-      all = concatMap load modules;
+      # A module is one module, however often it is imported: it is known by its key, which is its file's path if it says none.
+      all = foldl' (known: one: if one.key != null && any (other: other.key == one.key) known then known else known ++ [ one ]) [ ] (
+        concatMap load modules
+      );
+      freeforms = filter (type: type != null) (map (one: one.freeform) all);
       declare =
         sets: genAttrs (unique (concatMap attrNames sets)) (
           name:
           let
             found = map (set: set.${name}) (filter (set: set ? ${name}) sets);
           in
-          if (head found)._type or "" == "option" then head found else declare found
+          if (head found)._type or "" != "option" then
+            declare found
+          else if tail found != [ ] then
+            throw "The option `${prefix}${name}' is already declared."
+          else
+            head found
         );
       options = declare (map (module: module.options) all);
       evaluate =
@@ -207,7 +250,12 @@ rec {
             else
               evaluate "${path}${name}." option (definitions name defined);
         in
-        if unknown != [ ] then throw "The option `${path}${head unknown}' does not exist." else mapAttrs value declared;
+        if unknown == [ ] then
+          mapAttrs value declared
+        else if path == prefix && freeforms != [ ] then
+          genAttrs (unique unknown) (name: optionValue "${path}${name}" { type = (head freeforms).of; } (definitions name defined)) // mapAttrs value declared
+        else
+          throw "The option `${path}${head unknown}' does not exist.";
       config = evaluate prefix options (map (module: module.config) all);
     in
     { inherit config options; };

@@ -16,7 +16,7 @@ let
         shell "${attributes.pname}-${attributes.version}" (builtins.readFile ./build.sh) {
           inherit (attributes) src version postPatch postInstall;
         }
-        // { inherit (attributes) meta pname version; arguments = attributes; };
+        // { inherit (attributes) meta passthru pname version; inherit (attributes.passthru) tests; arguments = attributes; };
     };
     installShellFiles = debian "installShellFiles";
     iproute2 = debian "iproute2";
@@ -24,6 +24,8 @@ let
     kmod = debian "kmod";
     nftables = debian "nftables";
     procps = debian "procps";
+    tcpdump = debian "tcpdump";
+    testers.runNixOSTest = test: shell "vm-test-run-${test.name}" "touch $out" { script = test.testScript; };
     wireguard-tools = debian "wireguard-tools";
   };
 in
@@ -31,5 +33,4 @@ packages
 // {
   writeText = name: text: { inherit name text; outPath = builtins.toFile name text; };
   callPackage = path: more: import path (builtins.intersectAttrs (builtins.functionArgs (import path)) packages // more);
-  testers.runNixOSTest = test: shell "vm-test-run-${(import test).name}" "touch $out" { };
 }
