@@ -76,6 +76,10 @@ let
         "${tunnel.remote} is of another family than local"
         "both IPv4, or both IPv6"
       )
+      (at "port" (tunnel.encapsulation != "vxlan" && tunnel.port != 4789)
+        "${tunnel.encapsulation} has no UDP port"
+        "take this option out, or set encapsulation to vxlan"
+      )
       (at "key" (tunnel.encapsulation == "vxlan" && tunnel.key != null && tunnel.key > 16777215)
         "${toString tunnel.key} is no VNI"
         "with vxlan, a number from 0 to 16777215"
@@ -119,8 +123,9 @@ let
       at = refuse second;
       also = option first "";
       sameKind = one.encapsulation == two.encapsulation && family one == family two;
-      sameWay = one.encapsulation == "vxlan" || (one.underlay == two.underlay && ends one == ends two);
-      what = if one.encapsulation == "vxlan" then "VNI" else "ends and key";
+      isVxlan = one.encapsulation == "vxlan";
+      sameWay = if isVxlan then one.port == two.port else one.underlay == two.underlay && ends one == ends two;
+      what = if isVxlan then "VNI and port" else "ends and key";
       shared = builtins.filter (port: lib.elem port one.bridgePorts) two.bridgePorts;
       clash = key: one.${key} != null && two.${key} != null && one.${key} != two.${key};
       bothOwn = one.bridge == two.bridge && one.bridgePorts != [ ] && two.bridgePorts != [ ];

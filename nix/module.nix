@@ -83,7 +83,7 @@ let
     tunnel:
     let
       family = if isIPv6 tunnel then "ip6" else "ip";
-      packets = if tunnel.encapsulation == "vxlan" then "udp dport 4789" else "meta l4proto gre";
+      packets = if tunnel.encapsulation == "vxlan" then "udp dport ${toString tunnel.port}" else "meta l4proto gre";
     in
     ''iifname "${tunnel.underlay}" ${family} saddr ${tunnel.remote} ${family} daddr ${tunnel.local} ${packets} accept'';
 
@@ -91,7 +91,7 @@ let
     tunnel:
     let
       command = if isIPv6 tunnel then "ip6tables" else "iptables";
-      packets = if tunnel.encapsulation == "vxlan" then "-p udp --dport 4789" else "-p gre";
+      packets = if tunnel.encapsulation == "vxlan" then "-p udp --dport ${toString tunnel.port}" else "-p gre";
     in
     "${command} -A nixos-fw -i ${tunnel.underlay} -s ${tunnel.remote} -d ${tunnel.local} ${packets} -j nixos-fw-accept";
 
@@ -130,7 +130,7 @@ in
       default = false;
       example = true;
       description = ''
-        Whether the firewall lets each tunnel in: GRE (for vxlan UDP port 4789) from `remote` to `local`, on the underlay only.
+        Whether the firewall lets each tunnel in: GRE (for vxlan its UDP port) from `remote` to `local`, on the underlay only.
       '';
     };
     tunnels = mkOption {

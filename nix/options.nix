@@ -105,7 +105,7 @@ in
     '';
   };
   port = mkOption {
-    type = types.port;
+    type = types.ints.between 1 65535;
     default = 4789;
     example = 8472;
     description = "The UDP port of vxlan; both routers have the same one. 8472 is what Linux itself and flannel have.";

@@ -37,6 +37,7 @@ VALUES = {
     ),
     "encapsulation": (["gretap", "vxlan"], ["", "gre", "GRETAP", "ip6gretap"]),
     "key": (["", "0", "4294967295"], ["-1", "4294967296", "$(reboot)", "0x1"]),
+    "port": (["1", "4789", "65535"], ["", "0", "65536", "http"]),
     "mtu": (["576", "1500", "9216"], ["", "575", "9217", "70000", "1500.0", "jumbo"]),
     "mss-clamp": (["nftables", "iptables", "off"], ["", "on", "nft"]),
     "forward": (["as-is", "accept"], ["", "drop", "yes"]),
@@ -50,7 +51,7 @@ VALUES = {
     "storm-limit": (["off", "1", "1000000000"], ["", "0", "1000000001", "on", "10/s"]),
     "link-local": (["yes", "no"], ["", "y"]),
 }  # fmt: skip
-NUMBERS = ("key", "mtu", "storm-limit")
+NUMBERS = ("key", "port", "mtu", "storm-limit")
 YES_NO = ("stp", "isolated", "link-local")
 
 
