@@ -13,7 +13,9 @@ let
       within = limit: builtins.filter (name: lib.strings.levenshtein said (plain name) <= limit) names;
       length = builtins.stringLength said;
       holding = builtins.filter (name: lib.hasInfix said (plain name) || lib.hasInfix (plain name) said) names;
-      tries = [ (within 0) (within 1) ] ++ lib.optional (length > 2) holding ++ lib.optional (length > 4) (within 2);
+      # Its last word, as `ports` is that of bridgePorts, is as near as one letter.
+      isNear = name: lib.strings.levenshtein said (plain name) <= 1 || (length > 2 && lib.hasSuffix said (plain name));
+      tries = [ (within 0) (builtins.filter isNear names) ] ++ lib.optional (length > 2) holding ++ lib.optional (length > 4) (within 2);
       found = builtins.filter (list: list != [ ]) tries;
     in
     if found == [ ] then [ ] else builtins.head found;
