@@ -107,7 +107,7 @@ def intend(moving=False, wished_too=None):
     after = move.after(now.links, moved)
     found = seen.look(wished.tunnels)
     todo = plan.plan(wished.tunnels, after, (), wished.broken, found)
-    problems = wished.problems + todo.problems + defined.unread + _refused(wished.tunnels, after, found.rules)
+    problems = wished.problems + todo.problems + defined.unread + _refused(wished.tunnels, after, found.rules, todo.rules)
     unfit = _unfit(wished.tunnels, defined, after, [one.port for one in moved])
     problems += tuple(problem for problem in unfit if problem not in problems)
     problems = _told_better(problems, () if moving else moves, refused) + byname.problems(moved, now.links)
@@ -121,11 +121,19 @@ def intend(moving=False, wished_too=None):
     return Intent(wished.tunnels, texts, bridges, moves, steps, todo, problems, reached, tuple(mentions.unserved(named)), told)
 
 
-def _refused(tunnels, links, now):
-    """Problems of what this router's nft(8) does not take, also where nothing is loaded yet."""
+def _refused(tunnels, links, now, loading):
+    """Problems of what this router's nft(8) does not take: of a key also where nothing is loaded yet, of the guard where it is."""
     values = {tunnel.name: guard.value(tunnel, links) for tunnel in tunnels}
     wanted = plan.Rules([guard.entry(tunnel) for tunnel in tunnels], values)
-    return () if wanted == now else tuple(refusal.problems(refusal.find(wanted), tunnels))
+    if wanted == now:
+        return ()
+    try:
+        found = refusal.find(wanted)
+    except L2wgError:
+        if loading is None:  # there may be no nft(8), nor a need for it yet
+            return ()
+        raise
+    return () if found.guard and loading is None else tuple(refusal.problems(found, tunnels))
 
 
 def _aside(tunnels, defined, moves, bridges):

@@ -50,13 +50,13 @@ FEATURES = (
         "the guard's matches", NFT, (0, 9, 0), "no tunnel is made: there is no guard",
         CHECK, _chain(
             "inet", "input",
-            'meta l4proto gre ip saddr 192.0.2.1 ip daddr 192.0.2.2 iifname != { "wg0" } counter drop',
+            'meta l4proto 47 ip saddr 192.0.2.1 ip daddr 192.0.2.2 iifname != { "wg0" } counter drop',
             "meta nfproto ipv4 udp dport 4789 @th,96,24 5 counter drop", "exthdr frag exists udp dport 4789 counter drop",
         ),
     ),
     Feature(
         "packets without a state", NFT, (0, 9, 0), "no tunnel is made: there is no guard",
-        CHECK, _chain("inet", "output", "@th,0,32 & 0x2000ffff == 0x00006558 meta l4proto gre ip saddr 192.0.2.1 notrack"),
+        CHECK, _chain("inet", "output", "@th,0,32 & 0x2000ffff == 0x00006558 meta l4proto 47 ip saddr 192.0.2.1 notrack"),
     ),
     Feature(
         "a frame's bridge", NFT, (0, 9, 0), "no tunnel is made: there is no loop detection",

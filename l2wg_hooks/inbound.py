@@ -38,6 +38,6 @@ def _let_in(tunnel, base, chains, port):
         what = "-p udp --dport %d" % port if port else "-p gre"
         rule = "-i %s -s %s -d %s %s -j ACCEPT" % (tunnel.underlay, tunnel.remote, tunnel.local, what)
         return "%s -I INPUT %s %s" % (base.table, rule, KEPT)
-    ends.update(ip="ip" if tunnel.family == 4 else "ip6", what="udp dport %d" % port if port else "meta l4proto gre")
+    ends.update(ip="ip" if tunnel.family == 4 else "ip6", what="udp dport %d" % port if port else "meta l4proto 47")
     rule = 'iifname "%(wg)s" %(ip)s saddr %(from)s %(ip)s daddr %(to)s %(what)s accept' % ends
     return "nft 'insert rule %s %s' %s" % (base.name, rule, KEPT)

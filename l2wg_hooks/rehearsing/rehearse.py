@@ -4,7 +4,6 @@ import os
 from typing import Dict, NamedTuple, Optional, Tuple
 
 from l2wg_hooks import files, interfaces, log, record, run, settings, transaction, wgconf, wish
-from l2wg_hooks.checking import postup
 from l2wg_hooks.errors import L2wgError, Problem, fail
 from l2wg_hooks.rehearsing import cast, judge, outcome, play, stage, tame
 from l2wg_hooks.rehearsing.outcome import Fact
@@ -110,7 +109,7 @@ class _Look:
         for path, text in sorted(self.confs.items()):
             name = os.path.basename(path)[: -len(wgconf.SUFFIX)]
             link = self.live.links.get(name)
-            if link is not None and name not in defined and postup.is_wg_quick(wgconf.detach(text, name)):
+            if link is not None and name not in defined and wgconf.is_wg_quick(text, name):
                 if link.kind == "wireguard":
                     yield name
                 else:

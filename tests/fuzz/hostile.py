@@ -190,6 +190,7 @@ RIGHT = {
                                 st.tuples(st.ip_addresses(v=6), st.integers(1, 128)).map("%s/%d".__mod__)),
     "encapsulation": st.sampled_from(["gretap", "vxlan"]),
     "key": st.one_of(st.just(""), st.integers(0, 2 ** 32 - 1).map(str)),
+    "port": st.just("4789"),  # another one is a vxlan's only
     "mtu": st.integers(576, 9216).map(str),
     "mss-clamp": st.sampled_from(["nftables", "iptables", "off"]),
     "forward": st.sampled_from(["as-is", "accept"]),

@@ -33,6 +33,12 @@ rec {
   hasPrefix = prefix: text: substring 0 (stringLength prefix) text == prefix;
   removePrefix = prefix: text: if hasPrefix prefix text then substring (stringLength prefix) (-1) text else text;
   hasInfix = part: text: replaceStrings [ part ] [ "" ] text != text;
+  hasSuffix =
+    part: text:
+    let
+      rest = stringLength text - stringLength part;
+    in
+    rest >= 0 && substring rest (-1) text == part;
   sort = builtins.sort;
   toLower = replaceStrings (characters "ABCDEFGHIJKLMNOPQRSTUVWXYZ") (characters "abcdefghijklmnopqrstuvwxyz");
   # How many characters have to be changed, added or taken out.
