@@ -122,7 +122,7 @@ def intend(moving=False, wished_too=None):
 
 
 def _refused(tunnels, links, now, loading):
-    """Problems of what this router's nft(8) does not take: of a key also where nothing is loaded yet, of the guard where it is."""
+    """Problems of what nft(8) does not take here: of a key always, of the guard only where it is to be loaded."""
     values = {tunnel.name: guard.value(tunnel, links) for tunnel in tunnels}
     wanted = plan.Rules([guard.entry(tunnel) for tunnel in tunnels], values)
     if wanted == now:
