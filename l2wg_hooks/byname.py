@@ -17,10 +17,10 @@ SERVICES = ((None, None), ("tcp", 22), ("udp", 53), ("udp", 67))
 
 
 def problems(moves, links):
-    """The Problems of Moves that a rule of the kernel forbids."""
+    """The Problems of Moves that a rule of the kernel forbids. Raises L2wgError where the rules cannot be looked at."""
     if not moves:
         return ()
-    firewall, rules = Firewall(), {family: run.output("ip", family, "rule", "show") for family in ("-4", "-6")}
+    firewall, rules = Firewall(), {family: "\n".join(run.lines("ip", family, "rule", "show")) for family in run.families()}
     found = [problem for one in moves for problem in _walled(one, links, firewall)]
     found += [problem for one in moves for family, text in rules.items() for problem in _ruled(one, family, text)]
     return tuple(problem for index, problem in enumerate(found) if problem not in found[:index])

@@ -5,6 +5,7 @@ import json
 import pytest
 
 from l2wg_hooks import byname, run
+from l2wg_hooks.errors import L2wgError
 from l2wg_hooks.links import Link
 from l2wg_hooks.move import Move
 from l2wg_hooks.run import Result
@@ -82,3 +83,9 @@ def test_policy_rules_by_the_ports_name(monkeypatch):
 def test_an_address_that_only_ifupdown_understands_is_no_error(monkeypatch):
     odd = MOVE._replace(addresses=("router.example", "192.168.92.1", "192.168.92.1/255.255.255.255", "10.0.0.0/31"))
     assert len(told(monkeypatch, (odd,), iptables_save__t_filter=save("-A INPUT -i enp2s0 -j ACCEPT\n"))) == 1
+
+
+def test_policy_rules_that_cannot_be_looked_at_forbid_the_move(monkeypatch):
+    monkeypatch.setattr(run, "run", lambda argv: Result(1, "", "no\n") if argv[2:] == ("rule", "show") else Result(0, "", ""))
+    with pytest.raises(L2wgError, match="`ip -4 rule show` failed: no"):
+        byname.problems((MOVE,), LINKS)
