@@ -118,7 +118,7 @@ class Site(Namespace):
         self.l2wg("set", "gretap1", *(f"{key}={answers[key]}" for key in keys))
         self.l2wg("attach", "wg0")
         # A rehearsal takes a minute under emulation: test_rehearsal.py has its own.
-        return self.l2wg("apply", "--no-rehearsal")
+        return self.l2wg("apply")
 
 
 class Pair:
