@@ -106,7 +106,7 @@ def test_from_the_first_moment_and_when_it_is_made_anew(wire):
 
 
 def test_an_address_that_is_asked_for_and_a_rollback(wire):
-    wire.a.l2wg("set", "gretap1", "bridge-address=192.168.92.2/24")
+    wire.a.l2wg("set", "gretap1", "bridge-address=192.168.92.2/25")
     wire.a.l2wg("apply")
     wire.comes_back()
     own = ADDRESSES + ("192.168.92.2",)
