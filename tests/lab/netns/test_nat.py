@@ -97,11 +97,13 @@ def natted(request, behind):
     if behind.tunnel.encapsulation == "vxlan":
         walk.phase("a user", a, by_socket(local, remote, behind.tunnel.port, in_vxlan(marked(len(walk.phases), "user"), behind.tunnel.vni), "nobody"))
     walk.phase("no guard", a, f"{NO_GUARD}; {QUIET}; ip link set gretap1 up; sleep 1")
-    if behind.tunnel.encapsulation == "vxlan":
-        walk.phase("no guard: a user", a, by_socket(local, remote, behind.tunnel.port, in_vxlan(marked(len(walk.phases), "user"), behind.tunnel.vni), "nobody"))
     walk.phase("guard back", a, "l2wg up wg0", WIRED)
     walk.phase("healed")
     walk.phase("NAT gone", a, NO_NAT, WIRED)
+    # Masquerading would give the datagram another address, which B does not take.
+    if behind.tunnel.encapsulation == "vxlan":
+        walk.phase("no guard: a user", a, f"{NO_GUARD}; " + by_socket(local, remote, behind.tunnel.port, in_vxlan(marked(len(walk.phases), "user"), behind.tunnel.vni), "nobody"))
+        walk.phase("guarded again", a, "l2wg up wg0", WIRED)
     return Told(behind.tunnel, set(), True, walk.run())
 
 
