@@ -90,21 +90,27 @@ def behind(lab):  # noqa: F811
 @pytest.fixture(scope="module", params=TUNNELS)
 def natted(request, behind):
     behind.switch(TUNNELS[request.param])
-    a, walk, (local, remote) = behind.a, behind.walk(), ENDS[behind.tunnel.family]
+    a, walk, tunnel = behind.a, behind.walk(), behind.tunnel
+
+    def user():
+        """Sends what he takes for a frame of the next phase."""
+        frame = in_vxlan(marked(len(walk.phases), "user"), tunnel.vni)
+        return by_socket(*ENDS[tunnel.family], tunnel.port, frame, "nobody")
+
     walk.phase("NAT", a, NAT.format(ENDS[4][0], ENDS[6][0]), WIRED)
     walk.phase("after a quiet time", a, QUIET)
     walk.phase("the tunnel is back", a, "ip link set gretap1 up", WIRED)
-    if behind.tunnel.encapsulation == "vxlan":
-        walk.phase("a user", a, by_socket(local, remote, behind.tunnel.port, in_vxlan(marked(len(walk.phases), "user"), behind.tunnel.vni), "nobody"))
+    if tunnel.encapsulation == "vxlan":
+        walk.phase("a user", a, user())
     walk.phase("no guard", a, f"{NO_GUARD}; {QUIET}; ip link set gretap1 up; sleep 1")
     walk.phase("guard back", a, "l2wg up wg0", WIRED)
     walk.phase("healed")
     walk.phase("NAT gone", a, NO_NAT, WIRED)
     # Masquerading would give the datagram another address, which B does not take.
-    if behind.tunnel.encapsulation == "vxlan":
-        walk.phase("no guard: a user", a, f"{NO_GUARD}; " + by_socket(local, remote, behind.tunnel.port, in_vxlan(marked(len(walk.phases), "user"), behind.tunnel.vni), "nobody"))
+    if tunnel.encapsulation == "vxlan":
+        walk.phase("no guard: a user", a, f"{NO_GUARD}; {user()}")
         walk.phase("guarded again", a, "l2wg up wg0", WIRED)
-    return Told(behind.tunnel, set(), True, walk.run())
+    return Told(tunnel, set(), True, walk.run())
 
 
 HOSTILE = ("NAT", "after a quiet time", "the tunnel is back", "a user", "healed", "NAT gone")
