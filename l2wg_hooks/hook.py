@@ -69,6 +69,7 @@ def carry_out(todo, links):
         if not again:
             # Its message is nft(8)'s of all the rules; what it means is told of each key.
             return failed + run.apply(todo.steps[at + 1 :]) + told
+        left = rules.observe(needed=True)
     unguarded += told
     guarded = [one["name"] for one in left.entries] if left.intact else []
     gone = plan.removal([one["name"] for one in todo.rules.entries], links).steps
