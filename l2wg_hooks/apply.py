@@ -270,11 +270,11 @@ def _released(old, bridges, now, aside):
     return tuple(steps)
 
 
-def apply(confirm=0, agree=lambda moves: False, more=NOTHING, rehearsed=False):
+def apply(confirm=0, agree=lambda moves: False, more=NOTHING, rehearsed=True):
     """Bring files and kernel to the wish, whole or not at all; the Problems that are left.
 
     With `confirm`, all is undone so many seconds later, unless transaction.confirm comes before. `agree` is asked whether
-    addresses may move from ports to their bridge. With `rehearsed`, a change of files is played on a copy first.
+    addresses may move from ports to their bridge. If `rehearsed`, a change of files is played on a copy first.
     Raises L2wgError, with nothing changed, for bad settings and failures.
     """
     with lock.changing():

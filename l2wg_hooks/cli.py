@@ -69,8 +69,8 @@ def _commands():
     one.add_argument("--confirm", metavar="SECONDS", type=_seconds, default=0, help=said_confirm)
     one.add_argument("--yes", action="store_true", help="let addresses of ports move to their bridge without asking")
     one.add_argument("--copy", action="store_true", help=usage.HIDDEN)
-    said_rehearsal = "play the next start on a copy first, and change nothing if it loses anything"
-    one.add_argument("--rehearse", dest="rehearsed", action="store_true", help=said_rehearsal)
+    said_rehearsal = "do not play the next start on a copy before files change"
+    one.add_argument("--no-rehearsal", dest="rehearsed", action="store_false", help=said_rehearsal)
     add("confirm", help="keep what `apply --confirm` has changed")
     one = add("rollback", help="undo what the last `apply` has changed")
     one.add_argument("--unconfirmed", action="store_true", help=usage.HIDDEN)
@@ -114,7 +114,7 @@ def _commands():
     one.add_argument("--bridge-ports", metavar="PORTS", default="", help="make a bridge of these Ethernet ports")
     one.add_argument("--bridge-address", metavar="ADDRESS/PREFIX", default="")
     one.add_argument("--confirm", metavar="SECONDS", type=_seconds, default=0, help=said_confirm)
-    one.add_argument("--rehearse", dest="rehearsed", action="store_true", help=said_rehearsal)
+    one.add_argument("--no-rehearsal", dest="rehearsed", action="store_false", help=said_rehearsal)
     one = add("set", help="write settings into /etc/l2wg/TUNNEL.conf, or make it")
     one.add_argument("tunnel", metavar="TUNNEL")
     one.add_argument("changes", metavar="KEY=VALUE", nargs="+", help="see l2wg.conf(5)")

@@ -111,7 +111,7 @@ def intend(text, wanted, ask_ports=False):
     return Pairing(other, here, name, shown, more, notes)
 
 
-def carry_out(pairing, confirm, agree, rehearsed=False):
+def carry_out(pairing, confirm, agree, rehearsed=True):
     """Do it, whole or not at all; the Problems that are left. Raises L2wgError, with nothing changed, where it failed."""
     try:
         return apply.apply(confirm, agree, pairing.more, rehearsed)

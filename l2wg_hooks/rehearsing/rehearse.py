@@ -174,7 +174,7 @@ def of_change(texts, wished, both):
         log.say("rehearsal: %s" % line)
     _say_skipped(verdict.new, few=True)
     if verdict.problems:
-        hint = "mend what is said above; without --rehearse, `l2wg apply` goes on all the same"
+        hint = "mend what is said above; with --no-rehearsal, `l2wg apply` goes on all the same"
         return verdict.problems + (Problem("nothing was changed: the next start would be worse than this one", hint),)
     log.say("the next start was rehearsed: nothing is lost by it")
     return ()

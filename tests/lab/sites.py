@@ -109,7 +109,9 @@ class Site(Namespace):
         self.sh("ifdown -a", timeout=120)
 
     def l2wg(self, *words, check=True) -> Result:
-        return self.run(["l2wg", *words], check=check, timeout=120)
+        """Without a rehearsal, which takes a minute under emulation: test_rehearsal.py has its own, and the routers' tests."""
+        hurry = ["--no-rehearsal"] if words[0] in ("apply", "pair") else []
+        return self.run(["l2wg", *words, *hurry], check=check, timeout=120)
 
     def configure(self) -> Result:
         """What the package's configuration does with the reference's answers."""
@@ -117,7 +119,6 @@ class Site(Namespace):
         keys = ("underlay", "local", "remote", "bridge", "bridge-ports", "bridge-address")
         self.l2wg("set", "gretap1", *(f"{key}={answers[key]}" for key in keys))
         self.l2wg("attach", "wg0")
-        # A rehearsal takes a minute under emulation: test_rehearsal.py has its own.
         return self.l2wg("apply")
 
 

@@ -97,27 +97,27 @@ def test_a_change_of_files_is_rehearsed_before_it_is_made_and_nothing_else_is(ro
     router.refused = (Problem("the next boot loses it"),)
     before = {path: path.read_bytes() for path in router.etc.rglob("*") if path.is_file()}
     with pytest.raises(L2wgError, match="the next boot loses it"):
-        apply.apply(rehearsed=True)
+        apply.apply()
     assert router.done == [] and not transaction.pending()
     assert {path: path.read_bytes() for path in router.etc.rglob("*") if path.is_file() and path.name != "files"} == before
     [(texts, wished, both)] = router.rehearsed
     assert "bridge_ports enp3s0" in texts[str(router.ours)] and wished == {"gretap1": CONF}
     assert not both, "nothing of the admin's changes"
-    assert apply.apply() == (), "without --rehearse"
+    assert apply.apply(rehearsed=False) == (), "with --no-rehearsal"
     router.refused = ()
     # The kernel alone is not as it was wished for.
     router.links["br0"] = Link("br0", 6, "bridge")
-    assert apply.apply(rehearsed=True) == ()
+    assert apply.apply() == ()
     assert len(router.rehearsed) == 1
     router.conf.write_text(CONF + "mtu = 1400\n")
-    assert apply.apply(rehearsed=True) == ()
+    assert apply.apply() == ()
     assert len(router.rehearsed) == 2, "the wish is a file, too"
 
 
 def test_what_moves_is_rehearsed_as_it_was_too(router):
     router.conf.write_text(CONF.replace("enp3s0", "enp2s0"))
     router.held["enp2s0"] = Layer3((("192.168.178.1/24",),))
-    assert apply.apply(agree=lambda moves: True, rehearsed=True) == ()
+    assert apply.apply(agree=lambda moves: True) == ()
     [(texts, _, both)] = router.rehearsed
     assert both and "#l2wg#" in texts[str(router.main)]
 

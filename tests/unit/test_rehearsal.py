@@ -383,7 +383,7 @@ def test_what_forbids_the_change_ends_with_how_to_go_on(etc, monkeypatch, capsys
     verdict = rehearse.Verdict(judge.differs(played(without("wg0")), scene()), ("a note",), played(skipped=skipped, others=("x", "y")))
     monkeypatch.setattr(rehearse, "compare", lambda new, old, both=False: verdict)
     found = rehearse.of_change({"/x": ""}, {}, False)
-    assert found[:-1] == verdict.problems and "--rehearse" in found[-1].hint
+    assert found[:-1] == verdict.problems and "--no-rehearsal" in found[-1].hint
     assert capsys.readouterr().err == (
         "[l2wg] rehearsal: a note\n[l2wg] not rehearsed: /etc/network/interfaces:3: up logger x\n"
         "[l2wg] not rehearsed: 2 hooks and methods of others; `l2wg rehearse` lists them\n"

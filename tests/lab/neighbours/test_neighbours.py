@@ -52,7 +52,7 @@ def test_networkd_leaves_the_tunnel_alone(lab):
     """A second tunnel, for the policy route that VXLAN has."""
     lab.vm.put("/etc/systemd/network/50-dhcp.network", DHCP.format("enp2s0 enp3s0 br0 to-b"))
     lab.vm.run(["l2wg", "set", "vx1", "underlay=wg0", "local=192.168.178.1", "remote=192.168.92.1", "bridge=br0", "encapsulation=vxlan"])
-    lab.vm.run(["l2wg", "apply"], timeout=120)
+    lab.vm.run(["l2wg", "apply"], timeout=600)
     lab.vm.sh("ip rule add priority 4788 from 192.168.178.1 table 4788; ip route add unreachable 192.0.2.0/24 table 4788")
     lab.start("systemd-networkd")
     eventually(lambda: lab.networkd("enp1s0") == "configured", 60)
@@ -70,7 +70,7 @@ def test_networkd_has_a_file_for_the_port(lab):
     lab.vm.run(["networkctl", "reload"])
     fine(lab, "--passive")
     lab.stop("systemd-networkd")
-    lab.vm.sh("rm /etc/systemd/network/*; rm /etc/l2wg/vx1.conf; l2wg apply; ifup --force enp1s0", timeout=120)
+    lab.vm.sh("rm /etc/systemd/network/*; rm /etc/l2wg/vx1.conf; l2wg apply; ifup --force enp1s0", timeout=600)
 
 
 # DHCP clients
@@ -181,9 +181,9 @@ def test_docker(lab):
     assert not lab.wired()
     lab.cure("drops frames that pass br0: br_netfilter, which Docker")
     fine(lab)
-    lab.vm.run(["systemctl", "restart", "docker"], timeout=120)
+    lab.vm.run(["systemctl", "restart", "docker"], timeout=600)
     fine(lab)
-    lab.vm.sh("l2wg set gretap1 forward=as-is; l2wg apply", timeout=120)
+    lab.vm.sh("l2wg set gretap1 forward=as-is; l2wg apply", timeout=600)
     assert "l2wg" not in lab.vm.sh("iptables-save -t filter; ip6tables-save -t filter").stdout
     assert not lab.wired(), "the rule is gone, so it was not the rule"
     lab.stop("docker.socket docker containerd")
@@ -204,11 +204,11 @@ def speaks_first(lab):
 def test_ufw(lab):
     assert speaks_first(lab)
     lab.start("ufw")
-    lab.vm.run(["ufw", "--force", "enable"], timeout=120)
+    lab.vm.run(["ufw", "--force", "enable"], timeout=600)
     assert not speaks_first(lab)
     lab.cure("drops the tunnel's packets from 192.168.92.1")
     assert speaks_first(lab)
-    lab.vm.run(["ufw", "reload"], timeout=120)
+    lab.vm.run(["ufw", "reload"], timeout=600)
     fine(lab)
     lab.stop("ufw")
     assert "-P INPUT ACCEPT" in lab.vm.sh("iptables -S").stdout

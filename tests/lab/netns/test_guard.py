@@ -49,7 +49,7 @@ WG_QUICK_UP = "wg-quick up wg0"
 # From whatever state a walk has left the site in to one where an event has been told.
 ANEW = {
     "A": f"{{ ip route del {ENDS[4][1]} dev enp1s0; ip route del {ENDS[6][1]} dev enp1s0; {NO_WG0}; }} 2>/dev/null; {WG_QUICK_UP}",
-    "B": f"ip address replace {ENDS[4][1]}/24 dev br0; ip address replace {ENDS[6][1]}/64 dev br0 nodad; l2wg apply",
+    "B": f"ip address replace {ENDS[4][1]}/24 dev br0; ip address replace {ENDS[6][1]}/64 dev br0 nodad; l2wg apply --no-rehearsal",
 }
 # WireGuard made anew with nobody told, so under another index.
 REMAKE = """
@@ -246,7 +246,7 @@ def events(lab):
     """What the probes saw from nothing to a wire, and through all that tells l2wg; site B stands."""
     site, walk = lab.a, lab.walk()
     answers = " ".join(f"{key}={ANSWERS['A'][key]}" for key in ASKED)
-    walk.phase("configured, WireGuard not up yet", site, f"l2wg set gretap1 {answers} && l2wg attach wg0 && l2wg apply")
+    walk.phase("configured, WireGuard not up yet", site, f"l2wg set gretap1 {answers} && l2wg attach wg0 && l2wg apply --no-rehearsal")
     walk.phase("wg-quick up", site, WG_QUICK_UP, WIRED)
     walk.phase("l2wg down --all", site, "l2wg down --all; ! nft list tables | grep -w 'l2wg$'")
     walk.phase("l2wg up", site, "l2wg up wg0", WIRED)

@@ -66,7 +66,7 @@ def conf(site):
 
 def at_terminal(site, answer, text):
     """`l2wg pair` as somebody runs it who answers its question."""
-    return site.sh(f"printf '{answer}\\n' | script -qec 'l2wg pair {text}' /dev/null", check=False, timeout=120)
+    return site.sh(f"printf '{answer}\\n' | script -qec 'l2wg pair {text}' /dev/null", check=False, timeout=600)
 
 
 def refused(site, *words):
@@ -111,7 +111,7 @@ def test_sites_whose_wireguard_is_made_by_hand(sites):
     no_secret(b, done)
     # The card as a mail program wraps it, by standard input, and twice.
     wrapped = re.sub(r"(.{40})", r"\1\n", cards["B"].lower())
-    done = a.run(["l2wg", "pair", "--yes", "--bridge-ports", "enp3s0"], input=wrapped + "\n")
+    done = a.run(["l2wg", "pair", "--yes", "--bridge-ports", "enp3s0"], input=wrapped + "\n", timeout=600)
     no_secret(a, done)
     assert f"site-b is called at MyRemoteServer.com:4900, as its [Peer] has it, not at {B_FOR_C}:4900" in done.stderr
     sites.comes_back()

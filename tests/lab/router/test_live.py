@@ -187,7 +187,8 @@ def test_nobody_confirms_and_it_is_undone(site_a):
     a = site_a.a
     before, text = all_of(a), conf(a)
     change(a, "mtu=1400", "bridge-address=192.168.93.7/24")
-    done = a.run(["l2wg", "apply", "--confirm", "8"], timeout=120)
+    done = a.run(["l2wg", "apply", "--confirm", "8"], timeout=600)
+    assert "the next start was rehearsed" in done.stderr
     assert "l2wg confirm" in done.stderr
     assert links(a)["gretap1"][1] == "1400" and "192.168.93.7" in a.sh("ip address show br0").stdout
     assert a.run(["l2wg", "apply"], check=False).rc == 1, "one thing at a time"
@@ -206,7 +207,7 @@ def test_confirmed_it_stays_and_can_be_undone_by_hand(site_a):
     a = site_a.a
     before, text = all_of(a), conf(a)
     change(a, "mtu=1400")
-    a.run(["l2wg", "apply", "--confirm", "5"], timeout=120)
+    a.run(["l2wg", "apply", "--no-rehearsal", "--confirm", "5"], timeout=120)
     a.run(["l2wg", "confirm"])
     time.sleep(8)
     assert links(a)["gretap1"][1] == "1400" and "mtu = 1400" in conf(a)
@@ -235,7 +236,9 @@ def test_killed_in_the_middle_it_is_undone(site_a, how):
     before = all_of(a)
     a.put("/etc/network/if-up.d/aa-hang", HANG.encode(), 0o755)
     a.put("/etc/l2wg/gretap7.conf", SECOND.encode())
-    words = [] if "without" in how else ["--confirm", "600" if how in ("reboot", "power cut") else "5"]
+    # What is killed is the change, not what is before it.
+    words = ["--no-rehearsal"]
+    words += [] if "without" in how else ["--confirm", "600" if how in ("reboot", "power cut") else "5"]
     # A session leader of its own, as a login shell is.
     a.start(["setsid", "-w", "sh", "-c", f"l2wg apply {' '.join(words)}; true"], timeout=900)
     eventually(lambda: a.sh("test -e /run/hangs", check=False).rc == 0, 60)
@@ -275,7 +278,7 @@ def test_what_costs_a_way_is_undone(site_a, harm, said):
     before = all_of(a)
     a.put("/etc/l2wg/gretap7.conf", SECOND.encode())
     a.put("/etc/network/if-up.d/aa-harm", f"#!/bin/sh\ncase $IFACE in br7) {harm};; esac\n".encode(), 0o755)
-    done = a.run(["l2wg", "apply"], check=False, timeout=180)
+    done = a.run(["l2wg", "apply"], check=False, timeout=600)
     print(done.stderr)
     a.sh("rm /etc/network/if-up.d/aa-harm")
     assert done.rc == 1 and said in done.stderr

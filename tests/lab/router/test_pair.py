@@ -23,7 +23,7 @@ def fresh(reference, deb):
 
 
 def l2wg(router, *words, check=True):
-    done = router.run(["l2wg", *words], check=check, timeout=120)
+    done = router.run(["l2wg", *words], check=check, timeout=600)
     print(f"{router.name}$ l2wg {' '.join(words)}\n{done.stderr}{done.stdout}")
     return done
 
