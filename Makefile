@@ -74,7 +74,7 @@ dsc:
 lab: netns router neighbours units
 netns: deb
 	@tests/need python3-pytest
-	$(PYTEST) tests/lab/netns --ignore tests/lab/netns/test_rehearsal.py --suite $(SUITE) --deb "$(DEB)"
+	$(PYTEST) tests/lab/netns -m "not long" --suite $(SUITE) --deb "$(DEB)"
 router: deb
 	@tests/need python3-pytest
 	$(PYTEST) tests/lab/router --suite $(SUITE) --deb "$(DEB)"
@@ -87,10 +87,10 @@ units: deb
 	@tests/need python3-pytest
 	$(PYTEST) tests/lab/units --suite $(SUITE) --deb "$(DEB)"
 
-## make rehearsal   the lab's rehearsals of the next start: a quarter of an hour, and not in `make test`
-rehearsal: deb
+## make long         the lab's proofs that `make test` leaves out: most of an hour; tests/README.md says which, and when they ran
+long: deb
 	@tests/need python3-pytest
-	$(PYTEST) tests/lab/netns/test_rehearsal.py --suite $(SUITE) --deb "$(DEB)"
+	$(PYTEST) tests/lab/netns -m long --suite $(SUITE) --deb "$(DEB)"
 
 ## make lab-kernels  the lab's first part on Debian's kernels 5.10, 6.1 and 6.12, each with its own nft and ip
 lab-kernels: deb
@@ -106,4 +106,4 @@ bench: deb
 clean:
 	rm -rf out build deb_dist dist *.egg-info
 
-.PHONY: docs help demo test lint unit fuzz matrix minimal shell nix deb debtest dsc lab netns router neighbours units rehearsal lab-kernels bench clean
+.PHONY: docs help demo test lint unit fuzz matrix minimal shell nix deb debtest dsc lab netns router neighbours units long lab-kernels bench clean

@@ -96,6 +96,13 @@ TUNNELS = {
     "gretap": Tunnel("gretap", 4), "gretap-key": Tunnel("gretap", 4, 77, thorough=False), "vxlan": Tunnel("vxlan", 4, 4711),
     "ip6gretap": Tunnel("gretap", 6, 78), "vxlan6": Tunnel("vxlan", 6, port=8472, thorough=False),
 }
+
+
+def tunnels(*quick):
+    """TUNNELS as parameters: those that are not `quick` belong to `make long`."""
+    return [name if name in quick else pytest.param(name, marks=pytest.mark.long) for name in TUNNELS]
+
+
 # Those that the kernel refuses by itself.
 REFUSED = (
     "overlapping fragments", "another key", "first fragment without UDP or GRE", "first fragment without its second header",
@@ -277,7 +284,7 @@ def test_no_event_lets_a_frame_out_or_in(events):
     assert {name: came_in(heard) for name, heard in events.items() if came_in(heard)} == {}
 
 
-@pytest.fixture(scope="module", params=TUNNELS)
+@pytest.fixture(scope="module", params=tunnels("gretap", "vxlan6"))
 def told(request, lab, events):
     """What the probes saw in every state of the underlay, nobody told: with both locks, with either one alone, with none."""
     lab.switch(TUNNELS[request.param])

@@ -86,6 +86,7 @@ CASES = [
 ]
 
 
+@pytest.mark.long
 def test_what_is_foreseen_is_what_wg_quick_does(pair):
     """The rules in l2wg_hooks/routed.py are the kernel's and wg-quick's."""
     site = pair.a

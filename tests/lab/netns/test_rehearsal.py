@@ -11,6 +11,7 @@ from hosts import eventually
 from sites import Pair
 
 MAIN, OURS, WG0 = "/etc/network/interfaces", "/etc/network/interfaces.d/l2wg", "/etc/wireguard/wg0.conf"
+pytestmark = pytest.mark.long
 # A command that is emulated, beside five others, may take minutes.
 LONG = 900
 
