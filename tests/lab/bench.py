@@ -1,6 +1,6 @@
-"""What `wg-quick up` costs with and without us, on a lab machine. Prints ratios, asserts nothing.
+"""What `wg-quick up` costs with and without us, and what a rehearsal does, on a lab machine. Prints ratios, asserts nothing.
 
-Three ways in turn, round by round: the bare wg0.conf, one with our two lines, and one with the hand-made recipe's.
+Four in turn, round by round: the bare wg0.conf, one with our two lines, one with the hand-made recipe's; and `l2wg rehearse` with ours.
 """
 import argparse
 import statistics
@@ -24,6 +24,12 @@ WAYS = {"without": "", "with the hand-made recipe": BY_HAND, "with l2wg": OURS}
 # The clock of the machine itself: the way there does not count.
 TIMED = 'start=$(date +%s%N); wg-quick up wg0 >/dev/null 2>&1; end=$(date +%s%N); echo $(((end - start) / 1000)); wg-quick down wg0 2>/dev/null'
 
+# Of the reference case, while all of it is up: two starts of WireGuard and one of the whole network are in it.
+REHEARSAL = """
+wg-quick up wg0 2>/dev/null
+start=$(date +%s%N); l2wg rehearse >/dev/null 2>&1 || exit; end=$(date +%s%N); echo $(((end - start) / 1000)); wg-quick down wg0 2>/dev/null
+"""
+
 
 def main():
     parser = argparse.ArgumentParser()
@@ -40,13 +46,15 @@ def main():
         site = pair.a
         site.configure()
         plain = topology.wg_conf(topology.SITES["A"], *pair.keys)
-        times = {way: [] for way in WAYS}
+        times = {way: [] for way in (*WAYS, "l2wg rehearse")}
         for turn in range(options.rounds + 1):
             for way, lines in WAYS.items():
                 site.write("/etc/wireguard/wg0.conf", plain.replace("\n\n[Peer]", f"\n{lines}\n[Peer]", 1), 0o600)
                 spent = int(site.sh(TIMED, timeout=120).stdout) / 1e6
                 if turn:  # the first fills the caches
                     times[way].append(spent)
+            if turn:
+                times["l2wg rehearse"].append(int(site.sh(REHEARSAL, timeout=900).stdout) / 1e6)
     how = machines.accelerator(image.disk(options.suite))[1]
     base = statistics.median(times["without"])
     print(f"`wg-quick up wg0` in a {options.suite} machine (QEMU {how}), {options.rounds} interleaved rounds;")
