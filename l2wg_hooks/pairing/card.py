@@ -24,7 +24,6 @@ VERSION = 1
 # Characters. The largest card that can be made has some 700, and would still fit into a QR code.
 LONGEST = 1024
 KEY_BYTES = 32
-NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,30}[A-Za-z0-9])?\Z")
 # RFC 1123, 2.1; with the underscore that some dynamic DNS names have.
 LABEL = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?\Z")
 # RFC 1035 has 253; with a port behind it, the length has to fit into one byte.
@@ -170,7 +169,7 @@ def _card(fields):
 
 def check(card):
     """Raise Refused for a Card in which anything is not as settings.py's rules want it."""
-    site_name(card.name)
+    settings.site_name(card.name)
     public_key(card.key)
     if card.endpoint:
         endpoint(card.endpoint)
@@ -185,13 +184,6 @@ def check(card):
     if card.number is not None:
         settings.KEYS["key"][1](str(card.number))
     settings.KEYS["mtu"][1](str(card.mtu))
-
-
-def site_name(value):
-    """A site's name, as it may stand in a comment."""
-    if not NAME.match(value):
-        raise Refused("%s is no name of a site" % shown(value), "1 to 32 letters, digits and '-', as in site-b")
-    return value
 
 
 def public_key(value):
