@@ -396,7 +396,8 @@ def _facts_of(one):
     yield "public key     %s" % one.key
     yield "endpoint       %s" % (one.endpoint or "none: it calls, and cannot be called")
     yield "address        %s" % ", ".join(one.addresses)
-    yield "LAN            %s" % (one.lan or "none")
+    joined = {True: ", in the tunnel's bridge", False: ", not in the tunnel's bridge", None: ""}[one.joined]
+    yield "LAN            %s" % (one.lan + joined if one.lan else "none")
     more = "" if one.number is None else ", key %d" % one.number
     yield "tunnel         %s%s, mtu %d" % (one.encapsulation, more, one.mtu)
 

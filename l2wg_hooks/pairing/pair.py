@@ -103,7 +103,8 @@ def intend(text, wanted, ask_ports=False):
     texts = {_conf(here): (here.text, new)} if new != here.text else {}
     shown.update({path: tuple(wgpeer.masked(side) for side in sides) for path, sides in texts.items()})
     more = apply.More(files_, texts, steps, here.underlay, changed, ways)
-    notes = tuple(terms.notes(agreed, other, leads, links)) + tuple(_other_way(new, other))
+    wire = next((one for one in tunnels if one.name == name), None)
+    notes = tuple(terms.notes(agreed, other, leads, links, wire)) + tuple(_other_way(new, other))
     elsewhere = facts.elsewhere(remote, here.underlay)
     notes += tuple(terms.moved(agreed._replace(remote=remote), other, here.underlay, holders, elsewhere))
     notes += tuple(terms.namesakes(other, here.underlay, sections, wished.tunnels))

@@ -88,8 +88,15 @@ def test_the_lan_is_the_bridges(router):
     router.link("docker0", "bridge", addresses=("172.17.0.1/16",))
     router.link("enp2s0", addresses=("192.168.178.1/24",))
     assert facts.look("wg0", router.links).card.lan == "192.168.178.0/24"
+    assert facts.look("wg0", router.links).card.joined is False, "no bridge has it"
     router.link("br0", "bridge", addresses=("192.168.92.1/24",))
-    assert facts.look("wg0", router.links).card.lan == "192.168.92.0/24"
+    assert facts.look("wg0", router.links).card[4:] == ("192.168.92.0/24", "gretap", None, 1500, True)
+    router.link("br1", "bridge", addresses=("192.168.93.1/24",))
+    assert facts.look("wg0", router.links).card.joined is None, "one of two, and nobody has said which"
+    edit.change("gretap1", {"underlay": "wg0", "local": "198.18.0.1", "remote": "198.18.0.2", "bridge": "br1"})
+    assert facts.look("wg0", router.links).card[4:] == ("192.168.93.0/24", "gretap", None, 1500, True)
+    edit.change("gretap1", {"bridge": "br9"})
+    assert facts.look("wg0", router.links).card[4:] == ("192.168.92.0/24", "gretap", None, 1500, False)
 
 
 @pytest.mark.parametrize(
