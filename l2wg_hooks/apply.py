@@ -4,7 +4,7 @@ import contextlib
 import os
 import signal
 from dataclasses import replace
-from typing import Dict, NamedTuple, Tuple
+from typing import Dict, NamedTuple, Optional, Tuple
 
 from l2wg_hooks import (
     byname,
@@ -34,7 +34,7 @@ from l2wg_hooks import (
     verify,
     wish,
 )
-from l2wg_hooks.errors import L2wgError, Problem
+from l2wg_hooks.errors import L2wgError, Problem, fail
 
 
 class Intent(NamedTuple):
@@ -67,18 +67,29 @@ class Intent(NamedTuple):
 
 
 class More(NamedTuple):
-    """What is changed in the same transaction, before all else, for `l2wg pair`: whole or not at all with the rest.
+    """What is changed in the same transaction, before all else, for `l2wg pair` and `unpair`: whole or not at all with the rest.
 
-    `wish` is {tunnel: text}, `texts` {path: (old, new)}, `steps` are for the WireGuard interface `underlay`, and `peers` are
+    `wish` is {tunnel: text, or None where it goes}, `texts` {path: (old, new)}, `steps` are for the WireGuard interface `underlay`, and `peers` are
     the peers that these change, as they are: peers.Peer. `ways` are the words of the routes that these add.
+    `last` are steps for what comes when all else is done, `lost` the words of the routes that these take away.
     """
 
-    wish: Dict[str, str]
+    wish: Dict[str, Optional[str]]
     texts: Dict[str, Tuple[str, str]]
     steps: Tuple[plan.Step, ...]
     underlay: str
     peers: Tuple[peers.Peer, ...]
     ways: Tuple[Tuple[str, ...], ...] = ()
+    last: Tuple[plan.Step, ...] = ()
+    lost: Tuple[Tuple[str, ...], ...] = ()
+
+    def wished(self):
+        """{tunnel: text} of all files as they will be."""
+        return {name: text for name, text in dict(wish.texts(), **self.wish).items() if text is not None}
+
+    def removed(self):
+        """The public keys of the peers that go."""
+        return {step.argv[4] for step in self.last if step.argv[:2] == ("wg", "set") and step.argv[-1] == "remove"}
 
 
 NOTHING = More({}, {}, (), "", ())
@@ -270,6 +281,12 @@ def _released(old, bridges, now, aside):
     return tuple(steps)
 
 
+def settle():
+    """Undo what a change that was killed has left, before anybody looks what there is to do. Raises L2wgError as apply does."""
+    with lock.changing():
+        transaction.clear()
+
+
 def apply(confirm=0, agree=lambda moves: False, more=NOTHING, rehearsed=True):
     """Bring files and kernel to the wish, whole or not at all; the Problems that are left.
 
@@ -304,7 +321,7 @@ def apply(confirm=0, agree=lambda moves: False, more=NOTHING, rehearsed=True):
 def _rehearse(intent, more):
     """Problems of the next start with the files as they are about to be; none where no file changes."""
     texts = {path: new for path, (_, new) in list(more.texts.items()) + list(intent.texts.items())}
-    wished = dict(wish.texts(), **more.wish)
+    wished = more.wished()
     if not texts and wished == transaction.applied():
         return ()
     from l2wg_hooks.rehearsing import rehearse  # ctypes and all that comes with it, for a change of files only
@@ -329,6 +346,8 @@ def _transact(intent, confirm, more):
     known = run.observe()
     silent = [name for name, bridge in intent.bridges.items() if bridge.switches is silence.SILENT]
     before = verify.look(intent.tunnels, known, list(more.wish), silent)
+    gone = more.removed()
+    before = before._replace(sessions=tuple(one for one in before.sessions if one[1] not in gone))
     old = intent.texts.get(interfaces.OURS, ("", ""))[0]
     names = [name for bridge, ports in interfaces.bridges_in(old).items() for name in [bridge] + ports]
     for tunnel in intent.tunnels:
@@ -337,14 +356,14 @@ def _transact(intent, confirm, more):
     others = {link.name for link in known.values() if link.addresses} - set(names)
     paths = list(intent.texts) + list(more.texts) + [interfaces.OURS]
     changed = [(more.underlay,) + tuple(one) for one in more.peers]
-    wished = dict(wish.texts(), **more.wish) if more != NOTHING else None
+    wished = more.wished() if more != NOTHING else None
     texts = {path: new for path, (_, new) in list(more.texts.items()) + list(intent.texts.items())}
     had = [row for one in intent.moves if one.bridge in known for row in _had(one)]
-    transaction.begin(sorted(set(names)), sorted(others), paths, confirm, wished, changed, more.ways, texts, had)
+    transaction.begin(sorted(set(names)), sorted(others), paths, confirm, wished, changed, more.ways, texts, had, more.lost)
     code, worse = errors.WRONG, ()
     with _signals() as ended:
         try:
-            failed = _carry_more(more) or _carry(intent)
+            failed = _carry_more(more) or _carry(intent) or run.apply(more.last)
             worse = () if failed else verify.compare(before, intent.tunnels)
             if not failed and not worse and not ended:
                 if confirm:
@@ -424,6 +443,8 @@ def _carry_more(more):
     for path, (old, new) in more.texts.items():
         _write(path, old, new)
     for name, text in more.wish.items():
+        if text is None:
+            continue  # its file is one of the texts
         _write(wish.path(name), files.text(wish.path(name)), text)
     return run.apply(more.steps)
 
@@ -445,6 +466,8 @@ def _carry(intent):
 
 def _write(path, old, new):
     if not new:
+        if files.text(path) != old:
+            fail("somebody has changed it just now; it is as they left it", "look at it, then try again", path=path)
         files.remove(path)
         ours = path == interfaces.OURS
         log.did("%s: deleted%s" % (path, ", nothing is to be defined there; a bridge that is up stays up" if ours else ""))

@@ -115,6 +115,11 @@ def _commands():
     one.add_argument("--bridge-address", metavar="ADDRESS/PREFIX", default="")
     one.add_argument("--confirm", metavar="SECONDS", type=_seconds, default=0, help=said_confirm)
     one.add_argument("--no-rehearsal", dest="rehearsed", action="store_false", help=said_rehearsal)
+    one = add("unpair", help="take out what `pair` has brought: tunnel, peer, route")
+    one.add_argument("site", metavar="SITE", help="the other site, its tunnel, or its public key")
+    one.add_argument("--yes", action="store_true", help="do not ask")
+    one.add_argument("--confirm", metavar="SECONDS", type=_seconds, default=0, help=said_confirm)
+    one.add_argument("--no-rehearsal", dest="rehearsed", action="store_false", help=said_rehearsal)
     one = add("set", help="write settings into /etc/l2wg/TUNNEL.conf, or make it")
     one.add_argument("tunnel", metavar="TUNNEL")
     one.add_argument("changes", metavar="KEY=VALUE", nargs="+", help="see l2wg.conf(5)")
@@ -210,8 +215,8 @@ def _plan(_options):
     return (), 0
 
 
-def _show(intent):
-    """Print what an Intent would change: files as a diff, commands with their reasons."""
+def _show(intent, last=()):
+    """Print what an Intent would change: files as a diff, commands with their reasons, those that come `last` behind."""
     import difflib
 
     from l2wg_hooks import log
@@ -222,7 +227,7 @@ def _show(intent):
         lines = (text.splitlines(True) for text in sides)
         for line in difflib.unified_diff(*lines, fromfile=path, tofile=path):
             _out(line if line.endswith("\n") else line + "\n\\ No newline at end of file\n")
-    for step in intent.steps + intent.todo.steps:
+    for step in intent.steps + intent.todo.steps + tuple(last):
         _out("%-70s # %s\n" % (step, step.reason))
     for line in intent.todo.waiting:
         log.say(line)
@@ -391,7 +396,8 @@ def _facts_of(one):
     yield "public key     %s" % one.key
     yield "endpoint       %s" % (one.endpoint or "none: it calls, and cannot be called")
     yield "address        %s" % ", ".join(one.addresses)
-    yield "LAN            %s" % (one.lan or "none")
+    joined = {True: ", in the tunnel's bridge", False: ", not in the tunnel's bridge", None: ""}[one.joined]
+    yield "LAN            %s" % (one.lan + joined if one.lan else "none")
     more = "" if one.number is None else ", key %d" % one.number
     yield "tunnel         %s%s, mtu %d" % (one.encapsulation, more, one.mtu)
 
@@ -404,6 +410,7 @@ def _pair(options):
     text = " ".join(options.card) or _pasted(person)
     ports = tuple(options.bridge_ports.replace(",", " ").split())
     wanted = pair.Wanted(options.underlay, options.tunnel, options.bridge, ports, options.bridge_address)
+    apply.settle()
     found = pair.intend(text, wanted, person and not options.yes)
     intent = apply.intend(wished_too=found.more.wish)
     if intent.moves and not intent.unasked():
@@ -433,6 +440,36 @@ def _pair(options):
     log.did("this router is paired with %s by %s" % (found.other.name, found.tunnel))
     if pair.waits(found):
         log.say(own)
+    return (), 0
+
+
+def _unpair(options):
+    from l2wg_hooks import apply, errors, log
+    from l2wg_hooks.pairing import unpair
+
+    person = sys.stdin.isatty() and sys.stderr.isatty()
+    apply.settle()
+    found = unpair.intend(options.site)
+    intent = apply.intend(wished_too=found.more.wish)
+    for line in found.notes:
+        log.say(line)
+    if not found.shown and not found.more.last and not intent.changes() and not intent.problems:
+        log.say("nothing to do: no tunnel leads to %s" % found.called)
+        return (), 0
+    # In the order of what happens: the tunnel goes before the peer.
+    _show(intent._replace(texts=dict(found.shown, **intent.texts)), found.more.last)
+    if intent.problems:
+        return intent.problems, 1
+    if not options.yes and not (person and _yes("Take this out? [y/N] ")):
+        if not person:
+            errors.fail("nobody is here to agree, nothing was changed", "run it at a terminal, or with --yes")
+        log.say("nothing was changed")
+        return (), 1
+    problems = apply.apply(options.confirm, _agree, found.more, options.rehearsed)
+    if problems:
+        return problems, 1
+    log.did("this router is not paired with %s any more" % found.called)
+    log.say("on the other router, if that has not been done: l2wg unpair %s" % unpair.own_name())
     return (), 0
 
 
@@ -511,6 +548,7 @@ COMMANDS = {
     "init": _init,
     "card": _card,
     "pair": _pair,
+    "unpair": _unpair,
     "set": _set,
     "attach": _attach,
     "detach": _detach,

@@ -71,10 +71,20 @@ def tell():
     """Leave the line in the journal, if there is anything to tell; further ones may follow."""
     global _story
     story, _story = _story, Story(_story.event, _story.label)
-    text = story.text()
+    # Most events have nothing to tell, and need to know nothing for that.
+    sites = _sites() if story.told and not _quiet else {}
+    text = story.text(sites)
     if text and not _quiet:
-        more = list(story.fields(_tunnels())) + [("MESSAGE_ID", journal.PROBLEM)] * story.wrong
+        more = list(story.fields(_tunnels(), sites)) + [("MESSAGE_ID", journal.PROBLEM)] * story.wrong
         journal.send(text, journal.ERROR if story.wrong else journal.INFO, more)
+
+
+def _sites():
+    """{tunnel: name of its other site}, of those whose files have one."""
+    try:
+        return {tunnel.name: tunnel.site for tunnel in wish.load().tunnels if tunnel.site}
+    except L2wgError:
+        return {}
 
 
 def _tunnels():

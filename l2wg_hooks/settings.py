@@ -30,6 +30,8 @@ VLAN_MIN, VLAN_MAX = 1, 4094
 # What sh, in the C locale, takes for space. Python's str.strip() takes more, such as U+00A0.
 SPACE = " \t\n\v\f\r"
 UNTAGGED = "untagged"
+# A site's name: as a host's label, so that it may stand in a comment, a card and a message.
+SITE = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,30}[A-Za-z0-9])?\Z")
 
 
 class Refused(Exception):
@@ -59,6 +61,7 @@ class Tunnel:
     isolated: bool = False
     storm_limit: Optional[int] = None
     link_local: bool = False
+    site: str = ""
     path: str = field(default="", compare=False)
     lines: Dict[str, int] = field(default_factory=dict, compare=False)
 
@@ -227,6 +230,17 @@ def _storm(value):
     return _number(1, 10 ** 9, "off, or frames a second")(value)
 
 
+def site_name(value):
+    """A site's name."""
+    if not SITE.match(value):
+        raise Refused("%s is no name of a site" % shown(value), "1 to 32 letters, digits and '-', as in site-b")
+    return value
+
+
+def _site(value):
+    return site_name(value) if value else ""
+
+
 # key of the file -> (field of Tunnel, parser). The order is that of a new file.
 KEYS = {
     "underlay": ("underlay", interface_name),
@@ -247,6 +261,7 @@ KEYS = {
     "isolated": ("isolated", _yes_no),
     "storm-limit": ("storm_limit", _storm),
     "link-local": ("link_local", _yes_no),
+    "site": ("site", _site),
 }
 REQUIRED = ("underlay", "local", "remote", "bridge")
 # Asked by debconf, hence always written into a new file, even when empty.

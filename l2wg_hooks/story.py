@@ -19,26 +19,30 @@ class Story:
         self.waiting = ()
         self.wrong = False
 
-    def text(self):
-        """The line, or "" where nothing was done."""
+    def text(self, sites=()):
+        """The line, or "" where nothing was done. `sites` is {tunnel: name of the other site}, where that has one."""
+        sites = dict(sites)
         parts, steps = [], []
         for one in self.told + [""]:
             if isinstance(one, plan.Step):
                 steps.append(one)
                 continue
-            parts += _done(steps) + [one] * bool(one)
+            parts += _done(steps, sites) + [one] * bool(one)
             steps = []
         parts += _short(self.waiting)
         return "%s: %s" % (self.label, "; ".join(parts)) if parts else ""
 
-    def fields(self, tunnels):
-        """What programs ask for, as pairs; `tunnels` are the names that are wished for."""
+    def fields(self, tunnels, sites=()):
+        """What programs ask for, as pairs; `tunnels` are the names that are wished for, `sites` as for text()."""
+        sites = dict(sites)
         steps = [one for one in self.told if isinstance(one, plan.Step)]
         names = {one.group for one in steps if one.group in tunnels or one.argv[:3] == ("ip", "link", "delete")}
         names |= {line.partition(" ")[0] for line in self.waiting} & set(tunnels)
         yield "L2WG_EVENT", self.event
         for name in sorted(names)[:LISTED]:
             yield "L2WG_TUNNEL", name
+            if name in sites:
+                yield "L2WG_SITE", sites[name]
         if steps:
             yield "L2WG_COMMANDS", "\n".join(str(step) for step in steps)
             yield "L2WG_REASONS", "\n".join(step.reason for step in steps)
@@ -57,7 +61,7 @@ def label(words):
     return "%s %s%s" % (words[-1], "is up" if words[-2] == "up" else "goes down", " (ifupdown)" if len(words) > 2 else "")
 
 
-def _done(steps):
+def _done(steps, sites):
     """Steps in words: what became of each interface, once, those together that fared alike."""
     made = {step.group for step in steps if step.argv[:3] == ("ip", "link", "add") and "bridge" not in step.argv[5:]}
     found = {}
@@ -67,7 +71,8 @@ def _done(steps):
             found[subject].append(words)
     alike = {}
     for subject, words in found.items():
-        alike.setdefault(", ".join(words), []).append(subject)
+        name = "%s (%s)" % (subject, sites[subject]) if subject in sites else subject
+        alike.setdefault(", ".join(words), []).append(name)
     return ["%s: %s" % (_names(subjects), words) for words, subjects in alike.items() if words]
 
 

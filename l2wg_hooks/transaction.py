@@ -46,7 +46,8 @@ class Saved(NamedTuple):
     before it, both {tunnel: text}; `names` are the interfaces that it is about, `others` those that nobody may lose an
     address or a route of by it; `shown` and `routes` are what ip(8) said of all; `peers` are rows of a WireGuard interface
     and a peers.Peer that is changed, as it was; `ways` are the words of routes that are added. `brought`
-    says that the wish came with the change (`l2wg pair`), and was not somebody's edit before. `switches` is {bridge: what
+    says that the wish came with the change (`l2wg pair`), and was not somebody's edit before. `lost` are the words of routes that are
+    taken away. `switches` is {bridge: what
     silence.read told of it}; `sysctls` are rows of a bridge, a folder, a name and a value, as they were before it got a port's.
     """
 
@@ -67,6 +68,7 @@ class Saved(NamedTuple):
     brought: bool = False
     switches: dict = {}
     sysctls: tuple = ()
+    lost: tuple = ()
 
 
 def _boot():
@@ -111,7 +113,8 @@ def _saved(text):
             raise record.Unfit("%s has no mode" % ascii(path[:60]))
     if not all(_is_wish(one) for one in (saved.wished, saved.applied)) or not all(_is_text(one) for one in saved.routes.values()):
         raise record.Unfit("a text in it is none")
-    if not isinstance(saved.brought, bool) or not _is_list(saved.ways) or not all(_are_words(words) for words in saved.ways):
+    ways = (saved.ways, saved.lost)
+    if not isinstance(saved.brought, bool) or not all(_is_list(some) and all(map(_are_words, some)) for some in ways):
         raise record.Unfit("a value in it is of another kind than ours")
     if not _are_switches(saved.switches):
         raise record.Unfit("a switch in it is none")
@@ -234,12 +237,12 @@ def picture(names):
     return undo.Picture(links.parse(shown), layer3.parse(shown, routes)), shown, routes
 
 
-def begin(names, others, paths, seconds=0, wished=None, changed=(), ways=(), texts=(), had=()):
+def begin(names, others, paths, seconds=0, wished=None, changed=(), ways=(), texts=(), had=(), lost=()):
     """Save the interfaces `names` and `others`, the files `paths` and the wish, and arm the timer: `seconds`, or DEADMAN where 0.
 
     `texts` is {path: text} of what is about to be written: who is killed half-way can tell it from somebody's edit.
-    `wished` is the wish that is about to be written, where that is not what the files say; `changed`, `ways` and `had` are
-    peers, ways and sysctls of Saved.
+    `wished` is the wish that is about to be written, where that is not what the files say; `changed`, `ways`, `had` and `lost` are
+    peers, ways, sysctls and lost of Saved.
     Raises L2wgError, with nothing changed, where that cannot be done.
     """
     if seconds and not timed():
@@ -255,7 +258,7 @@ def begin(names, others, paths, seconds=0, wished=None, changed=(), ways=(), tex
     wished, before = (wished, written) if brought else (written, applied())
     now = (_boot(), os.getpid(), False, names, others)
     new = {path: _masked(path, text) or None for path, text in dict(texts).items()}
-    saved = Saved(*now, old, modes, new, wished, before, shown, routes, changed, ways, brought, switches, had)
+    saved = Saved(*now, old, modes, new, wished, before, shown, routes, changed, ways, brought, switches, had, lost)
     _store(OPEN, saved._asdict())
     try:
         _arm(seconds or DEADMAN, must=bool(seconds))
@@ -312,6 +315,8 @@ def rollback(reason, keep=NONE, alarm=False):
         run.run(("ip", "route", "delete") + tuple(words))  # it may have gone with its interface
     problems = tuple(problem for name, *one in saved.peers for problem in peers.put_back(name, peers.Peer(*one)))
     problems += run.apply(undo.steps(before, now, saved.names, others))
+    for words in saved.lost:
+        run.run(("ip", "route", "add") + tuple(words))  # it may be there by the pictures, or its interface may be gone
     for name, folder, key, value in saved.sysctls:
         run.run(sysctls.words(name, {(folder, key): value}))
     for name in saved.names:

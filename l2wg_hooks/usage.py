@@ -20,6 +20,7 @@ GROUPS = (
             "init": "l2wg init",
             "card": "l2wg card",
             "pair": "l2wg pair CARD",
+            "unpair": "l2wg unpair site-b",
             "set": "l2wg set gretap1 bridge=br0 bridge-ports=enp3s0",
             "attach": "l2wg attach wg0",
             "detach": "l2wg detach wg0",
@@ -45,7 +46,7 @@ HIDDEN = argparse.SUPPRESS
 
 def screen(helps):
     """The help as a whole, for a terminal of 80x24 with its prompt on the last line. `helps` is {command: one line}."""
-    rows = [HEAD, ""]
+    rows = [HEAD]
     for title, names in GROUPS:
         there = [name for name in names if name in helps]
         rows += [title] * bool(there) + ["  %-9s %s" % (name, helps[name]) for name in there]

@@ -138,6 +138,18 @@ def allow(text, key, address):
     return change(text, key, {"AllowedIPs": value})
 
 
+def remove(text, key):
+    """`text` without the [Peer] section of `key`: what `add` made of a text becomes that text again. Comments of others stay."""
+    section = next(one for one in sections(text) if one.key == key)
+    rows = wgconf.rows_of(text)
+    inside = rows[section.start : section.stop]
+    others = [row for row in inside if not row.key and row.text.strip(settings.SPACE) and not row.text.endswith(MARK)]
+    before, after = rows[: section.start], rows[section.stop :]
+    if before and not before[-1].text.strip(settings.SPACE) and not others:
+        before = before[:-1]  # the blank line that came with it
+    return "".join(row.text + row.end for row in before + others + after)
+
+
 def masked(text):
     """`text` without its secrets, to be shown."""
     rows = wgconf.rows_of(text)

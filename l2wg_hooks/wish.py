@@ -55,10 +55,12 @@ def texts():
 
 
 def load(replaced=None):
-    """The Wish of all files. `replaced` maps a tunnel's name to a text that stands for its file's."""
+    """The Wish of all files. `replaced` maps a tunnel's name to a text that stands for its file's, or to None: it is gone."""
     replaced = replaced or {}
     tunnels, broken, problems = [], [], []
     for name in sorted(set(names()) | set(replaced)):
+        if name in replaced and replaced[name] is None:
+            continue
         try:
             text = replaced[name] if name in replaced else read(name)
             tunnel, found = settings.parse(text, path(name), name)

@@ -24,6 +24,7 @@ rec {
     "isolated"
     "storm-limit"
     "link-local"
+    "site"
   ];
   # Written even when empty, as debconf's answers are.
   asked = lib.take 6 keys;

@@ -11,6 +11,10 @@ let
     value: builtins.match "[A-Za-z0-9_.-]{1,15}" value != null && !builtins.elem value [ "." ".." "all" "default" ]
   );
 
+  siteName = checked "name of a site (1 to 32 letters, digits and `-`, as in site-b), or nothing" (
+    value: value == "" || builtins.match "[A-Za-z0-9]([A-Za-z0-9-]{0,30}[A-Za-z0-9])?" value != null
+  );
+
   special = [ "0.0.0.0" "127.0.0.0/8" "224.0.0.0/4" "::" "::1" "ff00::/8" ];
   notAnEnd = special ++ [ "169.254.0.0/16" "240.0.0.0/4" "fe80::/10" ];
 
@@ -169,6 +173,12 @@ in
     default = null;
     example = true;
     description = "Whether LLDP and 802.1X cross, too. null: no, and the bridge is not touched for it.";
+  };
+  site = mkOption {
+    type = siteName;
+    default = "";
+    example = "site-b";
+    description = "The name of the other site, for `l2wg status` and its kin: 1 to 32 letters, digits and `-`.";
   };
 
   enable = mkOption {

@@ -8,6 +8,9 @@ byte that says which, a byte with its length, and its value. CHECKSUM is what PO
 as eight hexadecimal digits: the debconf script, which has essential packages only, looks at it, too. It finds a paste
 that was cut or changed by accident; it proves nothing about who wrote the card, and nothing in a card is a secret.
 
+A field that l2wg does not know is refused, so what came later, whether the LAN is in the tunnel's bridge, is told by a field that
+every version reads as the same number: MTU with one zero byte before it (it is), with two (it is not), or with none (not told).
+
 A card comes from outside: all in it is held against the rules of settings.py before anything is done with it.
 """
 
@@ -24,7 +27,6 @@ VERSION = 1
 # Characters. The largest card that can be made has some 700, and would still fit into a QR code.
 LONGEST = 1024
 KEY_BYTES = 32
-NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,30}[A-Za-z0-9])?\Z")
 # RFC 1123, 2.1; with the underscore that some dynamic DNS names have.
 LABEL = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?\Z")
 # RFC 1035 has 253; with a port behind it, the length has to fit into one byte.
@@ -37,11 +39,13 @@ ANOTHER = "print it anew on the other router: l2wg card"
 WHOLE = "copy it again as a whole; `l2wg pair` without a card reads it from standard input, however it is wrapped"
 NEWER = "upgrade l2wg on this router"
 
+# How many bytes the field of the MTU has, by Card.joined.
+MTU_BYTES = {None: 2, True: 3, False: 4}
 _NAME, _KEY, _ENDPOINT, _ADDRESS, _LAN, _ENCAPSULATION, _NUMBER, _MTU = range(1, 9)
 
 
 class Card(NamedTuple):
-    """One site. `key` is WireGuard's public key, as wg(8) writes it; `endpoint` is HOST:PORT, or "" where nobody can call.
+    """One site. `joined` is whether `lan` is that of the bridge which the tunnel joins; None where the card does not tell. `key` is WireGuard's public key, as wg(8) writes it; `endpoint` is HOST:PORT, or "" where nobody can call.
 
     `addresses` are this router's own inside WireGuard, at most one of each family. `lan` is the network of its bridge or
     LAN, or "". `encapsulation`, `number` (a GRE key or VNI) and `mtu` are what this site asks of the tunnel.
@@ -55,6 +59,7 @@ class Card(NamedTuple):
     encapsulation: str = "gretap"
     number: Optional[int] = None
     mtu: int = 1500
+    joined: Optional[bool] = None
 
 
 def checksum(text):
@@ -86,8 +91,8 @@ def encode(card):
         fields.append((_ENCAPSULATION, card.encapsulation.encode()))
     if card.number is not None:
         fields.append((_NUMBER, card.number.to_bytes(4, "big")))
-    if card.mtu != 1500:
-        fields.append((_MTU, card.mtu.to_bytes(2, "big")))
+    if card.mtu != 1500 or card.joined is not None:
+        fields.append((_MTU, card.mtu.to_bytes(MTU_BYTES[card.joined], "big")))
     body = b"".join(bytes((tag, len(value))) + value for tag, value in fields)
     text = "L2WG%d:%s" % (VERSION, base64.b32encode(body).decode().rstrip("="))
     return "%s:%08X" % (text, checksum(text))
@@ -152,6 +157,8 @@ def _fields(packed):
 
 def _card(fields):
     known = dict(fields)
+    if _MTU in known and len(known[_MTU]) not in MTU_BYTES.values():
+        raise Refused("the card has an MTU that cannot be", ANOTHER)
     lan = known.get(_LAN, b"")
     try:
         return Card(
@@ -163,6 +170,7 @@ def _card(fields):
             known.get(_ENCAPSULATION, b"gretap").decode("ascii"),
             int.from_bytes(known[_NUMBER], "big") if _NUMBER in known else None,
             int.from_bytes(known.get(_MTU, b"\x05\xdc"), "big"),
+            {size: joined for joined, size in MTU_BYTES.items()}.get(len(known.get(_MTU, b""))),
         )
     except ValueError:  # of bytes that are no ASCII, and of addresses that have neither 4 nor 16
         raise Refused("the card has a value that cannot be", ANOTHER)
@@ -170,7 +178,7 @@ def _card(fields):
 
 def check(card):
     """Raise Refused for a Card in which anything is not as settings.py's rules want it."""
-    site_name(card.name)
+    settings.site_name(card.name)
     public_key(card.key)
     if card.endpoint:
         endpoint(card.endpoint)
@@ -185,13 +193,6 @@ def check(card):
     if card.number is not None:
         settings.KEYS["key"][1](str(card.number))
     settings.KEYS["mtu"][1](str(card.mtu))
-
-
-def site_name(value):
-    """A site's name, as it may stand in a comment."""
-    if not NAME.match(value):
-        raise Refused("%s is no name of a site" % shown(value), "1 to 32 letters, digits and '-', as in site-b")
-    return value
 
 
 def public_key(value):

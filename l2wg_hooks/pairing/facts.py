@@ -6,7 +6,7 @@ import re
 import socket
 from typing import NamedTuple, Tuple
 
-from l2wg_hooks import files, peers, readers, run, verify, wgconf, wgpeer
+from l2wg_hooks import files, interfaces, peers, readers, run, verify, wgconf, wgpeer, wish
 from l2wg_hooks.errors import Problem, fail
 from l2wg_hooks.links import GUESTS
 from l2wg_hooks.pairing import card, site, terms
@@ -63,15 +63,17 @@ def look(name, links):
     fixed = written[-1:] and written[-1].isdigit()
     port = int(written[-1]) if fixed else 0
     called, hints = endpoint(known.endpoint, port)
+    network, joined = lan(name, links)
     found = card.Card(
         known.name,
         live.key if live else _public(name, text),
         called,
         tuple(_first_of_each_family(addresses)),
-        lan(name, links),
+        network,
         known.encapsulation,
         known.key,
         known.mtu,
+        joined,
     )
     if not found.addresses:
         answer = readers.ask(name, text)
@@ -212,17 +214,24 @@ def gates(links):
 
 
 def lan(name, links):
-    """The network of this site's LAN, as far as that can be told: a bridge's before others'; "" where there is none."""
+    """(the network of this site's LAN, whether its bridge is one that tunnels join), as far as that can be told; ("", None) for none.
+
+    A tunnel's bridge comes before other bridges, and these before all else.
+    """
+    wished = wish.load().tunnels
+    joins = {tunnel.bridge for tunnel in wished}
     outside = gates(links) | {name, "lo"}
     inside = (one for one in links.values() if one.name not in outside and not GUESTS.match(one.name))
-    for link in sorted(inside, key=lambda link: (link.kind != "bridge", link.index)):
+    for link in sorted(inside, key=lambda link: (link.name not in joins, link.kind != "bridge", link.index)):
         if link.kind == "wireguard":
             continue
         for address in link.addresses:
             network = ipaddress.ip_interface(address).network
             if network.version == 4 and not network.is_link_local and network.prefixlen < 32:
-                return str(network)
-    return ""
+                # Before there is a tunnel, it would be a bridge that it joins, but which of several nobody knows.
+                undecided = link.kind == "bridge" and not wished
+                return str(network), None if undecided and len(bridges(links, interfaces.read(), wished)) > 1 else undecided or link.name in joins
+    return "", None
 
 
 def bridges(links, defined, tunnels):

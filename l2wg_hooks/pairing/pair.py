@@ -96,14 +96,15 @@ def intend(text, wanted, ask_ports=False):
     if new is None:
         fail("has no [Interface] section", "it must be a wg-quick(8) file", path=_conf(here))
     steps, changed, ways = _live(new, agreed, other, here, live, leads)
-    files_ = _wish(name, agreed, here, wished.tunnels, wanted, (old, leads), links, ask_ports)
+    files_ = _wish(name, agreed, other, here, wished.tunnels, wanted, (old, leads), links, ask_ports)
     tunnels = [one for one in wish.load(files_).tunnels if one.underlay == here.underlay]
     _startable(tunnels, {_conf(here): new})
     shown = {wish.path(one): (files.text(wish.path(one)), text) for one, text in files_.items()}
     texts = {_conf(here): (here.text, new)} if new != here.text else {}
     shown.update({path: tuple(wgpeer.masked(side) for side in sides) for path, sides in texts.items()})
     more = apply.More(files_, texts, steps, here.underlay, changed, ways)
-    notes = tuple(terms.notes(agreed, other, leads, links)) + tuple(_other_way(new, other))
+    wire = next((one for one in tunnels if one.name == name), None)
+    notes = tuple(terms.notes(agreed, other, leads, links, wire)) + tuple(_other_way(new, other))
     elsewhere = facts.elsewhere(remote, here.underlay)
     notes += tuple(terms.moved(agreed._replace(remote=remote), other, here.underlay, holders, elsewhere))
     notes += tuple(terms.namesakes(other, here.underlay, sections, wished.tunnels))
@@ -286,7 +287,7 @@ def _route(remote, here):
     return ((remote, "dev", here.underlay) + where,)
 
 
-def _wish(name, agreed, here, tunnels, wanted, before, links, ask_ports):
+def _wish(name, agreed, other, here, tunnels, wanted, before, links, ask_ports):
     """{tunnel: text} of the file to write; empty where it says all that already.
 
     `before` is the Tunnel that leads there as its file has it, and with the ends that it is to have; or twice None.
@@ -296,6 +297,7 @@ def _wish(name, agreed, here, tunnels, wanted, before, links, ask_ports):
         "encapsulation": agreed.encapsulation,
         "key": "" if agreed.number is None else str(agreed.number),
         "mtu": str(agreed.mtu),
+        "site": other.name,
     }
     path = wish.path(name)
     if leads and (leads.local, leads.remote) != (agreed.local, agreed.remote):

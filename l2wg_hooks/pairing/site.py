@@ -42,7 +42,7 @@ def bracketed(host):
 
 
 KEYS = {
-    "name": lambda value: card.site_name(value) if value else "",
+    "name": settings.KEYS["site"][1],
     "endpoint": _endpoint,
     "encapsulation": settings.KEYS["encapsulation"][1],
     "key": settings.KEYS["key"][1],

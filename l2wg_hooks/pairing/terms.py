@@ -163,8 +163,8 @@ def namesakes(other, underlay, sections, tunnels):
         )
 
 
-def notes(agreed, other, leads, links):
-    """Sentences for the admin: what else there is between the two sites."""
+def notes(agreed, other, leads, links, tunnel=None):
+    """Sentences for the admin: what else there is between the two sites. `tunnel` is the one that there will be."""
     if leads and (leads.local, leads.remote) != (agreed.local, agreed.remote):
         yield "%s leads to %s already, from %s to %s; it stays as it is" % (leads.name, other.name, leads.local, leads.remote)
         theirs, ours = (agreed.encapsulation, agreed.number, agreed.mtu), (leads.encapsulation, leads.key, leads.mtu)
@@ -174,14 +174,20 @@ def notes(agreed, other, leads, links):
     if not other.lan:
         return
     lan = ipaddress.ip_network(other.lan)
+    # Ports whose addresses move are the bridge's by then.
+    joins = ((tunnel.bridge,) + tunnel.bridge_ports) if tunnel else ()
     for link in links.values():
         for address in link.addresses if not GUESTS.match(link.name) else ():
             mine = ipaddress.ip_interface(address).network
-            if link.kind == "bridge" and mine.version == lan.version and mine != lan:
-                yield "%s has %s, and the LAN of %s is %s: if the tunnel joins it, both are on one wire, DHCP servers, too" % (
-                    link.name, mine, other.name, lan
-                )
-            elif link.kind != "bridge" and mine.version == lan.version and mine.overlaps(lan):
+            if mine.version != lan.version:
+                continue
+            if link.name in joins:
+                if mine != lan and other.joined is not False:
+                    doubt = "" if other.joined else "if %s has that in its bridge, " % other.name
+                    yield "%s has %s, and the LAN of %s is %s: %sboth are on one wire, DHCP servers, too" % (
+                        link.name, mine, other.name, lan, doubt
+                    )
+            elif mine.overlaps(lan):
                 yield "%s has %s, as the LAN of %s: no harm to the tunnel, but nobody can route between the two" % (
                     link.name, mine, other.name
                 )

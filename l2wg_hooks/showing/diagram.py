@@ -1,6 +1,6 @@
 """`l2wg status --diagram`: a Status drawn in text, at most 80 columns wide. Pure."""
 
-from l2wg_hooks.showing.pen import duration, key, readable, wrap
+from l2wg_hooks.showing.pen import cut, duration, key, readable, wrap
 from l2wg_hooks.showing.screen import port_word
 from l2wg_hooks.showing.status import WRONG
 
@@ -41,12 +41,8 @@ def _segment(status, bridge, tunnels):
     rows = [blank[0] + "┌" + "─" * (BOX - 2) + "┐"]
     for (card, wired), text, (wire, words) in zip(left, inside, right):
         edges = ("┤" if wired else "│"), ("├" if wire else "│")
-        rows.append("%-*s%s %-*s%s%-4s %s" % (LEFT, card, edges[0], BOX - 3, _cut(text, BOX - 3), edges[1], wire, words))
+        rows.append("%-*s%s %-*s%s%-4s %s" % (LEFT, card, edges[0], BOX - 3, cut(text, BOX - 3), edges[1], wire, words))
     return rows + [blank[0] + "└" + "─" * (BOX - 2) + "┘"]
-
-
-def _cut(text, width):
-    return text if len(text) <= width else text[: width - 3] + "..."
 
 
 def _card(port):
@@ -65,6 +61,7 @@ def _tunnel(status, one):
     wire = "%s %s %s %s" % (one.name, "══" if fine else "╳═", below.name, "~~" if fine else "~╳")
     end = far.endpoint if far and far.endpoint else "?"
     rows = [wire + " " + end] if len(wire + " " + end) <= RIGHT else [wire, end]
+    rows += ["to %s" % one.wish.site] if one.wish.site else []
     ends = "%s ══ %s" % (one.wish.local, one.wish.remote)
     rows += [ends] if len(ends) <= RIGHT else ["here %s" % one.wish.local, "there %s" % one.wish.remote]
     rows.append("%s, MTU %s%s" % (one.wish.kind, one.mtu or "none", ", MSS %d and %d" % one.mss if one.mss else ""))

@@ -38,6 +38,7 @@ def _tunnel(one):
     wish, below, far = one.wish, one.underlay, one.peer
     return {
         "name": one.name,
+        "site": wish.site or None,
         "kind": wish.kind,
         "local": wish.local,
         "remote": wish.remote,

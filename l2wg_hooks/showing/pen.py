@@ -42,6 +42,11 @@ def wrap(text, width):
     return [line.replace(TIE, " ") for line in lines] or [""]
 
 
+def cut(text, width):
+    """`text` in so many characters at most, with dots where some are missing."""
+    return text if len(text) <= width else text[: width - 3] + "..."
+
+
 def tie(text):
     """`text` that `wrap` does not break."""
     return text.replace(" ", TIE)

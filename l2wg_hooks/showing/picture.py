@@ -93,9 +93,10 @@ def render(status):
 def _said(status):
     """For those who do not see it: one sentence a tunnel."""
     words = [
-        "%s: tunnel %s of bridge %s leads through %s from %s to %s; it is %s."
+        "%s: tunnel %s of bridge %s leads through %s from %s to %s%s; it is %s."
         % (
             status.host, one.name, one.wish.bridge, one.wish.underlay, one.wish.local, one.wish.remote,
+            " (%s)" % one.wish.site if one.wish.site else "",
             "well" if status.well(one) else "not well",
         )  # fmt: skip
         for one in status.tunnels
@@ -130,10 +131,11 @@ def _tunnel(status, one):
 
 def _peer(status, one):
     far, below = one.peer, one.underlay
-    rows = ("other end of %s" % one.name, "key %s" % key(far.key) if far else "no peer")
+    rows = (one.wish.remote,) if one.wish.site else ()
+    rows += ("other end of %s" % one.name, "key %s" % key(far.key) if far else "no peer")
     over = " ".join((below.name,) + below.addresses[:1]) + ", MTU %s" % (below.mtu or "none")
     under = far.endpoint if far and far.endpoint else "endpoint unknown"
-    return one.wish.remote, rows, GOOD if status.carries(one) else BAD, "peer", over, under
+    return one.wish.site or one.wish.remote, rows, GOOD if status.carries(one) else BAD, "peer", over, under
 
 
 def _width(cards):

@@ -1,6 +1,6 @@
 """`l2wg status` as a screen of text: a Status -> lines of at most 80 characters. Pure."""
 
-from l2wg_hooks.showing.pen import WIDTH, duration, key, paint, readable, size, tie, wrap
+from l2wg_hooks.showing.pen import WIDTH, cut, duration, key, paint, readable, size, tie, wrap
 from l2wg_hooks.showing.status import FRAMES, NOTE, PACKETS, WRONG
 
 # More tunnels than this, and each gets a line instead of a paragraph.
@@ -93,8 +93,8 @@ def _tunnel(pen, status, one, rates):
     wish, far, below = one.wish, one.peer, one.underlay
     state = _state(one)
     since = ", made %s ago" % duration(one.age) if one.age is not None else ""
-    head = "%s %s%s" % (paint(one.name, "bold", pen.colour), paint(state, "green" if state == "up" else "red", pen.colour), since)
-    pen.lines.append(head)
+    name = paint(one.name, "bold", pen.colour) + (" to " + paint(wish.site, "bold", pen.colour) if wish.site else "")
+    pen.lines.append("%s %s%s" % (name, paint(state, "green" if state == "up" else "red", pen.colour), since))
     pen.faults(status.of(one.name))
     number = ", %s %d" % ("VNI" if wish.kind == "vxlan" else "key", wish.number) if wish.number is not None else ""
     pen.row("ends", "%s here, %s there, %s%s" % (wish.local, wish.remote, wish.kind, number))
@@ -185,14 +185,17 @@ def _table(pen, status):
     """A line a tunnel."""
     stations = {port.name: port.crowd for bridge in status.bridges for port in bridge.ports}
     pen.line("")
+    # Where sites have names, these tell more than how they are reached.
+    named = any(one.wish.site for one in status.tunnels)
     row = "%-15s %-8s %-10s %-11s %5s %9s %9s"
-    pen.lines.append(row % ("tunnel", "state", "underlay", "handshake", "MACs", "received", "sent"))
+    pen.lines.append(row % ("tunnel", "state", "site" if named else "underlay", "handshake", "MACs", "received", "sent"))
     for one in status.tunnels:
         wrong = [fault for fault in status.of(one.name) if fault.level == WRONG]
         hand = duration(one.peer.age) if one.peer and one.peer.age is not None else "none"
         ways = [size(way.bytes) for way in one.traffic]
         state = "WRONG" if wrong and one.up else _state(one)
-        text = row % (one.name, state, one.underlay.name[:10], hand, stations.get(one.name, 0), ways[0], ways[1])
+        place = cut(one.wish.site or "-" if named else one.underlay.name, 10)
+        text = row % (one.name, state, place, hand, stations.get(one.name, 0), ways[0], ways[1])
         pen.lines.append(paint(text, "red", pen.colour) if wrong else text)
         for fault in wrong[:1]:
             pen.row("", fault.message + (" (and %d more)" % (len(wrong) - 1) if len(wrong) > 1 else ""), "red")

@@ -200,6 +200,7 @@ RIGHT = {
     "isolated": st.sampled_from(["yes", "no"]),
     "storm-limit": st.one_of(st.just("off"), st.integers(1, 10 ** 9).map(str)),
     "link-local": st.sampled_from(["yes", "no"]),
+    "site": st.sampled_from(["", "site-b", "a" * 32, "7"]),
 }
 assert set(RIGHT) == set(settings.KEYS), "a key without a strategy"
 FIRM = {"underlay": "wg0", "local": "192.168.178.1", "remote": "192.168.92.1", "bridge": "br0"}

@@ -655,3 +655,70 @@ def test_what_a_router_advertisement_gave_to_a_switch_may_go(monkeypatch):
     found = verify.look((), links, silent=["br0"])
     assert found.addresses == ("192.168.92.7/24",) and found.gateways == ("203.0.113.1",)
     assert sorted(way.target for way in found.ways) == ["203.0.113.1", "fe80::7"]
+
+
+@pytest.fixture
+def unpaired(router):
+    """What unpairing would do, on a router that is as it was wished for."""
+    apply.apply()
+    router.links["gretap1"] = Link("gretap1", 9, "gretap", alias=plan.ALIAS)
+    conf = router.etc / "wg0.quick"
+    conf.write_text("[Peer]\nPublicKey = K=\n")
+    conf.chmod(0o600)
+    router.conf.chmod(0o640)
+    last = (
+        plan.Step(("wg", "set", "wg0", "peer", "K=", "remove"), "nothing leads to it any more", "wg0"),
+        plan.Step(("ip", "route", "delete", "192.168.92.1", "dev", "wg0"), "it led to that peer only", "wg0"),
+    )
+    texts = {str(router.conf): (CONF, ""), str(conf): (conf.read_text(), "")}
+    texts[str(conf)] = (conf.read_text(), "[Interface]\n")
+    known = peers.Peer("K=", "203.0.113.20:4900", ("192.168.92.1/32",), 7, 0, 0, 25)
+    return apply.More({"gretap1": None}, texts, (), "wg0", (known,), last=last, lost=(("192.168.92.1", "dev", "wg0"),))
+
+
+def everything(router):
+    return {path: (path.read_bytes(), stat.S_IMODE(path.stat().st_mode)) for path in router.etc.rglob("*") if path.is_file() and "lib" not in path.parts and path.name != "files"}
+
+
+def test_a_site_goes_whole_and_comes_back_whole(router, unpaired, monkeypatch):
+    back = []
+    monkeypatch.setattr(peers, "put_back", lambda name, peer: back.append((name, peer.key)) or ())
+    before = everything(router)
+    router.done.clear()
+    assert apply.apply(more=unpaired) == ()
+    assert not router.conf.exists() and not router.ours.exists() and (router.etc / "wg0.quick").read_text() == "[Interface]\n"
+    # The tunnel first: without its route it would be kept in by the guard alone.
+    assert router.done[-4:] == ["the plan", "wg set wg0 peer K= remove", "ip -batch -", "route delete 192.168.92.1 dev wg0"]
+    assert transaction.rollback("asked for") == ()
+    assert everything(router) == before and back == [("wg0", "K=")]
+    assert "ip route add 192.168.92.1 dev wg0" in router.done
+
+
+@pytest.mark.parametrize("where", ["the plan", "the peer", "the route", "health", "edited"])
+def test_a_site_that_cannot_go_whole_stays_whole(router, unpaired, monkeypatch, where):
+    monkeypatch.setattr(peers, "put_back", lambda name, peer: ())
+    fake = router.run
+    if where == "the plan":
+        monkeypatch.setattr(hook, "bring", lambda only=None: (Problem("no"),) if only is None else ())
+    if where == "the peer":
+        monkeypatch.setattr(run, "run", lambda argv, *more: run.Result(1, "", "no") if argv[:2] == ("wg", "set") else fake(argv, *more))
+    if where == "the route":
+        monkeypatch.setattr(run, "run", lambda argv, stdin="", *more: run.Result(1, "", "Command failed -:1") if "route delete" in stdin else fake(argv, stdin, *more))
+    if where == "health":
+        router.worse = (Problem("the login from 192.168.92.7: there is no way to it any more"),)
+    if where == "edited":
+        router.conf.write_text(CONF + "mtu = 1400\n")
+    before = everything(router)
+    with pytest.raises(L2wgError) as error:
+        apply.apply(more=unpaired)
+    assert "nothing was changed" in str(error.value)
+    assert everything(router) == before and not transaction.pending()
+
+
+def test_the_session_of_a_peer_that_goes_is_not_missed(router, unpaired, monkeypatch):
+    health = verify.Health((), (), (), (("wg0", "K="), ("wg0", "L=")), ())
+    seen_by = []
+    monkeypatch.setattr(verify, "look", lambda *words: health)
+    monkeypatch.setattr(verify, "compare", lambda before, tunnels: seen_by.append(before.sessions) or ())
+    apply.apply(more=unpaired)
+    assert seen_by == [(("wg0", "L="),)]

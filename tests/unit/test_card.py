@@ -19,7 +19,10 @@ SMALL = card.Card("a", KEY, "", ("fd00::1",))
 CKSUMS = {"": 4294967295, "a": 1220704766, "L2WG1:ABC": 2166634017, "123456789": 930766865}
 
 
-@pytest.mark.parametrize("one", [SITE_B, FULL, SMALL])
+JOINED, APART = SITE_B._replace(joined=True), FULL._replace(joined=False)
+
+
+@pytest.mark.parametrize("one", [SITE_B, FULL, SMALL, JOINED, APART, SITE_B._replace(mtu=1400)])
 def test_there_and_back(one):
     line = card.encode(one)
     assert card.decode(line) == one
@@ -33,6 +36,20 @@ def test_the_format_stands():
         "JRHAZDABAEYYJAOCIFAUMMBKC4AA:EFDB2CDF"
     ) == SITE_B
     assert card.encode(SITE_B).endswith(":EFDB2CDF")
+
+
+@pytest.mark.parametrize("one", [JOINED, APART, SITE_B._replace(joined=False)])
+def test_an_older_l2wg_reads_what_it_knows_of_a_newer_card(one):
+    """By its rules: no tag above 8, none twice but that of addresses, and the MTU a number, however long."""
+    body = card.encode(one).split(":")[1]
+    rest, fields = base64.b32decode(body + "=" * (-len(body) % 8)), []
+    while rest:
+        fields.append((rest[0], rest[2 : 2 + rest[1]]))
+        rest = rest[2 + rest[1] :]
+    tags = [tag for tag, _ in fields]
+    assert tags == sorted(tags) and max(tags) <= 8 and all(tags.count(tag) == 1 or tag == 4 for tag in tags)
+    assert int.from_bytes(dict(fields)[8], "big") == one.mtu
+    assert card.encode(one).startswith("L2WG1:")
 
 
 @pytest.mark.parametrize("text, value", CKSUMS.items())
@@ -153,6 +170,8 @@ GOOD = NAME + PUBLIC + ADDRESS
         (GOOD + field(6, b"ipip"), "is not known"),
         (GOOD + field(7, b"\xff" * 5), "from 0 to"),
         (GOOD + field(8, b"\0\1"), "from 576 to"),
+        (GOOD + field(8, b"\0\0\0\5\xdc"), "an MTU that cannot be"),
+        (GOOD + field(8, b"\1\5\xdc"), "from 576 to"),
         (GOOD + field(9, b"x"), "does not know (9)"),
         (GOOD + b"\x08", "not whole"),
         (GOOD + b"\x08\x05a", "not whole"),

@@ -8,7 +8,7 @@ import stat
 import pytest
 
 from l2wg_hooks import cli, edit, interfaces, lock, peers, run, transaction, wgconf, wgpeer, wish
-from l2wg_hooks.pairing import card, facts, init, site
+from l2wg_hooks.pairing import card, facts, init, site, unpair
 from l2wg_hooks.pairing import pair as pairing
 from l2wg_hooks.errors import L2wgError
 from l2wg_hooks.links import Link
@@ -88,8 +88,15 @@ def test_the_lan_is_the_bridges(router):
     router.link("docker0", "bridge", addresses=("172.17.0.1/16",))
     router.link("enp2s0", addresses=("192.168.178.1/24",))
     assert facts.look("wg0", router.links).card.lan == "192.168.178.0/24"
+    assert facts.look("wg0", router.links).card.joined is False, "no bridge has it"
     router.link("br0", "bridge", addresses=("192.168.92.1/24",))
-    assert facts.look("wg0", router.links).card.lan == "192.168.92.0/24"
+    assert facts.look("wg0", router.links).card[4:] == ("192.168.92.0/24", "gretap", None, 1500, True)
+    router.link("br1", "bridge", addresses=("192.168.93.1/24",))
+    assert facts.look("wg0", router.links).card.joined is None, "one of two, and nobody has said which"
+    edit.change("gretap1", {"underlay": "wg0", "local": "198.18.0.1", "remote": "198.18.0.2", "bridge": "br1"})
+    assert facts.look("wg0", router.links).card[4:] == ("192.168.93.0/24", "gretap", None, 1500, True)
+    edit.change("gretap1", {"bridge": "br9"})
+    assert facts.look("wg0", router.links).card[4:] == ("192.168.92.0/24", "gretap", None, 1500, False)
 
 
 @pytest.mark.parametrize(
@@ -528,3 +535,121 @@ def test_a_peer_whose_route_the_next_start_could_not_add_is_refused(router):
     assert router.intend(bridge="br0").changes()
     router.says["ip", "-4", "route", "show", "table", "main"] = "198.18.0.2 via 192.168.92.9 dev br0\n"
     fails(lambda: router.intend(bridge="br0"), "wg-quick adds a route to 198.18.0.2/32 by wg0")
+
+
+# Unpair
+
+OURS = CONF + "PostUp = l2wg up %i || :\nPostDown = l2wg down %i || :\n" + wgpeer.add("\n", "site-b", [
+    ("PublicKey", KEYS[1]), ("AllowedIPs", "198.18.0.2/32"), ("Endpoint", "203.0.113.20:51820")])[1:]  # fmt: skip
+LIVE = peers.Peer(KEYS[1], "203.0.113.20:51820", ("198.18.0.2/32",), 7, 0, 0, None)
+REMOVE = "wg set wg0 peer %s remove" % KEYS[1]
+
+
+@pytest.fixture
+def paired(router):
+    router.conf(OURS)
+    router.up(LIVE)
+    router.link("br0", "bridge")
+    edit.change("gretap1", {"underlay": "wg0", "local": "198.18.0.1", "remote": "198.18.0.2", "bridge": "br0", "site": "site-b"})
+    router.says["ip", "-4", "route", "show", "dev", "wg0", "exact", "198.18.0.2"] = "198.18.0.2 scope link \n"
+    return router
+
+
+def text_of(found):
+    return found.more.texts[wgconf.path("wg0")][1]
+
+
+def test_unpairing_is_pairing_backwards(router):
+    """To the byte, by the site's name, the tunnel's, and the key."""
+    router.conf(CONF)
+    router.up()
+    router.link("br0", "bridge")
+    first = router.intend()
+    router.conf(text_of(first))
+    (router.etc / "l2wg").mkdir()
+    (router.etc / "l2wg/gretap1.conf").write_text(first.more.wish["gretap1"])
+    router.up(LIVE)
+    router.says["ip", "-4", "route", "show", "dev", "wg0", "exact", "198.18.0.2"] = "198.18.0.2 scope link \n"
+    for name in ("site-b", "gretap1", KEYS[1]):
+        found = unpair.intend(name)
+        assert text_of(found) == CONF and found.called == "site-b" and not found.notes
+        assert found.more.texts[wish.path("gretap1")] == (first.more.wish["gretap1"], "") and found.more.wish == {"gretap1": None}
+        assert [str(step) for step in found.more.last] == [REMOVE, "ip route delete 198.18.0.2 dev wg0"]
+        assert found.more.peers == (LIVE,) and found.more.lost == (("198.18.0.2", "dev", "wg0"),)
+        assert found.more.removed() == {KEYS[1]} and "secret" not in str(found.shown)
+
+
+@pytest.mark.parametrize(
+    "conf, live, said",
+    [
+        (OURS.replace("# site-b, by `l2wg pair`\n", ""), LIVE, "was not written by `l2wg pair`"),
+        (OURS.replace("198.18.0.2/32", "198.18.0.2/32, 192.168.92.0/24"), LIVE, "more than the tunnel's end: 192.168.92.0/24"),
+        (OURS, LIVE._replace(allowed=("198.18.0.2/32", "10.9.0.0/16")), "more than the tunnel's end: 10.9.0.0/16"),
+        (OURS + "PresharedKey = psk\n", LIVE, "it has PresharedKey, which"),
+        (OURS + "\n[Peer]\nPublicKey = %s\n" % KEYS[1], LIVE, "it has 2 [Peer] sections"),
+        (CONF, LIVE, "it is in no file"),
+    ],
+)
+def test_a_peer_that_is_somebody_elses_or_needed_stays_and_is_told(paired, conf, live, said):
+    paired.conf(conf)
+    paired.up(live)
+    found = unpair.intend("gretap1")
+    assert said in found.notes[0] and "the peer %s of wg0 stays" % KEYS[1] in found.notes[0] and "psk" not in str((found.shown, found.notes))
+    assert found.more.last == () and found.more.lost == () and found.more.peers == ()
+    assert found.more.wish == {"gretap1": None}, "the tunnel goes all the same"
+    assert found.more.texts.get(wgconf.path("wg0"), (conf, conf))[1] == wgconf.detach(conf, "wg0")
+
+
+def test_a_key_that_is_in_no_file_is_no_reason_to_forget_it(paired):
+    """A preshared key that somebody has set by hand could not be put back."""
+    paired.says["show"] = "%s\tsomething\n" % KEYS[1]
+    found = unpair.intend("site-b")
+    assert "it has a preshared key" in found.notes[0] and not found.more.last and "something" not in str(found)
+
+
+def test_what_another_tunnel_needs_stays(paired):
+    edit.change("gretap2", {"underlay": "wg0", "local": "198.18.0.1", "remote": "198.18.0.2", "bridge": "br0", "key": "7"})
+    found = unpair.intend("gretap1")
+    assert "gretap2 leads to it, too" in found.notes[0] and not found.more.last
+    assert wgconf.path("wg0") not in found.more.texts, "its lines stay, too"
+    both = unpair.intend(KEYS[1])
+    assert sorted(both.more.wish) == ["gretap1", "gretap2"] and both.more.last
+
+
+def test_a_route_that_somebody_else_has_made_stays(paired):
+    paired.says["ip", "-4", "route", "show", "dev", "wg0", "exact", "198.18.0.2"] = "198.18.0.2 proto static scope link \n"
+    found = unpair.intend("site-b")
+    assert [str(step) for step in found.more.last] == [REMOVE] and "proto static scope link` of wg0 stays" in found.notes[0]
+    paired.says["ip", "-4", "route", "show", "dev", "wg0", "exact", "198.18.0.2"] = "198.18.0.2 scope link \n"
+    paired.conf(OURS.replace("ListenPort", "Table = off\nListenPort"))
+    assert [str(step) for step in unpair.intend("site-b").more.last] == [REMOVE]
+
+
+def test_what_is_left_of_a_half_done_try_goes_too(paired):
+    os.unlink(wish.path("gretap1"))
+    found = unpair.intend("site-b")
+    assert text_of(found) == CONF and found.more.last and found.more.wish == {}
+    paired.conf(CONF)
+    paired.up()
+    fails(lambda: unpair.intend("site-b"), "no other site and no tunnel is called 'site-b' here")
+    edit.change("gretap1", {"underlay": "wg0", "local": "198.18.0.1", "remote": "198.18.0.2", "bridge": "br0", "site": "site-b"})
+    found = unpair.intend("site-b")
+    assert found.more.wish == {"gretap1": None} and not found.more.last and not found.notes
+
+
+def test_of_two_sites_with_one_name_none_is_guessed(paired):
+    paired.conf(OURS + wgpeer.add("", "site-b", [("PublicKey", KEYS[2]), ("AllowedIPs", "198.18.0.3/32")]))
+    edit.change("gretap2", {"underlay": "wg0", "local": "198.18.0.1", "remote": "198.18.0.3", "bridge": "br0", "site": "site-b"})
+    fails(lambda: unpair.intend("site-b"), "may be each of these: gretap1 to the peer %s, gretap2" % KEYS[1])
+    fails(lambda: unpair.intend("site-c"), "there is: site-b (gretap1), site-b (gretap2)")
+    assert unpair.intend("gretap2").more.wish == {"gretap2": None}
+
+
+def test_what_somebody_has_written_into_the_section_stays(paired):
+    paired.conf(OURS.replace("Endpoint = 203.0.113.20:51820\n", "# asked Ann for this one\nEndpoint = elsewhere.example.org:7\n\n[Peer]\nPublicKey = x\n"))
+    assert text_of(unpair.intend("site-b")) == CONF + "\n# asked Ann for this one\n\n[Peer]\nPublicKey = x\n"
+
+
+def test_unpair_on_nixos_is_for_its_configuration(router):
+    (router.etc / "NIXOS").write_text("")
+    fails(lambda: unpair.intend("site-b"), "take services.l2wg.tunnels.NAME")

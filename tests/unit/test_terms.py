@@ -176,7 +176,8 @@ def test_an_address_of_the_same_peer_is_none():
 
 def test_notes():
     links = {"br0": Link("br0", 1, "bridge", addresses=("192.168.178.1/24",)), "enp2s0": Link("enp2s0", 2, addresses=("192.168.92.7/24",))}
-    one, two = terms.notes(terms.find(A, B), B, None, links)
+    wire = settings.parse("underlay = wg0\nlocal = 198.18.0.1\nremote = 198.18.0.2\nbridge = br0\n", "", "gretap1")[0]
+    one, two = terms.notes(terms.find(A, B), B, None, links, wire)
     assert one.startswith("br0 has 192.168.178.0/24, and the LAN of b is 192.168.92.0/24") and two.startswith("enp2s0 has 192.168.92.0/24")
     lead = settings.Tunnel("gretap1", "wg0", "10.0.0.1", "10.0.0.2", "br0", mtu=1400)
     one, two = terms.notes(terms.find(A, B), B._replace(lan=""), lead, links)
@@ -189,3 +190,24 @@ def test_nix():
                  '  local = "198.18.0.1";', "  mtu = 1400;", "  key = 5;"):
         assert line in text
     assert "persistentKeepalive" not in terms.nix(terms.find(A, B), B, "wg0", True)
+
+
+def test_one_wire_is_what_joins_and_nothing_else():
+    """A LAN that no bridge of either site joins is no false alarm; an older card does not tell, and gets an `if`."""
+    def said(other, bridge="br0", ports="", **addresses):
+        links = {name: Link(name, 3, "bridge" if name.startswith("br") else "", addresses=(one,)) for name, one in addresses.items()}
+        text = "underlay = wg0\nlocal = 198.18.0.1\nremote = 198.18.0.2\nbridge = %s\nbridge-ports = %s\n" % (bridge, ports)
+        return list(terms.notes(terms.find(A, other), other, None, links, settings.parse(text, "", "gretap1")[0]))
+
+    joined, apart = B._replace(joined=True), B._replace(joined=False)
+    one, = said(joined, br0="192.168.178.1/24")
+    assert "br0 has 192.168.178.0/24, and the LAN of b is 192.168.92.0/24: both are on one wire" in one
+    one, = said(B, br0="192.168.178.1/24")
+    assert "if b has that in its bridge, both are on one wire" in one
+    assert said(apart, br0="192.168.178.1/24") == [], "the LAN of b is not in the tunnel"
+    assert said(joined, br0="192.168.92.2/24") == [], "that is what a bridge is for"
+    assert said(joined, br1="192.168.178.1/24") == [], "another bridge of this router is not in the tunnel either"
+    one, = said(joined, ports="enp2s0", enp2s0="192.168.178.1/24")
+    assert "enp2s0 has 192.168.178.0/24" in one and "both are on one wire" in one, "its address is about to move"
+    one, = said(apart, enp2s0="192.168.92.7/24")
+    assert "nobody can route between the two" in one

@@ -220,3 +220,36 @@ def test_a_card_that_would_lead_this_router_into_the_tunnel(sites):
     told = b.sh(f"printf 'n\\n' | script -qec 'l2wg pair {encode(Card('evil', key, '', ('192.168.178.77',)))}' /dev/null", check=False, timeout=120)
     assert "192.168.178.77 is in AllowedIPs 192.168.178.0/24 of the peer" in told.stdout.replace("\r", ""), told.stdout
     b.sh("cp /root/hosts /etc/hosts; rm /etc/resolv.conf; mv /root/resolv.conf /etc/")
+
+
+def test_a_site_goes_again_and_nobody_loses_a_ping(sites):
+    a, b, c = sites.a, sites.b, sites.c
+    assert "gretap2 to hut up" in b.l2wg("status", check=False).stdout
+    before, file_ = state(b), conf(b)
+    end = re.search(r"# hut, by `l2wg pair`\nPublicKey = \S+\nAllowedIPs = (\S+)/32", file_).group(1)
+    assert f"{end} dev wg0" in b.sh("ip -4 route").stdout and len(b.sh("wg show wg0 peers").stdout.split()) == 2, "there is something to take"
+    assert "nobody is here to agree" in refused(b, "unpair", "hut")
+    pings = Pings(a, "10.15.14.1"), Pings(sites.device, "192.168.92.10")
+    b.l2wg("unpair", "hut", "--yes")
+    assert conf(b) == file_[: file_.index("\n[Peer]\n# hut,")], "the rest stays to the byte"
+    assert len(b.sh("wg show wg0 peers").stdout.split()) == 1 and end not in b.sh("ip -4 route; wg show wg0").stdout
+    assert "gretap2" not in b.sh("ip -br link; ls /etc/l2wg").stdout and b.l2wg("plan", check=False).rc == 0
+    assert [one.lost() for one in pings] == [0, 0]
+    assert "no other site and no tunnel is called 'hut' here" in refused(b, "unpair", "hut")
+    b.l2wg("rollback")
+    assert state(b) == before and f"{end} dev wg0" in b.sh("ip -4 route").stdout
+    b.l2wg("unpair", "hut", "--yes")
+    # The next start of WireGuard brings nothing of it back.
+    now = state(b)
+    b.sh("wg-quick strip wg0 | wg syncconf wg0 /dev/stdin")
+    assert state(b) == now
+    # Another peer, made by hand, stays, though its tunnel goes.
+    peers = b.sh("wg show wg0").stdout.count("peer:")
+    done = b.l2wg("unpair", "gretap1", "--yes")
+    assert "its [Peer] was not written by `l2wg pair`" in done.stderr and b.sh("wg show wg0").stdout.count("peer:") == peers
+    assert "l2wg" not in conf(b) and "gretap1" not in b.sh("ip -br link").stdout
+    b.l2wg("rollback")
+    assert state(b) == now
+    # From the other side all of it goes: what is left is what `init` has made.
+    c.l2wg("unpair", "site-b", "--yes")
+    assert "Peer" not in conf(c) and "l2wg" not in conf(c) and not c.sh("wg show wg0 peers; ls /etc/l2wg/*.conf", check=False).stdout.strip()

@@ -1,0 +1,197 @@
+"""`l2wg unpair`: what `l2wg pair` has brought goes again: tunnel, peer, route, our lines; whole or not at all.
+
+A peer goes only where all of it is what `pair` writes, and nothing else needs it. What stays is told, with its reason.
+"""
+
+from typing import Dict, NamedTuple, Optional, Tuple
+
+from l2wg_hooks import apply, files, peers, plan, run, settings, wgconf, wgpeer, wish
+from l2wg_hooks.errors import L2wgError, fail
+from l2wg_hooks.pairing import facts, site
+
+# The keys that `pair` writes into a [Peer] section.
+WRITTEN = ("[peer]", "publickey", "allowedips", "endpoint", "persistentkeepalive")
+# What `ip route` prints of a route as wg-quick(8) and `pair` add them, beside its address: of IPv4 and of IPv6.
+PLAIN = {"proto", "boot", "scope", "link", "metric", "1024", "pref", "medium"}
+
+
+class Lead(NamedTuple):
+    """A way to another site: a tunnel (None: only a peer is left of it), the peer's public key ("": none), its WireGuard."""
+
+    tunnel: Optional[settings.Tunnel]
+    key: str
+    underlay: str
+    names: Tuple[str, ...]
+
+    def __str__(self):
+        return self.tunnel.name if self.tunnel else self.key
+
+
+class Wires(NamedTuple):
+    """A WireGuard interface: its wg-quick file ("": none), the sections in it, and the peers.Interface (None: it is down)."""
+
+    text: str
+    sections: Tuple[wgpeer.Section, ...]
+    live: Optional[peers.Interface]
+
+    def holders(self):
+        """The Sections of the file, and those of peers that are in no file."""
+        there = self.live.peers if self.live else ()
+        return self.sections + tuple(wgpeer.Section(one.key, one.endpoint, one.allowed, "", 0, 0) for one in there)
+
+
+class Unpairing(NamedTuple):
+    """What would be done, as for pair.Pairing; `called` is what the other site is called in messages."""
+
+    called: str
+    shown: Dict[str, Tuple[str, str]]
+    more: apply.More
+    notes: Tuple[str, ...]
+
+
+def intend(name):
+    """The Unpairing from the site, the tunnel or the public key `name`; nothing is changed. Raises L2wgError."""
+    if facts.is_nixos():
+        hint = "take services.l2wg.tunnels.NAME and the peer of %s out of it, then: nixos-rebuild switch" % settings.shown(name)
+        fail("this is NixOS: its configuration writes these files", hint)
+    wished = wish.load()
+    if wished.problems:
+        raise L2wgError(*wished.problems)
+    links = run.observe()
+    underlays = sorted({tunnel.underlay for tunnel in wished.tunnels} | set(wgconf.names()))
+    wires = {one: _wires(one, links) for one in underlays}
+    going = _meant(name, leads(wished.tunnels, wires))
+    underlay, key = going[0].underlay, going[0].key
+    gone = [one.tunnel for one in going if one.tunnel]
+    left = [one for one in wished.tunnels if one not in gone]
+    wire = wires[underlay]
+    why = _needed(key, wire, gone, [one for one in left if one.underlay == underlay], underlay)
+    called = next((one for lead in going for one in lead.names), str(going[0]))
+    notes, text = [], wire.text
+    if why:
+        notes.append("the peer %s of %s stays: %s" % (key, underlay, why))
+    elif any(one.key == key for one in wire.sections):
+        text = wgpeer.remove(text, key)
+    if not any(one.underlay == underlay for one in left):
+        text = wgconf.detach(text, underlay)
+    known = next((one for one in (wire.live.peers if wire.live else ()) if one.key == key), None)
+    steps, ways = [], ()
+    if known and not why:
+        steps.append(plan.Step(("wg", "set", underlay, "peer", key, "remove"), "nothing leads to it any more", underlay))
+        ends = [one.remote for one in gone] or [one.partition("/")[0] for one in known.allowed]
+        ways, told = _ways(ends, underlay, wire.text)
+        notes += told
+        steps += [plan.Step(("ip", "route", "delete") + words, "it led to that peer only", underlay) for words in ways]
+    texts = {wish.path(one.name): (wish.read(one.name), "") for one in gone}
+    if text != wire.text:
+        texts[wgconf.path(underlay)] = (wire.text, text)
+    shown = {path: tuple(wgpeer.masked(side) if path == wgconf.path(underlay) else side for side in sides) for path, sides in texts.items()}
+    notes += _staying(gone, left, links)
+    more = apply.More(
+        {one.name: None for one in gone}, texts, (), underlay, (known,) if known and not why else (),
+        last=tuple(steps), lost=ways,
+    )  # fmt: skip
+    return Unpairing(called, shown, more, tuple(notes))
+
+
+def own_name():
+    """What this site is called by the other one."""
+    return site.load().name
+
+
+def leads(tunnels, wires):
+    """Every Lead of this router, by its tunnels and by the peers that `pair` has written. `wires` is {WireGuard: Wires}."""
+    found, held = [], set()
+    for tunnel in tunnels:
+        wire = wires[tunnel.underlay]
+        key = wgpeer.owner(wire.holders(), tunnel.remote)
+        marks = [one.ours for one in wire.sections if one.key == key and one.ours and key]
+        held.add((tunnel.underlay, key))
+        names = tuple(dict.fromkeys(filter(None, [tunnel.site] + marks)))
+        found.append(Lead(tunnel, key, tunnel.underlay, names))
+    for name, wire in sorted(wires.items()):
+        for one in wire.sections:
+            if one.ours and (name, one.key) not in held:
+                held.add((name, one.key))
+                found.append(Lead(None, one.key, name, (one.ours,)))
+    return found
+
+
+def _wires(name, links):
+    text = files.text(wgconf.path(name))
+    return Wires(text, tuple(wgpeer.sections(text)), peers.look(name) if name in links else None)
+
+
+def _meant(name, known):
+    """The Leads that are called `name`: all to one peer. Raises L2wgError where there is none, or several are meant."""
+    found = [one for one in known if name in one.names + (one.key,) or one.tunnel and one.tunnel.name == name]
+    if not found:
+        there = ", ".join("%s (%s)" % (one.names[0], one) if one.names else str(one) for one in known)
+        hint = "there is: %s" % there if there else "there is no tunnel in %s, and no peer of `l2wg pair`" % wish.DIRECTORY
+        fail("no other site and no tunnel is called %s here" % settings.shown(name), hint)
+    if len({(one.underlay, one.key) for one in found}) > 1:
+        some = ["%s %s" % (one, "to the peer %s" % one.key if one.key else "to no peer") for one in found]
+        hint = "name one by its tunnel or by its key: l2wg unpair %s" % next(
+            (str(one) for one in found if not any(str(one) in other.names for other in known)), found[0].key
+        )
+        fail("%s may be each of these: %s" % (settings.shown(name), ", ".join(some)), hint)
+    return found
+
+
+def _needed(key, wire, gone, left, underlay):
+    """Why a peer stays, in words; "" where it goes, or is gone."""
+    mine = [one for one in wire.sections if one.key == key]
+    live = next((one for one in (wire.live.peers if wire.live else ()) if one.key == key), None)
+    if not mine and not live:
+        return ""
+    for tunnel in left:
+        if wgpeer.owner(wire.holders(), tunnel.remote) == key:
+            return "%s leads to it, too" % tunnel.name
+    path = wgconf.path(underlay)
+    if not mine:
+        return "it is in no file, so somebody has added it by hand. If it is to go: wg set %s peer %s remove" % (underlay, key)
+    if len(mine) > 1:
+        return "it has %d [Peer] sections in %s" % (len(mine), path)
+    rows = wgconf.rows_of(wire.text)[mine[0].start : mine[0].stop]
+    remedy = "If it is to go: delete its [Peer] in %s%s" % (path, ", then wg set %s peer %s remove" % (underlay, key) if live else "")
+    if not mine[0].ours:
+        return "its [Peer] was not written by `l2wg pair`. %s" % remedy
+    others = sorted({row.text.partition("=")[0].strip() for row in rows if row.key and row.key not in WRITTEN})
+    if others or live and _has_secret(underlay, key):
+        return "it has %s, which `l2wg pair` does not write. %s" % (" and ".join(others) or "a preshared key", remedy)
+    allowed = set(mine[0].allowed) | set(live.allowed if live else ())
+    # Of a tunnel that is gone already, the card's address was one and no more.
+    ends = {wgpeer.host(one.remote) for one in gone} or set(mine[0].allowed[:1])
+    wider = sorted(allowed - ends) or [one for one in allowed if not one.endswith(("/32", "/128"))]
+    if wider:
+        return "its AllowedIPs are more than the tunnel's end: %s. %s" % (", ".join(wider), remedy)
+    return ""
+
+
+def _has_secret(underlay, key):
+    """Whether WireGuard has a preshared key of that peer, which nobody could put back. It is not kept."""
+    rows = [line.split("\t") for line in run.output("wg", "show", underlay, "preshared-keys").splitlines()]
+    return any(row[0] == key and row[-1] != "(none)" for row in rows)
+
+
+def _ways(ends, underlay, text):
+    """(words of the routes that go, sentences of those that stay): those to `ends` that wg-quick(8), or `pair`, has added."""
+    table = ([one for one in wgpeer.interface_values(text, "table")] or ["auto"])[-1]
+    where = () if table in ("auto", "main", "off") else ("table", table)
+    found, told = [], []
+    for end in ends:
+        family = "-6" if ":" in end else "-4"
+        for line in run.output("ip", family, "route", "show", "dev", underlay, "exact", end, *where).splitlines():
+            if table == "off" or set(line.split()[1:]) - PLAIN:
+                told.append("the route `%s` of %s stays: wg-quick(8) makes none like it" % (line.strip(), underlay))
+            else:
+                found.append((end, "dev", underlay) + where)
+    return tuple(found), told
+
+
+def _staying(gone, left, links):
+    """What else the admin should know: bridges that nobody defines any more, and that are still there."""
+    for name in sorted({one.bridge for one in gone if one.bridge_ports} - {one.bridge for one in left if one.bridge_ports}):
+        if name in links:
+            own = "" if links[name].addresses else "; or now: ifdown --force %s; ip link delete dev %s" % (name, name)
+            yield "%s is not defined any more, and stays up until the next boot%s" % (name, own)
