@@ -69,9 +69,9 @@ class Intent(NamedTuple):
 class More(NamedTuple):
     """What is changed in the same transaction, before all else, for `l2wg pair` and `unpair`: whole or not at all with the rest.
 
-    `wish` is {tunnel: text, or None where it goes}, `texts` {path: (old, new)}, `steps` are for the WireGuard interface `underlay`, and `peers` are
-    the peers that these change, as they are: peers.Peer. `ways` are the words of the routes that these add.
-    `last` are steps for what comes when all else is done, `lost` the words of the routes that these take away.
+    `wish` is {tunnel: text, or None where it goes}, `texts` {path: (old, new)}, `steps` are for the WireGuard interface
+    `underlay`, and `peers` are the peers that these change, as they are: peers.Peer. `ways` are the words of the routes
+    that these add. `last` are steps for what comes when all else is done, `lost` the words of the routes that these take away.
     """
 
     wish: Dict[str, Optional[str]]

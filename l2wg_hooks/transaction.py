@@ -46,9 +46,9 @@ class Saved(NamedTuple):
     before it, both {tunnel: text}; `names` are the interfaces that it is about, `others` those that nobody may lose an
     address or a route of by it; `shown` and `routes` are what ip(8) said of all; `peers` are rows of a WireGuard interface
     and a peers.Peer that is changed, as it was; `ways` are the words of routes that are added. `brought`
-    says that the wish came with the change (`l2wg pair`), and was not somebody's edit before. `lost` are the words of routes that are
-    taken away. `switches` is {bridge: what
-    silence.read told of it}; `sysctls` are rows of a bridge, a folder, a name and a value, as they were before it got a port's.
+    says that the wish came with the change (`l2wg pair`), and was not somebody's edit before. `lost` are the words of
+    routes that are taken away. `switches` is {bridge: what silence.read told of it};
+    `sysctls` are rows of a bridge, a folder, a name and a value, as they were before it got a port's.
     """
 
     boot: str
@@ -241,8 +241,8 @@ def begin(names, others, paths, seconds=0, wished=None, changed=(), ways=(), tex
     """Save the interfaces `names` and `others`, the files `paths` and the wish, and arm the timer: `seconds`, or DEADMAN where 0.
 
     `texts` is {path: text} of what is about to be written: who is killed half-way can tell it from somebody's edit.
-    `wished` is the wish that is about to be written, where that is not what the files say; `changed`, `ways`, `had` and `lost` are
-    peers, ways, sysctls and lost of Saved.
+    `wished` is the wish that is about to be written, where that is not what the files say; `changed`, `ways`, `had`
+    and `lost` are peers, ways, sysctls and lost of Saved.
     Raises L2wgError, with nothing changed, where that cannot be done.
     """
     if seconds and not timed():

@@ -45,10 +45,11 @@ _NAME, _KEY, _ENDPOINT, _ADDRESS, _LAN, _ENCAPSULATION, _NUMBER, _MTU = range(1,
 
 
 class Card(NamedTuple):
-    """One site. `joined` is whether `lan` is that of the bridge which the tunnel joins; None where the card does not tell. `key` is WireGuard's public key, as wg(8) writes it; `endpoint` is HOST:PORT, or "" where nobody can call.
+    """One site. `key` is WireGuard's public key, as wg(8) writes it; `endpoint` is HOST:PORT, or "" where nobody can call.
 
     `addresses` are this router's own inside WireGuard, at most one of each family. `lan` is the network of its bridge or
-    LAN, or "". `encapsulation`, `number` (a GRE key or VNI) and `mtu` are what this site asks of the tunnel.
+    LAN, or "". `encapsulation`, `number` (a GRE key or VNI) and `mtu` are what this site asks of the tunnel. `joined` is
+    whether `lan` is that of the bridge which the tunnel joins; None where the card does not tell.
     """
 
     name: str

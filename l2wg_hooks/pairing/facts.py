@@ -212,9 +212,9 @@ def gates():
 
 
 def lan(name, links):
-    """(the network of this site's LAN, whether its bridge is one that tunnels join), as far as that can be told; ("", None) for none.
+    """(the network of this site's LAN, whether its bridge is one that tunnels join); ("", None) where there is none.
 
-    A tunnel's bridge comes before other bridges, and these before all else.
+    None stands for what cannot be told. A tunnel's bridge comes before other bridges, and these before all else.
     """
     wished = wish.load().tunnels
     joins = {tunnel.bridge for tunnel in wished}
@@ -227,8 +227,9 @@ def lan(name, links):
             network = ipaddress.ip_interface(address).network
             if network.version == 4 and not network.is_link_local and network.prefixlen < 32:
                 # Before there is a tunnel, it would be a bridge that it joins, but which of several nobody knows.
-                undecided = link.kind == "bridge" and not wished
-                return str(network), None if undecided and len(bridges(links, interfaces.read(), wished)) > 1 else undecided or link.name in joins
+                if wished or link.kind != "bridge":
+                    return str(network), link.name in joins
+                return str(network), None if len(bridges(links, interfaces.read(), wished)) > 1 else True
     return "", None
 
 

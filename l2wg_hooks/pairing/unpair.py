@@ -85,7 +85,8 @@ def intend(name):
     texts = {wish.path(one.name): (wish.read(one.name), "") for one in gone}
     if text != wire.text:
         texts[wgconf.path(underlay)] = (wire.text, text)
-    shown = {path: tuple(wgpeer.masked(side) if path == wgconf.path(underlay) else side for side in sides) for path, sides in texts.items()}
+    secret = wgconf.path(underlay)
+    shown = {path: tuple(map(wgpeer.masked, sides)) if path == secret else sides for path, sides in texts.items()}
     notes += _staying(gone, left, links)
     more = apply.More(
         {one.name: None for one in gone}, texts, (), underlay, (known,) if known and not why else (),
@@ -153,7 +154,8 @@ def _needed(key, wire, gone, left, underlay):
     if len(mine) > 1:
         return "it has %d [Peer] sections in %s" % (len(mine), path)
     rows = wgconf.rows_of(wire.text)[mine[0].start : mine[0].stop]
-    remedy = "If it is to go: delete its [Peer] in %s%s" % (path, ", then wg set %s peer %s remove" % (underlay, key) if live else "")
+    then = ", then wg set %s peer %s remove" % (underlay, key) if live else ""
+    remedy = "If it is to go: delete its [Peer] in %s%s" % (path, then)
     if not mine[0].ours:
         return "its [Peer] was not written by `l2wg pair`. %s" % remedy
     others = sorted({row.text.partition("=")[0].strip() for row in rows if row.key and row.key not in WRITTEN})

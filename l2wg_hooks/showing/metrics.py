@@ -41,7 +41,8 @@ def _metrics(status):
     yield "build_info", GAUGE, "The version of l2wg that says all this.", [({"version": __version__}, 1)]
     levels = [({"level": level}, sum(one.level == level for one in status.faults)) for level in (WRONG, NOTE)]
     yield "faults", GAUGE, "What is wrong, and what is worth a look, as `l2wg status` tells it.", levels
-    yield "tunnel_info", GAUGE, "What /etc/l2wg wishes for, the public key of the peer, and its site's name.", [(_info(one), 1) for one in tunnels]
+    said = "What /etc/l2wg wishes for, the public key of the peer, and its site's name."
+    yield "tunnel_info", GAUGE, said, [(_info(one), 1) for one in tunnels]
     for name, said, value in (
         ("tunnel_up", "Whether the tunnel exists and is up.", lambda one: one.up),
         ("tunnel_joined", "Whether the tunnel is a port of its bridge.", lambda one: one.joined),
