@@ -100,7 +100,7 @@ def intend(moving=False, wished_too=None):
 
     `wished_too` is {tunnel: text} of files that are not written yet.
     """
-    wished = wish.load(wished_too)
+    wished = transaction.standing(wished_too)
     defined = interfaces.read()
     ports = [name for tunnel in wished.tunnels for name in tunnel.bridge_ports]
     old = files.text(interfaces.OURS)

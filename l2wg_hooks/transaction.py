@@ -225,6 +225,12 @@ def applied():
     return wish.texts()
 
 
+def standing(replaced=None):
+    """The Wish of all files as wish.load gives it, steady where one is no use."""
+    wished = wish.load(replaced)
+    return wish.steady(wished, applied()) if wished.broken else wished
+
+
 def picture(names):
     """(undo.Picture of now, what ip(8) said: addresses, {name: routes})."""
     shown = run.run(run.OBSERVE).out

@@ -81,6 +81,21 @@ def load(replaced=None):
     return Wish(tuple(tunnels), tuple(broken), tuple(problems) + clashes)
 
 
+def steady(wished, applied):
+    """The Wish where a tunnel whose file is no use is as it was `applied` last, {tunnel: text}, as far as it was.
+
+    For whoever compares: what runs as it was wished for is not to be undone for a typing error. The Problems stay.
+    """
+    tunnels, broken = list(wished.tunnels), []
+    for name in wished.broken:
+        tunnel = settings.parse(applied[name], path(name), name)[0] if name in applied else None
+        if tunnel is None or tuple(settings.between(tunnels + [tunnel])):
+            broken.append(name)
+        else:
+            tunnels.append(tunnel)
+    return Wish(tuple(sorted(tunnels, key=lambda tunnel: tunnel.name)), tuple(broken), wished.problems)
+
+
 def _first(problems, name):
     """The first MOST Problems of a file, and how many more there are."""
     if len(problems) <= MOST:

@@ -11,7 +11,9 @@ import threading
 import time
 from typing import NamedTuple, Tuple
 
-from l2wg_hooks import apply, files, interfaces, peers, plan, readers, record, routed, rules, run, transaction, wgconf, wish
+from l2wg_hooks import (
+    apply, files, growth, interfaces, peers, plan, readers, record, routed, rules, run, transaction, wgconf, wish,
+)  # fmt: skip
 from l2wg_hooks.checking import endpoint, foreign, kernel, neighbours, path, postup, rights, segment, sounding, underlay, way
 from l2wg_hooks.errors import L2wgError, Problem
 
@@ -116,7 +118,7 @@ class Scene:
 
     @property
     def wished(self):
-        return self._once("wished", wish.load)
+        return self._once("wished", transaction.standing)
 
     @property
     def tunnels(self):
@@ -534,20 +536,25 @@ def _loops(scene):
     scene.heard
     if not any(tunnel.name in scene.links for tunnel in scene.tunnels):
         raise Idle("there is no tunnel")
-    frames = rules.counters()
+    frames, now = rules.counters(), time.monotonic()
+    notes = growth.look(growth.dropped(frames), {}, now)
     for tunnel in scene.tunnels:
-        looped, stormed = (frames.get((what, tunnel.name), 0) for what in ("loop", "storm"))
+        keys = ["%s %s" % (what, tunnel.name) for what in ("loop", "storm")]
+        # The probes have shown whether it goes on: what is over is no fault any more.
+        looped, stormed = (notes[key].count if key in notes and growth.recent(notes[key], now) else 0 for key in keys)
+        since = [growth.pause(notes.get(key), now) for key in keys]
         if looped:
+            message = "a loop: %d frames of %s came back to it%s: there is a second way between the sites"
             yield tunnel.problem(
                 "bridge",
-                "a loop: %d frames of %s came back to it: there is a second way between the sites" % (looped, tunnel.bridge),
+                message % (looped, tunnel.bridge, since[0]),
                 "find and cut that way (journalctl -k -g 'l2wg: loop'), or have both bridges speak STP",
                 "loop",
             )
         if stormed:
             yield tunnel.problem(
                 "storm-limit",
-                "%d frames were dropped, over %d a second" % (stormed, tunnel.storm_limit or 0),
+                "%d frames were dropped, over %d a second%s" % (stormed, tunnel.storm_limit or 0, since[1]),
                 "see what sends them (tcpdump -n -e -i %s); a loop, or too low a limit" % tunnel.name,
                 "storm",
             )

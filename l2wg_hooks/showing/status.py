@@ -8,7 +8,7 @@ import ipaddress
 from dataclasses import dataclass, field
 from typing import Dict, Optional, Tuple
 
-from l2wg_hooks import guard, mtu, plan
+from l2wg_hooks import growth, guard, mtu, plan
 from l2wg_hooks.settings import Tunnel
 from l2wg_hooks.showing.stations import Station
 from l2wg_hooks.showing.traffic import Traffic
@@ -295,7 +295,7 @@ def _faults(seen, tunnels, bridges):
         yield Fault(WRONG, "", "whether the guard stands is not known: %s" % seen.report.unknown)
     yield from _planned(seen, [bridge.name for bridge in bridges])
     for tunnel in tunnels:
-        yield from _wire(tunnel, tunnel.underlay.name in seen.peers)
+        yield from _wire(tunnel, tunnel.underlay.name in seen.peers, seen)
         yield from _blocked(tunnel, seen.report.packets)
     mtus = {}
     for tunnel in seen.wished.tunnels:
@@ -332,8 +332,8 @@ def _planned(seen, bridges):
         yield _of(problem, paths.get(problem.path, ""))
 
 
-def _wire(tunnel, answers):
-    """What is wrong between this router and the other one."""
+def _wire(tunnel, answers, seen):
+    """What is wrong between this router and the other one; `answers` is whether wg(8) has told of the underlay."""
     name, underlay, peer = tunnel.name, tunnel.underlay, tunnel.peer
     if underlay.there:
         if not underlay.up:
@@ -348,12 +348,22 @@ def _wire(tunnel, answers):
         elif peer.age > SESSION:
             message = "no handshake with the peer for %d min: nothing has crossed since (it is away, or nobody sends)"
             yield Fault(WRONG, name, message % (peer.age // 60))
-    if tunnel.dropped["loop"]:
-        message = "a loop: %d frames of %s came back to it; there is a second way between the sites"
-        yield Fault(WRONG, name, message % (tunnel.dropped["loop"], tunnel.wish.bridge))
-    if tunnel.dropped["storm"]:
-        message = "%d frames were dropped, over %d a second"
-        yield Fault(WRONG, name, message % (tunnel.dropped["storm"], tunnel.wish.storm_limit or 0))
+        else:
+            # Its session looks alive for three minutes after it has gone.
+            seconds = growth.unanswered(seen.notes.get(growth.peer(underlay.name, peer.key)), seen.clock)
+            if seconds:
+                message = "the peer does not answer: it was sent something %d s ago or more, and nothing has come since"
+                yield Fault(WRONG, name, message % seconds)
+    for what, message, last in (
+        ("loop", "a loop: %d frames of %s came back to it%s", "there is a second way between the sites"),
+        ("storm", "%d frames were dropped, over %d a second%s", ""),
+    ):
+        if tunnel.dropped[what]:
+            note = seen.notes.get("%s %s" % (what, name))
+            rest = tunnel.wish.bridge if what == "loop" else tunnel.wish.storm_limit or 0
+            said = message % (tunnel.dropped[what], rest, growth.pause(note, seen.clock))
+            now = growth.recent(note, seen.clock)
+            yield Fault(WRONG if now else NOTE, name, said + ("; " + last if last and now else "" if now else ": it is over"))
 
 
 # What the guard's counters mean where nothing arrives, and what shows why.

@@ -5,7 +5,7 @@ import time
 from dataclasses import dataclass, field
 from typing import Dict, Tuple
 
-from l2wg_hooks import files, links, peers, record, rules, run, seen, silence, transaction, wish
+from l2wg_hooks import files, growth, links, peers, record, rules, run, seen, silence, transaction, wish
 from l2wg_hooks.showing import stations, traffic
 from l2wg_hooks.errors import REFUSED, L2wgError, fail
 from l2wg_hooks.links import Link
@@ -42,11 +42,13 @@ class Survey:
     time: float = 0
     host: str = ""
     bridges: Dict[str, silence.Heard] = field(default_factory=dict)
+    notes: Dict[str, growth.Note] = field(default_factory=dict)
+    clock: float = 0
 
 
 def look():
     """The Survey of now. Raises L2wgError where it cannot be taken: without ip(8)."""
-    wished = wish.load()
+    wished = transaction.standing()
     crowd = stations.Crowd()
     ip, bridge, wg, *nft = run.together(LINKS, STATIONS, PEERS, *rules.LISTS, takes={STATIONS: crowd.take})
     if isinstance(ip, L2wgError):
@@ -59,20 +61,30 @@ def look():
     except record.Unfit as error:
         links.refuse(error)
     blind = [_blind(argv, result) for argv, result in ((STATIONS, bridge), (PEERS, wg)) if _blind(argv, result)]
+    known = {} if isinstance(wg, L2wgError) else peers.parse_all(wg.out)
+    report, clock = rules.report(nft), time.monotonic()
     return Survey(
         wished,
         found,
         counted,
         *crowd.found(),
-        {} if isinstance(wg, L2wgError) else peers.parse_all(wg.out),
-        rules.report(nft),
+        known,
+        report,
         _ages([found[tunnel.name] for tunnel in wished.tunnels if tunnel.name in found]),
         transaction.pending(),
         tuple(blind),
         time.time(),
         os.uname().nodename,
         seen.bridges(wished.tunnels),
+        _growth(known, report, clock),
+        clock,
     )
+
+
+def _growth(known, report, clock):
+    rows = {growth.peer(name, one.key): one for name, interface in known.items() for one in interface.peers}
+    counts = dict(growth.dropped(report.frames), **{key: one.received for key, one in rows.items()})
+    return growth.look(counts, {key: (one.sent, one.keepalive) for key, one in rows.items()}, clock)
 
 
 def _blind(argv, result):

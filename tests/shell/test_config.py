@@ -117,7 +117,7 @@ def test_good_files_are_read_as_python_reads_them(router, path):
 
 def test_sh_knows_every_key_that_python_knows(router):
     values = {"stp": "no", "isolated": "no", "link-local": "no", "vlans": "all", "dhcp": "pass", "forward": "accept", "encapsulation": "vxlan",
-              "storm-limit": "off", "mss-clamp": "off", "mtu": "1500", "key": "7", "port": "8472", "bridge-ports": "enp3s0"}
+              "storm-limit": "off", "mss-clamp": "off", "mtu": "1500", "key": "7", "port": "8472", "bridge-ports": "enp3s0", "site": "hut"}
     values["bridge-address"] = ""
     text = wish(**{key.replace("-", "_"): values[key] for key in settings.KEYS if key in values})
     assert len(text.splitlines()) == len(settings.KEYS) and refuses(text) == "good"

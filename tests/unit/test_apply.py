@@ -722,3 +722,15 @@ def test_the_session_of_a_peer_that_goes_is_not_missed(router, unpaired, monkeyp
     monkeypatch.setattr(verify, "compare", lambda before, tunnels: seen_by.append(before.sessions) or ())
     apply.apply(more=unpaired)
     assert seen_by == [(("wg0", "L="),)]
+
+
+def test_a_typing_error_costs_no_line_of_what_was_right(router):
+    """The bridge of a file that is broken now stays defined, in what `plan` shows and `check` compares."""
+    assert apply.apply() == ()
+    ours = router.ours.read_text()
+    router.conf.write_text(CONF.replace("remote = ", "remote = x"))
+    intent = apply.intend()
+    assert intent.texts == {} and [one.name for one in intent.tunnels] == ["gretap1"] and len(intent.problems) == 1
+    with pytest.raises(L2wgError):
+        apply.apply()
+    assert router.ours.read_text() == ours

@@ -7,7 +7,7 @@ import types
 
 import pytest
 
-from l2wg_hooks import apply, cli, interfaces, peers, rules, run, transaction, wgconf, wish
+from l2wg_hooks import apply, cli, growth, interfaces, peers, rules, run, transaction, wgconf, wish
 from l2wg_hooks.checking import causes, check, neighbours, sounding
 from l2wg_hooks.checking.check import IDLE, OK, UNLOOKED, WRONG, Idle, Scene, Unlooked
 from l2wg_hooks.errors import L2wgError, Problem, fail
@@ -53,7 +53,7 @@ def healthy(monkeypatch, tmp_path):
         intent=apply.Intent((ONE,), {}, {}, (), (), Plan(), (), True), ifupdown=True, stanzas=(), passed=[],
     )
     monkeypatch.setattr(os, "geteuid", lambda: 0)
-    monkeypatch.setattr(wish, "load", lambda: state.wished)
+    monkeypatch.setattr(wish, "load", lambda *_: state.wished)
     monkeypatch.setattr(wish, "names", lambda: ["gretap1"])
     monkeypatch.setattr(run, "observe", lambda: state.links)
     monkeypatch.setattr(apply, "intend", lambda: state.intent)
@@ -493,6 +493,21 @@ def test_loop_and_storm(healthy):
     told(healthy, "loop")
     healthy.counters = {("storm", "gretap1"): 3}
     told(healthy, "storm")
+
+
+@pytest.mark.parametrize("what", ["loop", "storm"])
+def test_a_loop_that_is_over_is_no_fault(healthy, monkeypatch, what):
+    now = [10000.0]
+    monkeypatch.setattr(check.time, "monotonic", lambda: now[0])
+    healthy.counters = {(what, "gretap1"): 3}
+    told(healthy, what)
+    now[0] += 300
+    [problem] = [one for one in check.check().problems if one.id == what]
+    assert ", none for 5 min" in problem.message
+    now[0] += growth.RECENT
+    assert what not in ids()
+    healthy.counters = {(what, "gretap1"): 4}
+    told(healthy, what)
 
 
 def test_dhcp(healthy):

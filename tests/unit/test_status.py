@@ -7,7 +7,7 @@ import signal
 import pytest
 from recorded import A, CASES, SECOND, TREE, crowd, forms, seen, wished
 
-from l2wg_hooks import cli, files, peers, rules, run, transaction, wish
+from l2wg_hooks import cli, files, growth, peers, rules, run, settings, transaction, wish
 from l2wg_hooks.showing import document, pen, screen, stations, status, survey, traffic
 from l2wg_hooks.errors import L2wgError, Problem
 from l2wg_hooks.showing.stations import Station
@@ -111,6 +111,46 @@ def test_what_is_wrong_is_said(what):
         assert text.endswith("\n")
     assert "l2wg_faults{level=\"wrong\"} 0" not in forms(found)["metrics"]
     assert json.loads(forms(found)["json"])["ok"] is False
+
+
+def counted(what, since, clock):
+    """A router whose rules have counted 7 frames, the last of them `since` then."""
+    report = seen("right-a").report._replace(frames={(what, "gretap1"): 7})
+    return build(report=report, notes={"%s gretap1" % what: growth.Note(7, since)}, clock=clock)
+
+
+@pytest.mark.parametrize("what, begins", [("loop", "a loop: 7 frames of br0 came back to it"), ("storm", "7 frames were dropped, over 0 a second")])
+def test_a_loop_is_told_with_its_age_and_wrong_while_it_is_recent(what, begins):
+    now = said(counted(what, 1000, 1000))
+    assert len(now) == 1 and now[0][1].startswith(begins) and "none for" not in now[0][1]
+    [(_, soon)] = said(counted(what, 1000, 1000 + growth.RECENT - 1))
+    assert soon.startswith(begins + ", none for 9 min")
+    after = counted(what, 1000, 1000 + growth.RECENT)
+    assert said(after) == [] and ("gretap1", begins + ", none for 10 min: it is over") in said(after, NOTE)
+
+
+def test_a_peer_that_does_not_answer_is_told_of_before_its_session_is_old():
+    name, [one] = "wg0", [one for one in seen("right-a").peers["wg0"].peers if "192.168.92" in str(one.allowed)]
+    key = growth.peer(name, one.key)
+    assert said(build(notes={key: growth.Note(one.received, 100, 0, 200)}, clock=200 + growth.ANSWER - 1)) == []
+    [(about, message)] = said(build(notes={key: growth.Note(one.received, 100, 0, 200)}, clock=200 + growth.ANSWER))
+    assert about == "gretap1" and message.startswith("the peer does not answer: it was sent something 20 s ago")
+
+
+def test_a_broken_file_is_compared_by_what_was_applied_last(monkeypatch, tmp_path):
+    """It is told of, and nothing else is wrong: what runs is what was wished for."""
+    right, wrong = CASES["right-a"]["gretap1"], "remote = 192.168.92\n"
+    found = seen("right-a", {"gretap1": wrong})
+    assert found.wished.tunnels == () and found.wished.broken == ("gretap1",)
+    steady = wish.steady(found.wished, {"gretap1": right})
+    assert [one.name for one in steady.tunnels] == ["gretap1"] and steady.broken == () and steady.problems == found.wished.problems
+    told = said(build(wished=steady))
+    assert told == [("", problem.message) for problem in steady.problems] and told
+    # Nothing was applied yet, or what was contradicts another file by now.
+    assert wish.steady(found.wished, {}) == found.wished
+    other = settings.parse(right, wish.path("other"), "other")[0]
+    with_other = found.wished._replace(tunnels=(other,))
+    assert wish.steady(with_other, {"gretap1": right}).broken == ("gretap1",)
 
 
 ENDS = ("192.168.178.1", "192.168.92.1")
