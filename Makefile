@@ -72,17 +72,22 @@ dsc:
 
 ## make lab          real kernels: sites in network namespaces, routers, neighbours, NixOS' units; SUITE=bullseye, bookworm or trixie
 lab: netns router neighbours units
+## make netns        both sites in one machine, as network namespaces
 netns: deb
 	@tests/need python3-pytest
 	$(PYTEST) tests/lab/netns -m "not long" --suite $(SUITE) --deb "$(DEB)"
+
+## make router       whole routers: boots, ssh sessions, power cuts
 router: deb
 	@tests/need python3-pytest
 	$(PYTEST) tests/lab/router --suite $(SUITE) --deb "$(DEB)"
 
+## make neighbours   beside other network managers and firewalls
 neighbours: deb
 	@tests/need python3-pytest
 	$(PYTEST) tests/lab/neighbours --suite $(SUITE) --deb "$(DEB)"
 
+## make units        the units of the NixOS module, under a real systemd
 units: deb
 	@tests/need python3-pytest
 	$(PYTEST) tests/lab/units --suite $(SUITE) --deb "$(DEB)"
@@ -103,6 +108,7 @@ bench: deb
 	@$(PYTHON) -B tests/lab/bench.py --suite $(SUITE) --deb "$(DEB)"
 	@$(PYTHON) -B tests/lab/datapath.py --suite $(SUITE) --deb "$(DEB)"
 
+## make clean        what was built in this tree
 clean:
 	rm -rf out build deb_dist dist *.egg-info
 

@@ -677,7 +677,8 @@ def unpaired(router):
 
 
 def everything(router):
-    return {path: (path.read_bytes(), stat.S_IMODE(path.stat().st_mode)) for path in router.etc.rglob("*") if path.is_file() and "lib" not in path.parts and path.name != "files"}
+    paths = [path for path in router.etc.rglob("*") if path.is_file() and "lib" not in path.parts and path.name != "files"]
+    return {path: (path.read_bytes(), stat.S_IMODE(path.stat().st_mode)) for path in paths}
 
 
 def test_a_site_goes_whole_and_comes_back_whole(router, unpaired, monkeypatch):
