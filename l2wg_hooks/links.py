@@ -10,8 +10,6 @@ from l2wg_hooks.errors import fail
 # Ethernet addresses and those of other links, which may be IP addresses: a tunnel without Ethernet has such a one.
 _MAC = re.compile(r"[0-9A-Fa-f:.]*\Z")
 _ADDRESS = re.compile(r"[0-9A-Fa-f:.]+\Z")
-# Bridges that programs make for their own guests: no LAN is behind them. Docker, libvirt, LXD, LXC, CNI, Podman.
-GUESTS = re.compile(r"(?:docker\d+|br-[0-9a-f]{12}|virbr\d+|lxdbr\d+|lxcbr\d+|cni\d+|cni-podman\d+|podman\d+)\Z")
 
 
 @dataclass(frozen=True)

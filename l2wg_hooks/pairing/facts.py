@@ -6,13 +6,11 @@ import re
 import socket
 from typing import NamedTuple, Tuple
 
-from l2wg_hooks import files, peers, readers, run, verify, wgconf, wgpeer
+from l2wg_hooks import files, interfaces, peers, readers, run, verify, wgconf, wgpeer
 from l2wg_hooks.errors import Problem, fail
-from l2wg_hooks.links import GUESTS
-from l2wg_hooks.pairing import card, site, terms
+from l2wg_hooks.pairing import card, ports, site, terms
 
 NIXOS = "/etc/NIXOS"
-DEVICES = "/sys/class/net"
 # resolv.conf(5), and what systemd-resolved asks in its turn.
 RESOLVERS = ("/etc/resolv.conf", "/run/systemd/resolve/resolv.conf")
 # Nobody is there (RFC 5737, RFC 3849); the kernel only says which way it would go.
@@ -200,7 +198,7 @@ def elsewhere(address, underlay):
     return [line.strip() for line in lines if not line.startswith("default") and " dev %s " % underlay not in line + " "]
 
 
-def gates(links):
+def gates():
     """The interfaces by which a default route goes."""
     found = set()
     for family in ("-4", "-6"):
@@ -213,8 +211,8 @@ def gates(links):
 
 def lan(name, links):
     """The network of this site's LAN, as far as that can be told: a bridge's before others'; "" where there is none."""
-    outside = gates(links) | {name, "lo"}
-    inside = (one for one in links.values() if one.name not in outside and not GUESTS.match(one.name))
+    outside = gates() | ports.guests(links, interfaces.read()) | {name, "lo"}
+    inside = (one for one in links.values() if one.name not in outside)
     for link in sorted(inside, key=lambda link: (link.kind != "bridge", link.index)):
         if link.kind == "wireguard":
             continue
@@ -229,28 +227,11 @@ def bridges(links, defined, tunnels):
     """The bridges that a LAN may be behind: those of tunnels, else of interfaces(5), else of the kernel."""
     by_wish = {tunnel.bridge for tunnel in tunnels}
     by_admin = {one.interface for one in defined.stanzas if any(key == "bridge-ports" for key, _ in one.options)}
-    by_kernel = {link.name for link in links.values() if link.kind == "bridge" and not GUESTS.match(link.name)}
+    by_kernel = {link.name for link in links.values() if link.kind == "bridge"} - ports.guests(links, defined)
     return sorted(by_wish or by_admin or by_kernel)
 
 
 def free_ports(links, defined):
-    """Ethernet ports that nobody uses: real hardware, no address, in no bridge, nothing on top, not named in interfaces(5)."""
-    named = set()
-    for one in defined.stanzas:
-        named.add(one.interface)
-        for key, value in one.options:
-            if key in ("bridge-ports", "slaves", "bond-slaves", "vlan-raw-device"):
-                named.update(value.split())
-    used = named | gates(links)
-    return sorted(link.name for link in links.values() if link.name not in used and _is_idle(link))
-
-
-def _is_idle(link):
-    directory = os.path.join(DEVICES, link.name)
-    if link.kind or link.master or link.addresses or len(link.mac) != 17 or not os.path.exists(os.path.join(directory, "device")):
-        return False
-    try:
-        names = os.listdir(directory)
-    except OSError:
-        return False
-    return not any(name in ("wireless", "phy80211") or name.startswith("upper_") for name in names)
+    """(the Ethernet ports that nobody uses, {each other one: what it is used for})."""
+    found = {name: ports.use(name, links[name].addresses, defined) for name in sorted(links) if ports.is_hardware(name)}
+    return [name for name in found if not found[name]], {name: use for name, use in found.items() if use}

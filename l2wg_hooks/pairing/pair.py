@@ -10,7 +10,7 @@ from typing import Dict, NamedTuple, Tuple
 
 from l2wg_hooks import apply, edit, files, interfaces, peers, plan, readers, routed, run, settings, wgconf, wgpeer, wish
 from l2wg_hooks.errors import L2wgError, fail
-from l2wg_hooks.pairing import card, facts, terms
+from l2wg_hooks.pairing import card, facts, ports, terms
 from l2wg_hooks.settings import Refused
 
 
@@ -103,7 +103,7 @@ def intend(text, wanted, ask_ports=False):
     texts = {_conf(here): (here.text, new)} if new != here.text else {}
     shown.update({path: tuple(wgpeer.masked(side) for side in sides) for path, sides in texts.items()})
     more = apply.More(files_, texts, steps, here.underlay, changed, ways)
-    notes = tuple(terms.notes(agreed, other, leads, links)) + tuple(_other_way(new, other))
+    notes = tuple(terms.notes(agreed, other, leads, links, ports.guests(links, interfaces.read()))) + tuple(_other_way(new, other))
     elsewhere = facts.elsewhere(remote, here.underlay)
     notes += tuple(terms.moved(agreed._replace(remote=remote), other, here.underlay, holders, elsewhere))
     notes += tuple(terms.namesakes(other, here.underlay, sections, wished.tunnels))
@@ -298,6 +298,7 @@ def _wish(name, agreed, here, tunnels, wanted, before, links, ask_ports):
         "mtu": str(agreed.mtu),
     }
     path = wish.path(name)
+    _there(wanted.ports, links)
     if leads and (leads.local, leads.remote) != (agreed.local, agreed.remote):
         return {}  # made by hand, with ends of its own: terms.notes tells what differs
     said = {"bridge": wanted.bridge, "bridge-ports": " ".join(wanted.ports), "bridge-address": wanted.address}
@@ -331,9 +332,11 @@ def _bridge(tunnels, wanted, links, ask_ports):
             number += 1
         return wanted.bridge or "br%d" % number, wanted.ports
     there = set(known) | {link.name for link in links.values() if link.kind == "bridge"}
-    free = facts.free_ports(links, defined)
-    ports = "; free here: %s" % " ".join(free) if free else "; no Ethernet port of this router is free"
-    hint = "name what the other site's network shall be plugged into: --bridge-ports PORT" + ports
+    free, used = facts.free_ports(links, defined)
+    others = ", ".join("%s %s" % one for one in sorted(used.items()))
+    known_ports = "; free here: %s" % " ".join(free) if free else "; no Ethernet port of this router is free"
+    known_ports += " (%s)" % others if others and not free else ""
+    hint = "name what the other site's network shall be plugged into: --bridge-ports PORT" + known_ports
     if wanted.bridge and wanted.bridge not in there:
         fail("there is no bridge %s" % wanted.bridge, hint)
     if wanted.bridge or len(known) == 1:
@@ -346,6 +349,17 @@ def _bridge(tunnels, wanted, links, ask_ports):
     if ask_ports and len(free) == 1:
         return "br0", tuple(free)
     return fail("this router has no bridge", hint)
+
+
+def _there(wanted, links):
+    """Raise L2wgError for a port that is not there, and that nobody defines. What is no name at all, settings.py refuses."""
+    defined = interfaces.read()
+    written = {one.interface for one in defined.stanzas}
+    for name in wanted:
+        if settings.NAME.match(name) and name not in links and name not in written:
+            free = facts.free_ports(links, defined)[0]
+            hint = "free here: %s" % " ".join(free) if free else "see which there are: ip -brief link"
+            fail("this router has no port %s" % name, hint, key="--bridge-ports")
 
 
 def _refuse_nixos(other):

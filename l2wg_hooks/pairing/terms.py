@@ -5,7 +5,6 @@ import zlib
 from typing import NamedTuple, Optional
 
 from l2wg_hooks import settings, wgconf, wgpeer, wish
-from l2wg_hooks.links import GUESTS
 from l2wg_hooks.pairing import card
 from l2wg_hooks.settings import Refused
 
@@ -163,8 +162,8 @@ def namesakes(other, underlay, sections, tunnels):
         )
 
 
-def notes(agreed, other, leads, links):
-    """Sentences for the admin: what else there is between the two sites."""
+def notes(agreed, other, leads, links, guests=()):
+    """Sentences for the admin: what else there is between the two sites. `guests` are bridges that no LAN is behind."""
     if leads and (leads.local, leads.remote) != (agreed.local, agreed.remote):
         yield "%s leads to %s already, from %s to %s; it stays as it is" % (leads.name, other.name, leads.local, leads.remote)
         theirs, ours = (agreed.encapsulation, agreed.number, agreed.mtu), (leads.encapsulation, leads.key, leads.mtu)
@@ -175,7 +174,7 @@ def notes(agreed, other, leads, links):
         return
     lan = ipaddress.ip_network(other.lan)
     for link in links.values():
-        for address in link.addresses if not GUESTS.match(link.name) else ():
+        for address in link.addresses if link.name not in guests else ():
             mine = ipaddress.ip_interface(address).network
             if link.kind == "bridge" and mine.version == lan.version and mine != lan:
                 yield "%s has %s, and the LAN of %s is %s: if the tunnel joins it, both are on one wire, DHCP servers, too" % (

@@ -42,6 +42,7 @@ class Router:
             "#!/bin/sh\n"
             'for last; do :; done\n'
             'case "$*" in\n'
+            "    *' route show table all dev '*) ;;\n"
             f"    *route*) cat <<'E'\n{default}\nE\n    ;;\n"
             f"    *' dev '*) grep -E \"^[0-9]+: $last \" <<'E'\n{addresses}\nE\n    ;;\n"
             f"    *) cat <<'E'\n{addresses}\nE\n    ;;\n"
@@ -56,6 +57,9 @@ class Router:
         for old, new in (
             ("\netc=/etc\n", f"\netc={self.path}/etc\n"),
             ("\nsys=/sys\n", f"\nsys={self.path}/sys\n"),
+            ("\nproc=/proc\n", f"\nproc={self.path}/proc\n"),
+            ("\nrun=/run\n", f"\nrun={self.path}/run\n"),
+            ("\nvar=/var\n", f"\nvar={self.path}/var\n"),
             ("\n. /usr/share/debconf/confmodule\n", "\n"),
             ('\nmain "$@"\n', "\n"),
         ):

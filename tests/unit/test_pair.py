@@ -8,7 +8,7 @@ import stat
 import pytest
 
 from l2wg_hooks import cli, edit, interfaces, lock, peers, run, transaction, wgconf, wgpeer, wish
-from l2wg_hooks.pairing import card, facts, init, site
+from l2wg_hooks.pairing import card, facts, init, ports, site
 from l2wg_hooks.pairing import pair as pairing
 from l2wg_hooks.errors import L2wgError
 from l2wg_hooks.links import Link
@@ -25,7 +25,11 @@ class Router:
         self.says = {"genkey": "private\n", "pubkey": KEYS[0] + "\n"}
         self.live = None
 
-    def link(self, name, *words, **more):
+    def link(self, name, *words, behind="device", **more):
+        """A bridge has a card behind it, unless it is told to be of guests."""
+        if words == ("bridge",):
+            (self.etc / "sys/class/net" / name / ("lower_behind-" + name)).mkdir(parents=True, exist_ok=True)
+            (self.etc / "sys/class/net" / ("behind-" + name) / behind).mkdir(parents=True, exist_ok=True)
         self.links[name] = Link(name, len(self.links) + 1, *words, **more)
 
     def conf(self, text):
@@ -48,7 +52,7 @@ class Router:
 def router(tmp_path, monkeypatch):
     here = Router(tmp_path)
     for module, name, value in (
-        (wgconf, "DIRECTORY", "wireguard"), (wish, "DIRECTORY", "l2wg"), (facts, "NIXOS", "NIXOS"), (facts, "DEVICES", "net"),
+        (wgconf, "DIRECTORY", "wireguard"), (wish, "DIRECTORY", "l2wg"), (facts, "NIXOS", "NIXOS"), (ports, "ROOT", ""),
         (lock, "FILES", "lock"), (interfaces, "MAIN", "network/interfaces"), (interfaces, "OURS", "network/interfaces.d/l2wg"),
     ):
         monkeypatch.setattr(module, name, str(tmp_path / value))
@@ -85,7 +89,7 @@ def test_the_lan_is_the_bridges(router):
     router.conf(CONF)
     router.says["ip", "-4", "route", "show", "default"] = "default via 203.0.113.1 dev enp1s0\n"
     router.link("enp1s0", addresses=("203.0.113.7/24",))
-    router.link("docker0", "bridge", addresses=("172.17.0.1/16",))
+    router.link("docker0", "bridge", behind="veth", addresses=("172.17.0.1/16",))
     router.link("enp2s0", addresses=("192.168.178.1/24",))
     assert facts.look("wg0", router.links).card.lan == "192.168.178.0/24"
     router.link("br0", "bridge", addresses=("192.168.92.1/24",))
@@ -340,7 +344,8 @@ def test_a_second_site_gets_a_second_tunnel_on_the_same_bridge(router):
 
 def nic(router, name, *signs, **more):
     for sign in ("device",) + signs:
-        (router.etc / "net" / name / sign).mkdir(parents=True)
+        (router.etc / "sys/class/net" / name / sign).mkdir(parents=True)
+    (router.etc / "sys/class/net" / name / "type").write_text("1\n")
     router.link(name, mac="52:54:00:00:00:01", **more)
 
 
@@ -351,19 +356,20 @@ def test_which_bridge(router):
     nic(router, "wlan0", "wireless")
     nic(router, "enp5s0", "upper_enp5s0.7")
     router.link("veth0", mac="52:54:00:00:00:01")
-    router.link("docker0", "bridge")
-    router.link("br-0123456789ab", "bridge")
+    router.link("docker0", "bridge", behind="veth")
+    router.link("docker_gwbridge", "bridge", behind="veth")
     fails(router.intend, "this router has no bridge")
     fails(router.intend, "--bridge-ports PORT; free here: enp3s0")
     proposed = pairing.intend(card.encode(B), pairing.Wanted(), ask_ports=True)
     assert "bridge         = br0\nbridge-ports   = enp3s0\n" in proposed.more.wish["gretap1"]
     assert "bridge         = docker0" in router.intend(bridge="docker0").more.wish["gretap1"], "who says so, gets it"
     fails(lambda: router.intend(bridge="br5"), "there is no bridge br5")
+    fails(lambda: router.intend(ports=("enp3s0", "enp9s0")), "--bridge-ports: this router has no port enp9s0\n  hint: free here: enp3s0")
     assert "bridge-ports   = enp2s0" in router.intend(ports=("enp2s0",)).more.wish["gretap1"]
     (router.etc / "network/interfaces").write_text("iface enp3s0 inet manual\niface lan inet static\n  bridge_ports enp2s0\n")
     assert "bridge         = lan\nbridge-ports   =\n" in router.intend().more.wish["gretap1"]
     (router.etc / "network/interfaces").write_text("iface enp3s0 inet manual\n")
-    fails(router.intend, "no Ethernet port of this router is free")
+    fails(router.intend, "no Ethernet port of this router is free (enp2s0 carries an address, enp3s0 is named in ")
     router.link("br1", "bridge")
     router.link("br2", "bridge")
     fails(router.intend, "several bridges: br1, br2")

@@ -1,0 +1,46 @@
+"""Which port is free, and which bridge has a LAN behind it: Python's word on the cases that debconf's sh is fed, too."""
+import sys
+from pathlib import Path
+
+import pytest
+
+from l2wg_hooks import interfaces, run
+from l2wg_hooks.links import Link
+from l2wg_hooks.pairing import facts, ports
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+import ports as table  # noqa: E402
+
+
+@pytest.fixture
+def play(tmp_path, monkeypatch):
+    def build(case):
+        table.build(case, tmp_path)
+        monkeypatch.setattr(ports, "ROOT", str(tmp_path))
+        monkeypatch.setattr(interfaces, "MAIN", str(tmp_path / "etc/network/interfaces"))
+        # `source interfaces.d/*` is Debian's own line; sh reads that folder in any case.
+        main = tmp_path / "etc/network/interfaces"
+        main.write_text(main.read_text() + "source interfaces.d/*\n")
+        monkeypatch.setattr(run, "output", lambda *argv: case.says.get(" ".join(argv), ""))
+        return interfaces.read()
+
+    return build
+
+
+@pytest.mark.parametrize("name", sorted(table.PORTS))
+def test_a_free_port(play, name):
+    case = table.PORTS[name]
+    addresses = tuple(word for word in case.addresses if not word.startswith("fe80"))
+    free, used = facts.free_ports({"enp3s0": Link("enp3s0", 7, addresses=addresses)}, play(case))
+    assert (free == ["enp3s0"]) == case.right
+    assert not used or not case.right and used["enp3s0"].startswith(("carries ", "is "))
+
+
+@pytest.mark.parametrize("name", sorted(table.BRIDGES))
+def test_a_bridge_of_guests(play, name):
+    case = table.BRIDGES[name]
+    defined = play(case)
+    links = {case.about: Link(case.about, 3, "bridge", addresses=("172.31.0.1/16",))}
+    assert (ports.guests(links, defined) == set()) == case.right
+    assert (facts.bridges(links, defined, ()) == [case.about]) == case.right
+    assert (facts.lan("wg0", links) == "172.31.0.0/16") == case.right
