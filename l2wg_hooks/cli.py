@@ -206,7 +206,7 @@ def _plan(_options):
         return intent.problems, 1
     if intent.changes():
         return (), 2
-    log.say("nothing to do" if wish.names() else "nothing to do: there is no tunnel in /etc/l2wg; see l2wg.conf(5)")
+    log.say("nothing to do" if wish.names() else wish.EMPTY)
     return (), 0
 
 
@@ -238,7 +238,7 @@ def _apply(options):
         return (), 0
     problems = apply.apply(options.confirm, (lambda moves: True) if options.yes else _agree, rehearsed=options.rehearsed)
     if not wish.names():
-        log.say("there is no tunnel in /etc/l2wg; see l2wg.conf(5)")
+        log.say(wish.EMPTY)
     return problems, 1 if problems else 0
 
 
@@ -333,7 +333,7 @@ def _check(options):
     for line in abilities.lines() if options.verbose else ():
         log.line("l2wg: " + line)
     if not report.problems:
-        log.say("nothing is wrong" if wish.names() else "there is no tunnel in /etc/l2wg; see l2wg.conf(5)")
+        log.say("nothing is wrong" if wish.names() else wish.EMPTY)
     return report.problems, code
 
 

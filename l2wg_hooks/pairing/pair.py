@@ -103,7 +103,8 @@ def intend(text, wanted, ask_ports=False):
     texts = {_conf(here): (here.text, new)} if new != here.text else {}
     shown.update({path: tuple(wgpeer.masked(side) for side in sides) for path, sides in texts.items()})
     more = apply.More(files_, texts, steps, here.underlay, changed, ways)
-    notes = tuple(terms.notes(agreed, other, leads, links, ports.guests(links, interfaces.read()))) + tuple(_other_way(new, other))
+    guests = ports.guests(links, interfaces.read())
+    notes = tuple(terms.notes(agreed, other, leads, links, guests)) + tuple(_other_way(new, other))
     elsewhere = facts.elsewhere(remote, here.underlay)
     notes += tuple(terms.moved(agreed._replace(remote=remote), other, here.underlay, holders, elsewhere))
     notes += tuple(terms.namesakes(other, here.underlay, sections, wished.tunnels))

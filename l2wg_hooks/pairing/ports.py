@@ -106,7 +106,8 @@ def leads_out(name, depth=8):
 def guests(links, defined):
     """The bridges that programs have made for their own guests: no LAN is behind them, and no stanza defines them."""
     written = {one.interface for one in defined.stanzas}
-    return {link.name for link in links.values() if link.kind == "bridge" and link.name not in written and not leads_out(link.name)}
+    bridges = {link.name for link in links.values() if link.kind == "bridge"}
+    return {name for name in bridges - written if not leads_out(name)}
 
 
 def _device(name, *below):

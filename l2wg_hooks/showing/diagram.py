@@ -3,6 +3,7 @@
 from l2wg_hooks.showing.pen import duration, key, readable, wrap
 from l2wg_hooks.showing.screen import port_word
 from l2wg_hooks.showing.status import WRONG
+from l2wg_hooks.wish import EMPTY
 
 # Columns: the ports' names with their wire, the bridge's box, and the rest for tunnels.
 LEFT, BOX, RIGHT = 19, 19, 37
@@ -17,7 +18,7 @@ def render(status, lines=True):
         tunnels = [one for one in status.tunnels if one.wish.bridge == bridge.name]
         rows += [""] + _segment(status, bridge, tunnels)
     if not status.bridges:
-        rows.append("there is no tunnel in /etc/l2wg; see l2wg.conf(5)")
+        rows.append(EMPTY)
     if status.wrong:
         rows += ["", "Not all is well: l2wg status says more."]
     text = "\n".join(row.rstrip() for row in rows) + "\n"

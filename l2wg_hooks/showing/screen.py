@@ -2,6 +2,7 @@
 
 from l2wg_hooks.showing.pen import WIDTH, duration, key, paint, readable, size, tie, wrap
 from l2wg_hooks.showing.status import FRAMES, NOTE, PACKETS, WRONG
+from l2wg_hooks.wish import EMPTY
 
 # More tunnels than this, and each gets a line instead of a paragraph.
 WHOLE = 3
@@ -79,7 +80,7 @@ def _headline(status):
     if status.wrong:
         return "%s: %s, %s wrong" % (status.host, tunnels, _count(len(status.wrong), "thing is", "things are"))
     if not status.tunnels:
-        return "%s: there is no tunnel in /etc/l2wg; see l2wg.conf(5)" % status.host
+        return "%s: %s" % (status.host, EMPTY)
     return "%s: %s, nothing is wrong" % (status.host, tunnels)
 
 

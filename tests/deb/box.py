@@ -146,7 +146,7 @@ class Box:
         """Preseed; `bridge_ports` stands for l2wg/bridge-ports."""
         lines = ""
         for name, value in answers.items():
-            kind = "boolean" if name in ("attach", "apply", "ip_forward") else "string"
+            kind = "boolean" if name in ("init", "attach", "apply", "ip_forward") else "string"
             lines += f"l2wg l2wg/{name.replace('_', '-')} {kind} {value}\n"
         self.run("debconf-set-selections", input=lines)
 

@@ -71,7 +71,90 @@ def test_a_preseeded_card_works_once(router):
     assert not router.has(GRETAP1) and router.get(WG0) == conf
 
 
+INIT = "Set up WireGuard on this router?"
+
+
+@pytest.fixture
+def bare(router):
+    """A router without WireGuard."""
+    router.sh("rm /etc/wireguard/wg0.conf")
+    return router
+
+
+def test_without_wireguard_the_first_question_is_the_cards(bare):
+    screen = Screen(bare, *INSTALL, frontend="dialog")
+    screen.answer(CARD, type=SITE_B)
+    screen.answer(BRIDGE)
+    screen.answer(PORTS, type="enp9s0")
+    error(screen, 'This router has no port "enp9s0"')
+    screen.answer(PORTS, type="enp3s0")
+    screen.answer(ADDRESS)
+    log = screen.end()
+    # The box's kernel has no WireGuard, so there is nothing to pair.
+    assert UNDERLAY not in log and LOCAL not in log and "l2wg init" in log and "hint: mend that, then: l2wg pair L2WG1:" in log
+    assert not bare.has(WG0) and not bare.has(GRETAP1)
+
+
+@pytest.mark.parametrize("frontend", ["dialog", "teletype"])
+def test_without_wireguard_the_second_question_offers_to_make_it(bare, frontend):
+    screen = Screen(bare, *INSTALL, frontend=frontend)
+    screen.answer(CARD)
+    screen.asked(INIT)
+    if frontend == "dialog":
+        screen.key("\x1b[D", "enter")
+    else:
+        screen.key("yes", "enter")
+    log = screen.end()
+    # As far as it comes on this kernel: it has been tried, and what was written is gone again.
+    assert "/etc/wireguard/wg0.conf: written; its key is new" in log and "hint: mend that, then: l2wg init" in log
+    assert UNDERLAY not in log and not bare.has(WG0) and not bare.has(GRETAP1)
+    assert bare.shown("init") == "false"
+
+
+def test_without_wireguard_and_without_a_card_the_questions_go_on(bare):
+    screen = Screen(bare, *INSTALL, frontend="dialog")
+    screen.answer(CARD)
+    screen.back(INIT)
+    screen.answer(CARD)
+    screen.answer(INIT)
+    screen.answer(UNDERLAY)
+    screen.answer(LOCAL, type="198.18.0.1")
+    screen.answer("Address of the other router's end:", type="198.18.0.2")
+    screen.answer(BRIDGE)
+    screen.answer(PORTS, type="enp3s0")
+    screen.answer(ADDRESS)
+    screen.answer("Wire up now?")
+    log = screen.end()
+    assert "Add two lines" not in log, "there is no file to add them to"
+    assert "there is no /etc/wireguard/wg0.conf yet" in log and "l2wg attach wg0" in log
+
+
+def test_nobody_there_makes_no_wireguard(bare):
+    said = bare.run(*INSTALL).stderr
+    assert not bare.has(WG0) and "there is no WireGuard on this router yet" in said and "l2wg init" in said
+    said = bare.sh("l2wg status 2>&1; l2wg plan 2>&1; l2wg status --diagram")
+    assert said.count("there is no tunnel in /etc/l2wg; to begin: l2wg init, or l2wg.conf(5)") == 3
+
+
+def test_wireguard_is_made_on_request_and_once(bare):
+    bare.debconf(init="true")
+    said = bare.run(*INSTALL).stderr
+    assert "/etc/wireguard/wg0.conf: written" in said and bare.shown("init") == "false"
+    assert "/etc/wireguard/wg0.conf: written" not in bare.run(*RECONFIGURE).stderr
+
+
+def test_a_port_that_does_not_exist_is_refused_unless_it_is_for_later(router):
+    values = dict(local="192.168.178.1", remote="192.168.92.1", bridge_ports="enp9s0")
+    router.debconf(**values)
+    assert "this router has no port enp9s0" in router.run(*INSTALL).stderr
+    assert not router.has(GRETAP1) and not router.has(STANZA)
+    router.debconf(**values, apply="false")
+    router.run(*RECONFIGURE)
+    assert "bridge-ports   = enp9s0" in router.get(GRETAP1)
+
+
 @pytest.mark.parametrize("answers, said", [
+    ({"card": SITE_B, "bridge_ports": "enp9s0"}, "this router has no port enp9s0"),
     ({"card": SITE_B[:-1], "bridge_ports": "enp3s0"}, "the card is cut off at its end"),
     ({"card": SITE_B}, "this router has no bridge"),
     ({"card": SITE_B, "bridge_ports": "enp2s0"}, "enp2s0 carries the address 192.168.178.1/24"),

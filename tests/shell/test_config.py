@@ -189,6 +189,59 @@ def test_the_only_wireguard_interface_is_the_underlay(router):
 
 
 @pytest.mark.parametrize(
+    "address, allowed, said",
+    [
+        ("198.18.0.1/32", "198.18.0.2/32", "198.18.0.1 198.18.0.2"),  # as `l2wg init` and `l2wg pair` write it
+        ("10.15.14.2/24", "10.15.14.1/32", "10.15.14.2 10.15.14.1"),
+        ("10.15.14.2/24, fd00::2/64", "fd00::1/128, 10.15.14.2/32, 10.15.14.1/32", "10.15.14.2 10.15.14.1"),
+        ("10.15.14.2/24", "10.15.14.0/24", "10.15.14.2"),
+        ("10.15.14.2/24", "0.0.0.0/0", "10.15.14.2"),
+        ("10.15.14.2/24", "10.15.14.1/32, 192.168.92.0/24", "192.168.178.1 192.168.92.1"),
+        ("198.18.0.1/32", "198.18.0.2/32, 192.168.92.0/24", "192.168.178.1 192.168.92.1"),
+        ("10.15.14.2/24", "192.168.92.1/32", "192.168.178.1 192.168.92.1"),
+        ("", "10.15.14.1/32", "10.15.14.2 10.15.14.1"),
+    ],
+)
+def test_both_ends_are_in_lans_or_both_are_inside_wireguard(router, address, allowed, said):
+    """A guess of one end follows from the other. Where the file names no address, the interface has one."""
+    router.site("a").ip(SITE_A, DEFAULT)
+    (router.path / "etc/wireguard/wg0.conf").write_text(f"[Interface]\nAddress = {address}\n[Peer]\nAllowedIPs = {allowed}\n")
+    assert router.run("here=$(guess_local wg0); echo $here; guess_remote wg0").split() == said.split()
+
+
+def test_the_other_end_follows_an_answer(router):
+    router.site("a").ip(SITE_A, DEFAULT)
+    (router.path / "etc/wireguard/wg0.conf").write_text("[Interface]\nAddress = 10.15.14.2/24\n[Peer]\nAllowedIPs = 10.15.14.1/32, 192.168.92.0/24\n")
+    said = "".join(f"here={here} && guess_remote wg0\n" for here in ("10.15.14.2", "192.168.178.1", "192.168.178.2"))
+    assert router.run(said).split() == ["10.15.14.1", "192.168.92.1", "192.168.92.1"]
+
+
+def test_an_address_of_a_bridge_of_guests_is_no_end(router):
+    guests = "3: docker_gwbridge    inet 172.18.0.1/16 scope global docker_gwbridge\n"
+    ports(router.site("a").ip(guests + SITE_A, DEFAULT)).port("docker_gwbridge", hardware=False, bridge="")
+    assert router.run("guess_local wg0") == "192.168.178.1\n"
+    (router.path / "etc/network/interfaces.d/x").write_text("iface docker_gwbridge inet manual\n")
+    assert router.run("guess_local wg0") == "172.18.0.1\n"
+
+
+@pytest.mark.parametrize("kind, said", [("", "no"), ("file", "yes"), ("interface", "yes")])
+def test_whether_there_is_wireguard(router, kind, said):
+    if kind == "file":
+        (router.path / "etc/wireguard/vpn.conf").write_text("")
+    elif kind == "interface":
+        (router.port("vpn", hardware=False).path / "sys/class/net/vpn/uevent").write_text("DEVTYPE=wireguard\nINTERFACE=vpn\n")
+    assert router.run("if has_wireguard; then echo yes; else echo no; fi") == said + "\n"
+
+
+@pytest.mark.parametrize("port, right", [("enp3s0", True), ("enp9s0", False), ("enp3s0 enp9s0", False), ("vlan7", True)])
+def test_a_port_that_does_not_exist_is_refused(router, port, right):
+    ports(router.site("a").ip())
+    (router.path / "etc/network/interfaces.d/x").write_text("iface vlan7 inet manual\n vlan-raw-device enp1s0\n")
+    said = router.run('tunnel=gretap1 underlay=wg0 bridge=br0\ncheck_bridge_ports "$1" || echo "$error $wrong"; all_ports', port)
+    assert said == ("" if right else "l2wg/invalid-port-missing enp9s0\n") + " enp1s0 enp2s0 enp3s0"
+
+
+@pytest.mark.parametrize(
     "allowed, remote",
     [
         ("10.15.14.0/24", ""),

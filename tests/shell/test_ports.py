@@ -58,7 +58,7 @@ ask "$@"
 nsenter -n -t $! ip link del mv
 ask "$@"
 kill $!
-python3 -c 'import socket; s = socket.socket(socket.AF_PACKET, socket.SOCK_RAW); s.bind(("p1", 0x888e)); print(flush=True); input()' <"$3" &
+python3 -c 'import socket; s = socket.socket(socket.AF_PACKET, socket.SOCK_RAW); s.bind(("p1", 0x888e)); print(flush=True); import sys; sys.stdin.read()' <"$3" &
 exec 9>"$3"
 while ! grep -q 888e /proc/net/packet; do sleep 0.1; done
 ask "$@"
