@@ -4,6 +4,7 @@ PYTHON = /usr/bin/python3
 PYTEST = $(PYTHON) -B -m pytest -p no:cacheprovider
 DEB = $$(ls -t out/l2wg_*_all.deb | head -n 1)
 
+## make help         this list
 help:
 	@sed -n 's/^## //p' Makefile
 
@@ -72,17 +73,22 @@ dsc:
 
 ## make lab          real kernels: sites in network namespaces, routers, neighbours, NixOS' units; SUITE=bullseye, bookworm or trixie
 lab: netns router neighbours units
+
+## make netns        the lab's first part: sites in network namespaces of one machine
 netns: deb
 	@tests/need python3-pytest
 	$(PYTEST) tests/lab/netns -m "not long" --suite $(SUITE) --deb "$(DEB)"
+## make router       the lab's routers: two machines with network cards, ifupdown and systemd
 router: deb
 	@tests/need python3-pytest
 	$(PYTEST) tests/lab/router --suite $(SUITE) --deb "$(DEB)"
 
+## make neighbours   beside other programs: firewalls, Docker, NetworkManager, systemd-networkd, dhcpcd
 neighbours: deb
 	@tests/need python3-pytest
 	$(PYTEST) tests/lab/neighbours --suite $(SUITE) --deb "$(DEB)"
 
+## make units        NixOS' units under Debian's systemd
 units: deb
 	@tests/need python3-pytest
 	$(PYTEST) tests/lab/units --suite $(SUITE) --deb "$(DEB)"
@@ -103,6 +109,7 @@ bench: deb
 	@$(PYTHON) -B tests/lab/bench.py --suite $(SUITE) --deb "$(DEB)"
 	@$(PYTHON) -B tests/lab/datapath.py --suite $(SUITE) --deb "$(DEB)"
 
+## make clean        away with what was built
 clean:
 	rm -rf out build deb_dist dist *.egg-info
 
