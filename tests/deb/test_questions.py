@@ -339,3 +339,18 @@ def test_german(site_a):
     screen.asked("Jetzt verbinden?").key("enter")
     screen.end()
     assert site_a.has(GRETAP1)
+
+
+@pytest.mark.parametrize("frontend", ["dialog", "teletype"])
+def test_who_agrees_that_an_address_moves_is_not_asked_for_another_port(site_b_fresh, frontend):
+    screen = Screen(site_b_fresh, *INSTALL, frontend=frontend)
+    screen.answer(UNDERLAY)
+    screen.answer(LOCAL, type="192.168.92.1")
+    screen.answer(REMOTE, type="192.168.178.1")
+    screen.answer(BRIDGE)
+    screen.answer(PORTS, type="enp2s0")
+    screen.asked(MOVE).key(*(("\x1b[D",) if screen.fills_in else ("yes",)), "enter")
+    yes(screen, ATTACH)
+    yes(screen, APPLY)
+    screen.end()
+    assert "192.168.92.1/24" in site_b_fresh.sh("ip addr show dev br0")

@@ -157,3 +157,18 @@ def test_a_paste_has_an_end(monkeypatch):
     for line in ("x", "a line\n", "\0"):
         monkeypatch.setattr(sys, "stdin", Endless(line))
         assert len(cli._pasted(False)) == cli.PASTED
+
+
+@pytest.mark.skipif(MAN is None, reason="docs/l2wg.8 is not beside the tests: an installed package")
+def test_no_quotation_stands_in_another_one():
+    """mdoc(7): a second Dq or Ql on a line is part of what the first one quotes."""
+    quoted = re.compile(r"^\.(?!\\).*\b(?:Dq|Ql|Sq|Qq)\b.*\b(?:Dq|Ql|Sq|Qq)\b", re.M)
+    assert quoted.search(".Pq Dq ok , Dq wrong")
+    assert not quoted.findall(MAN.read_text()) + quoted.findall(MAN.with_name("l2wg.conf.5").read_text())
+
+
+@pytest.mark.skipif(not (TREE / "Makefile").exists(), reason="the Makefile is not beside the tests: an installed package")
+def test_make_lists_every_target():
+    text = (TREE / "Makefile").read_text()
+    listed = re.findall(r"^## make (\S+) ", text, re.M)
+    assert listed and set(re.findall(r"^([a-z-]+):", text, re.M)) == set(listed)
