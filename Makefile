@@ -4,6 +4,7 @@ PYTHON = /usr/bin/python3
 PYTEST = $(PYTHON) -B -m pytest -p no:cacheprovider
 DEB = $$(ls -t out/l2wg_*_all.deb | head -n 1)
 
+## make help         this list
 help:
 	@sed -n 's/^## //p' Makefile
 
