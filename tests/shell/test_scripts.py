@@ -31,7 +31,7 @@ def test_questions_of_the_issue():
     strings = ("card", "tunnel", "underlay", "local", "remote", "bridge", "bridge-ports", "bridge-address")
     assert asked == {
         **{f"l2wg/{name}": "string" for name in strings},
-        **{f"l2wg/{name}": "boolean" for name in ("move-address", "attach", "apply", "ip-forward")},
+        **{f"l2wg/{name}": "boolean" for name in ("init", "move-address", "attach", "apply", "ip-forward")},
     }
     assert all(name.startswith("l2wg/invalid-") for name, kind in questions() if kind == "error")
 
