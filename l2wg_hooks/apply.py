@@ -22,6 +22,7 @@ from l2wg_hooks import (
     peers,
     plan,
     refusal,
+    ring,
     routed,
     rules,
     run,
@@ -359,12 +360,15 @@ def _transact(intent, confirm, more):
     wished = more.wished() if more != NOTHING else None
     texts = {path: new for path, (_, new) in list(more.texts.items()) + list(intent.texts.items())}
     had = [row for one in intent.moves if one.bridge in known for row in _had(one)]
+    names.append(ring.ASIDE)
     transaction.begin(sorted(set(names)), sorted(others), paths, confirm, wished, changed, more.ways, texts, had, more.lost)
     code, worse = errors.WRONG, ()
     with _signals() as ended:
         try:
-            failed = _carry_more(more) or _carry(intent) or run.apply(more.last)
-            worse = () if failed else verify.compare(before, intent.tunnels)
+            failed = _carry_more(more)
+            worse = () if failed else ring.problems(intent.tunnels, _changed())
+            failed = failed or worse or _carry(intent) or run.apply(more.last)
+            worse = worse or (() if failed else verify.compare(before, intent.tunnels))
             if not failed and not worse and not ended:
                 if confirm:
                     transaction.wait(confirm)
@@ -383,6 +387,12 @@ def _transact(intent, confirm, more):
             raise L2wgError(*_undo(failed[0], keep), code=code)
     _tell_of_firewalls(intent.tunnels)
     return unreached(intent)
+
+
+def _changed():
+    """The names of the tunnels whose files are new, or others than those that events follow already."""
+    applied = transaction.applied()
+    return [name for name, text in wish.texts().items() if text != applied.get(name)]
 
 
 def _tell_of_firewalls(tunnels):

@@ -12,9 +12,9 @@ BROADCAST = b"\xff" * 6
 FRAME_MIN = 60
 
 
-def frame(tunnel):
-    """The probe of a tunnel: broadcast, so that every bridge passes it on."""
-    source = bytes.fromhex(tunnel.mac.replace(":", ""))
+def frame(tunnel, source=None):
+    """The probe of a tunnel, from its Ethernet address or `source` (6 bytes): broadcast, so that every bridge passes it on."""
+    source = source or bytes.fromhex(tunnel.mac.replace(":", ""))
     text = ("l2wg loop probe %s" % tunnel.name).encode()
     return (BROADCAST + source + ETHERTYPE + text).ljust(FRAME_MIN, b"\0")
 

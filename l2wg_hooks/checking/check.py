@@ -12,7 +12,7 @@ import time
 from typing import NamedTuple, Tuple
 
 from l2wg_hooks import (
-    apply, files, growth, interfaces, peers, plan, readers, record, routed, rules, run, transaction, wgconf, wish,
+    apply, files, growth, interfaces, peers, plan, readers, record, ring, routed, rules, run, transaction, wgconf, wish,
 )  # fmt: skip
 from l2wg_hooks.checking import endpoint, foreign, kernel, neighbours, path, postup, rights, segment, sounding, underlay, way
 from l2wg_hooks.errors import L2wgError, Problem
@@ -545,12 +545,10 @@ def _loops(scene):
         since = [growth.pause(notes.get(key), now) for key in keys]
         if looped:
             message = "a loop: %d frames of %s came back to it%s: there is a second way between the sites"
-            yield tunnel.problem(
-                "bridge",
-                message % (looped, tunnel.bridge, since[0]),
-                "find and cut that way (journalctl -k -g 'l2wg: loop'), or have both bridges speak STP",
-                "loop",
-            )
+            hint = "find and cut that way (journalctl -k -g 'l2wg: loop'), or have both bridges speak STP"
+            others = [one.name for one in scene.tunnels if one.bridge == tunnel.bridge and one.name != tunnel.name]
+            hint = ring.choices(tunnel, others) if others else hint
+            yield tunnel.problem("bridge", message % (looped, tunnel.bridge, since[0]), hint, "loop")
         if stormed:
             yield tunnel.problem(
                 "storm-limit",

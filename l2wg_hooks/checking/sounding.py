@@ -13,8 +13,8 @@ import socket
 import time
 from typing import Dict, NamedTuple, Optional, Tuple
 
-from l2wg_hooks import files, probe
-from l2wg_hooks.checking import arp, dhcp, ear, echo, foreign, path, segment
+from l2wg_hooks import ear, files, probe
+from l2wg_hooks.checking import arp, dhcp, echo, foreign, path, segment
 
 # Seconds: for echoes and probes to come back; for DHCP servers, which first see whether an address is in use (dnsmasq: 4 s).
 PATIENCE, DHCP_PATIENCE = 1.2, 5.0

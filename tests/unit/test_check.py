@@ -495,6 +495,13 @@ def test_loop_and_storm(healthy):
     told(healthy, "storm")
 
 
+def test_a_loop_beside_another_tunnel_may_be_a_ring_of_both(healthy):
+    healthy.counters = {("loop", "gretap1"): 3}
+    healthy.wished = Wish((ONE, dataclasses.replace(ONE, name="gretap2", key=2)), (), ())
+    hint, = [one.hint for one in check.check().problems if one.id == "loop"]
+    assert "by gretap2, find and cut that way" in hint and "isolated = yes" in hint
+
+
 @pytest.mark.parametrize("what", ["loop", "storm"])
 def test_a_loop_that_is_over_is_no_fault(healthy, monkeypatch, what):
     now = [10000.0]

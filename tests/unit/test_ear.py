@@ -4,7 +4,8 @@ import struct
 import pytest
 from test_foreign import IN, IN6, gre, ip, vxlan
 
-from l2wg_hooks.checking import arp, dhcp, ear
+from l2wg_hooks import ear
+from l2wg_hooks.checking import arp, dhcp
 
 MAC = "fe:ff:00:00:00:01"
 

@@ -32,6 +32,11 @@ def assemble(lines):
     return text + struct.pack("=HBBI", RET, 0, 0, SNAP) + struct.pack("=HBBI", RET, 0, 0, 0)
 
 
+def type_filter(ethertype):
+    """Ethernet: frames of one EtherType (2 bytes)."""
+    return assemble((("", LDH, 12, None, None), ("", JEQ, int.from_bytes(ethertype, "big"), TAKE, LEAVE)))
+
+
 def lan_filter():
     """Ethernet: ARP replies, and what a DHCP server says to its clients (UDP to port 68)."""
     return assemble(

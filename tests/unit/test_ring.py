@@ -1,0 +1,87 @@
+"""What a tunnel may close a ring with, and what is said of one. That frames are found to come round is the lab's to show."""
+import dataclasses
+
+import pytest
+
+from l2wg_hooks import ear, plan, probe, ring
+from l2wg_hooks.links import Link
+from l2wg_hooks.settings import Tunnel
+
+ONE = Tunnel("gretap1", "wg0", "192.168.178.1", "192.168.92.1", "br0", path="/etc/l2wg/gretap1.conf", lines={"bridge": 4})
+TWO = Tunnel("gretap2", "wg0", "192.168.178.1", "192.168.93.1", "br0")
+WG0 = Link("wg0", 3, "wireguard", up=True, mtu=1420)
+LAN = Link("enp3s0", 5, up=True, master="br0")
+BRIDGE = Link("br0", 6, "bridge", up=True)
+WIRED = Link("gretap1", 7, "gretap", up=True, master="br0", alias="l2wg")
+
+
+def found(tunnels, *links, changed=("gretap1", "gretap2")):
+    return {one.tunnel.name: one.others for one in ring.joining(tunnels, {link.name: link for link in links}, changed)}
+
+
+@pytest.mark.parametrize(
+    "tunnels, links, want",
+    [
+        ([ONE], [WG0, BRIDGE], {}),
+        ([ONE], [WG0, BRIDGE, LAN], {"gretap1": ("enp3s0",)}),
+        ([ONE], [WG0, BRIDGE, LAN, WIRED], {}),
+        ([ONE], [WG0, BRIDGE, LAN, dataclasses.replace(WIRED, master="")], {"gretap1": ("enp3s0",)}),
+        ([ONE], [WG0, BRIDGE, dataclasses.replace(LAN, up=False)], {}),
+        ([ONE, TWO], [WG0, BRIDGE, WIRED], {"gretap2": ("gretap1",)}),
+        # Both at once, and where their bridge is not there yet, either.
+        ([ONE, TWO], [WG0], {"gretap1": ("gretap2",), "gretap2": ("gretap1",)}),
+        ([ONE, dataclasses.replace(TWO, bridge="br1")], [WG0, BRIDGE, WIRED], {}),
+        # It is not made before its underlay is there.
+        ([ONE, TWO], [BRIDGE, WIRED], {}),
+        ([ONE, TWO], [dataclasses.replace(WG0, up=False), BRIDGE, WIRED], {}),
+        ([ONE, TWO], [dataclasses.replace(WG0, kind="dummy"), BRIDGE, WIRED], {}),
+        # STP cuts a ring by itself.
+        ([ONE, TWO], [WG0, dataclasses.replace(BRIDGE, stp=True), WIRED], {}),
+        ([dataclasses.replace(ONE, stp=True), dataclasses.replace(TWO, stp=True)], [WG0], {}),
+        # From an isolated port to another one nothing passes, to all others it does.
+        ([dataclasses.replace(ONE, isolated=True), dataclasses.replace(TWO, isolated=True)], [WG0], {}),
+        ([dataclasses.replace(ONE, isolated=True), TWO], [WG0], {"gretap1": ("gretap2",), "gretap2": ("gretap1",)}),
+        ([dataclasses.replace(TWO, isolated=True)], [WG0, BRIDGE, dataclasses.replace(LAN, isolated=True)], {}),
+        # Somebody's interface of that name: the plan refuses it.
+        ([ONE, TWO], [WG0, BRIDGE, WIRED, Link("gretap2", 9, "dummy", up=True)], {}),
+    ],
+)
+def test_what_joins_beside_something_else(tunnels, links, want):
+    assert found(tunnels, *links) == want
+
+
+def test_what_events_join_anyhow_is_not_asked_about():
+    assert found([ONE, TWO], WG0, changed=["gretap2"]) == {"gretap2": ("gretap1",)}
+    assert found([ONE], WG0, BRIDGE, LAN, changed=[]) == {}
+
+
+def test_who_is_isolated_no_more_forwards_to_the_others():
+    alone = [dataclasses.replace(WIRED, isolated=True), dataclasses.replace(WIRED, name="gretap2", isolated=True)]
+    assert found([ONE, dataclasses.replace(TWO, isolated=True)], WG0, BRIDGE, *alone) == {"gretap1": ("gretap2",)}
+    assert found([ONE, TWO], WG0, BRIDGE, *alone) == {"gretap1": ("gretap2",), "gretap2": ("gretap1",)}
+    assert found([dataclasses.replace(one, isolated=True) for one in (ONE, TWO)], WG0, BRIDGE, *alone) == {}
+
+
+def test_a_ring_is_told_once_with_all_ways_out():
+    asked = [ring.Joining(ONE, ("enp3s0", "gretap2")), ring.Joining(TWO, ("gretap1",))]
+    problem, = ring.judge(asked, {("gretap1", "gretap2"), ("gretap1", "enp3s0")})
+    assert (problem.path, problem.line, problem.key) == ("/etc/l2wg/gretap1.conf", 4, "bridge")
+    assert "a frame that left by it came back by enp3s0" in problem.message
+    for choice in ("leave this tunnel out", "by enp3s0, find and cut that way", "isolated = yes", "STP"):
+        assert choice in problem.hint
+    assert not list(ring.judge(asked, set()))
+    assert not list(ring.judge(asked, {("gretap2", "enp4s0")})), "not a port of its bridge"
+
+
+def test_only_what_makes_and_guards_these_tunnels():
+    steps = [plan.Step(("ip", "x"), "", group) for group in ("gretap1", plan.GUARD, "ways", "gretap2", "br0")]
+    assert [step.group for step in ring.only(plan.Plan(tuple(steps)), ["gretap2"]).steps] == [plan.GUARD, "gretap2"]
+
+
+def test_nobodys_address_and_only_probes():
+    from test_ear import ethernet, taken
+
+    frame = probe.frame(ONE, b"\x02\0\0\0\0\7")
+    assert frame[:12] == probe.BROADCAST + b"\x02\0\0\0\0\7" and len(frame) >= 60
+    program = ear.type_filter(probe.ETHERTYPE)
+    assert taken(program, frame) and not taken(program, ethernet(0x0800, bytes(50))) and not taken(program, b"")
