@@ -36,6 +36,7 @@ from l2wg_hooks import (
     wish,
 )
 from l2wg_hooks.errors import L2wgError, Problem, fail
+from l2wg_hooks.links import Link
 
 
 class Intent(NamedTuple):
@@ -44,6 +45,8 @@ class Intent(NamedTuple):
     `moves` are the ports whose addresses would move to their bridge, or could if the admin agrees: then they are
     among the `problems`, which forbid to go on. `steps` are all for the kernel that come before the plan's. `named` are
     the lines of others that name a port whose address has moved, or would; `told` is what else the admin should know first.
+    `behind` is the plan for when ifup has made our bridges that are not there, `ifup` the steps for that; `meant` says in
+    a sentence each what the new tunnels are for.
     """
 
     tunnels: Tuple[settings.Tunnel, ...]
@@ -56,6 +59,17 @@ class Intent(NamedTuple):
     reached: bool
     named: Tuple[mentions.Mention, ...] = ()
     told: Tuple[Problem, ...] = ()
+    ifup: Tuple[plan.Step, ...] = ()
+    behind: Optional[plan.Plan] = None
+    meant: Tuple[str, ...] = ()
+
+    def all_steps(self):
+        """Every Step for the kernel, those that ifup's hooks do included."""
+        return self.steps + self.ifup + (self.behind or self.todo).steps
+
+    def waiting(self):
+        """What waits for other events when all of it is done."""
+        return (self.behind or self.todo).waiting
 
     def changes(self):
         """Whether there is anything to do."""
@@ -130,7 +144,41 @@ def intend(moving=False, wished_too=None):
     reached = not bridges or defined.reaches(interfaces.OURS) or stanza.ADDED in texts.get(interfaces.MAIN, ("", ""))[1]
     told = tuple(_lost(port, defined) for bridge in bridges.values() for port in bridge.moved if port in defined.lost)
     told += tuple(move.doubtful(moves, defined))
-    return Intent(wished.tunnels, texts, bridges, moves, steps, todo, problems, reached, tuple(mentions.unserved(named)), told)
+    named = tuple(mentions.unserved(named))
+    ifup, behind = _ifup(wished, bridges, after, found, reached)
+    meant = tuple(_meaning(one, after) for one in wished.tunnels if one.name not in after or after[one.name].master != one.bridge)
+    return Intent(wished.tunnels, texts, bridges, moves, steps, todo, problems, reached, named, told, ifup, behind, meant)
+
+
+def _ifup(wished, bridges, links, found, reached):
+    """(Steps for our bridges that are not there, the Plan for when they are); nothing and None where there is none."""
+    missing = {name: bridge for name, bridge in bridges.items() if name not in links}
+    if not missing:
+        return (), None
+    later = dict(links)
+    for name, bridge in missing.items():
+        later[name] = Link(name, 0, "bridge", up=True, stp=bridge.stp)
+        for port in bridge.ports:
+            if port in links:
+                later[port] = replace(links[port], master=name, up=True)
+    steps = tuple(plan.Step(_ifup_words(name, reached), "it is not there", name) for name in sorted(missing))
+    return steps, plan.plan(wished.tunnels, later, (), wished.broken, found)
+
+
+def _ifup_words(name, reached):
+    # --force: ifupdown may believe that it is up, if somebody deleted it behind its back.
+    return ("ifup", "--force") + (() if reached else ("--interfaces", interfaces.OURS)) + (name,)
+
+
+def _meaning(tunnel, links):
+    """What a tunnel that is about to join its bridge is for, in one sentence."""
+    site = tunnel.site or "the site of %s" % tunnel.remote
+    if tunnel.bridge_ports:
+        verb = "joins" if len(tunnel.bridge_ports) == 1 else "join"
+        return "%s here %s the LAN of %s, by %s" % (" and ".join(tunnel.bridge_ports), verb, site, tunnel.name)
+    ports = [link.name for link in links.values() if link.master == tunnel.bridge and not plan.is_ours(link)]
+    what = "%s here%s" % (tunnel.bridge, ", with %s," % " and ".join(ports) if ports else "")
+    return "the LAN of %s is extended to %s, by %s" % (what, site, tunnel.name)
 
 
 def _refused(tunnels, links, now, loading):
@@ -495,9 +543,7 @@ def _bring_up(name, intent):
         options = [tuple(line.split(None, 1)) for *_, lines in bridge.stanzas for line in lines]
         return transaction.enter(name, options)
     if link is None:
-        source = () if intent.reached else ("--interfaces", interfaces.OURS)
-        # --force: ifupdown may believe that it is up, if somebody deleted it behind its back.
-        argv = ("ifup", "--force") + source + (name,)
+        argv = _ifup_words(name, intent.reached)
         run.show(argv)
         result = run.run(argv)
         for line in result.err.splitlines():  # our own hooks' steps, too

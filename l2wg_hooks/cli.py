@@ -4,6 +4,7 @@ import errno
 import os
 import signal
 import sys
+import time
 
 from l2wg_hooks import __version__
 
@@ -73,6 +74,7 @@ def _commands():
     one.add_argument("--no-rehearsal", dest="rehearsed", action="store_false", help=said_rehearsal)
     add("confirm", help="keep what `apply --confirm` has changed")
     one = add("rollback", help="undo what the last `apply` has changed")
+    one.add_argument("--yes", action="store_true", help="do not ask")
     one.add_argument("--unconfirmed", action="store_true", help=usage.HIDDEN)
     one.add_argument("--boot", action="store_true", help=usage.HIDDEN)
     one = add("rehearse", help="play the next start on a copy; exit 0 well, 1 something is lost")
@@ -216,20 +218,13 @@ def _plan(_options):
 
 
 def _show(intent, last=()):
-    """Print what an Intent would change: files as a diff, commands with their reasons, those that come `last` behind."""
-    import difflib
+    """Print what an Intent would change: what that is for, files as a diff, commands with their reasons, `last` the last."""
+    from l2wg_hooks import log, terminal
 
-    from l2wg_hooks import log
-
-    # A file may have bytes that are no characters of this terminal's.
-    sys.stdout.reconfigure(errors="backslashreplace")
-    for path, sides in intent.texts.items():
-        lines = (text.splitlines(True) for text in sides)
-        for line in difflib.unified_diff(*lines, fromfile=path, tofile=path):
-            _out(line if line.endswith("\n") else line + "\n\\ No newline at end of file\n")
-    for step in intent.steps + intent.todo.steps + tuple(last):
-        _out("%-70s # %s\n" % (step, step.reason))
-    for line in intent.todo.waiting:
+    for line in intent.meant:
+        log.say(line)
+    terminal.show(intent.texts, intent.all_steps() + tuple(last))
+    for line in intent.waiting():
         log.say(line)
     for one in intent.told + tuple(one.problem() for one in intent.named if intent.texts):
         log.line("l2wg: %s" % one)
@@ -244,24 +239,37 @@ def _apply(options):
     problems = apply.apply(options.confirm, (lambda moves: True) if options.yes else _agree, rehearsed=options.rehearsed)
     if not wish.names():
         log.say(wish.EMPTY)
-    return problems, 1 if problems else 0
+    return problems, 1 if problems else _confirmed(options.confirm)
 
 
 def _agree(moves):
     """Ask whoever sits there; nobody there has not agreed."""
-    if not (sys.stdin.isatty() and sys.stderr.isatty()):
-        return False
-    from l2wg_hooks import log
+    from l2wg_hooks import log, terminal
 
+    if not terminal.attended():
+        return False
     for one in moves:
         log.line("%s. Its stanzas move, too: `l2wg plan` shows how." % one)
-    return _yes("Go on? Connections are kept. [y/N] ")
+    return terminal.yes("Go on? Connections are kept. [y/N] ")
 
 
-def _yes(question):
-    sys.stderr.write(question)
-    sys.stderr.flush()
-    return sys.stdin.readline().strip().lower() in ("y", "yes")
+def _confirmed(seconds):
+    """Have whoever sits there decide on what waits for a confirmation; the exit code. Nobody there decides later."""
+    from l2wg_hooks import lock, log, terminal, transaction
+
+    if not seconds or not transaction.waits() or not terminal.attended():
+        return 0
+    ended = terminal.count_down(time.monotonic() + seconds, transaction.waits)
+    if ended == terminal.KEPT:
+        with lock.changing():
+            transaction.confirm()
+    elif ended == terminal.OVER:
+        log.line("")
+        log.say("the time is over: it is being undone")
+    elif ended == terminal.DECIDED:
+        log.line("")
+        log.say("it has been confirmed or undone elsewhere meanwhile")
+    return 1 if ended == terminal.OVER else 0
 
 
 def _confirm(_options):
@@ -283,9 +291,25 @@ def _rollback(options):
     with lock.changing():
         if options.unconfirmed and not transaction.pending():
             return (), 0
+        if not options.unconfirmed and not options.yes and not _given_back():
+            return (), 1
         why = "it was not confirmed" if options.unconfirmed else "asked for by `l2wg rollback`"
         problems = transaction.rollback(why, alarm=options.unconfirmed)
     return problems, 1 if problems else 0
+
+
+def _given_back():
+    """Show whoever sits there what a rollback takes back; whether they want it. Nobody there has asked for it already."""
+    from l2wg_hooks import log, terminal, transaction
+
+    if not terminal.attended():
+        return True
+    texts, steps = transaction.undone()
+    terminal.show(texts, steps)
+    if terminal.yes("Take this back? [y/N] "):
+        return True
+    log.say("nothing was changed")
+    return False
 
 
 def _rehearse(options):
@@ -300,24 +324,15 @@ def _status(options):
     return (), show.show(options)
 
 
-def _out(text):
-    """Print it as it is; on a terminal, without what that would obey in the names of others, and in files."""
-    if sys.stdout.isatty():
-        from l2wg_hooks.errors import lines
-
-        text = lines(text)
-    sys.stdout.write(text)
-
-
 def _metrics(options):
-    from l2wg_hooks import outlet
+    from l2wg_hooks import outlet, terminal
     from l2wg_hooks.showing import metrics, status, survey
 
     text = metrics.render(status.build(survey.look()))
     if options.output:
         outlet.write(options.output, text)
     else:
-        _out(text)
+        terminal.out(text)
     return (), 0
 
 
@@ -403,10 +418,10 @@ def _facts_of(one):
 
 
 def _pair(options):
-    from l2wg_hooks import apply, errors, log
+    from l2wg_hooks import apply, errors, log, terminal
     from l2wg_hooks.pairing import card, pair
 
-    person = sys.stdin.isatty() and sys.stderr.isatty()
+    person = terminal.attended()
     text = " ".join(options.card) or _pasted(person)
     ports = tuple(options.bridge_ports.replace(",", " ").split())
     wanted = pair.Wanted(options.underlay, options.tunnel, options.bridge, ports, options.bridge_address)
@@ -428,7 +443,7 @@ def _pair(options):
     _show(intent._replace(texts=dict(found.shown, **intent.texts), steps=found.more.steps + intent.steps))
     if intent.problems:
         return intent.problems, 1
-    if not options.yes and not (person and _yes("Write this? [y/N] ")):
+    if not options.yes and not (person and terminal.yes("Write this? [y/N] ")):
         if not person:
             errors.fail("nobody is here to agree, nothing was changed", "run it at a terminal, or with --yes")
         log.say("nothing was changed")
@@ -438,16 +453,19 @@ def _pair(options):
     if problems:
         return problems, 1
     log.did("this router is paired with %s by %s" % (found.other.name, found.tunnel))
-    if pair.waits(found):
+    if pair.answers(found):
+        log.say("%s answers: WireGuard's handshake is done" % found.other.name)
+    else:
+        log.say("%s has not answered yet: no handshake of WireGuard so far" % found.other.name)
         log.say(own)
-    return (), 0
+    return (), _confirmed(options.confirm)
 
 
 def _unpair(options):
-    from l2wg_hooks import apply, errors, log
+    from l2wg_hooks import apply, errors, log, terminal
     from l2wg_hooks.pairing import unpair
 
-    person = sys.stdin.isatty() and sys.stderr.isatty()
+    person = terminal.attended()
     apply.settle()
     found = unpair.intend(options.site)
     intent = apply.intend(wished_too=found.more.wish)
@@ -460,7 +478,7 @@ def _unpair(options):
     _show(intent._replace(texts=dict(found.shown, **intent.texts)), found.more.last)
     if intent.problems:
         return intent.problems, 1
-    if not options.yes and not (person and _yes("Take this out? [y/N] ")):
+    if not options.yes and not (person and terminal.yes("Take this out? [y/N] ")):
         if not person:
             errors.fail("nobody is here to agree, nothing was changed", "run it at a terminal, or with --yes")
         log.say("nothing was changed")
@@ -470,7 +488,7 @@ def _unpair(options):
         return problems, 1
     log.did("this router is not paired with %s any more" % found.called)
     log.say("on the other router, if that has not been done: l2wg unpair %s" % unpair.own_name())
-    return (), 0
+    return (), _confirmed(options.confirm)
 
 
 # Characters of standard input at most: those that card.decode looks at.

@@ -23,6 +23,8 @@ OPEN = os.path.join(DIRECTORY, "transaction")
 LAST = os.path.join(DIRECTORY, "last")
 # The wish as it was applied last: {tunnel: text of its file}.
 APPLIED = os.path.join(DIRECTORY, "applied")
+# When a change was undone that nobody had asked to undo, and why; until the next one is kept.
+UNDONE = os.path.join(DIRECTORY, "undone")
 # Files that somebody had edited when they were put back, as they were then.
 REJECTED_FILES = os.path.join(DIRECTORY, "rejected")
 REJECTED = ".rejected"
@@ -191,6 +193,34 @@ def pending():
     return os.path.exists(OPEN)
 
 
+def waits():
+    """Whether a change waits to be confirmed."""
+    saved = _load(OPEN)
+    return saved is not None and saved.waiting
+
+
+def undone():
+    """What rollback would take back: ({path: (text now, text then)}, steps for the kernel). Nothing is changed.
+
+    Raises L2wgError where there is nothing to undo.
+    """
+    path = OPEN if pending() else LAST
+    saved = _load(path)
+    if saved is None:
+        _nothing()
+    before = dict(saved.old, **{wish.path(name): text for name, text in saved.applied.items()})
+    before.update({wish.path(name): None for name in wish.texts() if name not in saved.applied})
+    texts = {one: (_unsecret(one) or "", text or "") for one, text in before.items() if one != guard.STATIC}
+    others = saved.others if path == OPEN else []
+    then = undo.Picture(links.parse(saved.shown), layer3.parse(saved.shown, saved.routes))
+    steps = undo.steps(then, picture(saved.names + others)[0], saved.names, others)
+    return {one: sides for one, sides in texts.items() if sides[0] != sides[1]}, steps
+
+
+def _nothing():
+    fail("there is nothing to undo", "no `l2wg apply` has changed anything here")
+
+
 def clear():
     """Make way for the next one: undo what an apply that was killed has left, but for the wish. The caller holds lock.changing.
 
@@ -279,6 +309,7 @@ def commit():
     _store(APPLIED, saved.wished)
     _store(LAST, saved._replace(new={path: _unsecret(path) for path in saved.old}, waiting=False)._asdict())
     files.remove(OPEN)
+    files.remove(UNDONE)
     _disarm()
 
 
@@ -308,7 +339,7 @@ def rollback(reason, keep=NONE, alarm=False):
     path = OPEN if pending() else LAST
     saved = _load(path)
     if saved is None:
-        fail("there is nothing to undo", "no `l2wg apply` has changed anything here")
+        _nothing()
     (log.alarm if alarm else log.did)("undoing: %s" % reason)
     known = _put_back(saved, keep)
     serve([path for path in saved.old if saved.old[path] != saved.new.get(path)])
@@ -334,7 +365,26 @@ def rollback(reason, keep=NONE, alarm=False):
     files.remove(path)
     _disarm()
     log.did("undone: all is as it was before")
+    if alarm:
+        _note(reason)
     return ()
+
+
+def _note(reason):
+    """Leave a note of what nobody has asked for: whoever comes next may wonder where the change has gone."""
+    try:
+        _store(UNDONE, {"time": int(time.time()), "reason": reason})
+    except L2wgError as error:  # all else is done
+        log.complain(error.problems)
+
+
+def unasked():
+    """(seconds since the epoch, reason) of the last change if it was undone without anybody asking; None where it was not."""
+    try:
+        found = record.load(files.text(UNDONE) or "{}")
+        return (found["time"], found["reason"]) if isinstance(found["time"], int) and isinstance(found["reason"], str) else None
+    except (record.Unfit, L2wgError, KeyError, TypeError):
+        return None
 
 
 def recover():
@@ -342,9 +392,11 @@ def recover():
     saved = _load(OPEN)
     if saved is None or saved.boot == _boot():
         return
-    log.alarm("the machine went down before the last change was confirmed: its files are put back")
+    reason = "the machine went down before the last change was confirmed"
+    log.alarm("%s: its files are put back" % reason)
     _put_back(saved, NONE)
     files.remove(OPEN)
+    _note(reason)
 
 
 def _put_back(saved, keep):

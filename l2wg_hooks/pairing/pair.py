@@ -6,12 +6,17 @@ Each site decides from both cards by the same rules, so the two come to the same
 import dataclasses
 import os
 import socket
+import time
 from typing import Dict, NamedTuple, Tuple
 
 from l2wg_hooks import apply, edit, files, interfaces, peers, plan, readers, routed, run, settings, wgconf, wgpeer, wish
 from l2wg_hooks.errors import L2wgError, fail
 from l2wg_hooks.pairing import card, facts, ports, terms
 from l2wg_hooks.settings import Refused
+
+
+# How often it is looked whether the other site answers, and seconds between: WireGuard has asked it already.
+LOOKS, PAUSE = 6, 0.5
 
 
 class Wanted(NamedTuple):
@@ -132,6 +137,15 @@ def waits(pairing):
     """Whether the other site has not been heard of yet."""
     live = peers.look(pairing.facts.underlay)
     return not any(one.key == pairing.other.key and one.handshake for one in (live.peers if live else ()))
+
+
+def answers(pairing):
+    """Whether the other site has been heard of, or is within some seconds."""
+    for _ in range(LOOKS):
+        if not waits(pairing):
+            return True
+        time.sleep(PAUSE)
+    return not waits(pairing)
 
 
 def _conf(here):

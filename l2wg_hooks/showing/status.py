@@ -10,6 +10,7 @@ from typing import Dict, Optional, Tuple
 
 from l2wg_hooks import growth, guard, mtu, plan
 from l2wg_hooks.settings import Tunnel
+from l2wg_hooks.showing.pen import duration
 from l2wg_hooks.showing.stations import Station
 from l2wg_hooks.showing.traffic import Traffic
 
@@ -289,6 +290,10 @@ def _faults(seen, tunnels, bridges):
         yield _of(problem, "")
     if seen.pending:
         yield Fault(NOTE, "", "a change waits for its confirmation, or came to no end", "l2wg confirm, or l2wg rollback")
+    elif seen.undone:
+        when, reason = seen.undone
+        message = "the last change was undone %s ago: %s" % (duration(max(0, seen.time - when)), reason)
+        yield Fault(NOTE, "", message, "l2wg plan; what was set aside: ls /etc/l2wg/*.rejected; the next apply ends this note")
     for line in seen.blind:
         yield Fault(WRONG, "", line)
     if seen.report.unknown and seen.wished.tunnels:

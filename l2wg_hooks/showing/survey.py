@@ -3,7 +3,7 @@
 import os
 import time
 from dataclasses import dataclass, field
-from typing import Dict, Tuple
+from typing import Dict, Optional, Tuple
 
 from l2wg_hooks import files, growth, links, peers, record, rules, run, seen, silence, transaction, wish
 from l2wg_hooks.showing import stations, traffic
@@ -27,6 +27,7 @@ class Survey:
     `stations` are those that are listed of each port, `crowds` how many there are.
     `peers` are WireGuard's by the name of the interface, `ages` seconds since an interface was made, for those of which
     somebody knows. `pending`: an apply waits for its confirmation. `blind` says what could not be looked at, and why.
+    `undone` is what transaction.unasked tells.
     """
 
     wished: wish.Wish
@@ -44,6 +45,7 @@ class Survey:
     bridges: Dict[str, silence.Heard] = field(default_factory=dict)
     notes: Dict[str, growth.Note] = field(default_factory=dict)
     clock: float = 0
+    undone: Optional[Tuple[int, str]] = None
 
 
 def look():
@@ -78,6 +80,7 @@ def look():
         seen.bridges(wished.tunnels),
         _growth(known, report, clock),
         clock,
+        transaction.unasked(),
     )
 
 

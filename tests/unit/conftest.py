@@ -12,7 +12,7 @@ GOLDEN = TREE / "tests" / "golden"
 sys.path.insert(0, str(TREE))
 
 from l2wg_hooks.rehearsing import stage  # noqa: E402
-from l2wg_hooks import cli, growth, hook, interfaces, journal, log, readers  # noqa: E402 # the tree must be found first
+from l2wg_hooks import cli, growth, hook, interfaces, journal, log, readers, transaction  # noqa: E402 # the tree must be found first
 
 
 @pytest.fixture(autouse=True)
@@ -29,6 +29,7 @@ def no_process(monkeypatch, tmp_path):
     log.begin("", "l2wg")
     monkeypatch.setattr(hook, "WAITING", str(tmp_path / "waiting"))
     monkeypatch.setattr(growth, "NOTES", str(tmp_path / "growth"))
+    monkeypatch.setattr(transaction, "UNDONE", str(tmp_path / "undone"))
     # Units and scripts of the machine that runs the tests.
     monkeypatch.setattr(readers, "ROOT", str(tmp_path / "root"))
     monkeypatch.setattr(interfaces, "COPIES", str(tmp_path / "aside"))

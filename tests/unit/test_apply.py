@@ -1,5 +1,6 @@
 """What apply intends, and in which order it goes; the kernel is played by a dict of links, ifup by a list."""
 
+import contextlib
 import stat
 
 import pytest
@@ -20,6 +21,7 @@ from l2wg_hooks import (
     settings,
     silence,
     sysctls,
+    terminal,
     transaction,
     verify,
     wgconf,
@@ -112,6 +114,78 @@ def test_a_change_of_files_is_rehearsed_before_it_is_made_and_nothing_else_is(ro
     router.conf.write_text(CONF + "mtu = 1400\n")
     assert apply.apply() == ()
     assert len(router.rehearsed) == 2, "the wish is a file, too"
+
+
+def test_what_comes_behind_ifup_is_shown_too(router):
+    intent = apply.intend()
+    steps = [str(step) for step in intent.all_steps()]
+    assert intent.meant == ("enp3s0 here joins the LAN of the site of 192.168.92.1, by gretap1",)
+    at = steps.index("ifup --force br0")
+    assert "ip link set dev gretap1 master br0" in steps[at:] and "ip link set dev gretap1 up" in steps[at:]
+    assert not [step for step in steps if "master br0" in step and "enp3s0" in step], "ifup itself does that"
+    assert "gretap1 waits for br0" in intent.todo.waiting and "gretap1 waits for br0" not in intent.waiting()
+    # Where the bridge is there, the plan says all.
+    router.ours.write_text(intent.texts[str(router.ours)][1])
+    router.links["br0"] = Link("br0", 6, "bridge", up=True)
+    there = apply.intend()
+    assert there.ifup == () and there.all_steps() == there.todo.steps
+
+
+def test_what_a_tunnel_is_for_is_said_until_it_is_there(router):
+    router.conf.write_text(CONF.replace("bridge-ports = enp3s0", "site = site-b"))
+    router.links["br0"] = Link("br0", 6, "bridge", up=True)
+    router.links["enp3s0"] = Link("enp3s0", 3, master="br0")
+    assert apply.intend().meant == ("the LAN of br0 here, with enp3s0, is extended to site-b, by gretap1",)
+    router.links["gretap1"] = Link("gretap1", 7, "gretap", master="br0", alias="l2wg")
+    assert apply.intend().meant == ()
+
+
+def at_a_terminal(monkeypatch, answer):
+    monkeypatch.setattr(terminal, "attended", lambda: True)
+    monkeypatch.setattr(terminal, "yes", lambda question: answer)
+
+
+def test_a_rollback_says_what_it_takes_back_before_it_asks(router, monkeypatch, capsys):
+    apply.apply()
+    capsys.readouterr()
+    at_a_terminal(monkeypatch, False)
+    assert cli._rollback(cli._commands().parse(["rollback"])) == ((), 1)
+    said = capsys.readouterr().out
+    assert "-iface br0 inet manual" in said and "ip link delete dev br0" in said and str(guard.STATIC) not in said
+    assert router.ours.exists(), "it was not agreed to"
+    at_a_terminal(monkeypatch, True)
+    assert cli._rollback(cli._commands().parse(["rollback"])) == ((), 0)
+    assert not router.ours.exists()
+    with pytest.raises(L2wgError, match="there is nothing to undo"):
+        cli._rollback(cli._commands().parse(["rollback"]))
+
+
+def test_what_was_undone_unasked_is_told_until_the_next_change(router):
+    apply.apply()
+    assert transaction.unasked() is None
+    transaction.rollback("asked for")
+    assert transaction.unasked() is None, "who has asked knows it"
+    router.links.pop("br0", None)
+    router.conf.write_text(CONF)
+    apply.apply()
+    transaction.rollback("it was not confirmed", alarm=True)
+    when, reason = transaction.unasked()
+    assert reason == "it was not confirmed" and when > 1e9
+    router.conf.write_text(CONF)
+    apply.apply()
+    assert transaction.unasked() is None
+
+
+@pytest.mark.parametrize("ended, code", [(terminal.KEPT, 0), (terminal.OVER, 1), (terminal.LEFT, 0), (terminal.DECIDED, 0)])
+def test_who_sits_there_decides_what_waits(monkeypatch, ended, code):
+    confirmed = []
+    at_a_terminal(monkeypatch, True)
+    monkeypatch.setattr(transaction, "waits", lambda: True)
+    monkeypatch.setattr(transaction, "confirm", lambda: confirmed.append(1))
+    monkeypatch.setattr(lock, "changing", contextlib.nullcontext)
+    monkeypatch.setattr(terminal, "count_down", lambda end, waits: ended)
+    assert cli._confirmed(60) == code and bool(confirmed) == (ended == terminal.KEPT)
+    assert cli._confirmed(0) == 0, "without --confirm nothing waits"
 
 
 def test_what_moves_is_rehearsed_as_it_was_too(router):

@@ -7,7 +7,7 @@ import signal
 import pytest
 from recorded import A, CASES, SECOND, TREE, crowd, forms, seen, wished
 
-from l2wg_hooks import cli, files, growth, peers, rules, run, settings, transaction, wish
+from l2wg_hooks import cli, files, growth, peers, rules, run, settings, terminal, transaction, wish
 from l2wg_hooks.showing import document, pen, screen, stations, status, survey, traffic
 from l2wg_hooks.errors import L2wgError, Problem
 from l2wg_hooks.showing.stations import Station
@@ -391,9 +391,9 @@ def test_no_name_is_obeyed_by_a_terminal(evil):
 
 def test_metrics_on_a_terminal(monkeypatch, capsys):
     text = 'l2wg_x{port="\x1b[2J"} 1\n\tx\n'
-    cli._out(text)
+    terminal.out(text)
     monkeypatch.setattr(cli.sys.stdout, "isatty", lambda: True, raising=False)
-    cli._out(text)
+    terminal.out(text)
     assert capsys.readouterr().out == text + 'l2wg_x{port="\\x1b[2J"} 1\n\tx\n'
 
 

@@ -1,0 +1,95 @@
+"""Whoever sits at a terminal. It is a real one: a pseudo-terminal of the kernel."""
+import os
+import sys
+import time
+
+import pytest
+
+from l2wg_hooks import terminal
+
+
+@pytest.fixture
+def keyboard(monkeypatch):
+    """The other end of the terminal that stdin is."""
+    far, near = os.openpty()
+    with os.fdopen(near, "r") as stdin:
+        monkeypatch.setattr(sys, "stdin", stdin)
+        yield far
+    os.close(far)
+
+
+def soon():
+    return time.monotonic() + 5
+
+
+def test_enter_keeps_it_but_not_one_that_was_typed_before(keyboard, capsys):
+    os.write(keyboard, b"\n\n")
+    asked = []
+
+    def waits():
+        asked.append(1)
+        if len(asked) == 2:
+            os.write(keyboard, b"\n")
+        return True
+
+    assert terminal.count_down(soon(), waits) == terminal.KEPT
+    assert len(asked) == 2, "what was typed before it was asked is no answer"
+    assert "undone in 5 s" in capsys.readouterr().err
+
+
+def test_the_time_is_over(keyboard):
+    assert terminal.count_down(time.monotonic() - 1, lambda: True) == terminal.OVER
+
+
+def test_decided_elsewhere(keyboard):
+    left = [True, False]
+    assert terminal.count_down(soon(), lambda: left.pop(0)) == terminal.DECIDED
+
+
+def test_the_end_of_the_input_is_no_answer(keyboard):
+    sent = []
+
+    def waits():
+        if not sent:
+            sent.append(os.write(keyboard, b"\x04"))
+        return True
+
+    assert terminal.count_down(soon(), waits) == terminal.LEFT
+
+
+def test_ctrl_c_leaves_it_waiting(keyboard, monkeypatch):
+    def pressed(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(terminal.select, "select", pressed)
+    assert terminal.count_down(soon(), lambda: True) == terminal.LEFT
+
+
+@pytest.mark.parametrize("typed, want", [(b"y\n", True), (b"Yes\n", True), (b"\n", False), (b"no\n", False), (b"\x04", False)])
+def test_yes_is_said(keyboard, typed, want, capsys):
+    os.write(keyboard, typed)
+    assert terminal.yes("Go on? [y/N] ") is want
+
+
+def test_what_is_shown_is_out_before_anything_is_done(capsys, monkeypatch):
+    flushed = []
+    monkeypatch.setattr(sys, "stdout", Stream(flushed))
+    terminal.show({"/etc/x": ("a\n", "b\n")}, ())
+    assert flushed[-1] == "flushed" and "-a\n" in flushed and "+b\n" in flushed
+
+
+class Stream:
+    """Tells what was written, and that it was flushed."""
+
+    def __init__(self, told):
+        self.told = told
+        self.write = told.append
+
+    def reconfigure(self, **_):
+        pass
+
+    def flush(self):
+        self.told.append("flushed")
+
+    def isatty(self):
+        return False
