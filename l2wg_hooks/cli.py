@@ -175,12 +175,13 @@ def _command(words):
         commands[options.command].error("name one WireGuard interface, or --all")
     if options.command in EVENTS:  # reached with a misplaced option only
         return _event([options.command, options.underlay or "--all"], options.strict)
-    from l2wg_hooks import log
+    from l2wg_hooks import log, terminal
     from l2wg_hooks.errors import L2wgError
 
     caller = log.who()
     called = " ".join([options.command] + [word.partition("=")[0] for word in words if word.startswith("--")])
-    log.begin(called, "l2wg %s%s" % (called, " (%s)" % caller if caller else ""), quiet=options.command in LOOKING)
+    label = "l2wg %s%s" % (called, " (%s)" % caller if caller else "")
+    log.begin(called, label, options.command in LOOKING, terminal.attended())
     try:
         if not _is_root():
             from l2wg_hooks.errors import REFUSED, fail
@@ -337,10 +338,11 @@ def _metrics(options):
 
 
 def _check(options):
-    from l2wg_hooks import log, wish
+    from l2wg_hooks import log, terminal, wish
     from l2wg_hooks.checking import abilities, check
 
-    report = check.check(options.passive)
+    with terminal.progress() as tell:
+        report = check.check(options.passive, tell)
     code = 1 if report.problems else 0
     if options.json:
         print(report.json())

@@ -9,6 +9,8 @@ from l2wg_hooks.story import Story
 
 # Of the event, or the command, that this process is; and whether that is one to be told of.
 _story, _quiet = Story(), False
+# Whether somebody at a terminal has called, who reads what is printed; and whether anything has been done for them.
+_attended, _acted = False, False
 
 
 def line(text):
@@ -31,17 +33,20 @@ def say(message):
     _print("[l2wg] " + message)
 
 
-def begin(event, label, quiet=False):
+def begin(event, label, quiet=False, attended=False):
     """Whatever follows is done by this event: `event` are its words, `label` says them as the journal is to have it.
 
-    Of a `quiet` one the journal gets nothing.
+    Of a `quiet` one the journal gets nothing. Of an `attended` one, called by a person at a terminal, it gets no problems until
+    something has been done: what they mistyped is no news of this router.
     """
-    global _story, _quiet
-    _story, _quiet = Story(event, label), quiet
+    global _story, _quiet, _attended, _acted
+    _story, _quiet, _attended, _acted = Story(event, label), quiet, attended, False
 
 
 def note(message):
     """For the journal's line."""
+    global _acted
+    _acted = True
     _story.told.append(message)
 
 
@@ -53,7 +58,7 @@ def did(message):
 
 def ran(step):
     """A step of the plan was done. It has been printed already."""
-    _story.told.append(step)
+    note(step)
 
 
 def alarm(message):
@@ -99,7 +104,7 @@ def complain(problems):
     tell()
     for problem in problems:
         _print("l2wg: %s" % problem)
-        if _quiet:
+        if _quiet or (_attended and not _acted):
             continue
         more = [("MESSAGE_ID", journal.PROBLEM), ("L2WG_EVENT", _story.event)]
         if problem.path:

@@ -1,6 +1,6 @@
 """Whoever sits at a terminal: shown what would change, asked, told how much time is left. Nobody there has agreed to nothing."""
 
-import difflib
+import contextlib
 import select
 import sys
 import time
@@ -10,7 +10,8 @@ from l2wg_hooks import errors
 
 def attended():
     """Whether somebody can be asked."""
-    return sys.stdin.isatty() and sys.stderr.isatty()
+    # Python has None in the place of one that was closed before it began.
+    return all(one is not None and one.isatty() for one in (sys.stdin, sys.stderr))
 
 
 def out(text):
@@ -20,6 +21,8 @@ def out(text):
 
 def show(texts, steps):
     """Print what would change: {path: (old, new)} as a diff, then Steps with their reasons. It is out before anything is done."""
+    import difflib
+
     # A file may have bytes that are no characters of this terminal's.
     sys.stdout.reconfigure(errors="backslashreplace")
     for path, sides in texts.items():
@@ -36,6 +39,24 @@ def yes(question):
     sys.stderr.write(question)
     sys.stderr.flush()
     return sys.stdin.readline().strip().lower() in ("y", "yes")
+
+
+@contextlib.contextmanager
+def progress():
+    """Gives a function that shows at a terminal what is being looked at, each in the place of the last; nothing elsewhere."""
+
+    def tell(text):
+        sys.stderr.write("\r[l2wg] %s\x1b[K" % text)
+        sys.stderr.flush()
+
+    if not sys.stderr.isatty():
+        yield lambda text: None
+        return
+    try:
+        yield tell
+    finally:
+        sys.stderr.write("\r\x1b[K")
+        sys.stderr.flush()
 
 
 # What ended a countdown: a key was pressed, the time, whoever sat there has gone, or it has been decided elsewhere.

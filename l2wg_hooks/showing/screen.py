@@ -21,7 +21,7 @@ def render(status, colour=False, before=None, names=()):
     """
     pen, status, before = _Pen(colour), readable(status), readable(before)
     shown = [one for one in status.tunnels if one.name in names] if names else status.tunnels
-    pen.line(_headline(status), "red" if status.wrong else "green")
+    pen.line(headline(status), "red" if status.wrong else "green")
     pen.faults(status.of(""))
     if not names and len(shown) > WHOLE:
         _table(pen, status)
@@ -71,20 +71,23 @@ class _Pen:
                 self.row("", "(%s)" % one.hint, COLOURS[one.level])
 
 
-def _count(number, word, plural=""):
+def count(number, word, plural=""):
+    """Such as "1 MAC", "2 MACs"."""
     return "%d %s" % (number, word if number == 1 else plural or word + "s")
 
 
-def _headline(status):
-    tunnels = _count(len(status.tunnels), "tunnel")
+def headline(status):
+    """How many tunnels there are, and how much is wrong."""
+    tunnels = count(len(status.tunnels), "tunnel")
     if status.wrong:
-        return "%s: %s, %s wrong" % (status.host, tunnels, _count(len(status.wrong), "thing is", "things are"))
+        return "%s: %s, %s wrong" % (status.host, tunnels, count(len(status.wrong), "thing is", "things are"))
     if not status.tunnels:
         return "%s: %s" % (status.host, EMPTY)
     return "%s: %s, nothing is wrong" % (status.host, tunnels)
 
 
-def _state(one):
+def state_word(one):
+    """A tunnel's state in a word."""
     if not one.there:
         return "missing"
     return "up" if one.up else "down"
@@ -92,7 +95,7 @@ def _state(one):
 
 def _tunnel(pen, status, one, rates):
     wish, far, below = one.wish, one.peer, one.underlay
-    state = _state(one)
+    state = state_word(one)
     since = ", made %s ago" % duration(one.age) if one.age is not None else ""
     name = paint(one.name, "bold", pen.colour) + (" to " + paint(wish.site, "bold", pen.colour) if wish.site else "")
     pen.lines.append("%s %s%s" % (name, paint(state, "green" if state == "up" else "red", pen.colour), since))
@@ -131,7 +134,7 @@ def _tunnel(pen, status, one, rates):
 
 
 def _way(way):
-    return "%s, %s, %s, %d dropped" % (_count(way.frames, "frame"), size(way.bytes), _count(way.errors, "error"), way.dropped)
+    return "%s, %s, %s, %d dropped" % (count(way.frames, "frame"), size(way.bytes), count(way.errors, "error"), way.dropped)
 
 
 def _bridge(pen, status, bridge, rates):
@@ -166,7 +169,7 @@ def _port(pen, port, rates):
     text = word
     if port.joined:
         text += ", %d frames/s in, %d out" % rates if rates and not port.tunnel else ""
-        text += ", %s%s" % (_count(port.crowd, "MAC"), ":" if port.stations else "")
+        text += ", %s%s" % (count(port.crowd, "MAC"), ":" if port.stations else "")
         text += "".join(" %s," % tie(_station(one)) for one in port.stations[:STATIONS])
         text = text.rstrip(",")
         if port.crowd > STATIONS:
@@ -194,7 +197,7 @@ def _table(pen, status):
         wrong = [fault for fault in status.of(one.name) if fault.level == WRONG]
         hand = duration(one.peer.age) if one.peer and one.peer.age is not None else "none"
         ways = [size(way.bytes) for way in one.traffic]
-        state = "WRONG" if wrong and one.up else _state(one)
+        state = "WRONG" if wrong and one.up else state_word(one)
         place = cut(one.wish.site or "-" if named else one.underlay.name, 10)
         text = row % (one.name, state, place, hand, stations.get(one.name, 0), ways[0], ways[1])
         pen.lines.append(paint(text, "red", pen.colour) if wrong else text)

@@ -1,5 +1,6 @@
 """`l2wg status`: look, and print it in the form that was asked for."""
 
+import shutil
 import signal
 import sys
 import time
@@ -67,28 +68,47 @@ def _code(found, options):
 
 
 def _watch(options):
-    from l2wg_hooks.showing import screen
-
-    before, terminal = None, sys.stdout.isatty()
+    look = _screens(options) if sys.stdout.isatty() else _pages(options)
+    found = None
     try:
-        while True:
-            found = status.build(survey.look())
-            _known(found, options.tunnels)
-            text = screen.render(found, pen.wants_colour(sys.stdout), before, options.tunnels)
-            if terminal:
-                # Home, each line cleared behind its end, then what is left below: no flicker (ECMA-48, 8.3.21, 8.3.41, 8.3.39).
-                text = "\x1b[H" + text.replace("\n", "\x1b[K\n") + "\x1b[J"
-                text = text if before else "\x1b[2J" + text
-            else:
-                text += "\n"
+        for found, text in look:
             sys.stdout.write(text)
             sys.stdout.flush()
-            before = found
-            time.sleep(options.watch)
     except KeyboardInterrupt:
         # A second one, while Python ends, would be a traceback.
         signal.signal(signal.SIGINT, signal.SIG_IGN)
-        return _code(before, options) if before else 0
     except BrokenPipeError:
         sys.stdout = None
-        return _code(before, options) if before else 0
+    return _code(found, options) if found else 0
+
+
+def _pages(options):
+    """Yield (Status, its screen) again and again, one below the other: nobody knows how much fits where it goes."""
+    from l2wg_hooks.showing import screen
+
+    before = None
+    while True:
+        found = status.build(survey.look())
+        _known(found, options.tunnels)
+        yield found, screen.render(found, pen.wants_colour(sys.stdout), before, options.tunnels) + "\n"
+        before = found
+        time.sleep(options.watch)
+
+
+def _screens(options):
+    """Yield (Status, what to write for it to be all that is on the terminal). While it waits, the peers are asked."""
+    from l2wg_hooks.showing import trips, watch
+
+    before, flows, times, number = None, {}, {}, 0
+    colour, drawn = pen.wants_colour(sys.stdout), pen.wants_lines()
+    while True:
+        found = status.build(survey.look())
+        _known(found, options.tunnels)
+        flows = watch.rates(flows, before, found)
+        text = watch.render(found, flows, times, shutil.get_terminal_size(), colour, drawn, options.tunnels)
+        # Home, each line cleared behind its end, then what is left below: no flicker (ECMA-48, 8.3.21, 8.3.41, 8.3.39).
+        # No line feed behind the last line, which would scroll.
+        yield found, ("" if before else "\x1b[2J") + "\x1b[H" + text.replace("\n", "\x1b[K\n") + "\x1b[K\x1b[J"
+        before, number = found, number % 0xFFFF + 1
+        some = [one.wish for one in found.tunnels if not options.tunnels or one.name in options.tunnels]
+        times = trips.measure(some, number, options.watch)

@@ -116,6 +116,7 @@ def play(story: Story, reference: topology.Reference, deb: Path) -> None:
 
 LOOK = """\
 Look around (in another terminal; root is without password, nothing here reaches the outside):
+    tests/lab/sh A                                a shell in router A (or B)
     tests/lab/sh A ip -d link show gretap1        run a command in router A (or B)
     tests/lab/sh A 'l2wg plan; bridge link'       one word is a shell script
     tests/lab/sh A cat /etc/l2wg/gretap1.conf /etc/network/interfaces.d/l2wg /etc/wireguard/wg0.conf

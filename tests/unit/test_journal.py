@@ -5,7 +5,7 @@ import socket
 
 import pytest
 
-from l2wg_hooks import cli, edit, hook, journal, links, log, plan, run, story, usage, wgconf
+from l2wg_hooks import cli, edit, hook, journal, links, log, plan, run, story, terminal, usage, wgconf
 from l2wg_hooks.errors import Problem
 from l2wg_hooks.links import Link
 from l2wg_hooks.plan import Step
@@ -309,6 +309,21 @@ def test_who_looks_changes_nothing(etc, journald, monkeypatch, capsys, tmp_path)
     assert capsys.readouterr().err == "l2wg: broken\n"
     assert [dict(entry)["L2WG_EVENT"] for entry in entries(journald)] == ["set"]
     assert set(cli.LOOKING) <= set(usage.EXAMPLES)
+
+
+def test_what_a_person_mistyped_is_no_news_of_this_router(journald, monkeypatch, capsys):
+    monkeypatch.setattr(terminal, "attended", lambda: True)
+    monkeypatch.setattr(log, "who", lambda: "")
+    assert cli.main(["set", "gretap1", "bridge"]) == 1
+    assert "is not KEY=VALUE" in capsys.readouterr().err and entries(journald) == []
+    # What has gone wrong half-way is.
+    monkeypatch.setitem(cli.COMMANDS, "apply", lambda options: (log.did("half"), ((Problem("broken"),), 1))[1])
+    assert cli.main(["apply"]) == 1
+    assert [dict(entry)["MESSAGE"] for entry in entries(journald)] == ["l2wg apply: half", "broken"]
+    # So is what nobody sees: a script's mistake.
+    monkeypatch.setattr(terminal, "attended", lambda: False)
+    assert cli.main(["set", "gretap1", "bridge"]) == 1
+    assert "is not KEY=VALUE" in dict(entries(journald)[0])["MESSAGE"]
 
 
 def test_who_calls(monkeypatch):

@@ -78,6 +78,21 @@ def test_what_is_shown_is_out_before_anything_is_done(capsys, monkeypatch):
     assert flushed[-1] == "flushed" and "-a\n" in flushed and "+b\n" in flushed
 
 
+def test_progress_is_for_a_terminal(monkeypatch, capsys):
+    with terminal.progress() as tell:
+        tell("path MTU (18 of 22)")
+    assert capsys.readouterr().err == ""
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
+    with terminal.progress() as tell:
+        tell("path MTU (18 of 22)")
+    assert capsys.readouterr().err == "\r[l2wg] path MTU (18 of 22)\x1b[K\r\x1b[K"
+
+
+def test_who_has_closed_their_end_is_not_there(monkeypatch):
+    monkeypatch.setattr(sys, "stdin", None)
+    assert terminal.attended() is False
+
+
 class Stream:
     """Tells what was written, and that it was flushed."""
 

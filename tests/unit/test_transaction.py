@@ -13,7 +13,7 @@ OLD, NEW = "mtu = 1500\n", "mtu = 1400 # mine\n"
 
 @pytest.fixture
 def box(tmp_path, monkeypatch):
-    for name in ("OPEN", "LAST", "APPLIED", "REJECTED_FILES", "BOOKS"):
+    for name in ("OPEN", "LAST", "APPLIED", "UNDONE", "REJECTED_FILES", "BOOKS"):
         monkeypatch.setattr(transaction, name, str(tmp_path / "lib" / name))
     monkeypatch.setattr(transaction, "DIRECTORY", str(tmp_path / "lib"))
     monkeypatch.setattr(transaction, "timed", lambda: False)

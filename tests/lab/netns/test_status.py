@@ -117,6 +117,22 @@ def test_watching_shows_rates_and_ends_by_ctrl_c(wired):
     assert any(int(rate) >= 2 for rate in re.findall(r"(\d+) frames/s", result.stdout))
 
 
+def test_watching_at_a_terminal_fits_it_and_asks_the_peer(wired):
+    # util-linux' script(1) gives it a terminal.
+    inner = "stty rows 24 cols 80; timeout -s INT 10 l2wg status --watch 1"
+    typescript = wired.a.run(["env", "TERM=xterm", "script", "-qec", inner, "/dev/null"], timeout=60).stdout
+    *_, last = typescript.split("\x1b[H")
+    lines = re.sub(r"\x1b\[[0-9;]*[A-Za-z]", "", last).replace("\r", "").split("\n")
+    assert len(lines) <= 24 and max(map(len, lines)) <= 80
+    assert re.search(r"gretap1 up, handshake .*, round trip [0-9.]+ ms", last)
+    assert re.search(r"received +[0-9.]+ k?bit/s", last)
+    sent = wired.a.sh("wg show wg0 transfer").stdout
+    assert sent, "the probe below sees what WireGuard sends"
+    before = int(wired.a.sh("wg show wg0 transfer | cut -f3").stdout)
+    wired.a.run(["env", "TERM=xterm", "script", "-qec", "l2wg status", "/dev/null"], timeout=60, check=False)
+    assert int(wired.a.sh("wg show wg0 transfer | cut -f3").stdout) - before < 20 * 32, "without --watch nothing is sent but keepalives"
+
+
 def test_a_file_is_written_in_one_move_for_everybody_to_read(wired):
     wired.a.l2wg("metrics", "--output", "/run/l2wg.prom")
     assert wired.a.sh("stat -c %a /run/l2wg.prom; ls -a /run | grep -c '^.l2wg-' || :").stdout.split() == ["644", "0"]
