@@ -32,7 +32,7 @@ def command(problem):
     """The cure as a command; what stands behind # is for people, but for what is to be done now."""
     head, _, tail = problem["hint"].partition(" # ")
     for text in (head, tail):
-        found = re.search(r"(?:^|: )((?:ip|wg|wg-quick|l2wg|sysctl|sed|ifup) .*)", text)
+        found = re.search(r"(?:^|: )((?:ip|wg|wg-quick|l2wg|sysctl|sed|ifup|printf) .*)", text)
         if found:
             return found.group(1)
     return ""
@@ -80,7 +80,9 @@ def test_nothing_is_wrong_with_the_reference(wired):
         assert found["problems"] == [], site.name
         outcomes = {one["name"]: one for one in found["checks"]}
         assert {one["outcome"] for one in outcomes.values()} == {"ok"}, site.name
-    assert "nothing is wrong" in wired.a.l2wg("check", "--passive").stderr
+    said = wired.a.l2wg("check", "-v", "--passive").stderr
+    assert "this router: Linux " in said and "has the guard's matches\n" in said and "has interfaces as JSON\n" in said
+    assert "nothing is wrong" in said
 
 
 def test_files_and_switches(wire):

@@ -119,7 +119,7 @@ def test_watching_shows_rates_and_ends_by_ctrl_c(wired):
 
 def test_watching_at_a_terminal_fits_it_and_asks_the_peer(wired):
     # util-linux' script(1) gives it a terminal.
-    inner = "stty rows 24 cols 80; timeout -s INT 10 l2wg status --watch 1"
+    inner = "stty rows 24 cols 80; timeout -s INT 10 l2wg status --watch 1 || :"
     typescript = wired.a.run(["env", "TERM=xterm", "script", "-qec", inner, "/dev/null"], timeout=60).stdout
     *_, last = typescript.split("\x1b[H")
     lines = re.sub(r"\x1b\[[0-9;]*[A-Za-z]", "", last).replace("\r", "").split("\n")
