@@ -213,8 +213,8 @@ def _rates(status, before):
     """{interface: (frames received, sent) each second} between two Statuses; what was re-made meanwhile has none."""
     if before is None or status.time <= before.time:
         return {}
-    old, found = _counts(before), {}
-    for name, now in _counts(status).items():
+    old, found = counts(before), {}
+    for name, now in counts(status).items():
         then = old.get(name)
         if then is not None and now.received.frames >= then.received.frames and now.sent.frames >= then.sent.frames:
             seconds = status.time - before.time
@@ -222,7 +222,8 @@ def _rates(status, before):
     return found
 
 
-def _counts(status):
-    counts = {one.name: one.traffic for one in status.tunnels if one.there}
-    counts.update({port.name: port.traffic for bridge in status.bridges for port in bridge.ports if port.there})
-    return counts
+def counts(status):
+    """{interface: Traffic} of the tunnels and ports that are there."""
+    found = {one.name: one.traffic for one in status.tunnels if one.there}
+    found.update({port.name: port.traffic for bridge in status.bridges for port in bridge.ports if port.there})
+    return found

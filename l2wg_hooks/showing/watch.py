@@ -6,7 +6,7 @@ Frames and bits are counted on the tunnel itself, so what WireGuard and the enca
 from typing import NamedTuple, Tuple
 
 from l2wg_hooks.showing.pen import cut, duration, paint, readable
-from l2wg_hooks.showing.screen import COLOURS, count, headline, port_word, state_word
+from l2wg_hooks.showing.screen import COLOURS, count, counts, headline, port_word, state_word
 from l2wg_hooks.showing.status import WRONG
 
 # Columns of the history, one a look.
@@ -29,8 +29,8 @@ def rates(before, old, now):
     found = {}
     if old is None or now.time <= old.time:
         return found
-    then, seconds = _counts(old), now.time - old.time
-    for name, new in _counts(now).items():
+    then, seconds = counts(old), now.time - old.time
+    for name, new in counts(now).items():
         past = then.get(name)
         if past is None or any(one.frames < two.frames or one.bytes < two.bytes for one, two in zip(new, past)):
             continue
@@ -38,12 +38,6 @@ def rates(before, old, now):
         bits = tuple(round(8 * (one.bytes - two.bytes) / seconds) for one, two in zip(new, past))
         known = before[name].bits if name in before else ((), ())
         found[name] = Rates(frames, tuple((one + (two,))[-HISTORY:] for one, two in zip(known, bits)))
-    return found
-
-
-def _counts(status):
-    found = {one.name: one.traffic for one in status.tunnels if one.there}
-    found.update({port.name: port.traffic for bridge in status.bridges for port in bridge.ports if port.there})
     return found
 
 
