@@ -71,13 +71,16 @@ def problems(tunnels, changed):
         return ()
     for one in asked:
         words = (one.tunnel.name, one.tunnel.bridge, ", ".join(one.others))
-        log.say("%s joins %s beside %s: do its frames come back by another way?" % words)
+        log.say("%s joins %s beside %s, which may close a ring: do its frames come back by another way?" % words)
     names = [one.tunnel.name for one in asked if _comes(one.tunnel, links)]
     with _aside():
         links = run.observe()
         there = [replace(one, bridge=ASIDE, bridge_ports=(), isolated=False) if one.name in names else one for one in tunnels]
         hook.carry_out(only(plan.plan(there, links, seen=seen.look(there)), names), links)
-        return tuple(judge(asked, _back(asked)))
+        found = tuple(judge(asked, _back(asked)))
+        if not found:
+            log.say("none came back; of a site whose router is not ready yet, that router will see it")
+        return found
 
 
 def only(todo, names):
