@@ -377,7 +377,9 @@ def _rehearse(intent, more):
 
     # What is somebody else's moves, or goes: how it has come until now has to be seen, too.
     both = bool(intent.moves) or any(path not in (interfaces.OURS, mentions.DNSMASQ) for path in intent.texts)
-    return rehearse.of_change(texts, wished, both)
+    removed = more.removed()
+    gone = rehearse.taken(more.underlay, [one for one in more.peers if one.key in removed], more.lost)
+    return rehearse.of_change(texts, wished, both, gone)
 
 
 def _cut_off(intent):

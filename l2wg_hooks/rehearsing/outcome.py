@@ -137,7 +137,7 @@ def facts(look, names):
         if link.master in names:
             found.add(Fact("port", name, link.master))
         found.update(Fact("address", name, _bare(words)) for words in held.addresses if not _passes(words))
-        found.update(Fact("route", name, _way(words, look.links)) for words in held.routes if _owner(words) in OWNERS)
+        found.update(Fact("route", name, way(words)) for words in held.routes if _owner(words) in OWNERS)
         for peer in look.wireguard[name].peers if name in look.wireguard else ():
             found.add(Fact("peer", name, peer.key))
             found.update(Fact("allowed", name, network) for network in peer.allowed)
@@ -157,7 +157,7 @@ def _owner(words):
     return next((after for word, after in zip(words, words[1:]) if word == "proto"), "boot")
 
 
-def _way(words, links):
+def way(words):
     """A route as it is the same by whichever interface it goes: where to, over whom, in which table."""
     kept = [words[0] if words[0] != "::/0" else "default (IPv6)"]
     for word, after in zip(words, words[1:]):

@@ -16,10 +16,14 @@ NO_DAD = {"net/ipv6/conf/all/accept_dad": "0", "net/ipv6/conf/default/accept_dad
 
 
 class Files(NamedTuple):
-    """The files of one start: `texts` are {path: text, None where it is to go} beside what there is, `wished` {tunnel: text}."""
+    """The files of one start: `texts` are {path: text, None where it is to go} beside what there is, `wished` {tunnel: text}.
+
+    `taken` are Facts that are there now, and whose end is what the change is for.
+    """
 
     texts: Dict[str, Optional[str]]
     wished: Dict[str, str]
+    taken: Tuple[Fact, ...] = ()
 
 
 class Verdict(NamedTuple):
@@ -99,7 +103,7 @@ class _Look:
         names = {one.interface for one in stanzas} | set(bridges) | set(ports) | set(quick)
         names -= {"lo"} | {one.name for one in before + tunnels}
         moved = {port: one.bridge for one in tunnels for port in one.bridge_ports}
-        gone = frozenset(_gone(before, tunnels, self.live))
+        gone = frozenset(_gone(before, tunnels, self.live)) | frozenset(new.taken)
         applied = tuple(one.name for one in before)
         nics = tuple(one.name for one in self.nics)
         return judge.Scene(tuple(tunnels), applied, self.live, tuple(sorted(names)), nics, moved, gone, self.confs)
@@ -159,12 +163,21 @@ def _gone(before, tunnels, live):
             yield Fact("interface", one.bridge)
 
 
-def of_change(texts, wished, both):
+def taken(underlay, removed, ways):
+    """The Facts that go with peers.Peers which are removed from a WireGuard interface, and with the words of routes."""
+    found = [Fact("route", underlay, outcome.way(words)) for words in ways]
+    for peer in removed:
+        found.append(Fact("peer", underlay, peer.key))
+        found += [Fact("allowed", underlay, network) for network in peer.allowed]
+    return tuple(found)
+
+
+def of_change(texts, wished, both, gone=()):
     """Rehearse a change before it is made; the Problems that forbid it. `texts` are {path: text}, `wished` {tunnel: text}.
 
-    What else there is to know is printed. Where nothing can be rehearsed, that is all that is said.
+    `gone` are Files' `taken`. What else there is to know is printed. Where nothing can be rehearsed, that is all that is said.
     """
-    new = Files({path: text or None for path, text in texts.items()}, wished)
+    new = Files({path: text or None for path, text in texts.items()}, wished, gone)
     try:
         verdict = compare(new, today(), both)
     except stage.Unavailable as error:

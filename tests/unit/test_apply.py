@@ -47,8 +47,9 @@ class Router:
         self.rehearsed, self.refused = [], ()
         self.main, self.ours, self.conf = (etc / name for name in ("network/interfaces", "network/interfaces.d/l2wg", "gretap1.conf"))
 
-    def rehearse(self, texts, wished, both):
+    def rehearse(self, texts, wished, both, gone=()):
         self.rehearsed.append((texts, wished, both))
+        self.gone = set(gone)
         return self.refused
 
     def picture(self, names):
@@ -762,6 +763,8 @@ def test_a_site_goes_whole_and_comes_back_whole(router, unpaired, monkeypatch):
     router.done.clear()
     assert apply.apply(more=unpaired) == ()
     assert not router.conf.exists() and not router.ours.exists() and (router.etc / "wg0.quick").read_text() == "[Interface]\n"
+    told = {"the route 192.168.92.1", "wg0's peer K=", "192.168.92.1/32 for a peer of wg0"}
+    assert {str(one) for one in router.gone} == told, "the rehearsal does not miss what is to go"
     # The tunnel first: without its route it would be kept in by the guard alone.
     assert router.done[-4:] == ["the plan", "wg set wg0 peer K= remove", "ip -batch -", "route delete 192.168.92.1 dev wg0"]
     assert transaction.rollback("asked for") == ()

@@ -310,6 +310,15 @@ def test_what_the_wish_takes_away_is_not_lost():
         Fact("address", "br0", "192.168.92.1/24"), Fact("port", "enp3s0", "br0"), Fact("port", "enp4s0", "br1"), Fact("interface", "br1")}
 
 
+def test_what_a_change_is_for_is_not_lost():
+    peer = Peer("KEY", "", ("198.18.20.100/32", "192.168.50.0/24"), 0, 0, 0, None)
+    assert set(rehearse.taken("wg0", [peer], [("198.18.20.100", "dev", "wg0"), ("fd00::7", "dev", "wg0", "table", "7")])) == {
+        Fact("route", "wg0", "198.18.20.100"), Fact("route", "wg0", "fd00::7 table 7"), Fact("peer", "wg0", "KEY"),
+        Fact("allowed", "wg0", "198.18.20.100/32"), Fact("allowed", "wg0", "192.168.50.0/24"),
+    }
+    assert rehearse.taken("", (), ()) == ()
+
+
 def test_only_what_comes_later_is_told_by_what_it_comes_with():
     steps = (BOOTED, Step(("ifdown", "br0"), 0, "", "br0", "br0"), Step(("ifup", "br0"), 1, "", "br0", "br0"))
     later = look(*[(one, () if one.name == "br0" else one.addresses) for one in WHOLE.links.values() if one.name != "gretap1"], wireguard=WG0)

@@ -24,6 +24,9 @@ END
 for name in gre_timeout gre_timeout_stream udp_timeout udp_timeout_stream; do echo 1 >/proc/sys/net/netfilter/nf_conntrack_$name; done
 """
 NO_NAT = "nft delete table ip admin-nat; nft delete table ip6 admin-nat"
+# Whose connection comes first, the host's or B's, would be chance.
+MUTE = "nft 'table inet mute { chain early { type filter hook prerouting priority -400; iifname wg0 meta l4proto { 17, 47 } drop; } }'"
+SPEAK = "nft delete table inet mute"
 # Long enough for the tunnel's connection to be forgotten, and for the host's to begin.
 QUIET = "ip link set gretap1 down; sleep 2.5"
 
@@ -102,7 +105,7 @@ def natted(request, behind):
     walk.phase("the tunnel is back", a, "ip link set gretap1 up", WIRED)
     if tunnel.encapsulation == "vxlan":
         walk.phase("a user", a, user())
-    walk.phase("no guard", a, f"{NO_GUARD}; {QUIET}; ip link set gretap1 up; sleep 1")
+    walk.phase("no guard", a, f"{MUTE}; {NO_GUARD}; {QUIET}; {SPEAK}; ip link set gretap1 up; sleep 1")
     walk.phase("guard back", a, "l2wg up wg0", WIRED)
     walk.phase("healed")
     walk.phase("NAT gone", a, NO_NAT, WIRED)
@@ -121,7 +124,7 @@ def test_the_probes_see(natted):
     if natted.tunnel.encapsulation == "vxlan":
         assert "user" in came_in(natted.heard["no guard: a user"])
     elif natted.tunnel.family == 6:
-        pytest.skip("whether the host's connection or B's comes first is chance, and here it was B's: seen once, by ip6gretap")
+        pytest.skip("of GRE over IPv6 nothing of the host's came through without the guard either, but once in several runs")
     else:
         assert came_in(natted.heard["no guard"]) & {"behind: plain", "behind: fragments"}
         assert taken_over(natted.heard["no guard"])

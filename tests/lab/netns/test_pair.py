@@ -230,7 +230,8 @@ def test_a_site_goes_again_and_nobody_loses_a_ping(sites):
     assert f"{end} dev wg0" in b.sh("ip -4 route").stdout and len(b.sh("wg show wg0 peers").stdout.split()) == 2, "there is something to take"
     assert "nobody is here to agree" in refused(b, "unpair", "hut")
     pings = Pings(a, "10.15.14.1"), Pings(sites.device, "192.168.92.10")
-    b.l2wg("unpair", "hut", "--yes")
+    # With its rehearsal: what is to go is not missed.
+    assert "the next start was rehearsed" in b.run(["l2wg", "unpair", "hut", "--yes"], timeout=600).stderr
     assert conf(b) == file_[: file_.index("\n[Peer]\n# hut,")], "the rest stays to the byte"
     assert len(b.sh("wg show wg0 peers").stdout.split()) == 1 and end not in b.sh("ip -4 route; wg show wg0").stdout
     assert "gretap2" not in b.sh("ip -br link; ls /etc/l2wg").stdout and b.l2wg("plan", check=False).rc == 0
