@@ -253,4 +253,4 @@ def test_a_site_goes_again_and_nobody_loses_a_ping(sites):
     assert state(b) == now
     # From the other side all of it goes: what is left is what `init` has made.
     c.l2wg("unpair", "site-b", "--yes")
-    assert "Peer" not in conf(c) and "l2wg" not in conf(c) and not c.sh("wg show wg0 peers; ls /etc/l2wg/*.conf", check=False).stdout.strip()
+    assert "Peer" not in conf(c) and "PostUp" not in conf(c) and not c.sh("wg show wg0 peers; ls /etc/l2wg/*.conf", check=False).stdout.strip()
