@@ -1,4 +1,6 @@
 """Hostile answers, files and interfaces: nothing is executed, nothing is configured, and the package is installed all the same."""
+import re
+
 import pytest
 from conftest import ANSWERS_A
 
@@ -35,7 +37,8 @@ def test_hostile_answers_configure_nothing_and_are_named(site_a):
         for command in (("dpkg", "-i", "/tmp/l2wg.deb"), ("dpkg-reconfigure", "l2wg")):
             done = site_a.run(*command)
             installed(site_a)
-            assert "Traceback" not in done.stderr and "hint: run \"dpkg-reconfigure l2wg\"" in done.stderr, (name, done.stderr[-2000:])
+            # Either by the value's form, or since there is no such port: in both cases with the cure.
+            assert re.search(r"hint: .*dpkg-reconfigure l2wg", done.stderr) and "Traceback" not in done.stderr, (name, done.stderr[-2000:])
             # What is wrong is said by its key, or the question's name, on lines that a terminal takes.
             assert "nothing is configured" in done.stderr, (name, done.stderr[-2000:])
             assert all(len(line) < 3000 for line in done.stderr.split("\n")), name
@@ -43,6 +46,7 @@ def test_hostile_answers_configure_nothing_and_are_named(site_a):
         assert not [path for path in site_a.changes() if path.startswith(("etc/l2wg/", "etc/network/interfaces.d/"))], name
         assert site_a.get("etc/wireguard/wg0.conf") == wg0
         changes = site_a.changes()
+        changes.pop("run/l2wg.files", None)  # the lock of who has looked further than whether there is such a port
         started = started or changes
         assert changes == started, name
         site_a.run("dpkg", "-P", "l2wg")

@@ -253,3 +253,37 @@ def test_where_there_are_no_namespaces_it_says_so(sites, a):
     a.sh("cp -a /root/good/etc/l2wg/gretap1.conf /etc/l2wg/")
     assert "the next start was rehearsed" in a.run(["l2wg", "apply"], timeout=LONG).stderr, "the wish is another one again"
     assert "rehearse" not in a.run(["l2wg", "apply"], timeout=LONG).stderr, "no file changes"
+
+
+# One after the other, each applied: what `l2wg set` is given, or a script. `--yes` lets addresses move, and back.
+CHANGES = [
+    ("another size", "l2wg set gretap1 mtu=1400"),
+    ("a fence", "l2wg set gretap1 mtu=1500 dhcp=block storm-limit=500 isolated=yes stp=yes"),
+    ("an address of the bridge", "l2wg set gretap1 storm-limit=off isolated=no stp=no bridge-address=192.168.93.7/24"),
+    ("another address", "l2wg set gretap1 bridge-address=192.168.94.7/24"),
+    ("no address", "l2wg set gretap1 bridge-address="),
+    ("another bridge", "l2wg set gretap1 bridge=br7"),
+    ("the bridge that it had", "l2wg set gretap1 bridge=br0"),
+    ("a second port", "ip link add enp9s0 type dummy; l2wg set gretap1 'bridge-ports=enp3s0 enp9s0'"),
+    ("one port", "l2wg set gretap1 bridge-ports=enp3s0; ip link delete enp9s0"),
+    ("the LAN's port with its address", "l2wg set gretap1 'bridge-ports=enp2s0 enp3s0'"),
+    ("without it again", "l2wg set gretap1 bridge-ports=enp3s0"),
+    ("another encapsulation", "l2wg set gretap1 encapsulation=vxlan key=7"),
+    ("a second tunnel", "l2wg set two underlay=wg0 local=192.168.178.1 remote=192.168.92.9 bridge=br0"),
+    ("no second tunnel", "rm /etc/l2wg/two.conf"),
+    ("the admin's own bridge", "rm -f /etc/network/interfaces.d/l2wg; printf 'auto br0\\niface br0 inet manual\\n    bridge_ports enp3s0\\n' "
+                               ">/etc/network/interfaces.d/mine; l2wg set gretap1 bridge-ports="),
+    ("none", "rm /etc/l2wg/gretap1.conf"),
+]
+
+
+def test_a_change_that_is_wished_for_is_not_refused(sites, a):
+    """What a change takes away on purpose is no loss."""
+    refused = {}
+    for name, script in CHANGES:
+        a.sh(script)
+        done = a.run(["l2wg", "apply", "--yes"], check=False, timeout=LONG)
+        if done.rc or "the next start was rehearsed: nothing is lost by it" not in done.stderr:
+            refused[name] = done.stderr
+            a.run(["l2wg", "apply", "--yes", "--no-rehearsal"], check=False, timeout=LONG)
+    assert refused == {}
