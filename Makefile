@@ -14,7 +14,7 @@ demo: deb
 
 ## make test         all tests: the quick ones first, then the long ones; two at a time, but for the first two
 test: lint unit
-	@$(MAKE) --no-print-directory -j 2 -k LANE='tests/lane $$@' PYTEST='tests/lane $$@ $(PYTEST) -vv' fuzz matrix shell nix dsc netns router debtest neighbours units
+	@$(MAKE) --no-print-directory -j 2 -k LANE='tests/lane $$@' PYTEST='tests/lane $$@ $(PYTEST) -vv' fuzz matrix shell nix dsc minimal netns router debtest neighbours units
 
 ## make lint         the code as text
 lint:
@@ -35,17 +35,17 @@ matrix:
 	@$(LANE) tests/matrix
 
 ## make minimal      each tier in a Debian with nothing but apt and make: the quick ones whole, of the others all but the machines
-REHEARSE = make PYTEST='/usr/bin/python3 -B -m pytest -q --collect-only'
+REHEARSE = make PYTEST="/usr/bin/python3 -B -m pytest -q --collect-only"
 minimal:
 	@tests/need python3 util-linux
-	@tests/minimal 'make lint unit shell'
-	@tests/minimal '$(REHEARSE) nix && tests/commands tests/nix'
-	@tests/minimal '$(REHEARSE) debtest && tests/commands tests/deb'
-	@tests/minimal '$(REHEARSE) netns router neighbours units && tests/commands tests/lab && /usr/bin/python3 -B tests/lab/hosts.py'
+	@$(LANE) tests/minimal 'make lint unit shell'
+	@$(LANE) tests/minimal '$(REHEARSE) nix && tests/commands tests/nix'
+	@$(LANE) tests/minimal '$(REHEARSE) debtest && tests/commands tests/deb'
+	@$(LANE) tests/minimal '$(REHEARSE) netns router neighbours units && tests/commands tests/lab && /usr/bin/python3 -B tests/lab/hosts.py'
 
 ## make shell        the sh scripts, and completion in bash and zsh
 shell:
-	@tests/need python3-pytest python3-jinja2 python3-hypothesis python3-venv dash shellcheck devscripts bash-completion zsh
+	@tests/need python3-pytest python3-jinja2 python3-hypothesis python3-venv dash shellcheck devscripts bash-completion zsh iproute2 mount
 	$(PYTEST) -q tests/shell
 
 ## make nix          the NixOS module and package: evaluated and built, not booted
