@@ -75,7 +75,8 @@ def problems(tunnels, changed):
     names = [one.tunnel.name for one in asked if _comes(one.tunnel, links)]
     with _aside():
         links = run.observe()
-        there = [replace(one, bridge=ASIDE, bridge_ports=(), isolated=False) if one.name in names else one for one in tunnels]
+        # Isolated, lest somebody's network manager brings that bridge up.
+        there = [replace(one, bridge=ASIDE, bridge_ports=(), isolated=True) if one.name in names else one for one in tunnels]
         hook.carry_out(only(plan.plan(there, links, seen=seen.look(there)), names), links)
         found = tuple(judge(asked, _back(asked)))
         if not found:
