@@ -14,8 +14,8 @@ from typing import NamedTuple, Tuple
 
 from l2wg_hooks import ear, hook, log, plan, probe, run, seen, settings
 
-# The bridge that is down.
-ASIDE = "l2wg-aside"
+# The bridge that is down, and an Ethernet address by which network managers leave it alone (debian/l2wg.udev).
+ASIDE, MAC = "l2wg-aside", "fe:ff:00:00:00:00"
 # Frames, and seconds between two: the first may wait for WireGuard's handshake, which is repeated only after 5 s
 # (REKEY_TIMEOUT in drivers/net/wireguard/messages.h).
 TIMES, PAUSE = 6, 0.25
@@ -93,7 +93,7 @@ def only(todo, names):
 def _aside():
     """The bridge that is down; its ports are down, too, when it goes."""
     run.run(("ip", "link", "delete", "dev", ASIDE))  # of one that was killed
-    run.output("ip", "link", "add", "name", ASIDE, "type", "bridge")
+    run.output("ip", "link", "add", "name", ASIDE, "address", MAC, "type", "bridge")
     try:
         yield
     finally:
