@@ -130,7 +130,7 @@ def intend(moving=False, wished_too=None):
     for path, text in ((interfaces.OURS, interfaces.render(bridges)), (mentions.DNSMASQ, mentions.dnsmasq(named))):
         if text != files.text(path):
             texts[path] = (files.text(path), text)
-    after = move.after(now.links, moved)
+    after = _let_go(old, bridges, move.after(now.links, moved), defined.aside)
     found = seen.look(wished.tunnels)
     todo = plan.plan(wished.tunnels, after, (), wished.broken, found)
     problems = wished.problems + todo.problems + defined.unread + _refused(wished.tunnels, after, found.rules, todo.rules)
@@ -316,11 +316,31 @@ def _speaking(old, bridges, links):
     return tuple(steps)
 
 
+def _kept(bridge, ports, bridges, aside):
+    """Of the ports that our file gave to `bridge`, those that it keeps. One that is ours no more stays as it is, but for
+    what another bridge of ours is to have; not a port whose address the old one has.
+    """
+    if bridge in bridges:
+        return bridges[bridge].ports
+    others = {port for one in bridges.values() for port in one.ports} - {one.interface for one in aside}
+    return [name for name in ports if name not in others]
+
+
+def _let_go(old, bridges, links, aside):
+    """The Links as they are when _released has let go of ports that go from one bridge of ours to another one."""
+    found = dict(links)
+    for bridge, ports in interfaces.bridges_in(old).items():
+        for name in ports if bridge not in bridges else ():
+            if name in links and links[name].master == bridge and name not in _kept(bridge, ports, bridges, aside):
+                found[name] = replace(links[name], master="")
+    return found
+
+
 def _released(old, bridges, now, aside):
     """Steps that let go of the ports that our file named and names no more; what such a port gave to the bridge, it gets back."""
     steps, links = [], now.links
     for bridge, ports in interfaces.bridges_in(old).items():
-        keep = bridges[bridge].ports if bridge in bridges else ports
+        keep = _kept(bridge, ports, bridges, aside)
         for name in ports:
             if name not in keep and name in links and links[name].master == bridge:
                 given = [address for one in aside if one.interface == name for address in one.addresses()]

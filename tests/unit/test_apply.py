@@ -132,6 +132,20 @@ def test_what_comes_behind_ifup_is_shown_too(router):
     assert there.ifup == () and there.all_steps() == there.todo.steps
 
 
+def test_a_bridge_of_ours_gets_another_name(router):
+    apply.apply()
+    router.links["enp3s0"] = Link("enp3s0", 3, master="br0", up=True)
+    router.conf.write_text(CONF.replace("br0", "br7"))
+    intent = apply.intend()
+    assert intent.problems == ()
+    steps = [str(step) for step in intent.all_steps()]
+    assert steps[:2] == ["ip link set dev enp3s0 nomaster", "ifup --force br7"]
+    assert "ip link set dev gretap1 master br7" in steps and "iface br7" in intent.texts[str(router.ours)][1]
+    # Somebody else's bridge keeps its port.
+    router.ours.write_text("")
+    assert "enp3s0 is a port of br0" in str(apply.intend().problems[0])
+
+
 def test_what_a_tunnel_is_for_is_said_until_it_is_there(router):
     router.conf.write_text(CONF.replace("bridge-ports = enp3s0", "site = site-b"))
     router.links["br0"] = Link("br0", 6, "bridge", up=True)

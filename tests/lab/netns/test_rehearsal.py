@@ -262,6 +262,8 @@ CHANGES = [
     ("an address of the bridge", "l2wg set gretap1 storm-limit=off isolated=no stp=no bridge-address=192.168.93.7/24"),
     ("another address", "l2wg set gretap1 bridge-address=192.168.94.7/24"),
     ("no address", "l2wg set gretap1 bridge-address="),
+    ("another bridge", "l2wg set gretap1 bridge=br7"),
+    ("the bridge that it had", "l2wg set gretap1 bridge=br0"),
     ("a second port", "ip link add enp9s0 type dummy; l2wg set gretap1 'bridge-ports=enp3s0 enp9s0'"),
     ("one port", "l2wg set gretap1 bridge-ports=enp3s0; ip link delete enp9s0"),
     ("the LAN's port with its address", "l2wg set gretap1 'bridge-ports=enp2s0 enp3s0'"),
