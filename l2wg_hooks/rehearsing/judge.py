@@ -42,6 +42,7 @@ def worse(new, old, scene) -> Tuple[Problem, ...]:
         before = outcome.facts(_same(moment, old, scene), scene.names)
         lost[moment] = outcome.lost(before - scene.gone, outcome.facts(look, scene.names), scene.moved)
     down = [name for name in old.up if name not in new.up and scene.moved.get(name, name) not in new.up]
+    down = [name for name in down if Fact("interface", name) not in scene.gone]
     found = list(_told(new, old, failures, steps, lost, down, scene))
     old_unmet = {one.tunnel for one in unmet(old, scene) if one.tunnel in scene.applied}
     found += [one for one in unmet(new, scene) if one.tunnel not in old_unmet]

@@ -310,6 +310,13 @@ def test_what_the_wish_takes_away_is_not_lost():
         Fact("address", "br0", "192.168.92.1/24"), Fact("port", "enp3s0", "br0"), Fact("port", "enp4s0", "br1"), Fact("interface", "br1")}
 
 
+def test_a_bridge_that_the_wish_takes_away_need_not_come_up():
+    new = played(without("br0"), up=("lo",))
+    assert [one.message for one in judge.worse(new, played(), scene(tunnels=()))][0].startswith("`ifup br0` fails at the next boot")
+    facts = outcome.facts(WHOLE, ("br0",)) | {Fact("interface", "br0")}
+    assert judge.worse(new, played(), scene(tunnels=(), gone=frozenset(facts))) == ()
+
+
 def test_what_a_change_is_for_is_not_lost():
     peer = Peer("KEY", "", ("198.18.20.100/32", "192.168.50.0/24"), 0, 0, 0, None)
     assert set(rehearse.taken("wg0", [peer], [("198.18.20.100", "dev", "wg0"), ("fd00::7", "dev", "wg0", "table", "7")])) == {
