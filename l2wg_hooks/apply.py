@@ -414,7 +414,7 @@ def _cut_off(intent):
 
 
 def _transact(intent, confirm, more):
-    known = run.observe()
+    known, applied = run.observe(), transaction.applied()
     silent = [name for name, bridge in intent.bridges.items() if bridge.switches is silence.SILENT]
     before = verify.look(intent.tunnels, known, list(more.wish), silent)
     gone = more.removed()
@@ -456,6 +456,7 @@ def _transact(intent, confirm, more):
             keep = transaction.NONE if ended or worse or more != NOTHING else transaction.NEW
             raise L2wgError(*_undo(failed[0], keep), code=code)
     _tell_of_firewalls(intent.tunnels)
+    _tell_of_addresses(applied, intent.tunnels)
     return unreached(intent)
 
 
@@ -469,6 +470,16 @@ def _tell_of_firewalls(tunnels):
     """Print what would drop the peer's packets: all is done here, and nothing will come in."""
     known = firewall.Firewall() if tunnels else None
     log.complain([problem for tunnel in tunnels for problem in inbound.problems(tunnel, known)])
+
+
+def _tell_of_addresses(applied, tunnels):
+    """Print which addresses bridges still have though nobody wishes for them any more: somebody may be logged in by one."""
+    before = [settings.parse(text, wish.path(name), name)[0] for name, text in applied.items()]
+    links, wished = run.observe(), {one.bridge_address for one in tunnels}
+    for bridge, address in sorted({(one.bridge, one.bridge_address) for one in before if one and one.bridge_address}):
+        if address not in wished and bridge in links and address in links[bridge].addresses:
+            log.say("%s has %s until it goes down, lest somebody is cut off; to take it now:" % (bridge, address))
+            log.say("ip address del %s dev %s" % (address, bridge))
 
 
 def _had(one):

@@ -146,6 +146,21 @@ def test_a_bridge_of_ours_gets_another_name(router):
     assert "enp3s0 is a port of br0" in str(apply.intend().problems[0])
 
 
+def test_an_address_that_is_wished_for_no_more_is_told_of_and_stays(router, capsys):
+    router.conf.write_text(CONF + "bridge-address = 192.168.93.7/24\n")
+    apply.apply()
+    router.links["br0"] = Link("br0", 6, "bridge", up=True, addresses=("192.168.93.7/24", "10.0.0.1/8"))
+    router.conf.write_text(CONF + "bridge-address = 192.168.94.7/24\n")
+    capsys.readouterr()
+    router.done.clear()
+    apply.apply()
+    assert "ip address del 192.168.93.7/24 dev br0" in capsys.readouterr().err
+    assert not [line for line in router.done if "address del" in line], "somebody may be logged in by it"
+    router.conf.write_text(CONF + "bridge-address = 192.168.94.7/24\nmtu = 1400\n")
+    apply.apply()
+    assert "address del" not in capsys.readouterr().err
+
+
 def test_what_a_tunnel_is_for_is_said_until_it_is_there(router):
     router.conf.write_text(CONF.replace("bridge-ports = enp3s0", "site = site-b"))
     router.links["br0"] = Link("br0", 6, "bridge", up=True)
