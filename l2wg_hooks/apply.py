@@ -316,37 +316,34 @@ def _speaking(old, bridges, links):
     return tuple(steps)
 
 
-def _kept(bridge, ports, bridges, aside):
-    """Of the ports that our file gave to `bridge`, those that it keeps. One that is ours no more stays as it is, but for
-    what another bridge of ours is to have; not a port whose address the old one has.
+def _leaving(old, bridges, links, aside):
+    """Yield (bridge, port) of the ports that our file named and names no more, as far as they are ports of it.
+
+    A bridge that is ours no more stays as it is, but for what another bridge of ours is to have; not a port whose
+    address the old one has.
     """
-    if bridge in bridges:
-        return bridges[bridge].ports
-    others = {port for one in bridges.values() for port in one.ports} - {one.interface for one in aside}
-    return [name for name in ports if name not in others]
+    wanted = {port for one in bridges.values() for port in one.ports} - {one.interface for one in aside}
+    for bridge, ports in interfaces.bridges_in(old).items():
+        for name in ports:
+            goes = name not in bridges[bridge].ports if bridge in bridges else name in wanted
+            if goes and name in links and links[name].master == bridge:
+                yield bridge, name
 
 
 def _let_go(old, bridges, links, aside):
     """The Links as they are when _released has let go of ports that go from one bridge of ours to another one."""
-    found = dict(links)
-    for bridge, ports in interfaces.bridges_in(old).items():
-        for name in ports if bridge not in bridges else ():
-            if name in links and links[name].master == bridge and name not in _kept(bridge, ports, bridges, aside):
-                found[name] = replace(links[name], master="")
-    return found
+    going = [name for bridge, name in _leaving(old, bridges, links, aside) if bridge not in bridges]
+    return dict(links, **{name: replace(links[name], master="") for name in going})
 
 
 def _released(old, bridges, now, aside):
     """Steps that let go of the ports that our file named and names no more; what such a port gave to the bridge, it gets back."""
-    steps, links = [], now.links
-    for bridge, ports in interfaces.bridges_in(old).items():
-        keep = _kept(bridge, ports, bridges, aside)
-        for name in ports:
-            if name not in keep and name in links and links[name].master == bridge:
-                given = [address for one in aside if one.interface == name for address in one.addresses()]
-                rest = bridges[bridge].moved if bridge in bridges else ()
-                for argv in move.back(name, bridge, given, now.held, routes=not rest):
-                    steps.append(plan.Step(argv, "it is no port of %s any more" % bridge, bridge))
+    steps = []
+    for bridge, name in _leaving(old, bridges, now.links, aside):
+        given = [address for one in aside if one.interface == name for address in one.addresses()]
+        rest = bridges[bridge].moved if bridge in bridges else ()
+        for argv in move.back(name, bridge, given, now.held, routes=not rest):
+            steps.append(plan.Step(argv, "it is no port of %s any more" % bridge, bridge))
     return tuple(steps)
 
 
@@ -398,7 +395,7 @@ def _rehearse(intent, more):
     # What is somebody else's moves, or goes: how it has come until now has to be seen, too.
     both = bool(intent.moves) or any(path not in (interfaces.OURS, mentions.DNSMASQ) for path in intent.texts)
     removed = more.removed()
-    gone = rehearse.taken(more.underlay, [one for one in more.peers if one.key in removed], more.lost)
+    gone = rehearse.going(more.underlay, [one for one in more.peers if one.key in removed], more.lost)
     return rehearse.of_change(texts, wished, both, gone)
 
 
@@ -436,7 +433,7 @@ def _transact(intent, confirm, more):
     with _signals() as ended:
         try:
             failed = _carry_more(more)
-            worse = () if failed else ring.problems(intent.tunnels, _changed())
+            worse = () if failed else ring.problems(intent.tunnels, _changed(applied))
             failed = failed or worse or _carry(intent) or run.apply(more.last)
             worse = worse or (() if failed else verify.compare(before, intent.tunnels))
             if not failed and not worse and not ended:
@@ -460,9 +457,8 @@ def _transact(intent, confirm, more):
     return unreached(intent)
 
 
-def _changed():
-    """The names of the tunnels whose files are new, or others than those that events follow already."""
-    applied = transaction.applied()
+def _changed(applied):
+    """The names of the tunnels whose files are new, or others than those `applied`, which events follow already."""
     return [name for name, text in wish.texts().items() if text != applied.get(name)]
 
 
@@ -474,9 +470,8 @@ def _tell_of_firewalls(tunnels):
 
 def _tell_of_addresses(applied, tunnels):
     """Print which addresses bridges still have though nobody wishes for them any more: somebody may be logged in by one."""
-    before = [settings.parse(text, wish.path(name), name)[0] for name, text in applied.items()]
     links, wished = run.observe(), {one.bridge_address for one in tunnels}
-    for bridge, address in sorted({(one.bridge, one.bridge_address) for one in before if one and one.bridge_address}):
+    for bridge, address in sorted({(one.bridge, one.bridge_address) for one in wish.parsed(applied) if one.bridge_address}):
         if address not in wished and bridge in links and address in links[bridge].addresses:
             log.say("%s has %s until it goes down, lest somebody is cut off; to take it now:" % (bridge, address))
             log.say("ip address del %s dev %s" % (address, bridge))

@@ -204,21 +204,26 @@ def undone():
 
     Raises L2wgError where there is nothing to undo.
     """
-    path = OPEN if pending() else LAST
-    saved = _load(path)
-    if saved is None:
-        _nothing()
+    _, saved, then, others = _change()
     before = dict(saved.old, **{wish.path(name): text for name, text in saved.applied.items()})
     before.update({wish.path(name): None for name in wish.texts() if name not in saved.applied})
     texts = {one: (_unsecret(one) or "", text or "") for one, text in before.items() if one != guard.STATIC}
-    others = saved.others if path == OPEN else []
-    then = undo.Picture(links.parse(saved.shown), layer3.parse(saved.shown, saved.routes))
     steps = undo.steps(then, picture(saved.names + others)[0], saved.names, others)
     return {one: sides for one, sides in texts.items() if sides[0] != sides[1]}, steps
 
 
-def _nothing():
-    fail("there is nothing to undo", "no `l2wg apply` has changed anything here")
+def _change():
+    """What rollback undoes: (its file, Saved, the Picture of then, the names of `others` that count).
+
+    Raises L2wgError where there is nothing to undo.
+    """
+    path = OPEN if pending() else LAST
+    saved = _load(path)
+    if saved is None:
+        fail("there is nothing to undo", "no `l2wg apply` has changed anything here")
+    then = undo.Picture(links.parse(saved.shown), layer3.parse(saved.shown, saved.routes))
+    # Of the last one, long ago perhaps, only what it was about.
+    return path, saved, then, saved.others if path == OPEN else []
 
 
 def clear():
@@ -336,18 +341,12 @@ def rollback(reason, keep=NONE, alarm=False):
     `keep` says which files in /etc/l2wg stay as they are, for their admin to mend: NONE, those of NEW tunnels, or ALL.
     `alarm` where nobody has asked for it, nor was told why.
     """
-    path = OPEN if pending() else LAST
-    saved = _load(path)
-    if saved is None:
-        _nothing()
+    path, saved, before, others = _change()
     (log.alarm if alarm else log.did)("undoing: %s" % reason)
     known = _put_back(saved, keep)
     serve([path for path in saved.old if saved.old[path] != saved.new.get(path)])
     _switch_back(saved.switches)
-    # Of the last one, long ago perhaps, only what it was about.
-    others = saved.others if path == OPEN else []
     now = picture(saved.names + others)[0]
-    before = undo.Picture(links.parse(saved.shown), layer3.parse(saved.shown, saved.routes))
     for words in saved.ways:
         run.run(("ip", "route", "delete") + tuple(words))  # it may have gone with its interface
     problems = tuple(problem for name, *one in saved.peers for problem in peers.put_back(name, peers.Peer(*one)))

@@ -81,6 +81,12 @@ def load(replaced=None):
     return Wish(tuple(tunnels), tuple(broken), tuple(problems) + clashes)
 
 
+def parsed(found):
+    """The Tunnels of {name: text}, by name; what is wrong in one, others tell."""
+    tunnels = (settings.parse(text, path(name), name)[0] for name, text in sorted(found.items()))
+    return [tunnel for tunnel in tunnels if tunnel is not None]
+
+
 def steady(wished, applied):
     """The Wish where a tunnel whose file is no use is as it was `applied` last, {tunnel: text}, as far as it was.
 

@@ -3,7 +3,7 @@
 import os
 from typing import Dict, NamedTuple, Optional, Tuple
 
-from l2wg_hooks import files, interfaces, log, record, run, settings, transaction, wgconf, wish
+from l2wg_hooks import files, interfaces, log, record, run, transaction, wgconf, wish
 from l2wg_hooks.errors import L2wgError, Problem, fail
 from l2wg_hooks.rehearsing import cast, judge, outcome, play, stage, tame
 from l2wg_hooks.rehearsing.outcome import Fact
@@ -18,12 +18,12 @@ NO_DAD = {"net/ipv6/conf/all/accept_dad": "0", "net/ipv6/conf/default/accept_dad
 class Files(NamedTuple):
     """The files of one start: `texts` are {path: text, None where it is to go} beside what there is, `wished` {tunnel: text}.
 
-    `taken` are Facts that are there now, and whose end is what the change is for.
+    `gone` are Facts that are there now, and whose end is what the change is for.
     """
 
     texts: Dict[str, Optional[str]]
     wished: Dict[str, str]
-    taken: Tuple[Fact, ...] = ()
+    gone: Tuple[Fact, ...] = ()
 
 
 class Verdict(NamedTuple):
@@ -86,7 +86,7 @@ class _Look:
 
     def scene(self, new, old):
         """The judge.Scene of a change."""
-        tunnels, before = _tunnels(new.wished), _tunnels(old.wished)
+        tunnels, before = wish.parsed(new.wished), wish.parsed(old.wished)
         stanzas = list(self.defined.stanzas)
         for path, text in new.texts.items():
             if text and (path in self.defined.paths or os.path.dirname(path).startswith("/etc/network")):
@@ -103,7 +103,7 @@ class _Look:
         names = {one.interface for one in stanzas} | set(bridges) | set(ports) | set(quick)
         names -= {"lo"} | {one.name for one in before + tunnels}
         moved = {port: one.bridge for one in tunnels for port in one.bridge_ports}
-        gone = frozenset(_gone(before, tunnels, self.live)) | frozenset(new.taken)
+        gone = frozenset(_gone(before, tunnels, self.live)) | frozenset(new.gone)
         applied = tuple(one.name for one in before)
         nics = tuple(one.name for one in self.nics)
         return judge.Scene(tuple(tunnels), applied, self.live, tuple(sorted(names)), nics, moved, gone, self.confs)
@@ -121,7 +121,7 @@ class _Look:
 
     def rehearse(self, what, scene, moved=False):
         """The Outcome of the start with these Files; with `moved`, ports whose stanzas move are taken down and up, too."""
-        tunnels = _tunnels(what.wished)
+        tunnels = wish.parsed(what.wished)
         again = sorted({one.bridge for one in tunnels} | set(scene.moved.values()))
         again += sorted(scene.moved) if moved else []
         again += sorted({one.underlay for one in tunnels} | {one.underlay for one in scene.tunnels})
@@ -142,12 +142,6 @@ class _Look:
         return outcome.outcome(stage.play(play.perform(part), SECONDS), scene.nics)
 
 
-def _tunnels(wished):
-    """The Tunnels of {name: text}; what is wrong in one, others tell."""
-    found = (settings.parse(text, wish.path(name), name)[0] for name, text in sorted(wished.items()))
-    return [one for one in found if one is not None]
-
-
 def _gone(before, tunnels, live):
     """Facts that the wish takes away: addresses and ports that it names no more, bridges of ours that go with them."""
     kept = {(port, one.bridge) for one in tunnels for port in one.bridge_ports}
@@ -163,7 +157,7 @@ def _gone(before, tunnels, live):
             yield Fact("interface", one.bridge)
 
 
-def taken(underlay, removed, ways):
+def going(underlay, removed, ways):
     """The Facts that go with peers.Peers which are removed from a WireGuard interface, and with the words of routes."""
     found = [Fact("route", underlay, outcome.way(words)) for words in ways]
     for peer in removed:
@@ -175,7 +169,7 @@ def taken(underlay, removed, ways):
 def of_change(texts, wished, both, gone=()):
     """Rehearse a change before it is made; the Problems that forbid it. `texts` are {path: text}, `wished` {tunnel: text}.
 
-    `gone` are Files' `taken`. What else there is to know is printed. Where nothing can be rehearsed, that is all that is said.
+    `gone` are those of Files. What else there is to know is printed. Where nothing can be rehearsed, that is all that is said.
     """
     new = Files({path: text or None for path, text in texts.items()}, wished, gone)
     try:

@@ -6,14 +6,12 @@ Frames and bits are counted on the tunnel itself, so what WireGuard and the enca
 from typing import NamedTuple, Tuple
 
 from l2wg_hooks.showing.pen import cut, duration, paint, readable
-from l2wg_hooks.showing.screen import COLOURS, count, counts, headline, port_word, state_word
+from l2wg_hooks.showing.screen import COLOURS, WHOLE, count, counts, headline, port_word, state_word
 from l2wg_hooks.showing.status import WRONG
 
 # Columns of the history, one a look.
 HISTORY = 20
 BARS = {True: "▁▂▃▄▅▆▇█", False: "_.-:=+*#"}
-# A port of a bridge has its line as long as all of them fit; tunnels beyond this get one line each.
-WHOLE = 3
 UNITS = ("bit/s", "kbit/s", "Mbit/s", "Gbit/s")
 
 

@@ -319,11 +319,11 @@ def test_a_bridge_that_the_wish_takes_away_need_not_come_up():
 
 def test_what_a_change_is_for_is_not_lost():
     peer = Peer("KEY", "", ("198.18.20.100/32", "192.168.50.0/24"), 0, 0, 0, None)
-    assert set(rehearse.taken("wg0", [peer], [("198.18.20.100", "dev", "wg0"), ("fd00::7", "dev", "wg0", "table", "7")])) == {
+    assert set(rehearse.going("wg0", [peer], [("198.18.20.100", "dev", "wg0"), ("fd00::7", "dev", "wg0", "table", "7")])) == {
         Fact("route", "wg0", "198.18.20.100"), Fact("route", "wg0", "fd00::7 table 7"), Fact("peer", "wg0", "KEY"),
         Fact("allowed", "wg0", "198.18.20.100/32"), Fact("allowed", "wg0", "192.168.50.0/24"),
     }
-    assert rehearse.taken("", (), ()) == ()
+    assert rehearse.going("", (), ()) == ()
 
 
 def test_only_what_comes_later_is_told_by_what_it_comes_with():
