@@ -64,7 +64,7 @@ debtest: deb
 
 ## make docs         docs/troubleshooting.md, of the table that `l2wg check` has
 docs:
-	@$(PYTHON) -B -c "from l2wg_hooks.checking import causes; print(causes.page(), end='')" >docs/troubleshooting.md.new
+	@$(PYTHON) -B -c "from l2wg_hooks.check import catalog; print(catalog.page(), end='')" >docs/troubleshooting.md.new
 	@mv docs/troubleshooting.md.new docs/troubleshooting.md
 
 ## make dsc          the source package, by stdeb, in out/

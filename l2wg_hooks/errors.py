@@ -24,7 +24,7 @@ def lines(text, kept="\n\t"):
 class Problem:
     """One thing that is wrong. `path` and `line` (1-based) are empty and 0 where no file is to blame.
 
-    `tunnel` is the one that it is about, `id` that of its cause in causes.py: both empty where nobody asked for them.
+    `tunnel` is the one that it is about, `id` that of its cause in check/catalog.py: both empty where nobody asked for them.
     """
 
     message: str

@@ -1,5 +1,5 @@
 # IP addresses and networks as numbers, for what has to be known while a configuration is evaluated.
-# They are read as l2wg_hooks/settings.py reads them; tests/nix compares the two.
+# They are read as l2wg_hooks/config/schema.py reads them; tests/nix compares the two.
 let
   split = separator: text: builtins.filter builtins.isString (builtins.split separator text);
   repeat = count: value: builtins.genList (_: value) count;

@@ -1,5 +1,5 @@
 # What is wrong between options, each of which is right by itself, with its cure.
-# ofOne and ofTwo are _contradictions() and between() of l2wg_hooks/settings.py; tests/nix feeds both the same tunnels.
+# ofOne and ofTwo are _contradictions() and between() of l2wg_hooks/config/schema.py; tests/nix feeds both the same tunnels.
 # ofSystem is what Debian's l2wg finds out on the router.
 { lib, config, tunnels, backend, links, networkd }:
 let

@@ -4,7 +4,7 @@ let
   options = import ./options.nix { inherit lib; };
 in
 rec {
-  # The order is that of KEYS in l2wg_hooks/settings.py.
+  # The order is that of KEYS in l2wg_hooks/config/schema.py.
   keys = [
     "underlay"
     "local"

@@ -1,5 +1,5 @@
 # services.l2wg: the files of /etc/l2wg, a unit a tunnel, and what the rest of NixOS has to know of them.
-# What is done to the network is decided by l2wg_hooks/plan.py alone, as on Debian.
+# What is done to the network is decided by l2wg_hooks/plan/planner.py alone, as on Debian.
 { config, lib, pkgs, utils, ... }:
 let
   inherit (lib) mkOption types;
@@ -23,7 +23,7 @@ let
   ownBridges = lib.unique (map (tunnel: tunnel.bridge) own);
   ownPorts = bridge: lib.unique (lib.concatMap (tunnel: lib.optionals (tunnel.bridge == bridge) tunnel.bridgePorts) own);
   isIPv6 = tunnel: ip.family (ip.address tunnel.local) == 6;
-  # l2wg_hooks/ways.py: all but gretap over IPv4 have a policy route.
+  # l2wg_hooks/plan/policy_routes.py: all but gretap over IPv4 have a policy route.
   routed = builtins.any (tunnel: tunnel.encapsulation == "vxlan" || isIPv6 tunnel) all;
   classic = builtins.any (tunnel: tunnel.mssClamp == "iptables") all;
 

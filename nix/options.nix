@@ -1,5 +1,5 @@
 # The options of one tunnel: each key of l2wg.conf(5) under its own name in camelCase, and three more. What a type takes
-# here is what l2wg_hooks/settings.py takes; tests/nix compares the two.
+# here is what l2wg_hooks/config/schema.py takes; tests/nix compares the two.
 { lib }:
 let
   inherit (lib) mkOption types;

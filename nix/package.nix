@@ -30,7 +30,7 @@ python3Packages.buildPythonApplication {
 
   # The commands that l2wg runs are these, whatever the caller's PATH is.
   postPatch = ''
-    substituteInPlace l2wg_hooks/run.py --replace-fail /usr/sbin:/usr/bin:/sbin:/bin ${lib.makeBinPath tools}
+    substituteInPlace l2wg_hooks/system/process.py --replace-fail /usr/sbin:/usr/bin:/sbin:/bin ${lib.makeBinPath tools}
   '';
 
   nativeBuildInputs = [ installShellFiles ];

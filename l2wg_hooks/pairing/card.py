@@ -11,7 +11,7 @@ that was cut or changed by accident; it proves nothing about who wrote the card,
 A field that l2wg does not know is refused, so what came later, whether the LAN is in the tunnel's bridge, is told by a field that
 every version reads as the same number: MTU with one zero byte before it (it is), with two (it is not), or with none (not told).
 
-A card comes from outside: all in it is held against the rules of settings.py before anything is done with it.
+A card comes from outside: all in it is held against the rules of config/schema.py before anything is done with it.
 """
 
 import base64
@@ -20,8 +20,8 @@ import ipaddress
 import re
 from typing import NamedTuple, Optional, Tuple
 
-from l2wg_hooks import settings
-from l2wg_hooks.settings import Refused, shown
+from l2wg_hooks.config import schema
+from l2wg_hooks.config.schema import Refused, shown
 
 VERSION = 1
 # Characters. The largest card that can be made has some 700, and would still fit into a QR code.
@@ -178,22 +178,22 @@ def _card(fields):
 
 
 def check(card):
-    """Raise Refused for a Card in which anything is not as settings.py's rules want it."""
-    settings.site_name(card.name)
+    """Raise Refused for a Card in which anything is not as config/schema.py's rules want it."""
+    schema.site_name(card.name)
     public_key(card.key)
     if card.endpoint:
         endpoint(card.endpoint)
     for address in card.addresses:
-        if settings.KEYS["local"][1](address) != address:
+        if schema.KEYS["local"][1](address) != address:
             raise Refused("%s is not how that address is written" % shown(address), ANOTHER)
     if not 1 <= len(card.addresses) <= 2 or len({":" in one for one in card.addresses}) != len(card.addresses):
         raise Refused("the card has no address, or several of one family", ANOTHER)
     if card.lan:
         _network(card.lan)
-    settings.KEYS["encapsulation"][1](card.encapsulation)
+    schema.KEYS["encapsulation"][1](card.encapsulation)
     if card.number is not None:
-        settings.KEYS["key"][1](str(card.number))
-    settings.KEYS["mtu"][1](str(card.mtu))
+        schema.KEYS["key"][1](str(card.number))
+    schema.KEYS["mtu"][1](str(card.mtu))
 
 
 def public_key(value):
@@ -214,7 +214,7 @@ def endpoint(value):
     bare = host[1:-1] if host[:1] == "[" and host[-1:] == "]" else ""
     if bare or re.match(r"[0-9.]+\Z", host):
         try:
-            if ":" not in settings.KEYS["local"][1](bare) if bare else not settings.KEYS["local"][1](host):
+            if ":" not in schema.KEYS["local"][1](bare) if bare else not schema.KEYS["local"][1](host):
                 raise Refused("", "")
         except Refused:
             raise Refused("%s is no address that can be called" % shown(host), hint)

@@ -9,11 +9,24 @@ import socket
 import time
 from typing import Dict, NamedTuple, Tuple
 
-from l2wg_hooks import apply, edit, files, interfaces, peers, plan, readers, routed, run, settings, wgconf, wgpeer, wish
+from l2wg_hooks.apply import apply, preview
+from l2wg_hooks.config import (
+    edit,
+    ifupdown_files,
+    schema,
+    store,
+    tunnel_file,
+    wg_quick,
+    wg_quick_peers,
+    wg_quick_readers,
+    wg_quick_routes,
+)
+from l2wg_hooks.config.schema import Refused
 from l2wg_hooks.errors import L2wgError, fail
-from l2wg_hooks.pairing import card, facts, ports, terms
-from l2wg_hooks.settings import Refused
-
+from l2wg_hooks.model import Step
+from l2wg_hooks.observe import link_table, wg_interfaces
+from l2wg_hooks.pairing import card, local_facts, negotiate, ports
+from l2wg_hooks.system import files, process
 
 # How often it is looked whether the other site answers, and seconds between: WireGuard has asked it already.
 LOOKS, PAUSE = 6, 0.5
@@ -33,10 +46,10 @@ class Pairing(NamedTuple):
     """What pairing would do. `shown` are {path: (old, new)} without secrets, `notes` are for the admin to know."""
 
     other: card.Card
-    facts: facts.Facts
+    facts: local_facts.Facts
     tunnel: str
     shown: Dict[str, Tuple[str, str]]
-    more: apply.More
+    more: preview.ExtraChanges
     notes: Tuple[str, ...]
 
     def changes(self):
@@ -53,27 +66,27 @@ def intend(text, wanted, ask_ports=False):
         other = card.decode(text)
     except Refused as error:
         fail(*error.args)
-    if facts.is_nixos():
+    if local_facts.is_nixos():
         _refuse_nixos(other)
-    links = run.observe()
-    here = facts.look(facts.underlay(wanted.underlay), links)
+    links = link_table.read()
+    here = local_facts.look(local_facts.underlay(wanted.underlay), links)
     if here.text is None:
         words = (_conf(here), here.underlay, here.underlay)
         hint = "install -D -m 600 /dev/null %s; wg-quick save %s; systemctl enable wg-quick@%s" % words
         hint += " # if it was made by hand; pair is for what wg-quick brings up, not networkd"
         fail("there is no such file, and %s is up" % here.underlay, hint, path=_conf(here))
     try:
-        agreed = terms.find(here.card, other)
+        agreed = negotiate.find(here.card, other)
     except Refused as error:
         fail(*error.args)
-    wished = wish.load()
+    wished = store.load()
     if wished.problems:
         raise L2wgError(*wished.problems)
-    sections = wgpeer.sections(here.text)
-    live = peers.look(here.underlay) if here.up else None
+    sections = wg_quick_peers.sections(here.text)
+    live = wg_interfaces.look(here.underlay) if here.up else None
     # Also who was added by hand, and is in no file.
-    holders = sections + [wgpeer.Section(one.key, one.endpoint, one.allowed, "", 0, 0) for one in (live.peers if live else ())]
-    clash = terms.collision(agreed, other, here.underlay, links, holders)
+    holders = sections + [wg_quick_peers.Section(one.key, one.endpoint, one.allowed, "", 0, 0) for one in (live.peers if live else ())]
+    clash = negotiate.collision(agreed, other, here.underlay, links, holders)
     if clash:
         fail(*clash)
     name, old = _tunnel(agreed, other, here, wished.tunnels, wanted, sections, links)
@@ -83,37 +96,37 @@ def intend(text, wanted, ask_ports=False):
     answer = _reader(here)
     called = _callable(here, other, sections, live)
     remote = leads.remote if leads else agreed.remote
-    needed = facts.needed(other, called, live, sections)
-    if wgpeer.owner(holders, remote) == other.key:
+    needed = local_facts.needed(other, called, live, sections)
+    if wg_quick_peers.owner(holders, remote) == other.key:
         # It is there already, and all but WireGuard's own packets may well go through it.
         needed = [one for one in needed if one.address in called]
-    clash = terms.misled(agreed._replace(remote=remote), other, here.underlay, needed, holders, wished.tunnels)
+    clash = negotiate.misled(agreed._replace(remote=remote), other, here.underlay, needed, holders, wished.tunnels)
     if clash:
         fail(*clash)
     conf = _peer(here.text, agreed, other, here, leads)
-    if any(one.key == other.key and one.endpoint == other.endpoint for one in wgpeer.sections(conf)):
+    if any(one.key == other.key and one.endpoint == other.endpoint for one in wg_quick_peers.sections(conf)):
         # Where the admin has written another one, that is what counts.
-        led = [] if wgpeer.interface_values(here.text, "table")[-1:] == ["off"] else holders
-        clash = terms.unreachable(called, other, here.underlay, led, links, facts.way(called, here.underlay) if live else {})
+        led = [] if wg_quick_peers.interface_values(here.text, "table")[-1:] == ["off"] else holders
+        clash = negotiate.unreachable(called, other, here.underlay, led, links, local_facts.way(called, here.underlay) if live else {})
         if clash:
             fail(*clash)
-    new = wgconf.attach(conf, here.underlay) if answer.quick else conf
+    new = wg_quick.attach(conf, here.underlay) if answer.quick else conf
     if new is None:
         fail("has no [Interface] section", "it must be a wg-quick(8) file", path=_conf(here))
     steps, changed, ways = _live(new, agreed, other, here, live, leads)
     files_ = _wish(name, agreed, other, here, wished.tunnels, wanted, (old, leads), links, ask_ports)
-    tunnels = [one for one in wish.load(files_).tunnels if one.underlay == here.underlay]
+    tunnels = [one for one in store.load(files_).tunnels if one.underlay == here.underlay]
     _startable(tunnels, {_conf(here): new})
-    shown = {wish.path(one): (files.text(wish.path(one)), text) for one, text in files_.items()}
+    shown = {store.path(one): (files.text(store.path(one)), text) for one, text in files_.items()}
     texts = {_conf(here): (here.text, new)} if new != here.text else {}
-    shown.update({path: tuple(wgpeer.masked(side) for side in sides) for path, sides in texts.items()})
-    more = apply.More(files_, texts, steps, here.underlay, changed, ways)
+    shown.update({path: tuple(wg_quick_peers.masked(side) for side in sides) for path, sides in texts.items()})
+    more = preview.ExtraChanges(files_, texts, steps, here.underlay, changed, ways)
     wire = next((one for one in tunnels if one.name == name), None)
-    guests = ports.guests(links, interfaces.read())
-    notes = tuple(terms.notes(agreed, other, leads, links, wire, guests)) + tuple(_other_way(new, other))
-    elsewhere = facts.elsewhere(remote, here.underlay)
-    notes += tuple(terms.moved(agreed._replace(remote=remote), other, here.underlay, holders, elsewhere))
-    notes += tuple(terms.namesakes(other, here.underlay, sections, wished.tunnels))
+    guests = ports.guests(links, ifupdown_files.read())
+    notes = tuple(negotiate.notes(agreed, other, leads, links, wire, guests)) + tuple(_other_way(new, other))
+    elsewhere = local_facts.elsewhere(remote, here.underlay)
+    notes += tuple(negotiate.moved(agreed._replace(remote=remote), other, here.underlay, holders, elsewhere))
+    notes += tuple(negotiate.namesakes(other, here.underlay, sections, wished.tunnels))
     notes += tuple(_by_hand(answer, here, ways))
     return Pairing(other, here, name, shown, more, notes)
 
@@ -124,10 +137,10 @@ def carry_out(pairing, confirm, agree, rehearsed=True):
         return apply.apply(confirm, agree, pairing.more, rehearsed)
     except L2wgError:
         # What a rollback has set aside is the card's, not somebody's work.
-        from l2wg_hooks import transaction
+        from l2wg_hooks.apply import rollback
 
         for name, text in pairing.more.wish.items():
-            aside = wish.path(name) + transaction.REJECTED
+            aside = store.path(name) + rollback.REJECTED
             if os.path.exists(aside) and files.read(aside) == text:
                 files.remove(aside)
         raise
@@ -135,7 +148,7 @@ def carry_out(pairing, confirm, agree, rehearsed=True):
 
 def waits(pairing):
     """Whether the other site has not been heard of yet."""
-    live = peers.look(pairing.facts.underlay)
+    live = wg_interfaces.look(pairing.facts.underlay)
     return not any(one.key == pairing.other.key and one.handshake for one in (live.peers if live else ()))
 
 
@@ -149,12 +162,12 @@ def answers(pairing):
 
 
 def _conf(here):
-    return wgconf.path(here.underlay)
+    return wg_quick.path(here.underlay)
 
 
 def _reader(here):
-    """The readers.Answer for the file. Raises L2wgError where a peer in it would be nobody's at the next start."""
-    answer = readers.ask(here.underlay, here.text)
+    """The wg_quick_readers.Answer for the file. Raises L2wgError where a peer in it would be nobody's at the next start."""
+    answer = wg_quick_readers.ask(here.underlay, here.text)
     problem = answer.problem(_conf(here), here.underlay, here.text)
     if problem:
         raise L2wgError(problem)
@@ -165,11 +178,11 @@ def _reader(here):
 
 def _startable(tunnels, texts):
     """Raise L2wgError where the next start of WireGuard could not add a route, by the file as it is, or by what is added now."""
-    stanzas = interfaces.read().stanzas
-    found = routed.look(tunnels, stanzas)
+    stanzas = ifupdown_files.read().stanzas
+    found = wg_quick_routes.look(tunnels, stanzas)
     if found:
         raise L2wgError(*[one.problem for one in found])
-    for one in routed.look(tunnels, stanzas, texts):
+    for one in wg_quick_routes.look(tunnels, stanzas, texts):
         # Its line is not written yet.
         hint = "take that route away there; then pair again"
         raise L2wgError(dataclasses.replace(one.problem, hint=hint, line=0))
@@ -189,7 +202,7 @@ def _by_hand(answer, here, ways):
 def _tunnel(agreed, other, here, tunnels, wanted, sections, links):
     """(name, the Tunnel that leads to the other site already or None)."""
     mine = [one for one in tunnels if one.underlay == here.underlay]
-    leads = [one for one in mine if one.remote == agreed.remote or wgpeer.owner(sections, one.remote) == other.key]
+    leads = [one for one in mine if one.remote == agreed.remote or wg_quick_peers.owner(sections, one.remote) == other.key]
     if leads:
         first = next((one for one in leads if one.name == wanted.tunnel), leads[0])
         if wanted.tunnel and wanted.tunnel != first.name:
@@ -198,7 +211,7 @@ def _tunnel(agreed, other, here, tunnels, wanted, sections, links):
     names = {one.name for one in tunnels}
     if wanted.tunnel:
         if wanted.tunnel in names:
-            fail("%s leads elsewhere" % wanted.tunnel, "name another one, or none", path=wish.path(wanted.tunnel))
+            fail("%s leads elsewhere" % wanted.tunnel, "name another one, or none", path=store.path(wanted.tunnel))
         return wanted.tunnel, None
     number = 1
     while "%s%d" % (agreed.encapsulation, number) in names | set(links):
@@ -209,9 +222,9 @@ def _tunnel(agreed, other, here, tunnels, wanted, sections, links):
 def _is_outdated(leads, agreed, other, here, sections, links):
     """Whether the ends of a tunnel that leads to the other site were two cards', of which one has another address now."""
     own = set(here.card.addresses) | {word.partition("/")[0] for link in links.values() for word in link.addresses}
-    own |= {word.partition("/")[0] for one in interfaces.read().stanzas for word in one.addresses()}
+    own |= {word.partition("/")[0] for one in ifupdown_files.read().stanzas for word in one.addresses()}
     # By hand, one of its ends may well be in a LAN: then the address of the card is among the peer's already.
-    moved = any(one.key == other.key and one.ours and not wgpeer.covers(one.allowed, agreed.remote) for one in sections)
+    moved = any(one.key == other.key and one.ours and not wg_quick_peers.covers(one.allowed, agreed.remote) for one in sections)
     return leads.remote == agreed.remote and leads.local not in own or moved and leads.local == agreed.local
 
 
@@ -237,28 +250,28 @@ def _callable(here, other, sections, live):
 def _ways(here, other):
     """The lines of a [Peer] that say how the two find each other."""
     found = [("Endpoint", other.endpoint)] if other.endpoint else []
-    return found + ([("PersistentKeepalive", str(terms.KEEPALIVE))] if other.endpoint and not here.card.endpoint else [])
+    return found + ([("PersistentKeepalive", str(negotiate.KEEPALIVE))] if other.endpoint and not here.card.endpoint else [])
 
 
 def _peer(text, agreed, other, here, leads):
     """The wg-quick file with the other site in it, as far as it is not."""
-    known = [one for one in wgpeer.sections(text) if one.key == other.key]
+    known = [one for one in wg_quick_peers.sections(text) if one.key == other.key]
     if not known:
-        end = wgpeer.host(agreed.remote)
+        end = wg_quick_peers.host(agreed.remote)
         values = [("PublicKey", other.key), ("AllowedIPs", end)] + _ways(here, other)
-        return wgpeer.add(text, other.name, values)
+        return wg_quick_peers.add(text, other.name, values)
     now = {"Endpoint": known[-1].endpoint, "PersistentKeepalive": known[-1].keepalive}
     # How the admin has it called works, perhaps, while the card's way is new to this router.
     changed = {key: value for key, value in _ways(here, other) if now[key] != value and (known[-1].ours or not now[key])}
-    text = wgpeer.change(text, other.key, changed)
+    text = wg_quick_peers.change(text, other.key, changed)
     remote = leads.remote if leads else agreed.remote
-    if not wgpeer.covers([network for one in known for network in one.allowed], remote):
-        text = wgpeer.allow(text, other.key, wgpeer.host(remote))
+    if not wg_quick_peers.covers([network for one in known for network in one.allowed], remote):
+        text = wg_quick_peers.allow(text, other.key, wg_quick_peers.host(remote))
     return text
 
 
 def _other_way(text, other):
-    for one in wgpeer.sections(text):
+    for one in wg_quick_peers.sections(text):
         if one.key == other.key and other.endpoint and one.endpoint != other.endpoint:
             words = (other.name, one.endpoint or "no address", other.endpoint)
             yield "%s is called at %s, as its [Peer] has it, not at %s, as its card says" % words
@@ -268,36 +281,36 @@ def _live(text, agreed, other, here, live, leads):
     """(Steps, (Peer as it was,), words of routes) that bring the interface that is up to the file's peer, and touch no other."""
     if live is None:
         return (), (), ()
-    section = next(one for one in wgpeer.sections(text) if one.key == other.key)
+    section = next(one for one in wg_quick_peers.sections(text) if one.key == other.key)
     remote = leads.remote if leads else agreed.remote
-    now = next((one for one in live.peers if one.key == other.key), peers.unknown(other.key))
-    before = [one for one in wgpeer.sections(here.text) if one.key == other.key]
+    now = next((one for one in live.peers if one.key == other.key), wg_interfaces.unknown(other.key))
+    before = [one for one in wg_quick_peers.sections(here.text) if one.key == other.key]
     words = ()
-    if section.endpoint and (now.handshake == peers.NEVER or [one.endpoint for one in before] != [section.endpoint]):
+    if section.endpoint and (now.handshake == wg_interfaces.NEVER or [one.endpoint for one in before] != [section.endpoint]):
         words += ("endpoint", section.endpoint)
     if section.keepalive.isdigit() and now.keepalive is None:
         words += ("persistent-keepalive", section.keepalive)
-    if not wgpeer.covers(now.allowed, remote):
+    if not wg_quick_peers.covers(now.allowed, remote):
         # What somebody has added by hand stays.
-        rest = [one for one in section.allowed if one not in now.allowed] if now.handshake == peers.NEVER else []
-        end = wgpeer.host(remote)
+        rest = [one for one in section.allowed if one not in now.allowed] if now.handshake == wg_interfaces.NEVER else []
+        end = wg_quick_peers.host(remote)
         words += ("allowed-ips", ",".join(now.allowed + tuple(rest) + (() if end in rest else (end,))))
     steps = []
-    if words or now.handshake == peers.NEVER:
+    if words or now.handshake == wg_interfaces.NEVER:
         argv = ("wg", "set", here.underlay, "peer", other.key) + words
-        steps.append(plan.Step(argv, "it is told now, and no other peer notices", here.underlay))
+        steps.append(Step(argv, "it is told now, and no other peer notices", here.underlay))
     changed = (now,) if steps else ()
     ways = _route(remote, here)
     reason = "the way to the tunnel's far end"
-    steps += [plan.Step(("ip", "route", "add") + words, reason, here.underlay) for words in ways]
+    steps += [Step(("ip", "route", "add") + words, reason, here.underlay) for words in ways]
     return tuple(steps), changed, ways
 
 
 def _route(remote, here):
     """The words of the route that wg-quick(8) would add at its next start (add_route), unless there is one."""
-    table = ([one for one in wgpeer.interface_values(here.text, "table")] or ["auto"])[-1]
+    table = ([one for one in wg_quick_peers.interface_values(here.text, "table")] or ["auto"])[-1]
     where = () if table in ("auto", "main") else ("table", table)
-    if table == "off" or run.output("ip", "route", "show", "dev", here.underlay, "match", remote, *where).strip():
+    if table == "off" or process.output("ip", "route", "show", "dev", here.underlay, "match", remote, *where).strip():
         return ()
     return ((remote, "dev", here.underlay) + where,)
 
@@ -314,26 +327,26 @@ def _wish(name, agreed, other, here, tunnels, wanted, before, links, ask_ports):
         "mtu": str(agreed.mtu),
         "site": other.name,
     }
-    path = wish.path(name)
+    path = store.path(name)
     _there(wanted.ports, links)
     if leads and (leads.local, leads.remote) != (agreed.local, agreed.remote):
-        return {}  # made by hand, with ends of its own: terms.notes tells what differs
+        return {}  # made by hand, with ends of its own: negotiate.notes tells what differs
     said = {"bridge": wanted.bridge, "bridge-ports": " ".join(wanted.ports), "bridge-address": wanted.address}
     if leads:
         values.update((key, value) for key, value in said.items() if value)
         values.update(local=leads.local, remote=leads.remote)
         changes = {key: value for key, value in values.items() if edit.differs(old, key, value)}
-        text = settings.edit(files.read(path), changes)
+        text = tunnel_file.edit(files.read(path), changes)
     else:
         bridge, ports = _bridge(tunnels, wanted, links, ask_ports)
         values = {key: value for key, value in values.items() if value != {"encapsulation": "gretap", "mtu": "1500"}.get(key, "")}
         values.update({"underlay": here.underlay, "local": agreed.local, "remote": agreed.remote, "bridge": bridge})
         values.update({"bridge-ports": " ".join(ports), "bridge-address": wanted.address})
-        text = settings.fresh(name, values)
+        text = tunnel_file.fresh(name, values)
     if text == files.text(path):
         return {}
-    tunnel, problems = settings.parse(text, path, name)
-    problems += wish.load({name: text}).problems if tunnel else ()
+    tunnel, problems = tunnel_file.parse(text, path, name)
+    problems += store.load({name: text}).problems if tunnel else ()
     if problems:
         raise L2wgError(*problems)
     return {name: text}
@@ -341,15 +354,15 @@ def _wish(name, agreed, other, here, tunnels, wanted, before, links, ask_ports):
 
 def _bridge(tunnels, wanted, links, ask_ports):
     """(bridge, ports) of a new tunnel. Raises L2wgError where the admin has to say which."""
-    defined = interfaces.read()
-    known = facts.bridges(links, defined, tunnels)
+    defined = ifupdown_files.read()
+    known = local_facts.bridges(links, defined, tunnels)
     if wanted.ports:
         number = 0
         while "br%d" % number in links or "br%d" % number in known:
             number += 1
         return wanted.bridge or "br%d" % number, wanted.ports
     there = set(known) | {link.name for link in links.values() if link.kind == "bridge"}
-    free, used = facts.free_ports(links, defined)
+    free, used = local_facts.free_ports(links, defined)
     others = ", ".join("%s %s" % one for one in sorted(used.items()))
     known_ports = "; free here: %s" % " ".join(free) if free else "; no Ethernet port of this router is free"
     known_ports += " (%s)" % others if others and not free else ""
@@ -369,22 +382,22 @@ def _bridge(tunnels, wanted, links, ask_ports):
 
 
 def _there(wanted, links):
-    """Raise L2wgError for a port that is not there, and that nobody defines. What is no name at all, settings.py refuses."""
-    defined = interfaces.read()
+    """Raise L2wgError for a port that is not there, and that nobody defines. What is no name at all, config/schema.py refuses."""
+    defined = ifupdown_files.read()
     written = {one.interface for one in defined.stanzas}
     for name in wanted:
-        if settings.NAME.match(name) and name not in links and name not in written:
-            free = facts.free_ports(links, defined)[0]
+        if schema.NAME.match(name) and name not in links and name not in written:
+            free = local_facts.free_ports(links, defined)[0]
             hint = "free here: %s" % " ".join(free) if free else "see which there are: ip -brief link"
             fail("this router has no port %s" % name, hint, key="--bridge-ports")
 
 
 def _refuse_nixos(other):
     """Raise L2wgError on NixOS, with what to write into its configuration."""
-    here = facts.look(facts.underlay(), run.observe())
+    here = local_facts.look(local_facts.underlay(), link_table.read())
     try:
-        agreed = terms.find(here.card, other)
+        agreed = negotiate.find(here.card, other)
     except Refused as error:
         fail(*error.args)
-    hint = "put this into it:\n" + terms.nix(agreed, other, here.underlay, bool(here.card.endpoint))
+    hint = "put this into it:\n" + negotiate.nix(agreed, other, here.underlay, bool(here.card.endpoint))
     fail("this is NixOS: its configuration writes these files", hint)

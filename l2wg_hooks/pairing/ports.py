@@ -8,9 +8,9 @@ import glob
 import os
 import re
 
-from l2wg_hooks import files, run
+from l2wg_hooks.config.schema import NAME
 from l2wg_hooks.errors import L2wgError
-from l2wg_hooks.settings import NAME
+from l2wg_hooks.system import files, process
 
 ROOT = "/"
 # Who may use a port that has no address, and need not be running now. interfaces(5) is beside these.
@@ -46,7 +46,7 @@ def is_hardware(name):
 
 
 def use(name, addresses, defined):
-    """What an Ethernet port is used for, in words; "" where it is free. `addresses` are its own, `defined` is interfaces.Defined.
+    """What an Ethernet port is used for, in words; "" where it is free. `addresses` are its own, `defined` is ifupdown.Defined.
 
     A port in use need not have an address: PPPoE, 802.1X, VLANs, macvlan, MACsec and bonds leave it without one.
     """
@@ -60,7 +60,7 @@ def use(name, addresses, defined):
 
 def _kernels_use(name):
     for family in ("-4", "-6"):
-        for line in run.output("ip", family, "route", "show", "table", "all", "dev", name).splitlines():
+        for line in process.output("ip", family, "route", "show", "table", "all", "dev", name).splitlines():
             if line.strip() and not line.startswith(_OWN_ROUTES):
                 return "carries a route"
     if any(row.split()[2:] == [name] for row in _lines("proc/net/pppoe")):
@@ -72,7 +72,7 @@ def _kernels_use(name):
             return "carries packets of protocol %s" % words[3]
     # A second unicast address is that of a macvlan or an ipvlan; of one in another network namespace nothing else is seen here.
     own = _glance(_device(name, "address"))
-    for line in run.output("bridge", "fdb", "show", "dev", name).splitlines():
+    for line in process.output("bridge", "fdb", "show", "dev", name).splitlines():
         mac = line.partition(" ")[0]
         if re.match(r"[0-9a-f][02468ace]:", mac) and mac != own and " self" in line:
             return "carries a second Ethernet address, %s" % mac

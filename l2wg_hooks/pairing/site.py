@@ -7,10 +7,11 @@ import os
 import socket
 from typing import NamedTuple, Optional
 
-from l2wg_hooks import files, log, settings, wish
+from l2wg_hooks.config import schema, store, tunnel_file
+from l2wg_hooks.config.schema import Refused
 from l2wg_hooks.errors import L2wgError, Problem
 from l2wg_hooks.pairing import card
-from l2wg_hooks.settings import Refused
+from l2wg_hooks.system import files, log
 
 FILE = "site"
 
@@ -42,26 +43,26 @@ def bracketed(host):
 
 
 KEYS = {
-    "name": settings.KEYS["site"][1],
+    "name": schema.KEYS["site"][1],
     "endpoint": _endpoint,
-    "encapsulation": settings.KEYS["encapsulation"][1],
-    "key": settings.KEYS["key"][1],
-    "mtu": settings.KEYS["mtu"][1],
+    "encapsulation": schema.KEYS["encapsulation"][1],
+    "key": schema.KEYS["key"][1],
+    "mtu": schema.KEYS["mtu"][1],
 }
 
 
 def path():
     """Where it stands."""
-    return os.path.join(wish.DIRECTORY, FILE)
+    return os.path.join(store.DIRECTORY, FILE)
 
 
 def parse(text, where):
     """(Site, problems) of the file's text."""
     values, problems = {}, []
-    for number, line in enumerate(settings.lines_of(text), 1):
+    for number, line in enumerate(tunnel_file.lines_of(text), 1):
         key = ""
         try:
-            found = settings.split(line)
+            found = tunnel_file.split(line)
             if found is None:
                 continue
             key, value = found[:2]
@@ -69,13 +70,13 @@ def parse(text, where):
                 raise Refused("no such key", "known keys: " + ", ".join(KEYS))
             values[key] = KEYS[key](value)
         except Refused as error:
-            problems.append(Problem(error.args[0], error.args[1], where, number, key if settings.NAME.match(key) else ""))
+            problems.append(Problem(error.args[0], error.args[1], where, number, key if schema.NAME.match(key) else ""))
     return Site(**values), tuple(problems)
 
 
 def load():
     """The Site of this router. Raises L2wgError where its file has a mistake."""
-    text = files.text(path(), most=wish.LARGEST)
+    text = files.text(path(), most=store.LARGEST)
     found, problems = parse(text, path())
     if problems:
         raise L2wgError(*problems)
@@ -98,16 +99,16 @@ def save(changes):
     for key, value in changes.items():
         try:
             if "#" in value or not value.isprintable():
-                raise Refused("%s cannot be a value" % settings.shown(value), "one line, without #")
+                raise Refused("%s cannot be a value" % schema.shown(value), "one line, without #")
             KEYS[key](value)
         except Refused as error:
             problems.append(Problem(error.args[0], error.args[1], key=key))
     if problems:
         raise L2wgError(*problems)
-    old = files.text(where, most=wish.LARGEST)
-    new = settings.edit(old or HEAD, changes)
+    old = files.text(where, most=store.LARGEST)
+    new = tunnel_file.edit(old or HEAD, changes)
     if new in (old, HEAD):
         return
-    os.makedirs(wish.DIRECTORY, exist_ok=True)
+    os.makedirs(store.DIRECTORY, exist_ok=True)
     files.write(where, new, old=old)
     log.say("%s: written" % where)

@@ -5,9 +5,13 @@ A peer goes only where all of it is what `pair` writes, and nothing else needs i
 
 from typing import Dict, NamedTuple, Optional, Tuple
 
-from l2wg_hooks import apply, files, peers, plan, run, settings, wgconf, wgpeer, wish
+from l2wg_hooks.apply import preview
+from l2wg_hooks.config import schema, store, wg_quick, wg_quick_peers
 from l2wg_hooks.errors import L2wgError, fail
-from l2wg_hooks.pairing import facts, site
+from l2wg_hooks.model import Step, Tunnel
+from l2wg_hooks.observe import link_table, wg_interfaces
+from l2wg_hooks.pairing import local_facts, site
+from l2wg_hooks.system import files, process
 
 # The keys that `pair` writes into a [Peer] section.
 WRITTEN = ("[peer]", "publickey", "allowedips", "endpoint", "persistentkeepalive")
@@ -18,7 +22,7 @@ PLAIN = {"proto", "boot", "scope", "link", "metric", "1024", "pref", "medium"}
 class Lead(NamedTuple):
     """A way to another site: a tunnel (None: only a peer is left of it), the peer's public key ("": none), its WireGuard."""
 
-    tunnel: Optional[settings.Tunnel]
+    tunnel: Optional[Tunnel]
     key: str
     underlay: str
     names: Tuple[str, ...]
@@ -28,16 +32,16 @@ class Lead(NamedTuple):
 
 
 class Wires(NamedTuple):
-    """A WireGuard interface: its wg-quick file ("": none), the sections in it, and the peers.Interface (None: it is down)."""
+    """A WireGuard interface: its wg-quick file ("": none), the sections in it, and the wg_interfaces.Interface (None: it is down)."""
 
     text: str
-    sections: Tuple[wgpeer.Section, ...]
-    live: Optional[peers.Interface]
+    sections: Tuple[wg_quick_peers.Section, ...]
+    live: Optional[wg_interfaces.Interface]
 
     def holders(self):
         """The Sections of the file, and those of peers that are in no file."""
         there = self.live.peers if self.live else ()
-        return self.sections + tuple(wgpeer.Section(one.key, one.endpoint, one.allowed, "", 0, 0) for one in there)
+        return self.sections + tuple(wg_quick_peers.Section(one.key, one.endpoint, one.allowed, "", 0, 0) for one in there)
 
 
 class Unpairing(NamedTuple):
@@ -45,20 +49,20 @@ class Unpairing(NamedTuple):
 
     called: str
     shown: Dict[str, Tuple[str, str]]
-    more: apply.More
+    more: preview.ExtraChanges
     notes: Tuple[str, ...]
 
 
 def intend(name):
     """The Unpairing from the site, the tunnel or the public key `name`; nothing is changed. Raises L2wgError."""
-    if facts.is_nixos():
-        hint = "take services.l2wg.tunnels.NAME and the peer of %s out of it, then: nixos-rebuild switch" % settings.shown(name)
+    if local_facts.is_nixos():
+        hint = "take services.l2wg.tunnels.NAME and the peer of %s out of it, then: nixos-rebuild switch" % schema.shown(name)
         fail("this is NixOS: its configuration writes these files", hint)
-    wished = wish.load()
+    wished = store.load()
     if wished.problems:
         raise L2wgError(*wished.problems)
-    links = run.observe()
-    underlays = sorted({tunnel.underlay for tunnel in wished.tunnels} | set(wgconf.names()))
+    links = link_table.read()
+    underlays = sorted({tunnel.underlay for tunnel in wished.tunnels} | set(wg_quick.names()))
     wires = {one: _wires(one, links) for one in underlays}
     going = _meant(name, leads(wished.tunnels, wires))
     underlay, key = going[0].underlay, going[0].key
@@ -71,24 +75,24 @@ def intend(name):
     if why:
         notes.append("the peer %s of %s stays: %s" % (key, underlay, why))
     elif any(one.key == key for one in wire.sections):
-        text = wgpeer.remove(text, key)
+        text = wg_quick_peers.remove(text, key)
     if not any(one.underlay == underlay for one in left):
-        text = wgconf.detach(text, underlay)
+        text = wg_quick.detach(text, underlay)
     known = next((one for one in (wire.live.peers if wire.live else ()) if one.key == key), None)
     steps, ways = [], ()
     if known and not why:
-        steps.append(plan.Step(("wg", "set", underlay, "peer", key, "remove"), "nothing leads to it any more", underlay))
+        steps.append(Step(("wg", "set", underlay, "peer", key, "remove"), "nothing leads to it any more", underlay))
         ends = [one.remote for one in gone] or [one.partition("/")[0] for one in known.allowed]
         ways, told = _ways(ends, underlay, wire.text)
         notes += told
-        steps += [plan.Step(("ip", "route", "delete") + words, "it led to that peer only", underlay) for words in ways]
-    texts = {wish.path(one.name): (wish.read(one.name), "") for one in gone}
+        steps += [Step(("ip", "route", "delete") + words, "it led to that peer only", underlay) for words in ways]
+    texts = {store.path(one.name): (store.read(one.name), "") for one in gone}
     if text != wire.text:
-        texts[wgconf.path(underlay)] = (wire.text, text)
-    secret = wgconf.path(underlay)
-    shown = {path: tuple(map(wgpeer.masked, sides)) if path == secret else sides for path, sides in texts.items()}
+        texts[wg_quick.path(underlay)] = (wire.text, text)
+    secret = wg_quick.path(underlay)
+    shown = {path: tuple(map(wg_quick_peers.masked, sides)) if path == secret else sides for path, sides in texts.items()}
     notes += _staying(gone, left, links)
-    more = apply.More(
+    more = preview.ExtraChanges(
         {one.name: None for one in gone}, texts, (), underlay, (known,) if known and not why else (),
         last=tuple(steps), lost=ways,
     )  # fmt: skip
@@ -105,7 +109,7 @@ def leads(tunnels, wires):
     found, held = [], set()
     for tunnel in tunnels:
         wire = wires[tunnel.underlay]
-        key = wgpeer.owner(wire.holders(), tunnel.remote)
+        key = wg_quick_peers.owner(wire.holders(), tunnel.remote)
         marks = [one.ours for one in wire.sections if one.key == key and one.ours and key]
         held.add((tunnel.underlay, key))
         names = tuple(dict.fromkeys(filter(None, [tunnel.site] + marks)))
@@ -119,8 +123,8 @@ def leads(tunnels, wires):
 
 
 def _wires(name, links):
-    text = files.text(wgconf.path(name))
-    return Wires(text, tuple(wgpeer.sections(text)), peers.look(name) if name in links else None)
+    text = files.text(wg_quick.path(name))
+    return Wires(text, tuple(wg_quick_peers.sections(text)), wg_interfaces.look(name) if name in links else None)
 
 
 def _meant(name, known):
@@ -128,14 +132,14 @@ def _meant(name, known):
     found = [one for one in known if name in one.names + (one.key,) or one.tunnel and one.tunnel.name == name]
     if not found:
         there = ", ".join("%s (%s)" % (one.names[0], one) if one.names else str(one) for one in known)
-        hint = "there is: %s" % there if there else "there is no tunnel in %s, and no peer of `l2wg pair`" % wish.DIRECTORY
-        fail("no other site and no tunnel is called %s here" % settings.shown(name), hint)
+        hint = "there is: %s" % there if there else "there is no tunnel in %s, and no peer of `l2wg pair`" % store.DIRECTORY
+        fail("no other site and no tunnel is called %s here" % schema.shown(name), hint)
     if len({(one.underlay, one.key) for one in found}) > 1:
         some = ["%s %s" % (one, "to the peer %s" % one.key if one.key else "to no peer") for one in found]
         hint = "name one by its tunnel or by its key: l2wg unpair %s" % next(
             (str(one) for one in found if not any(str(one) in other.names for other in known)), found[0].key
         )
-        fail("%s may be each of these: %s" % (settings.shown(name), ", ".join(some)), hint)
+        fail("%s may be each of these: %s" % (schema.shown(name), ", ".join(some)), hint)
     return found
 
 
@@ -146,14 +150,14 @@ def _needed(key, wire, gone, left, underlay):
     if not mine and not live:
         return ""
     for tunnel in left:
-        if wgpeer.owner(wire.holders(), tunnel.remote) == key:
+        if wg_quick_peers.owner(wire.holders(), tunnel.remote) == key:
             return "%s leads to it, too" % tunnel.name
-    path = wgconf.path(underlay)
+    path = wg_quick.path(underlay)
     if not mine:
         return "it is in no file, so somebody has added it by hand. If it is to go: wg set %s peer %s remove" % (underlay, key)
     if len(mine) > 1:
         return "it has %d [Peer] sections in %s" % (len(mine), path)
-    rows = wgconf.rows_of(wire.text)[mine[0].start : mine[0].stop]
+    rows = wg_quick.rows_of(wire.text)[mine[0].start : mine[0].stop]
     then = ", then wg set %s peer %s remove" % (underlay, key) if live else ""
     remedy = "If it is to go: delete its [Peer] in %s%s" % (path, then)
     if not mine[0].ours:
@@ -163,7 +167,7 @@ def _needed(key, wire, gone, left, underlay):
         return "it has %s, which `l2wg pair` does not write. %s" % (" and ".join(others) or "a preshared key", remedy)
     allowed = set(mine[0].allowed) | set(live.allowed if live else ())
     # Of a tunnel that is gone already, the card's address was one and no more.
-    ends = {wgpeer.host(one.remote) for one in gone} or set(mine[0].allowed[:1])
+    ends = {wg_quick_peers.host(one.remote) for one in gone} or set(mine[0].allowed[:1])
     wider = sorted(allowed - ends) or [one for one in allowed if not one.endswith(("/32", "/128"))]
     if wider:
         return "its AllowedIPs are more than the tunnel's end: %s. %s" % (", ".join(wider), remedy)
@@ -172,18 +176,18 @@ def _needed(key, wire, gone, left, underlay):
 
 def _has_secret(underlay, key):
     """Whether WireGuard has a preshared key of that peer, which nobody could put back. It is not kept."""
-    rows = [line.split("\t") for line in run.output("wg", "show", underlay, "preshared-keys").splitlines()]
+    rows = [line.split("\t") for line in process.output("wg", "show", underlay, "preshared-keys").splitlines()]
     return any(row[0] == key and row[-1] != "(none)" for row in rows)
 
 
 def _ways(ends, underlay, text):
     """(words of the routes that go, sentences of those that stay): those to `ends` that wg-quick(8), or `pair`, has added."""
-    table = ([one for one in wgpeer.interface_values(text, "table")] or ["auto"])[-1]
+    table = ([one for one in wg_quick_peers.interface_values(text, "table")] or ["auto"])[-1]
     where = () if table in ("auto", "main", "off") else ("table", table)
     found, told = [], []
     for end in ends:
         family = "-6" if ":" in end else "-4"
-        for line in run.output("ip", family, "route", "show", "dev", underlay, "exact", end, *where).splitlines():
+        for line in process.output("ip", family, "route", "show", "dev", underlay, "exact", end, *where).splitlines():
             if table == "off" or set(line.split()[1:]) - PLAIN:
                 told.append("the route `%s` of %s stays: wg-quick(8) makes none like it" % (line.strip(), underlay))
             else:

@@ -84,21 +84,25 @@ def test_a_device_of_any_name_is_meant_as_a_whole(site_a, name):
     box.run("dpkg", "-i", "/tmp/l2wg.deb")
     script = """
 import sys
-from l2wg_hooks import links, layer3, plan, run, transaction, undo
+from l2wg_hooks.apply import saved_state
+from l2wg_hooks.model import Step
+from l2wg_hooks.observe import link_table
+from l2wg_hooks.plan import restore
+from l2wg_hooks.reconcile import executor
 name = sys.argv[1]
-before = transaction.picture([name])[0]
+before = saved_state.picture([name])[0]
 assert {name, "a"} <= set(before.links), sorted(before.links)
-steps = [plan.Step(("ip", "link", "set", "dev", one) + words, "a test", one) for one in (name, "lo") for words in (("up",), ("mtu", "1400"))]
-steps.append(plan.Step(("ip", "address", "add", "192.0.2.7/24", "dev", name), "a test", name))
-print(run.apply(steps))
-now = transaction.picture([name])[0]
+steps = [Step(("ip", "link", "set", "dev", one) + words, "a test", one) for one in (name, "lo") for words in (("up",), ("mtu", "1400"))]
+steps.append(Step(("ip", "address", "add", "192.0.2.7/24", "dev", name), "a test", name))
+print(executor.apply(steps))
+now = saved_state.picture([name])[0]
 assert now.links[name].up and now.links[name].mtu == 1400 and now.links[name].addresses == ("192.0.2.7/24",), now.links[name]
 assert now.links["a"] == before.links["a"], "another device was meant"
-print(run.apply(undo.steps(before, now, [name])))
-after = transaction.picture([name])[0]
+print(executor.apply(restore.steps(before, now, [name])))
+after = saved_state.picture([name])[0]
 assert after.links[name] == before.links[name] and not after.links[name].addresses
-print(run.apply([plan.Step(("ip", "link", "delete", "dev", name), "a test", name)]))
-assert name not in run.observe() and "a" in run.observe()
+print(executor.apply([Step(("ip", "link", "delete", "dev", name), "a test", name)]))
+assert name not in link_table.read() and "a" in link_table.read()
 """
     done = box.run("/usr/bin/python3", "-c", script, name, check=False)
     assert done.returncode == 0 and done.stdout == "()\n()\n()\n", done.stdout + done.stderr

@@ -4,9 +4,8 @@ import re
 import shutil
 import subprocess
 
-import pytest
-
 import image
+import pytest
 from box import PACKAGES
 from conftest import ANSWERS_A, ANSWERS_B
 from test_install import GRETAP1, STANZA, WG0, install, settle

@@ -4,7 +4,6 @@ import stat
 import subprocess
 
 import pytest
-
 from box import BOOKS, TOP
 from conftest import ANSWERS_A
 from test_install import GRETAP1, STANZA, WG0, install, settle

@@ -7,7 +7,6 @@ import json
 import shutil
 
 import pytest
-
 from box import TOP
 from conftest import reference
 from test_install import GRETAP1

@@ -6,7 +6,7 @@ import re
 from hypothesis import settings as hypothesis
 from hypothesis import strategies as st
 
-from l2wg_hooks import settings
+from l2wg_hooks.config import schema
 
 TESTS = pathlib.Path(__file__).resolve().parents[1]
 GOLDEN = TESTS / "golden"
@@ -202,7 +202,7 @@ RIGHT = {
     "link-local": st.sampled_from(["yes", "no"]),
     "site": st.sampled_from(["", "site-b", "a" * 32, "7"]),
 }
-assert set(RIGHT) == set(settings.KEYS), "a key without a strategy"
+assert set(RIGHT) == set(schema.KEYS), "a key without a strategy"
 FIRM = {"underlay": "wg0", "local": "192.168.178.1", "remote": "192.168.92.1", "bridge": "br0"}
 space = st.sampled_from(["", " ", "\t", "   ", "\u00a0", "\u2028", "\v"])
 
@@ -219,7 +219,7 @@ def almost(draw, value):
 def wish(draw, wrong=True):
     """The text of an l2wg.conf by its grammar; with `wrong`, some of its values, keys and line ends are not right."""
     rows = []
-    keys = list(FIRM) + draw(st.lists(st.sampled_from(sorted(set(settings.KEYS) - set(FIRM))), unique=True, max_size=8))
+    keys = list(FIRM) + draw(st.lists(st.sampled_from(sorted(set(schema.KEYS) - set(FIRM))), unique=True, max_size=8))
     for key in draw(st.permutations(keys)):
         kind = draw(st.integers(0, 9)) if wrong else 9
         value = draw(junk) if kind == 0 else draw(almost(RIGHT[key])) if kind == 1 else draw(RIGHT[key]) if kind < 8 or key not in FIRM else FIRM[key]

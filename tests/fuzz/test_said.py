@@ -11,30 +11,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 from test_text import printable
 
-from l2wg_hooks import (
-    dhcpcd,
-    layer3,
-    links,
-    move,
-    networkmanager,
-    peers,
-    plan,
-    probe,
-    record,
-    routes,
-    rules,
-    run,
-    seen,
-    settings,
-    undo,
-    verdict,
-    verify,
-    ways,
-    wish,
-)
-from l2wg_hooks.checking import managers, neighbours, underlay
+from l2wg_hooks.apply import verify
+from l2wg_hooks.check import firewalls, underlay
+from l2wg_hooks.config import store, tunnel_file
 from l2wg_hooks.errors import L2wgError, Problem
-from l2wg_hooks.verdict import Packet
+from l2wg_hooks.managers import dhcpcd, networkd, networkmanager
+from l2wg_hooks.model import Link
+from l2wg_hooks.netfilter import nftables_state, trace
+from l2wg_hooks.netfilter.trace import Packet
+from l2wg_hooks.observe import addresses, link_table, snapshot, wg_interfaces
+from l2wg_hooks.plan import address_move, planner, policy_routes, restore
+from l2wg_hooks.probes import loop_probe
+from l2wg_hooks.reconcile import executor
+from l2wg_hooks.system import ip_routes, json_fields, process
 
 CORPUS = hostile.corpus()
 SHOWN = hostile.texts("golden/links/bookworm-right.json", "golden/links/*.json")
@@ -43,7 +32,7 @@ WALLS = hostile.texts("golden/firewalls/*.json") + [CORPUS["wall.json"]]
 DUMP = "priv\tpub\t51820\toff\npeer\t(none)\t192.0.2.1:51820\t10.15.14.1/32,192.168.92.0/24\t1700000000\t100\t200\t25\nother\tpsk\t(none)\t(none)\t0\t0\t0\toff\n"
 ROUTES = "default via 192.168.178.1 proto static metric 100 onlink\n192.168.178.0/24 proto kernel scope link src 192.168.178.1 linkdown\n" \
     "2001:db8::/64 proto ra expires 100sec pref medium\nnexthop via 1.2.3.4\nlocal 192.168.178.1 table local\n"
-RULES = json.dumps([{"priority": 4789, "src": "192.168.178.1", "dst": "192.168.92.1", "ipproto": "udp", "dport": 4789, "table": ways.table("gretap1")},
+RULES = json.dumps([{"priority": 4789, "src": "192.168.178.1", "dst": "192.168.92.1", "ipproto": "udp", "dport": 4789, "table": policy_routes.table("gretap1")},
                     {"priority": 0, "src": "all", "table": "local"}])
 TABLE = "unreachable default proto kernel metric 4294967295 \n192.168.92.1 dev wg0 proto kernel scope link mtu 1550 \n"
 DEFAULT = "default via 192.0.2.1 dev eth0 proto dhcp metric 100 \ndefault metric 9 \n\tnexthop via 192.0.2.3 dev eth1 weight 1 \n"
@@ -53,7 +42,7 @@ SS = '0 0 192.168.178.1:22 192.168.178.50:50000 users:(("sshd",pid=1,fd=4))\n0 0
 
 shown = hostile.mutated_json(SHOWN)
 TUNNELS = [
-    settings.parse("".join("%s = %s\n" % one for one in {**FIRM, **more}.items()), wish.path(name), name)[0]
+    tunnel_file.parse("".join("%s = %s\n" % one for one in {**FIRM, **more}.items()), store.path(name), name)[0]
     for name, more in (
         ("gretap1", {"bridge-ports": "enp3s0", "stp": "yes", "link-local": "yes"}),
         ("gt", {}),
@@ -77,8 +66,8 @@ def refused(call, *words):
 
 def of_ip(text):
     """All that comes of what `ip -json address show` printed: every step and every line of it can be shown and run."""
-    found = refused(links.parse, text)
-    held = refused(layer3.parse, text, {name: ROUTES for name in found} if found else {})
+    found = refused(link_table.parse, text)
+    held = refused(addresses.parse, text, {name: ROUTES for name in found} if found else {})
     if found is None:
         return
     for link in found.values():
@@ -90,22 +79,22 @@ def of_ip(text):
         assert all(re.match(r"[^\s#;'\"$`\\]+\Z", word) for words in one.addresses for word in words[: (words + ("label",)).index("label")])
     steps = ()
     for tunnels in ([one] for one in TUNNELS):
-        todo = plan.plan(tunnels, found)
+        todo = planner.plan(tunnels, found)
         for problem in todo.problems:
             printable(problem)
         steps += todo.steps
-        steps += plan.removal([one.name for one in tunnels], found).steps
+        steps += planner.removal([one.name for one in tunnels], found).steps
     if held is not None:
-        here = undo.Picture(found, held)
-        steps += undo.steps(here, undo.Picture({}, {}), list(found)) + undo.steps(undo.Picture({}, {}), here, list(found))
-        steps += undo.steps(here, undo.Picture({name: links.Link(name, 1) for name in found}, {}), list(found), list(found))
-        moves = [move.Move(name, "br0", ("192.0.2.1/24",), ()) for name in found]
-        steps += move.steps(moves, found, held)
+        here = restore.Snapshot(found, held)
+        steps += restore.steps(here, restore.Snapshot({}, {}), list(found)) + restore.steps(restore.Snapshot({}, {}), here, list(found))
+        steps += restore.steps(here, restore.Snapshot({name: Link(name, 1) for name in found}, {}), list(found), list(found))
+        moves = [address_move.Move(name, "br0", ("192.0.2.1/24",), ()) for name in found]
+        steps += address_move.steps(moves, found, held)
     for step in steps:
         # What subprocess takes: text that is bytes, and none of them NUL.
         assert all(isinstance(word, str) and b"\0" not in word.encode("utf-8", "surrogateescape") for word in step.argv), step
         assert step.reason and step.group
-        if run._batches(step):
+        if executor._batches(step):
             # ip(8) takes them apart at blanks, and knows quotes, comments and continued lines.
             line = " ".join(step.argv)
             assert len(line.split()) == len(step.argv) and not set(line) & set("#\"'\\\n;$`"), step
@@ -157,25 +146,25 @@ def test_no_name_that_the_kernel_takes_is_two_words_to_anybody(raw, what):
     # iproute2 prints the bytes as they are, but for a quotation mark and a backslash.
     text = json.dumps([entry, {"ifname": "port0", "ifindex": 8, "master": name}]).replace(
         json.dumps(name), '"%s"' % name.replace("\\", "\\\\").replace('"', '\\"'))
-    assert set(refused(links.parse, text)) == {name, "port0"}
+    assert set(refused(link_table.parse, text)) == {name, "port0"}
     of_ip(text)
 
 
 @given(st.one_of(hostile.mutated([ROUTES]), hostile.anything))
 def test_ip_route_show(text):
-    found = layer3.parse('[{"ifname": "eth0", "ifindex": 1}]', {"eth0": text})["eth0"]
+    found = addresses.parse('[{"ifname": "eth0", "ifindex": 1}]', {"eth0": text})["eth0"]
     assert all(word and word == "".join(word.split()) for route in found.routes for word in route)
 
 
 @given(st.one_of(hostile.mutated([DUMP, CORPUS["peers.dump"]]), hostile.anything))
 def test_wg_show_dump(text):
-    found = peers.parse(text)
+    found = wg_interfaces.parse(text)
     assert found is None or all(peer.handshake >= 0 and peer.received >= 0 for peer in found.peers)
 
 
 @pytest.mark.parametrize("old, new", [("1700000000", "-1"), ("1700000000", "\u0663"), ("51820\t", "1e3\t"), ("\t25", "\t2 5"), ("\t100", "\t" + "9" * 5000), ("\t", " ")])
 def test_wg_show_dump_with_no_numbers_is_none(old, new):
-    assert peers.parse(DUMP) and peers.parse(DUMP.replace(old, new)) is None
+    assert wg_interfaces.parse(DUMP) and wg_interfaces.parse(DUMP.replace(old, new)) is None
 
 
 PACKETS = [
@@ -186,24 +175,24 @@ PACKETS = [
 
 def walked(filter_of, text):
     for packet in PACKETS:
-        for base in verdict.drops(filter_of(text, packet)):
+        for base in trace.drops(filter_of(text, packet)):
             assert isinstance(base.where, str) and isinstance(base.table, str)
 
 
 @given(st.one_of(hostile.mutated(SAVES), hostile.anything))
 def test_iptables_save(text):
-    walked(verdict.xtables, text)
+    walked(trace.xtables, text)
 
 
 @given(hostile.mutated_json(WALLS))
 def test_nft_list_ruleset(text):
-    walked(verdict.nft, text)
+    walked(trace.nft, text)
 
 
 @pytest.mark.parametrize("name", sorted(CORPUS))
 def test_every_file_of_the_corpus_as_a_firewall(name):
-    walked(verdict.xtables, CORPUS[name])
-    walked(verdict.nft, CORPUS[name])
+    walked(trace.xtables, CORPUS[name])
+    walked(trace.nft, CORPUS[name])
 
 
 @given(st.one_of(hostile.mutated(["interface eth0\ndenyinterfaces gretap* br[0-9]\nallowinterfaces en*, wg0\n"]), hostile.anything), hostile.junk)
@@ -214,12 +203,12 @@ def test_dhcpcd_conf(text, name):
 @given(st.one_of(hostile.mutated([ROUTES, TABLE, DEFAULT, GET]), hostile.anything))
 def test_routes(text):
     try:
-        found = routes.read(text)
-    except record.Unfit as error:
+        found = ip_routes.read(text)
+    except json_fields.Unfit as error:
         printable(Problem(str(error), "is ip that of iproute2?"))
         return
     for route in found:
-        assert re.match(r"(default|[0-9A-Fa-f:./]+)\Z", route["dst"]) and route.get("type", "unicast") in routes.TYPES
+        assert re.match(r"(default|[0-9A-Fa-f:./]+)\Z", route["dst"]) and route.get("type", "unicast") in ip_routes.TYPES
         assert all(re.match(r"[0-9A-Fa-f:.]+\Z", route[key]) for key in ("gateway", "prefsrc") if key in route)
         assert "dev" not in route or 0 < len(route["dev"].encode("utf-8", "surrogateescape")) <= 15
         assert all(type(one["mtu"]) is int for one in route.get("metrics", []))
@@ -248,16 +237,16 @@ def mad(monkeypatch, tmp_path):
     def ran(argv, stdin="", environment=()):
         line = " ".join(argv)
         keys = [key for key in answers if line.startswith(key)]
-        return run.Result(0, answers[max(keys, key=len)] if keys else "", "")
+        return process.Result(0, answers[max(keys, key=len)] if keys else "", "")
 
-    monkeypatch.setattr(run, "run", ran)
+    monkeypatch.setattr(process, "run", ran)
     monkeypatch.setattr(time, "sleep", lambda seconds: None)
-    monkeypatch.setattr(probe, "send", lambda tunnels, links: None)
+    monkeypatch.setattr(loop_probe, "send", lambda tunnels, links: None)
     monkeypatch.setattr(verify, "_nudge", lambda address, device="": None)
     monkeypatch.setattr(verify, "PATIENCE", -1)
     monkeypatch.setattr(networkmanager, "_marked", lambda name: True)
-    monkeypatch.setattr(managers.glob, "glob", lambda pattern: ["1"])
-    monkeypatch.setattr(rules, "LOADED", str(tmp_path / "loaded"))
+    monkeypatch.setattr(networkd.glob, "glob", lambda pattern: ["1"])
+    monkeypatch.setattr(nftables_state, "LOADED", str(tmp_path / "loaded"))
     return answers
 
 
@@ -275,21 +264,21 @@ def test_an_event_and_a_check_where_tools_print_anything(mad):
     def holds(data):
         mad.clear()
         mad.update(strange(data))
-        found, here = refused(seen.look, TUNNELS), refused(run.observe)
+        found, here = refused(snapshot.look, TUNNELS), refused(link_table.read)
         if found is not None and here is not None:
-            refused(plan.plan, TUNNELS, here, (), (), found)
-            refused(plan.removal, ["gretap1"], here, found)
-            for problem in refused(neighbours.problems, TUNNELS, here) or ():
+            refused(planner.plan, TUNNELS, here, (), (), found)
+            refused(planner.removal, ["gretap1"], here, found)
+            for problem in refused(firewalls.problems, TUNNELS, here) or ():
                 printable(problem)
             health = refused(verify.look, TUNNELS, here)
             if health is not None:
                 refused(verify.compare, health, TUNNELS)
-            interface = peers.look("wg0")
+            interface = wg_interfaces.look("wg0")
             problem = underlay.uncovered(TUNNELS[0], interface) if interface else None
             if problem:
                 printable(problem)
-        rules.counters()
-        managers.networkd(["gretap1"])
+        nftables_state.counters()
+        networkd.networkd(["gretap1"])
         networkmanager.managed(["gretap1"])
 
     conftest.counted_inside(holds, "test_said.py::test_an_event_and_a_check_where_tools_print_anything")()
@@ -298,13 +287,13 @@ def test_an_event_and_a_check_where_tools_print_anything(mad):
 def test_the_tools_are_asked_at_all(mad):
     """What ANSWERS says is what the modules ask for: as it stands, it makes a router that has much to tell."""
     mad.update(ANSWERS)
-    found = seen.look(TUNNELS)
+    found = snapshot.look(TUNNELS)
     assert found.ways.rules and found.managed == ("gretap1",)
-    here = run.observe()
-    assert "wg0" in here and peers.parse(DUMP)
-    assert peers.look("wg0").peers[0].allowed == ("10.15.14.1/32", "192.168.92.0/24") and rules.counters() == {("loop", "gretap1"): 7}
+    here = link_table.read()
+    assert "wg0" in here and wg_interfaces.parse(DUMP)
+    assert wg_interfaces.look("wg0").peers[0].allowed == ("10.15.14.1/32", "192.168.92.0/24") and nftables_state.counters() == {("loop", "gretap1"): 7}
     mad["wg show wg0 dump"] = DUMP.replace("10.15.14.1/32", "nonsense/99,1.2.3.4/33,/")
-    assert underlay.uncovered(TUNNELS[0], peers.look("wg0")) is None, "what is no network covers nothing, and hurts nobody"
+    assert underlay.uncovered(TUNNELS[0], wg_interfaces.look("wg0")) is None, "what is no network covers nothing, and hurts nobody"
     health = verify.look(TUNNELS, here)
     assert health.gateways and [way.reason for way in health.ways if "login" in way.reason]
     assert verify._received("wg0") == 1

@@ -9,13 +9,20 @@ from hypothesis import strategies as st
 from test_said import ROUTES, SHOWN, refused
 from test_text import printable
 
-from l2wg_hooks import files, guard, hook, lock, log, plan, rules, run, settings, transaction, wish
+from l2wg_hooks.apply import rollback, rollback_timer, saved_state, transaction
+from l2wg_hooks.config import last_applied, store, tunnel_file
 from l2wg_hooks.errors import L2wgError
+from l2wg_hooks.managers import ifupdown_state
+from l2wg_hooks.model import Observed
+from l2wg_hooks.netfilter import nftables, nftables_state
+from l2wg_hooks.plan import planner
+from l2wg_hooks.reconcile import executor, reconcile, ruleset
+from l2wg_hooks.system import files, lock, log, process
 
 CORPUS = hostile.corpus()
 WISH = "underlay = wg0\nlocal = 192.168.178.1\nremote = 192.168.92.1\nbridge = br0\nvlans = 1-5\n"
-TUNNEL = settings.parse(WISH, "x", "gretap1")[0]
-LOADED = json.dumps({"entries": [guard.entry(TUNNEL)], "values": {"gretap1": guard.value(TUNNEL, {})}, "listing": "table inet l2wg {\n}\n"})
+TUNNEL = tunnel_file.parse(WISH, "x", "gretap1")[0]
+LOADED = json.dumps({"entries": [nftables.entry(TUNNEL)], "values": {"gretap1": nftables.value(TUNNEL, {})}, "listing": "table inet l2wg {\n}\n"})
 
 
 @pytest.fixture(scope="module")
@@ -24,15 +31,15 @@ def state(tmp_path_factory):
     top = tmp_path_factory.mktemp("state")
     patch = pytest.MonkeyPatch()
     for module, name, path in (
-        (transaction, "DIRECTORY", "lib"), (transaction, "OPEN", "lib/transaction"), (transaction, "LAST", "lib/last"), (transaction, "APPLIED", "lib/applied"),
-        (transaction, "REJECTED_FILES", "lib/rejected"), (wish, "DIRECTORY", "etc"), (lock, "WORK", "work"), (lock, "NEXT", "next"), (lock, "FILES", "files"),
-        (rules, "LOADED", "loaded"), (guard, "STATIC", "lib/rules.nft"), (guard, "FILE", "l2wg.nft"), (transaction, "BOOKS", "books"),
+        (saved_state, "DIRECTORY", "lib"), (saved_state, "OPEN", "lib/transaction"), (saved_state, "LAST", "lib/last"), (last_applied, "APPLIED", "lib/applied"),
+        (rollback, "REJECTED_FILES", "lib/rejected"), (store, "DIRECTORY", "etc"), (lock, "WORK", "work"), (lock, "NEXT", "next"), (lock, "FILES", "files"),
+        (nftables_state, "LOADED", "loaded"), (nftables, "STATIC", "lib/rules.nft"), (nftables, "FILE", "l2wg.nft"), (ifupdown_state, "BOOKS", "books"),
     ):
         patch.setattr(module, name, str(top / path))
-    patch.setattr(run, "run", lambda argv, stdin="", environment=(): run.Result(0, SHOWN[0] if "-details" in argv else "", ""))
-    patch.setattr(run, "apply", lambda steps: ())
-    patch.setattr(transaction, "timed", lambda: False)
-    patch.setattr(hook, "bring", lambda leaving=(), may_skip=False, only=None: ())
+    patch.setattr(process, "run", lambda argv, stdin="", environment=(): process.Result(0, SHOWN[0] if "-details" in argv else "", ""))
+    patch.setattr(executor, "apply", lambda steps: ())
+    patch.setattr(rollback_timer, "timed", lambda: False)
+    patch.setattr(reconcile, "reconcile", lambda leaving=(), may_skip=False, only=None: ())
     yield top
     patch.undo()
 
@@ -51,9 +58,9 @@ def fresh(top, **texts):
 
 def saved(top):
     """A transaction as begin() writes one."""
-    old = {str(top / "one"): "old\n", str(top / "new"): None, guard.STATIC: None}
+    old = {str(top / "one"): "old\n", str(top / "new"): None, nftables.STATIC: None}
     shown = SHOWN[0]
-    return json.dumps(transaction.Saved("another", 0, True, ["br0", "enp3s0"], ["enp2s0"], old, {str(top / "one"): 0o644}, {str(top / "one"): "new\n"},
+    return json.dumps(saved_state.Saved("another", 0, True, ["br0", "enp3s0"], ["enp2s0"], old, {str(top / "one"): 0o644}, {str(top / "one"): "new\n"},
                                         {"gretap1": WISH}, {"gretap1": WISH}, shown, {"br0": ROUTES},
                                         [["wg0", "a2V5", "192.0.2.1:51820", ["10.0.0.0/8"], 1700000000, 1, 2, 25]], [["10.0.0.0/8"]], True)._asdict())
 
@@ -69,21 +76,21 @@ def transaction_of(state, text):
     (state / "one").write_text("new\n")
     fresh(state, lib_transaction=text)
     try:
-        before = transaction._load(transaction.OPEN)
+        before = saved_state.load(saved_state.OPEN)
     except L2wgError as error:
         (problem,) = error.problems
-        assert problem.path == transaction.OPEN and problem.line > 0 and "rm " in problem.hint
+        assert problem.path == saved_state.OPEN and problem.line > 0 and "rm " in problem.hint
         printable(problem)
-        for call in (transaction.clear, transaction.recover, transaction.commit, transaction.confirm, lambda: transaction.rollback("x")):
+        for call in (rollback.clear, rollback.recover, transaction.commit, transaction.confirm, lambda: rollback.rollback("x")):
             with pytest.raises(L2wgError):
                 call()
         assert (state / "one").read_text() == "new\n" and (state / "etc/gretap1.conf").read_text() == WISH
-        assert files.read(transaction.OPEN) == text
+        assert files.read(saved_state.OPEN) == text
         return
     # What a rollback writes: nothing that was made up, where the paths are not its own.
     if all(path.startswith(str(state)) for path in list(before.old) + list(before.new)):
-        refused(transaction.rollback, "for a test")
-        refused(transaction.recover)
+        refused(rollback.rollback, "for a test")
+        refused(rollback.recover)
         kept = [path.name for path in (state / "etc").iterdir()]
         assert "gretap1.conf" in kept or "gretap1.conf.rejected" in kept
 
@@ -103,7 +110,7 @@ def test_what_was_applied_and_cannot_be_read_takes_no_file_away(state, text):
 
 def applied_of(state, text):
     fresh(state, lib_applied=text)
-    found = transaction.applied()
+    found = last_applied.read()
     assert all(isinstance(name, str) and "/" not in name and isinstance(one, str) for name, one in found.items())
     try:
         json.loads(text, strict=False)
@@ -111,7 +118,7 @@ def applied_of(state, text):
         assert found == {"gretap1": WISH}
     (state / "one").write_text("new\n")
     transaction.begin(["br0"], [], [str(state / "one")])
-    transaction.rollback("for a test")
+    rollback.rollback("for a test")
     assert (state / "etc/gretap1.conf").exists() or (state / "etc/gretap1.conf.rejected").exists()
 
 
@@ -123,13 +130,13 @@ def test_what_was_loaded_reaches_no_template_unlooked_at(state, text):
 
 def loaded_of(state, text):
     """The entries of a tunnel whose file is broken are loaded again: by a template and nft(8)."""
-    files.write(rules.LOADED, text)
-    found = rules.observe(needed=True)
-    todo = plan.plan([], {}, (), ["gretap1", "x", ""], plan.Seen(found))
+    files.write(nftables_state.LOADED, text)
+    found = nftables_state.observe(needed=True)
+    todo = planner.plan([], {}, (), ["gretap1", "x", ""], Observed(found))
     assert todo.rules is None or not todo.rules.entries
-    kept = plan._rules([], {}, ["gretap1", "x", ""], found)
-    made = guard.render(kept.entries) + guard.load(kept.entries, kept.values)
-    wanted = guard.render([guard.entry(TUNNEL)]) + guard.load([guard.entry(TUNNEL)], {"gretap1": guard.value(TUNNEL, {})})
+    kept = planner._rules([], {}, ["gretap1", "x", ""], found)
+    made = nftables.render(kept.entries) + nftables.load(kept.entries, kept.values)
+    wanted = nftables.render([nftables.entry(TUNNEL)]) + nftables.load([nftables.entry(TUNNEL)], {"gretap1": nftables.value(TUNNEL, {})})
     if kept.entries:
         # The same signs, as many of each, but for those that a name or a number can have.
         assert not set(made) - set(wanted) - set("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.:-")
@@ -139,28 +146,28 @@ def loaded_of(state, text):
 
 def test_no_word_of_what_was_loaded_may_be_hostile(state):
     right = json.loads(LOADED)
-    files.write(rules.LOADED, LOADED)
-    assert rules.observe(needed=True).entries == right["entries"]
+    files.write(nftables_state.LOADED, LOADED)
+    assert nftables_state.observe(needed=True).entries == right["entries"]
     for key in right["entries"][0]:
         for token in ['" } ; accept', "{{ 7 * 7 }}", "\n", "$(touch /tmp/owned)", 1e400, -1, [], {}, ["1;"], [1]]:
             if key == "vlans" and token == []:
                 continue
-            files.write(rules.LOADED, json.dumps(dict(right, entries=[dict(right["entries"][0], **{key: token})])))
-            assert rules.observe(needed=True).entries == [] and not rules.observe(needed=True).intact, (key, token)
+            files.write(nftables_state.LOADED, json.dumps(dict(right, entries=[dict(right["entries"][0], **{key: token})])))
+            assert nftables_state.observe(needed=True).entries == [] and not nftables_state.observe(needed=True).intact, (key, token)
     for key in right["values"]["gretap1"]:
         for token in ["1 ; accept", "{{ 7 * 7 }}", "\n", 1e400, -1, [], {}, None]:
-            files.write(rules.LOADED, json.dumps(dict(right, values={"gretap1": dict(right["values"]["gretap1"], **{key: token})})))
-            assert rules.observe(needed=True).entries == [], (key, token)
+            files.write(nftables_state.LOADED, json.dumps(dict(right, values={"gretap1": dict(right["values"]["gretap1"], **{key: token})})))
+            assert nftables_state.observe(needed=True).entries == [], (key, token)
 
 
 @few
 @given(st.one_of(hostile.mutated(["# [] 00000000\ntable inet l2wg {\n}\n"]), hostile.anything))
 def test_a_rule_file_that_somebody_edited_is_written_anew(state, text):
     fresh(state, lib_rules_nft=text)
-    files.write(guard.STATIC, text)
-    rules.store([guard.entry(TUNNEL)])
-    written = files.read(guard.STATIC)
-    assert written.partition("\n")[2] == guard.render([guard.entry(TUNNEL)])
+    files.write(nftables.STATIC, text)
+    ruleset.store([nftables.entry(TUNNEL)])
+    written = files.read(nftables.STATIC)
+    assert written.partition("\n")[2] == nftables.render([nftables.entry(TUNNEL)])
 
 
 def test_log_takes_any_text(capsys):

@@ -7,8 +7,21 @@ from hostile import FIRM, RIGHT
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from l2wg_hooks import edit, files, interfaces, mentions, settings, stanza, wgconf, wish
+from l2wg_hooks.config import (
+    conflicts,
+    edit,
+    ifupdown,
+    ifupdown_bridge,
+    ifupdown_files,
+    ifupdown_stanzas,
+    references,
+    schema,
+    store,
+    tunnel_file,
+    wg_quick,
+)
 from l2wg_hooks.errors import L2wgError
+from l2wg_hooks.system import files
 
 PATH = "/etc/l2wg/gretap1.conf"
 CORPUS = hostile.corpus()
@@ -35,7 +48,7 @@ def sound(problem, text=None):
         assert problem.path
         if problem.line == 0:
             # Nothing stands there that could be pointed at.
-            assert problem.key in settings.KEYS
+            assert problem.key in schema.KEYS
             assert not re.search(r"(^|\n)[ \t\v\f\r]*%s[ \t\v\f\r]*=" % problem.key, text), problem
         assert 0 <= problem.line <= text.count("\n") + 1
     printable(problem)
@@ -46,7 +59,7 @@ HARMLESS = ("many-ports.conf",)
 
 
 def parsed(text):
-    tunnel, problems = settings.parse(text, PATH, "gretap1")
+    tunnel, problems = tunnel_file.parse(text, PATH, "gretap1")
     assert (tunnel is None) == bool(problems)
     for problem in problems:
         sound(problem, text)
@@ -65,38 +78,38 @@ def test_every_file_of_the_corpus_as_l2wg_conf(name):
 
 @given(hostile.junk)
 def test_any_file_name_may_lie_in_our_directory(name):
-    tunnel, problems = settings.parse("".join("%s = %s\n" % one for one in FIRM.items()), wish.path(name), name)
+    tunnel, problems = tunnel_file.parse("".join("%s = %s\n" % one for one in FIRM.items()), store.path(name), name)
     if tunnel is None:
         for problem in problems:
             printable(problem)
     else:
-        assert settings.NAME.match(name)
+        assert schema.NAME.match(name)
 
 
 @given(st.lists(hostile.wish(wrong=False), min_size=2, max_size=4))
 def test_tunnels_that_contradict_each_other_are_told_of(texts):
-    tunnels = [settings.parse(text, wish.path("t%d" % number), "t%d" % number)[0] for number, text in enumerate(texts)]
-    for problem in settings.between([tunnel for tunnel in tunnels if tunnel]):
+    tunnels = [tunnel_file.parse(text, store.path("t%d" % number), "t%d" % number)[0] for number, text in enumerate(texts)]
+    for problem in conflicts.between([tunnel for tunnel in tunnels if tunnel]):
         sound(problem)
 
 
 def others(text, key):
     """The lines that are not about `key`, without their ends."""
     found = []
-    for line in settings.lines_of(text):
+    for line in tunnel_file.lines_of(text):
         try:
-            if (settings.split(line) or [""])[0] != key:
+            if (tunnel_file.split(line) or [""])[0] != key:
                 found.append(line)
-        except settings.Refused:
+        except schema.Refused:
             found.append(line)
     return found
 
 
-@given(confs, st.sampled_from(sorted(settings.KEYS)), st.data())
+@given(confs, st.sampled_from(sorted(schema.KEYS)), st.data())
 def test_edit_changes_one_line_and_no_other(text, key, data):
     value = data.draw(RIGHT[key])
-    once = settings.edit(text, {key: value})
-    assert settings.edit(once, {key: value}) == once
+    once = tunnel_file.edit(text, {key: value})
+    assert tunnel_file.edit(once, {key: value}) == once
     assert [line.partition("#")[2].strip("\r") for line in once.split("\n") if "#" in line] == [
         line.partition("#")[2].strip("\r") for line in text.split("\n") if "#" in line
     ]
@@ -107,10 +120,10 @@ def test_edit_changes_one_line_and_no_other(text, key, data):
         before.pop()
     # A bare CR at the very end of the file is no line end; behind a new one it is.
     assert [line.rstrip("\r") for line in left] == [line.rstrip("\r") for line in before]
-    for line in settings.lines_of(once):
+    for line in tunnel_file.lines_of(once):
         try:
-            found = settings.split(line)
-        except settings.Refused:
+            found = tunnel_file.split(line)
+        except schema.Refused:
             continue
         if found and found[0] == key:
             assert found[1] == value
@@ -119,27 +132,27 @@ def test_edit_changes_one_line_and_no_other(text, key, data):
         assert value == ""
 
 
-@given(hostile.wish(wrong=False), st.dictionaries(st.sampled_from(sorted(settings.KEYS)), st.none(), min_size=1, max_size=5), st.data())
+@given(hostile.wish(wrong=False), st.dictionaries(st.sampled_from(sorted(schema.KEYS)), st.none(), min_size=1, max_size=5), st.data())
 def test_what_was_set_is_what_is_read(text, keys, data):
     changes = {key: data.draw(RIGHT[key]) for key in keys}
-    new = settings.edit(text, changes)
-    tunnel = settings.parse(new, PATH, "gretap1")[0]
+    new = tunnel_file.edit(text, changes)
+    tunnel = tunnel_file.parse(new, PATH, "gretap1")[0]
     assume(tunnel is not None)
     for key, value in changes.items():
-        field, parser = settings.KEYS[key]
+        field, parser = schema.KEYS[key]
         if value or key in tunnel.lines:
             assert getattr(tunnel, field) == parser(value)
 
 
-@given(st.dictionaries(st.sampled_from(sorted(settings.KEYS)), st.none()), st.data())
+@given(st.dictionaries(st.sampled_from(sorted(schema.KEYS)), st.none()), st.data())
 def test_a_fresh_file_has_what_was_asked_for(keys, data):
     values = {key: data.draw(RIGHT[key]) for key in keys}
     values = dict(FIRM, **values)
-    tunnel, problems = settings.parse(settings.fresh("gretap1", values), PATH, "gretap1")
+    tunnel, problems = tunnel_file.parse(tunnel_file.fresh("gretap1", values), PATH, "gretap1")
     for problem in problems:
         sound(problem)
     if tunnel:
-        assert all(getattr(tunnel, settings.KEYS[key][0]) == settings.KEYS[key][1](value) for key, value in values.items() if value)
+        assert all(getattr(tunnel, schema.KEYS[key][0]) == schema.KEYS[key][1](value) for key, value in values.items() if value)
 
 
 @pytest.fixture(scope="module")
@@ -149,13 +162,13 @@ def etc(tmp_path_factory):
 
 @given(
     name=st.one_of(st.just("gretap1"), hostile.junk),
-    key=st.one_of(st.sampled_from(sorted(settings.KEYS)), hostile.junk),
+    key=st.one_of(st.sampled_from(sorted(schema.KEYS)), hostile.junk),
     value=st.one_of(hostile.junk, hostile.almost(st.sampled_from(sorted(FIRM.values())))),
     old=st.one_of(st.just(None), confs),
 )
 def test_l2wg_set_takes_no_value_that_is_none(etc, name, key, value, old):
     """`l2wg set`, as debconf calls it: the file is right afterwards, or it is as it was, to the byte."""
-    directory, wish.DIRECTORY = wish.DIRECTORY, str(etc)
+    directory, store.DIRECTORY = store.DIRECTORY, str(etc)
     mine = etc / "gretap1.conf"
     try:
         for path in etc.iterdir():
@@ -174,21 +187,21 @@ def test_l2wg_set_takes_no_value_that_is_none(etc, name, key, value, old):
             for path in etc.iterdir():
                 assert path.suffix == ".conf"
                 if path.stem == name:
-                    tunnel = settings.parse(files.read(str(path)), str(path), path.stem)[0]
+                    tunnel = tunnel_file.parse(files.read(str(path)), str(path), path.stem)[0]
                     assert tunnel is not None
-                    field, parser = settings.KEYS[key]
-                    assert not value.strip(settings.SPACE) or getattr(tunnel, field) == parser(value.strip(settings.SPACE))
-                    there = settings.parse(old or "", "", "x")[0]
-                    assert there or set(tunnel.lines) <= set(FIRM) | set(settings.ASKED) | {key} or old
+                    field, parser = schema.KEYS[key]
+                    assert not value.strip(schema.SPACE) or getattr(tunnel, field) == parser(value.strip(schema.SPACE))
+                    there = tunnel_file.parse(old or "", "", "x")[0]
+                    assert there or set(tunnel.lines) <= set(FIRM) | set(schema.ASKED) | {key} or old
                 else:
                     assert path == mine and mine.read_bytes() == before
     finally:
-        wish.DIRECTORY = directory
+        store.DIRECTORY = directory
 
 
 @pytest.mark.parametrize("value", ["br0\nmtu = 600", "br0\r\nmtu = 600", "br0 # why", "br0\vmtu", "br0\u2028mtu = 600", "br0\0"])
 def test_l2wg_set_takes_one_line(etc, value):
-    directory, wish.DIRECTORY = wish.DIRECTORY, str(etc)
+    directory, store.DIRECTORY = store.DIRECTORY, str(etc)
     try:
         for path in etc.glob("*.conf"):
             path.unlink()
@@ -196,7 +209,7 @@ def test_l2wg_set_takes_one_line(etc, value):
             edit.change("gretap1", dict(FIRM, bridge=value))
         assert error.value.problems[0].key == "bridge" and not list(etc.glob("*.conf"))
     finally:
-        wish.DIRECTORY = directory
+        store.DIRECTORY = directory
 
 
 # wg-quick's file
@@ -223,9 +236,9 @@ def test_attach_adds_two_lines_and_detach_takes_them_out(text):
 
 
 def attach_and_detach(text):
-    new = wgconf.attach(text, "wg0")
-    bare = wgconf.detach(text, "wg0")
-    assert wgconf.detach(bare, "wg0") == bare
+    new = wg_quick.attach(text, "wg0")
+    bare = wg_quick.detach(text, "wg0")
+    assert wg_quick.detach(bare, "wg0") == bare
     gone = heard(text)
     for one in heard(bare):
         gone.remove(one)
@@ -233,11 +246,11 @@ def attach_and_detach(text):
     if new is None:
         assert ("[interface]", "[Interface]") not in [(one[0], one[1]) for one in heard(text)]
         return
-    assert wgconf.attach(new, "wg0") == new
+    assert wg_quick.attach(new, "wg0") == new
     if bare == text:
-        assert wgconf.detach(new, "wg0") == text
+        assert wg_quick.detach(new, "wg0") == text
     else:
-        assert wgconf.detach(new, "wg0").rstrip("\r\n") == bare.rstrip("\r\n")
+        assert wg_quick.detach(new, "wg0").rstrip("\r\n") == bare.rstrip("\r\n")
     extra = heard(new)
     for one in heard(text):
         extra.remove(one)
@@ -247,10 +260,10 @@ def attach_and_detach(text):
 
 @given(wgs, hostile.junk)
 def test_attach_takes_any_text_and_name(text, name):
-    new = wgconf.attach(text, name)
+    new = wg_quick.attach(text, name)
     if new is not None:
-        assert wgconf.attach(new, name) == new
-    for problem in wgconf.warnings(text, "/etc/wireguard/wg0.conf", name, ("gretap1", "a.b")):
+        assert wg_quick.attach(new, name) == new
+    for problem in wg_quick.warnings(text, "/etc/wireguard/wg0.conf", name, ("gretap1", "a.b")):
         sound(problem)
         assert problem.line > 0
 
@@ -263,7 +276,7 @@ def test_every_file_of_the_corpus_as_wg0_conf(name):
 @given(hostile.junk)
 def test_no_file_but_one_in_etc_wireguard_is_meant(name):
     try:
-        path = wgconf.path(name)
+        path = wg_quick.path(name)
     except L2wgError as error:
         assert error.problems[0].hint and error.problems[0].message.isprintable() and len(error.problems[0].message) < MESSAGE_MAX
     else:
@@ -281,24 +294,24 @@ def test_interfaces_is_understood(text):
 
 
 def understood(text):
-    stanzas, sources = interfaces.parse(text, interfaces.MAIN)
+    stanzas, sources = ifupdown.parse(text, ifupdown.MAIN)
     for one in stanzas:
-        assert one.interface and 0 < one.line <= text.count("\n") + 1 and one.path == interfaces.MAIN
+        assert one.interface and 0 < one.line <= text.count("\n") + 1 and one.path == ifupdown.MAIN
         one.addresses()
-        stanza.split(one.options, one.interface, "br0")
+        ifupdown_stanzas.split(one.options, one.interface, "br0")
     assert all(word and pattern for word, pattern in sources)
-    interfaces.bridges_in(text)
+    ifupdown_bridge.bridges_in(text)
 
 
 @given(enis, st.sets(st.sampled_from(["enp2s0", "enp3s0", "br0", "wg0", "", "\u2028"]), max_size=3))
 def test_what_is_set_aside_comes_back_to_the_byte(text, ports):
-    assume(stanza.MARK.strip() not in text)
-    away = stanza.set_aside(text, ports)
-    assert stanza.put_back(away, ports) == text
+    assume(ifupdown_stanzas.MARK.strip() not in text)
+    away = ifupdown_stanzas.set_aside(text, ports)
+    assert ifupdown_stanzas.put_back(away, ports) == text
     # Nothing of theirs is left, and all of the others' is.
-    there = interfaces.parse(text, "x")[0]
-    assert [one for one in interfaces.parse(away, "x")[0]] == [one for one in there if one.interface not in ports]
-    assert [one for one in interfaces.parse(stanza.aside(away), "x")[0]] == [one for one in there if one.interface in ports]
+    there = ifupdown.parse(text, "x")[0]
+    assert [one for one in ifupdown.parse(away, "x")[0]] == [one for one in there if one.interface not in ports]
+    assert [one for one in ifupdown.parse(ifupdown_stanzas.aside(away), "x")[0]] == [one for one in there if one.interface in ports]
 
 
 @given(enis, st.sampled_from(["enp2s0", "enp3s0"]))
@@ -307,9 +320,9 @@ def test_lines_that_look_set_aside_do_no_harm(text, port):
 
 
 def no_harm(text, port):
-    for one in (stanza.put_back(text, [port]), stanza.set_aside(text, [port]), stanza.aside(text)):
-        interfaces.parse(one, interfaces.MAIN)
-    assert stanza.set_aside(stanza.set_aside(text, [port]), [port]) == stanza.set_aside(text, [port])
+    for one in (ifupdown_stanzas.put_back(text, [port]), ifupdown_stanzas.set_aside(text, [port]), ifupdown_stanzas.aside(text)):
+        ifupdown.parse(one, ifupdown.MAIN)
+    assert ifupdown_stanzas.set_aside(ifupdown_stanzas.set_aside(text, [port]), [port]) == ifupdown_stanzas.set_aside(text, [port])
 
 
 @given(st.lists(enis, min_size=1, max_size=3))
@@ -320,9 +333,9 @@ def test_files_that_source_anything_are_read(etc, texts):
         text = re.sub(r"(?m)(source\S*[ \t\\\n]+)[/.*?]+", r"\1", text)[:20000]
         (etc / "i").mkdir(exist_ok=True)
         files.write(str(etc / "i" / ("f%d" % number)), "source f1 f2\n" + text)
-    defined = interfaces.read(str(etc / "i" / "f0"))
+    defined = ifupdown_files.read(str(etc / "i" / "f0"))
     assert str(etc / "i" / "f0") in defined.paths
-    defined.reaches(interfaces.OURS)
+    defined.reaches(ifupdown_bridge.OURS)
     defined.reaches("/etc/network/\0")
 
 
@@ -331,7 +344,7 @@ def test_files_that_lead_round_in_circles_are_read_once(etc):
     top.mkdir()
     (top / "d").symlink_to(".")
     files.write(str(top / "one"), "source-directory .\nsource-directory d\nsource d/d/one\niface br0 inet manual\n")
-    defined = interfaces.read(str(top / "one"))
+    defined = ifupdown_files.read(str(top / "one"))
     assert len(defined.stanzas) == len(defined.paths) == 1
 
 
@@ -340,34 +353,34 @@ def test_every_file_of_the_corpus_as_interfaces(name, etc):
     understood(CORPUS[name])
     no_harm(CORPUS[name], "enp3s0")
     files.write(str(etc / "one"), CORPUS[name])
-    interfaces.read(str(etc / "one"))
+    ifupdown_files.read(str(etc / "one"))
 
 
 @given(enis, hostile.wish(wrong=False))
 def test_our_own_file_of_any_interfaces(text, wished):
     """Our file is read as it was meant: every line of it is of a bridge of ours, or of one of its ports."""
-    tunnel = settings.parse(wished, PATH, "gretap1")[0]
+    tunnel = tunnel_file.parse(wished, PATH, "gretap1")[0]
     assume(tunnel is not None)
-    stanzas, sources = interfaces.parse(text, interfaces.MAIN)
-    defined = interfaces.Defined(tuple(stanzas), (interfaces.MAIN,), aside=tuple(stanzas))
-    bridges = interfaces.ours([tunnel], defined, tunnel.bridge_ports, text, {})
-    made = interfaces.render(bridges)
-    assert {one.interface for one in interfaces.parse(made, interfaces.OURS)[0]} <= set(bridges) | set(tunnel.bridge_ports)
-    assert not interfaces.parse(made, interfaces.OURS)[1]
+    stanzas, sources = ifupdown.parse(text, ifupdown.MAIN)
+    defined = ifupdown.Defined(tuple(stanzas), (ifupdown.MAIN,), aside=tuple(stanzas))
+    bridges = ifupdown_bridge.ours([tunnel], defined, tunnel.bridge_ports, text, {})
+    made = ifupdown_bridge.render(bridges)
+    assert {one.interface for one in ifupdown.parse(made, ifupdown_bridge.OURS)[0]} <= set(bridges) | set(tunnel.bridge_ports)
+    assert not ifupdown.parse(made, ifupdown_bridge.OURS)[1]
 
 
 @given(st.lists(hostile.mutated(CONFS + WG + ENI), min_size=1, max_size=2), st.one_of(hostile.names, st.just("enp3s0")))
 def test_mentions_read_anything_under_etc(etc, texts, port):
-    root, mentions.ROOT = mentions.ROOT, str(etc / "root")
+    root, references.ROOT = references.ROOT, str(etc / "root")
     (etc / "root").mkdir(exist_ok=True)
     try:
         for number, text in enumerate(texts):
             files.write(str(etc / "root" / ("m%d" % number)), text[:30000])
-        found = mentions.find({port: "br0"})
+        found = references.find({port: "br0"})
         for one in found:
             problem = one.problem()
             assert problem.line > 0 and problem.path
             printable(problem)
-        mentions.dnsmasq(mentions.unserved(found))
+        references.dnsmasq(references.unserved(found))
     finally:
-        mentions.ROOT = root
+        references.ROOT = root

@@ -3,10 +3,9 @@ import os
 import signal
 from pathlib import Path
 
-import pytest
-
 import hosts
 import image
+import pytest
 import vm
 
 TOP = Path(__file__).resolve().parents[2]

@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """What ip(8), bridge(8), ss(8) and nft(8) print, recorded in a lab machine for tests/golden/tools. Python 3, nothing else.
 
-    tests/lab/sh NAME --put tests/lab/recorder.py --put l2wg_hooks/features.py --put tests/golden/rules/reference.nft ... \
+    tests/lab/sh NAME --put tests/lab/recorder.py --put l2wg_hooks/system/features.py --put tests/golden/rules/reference.nft ... \
         --put tests/golden/firewalls/hand-written.nft 'python3 recorder.py ENTRY...' >recording.json
     python3 tests/lab/recorder.py lay recording.json
 
@@ -209,7 +209,7 @@ LISTS = ["nft -s list table inet l2wg", "nft -s list table bridge l2wg", "nft li
 
 
 def record_nft(entries):
-    """{file: text} of what each nft(8) makes of the rule sets beside this file, and of the forms that features.py asks for."""
+    """{file: text} of what each nft(8) makes of the rule sets beside this file, and of the forms that system/features.py asks for."""
     import features  # beside this file
 
     found = {}

@@ -1,4 +1,4 @@
-# The options themselves, for comparison with l2wg_hooks/settings.py, and which `values` their types take.
+# The options themselves, for comparison with l2wg_hooks/config/schema.py, and which `values` their types take.
 { values ? null, nixpkgs ? null }:
 let
   lib = if nixpkgs == null then import ./stand-in/lib.nix else import (nixpkgs + "/lib");

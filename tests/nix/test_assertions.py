@@ -5,7 +5,7 @@ import json
 import pytest
 from conftest import HERE, SITE_A, SITE_B, but, tunnel
 
-from l2wg_hooks import settings
+from l2wg_hooks.config import conflicts, schema, tunnel_file
 
 T = "services.l2wg.tunnels."
 EXTERNAL = {"external": ["underlay", "bridge"]}
@@ -74,22 +74,22 @@ def camel(key):
 
 @pytest.mark.parametrize("tunnels, wrong", [case[1:] for case in TUNNELS], ids=[case[0] for case in TUNNELS])
 def test_both_refuse_the_same_tunnels(evaluate, tunnels, wrong):
-    """The files that are made of them are read by l2wg_hooks/settings.py, too."""
+    """The files that are made of them are read by l2wg_hooks/config/schema.py, too."""
     got = evaluate({"services": {"l2wg": {"enable": True, "tunnels": tunnels}}})
-    read = {name: settings.parse(got["files"]["l2wg/%s.conf" % name], name + ".conf", name) for name in tunnels}
+    read = {name: tunnel_file.parse(got["files"]["l2wg/%s.conf" % name], name + ".conf", name) for name in tunnels}
     problems = [problem for _, found in read.values() for problem in found]
-    problems += settings.between([one for one, _ in read.values() if one])
-    assert sorted({said(problem) for problem in problems}) == wrong, "l2wg_hooks/settings.py"
+    problems += conflicts.between([one for one, _ in read.values() if one])
+    assert sorted({said(problem) for problem in problems}) == wrong, "l2wg_hooks/config/schema.py"
     refused = sorted({message.split(": ")[0] for message in got["failed"]})
     assert refused == [(T + name.rpartition(".")[0] + "." + camel(name.rpartition(".")[2])).rstrip(".") if name != ".." else T + "." for name in wrong]
     assert all("\n  cure: " in message for message in got["failed"])
 
 
 def test_every_name_of_the_kernel_is_refused(evaluate):
-    tunnels = {name: dict(ONE, key=index) for index, name in enumerate(settings.KERNEL_NAMES)}
+    tunnels = {name: dict(ONE, key=index) for index, name in enumerate(schema.KERNEL_NAMES)}
     failed = evaluate({"services": {"l2wg": {"enable": True, "tunnels": tunnels}}})["failed"]
     refused = {message.split(": ")[0][len(T):] for message in failed if "device of the kernel's own" in message}
-    assert refused == set(settings.KERNEL_NAMES)
+    assert refused == set(schema.KERNEL_NAMES)
 
 
 def test_the_reference_case_is_right(evaluate):
@@ -199,7 +199,7 @@ COVERS = [
 
 
 def test_a_network_covers_what_python_says(nix):
-    """Containment alone, without lib: what l2wg_hooks/checking/check.py asks ipaddress for."""
+    """Containment alone, without lib: what l2wg_hooks/check/runner.py asks ipaddress for."""
     import ipaddress
 
     rows = " ".join('(ip.covers (ip.network "%s") (ip.address "%s"))' % (net, one) for one, net, _ in COVERS)

@@ -1,4 +1,4 @@
-"""Options against l2wg_hooks/settings.py, which decides on Debian and on the router: neither may drift from the other."""
+"""Options against l2wg_hooks/config/schema.py, which decides on Debian and on the router: neither may drift from the other."""
 
 import dataclasses
 import json
@@ -7,7 +7,8 @@ import re
 import pytest
 from conftest import HERE, SITE_A, TREE, tunnel
 
-from l2wg_hooks import settings
+from l2wg_hooks.config import schema, tunnel_file
+from l2wg_hooks.model import Tunnel
 
 MORE = ["enable", "external", "settings"]  # not of the file
 OFFERED = ["enable", "openFirewall", "package", "tunnels"]
@@ -73,10 +74,10 @@ def option_value(key, text):
 
 def file_takes(key, text):
     try:
-        settings.KEYS[key][1](text)
-    except settings.Refused:
+        schema.KEYS[key][1](text)
+    except schema.Refused:
         return False
-    return not (key in settings.REQUIRED and not text)
+    return not (key in schema.REQUIRED and not text)
 
 
 @pytest.fixture(scope="module")
@@ -91,9 +92,9 @@ CASES = [(key, text, right) for key, sides in VALUES.items() for right, side in 
 
 
 def test_every_key_of_the_file_is_an_option(options):
-    assert options["keys"] == list(settings.KEYS), "and in the order of a new file"
-    assert tuple(options["asked"]) == settings.ASKED
-    assert options["names"] == [camel(key) for key in settings.KEYS]
+    assert options["keys"] == list(schema.KEYS), "and in the order of a new file"
+    assert tuple(options["asked"]) == schema.ASKED
+    assert options["names"] == [camel(key) for key in schema.KEYS]
     assert sorted(options["tunnel"]) == sorted(options["names"] + MORE)
     assert sorted(options["top"]) == OFFERED
 
@@ -101,27 +102,27 @@ def test_every_key_of_the_file_is_an_option(options):
 def test_every_option_has_type_default_example_description(options):
     for name, facts in dict(options["tunnel"], **options["top"]).items():
         assert facts["typed"] and facts["described"] and facts["exemplified"], name
-        assert facts["defaulted"] == (name not in settings.REQUIRED), name
+        assert facts["defaulted"] == (name not in schema.REQUIRED), name
 
 
 def test_defaults_are_those_of_the_file(options):
-    for key, (name, _) in settings.KEYS.items():
-        if key in settings.REQUIRED:
+    for key, (name, _) in schema.KEYS.items():
+        if key in schema.REQUIRED:
             continue
-        (default,) = [one.default for one in dataclasses.fields(settings.Tunnel) if one.name == name]
+        (default,) = [one.default for one in dataclasses.fields(Tunnel) if one.name == name]
         got = options["tunnel"][camel(key)]["default"]
         unwritten = {"stp": False, "link-local": False, "bridge-address": ""}
         assert got == (None if key in unwritten and default == unwritten[key] else list(default) if key == "bridge-ports" else default), key
 
 
 def test_every_key_has_values_to_try():
-    assert list(VALUES) == sorted(VALUES, key=list(VALUES).index) and set(VALUES) == set(settings.KEYS)
+    assert list(VALUES) == sorted(VALUES, key=list(VALUES).index) and set(VALUES) == set(schema.KEYS)
 
 
 @pytest.mark.parametrize("index", range(len(CASES)), ids=["%s=%s" % case[:2] for case in CASES])
 def test_both_take_the_same_values(options, index):
     key, text, right = CASES[index]
-    assert file_takes(key, text) is right, "l2wg_hooks/settings.py"
+    assert file_takes(key, text) is right, "l2wg_hooks/config/schema.py"
     assert options["takes"][index] is right, "nix/options.nix"
 
 
@@ -130,9 +131,9 @@ def test_examples_are_right(evaluate, options):
     told = {name: facts["example"] for name, facts in options["tunnel"].items() if name in options["names"]}
     got = evaluate(tunnel(SITE_A, told))
     assert got["failed"] == []
-    wish, problems = settings.parse(got["files"]["l2wg/gretap1.conf"], "gretap1.conf", "gretap1")
+    wish, problems = tunnel_file.parse(got["files"]["l2wg/gretap1.conf"], "gretap1.conf", "gretap1")
     assert problems == ()
-    for key, (name, _) in settings.KEYS.items():
+    for key, (name, _) in schema.KEYS.items():
         value = told[camel(key)]
         assert getattr(wish, name) == (tuple(value) if isinstance(value, list) else value), key
         assert key in wish.lines, "what is not the default is written"
@@ -144,7 +145,7 @@ def test_the_file_is_the_one_that_debian_writes(evaluate, options):
     values.update({"mtu": "1400", "vlans": "untagged,10", "storm-limit": "100", "isolated": "yes", "stp": "no", "key": "7"})
     told = {camel(key): option_value(key, text) for key, text in values.items()}
     (text,) = evaluate(tunnel(SITE_A, told))["files"].values()
-    assert text.split("\n")[1:] == settings.fresh("gretap1", values).split("\n")[1:]
+    assert text.split("\n")[1:] == tunnel_file.fresh("gretap1", values).split("\n")[1:]
     assert text.startswith("#")
 
 

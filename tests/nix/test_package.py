@@ -5,8 +5,9 @@ import json
 import pathlib
 import subprocess
 
-import l2wg_hooks
 from conftest import HERE, TREE
+
+import l2wg_hooks
 
 
 def run(*words):
@@ -28,27 +29,27 @@ def test_it_runs_its_own_modules(package):
 def test_a_broken_tree_is_not_built(nix, tmp_path):
     """The unit tests run in the build."""
     copy(tmp_path)
-    path = tmp_path / "l2wg_hooks/mtu.py"
+    path = tmp_path / "l2wg_hooks/encapsulation/headers.py"
     path.write_text(path.read_text().replace("VLAN_TAG = 4", "VLAN_TAG = 5"))
     said = nix.run("nix-build", "--no-out-link", "-E", expression(tmp_path), fails=True)
     assert " failed, " in said
 
 
 def test_the_commands_that_it_runs_are_those_of_the_package(package, nix, tmp_path):
-    text = pathlib.Path(package + "/lib/l2wg_hooks/run.py").read_text()
+    text = pathlib.Path(package + "/lib/l2wg_hooks/system/process.py").read_text()
     assert '"PATH": "/usr/bin:/usr/bin:/usr/bin:/usr/bin:/usr/bin:/usr/bin"' in text, "the stand-ins for six packages"
     copy(tmp_path)
-    path = tmp_path / "l2wg_hooks/run.py"
+    path = tmp_path / "l2wg_hooks/system/process.py"
     path.write_text(path.read_text().replace("/usr/sbin:", "/usr/local/sbin:/usr/sbin:").replace(":/bin", ":/sbin:/bin"))
-    assert "run.py has no" in nix.run("nix-build", "--no-out-link", "-E", expression(tmp_path), fails=True)
+    assert "system/process.py has no" in nix.run("nix-build", "--no-out-link", "-E", expression(tmp_path), fails=True)
 
 
 def test_every_command_has_its_package():
-    """Those that run.py knows packages for, but ifupdown's: there is none on NixOS."""
-    from l2wg_hooks import run as module
+    """Those that system/process.py knows packages for, but ifupdown's: there is none on NixOS."""
+    from l2wg_hooks.system import process
 
     text = (TREE / "nix/package.nix").read_text()
-    wanted = set(module.PACKAGES.values()) - {"ifupdown"} | {"nftables", "iptables"}
+    wanted = set(process.PACKAGES.values()) - {"ifupdown"} | {"nftables", "iptables"}
     (tools,) = [line for line in text.splitlines() if "tools = " in line]
     assert set(tools.split("[")[1].split("]")[0].split()) == wanted
 

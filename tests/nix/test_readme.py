@@ -6,7 +6,7 @@ import textwrap
 import pytest
 from conftest import SITE_A, SITE_B, TREE
 
-from l2wg_hooks import settings
+from l2wg_hooks.config import tunnel_file
 
 
 def blocks():
@@ -29,7 +29,7 @@ def test_both_sites(evaluate, nix, index, site):
     assert got["failed"] == [] and got["files"] == evaluate(site)["files"]
     assert "-i wg0" in got["firewall"]["extraCommands"]
     (text,) = got["files"].values()
-    assert settings.parse(text, "gretap1.conf", "gretap1")[1] == ()
+    assert tunnel_file.parse(text, "gretap1.conf", "gretap1")[1] == ()
 
 
 def test_with_and_without_flakes(nix):

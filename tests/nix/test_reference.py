@@ -6,8 +6,10 @@ import re
 import pytest
 from conftest import SITE_A, SITE_B, TREE
 
-from l2wg_hooks import links, plan, settings
-from l2wg_hooks.links import Link
+from l2wg_hooks.config import tunnel_file
+from l2wg_hooks.model import Link
+from l2wg_hooks.observe import link_table
+from l2wg_hooks.plan import bridge_steps, planner
 
 GOLDEN = TREE / "tests/golden"
 # What debconf asks and `l2wg set` writes, with the answers of README.md.
@@ -24,12 +26,12 @@ WORLDS = {
     "nothing": (),
     "no bridge": (LAN, WG0, PORT),
     "all but the tunnel": (LAN, WG0, PORT, BR0),
-    "a bridge of somebody's": (LAN, WG0, PORT, dataclasses.replace(BR0, stp=True, group_forward=plan.LINK_LOCAL)),
+    "a bridge of somebody's": (LAN, WG0, PORT, dataclasses.replace(BR0, stp=True, group_forward=bridge_steps.LINK_LOCAL)),
 }
 
 
 def read(text):
-    tunnel, problems = settings.parse(text, "/etc/l2wg/gretap1.conf", "gretap1")
+    tunnel, problems = tunnel_file.parse(text, "/etc/l2wg/gretap1.conf", "gretap1")
     assert problems == ()
     return tunnel
 
@@ -41,7 +43,7 @@ def wishes(evaluate, request):
     assert list(got["files"]) == ["l2wg/gretap1.conf"]
     return (
         read(got["files"]["l2wg/gretap1.conf"]),
-        read(settings.fresh("gretap1", ANSWERS[request.param])),
+        read(tunnel_file.fresh("gretap1", ANSWERS[request.param])),
         read((GOLDEN / "settings" / ("good-reference-%s.conf" % request.param)).read_text()),
     )
 
@@ -56,8 +58,8 @@ def test_the_same_plan(wishes, world):
     if world in WORLDS:
         there = {link.name: link for link in WORLDS[world]}
     else:
-        there = links.parse((GOLDEN / "links" / world).read_text())
-    by_nix, *by_debian = [plan.plan([wish], there) for wish in wishes]
+        there = link_table.parse((GOLDEN / "links" / world).read_text())
+    by_nix, *by_debian = [planner.plan([wish], there) for wish in wishes]
     assert all((by_nix.steps, by_nix.waiting, by_nix.rules) == (one.steps, one.waiting, one.rules) for one in by_debian)
     assert [problem.message for problem in by_nix.problems] == [problem.message for problem in by_debian[0].problems]
     if world == "all but the tunnel":

@@ -143,9 +143,9 @@ def test_modules_and_policy_routes(evaluate, changes, of_tunnel, modules, routed
 
 
 def test_which_tunnels_have_a_policy_route_is_what_ways_says():
-    from l2wg_hooks import ways
+    from l2wg_hooks.plan import policy_routes
 
-    assert [kind for kind in ("gretap", "ip6gretap", "vxlan") if ways.needed(kind)] == ["ip6gretap", "vxlan"]
+    assert [kind for kind in ("gretap", "ip6gretap", "vxlan") if policy_routes.needed(kind)] == ["ip6gretap", "vxlan"]
 
 
 def test_iptables_clamp(evaluate):

@@ -75,15 +75,16 @@ def test_what_it_may_do(unit):
     assert words(text, "ProtectSystem") == ["strict"]
     # Of so little weight that systemd-analyze would not notice.
     assert all(words(text, key) == ["true"] for key in ("LockPersonality", "MemoryDenyWriteExecute", "ProtectHostname"))
-    # guard.STATIC, and all that lock.py and rules.py name.
+    # nftables.STATIC, and all that system/lock.py and netfilter/nftables_state.py name.
     assert (words(text, "StateDirectory"), words(text, "ReadWritePaths")) == (["l2wg"], ["/run"])
 
 
 def test_what_it_writes_is_where_it_may():
-    from l2wg_hooks import guard, lock, rules
+    from l2wg_hooks.netfilter import nftables, nftables_state
+    from l2wg_hooks.system import lock
 
-    assert guard.STATIC.startswith("/var/lib/l2wg/")
-    assert {path.rpartition("/")[0] for path in (guard.FILE, rules.LOADED, lock.WORK, lock.NEXT)} == {"/run"}
+    assert nftables.STATIC.startswith("/var/lib/l2wg/")
+    assert {path.rpartition("/")[0] for path in (nftables.FILE, nftables_state.LOADED, lock.WORK, lock.NEXT)} == {"/run"}
 
 
 def test_what_it_runs(unit):
@@ -94,9 +95,10 @@ def test_what_it_runs(unit):
 
 def test_these_words_are_an_events():
     """What the units run is the hot path of cli.py, for which `--strict` is said to be known."""
-    from l2wg_hooks import cli, hook
+    from l2wg_hooks import cli
+    from l2wg_hooks.reconcile import events
 
-    assert {"up", "down"} <= set(cli.EVENTS) and set(hook.HANDLERS) == set(cli.EVENTS)
+    assert {"up", "down"} <= set(cli.EVENTS) and set(events.HANDLERS) == set(cli.EVENTS)
 
 
 @pytest.mark.parametrize("site, changes, bound, partners, wanted", [

@@ -13,7 +13,8 @@ import pytest
 from conftest import TOP
 
 sys.path.insert(0, str(TOP))
-from l2wg_hooks import cli, settings, usage  # noqa: E402 # the tree must be found first
+from l2wg_hooks.commands import registry, usage  # noqa: E402 # the tree must be found first
+from l2wg_hooks.config import schema  # noqa: E402 # the tree must be found first
 
 subprocess.run([TOP / "tests/need", "bash-completion", "zsh", "python3-jinja2"], check=True)
 SETUP = {
@@ -125,15 +126,15 @@ def test_what_zsh_would_read_as_its_own_is_escaped():
 
 
 def test_both_name_all_that_the_parser_has():
-    commands = cli._commands()
+    commands = registry.parser()
     for shell in FILES:
         text = generated(shell)
-        for name in commands.helps:
+        for name in commands.commands:
             for action in commands[name]._actions:
                 shown = action.help != usage.HIDDEN
                 assert all(bool(re.search(rf"{word}\b", text)) == shown for word in action.option_strings), (shell, name, action)
             assert re.search(rf"\b{name}:?\)", text), (shell, name)
-        assert all(key in text for key in settings.KEYS)
+        assert all(key in text for key in schema.KEYS)
 
 
 def test_shells_take_them(tmp_path):

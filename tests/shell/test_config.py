@@ -8,8 +8,7 @@ import pytest
 
 TOP = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(TOP))
-from l2wg_hooks import settings  # noqa: E402
-from l2wg_hooks import wish as wish_module  # noqa: E402
+from l2wg_hooks.config import schema, store, tunnel_file  # noqa: E402
 from l2wg_hooks.pairing import card  # noqa: E402
 
 GOLDEN = TOP / "tests/golden/settings"
@@ -56,7 +55,7 @@ PREFIXES = [
 
 
 def refuses(text):
-    tunnel, problems = settings.parse(text, "gretap1.conf", "gretap1")
+    tunnel, problems = tunnel_file.parse(text, "gretap1.conf", "gretap1")
     return "bad" if problems else "good"
 
 
@@ -67,8 +66,8 @@ def wish(**changes):
 
 def tunnel_name(value):
     try:
-        settings.tunnel_name(value)
-    except settings.Refused:
+        schema.tunnel_name(value)
+    except schema.Refused:
         return "bad"
     return "good"
 
@@ -119,8 +118,8 @@ def test_sh_knows_every_key_that_python_knows(router):
     values = {"stp": "no", "isolated": "no", "link-local": "no", "vlans": "all", "dhcp": "pass", "forward": "accept", "encapsulation": "vxlan",
               "storm-limit": "off", "mss-clamp": "off", "mtu": "1500", "key": "7", "port": "8472", "bridge-ports": "enp3s0", "site": "hut"}
     values["bridge-address"] = ""
-    text = wish(**{key.replace("-", "_"): values[key] for key in settings.KEYS if key in values})
-    assert len(text.splitlines()) == len(settings.KEYS) and refuses(text) == "good"
+    text = wish(**{key.replace("-", "_"): values[key] for key in schema.KEYS if key in values})
+    assert len(text.splitlines()) == len(schema.KEYS) and refuses(text) == "good"
     (router.path / "x.conf").write_text(text)
     out = router.run('tunnel=gretap1\nif read_file "$1" && check_values; then echo taken; else echo "$line $wrong"; fi', str(router.path / "x.conf"))
     assert out == "taken\n"
@@ -318,7 +317,7 @@ CARDS = [
 def reads(value):
     try:
         card.decode(value)
-    except settings.Refused:
+    except schema.Refused:
         return "good" if not value else "bad"
     return "good"
 
@@ -362,7 +361,7 @@ def test_a_tunnels_file_that_is_none_is_told_of(router, kind):
 def test_a_tunnels_file_is_as_large_as_python_lets_it_be(router, size, said):
     text = wish()
     (router.path / "x.conf").write_text(text + "#" * (size - len(text)))
-    assert wish_module.LARGEST == 65536
+    assert store.LARGEST == 65536
     out = router.run('tunnel=gretap1\nif read_file "$1"; then echo taken; else echo "$error"; fi', str(router.path / "x.conf"))
     assert out == said + "\n"
 

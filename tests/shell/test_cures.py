@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
-from l2wg_hooks import apply, interfaces  # noqa: E402
-from l2wg_hooks.checking import postup  # noqa: E402
+from l2wg_hooks.apply import apply, preview  # noqa: E402
+from l2wg_hooks.check import wg_quick_hooks  # noqa: E402
+from l2wg_hooks.config import ifupdown, ifupdown_files  # noqa: E402
 
 HEAD, PEER = "[Interface]\nAddress = 10.15.14.2/24\nPrivateKey = x=\n", "[Peer]\nPublicKey = y=\n"
 UP, DOWN = "PostUp = l2wg up %i || :\n", "PostDown = l2wg down %i || :\n"
@@ -30,7 +31,7 @@ FIREWALL = "PostUp = iptables -A INPUT -j ACCEPT; l2wg up %i || :\n"
 def test_what_is_wrong_with_a_line_is_mended_in_that_line(lines, after, tmp_path):
     path = tmp_path / "wg0.conf"
     path.write_text(HEAD + "".join(lines) + PEER)
-    (problem,) = postup.judge(path.read_text(), str(path), "wg0", ["gretap1"])
+    (problem,) = wg_quick_hooks.judge(path.read_text(), str(path), "wg0", ["gretap1"])
     subprocess.run(["sh", "-c", problem.hint], check=True)
     assert path.read_text() == HEAD + "".join(after) + PEER
 
@@ -39,9 +40,9 @@ def test_what_is_wrong_with_a_line_is_mended_in_that_line(lines, after, tmp_path
 def test_interfaces_d_is_sourced_whatever_the_last_line(text, tmp_path, monkeypatch):
     main, ours = tmp_path / "interfaces", "/etc/network/interfaces.d/l2wg"
     main.write_text(text)
-    monkeypatch.setattr(apply.interfaces, "MAIN", str(main))
-    assert not interfaces.read().reaches(ours)
-    (problem,) = apply.unreached(apply.Intent((), {}, {"br0": None}, (), (), None, (), False))
+    monkeypatch.setattr(ifupdown, "MAIN", str(main))
+    assert not ifupdown_files.read().reaches(ours)
+    (problem,) = apply.unreached(preview.Intent((), {}, {"br0": None}, (), (), None, (), False))
     subprocess.run(["sh", "-c", problem.hint], check=True)
-    assert interfaces.read().reaches(ours) and main.read_text().startswith(text)
-    assert [one.interface for one in interfaces.read().stanzas if one.path == str(main)] == ["lo"] * bool(text)
+    assert ifupdown_files.read().reaches(ours) and main.read_text().startswith(text)
+    assert [one.interface for one in ifupdown_files.read().stanzas if one.path == str(main)] == ["lo"] * bool(text)

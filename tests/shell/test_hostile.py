@@ -7,10 +7,10 @@ import sys
 
 import pytest
 from conftest import TOP
-from test_config import PORTS, PREFIXES, ADDRESSES, NAMES, refuses, tunnel_name, wish
+from test_config import ADDRESSES, NAMES, PORTS, PREFIXES, refuses, tunnel_name, wish
 
 sys.path.insert(0, str(TOP / "tests/fuzz"))
-from l2wg_hooks import settings, wgconf  # noqa: E402
+from l2wg_hooks.config import schema, wg_quick  # noqa: E402
 
 # Values of each question; more by the same variable as for tests/fuzz.
 CASES = int(os.environ.get("CASES") or 100) * 10
@@ -61,7 +61,7 @@ TABLES = [
 def test_sh_and_python_agree_on_hostile_values(router, question, seeds, python, record_property):
     values = list(hostile(seeds, CASES, random.Random(question)))
     # What debconf hands over has no white space around it; a `#` would end the value in a file, and `l2wg set` takes none.
-    values = [value.strip(settings.SPACE) for value in values if "#" not in value and "\0" not in value]
+    values = [value.strip(schema.SPACE) for value in values if "#" not in value and "\0" not in value]
     (router.path / "values").write_bytes("".join(value + "\n" for value in values).encode("utf-8", "surrogateescape"))
     before = sorted(path.name for path in router.path.iterdir())
     said = router.run(EACH % question, str(router.path)).split()
@@ -127,7 +127,7 @@ def test_wg_quick_hears_of_our_two_lines_and_of_no_other(tmp_path):
             at, to = rng.randint(0, len(text)), rng.randint(0, len(text))
             sign = rng.choice([sign for sign in SIGNS if len(sign) < 100] + ["\n", "\r\n", "\n[Interface]\n", "\n[Peer]\n", "\nPostUp = x\n"])
             text = rng.choice([text[:at] + sign + text[at:], text[:at] + text[at:at + 30] + text[at:], text[:at] + text[to:] if at < to else text])
-        new = wgconf.attach(text, "wg%d" % number)
+        new = wg_quick.attach(text, "wg%d" % number)
         name = b"wg%d.conf" % number
         for folder, one in (("before", text), ("after", text if new is None else new)):
             (tmp_path / folder / name.decode()).write_bytes(one.encode("utf-8", "surrogateescape"))

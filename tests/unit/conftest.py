@@ -11,8 +11,14 @@ TREE = pathlib.Path(__file__).resolve().parents[2]
 GOLDEN = TREE / "tests" / "golden"
 sys.path.insert(0, str(TREE))
 
-from l2wg_hooks.rehearsing import stage  # noqa: E402
-from l2wg_hooks import cli, growth, hook, interfaces, journal, log, readers, transaction  # noqa: E402 # the tree must be found first
+from l2wg_hooks import cli  # noqa: E402
+from l2wg_hooks.apply import rollback  # noqa: E402
+from l2wg_hooks.commands import registry  # noqa: E402
+from l2wg_hooks.config import ifupdown_files, wg_quick_readers  # noqa: E402
+from l2wg_hooks.observe import counter_growth  # noqa: E402
+from l2wg_hooks.reconcile import event_summary, reconcile  # noqa: E402
+from l2wg_hooks.rehearsal import stage  # noqa: E402
+from l2wg_hooks.system import journal, log  # noqa: E402
 
 
 @pytest.fixture(autouse=True)
@@ -26,13 +32,13 @@ def no_process(monkeypatch, tmp_path):
         monkeypatch.setattr(module, name, forbidden, raising=False)  # Python 3.7 has no posix_spawn
     for name in ("NATIVE", "SYSLOG"):
         monkeypatch.setattr(journal, name, "/nonexistent")
-    log.begin("", "l2wg")
-    monkeypatch.setattr(hook, "WAITING", str(tmp_path / "waiting"))
-    monkeypatch.setattr(growth, "NOTES", str(tmp_path / "growth"))
-    monkeypatch.setattr(transaction, "UNDONE", str(tmp_path / "undone"))
+    log.begin(event_summary.EventSummary())
+    monkeypatch.setattr(reconcile, "WAITING", str(tmp_path / "waiting"))
+    monkeypatch.setattr(counter_growth, "NOTES", str(tmp_path / "growth"))
+    monkeypatch.setattr(rollback, "UNDONE", str(tmp_path / "undone"))
     # Units and scripts of the machine that runs the tests.
-    monkeypatch.setattr(readers, "ROOT", str(tmp_path / "root"))
-    monkeypatch.setattr(interfaces, "COPIES", str(tmp_path / "aside"))
+    monkeypatch.setattr(wg_quick_readers, "ROOT", str(tmp_path / "root"))
+    monkeypatch.setattr(ifupdown_files, "COPIES", str(tmp_path / "aside"))
     # Namespaces are the lab's.
     monkeypatch.setattr(stage, "play", lambda work, seconds: _no_stage())
     # A package is built by whoever builds it.
@@ -41,6 +47,17 @@ def no_process(monkeypatch, tmp_path):
 
 def _no_stage():
     raise stage.Unavailable("a unit test has none")
+
+
+@pytest.fixture
+def no_command(monkeypatch):
+    """Whatever the command line says, nothing of it may run."""
+
+    def forbidden(options):
+        raise AssertionError("a command ran: %r" % (options,))
+
+    for name in registry.NAMES:
+        monkeypatch.setattr(registry.module(name), "run", forbidden)
 
 
 @pytest.fixture

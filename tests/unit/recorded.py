@@ -1,4 +1,4 @@
-"""What real routers said, as the Survey that status.py gets: tests/golden/status. Run as a program, it draws anew what they should look like.
+"""What real routers said, as the Survey that status/status.py gets: tests/golden/status. Run as a program, it draws anew what they should look like.
 
 Recorded on Debian's kernels in the lab: site A and site B of the reference case (`right`), site A with
 fences and a storm limit and wg0 down (`down`), and with a second tunnel that site B knows nothing of (`fenced`). WireGuard's secret keys are left out.
@@ -12,8 +12,11 @@ GOLDEN = TREE / "tests" / "golden" / "status"
 if __name__ == "__main__":
     sys.path.insert(0, str(TREE))
 
-from l2wg_hooks import links, peers, record, rules, run, settings, wish  # noqa: E402
-from l2wg_hooks.showing import diagram, document, metrics, picture, screen, stations, status, survey, traffic  # noqa: E402
+from l2wg_hooks.config import store, tunnel_file  # noqa: E402
+from l2wg_hooks.netfilter import nftables_state  # noqa: E402
+from l2wg_hooks.observe import fdb_table, interface_counters, link_table, wg_interfaces  # noqa: E402
+from l2wg_hooks.status import render_diagram, render_json, render_prometheus, render_svg, render_text, status, survey  # noqa: E402
+from l2wg_hooks.system import json_fields, process  # noqa: E402
 
 A = "underlay = wg0\nlocal = 192.168.178.1\nremote = 192.168.92.1\nbridge = br0\nbridge-ports = enp3s0\n"
 B = "underlay = wg0\nlocal = 192.168.92.1\nremote = 192.168.178.1\nbridge = br0\nbridge-ports =\n"
@@ -29,15 +32,15 @@ CASES = {
 
 def wished(texts):
     """The Wish of files with these texts."""
-    found = [(name, settings.parse(text, "/etc/l2wg/%s.conf" % name, name)) for name, text in texts.items()]
+    found = [(name, tunnel_file.parse(text, "/etc/l2wg/%s.conf" % name, name)) for name, text in texts.items()]
     tunnels = tuple(tunnel for _, (tunnel, _) in found if tunnel is not None)
     problems = tuple(problem for _, (_, some) in found for problem in some)
-    return wish.Wish(tunnels, tuple(name for name, (tunnel, _) in found if tunnel is None), problems)
+    return store.Wish(tunnels, tuple(name for name, (tunnel, _) in found if tunnel is None), problems)
 
 
 def crowd(text):
     """What a Crowd makes of it."""
-    found = stations.Crowd()
+    found = fdb_table.Crowd()
     found.take(text)
     return found.found()
 
@@ -47,20 +50,20 @@ def seen(case, texts=None, **more):
     def read(what):
         return (GOLDEN / ("%s.%s" % (case, what))).read_text()
 
-    entries = record.table(read("links"))
-    before = rules.LOADED, rules.template
-    rules.LOADED, rules.template = str(GOLDEN / (case + ".loaded")), lambda: 0
+    entries = json_fields.table(read("links"))
+    before = nftables_state.LOADED, nftables_state.template
+    nftables_state.LOADED, nftables_state.template = str(GOLDEN / (case + ".loaded")), lambda: 0
     try:
-        report = rules.report([run.Result(0, read("inet"), ""), run.Result(0, read("bridge"), "")])
+        report = nftables_state.report([process.Result(0, read("inet"), ""), process.Result(0, read("bridge"), "")])
     finally:
-        rules.LOADED, rules.template = before
+        nftables_state.LOADED, nftables_state.template = before
     known = dict(
         wished=wished(CASES[case] if texts is None else texts),
-        links=links.parse(read("links")),
-        traffic=traffic.read(entries),
+        links=link_table.parse(read("links")),
+        traffic=interface_counters.read(entries),
         stations=crowd(read("fdb"))[0],
         crowds=crowd(read("fdb"))[1],
-        peers=peers.parse_all(read("wg")),
+        peers=wg_interfaces.parse_all(read("wg")),
         report=report,
         ages={"gretap1": 8040.5},
         time=int(read("time")),
@@ -72,13 +75,13 @@ def seen(case, texts=None, **more):
 def forms(found):
     """{suffix: text} of a Status in all its forms."""
     return {
-        "screen": screen.render(found),
-        "colour": screen.render(found, colour=True),
-        "diagram": diagram.render(found),
-        "ascii": diagram.render(found, lines=False),
-        "svg": picture.render(found),
-        "metrics": metrics.render(found),
-        "json": json.dumps(document.document(found), indent=2) + "\n",
+        "screen": render_text.render(found),
+        "colour": render_text.render(found, colour=True),
+        "diagram": render_diagram.render(found),
+        "ascii": render_diagram.render(found, lines=False),
+        "svg": render_svg.render(found),
+        "metrics": render_prometheus.render(found),
+        "json": json.dumps(render_json.document(found), indent=2) + "\n",
     }
 
 
@@ -87,7 +90,7 @@ def main():
     for case in CASES:
         for suffix, text in forms(status.build(seen(case))).items():
             (GOLDEN / ("%s.%s" % (case, suffix))).write_text(text)
-    (TREE / "docs" / "status.svg").write_text(picture.render(status.build(seen("right-a"))))
+    (TREE / "docs" / "status.svg").write_text(render_svg.render(status.build(seen("right-a"))))
 
 
 if __name__ == "__main__":

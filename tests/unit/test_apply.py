@@ -5,35 +5,21 @@ import stat
 
 import pytest
 
-from l2wg_hooks import (
-    apply,
-    cli,
-    guard,
-    hook,
-    interfaces,
-    lock,
-    mentions,
-    peers,
-    plan,
-    rules,
-    run,
-    seen,
-    settings,
-    silence,
-    sysctls,
-    terminal,
-    transaction,
-    verify,
-    wgconf,
-    wish,
-)
-from l2wg_hooks.pairing import pair
-from l2wg_hooks.rehearsing import rehearse
+from l2wg_hooks import cli, model
+from l2wg_hooks.apply import apply, preview, rollback, rollback_timer, saved_state, transaction, verify
+from l2wg_hooks.commands import dialogue, registry
+from l2wg_hooks.commands import rollback as cli_rollback
+from l2wg_hooks.config import ifupdown, ifupdown_bridge, ifupdown_files, last_applied, references, store, wg_quick
 from l2wg_hooks.errors import L2wgError, Problem
-from l2wg_hooks.layer3 import Layer3
-from l2wg_hooks.links import Link
-from l2wg_hooks.plan import Seen
-from l2wg_hooks.undo import Picture
+from l2wg_hooks.managers import ifupdown_state
+from l2wg_hooks.model import Addresses, Link, Observed, Step, Tunnel
+from l2wg_hooks.netfilter import nftables
+from l2wg_hooks.observe import link_table, snapshot, sysctls, wg_interfaces
+from l2wg_hooks.pairing import pair
+from l2wg_hooks.plan.restore import Snapshot
+from l2wg_hooks.reconcile import executor, reconcile, ruleset
+from l2wg_hooks.rehearsal import rehearse
+from l2wg_hooks.system import lock, process, terminal
 
 CONF = "underlay = wg0\nlocal = 192.168.178.1\nremote = 192.168.92.1\nbridge = br0\nbridge-ports = enp3s0\n"
 MAIN = "source interfaces.d/*\nauto lo\niface lo inet loopback\niface enp2s0 inet static\n    address 192.168.178.1/24\n"
@@ -53,16 +39,16 @@ class Router:
         return self.refused
 
     def picture(self, names):
-        return Picture(dict(self.links), dict(self.held)), "[]", {}
+        return Snapshot(dict(self.links), dict(self.held)), "[]", {}
 
     def run(self, argv, stdin="", environment=()):
         if argv[0] in ("iptables-save", "ip6tables-save", "nft") or argv[2:] == ("rule", "show"):
-            return run.Result(0, "", "")
+            return process.Result(0, "", "")
         self.done.append(" ".join(argv))
         self.done += stdin.splitlines()
         if argv[0] == "ifup":
             self.links["br0"] = Link("br0", 6, "bridge")
-        return run.Result(0, "", "")
+        return process.Result(0, "", "")
 
 
 @pytest.fixture
@@ -71,24 +57,25 @@ def router(tmp_path, monkeypatch):
     here = Router(tmp_path)
     here.main.write_text(MAIN)
     here.conf.write_text(CONF)
-    monkeypatch.setattr(wish, "DIRECTORY", str(tmp_path))
-    monkeypatch.setattr(interfaces, "MAIN", str(here.main))
-    monkeypatch.setattr(interfaces, "OURS", str(here.ours))
-    monkeypatch.setattr(run, "observe", lambda: dict(here.links))
-    monkeypatch.setattr(run, "run", here.run)
-    monkeypatch.setattr(seen, "look", lambda tunnels: Seen())
-    monkeypatch.setattr(rules, "store", lambda entries: None)
-    monkeypatch.setattr(hook, "bring", lambda only=None: here.done.append("the plan") or ())
+    monkeypatch.setattr(store, "DIRECTORY", str(tmp_path))
+    monkeypatch.setattr(ifupdown, "MAIN", str(here.main))
+    monkeypatch.setattr(ifupdown_bridge, "OURS", str(here.ours))
+    monkeypatch.setattr(link_table, "read", lambda: dict(here.links))
+    monkeypatch.setattr(process, "run", here.run)
+    monkeypatch.setattr(snapshot, "look", lambda tunnels: Observed())
+    monkeypatch.setattr(ruleset, "store", lambda entries: None)
+    monkeypatch.setattr(reconcile, "reconcile", lambda only=None: here.done.append("the plan") or ())
     monkeypatch.setattr(lock, "FILES", str(tmp_path / "files"))
-    monkeypatch.setattr(guard, "STATIC", str(tmp_path / "rules.nft"))
-    for name in ("OPEN", "LAST", "APPLIED", "REJECTED_FILES", "BOOKS"):
-        monkeypatch.setattr(transaction, name, str(tmp_path / "lib" / name))
-    monkeypatch.setattr(mentions, "ROOT", str(tmp_path))
-    monkeypatch.setattr(mentions, "DNSMASQ", str(tmp_path / "dnsmasq.d/l2wg"))
-    monkeypatch.setattr(transaction, "DIRECTORY", str(tmp_path / "lib"))
-    monkeypatch.setattr(transaction, "IFUPDOWN2", str(tmp_path / "ifupdown2"))
-    monkeypatch.setattr(transaction, "picture", here.picture)
-    monkeypatch.setattr(transaction, "timed", lambda: False)
+    monkeypatch.setattr(nftables, "STATIC", str(tmp_path / "rules.nft"))
+    for module, name in ((saved_state, "OPEN"), (saved_state, "LAST"), (last_applied, "APPLIED"), (rollback, "REJECTED_FILES")):
+        monkeypatch.setattr(module, name, str(tmp_path / "lib" / name))
+    monkeypatch.setattr(ifupdown_state, "BOOKS", str(tmp_path / "lib" / "BOOKS"))
+    monkeypatch.setattr(references, "ROOT", str(tmp_path))
+    monkeypatch.setattr(references, "DNSMASQ", str(tmp_path / "dnsmasq.d/l2wg"))
+    monkeypatch.setattr(saved_state, "DIRECTORY", str(tmp_path / "lib"))
+    monkeypatch.setattr(ifupdown_state, "IFUPDOWN2", str(tmp_path / "ifupdown2"))
+    monkeypatch.setattr(saved_state, "picture", here.picture)
+    monkeypatch.setattr(rollback_timer, "timed", lambda: False)
     monkeypatch.setattr(verify, "look", lambda tunnels, links, new=(), silent=(): verify.Health((), (), (), (), ()))
     monkeypatch.setattr(verify, "compare", lambda before, tunnels: here.worse)
     monkeypatch.setattr(verify, "logins", lambda: [])
@@ -101,7 +88,7 @@ def test_a_change_of_files_is_rehearsed_before_it_is_made_and_nothing_else_is(ro
     before = {path: path.read_bytes() for path in router.etc.rglob("*") if path.is_file()}
     with pytest.raises(L2wgError, match="the next boot loses it"):
         apply.apply()
-    assert router.done == [] and not transaction.pending()
+    assert router.done == [] and not saved_state.pending()
     assert {path: path.read_bytes() for path in router.etc.rglob("*") if path.is_file() and path.name != "files"} == before
     [(texts, wished, both)] = router.rehearsed
     assert "bridge_ports enp3s0" in texts[str(router.ours)] and wished == {"gretap1": CONF}
@@ -118,7 +105,7 @@ def test_a_change_of_files_is_rehearsed_before_it_is_made_and_nothing_else_is(ro
 
 
 def test_what_comes_behind_ifup_is_shown_too(router):
-    intent = apply.intend()
+    intent = preview.intend()
     steps = [str(step) for step in intent.all_steps()]
     assert intent.meant == ("enp3s0 here joins the LAN of the site of 192.168.92.1, by gretap1",)
     at = steps.index("ifup --force br0")
@@ -128,7 +115,7 @@ def test_what_comes_behind_ifup_is_shown_too(router):
     # Where the bridge is there, the plan says all.
     router.ours.write_text(intent.texts[str(router.ours)][1])
     router.links["br0"] = Link("br0", 6, "bridge", up=True)
-    there = apply.intend()
+    there = preview.intend()
     assert there.ifup == () and there.all_steps() == there.todo.steps
 
 
@@ -136,14 +123,14 @@ def test_a_bridge_of_ours_gets_another_name(router):
     apply.apply()
     router.links["enp3s0"] = Link("enp3s0", 3, master="br0", up=True)
     router.conf.write_text(CONF.replace("br0", "br7"))
-    intent = apply.intend()
+    intent = preview.intend()
     assert intent.problems == ()
     steps = [str(step) for step in intent.all_steps()]
     assert steps[:2] == ["ip link set dev enp3s0 nomaster", "ifup --force br7"]
     assert "ip link set dev gretap1 master br7" in steps and "iface br7" in intent.texts[str(router.ours)][1]
     # Somebody else's bridge keeps its port.
     router.ours.write_text("")
-    assert "enp3s0 is a port of br0" in str(apply.intend().problems[0])
+    assert "enp3s0 is a port of br0" in str(preview.intend().problems[0])
 
 
 def test_an_address_that_is_wished_for_no_more_is_told_of_and_stays(router, capsys):
@@ -165,9 +152,9 @@ def test_what_a_tunnel_is_for_is_said_until_it_is_there(router):
     router.conf.write_text(CONF.replace("bridge-ports = enp3s0", "site = site-b"))
     router.links["br0"] = Link("br0", 6, "bridge", up=True)
     router.links["enp3s0"] = Link("enp3s0", 3, master="br0")
-    assert apply.intend().meant == ("the LAN of br0 here, with enp3s0, is extended to site-b, by gretap1",)
+    assert preview.intend().meant == ("the LAN of br0 here, with enp3s0, is extended to site-b, by gretap1",)
     router.links["gretap1"] = Link("gretap1", 7, "gretap", master="br0", alias="l2wg")
-    assert apply.intend().meant == ()
+    assert preview.intend().meant == ()
 
 
 def at_a_terminal(monkeypatch, answer):
@@ -179,31 +166,31 @@ def test_a_rollback_says_what_it_takes_back_before_it_asks(router, monkeypatch, 
     apply.apply()
     capsys.readouterr()
     at_a_terminal(monkeypatch, False)
-    assert cli._rollback(cli._commands().parse(["rollback"])) == ((), 1)
+    assert cli_rollback.run(registry.parser().parse(["rollback"])) == ((), 1)
     said = capsys.readouterr().out
-    assert "-iface br0 inet manual" in said and "ip link delete dev br0" in said and str(guard.STATIC) not in said
+    assert "-iface br0 inet manual" in said and "ip link delete dev br0" in said and str(nftables.STATIC) not in said
     assert router.ours.exists(), "it was not agreed to"
     at_a_terminal(monkeypatch, True)
-    assert cli._rollback(cli._commands().parse(["rollback"])) == ((), 0)
+    assert cli_rollback.run(registry.parser().parse(["rollback"])) == ((), 0)
     assert not router.ours.exists()
     with pytest.raises(L2wgError, match="there is nothing to undo"):
-        cli._rollback(cli._commands().parse(["rollback"]))
+        cli_rollback.run(registry.parser().parse(["rollback"]))
 
 
 def test_what_was_undone_unasked_is_told_until_the_next_change(router):
     apply.apply()
-    assert transaction.unasked() is None
-    transaction.rollback("asked for")
-    assert transaction.unasked() is None, "who has asked knows it"
+    assert rollback.unasked() is None
+    rollback.rollback("asked for")
+    assert rollback.unasked() is None, "who has asked knows it"
     router.links.pop("br0", None)
     router.conf.write_text(CONF)
     apply.apply()
-    transaction.rollback("it was not confirmed", alarm=True)
-    when, reason = transaction.unasked()
+    rollback.rollback("it was not confirmed", alarm=True)
+    when, reason = rollback.unasked()
     assert reason == "it was not confirmed" and when > 1e9
     router.conf.write_text(CONF)
     apply.apply()
-    assert transaction.unasked() is None
+    assert rollback.unasked() is None
 
 
 @pytest.mark.parametrize("ended, code", [(terminal.KEPT, 0), (terminal.OVER, 1), (terminal.LEFT, 0), (terminal.DECIDED, 0)])
@@ -214,13 +201,13 @@ def test_who_sits_there_decides_what_waits(monkeypatch, ended, code):
     monkeypatch.setattr(transaction, "confirm", lambda: confirmed.append(1))
     monkeypatch.setattr(lock, "changing", contextlib.nullcontext)
     monkeypatch.setattr(terminal, "count_down", lambda end, waits: ended)
-    assert cli._confirmed(60) == code and bool(confirmed) == (ended == terminal.KEPT)
-    assert cli._confirmed(0) == 0, "without --confirm nothing waits"
+    assert dialogue.confirmed(60) == code and bool(confirmed) == (ended == terminal.KEPT)
+    assert dialogue.confirmed(0) == 0, "without --confirm nothing waits"
 
 
 def test_what_moves_is_rehearsed_as_it_was_too(router):
     router.conf.write_text(CONF.replace("enp3s0", "enp2s0"))
-    router.held["enp2s0"] = Layer3((("192.168.178.1/24",),))
+    router.held["enp2s0"] = Addresses((("192.168.178.1/24",),))
     assert apply.apply(agree=lambda moves: True) == ()
     [(texts, _, both)] = router.rehearsed
     assert both and "#l2wg#" in texts[str(router.main)]
@@ -234,13 +221,13 @@ def test_the_bridge_is_defined_brought_up_and_then_the_plan(router):
     assert apply.apply() == ()
     assert router.ours.stat().st_ino == before, "a second time nothing is written"
     assert router.done[2:] == ["the plan"]
-    assert not transaction.pending()
+    assert not saved_state.pending()
 
 
 def test_a_bridge_that_is_to_have_an_address_speaks_again_before_it_gets_one(router, monkeypatch):
     apply.apply()
     now = {"ipv4/conf/%s/arp_ignore": "1", "ipv4/conf/%s/rp_filter": "1", "ipv6/conf/%s/accept_ra": "0", "ipv6/conf/%s/disable_ipv6": "1"}
-    monkeypatch.setattr(silence, "read", lambda name: dict(now) if name != "default" else dict.fromkeys(now, "0"))
+    monkeypatch.setattr(sysctls, "of_bridge", lambda name: dict(now) if name != "default" else dict.fromkeys(now, "0"))
     router.conf.write_text(CONF + "bridge-address = fd00:92::2/64\n")
     del router.done[:]
     assert apply.apply() == ()
@@ -309,7 +296,7 @@ def test_ports_that_are_named_no_more_are_let_go(router):
     router.links["enp3s0"] = Link("enp3s0", 3, master="br0")
     router.links["enp4s0"] = Link("enp4s0", 4)
     router.conf.write_text(CONF.replace("enp3s0", "enp4s0"))
-    assert [str(step) for step in apply.intend().steps] == ["ip link set dev enp3s0 nomaster"]
+    assert [str(step) for step in preview.intend().steps] == ["ip link set dev enp3s0 nomaster"]
     assert apply.apply() == ()
     assert "enp3s0" not in router.ours.read_text()
 
@@ -336,24 +323,24 @@ def test_what_is_worse_afterwards_is_undone(router):
     router.worse = (Problem("the default route: there is no way to 10.0.0.1 any more"),)
     with pytest.raises(L2wgError, match="nothing was changed"):
         apply.apply()
-    assert not router.ours.exists() and not transaction.pending()
+    assert not router.ours.exists() and not saved_state.pending()
     assert not router.conf.exists(), "no event may try again what did harm"
     assert (router.etc / "gretap1.conf.rejected").read_text() == CONF
-    assert router.done[-2:] == ["ifdown --force --interfaces %s br0" % transaction.BOOKS, "the plan"]
+    assert router.done[-2:] == ["ifdown --force --interfaces %s br0" % ifupdown_state.BOOKS, "the plan"]
 
 
 def test_what_a_step_could_not_do_may_be_tried_again(router, monkeypatch):
-    monkeypatch.setattr(hook, "bring", lambda only=None: () if only == [] else (Problem("a step failed"),))
+    monkeypatch.setattr(reconcile, "reconcile", lambda only=None: () if only == [] else (Problem("a step failed"),))
     with pytest.raises(L2wgError, match="nothing was changed"):
         apply.apply()
-    assert router.conf.exists() and not router.ours.exists() and not transaction.pending()
+    assert router.conf.exists() and not router.ours.exists() and not saved_state.pending()
 
 
 def test_a_port_gives_its_address_only_to_who_agrees(router, capsys):
     static = "iface enp3s0 inet static\n    address 10.0.0.1/8\n"
     router.main.write_text(MAIN + static)
     router.links["enp3s0"] = Link("enp3s0", 3, mac="02:00:00:00:00:03", addresses=("10.0.0.1/8",), up=True)
-    router.held["enp3s0"] = Layer3((("10.0.0.1/8",),))
+    router.held["enp3s0"] = Addresses((("10.0.0.1/8",),))
     with pytest.raises(L2wgError, match="l2wg apply --yes"):
         apply.apply()
     assert (router.done, router.main.read_text()) == ([], MAIN + static)
@@ -364,11 +351,11 @@ def test_a_port_gives_its_address_only_to_who_agrees(router, capsys):
     assert "#l2wg# iface enp3s0" in router.main.read_text()
     assert "    address 10.0.0.1/8\n    bridge_ports enp3s0\n" in router.ours.read_text()
     assert "bridge_hw 02:00:00:00:00:03" in router.ours.read_text()
-    assert router.done[0] == "ip -batch -" and router.done[-2:] == ["ifup --force --interfaces %s br0" % transaction.BOOKS, "the plan"]
+    assert router.done[0] == "ip -batch -" and router.done[-2:] == ["ifup --force --interfaces %s br0" % ifupdown_state.BOOKS, "the plan"]
 
 
 def test_a_bridge_that_would_cost_wireguard_its_next_start_is_refused(router, monkeypatch, capsys):
-    monkeypatch.setattr(wgconf, "DIRECTORY", str(router.etc / "wireguard"))
+    monkeypatch.setattr(wg_quick, "DIRECTORY", str(router.etc / "wireguard"))
     (router.etc / "wireguard").mkdir()
     (router.etc / "wireguard/wg0.conf").write_text("[Interface]\nAddress = 10.15.14.2/24\n[Peer]\nPublicKey = K=\nAllowedIPs = 192.168.92.0/24\n")
     router.conf.write_text(CONF + "bridge-address = 192.168.92.2/24\n")
@@ -399,7 +386,7 @@ def test_sysctls_of_the_bridge_are_as_they_were_after_a_rollback(router, monkeyp
     monkeypatch.setattr(sysctls, "now", lambda interface, keys: {("net/ipv4/conf", "rp_filter"): "1"})
     apply.apply(agree=lambda moves: True)
     assert "sysctl -qew net/ipv4/conf/br0/rp_filter=2" in router.done
-    transaction.rollback("asked for")
+    rollback.rollback("asked for")
     assert "sysctl -qew net/ipv4/conf/br0/rp_filter=1" in router.done
 
 
@@ -430,7 +417,7 @@ def test_no_address_moves_where_a_firewall_would_not_know_the_bridge(router, mon
     router.links["enp3s0"] = Link("enp3s0", 3, mac="02:00:00:00:00:03", addresses=("10.0.0.1/8",), up=True)
     fake = router.run
     rules = "*filter\n:INPUT DROP [0:0]\n-A INPUT -i enp3s0 -j ACCEPT\nCOMMIT\n"
-    monkeypatch.setattr(run, "run", lambda argv, *more: run.Result(0, rules, "") if argv[0] == "iptables-save" else fake(argv, *more))
+    monkeypatch.setattr(process, "run", lambda argv, *more: process.Result(0, rules, "") if argv[0] == "iptables-save" else fake(argv, *more))
     with pytest.raises(L2wgError, match="would drop it by br0"):
         apply.apply(agree=lambda moves: True)
     assert router.done == [] and router.main.read_text() == MAIN + STATIC
@@ -439,7 +426,7 @@ def test_no_address_moves_where_a_firewall_would_not_know_the_bridge(router, mon
 
 
 def test_an_address_that_moves_is_where_the_next_boot_finds_it(moved):
-    assert interfaces.read().reaches(str(moved.ours))
+    assert ifupdown_files.read().reaches(str(moved.ours))
     text = moved.main.read_text()
     assert apply.apply() == () and moved.main.read_text() == text
     moved.main.write_text(text + "source interfaces.d/*\n")
@@ -475,7 +462,7 @@ def again(router):
 
 def leaves(router):
     router.conf.write_text(CONF.replace("enp3s0", "enp4s0"))
-    assert "ip address add 10.0.0.1/8 dev enp3s0" in [str(step) for step in apply.intend().steps], "live, too"
+    assert "ip address add 10.0.0.1/8 dev enp3s0" in [str(step) for step in preview.intend().steps], "live, too"
     apply.apply()
     assert "10.0.0.1" not in router.ours.read_text()
     return router.main.read_text()
@@ -487,11 +474,11 @@ def copy_of(router):
 
 @pytest.fixture
 def aside(moved):
-    moved.held["br0"] = Layer3((("10.0.0.1/8",),))
+    moved.held["br0"] = Addresses((("10.0.0.1/8",),))
     moved.links["enp4s0"] = Link("enp4s0", 4)
     moved.main.write_text(moved.main.read_text() + "# the end\n")
-    assert copy_of(moved).read_text() == STATIC and "told" not in str(apply.intend().told)
-    assert apply.intend().told == ()
+    assert copy_of(moved).read_text() == STATIC and "told" not in str(preview.intend().told)
+    assert preview.intend().told == ()
     return moved
 
 
@@ -504,7 +491,7 @@ def test_a_file_that_is_rewritten_without_comments_costs_nobody_the_address(asid
     aside.main.write_text(tidy(aside.main.read_text()))
     assert again(aside) == tidy(aside.main.read_text())
     assert "nothing is lost" in capsys.readouterr().err
-    (told,) = apply.intend().told
+    (told,) = preview.intend().told
     assert (told.id, told.path) == ("aside-lost", str(aside.main)) and str(copy_of(aside)) in told.hint
     assert leaves(aside).endswith("auto lo\n" + STATIC)
     assert not copy_of(aside).exists()
@@ -515,14 +502,14 @@ def test_of_comments_that_are_not_all_there_the_copy_counts(aside, gone):
     text = "".join(line for line in aside.main.read_text().splitlines(True) if not (line.startswith("#l2wg# ") and gone in line))
     aside.main.write_text(text)
     at = [number for number, line in enumerate(text.splitlines(), 1) if line.startswith("#l2wg# ")]
-    assert again(aside) == text and apply.intend().told[0].hint.startswith("sed -i '%dd' " % at[0])
+    assert again(aside) == text and preview.intend().told[0].hint.startswith("sed -i '%dd' " % at[0])
     text = leaves(aside)
     assert text == "auto lo\n# the end\n" + STATIC
 
 
 def test_a_value_that_is_changed_in_the_comments_is_followed(aside):
     aside.main.write_text(aside.main.read_text().replace("10.0.0.1/8", "10.0.0.2/8"))
-    assert apply.apply() == () and apply.intend().told == ()
+    assert apply.apply() == () and preview.intend().told == ()
     assert "address 10.0.0.2/8" in aside.ours.read_text() and "10.0.0.2/8" in copy_of(aside).read_text()
 
 
@@ -531,7 +518,7 @@ def test_comments_that_were_moved_to_another_file_are_found_there(aside):
     (aside.etc / "network/lan").write_text("".join(line for line in lines if line.startswith("#l2wg# ")))
     text = "".join(line for line in lines if not line.startswith("#l2wg# ")) + "source lan\n"
     aside.main.write_text(text)
-    assert again(aside) == text and apply.intend().told == ()
+    assert again(aside) == text and preview.intend().told == ()
     leaves(aside)
     assert (aside.etc / "network/lan").read_text() == STATIC and STATIC not in aside.main.read_text()
 
@@ -559,12 +546,12 @@ def test_without_copy_and_comments_our_own_file_has_it(aside, gone):
     """An upgrade from a version that made no copies, and a tidy admin; or somebody who has emptied /var/lib."""
     copy_of(aside).unlink()
     aside.main.write_text("".join(line for line in aside.main.read_text().splitlines(True) if not line.startswith(gone)))
-    assert apply.intend().told[0].hint.startswith("l2wg apply")
+    assert preview.intend().told[0].hint.startswith("l2wg apply")
     again(aside)
     assert copy_of(aside).read_text() == STATIC
     copy_of(aside).unlink()
     assert STATIC in leaves(aside)
-    assert interfaces.read().aside == ()
+    assert ifupdown_files.read().aside == ()
 
 
 def test_what_our_own_file_has_goes_back_word_for_word(aside):
@@ -608,13 +595,13 @@ def test_a_stanza_that_the_admin_writes_again_is_not_doubled_when_the_port_leave
 def test_the_cure_puts_the_comments_back(aside):
     """tests/shell runs it."""
     aside.main.write_text(tidy(aside.main.read_text()))
-    assert apply.intend().told[0].hint == "{ echo; sed 's/^/#l2wg# /' %s; } >>%s # puts the comments back" % (copy_of(aside), aside.main)
+    assert preview.intend().told[0].hint == "{ echo; sed 's/^/#l2wg# /' %s; } >>%s # puts the comments back" % (copy_of(aside), aside.main)
 
 
 def test_a_rollback_has_its_own_copy(aside):
     before = "auto lo\n" + STATIC
     aside.main.write_text(tidy(aside.main.read_text()))
-    transaction.rollback("asked for")
+    rollback.rollback("asked for")
     assert STATIC in aside.main.read_text() and not copy_of(aside).exists() and not aside.ours.exists()
     assert "source" not in aside.main.read_text() and aside.main.read_text().startswith(before)
 
@@ -651,13 +638,13 @@ def test_plan_says_so_and_does_nothing(router, capsys):
 @pytest.fixture
 def more(router, monkeypatch):
     conf = router.etc / "wg0.quick"
-    monkeypatch.setattr(wgconf, "DIRECTORY", str(router.etc))
+    monkeypatch.setattr(wg_quick, "DIRECTORY", str(router.etc))
     conf.write_text("PrivateKey = secret\n")
     conf.chmod(0o600)
-    step = plan.Step(("wg", "set", "wg0", "peer", "K="), "it is told", "wg0")
+    step = Step(("wg", "set", "wg0", "peer", "K="), "it is told", "wg0")
     other = CONF.replace("178.1", "178.5")
     texts = {str(conf): (conf.read_text(), "PrivateKey = secret\n[Peer]\n")}
-    return apply.More({"gretap2": other}, texts, (step,), "wg0", (peers.unknown("K="),), (("10.0.0.9", "dev", "wg0"),))
+    return preview.ExtraChanges({"gretap2": other}, texts, (step,), "wg0", (wg_interfaces.unknown("K="),), (("10.0.0.9", "dev", "wg0"),))
 
 
 def test_a_peer_comes_with_the_rest(router, more):
@@ -665,7 +652,7 @@ def test_a_peer_comes_with_the_rest(router, more):
     assert apply.apply(more=more) == ()
     assert (router.etc / "wg0.quick").read_text().endswith("[Peer]\n") and (router.etc / "gretap2.conf").read_text() == more.wish["gretap2"]
     assert "wg set wg0 peer K=" in router.done
-    assert transaction.applied() == wish.texts()
+    assert last_applied.read() == store.texts()
     for path in (router.etc / "lib").iterdir():
         assert "secret" not in path.read_text(), path
 
@@ -675,15 +662,15 @@ def test_a_peer_goes_with_the_rest(router, more, monkeypatch, where):
     apply.apply()
     before = {path: path.read_bytes() for path in router.etc.glob("*.[cq]*")}
     gone = []
-    monkeypatch.setattr(peers, "put_back", lambda name, peer: gone.append((name, peer._replace(allowed=tuple(peer.allowed)))) or ())
-    real = run.apply
+    monkeypatch.setattr(wg_interfaces, "put_back", lambda name, peer: gone.append((name, peer._replace(allowed=tuple(peer.allowed)))) or ())
+    real = executor.apply
     saved = []
-    store = transaction._store
-    monkeypatch.setattr(transaction, "_store", lambda path, content: saved.append(str(content)) or store(path, content))
+    store = saved_state.store
+    monkeypatch.setattr(saved_state, "store", lambda path, content: saved.append(str(content)) or store(path, content))
     if where == "its step":
-        monkeypatch.setattr(run, "apply", lambda steps: (Problem("no"),) if steps == more.steps else real(steps))
+        monkeypatch.setattr(executor, "apply", lambda steps: (Problem("no"),) if steps == more.steps else real(steps))
     if where == "the bridge":
-        monkeypatch.setattr(hook, "bring", lambda only=None: (Problem("no"),) if only is None else ())
+        monkeypatch.setattr(reconcile, "reconcile", lambda only=None: (Problem("no"),) if only is None else ())
     if where == "health":
         router.worse = (Problem("no"),)
     found = pair.Pairing(None, None, "gretap2", {}, more, ())
@@ -693,21 +680,21 @@ def test_a_peer_goes_with_the_rest(router, more, monkeypatch, where):
         with pytest.raises(ZeroDivisionError):
             pair.carry_out(found, 0, None)
         (router.etc / "gretap2.conf").write_text(more.wish["gretap2"])
-        assert transaction.pending()
+        assert saved_state.pending()
         apply.apply()
         (router.etc / "gretap2.conf.rejected").unlink()
     elif where == "by hand":
         pair.carry_out(found, 0, None)
-        transaction.rollback("asked for")
+        rollback.rollback("asked for")
         (router.etc / "gretap2.conf.rejected").unlink()
     else:
         with pytest.raises(L2wgError) as error:
             pair.carry_out(found, 0, None)
         assert "nothing was changed" in str(error.value)
     assert {path: path.read_bytes() for path in router.etc.glob("*.[cq]*")} == before
-    assert not list(router.etc.glob("*.rejected")) and not transaction.pending()
+    assert not list(router.etc.glob("*.rejected")) and not saved_state.pending()
     assert saved and "secret" not in str(saved)
-    assert gone == [("wg0", peers.unknown("K="))]
+    assert gone == [("wg0", wg_interfaces.unknown("K="))]
     assert router.done.count("ip route delete 10.0.0.9 dev wg0") == 1
     assert stat.S_IMODE((router.etc / "wg0.quick").stat().st_mode) == 0o600
 
@@ -726,11 +713,11 @@ def test_nobody_is_asked_for_an_echo_by_a_tunnel_that_is_new(monkeypatch, router
     monkeypatch.undo()
     asked = []
     monkeypatch.setattr(verify, "_echo", lambda name, target: asked.append(target) or True)
-    monkeypatch.setattr(run, "run", lambda argv, *more: run.Result(0, "", ""))
+    monkeypatch.setattr(process, "run", lambda argv, *more: process.Result(0, "", ""))
     monkeypatch.setattr(verify, "_alive", lambda name: set())
     monkeypatch.setattr(verify, "_gateways", lambda: [])
     monkeypatch.setattr(verify, "logins", lambda: [])
-    tunnels = [settings.Tunnel(name, "wg0", "10.0.0.1", remote, "br0") for name, remote in (("old", "10.0.0.2"), ("new", "10.0.0.3"))]
+    tunnels = [Tunnel(name, "wg0", "10.0.0.1", remote, "br0") for name, remote in (("old", "10.0.0.2"), ("new", "10.0.0.3"))]
     assert verify.look(tunnels, {"wg0": LINKS[0]}, ["new"]).echoes == (("wg0", "10.0.0.2"),) and asked == ["10.0.0.2"]
 
 
@@ -739,11 +726,11 @@ def test_a_key_that_is_new_since_stays(router, more, capsys):
     conf = router.etc / "wg0.quick"
     apply.apply(more=more)
     conf.write_text("PrivateKey = new\n[Peer]\n")
-    transaction.rollback("asked for")
+    rollback.rollback("asked for")
     assert conf.read_text() == "PrivateKey = new\n"
     apply.apply(more=more._replace(texts={str(conf): ("PrivateKey = new\n", "PrivateKey = new\n[Peer]\n")}))
     conf.write_text("[Peer]\nPresharedKey = psk\n")
-    transaction.rollback("asked for")
+    rollback.rollback("asked for")
     assert conf.read_text() == "[Peer]\nPresharedKey = psk\n" and "has other keys than it had" in capsys.readouterr().err
     assert not any("psk" in path.read_text() for path in (router.etc / "lib").rglob("*") if path.is_file())
 
@@ -765,19 +752,19 @@ def test_what_a_router_advertisement_gave_to_a_switch_may_go(monkeypatch):
 def unpaired(router):
     """What unpairing would do, on a router that is as it was wished for."""
     apply.apply()
-    router.links["gretap1"] = Link("gretap1", 9, "gretap", alias=plan.ALIAS)
+    router.links["gretap1"] = Link("gretap1", 9, "gretap", alias=model.ALIAS)
     conf = router.etc / "wg0.quick"
     conf.write_text("[Peer]\nPublicKey = K=\n")
     conf.chmod(0o600)
     router.conf.chmod(0o640)
     last = (
-        plan.Step(("wg", "set", "wg0", "peer", "K=", "remove"), "nothing leads to it any more", "wg0"),
-        plan.Step(("ip", "route", "delete", "192.168.92.1", "dev", "wg0"), "it led to that peer only", "wg0"),
+        Step(("wg", "set", "wg0", "peer", "K=", "remove"), "nothing leads to it any more", "wg0"),
+        Step(("ip", "route", "delete", "192.168.92.1", "dev", "wg0"), "it led to that peer only", "wg0"),
     )
     texts = {str(router.conf): (CONF, ""), str(conf): (conf.read_text(), "")}
     texts[str(conf)] = (conf.read_text(), "[Interface]\n")
-    known = peers.Peer("K=", "203.0.113.20:4900", ("192.168.92.1/32",), 7, 0, 0, 25)
-    return apply.More({"gretap1": None}, texts, (), "wg0", (known,), last=last, lost=(("192.168.92.1", "dev", "wg0"),))
+    known = wg_interfaces.Peer("K=", "203.0.113.20:4900", ("192.168.92.1/32",), 7, 0, 0, 25)
+    return preview.ExtraChanges({"gretap1": None}, texts, (), "wg0", (known,), last=last, lost=(("192.168.92.1", "dev", "wg0"),))
 
 
 def everything(router):
@@ -787,7 +774,7 @@ def everything(router):
 
 def test_a_site_goes_whole_and_comes_back_whole(router, unpaired, monkeypatch):
     back = []
-    monkeypatch.setattr(peers, "put_back", lambda name, peer: back.append((name, peer.key)) or ())
+    monkeypatch.setattr(wg_interfaces, "put_back", lambda name, peer: back.append((name, peer.key)) or ())
     before = everything(router)
     router.done.clear()
     assert apply.apply(more=unpaired) == ()
@@ -796,21 +783,21 @@ def test_a_site_goes_whole_and_comes_back_whole(router, unpaired, monkeypatch):
     assert {str(one) for one in router.gone} == told, "the rehearsal does not miss what is to go"
     # The tunnel first: without its route it would be kept in by the guard alone.
     assert router.done[-4:] == ["the plan", "wg set wg0 peer K= remove", "ip -batch -", "route delete 192.168.92.1 dev wg0"]
-    assert transaction.rollback("asked for") == ()
+    assert rollback.rollback("asked for") == ()
     assert everything(router) == before and back == [("wg0", "K=")]
     assert "ip route add 192.168.92.1 dev wg0" in router.done
 
 
 @pytest.mark.parametrize("where", ["the plan", "the peer", "the route", "health", "edited"])
 def test_a_site_that_cannot_go_whole_stays_whole(router, unpaired, monkeypatch, where):
-    monkeypatch.setattr(peers, "put_back", lambda name, peer: ())
+    monkeypatch.setattr(wg_interfaces, "put_back", lambda name, peer: ())
     fake = router.run
     if where == "the plan":
-        monkeypatch.setattr(hook, "bring", lambda only=None: (Problem("no"),) if only is None else ())
+        monkeypatch.setattr(reconcile, "reconcile", lambda only=None: (Problem("no"),) if only is None else ())
     if where == "the peer":
-        monkeypatch.setattr(run, "run", lambda argv, *more: run.Result(1, "", "no") if argv[:2] == ("wg", "set") else fake(argv, *more))
+        monkeypatch.setattr(process, "run", lambda argv, *more: process.Result(1, "", "no") if argv[:2] == ("wg", "set") else fake(argv, *more))
     if where == "the route":
-        monkeypatch.setattr(run, "run", lambda argv, stdin="", *more: run.Result(1, "", "Command failed -:1") if "route delete" in stdin else fake(argv, stdin, *more))
+        monkeypatch.setattr(process, "run", lambda argv, stdin="", *more: process.Result(1, "", "Command failed -:1") if "route delete" in stdin else fake(argv, stdin, *more))
     if where == "health":
         router.worse = (Problem("the login from 192.168.92.7: there is no way to it any more"),)
     if where == "edited":
@@ -819,7 +806,7 @@ def test_a_site_that_cannot_go_whole_stays_whole(router, unpaired, monkeypatch, 
     with pytest.raises(L2wgError) as error:
         apply.apply(more=unpaired)
     assert "nothing was changed" in str(error.value)
-    assert everything(router) == before and not transaction.pending()
+    assert everything(router) == before and not saved_state.pending()
 
 
 def test_the_session_of_a_peer_that_goes_is_not_missed(router, unpaired, monkeypatch):
@@ -836,7 +823,7 @@ def test_a_typing_error_costs_no_line_of_what_was_right(router):
     assert apply.apply() == ()
     ours = router.ours.read_text()
     router.conf.write_text(CONF.replace("remote = ", "remote = x"))
-    intent = apply.intend()
+    intent = preview.intend()
     assert intent.texts == {} and [one.name for one in intent.tunnels] == ["gretap1"] and len(intent.problems) == 1
     with pytest.raises(L2wgError):
         apply.apply()

@@ -4,11 +4,12 @@ import json
 
 import pytest
 
-from l2wg_hooks import byname, run
 from l2wg_hooks.errors import L2wgError
-from l2wg_hooks.links import Link
-from l2wg_hooks.move import Move
-from l2wg_hooks.run import Result
+from l2wg_hooks.model import Link
+from l2wg_hooks.netfilter import name_references
+from l2wg_hooks.plan.address_move import Move
+from l2wg_hooks.system import process
+from l2wg_hooks.system.process import Result
 
 MOVE = Move("enp2s0", "br0", ("192.168.92.1/24", "fd00:92::1/64"), ("/etc/network/interfaces",))
 LINKS = {
@@ -21,8 +22,8 @@ OPEN = "-A INPUT -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT\n-A INPUT 
 
 
 def told(monkeypatch, moves=(MOVE,), **said):
-    monkeypatch.setattr(run, "run", lambda argv: Result(0, said.get("_".join(argv).replace("-", "_"), ""), ""))
-    return byname.problems(moves, LINKS)
+    monkeypatch.setattr(process, "run", lambda argv: Result(0, said.get("_".join(argv).replace("-", "_"), ""), ""))
+    return name_references.problems(moves, LINKS)
 
 
 def save(rules, policy="DROP", forward="ACCEPT"):
@@ -86,6 +87,6 @@ def test_an_address_that_only_ifupdown_understands_is_no_error(monkeypatch):
 
 
 def test_policy_rules_that_cannot_be_looked_at_forbid_the_move(monkeypatch):
-    monkeypatch.setattr(run, "run", lambda argv: Result(1, "", "no\n") if argv[2:] == ("rule", "show") else Result(0, "", ""))
+    monkeypatch.setattr(process, "run", lambda argv: Result(1, "", "no\n") if argv[2:] == ("rule", "show") else Result(0, "", ""))
     with pytest.raises(L2wgError, match="`ip -4 rule show` failed: no"):
-        byname.problems((MOVE,), LINKS)
+        name_references.problems((MOVE,), LINKS)

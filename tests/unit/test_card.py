@@ -6,8 +6,8 @@ import zlib
 
 import pytest
 
+from l2wg_hooks.config.schema import Refused
 from l2wg_hooks.pairing import card
-from l2wg_hooks.settings import Refused
 
 KEY = base64.b64encode(bytes(range(1, 33))).decode()
 SITE_B = card.Card("site-b", KEY, "b.example.org:51820", ("198.18.7.9",), "192.168.92.0/24")

@@ -4,42 +4,41 @@ import pathlib
 import re
 
 import pytest
-
-from l2wg_hooks.checking import causes
-
 from conftest import TREE
+
+from l2wg_hooks.check import catalog
 
 TESTS = TREE / "tests"
 PAGE = TREE / "docs/troubleshooting.md"
 
 
 def test_ids_never_repeat_and_are_words_for_programs():
-    assert len(causes.BY_ID) == len(causes.TABLE)
-    assert all(re.match(r"[a-z]+(-[a-z]+)*\Z", one.id) for one in causes.TABLE)
+    assert len(catalog.BY_ID) == len(catalog.TABLE)
+    assert all(re.match(r"[a-z]+(-[a-z]+)*\Z", one.id) for one in catalog.TABLE)
 
 
 def test_every_cause_says_all_there_is_to_say():
-    for one in causes.TABLE:
-        assert one.symptom in causes.ORDER and one.cause.endswith(".") and one.cure.endswith("."), one.id
-    assert {one.symptom for one in causes.TABLE} == set(causes.ORDER)
+    for one in catalog.TABLE:
+        assert one.symptom in catalog.ORDER and one.cause.endswith(".") and one.cure.endswith("."), one.id
+    assert {one.symptom for one in catalog.TABLE} == set(catalog.ORDER)
 
 
 @pytest.mark.skipif(not PAGE.exists(), reason="docs/troubleshooting.md is not beside the tests: an installed package")
 def test_the_page_is_made_from_the_table():
-    assert PAGE.read_text() == causes.page(), "make docs"
+    assert PAGE.read_text() == catalog.page(), "make docs"
 
 
 def test_every_cause_has_a_test_that_provokes_it():
     """Named by a test of the judging function, or by the lab."""
     texts = [path.read_text() for path in TESTS.rglob("test_*.py") if path.name != "test_causes.py"]
-    for one in causes.TABLE:
+    for one in catalog.TABLE:
         assert any('"%s"' % one.id in text for text in texts), "nothing tests %s" % one.id
 
 
 def test_no_id_is_told_that_the_table_lacks():
-    package = pathlib.Path(causes.__file__).parents[1]
-    text = "".join(path.read_text() for path in package.rglob("*.py") if path.name != "causes.py")
-    for one in causes.TABLE:
+    package = pathlib.Path(catalog.__file__).parents[1]
+    text = "".join(path.read_text() for path in package.rglob("*.py") if path.name != "check/catalog.py")
+    for one in catalog.TABLE:
         assert '"%s"' % one.id in text, "nobody tells of %s" % one.id
     said = set()
     for path in package.rglob("*.py"):
@@ -48,9 +47,9 @@ def test_no_id_is_told_that_the_table_lacks():
                 values = [word.value for word in node.keywords if word.arg == "id"]
                 values += node.args[3:4] if getattr(node.func, "attr", "") == "problem" else []
                 said.update(ast.literal_eval(value) for value in values if isinstance(value, ast.Constant if hasattr(ast, "unparse") else ast.Str))
-    assert len(said) > 30 and said <= set(causes.BY_ID)
+    assert len(said) > 30 and said <= set(catalog.BY_ID)
 
 
 def test_a_pipe_in_a_cell_does_not_end_it():
-    row = next(line for line in causes.page().split("\n") if "`postup-unsafe`" in line)
+    row = next(line for line in catalog.page().split("\n") if "`postup-unsafe`" in line)
     assert len(re.findall(r"(?<!\\)\|", row)) == 4

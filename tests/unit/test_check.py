@@ -7,20 +7,24 @@ import types
 
 import pytest
 
-from l2wg_hooks import apply, cli, growth, interfaces, peers, rules, run, transaction, wgconf, wish
-from l2wg_hooks.checking import causes, check, neighbours, sounding
-from l2wg_hooks.checking.check import IDLE, OK, UNLOOKED, WRONG, Idle, Scene, Unlooked
+from l2wg_hooks import cli
+from l2wg_hooks.apply import preview, saved_state
+from l2wg_hooks.check import catalog, endpoint_dns, firewalls, modules, permissions, prober, runner
+from l2wg_hooks.check.lan import Answer
+from l2wg_hooks.check.prober import Heard
+from l2wg_hooks.check.runner import IDLE, OK, UNLOOKED, WRONG, Idle, Scene, Unlooked
+from l2wg_hooks.config import ifupdown, ifupdown_bridge, ifupdown_files, store, wg_quick
+from l2wg_hooks.config.references import Mention
+from l2wg_hooks.config.store import Wish
 from l2wg_hooks.errors import L2wgError, Problem, fail
-from l2wg_hooks.checking.foreign import Carrier
-from l2wg_hooks.links import Link
-from l2wg_hooks.mentions import Mention
-from l2wg_hooks.checking.path import Path
-from l2wg_hooks.peers import Interface, Peer
-from l2wg_hooks.plan import GUARD, Plan, Step
-from l2wg_hooks.checking.segment import Answer
-from l2wg_hooks.settings import Tunnel
-from l2wg_hooks.checking.sounding import Heard
-from l2wg_hooks.wish import Wish
+from l2wg_hooks.model import Link, Plan, Step, Tunnel
+from l2wg_hooks.netfilter import nftables_state
+from l2wg_hooks.observe import counter_growth, link_table, wg_interfaces
+from l2wg_hooks.observe.wg_interfaces import Interface, Peer
+from l2wg_hooks.plan.planner import GUARD
+from l2wg_hooks.probes.path_mtu import Path
+from l2wg_hooks.probes.tunnel_packets import Carrier
+from l2wg_hooks.system import process
 
 ONE = Tunnel("gretap1", "wg0", "192.168.178.1", "192.168.92.1", "br0", ("enp3s0",), path="/etc/l2wg/gretap1.conf")
 LINKS = {
@@ -50,67 +54,67 @@ def healthy(monkeypatch, tmp_path):
     """A site on which nothing is wrong, as the modules that look would tell. A test changes what it likes."""
     state = types.SimpleNamespace(
         wished=Wish((ONE,), (), ()), links=dict(LINKS), heard=heard(), peers=PEERS, said={}, counters={}, pending=False, tmp=tmp_path,
-        intent=apply.Intent((ONE,), {}, {}, (), (), Plan(), (), True), ifupdown=True, stanzas=(), passed=[],
+        intent=preview.Intent((ONE,), {}, {}, (), (), Plan(), (), True), ifupdown=True, stanzas=(), passed=[],
     )
     monkeypatch.setattr(os, "geteuid", lambda: 0)
-    monkeypatch.setattr(wish, "load", lambda *_: state.wished)
-    monkeypatch.setattr(wish, "names", lambda: ["gretap1"])
-    monkeypatch.setattr(run, "observe", lambda: state.links)
-    monkeypatch.setattr(apply, "intend", lambda: state.intent)
-    monkeypatch.setattr(sounding, "sound", lambda *words: state.passed.append(words) or state.heard)
-    monkeypatch.setattr(peers, "look", lambda name: state.peers)
-    monkeypatch.setattr(rules, "counters", lambda: state.counters)
-    monkeypatch.setattr(transaction, "pending", lambda: state.pending)
-    monkeypatch.setattr(check.rights, "problems", lambda *_: [])
-    monkeypatch.setattr(neighbours, "managing", lambda *_: [])
-    monkeypatch.setattr(neighbours, "filtering", lambda *_: [])
-    monkeypatch.setattr(interfaces, "read", lambda: interfaces.Defined(state.stanzas, (), ifupdown=state.ifupdown))
-    monkeypatch.setattr(interfaces, "OURS", str(tmp_path / "ours"))
-    monkeypatch.setattr(wgconf, "DIRECTORY", str(tmp_path))
-    monkeypatch.setattr(check, "_assigned", lambda name: "0")
-    monkeypatch.setattr(check, "SESSION_PATIENCE", 0)
-    monkeypatch.setattr(check, "ANSWER_PATIENCE", 0)
-    monkeypatch.setattr(check.kernel, "sysctl", lambda *words: "1" if words[-1] == "ip_forward" else "0")
-    monkeypatch.setattr(check.kernel, "loadable", lambda name: True)
+    monkeypatch.setattr(store, "load", lambda *_: state.wished)
+    monkeypatch.setattr(store, "names", lambda: ["gretap1"])
+    monkeypatch.setattr(link_table, "read", lambda: state.links)
+    monkeypatch.setattr(preview, "intend", lambda: state.intent)
+    monkeypatch.setattr(prober, "sound", lambda *words: state.passed.append(words) or state.heard)
+    monkeypatch.setattr(wg_interfaces, "look", lambda name: state.peers)
+    monkeypatch.setattr(nftables_state, "counters", lambda: state.counters)
+    monkeypatch.setattr(saved_state, "pending", lambda: state.pending)
+    monkeypatch.setattr(permissions, "problems", lambda *_: [])
+    monkeypatch.setattr(firewalls, "managing", lambda *_: [])
+    monkeypatch.setattr(firewalls, "filtering", lambda *_: [])
+    monkeypatch.setattr(ifupdown_files, "read", lambda: ifupdown.Defined(state.stanzas, (), ifupdown=state.ifupdown))
+    monkeypatch.setattr(ifupdown_bridge, "OURS", str(tmp_path / "ours"))
+    monkeypatch.setattr(wg_quick, "DIRECTORY", str(tmp_path))
+    monkeypatch.setattr(runner, "_assigned", lambda name: "0")
+    monkeypatch.setattr(runner, "SESSION_PATIENCE", 0)
+    monkeypatch.setattr(runner, "ANSWER_PATIENCE", 0)
+    monkeypatch.setattr(modules, "sysctl", lambda *words: "1" if words[-1] == "ip_forward" else "0")
+    monkeypatch.setattr(modules, "loadable", lambda name: True)
     (tmp_path / "wg0.conf").write_text("[Interface]\nAddress = x\nPostUp = l2wg up %i || :\nPostDown = l2wg down %i || :\n")
     # What ip(8) says, by how the command ends.
     state.said["get 192.168.92.1 from 192.168.178.1"] = "192.168.92.1 from 192.168.178.1 dev wg0 uid 0 \n    cache \n"
     state.said["get 203.0.113.20"] = "203.0.113.20 via 203.0.113.1 dev enp2s0 src 203.0.113.7 uid 0 \n    cache \n"
 
     def fake(argv, *_args, **_options):
-        return run.Result(0, next((out for end, out in state.said.items() if " ".join(argv).endswith(end)), ""), "")
+        return process.Result(0, next((out for end, out in state.said.items() if " ".join(argv).endswith(end)), ""), "")
 
-    monkeypatch.setattr(run, "run", fake)
+    monkeypatch.setattr(process, "run", fake)
     return state
 
 
 def ids(passive=False):
-    return [one.id for one in check.check(passive).problems]
+    return [one.id for one in runner.check(passive).problems]
 
 
 def outcomes(passive=False):
-    return {one.name: (one.outcome, one.why) for one in check.check(passive).outcomes}
+    return {one.name: (one.outcome, one.why) for one in runner.check(passive).outcomes}
 
 
 def test_nothing_is_wrong_on_a_healthy_site(healthy):
-    report = check.check()
+    report = runner.check()
     assert report.problems == ()
-    assert {one.outcome for one in report.outcomes} == {OK} and len(report.outcomes) == len(check.CHECKS)
+    assert {one.outcome for one in report.outcomes} == {OK} and len(report.outcomes) == len(runner.CHECKS)
 
 
 def test_no_tunnel_nothing_to_check(healthy):
     healthy.wished = Wish((), (), ())
-    report = check.check()
+    report = runner.check()
     assert report.problems == () and {one.outcome for one in report.outcomes} == {OK, IDLE}
     assert not healthy.passed, "nothing is sent"
 
 
 def test_one_check_that_fails_never_stops_the_others(healthy, monkeypatch):
-    for name, _, _ in check.CHECKS:
-        broken = tuple((one, _raise if one == name else look, root) for one, look, root in check.CHECKS)
+    for name, _, _ in runner.CHECKS:
+        broken = tuple((one, _raise if one == name else look, root) for one, look, root in runner.CHECKS)
         with monkeypatch.context() as patch:
-            patch.setattr(check, "CHECKS", broken)
-            found = check.check()
+            patch.setattr(runner, "CHECKS", broken)
+            found = runner.check()
         assert [(one.name, one.outcome, one.why) for one in found.outcomes if one.outcome != OK] == [(name, UNLOOKED, "ZeroDivisionError: boo")]
 
 
@@ -123,7 +127,7 @@ def test_what_a_check_found_before_it_failed_counts(healthy):
         yield Problem("x", id="loop")
         fail("the command tc is not there")
 
-    assert check._one("half", half, False, None) == ([Problem("x")], (("half", UNLOOKED, "the command tc is not there")))
+    assert runner._one("half", half, False, None) == ([Problem("x")], (("half", UNLOOKED, "the command tc is not there")))
 
 
 def test_words_of_a_check_that_does_not_look():
@@ -135,17 +139,17 @@ def test_words_of_a_check_that_does_not_look():
         raise Unlooked("why")
         yield
 
-    assert check._one("a", idle, False, None)[1] == ("a", IDLE, "why")
-    assert check._one("a", unlooked, False, None)[1] == ("a", UNLOOKED, "why")
-    assert check._one("a", lambda scene: [None, Problem("x")], False, None) == ([Problem("x")], ("a", WRONG, ""))
+    assert runner._one("a", idle, False, None)[1] == ("a", IDLE, "why")
+    assert runner._one("a", unlooked, False, None)[1] == ("a", UNLOOKED, "why")
+    assert runner._one("a", lambda scene: [None, Problem("x")], False, None) == ([Problem("x")], ("a", WRONG, ""))
 
 
-@pytest.mark.parametrize("broken", ["observe", "intend", "look", "counters", "sound"])
+@pytest.mark.parametrize("broken", ["read", "intend", "look", "counters", "sound"])
 def test_what_cannot_be_looked_at_is_said_and_no_traceback(healthy, monkeypatch, broken):
-    for module, name in ((run, "observe"), (apply, "intend"), (peers, "look"), (rules, "counters"), (sounding, "sound")):
+    for module, name in ((link_table, "read"), (preview, "intend"), (wg_interfaces, "look"), (nftables_state, "counters"), (prober, "sound")):
         if name == broken:
             monkeypatch.setattr(module, name, lambda *_: fail("the command %s is not there" % broken))
-    report = check.check()
+    report = runner.check()
     assert report.problems == ()
     assert any((one.outcome, one.why) == (UNLOOKED, "the command %s is not there" % broken) for one in report.outcomes)
 
@@ -168,8 +172,8 @@ def test_passive_sends_nothing(healthy, monkeypatch):
 
 def told(healthy, cause, count=1):
     """The one Problem that is found, of this cause; the rest is as it should be."""
-    found = check.check().problems
-    assert [one.id for one in found] == [cause] * count and cause in causes.BY_ID
+    found = runner.check().problems
+    assert [one.id for one in found] == [cause] * count and cause in catalog.BY_ID
     return found[0]
 
 
@@ -244,7 +248,7 @@ def test_bridge_absent(healthy):
     without(healthy, "br0")
     healthy.intent = healthy.intent._replace(todo=Plan(waiting=("gretap1 waits for br0",)))
     assert told(healthy, "bridge-absent").hint == "l2wg apply"
-    healthy.stanzas = (interfaces.Stanza("br0", "inet", "manual", "/etc/network/interfaces", 3),)
+    healthy.stanzas = (ifupdown.Stanza("br0", "inet", "manual", "/etc/network/interfaces", 3),)
     assert told(healthy, "bridge-absent").hint == "ifup --force br0"
     healthy.stanzas, healthy.wished = (), Wish((dataclasses.replace(ONE, bridge_ports=()),), (), ())
     assert told(healthy, "bridge-absent").hint.startswith("nobody defines it")
@@ -275,7 +279,7 @@ def test_waiting_for_something_else(healthy):
 def test_lines_of_wg_quick(healthy):
     (healthy.tmp / "wg0.conf").write_text("[Interface]\nAddress = x\n")
     assert told(healthy, "postup-missing").hint == "l2wg attach wg0"
-    healthy.stanzas = (interfaces.Stanza("wg0", "inet", "static", "/etc/network/interfaces", 3),)
+    healthy.stanzas = (ifupdown.Stanza("wg0", "inet", "static", "/etc/network/interfaces", 3),)
     assert ids() == [], "ifupdown brings it up, and has a hook"
     healthy.stanzas = ()
     (healthy.tmp / "wg0.conf").write_text("[Interface]\nPrivateKey = x\n")
@@ -284,7 +288,7 @@ def test_lines_of_wg_quick(healthy):
     assert told(healthy, "postup-unread").hint == "l2wg detach wg0"
     (healthy.tmp / "wg0.conf").write_text("[Interface]\nAddress = x\nPostUp = l2wg up %i || :\nPostDown = l2wg down %i || :\n")
     options = (("pre-up", "wg setconf $IFACE %s/$IFACE.conf" % healthy.tmp),)
-    healthy.stanzas = (interfaces.Stanza("wg0", "inet", "static", "/etc/network/interfaces", 3, options),)
+    healthy.stanzas = (ifupdown.Stanza("wg0", "inet", "static", "/etc/network/interfaces", 3, options),)
     assert "/etc/network/interfaces:3: `pre-up" not in told(healthy, "postup-unread").message
     assert "wg(8) reads it (/etc/network/interfaces:3: `wg setconf" in told(healthy, "postup-unread").message
     healthy.stanzas = ()
@@ -302,10 +306,10 @@ def test_routes_that_the_next_start_cannot_add(healthy):
     assert problem.line == 7 and "sed -i '7s|=[^#]*|= 192.168.92.1/32|'" in problem.hint
     # And when it has happened, `wg-quick up` alone would fail once more.
     without(healthy, "wg0")
-    (absent,) = [one for one in check.check().problems if one.id == "underlay-absent"]
+    (absent,) = [one for one in runner.check().problems if one.id == "underlay-absent"]
     assert absent.hint == "not yet, since it would fail: %s; then: wg-quick up wg0" % problem.hint.partition(" # ")[0]
     healthy.said.pop("-4 route show table main")
-    (absent,) = [one for one in check.check().problems if one.id == "underlay-absent"]
+    (absent,) = [one for one in runner.check().problems if one.id == "underlay-absent"]
     assert absent.hint.startswith("wg-quick up wg0 #")
 
 
@@ -313,10 +317,10 @@ def test_what_brings_up_an_underlay_that_wg_quick_does_not(healthy):
     (healthy.tmp / "wg0.conf").write_text("[Interface]\nPrivateKey = x\n")
     without(healthy, "wg0")
     options = (("pre-up", "wg setconf $IFACE %s/$IFACE.conf" % healthy.tmp),)
-    healthy.stanzas = (interfaces.Stanza("wg0", "inet", "static", "/etc/network/interfaces", 3, options),)
-    assert [one.hint for one in check.check().problems if one.id == "underlay-absent"] == ["ifup wg0"]
+    healthy.stanzas = (ifupdown.Stanza("wg0", "inet", "static", "/etc/network/interfaces", 3, options),)
+    assert [one.hint for one in runner.check().problems if one.id == "underlay-absent"] == ["ifup wg0"]
     healthy.stanzas = ()
-    (hint,) = [one.hint for one in check.check().problems if one.id == "underlay-absent"]
+    (hint,) = [one.hint for one in runner.check().problems if one.id == "underlay-absent"]
     assert "wg-quick up" not in hint and "bring it up by what does that" in hint
 
 
@@ -328,7 +332,7 @@ def test_not_sourced(healthy):
 
 
 def test_ifupdown_absent(healthy, monkeypatch):
-    monkeypatch.setattr(run, "ENVIRONMENT", {"PATH": str(healthy.tmp)})
+    monkeypatch.setattr(process, "ENVIRONMENT", {"PATH": str(healthy.tmp)})
     assert ids() == []
     (healthy.tmp / "ours").write_text("")
     told(healthy, "ifupdown-absent")
@@ -362,23 +366,23 @@ def test_handshake_old_and_the_name_that_means_another_address(healthy, monkeypa
         (healthy.tmp / "wg0.conf").read_text() + "[Peer]\nPublicKey = far=\nEndpoint = b.example.org:4900\n"
     )
     for addresses, cause in ((["203.0.113.20"], "handshake-old"), (["203.0.113.99"], "endpoint-stale"), ([], "endpoint-unresolved")):
-        monkeypatch.setattr(check.endpoint, "resolve", lambda name: addresses)
+        monkeypatch.setattr(endpoint_dns, "resolve", lambda name: addresses)
         told(healthy, cause)
 
 
 def test_an_answer_to_the_sounding_is_waited_for(healthy, monkeypatch):
     """A side that was quiet for long has no session until the sounding has made one."""
     looks = []
-    monkeypatch.setattr(check, "SESSION_PATIENCE", 30)
-    monkeypatch.setattr(check.time, "sleep", lambda seconds: None)
-    monkeypatch.setattr(peers, "look", lambda name: looks.append(name) or (peer(handshake=1) if len(looks) < 6 else PEERS))
+    monkeypatch.setattr(runner, "SESSION_PATIENCE", 30)
+    monkeypatch.setattr(runner.time, "sleep", lambda seconds: None)
+    monkeypatch.setattr(wg_interfaces, "look", lambda name: looks.append(name) or (peer(handshake=1) if len(looks) < 6 else PEERS))
     assert ids() == [] and len(looks) >= 6
 
 
 def looks(monkeypatch, *changes):
-    """peers.look, as it tells one of these after the other, and then the last."""
+    """wg_interfaces.look, as it tells one of these after the other, and then the last."""
     rows = list(changes)
-    monkeypatch.setattr(peers, "look", lambda name: peer(**(rows.pop(0) if len(rows) > 1 else rows[0])))
+    monkeypatch.setattr(wg_interfaces, "look", lambda name: peer(**(rows.pop(0) if len(rows) > 1 else rows[0])))
 
 
 ASKED = {"sent": 500, "received": 900}
@@ -403,8 +407,8 @@ def test_a_peer_that_has_just_gone(healthy, monkeypatch, later, small, near, cau
 
 
 def test_the_peers_own_answer_is_waited_for(healthy, monkeypatch):
-    monkeypatch.setattr(check, "ANSWER_PATIENCE", 30)
-    monkeypatch.setattr(check.time, "sleep", lambda seconds: None)
+    monkeypatch.setattr(runner, "ANSWER_PATIENCE", 30)
+    monkeypatch.setattr(runner.time, "sleep", lambda seconds: None)
     healthy.heard = heard(small={"gretap1": False}, near={"gretap1": None})
     looks(monkeypatch, {"sent": 100, "received": 900}, *[ASKED] * 20, dict(ASKED, received=932))
     assert ids() == []
@@ -414,7 +418,7 @@ def test_a_name_is_to_blame_at_once(healthy, monkeypatch):
     healthy.heard = heard(small={"gretap1": False}, near={"gretap1": None})
     conf = healthy.tmp / "wg0.conf"
     conf.write_text(conf.read_text() + "[Peer]\nPublicKey = far=\nEndpoint = b.example.org:4900\n")
-    monkeypatch.setattr(check.endpoint, "resolve", lambda name: ["203.0.113.99"])
+    monkeypatch.setattr(endpoint_dns, "resolve", lambda name: ["203.0.113.99"])
     looks(monkeypatch, {"sent": 100, "received": 900}, ASKED)
     told(healthy, "endpoint-stale")
 
@@ -422,7 +426,7 @@ def test_a_name_is_to_blame_at_once(healthy, monkeypatch):
 def test_route_and_rp_filter(healthy, monkeypatch):
     healthy.said["get 192.168.92.1 from 192.168.178.1"] = "192.168.92.1 from 192.168.178.1 via 203.0.113.1 dev enp2s0 uid 0 \n    cache \n"
     told(healthy, "route")
-    monkeypatch.setattr(check.kernel, "sysctl", lambda *words: "1")
+    monkeypatch.setattr(modules, "sysctl", lambda *words: "1")
     assert ids() == ["rp-filter", "route"]
 
 
@@ -443,7 +447,7 @@ def test_wg_fragments(healthy):
 
 def test_rights(healthy, monkeypatch):
     """Who judges has tests of its own: test_rights.py."""
-    monkeypatch.setattr(check.rights, "problems", lambda tunnels: [Problem("everybody may write it", "chmod", "/etc/l2wg")] * len(tunnels))
+    monkeypatch.setattr(permissions, "problems", lambda tunnels: [Problem("everybody may write it", "chmod", "/etc/l2wg")] * len(tunnels))
     told(healthy, "rights")
 
 
@@ -498,20 +502,20 @@ def test_loop_and_storm(healthy):
 def test_a_loop_beside_another_tunnel_may_be_a_ring_of_both(healthy):
     healthy.counters = {("loop", "gretap1"): 3}
     healthy.wished = Wish((ONE, dataclasses.replace(ONE, name="gretap2", key=2)), (), ())
-    hint, = [one.hint for one in check.check().problems if one.id == "loop"]
+    hint, = [one.hint for one in runner.check().problems if one.id == "loop"]
     assert "by gretap2, find and cut that way" in hint and "isolated = yes" in hint
 
 
 @pytest.mark.parametrize("what", ["loop", "storm"])
 def test_a_loop_that_is_over_is_no_fault(healthy, monkeypatch, what):
     now = [10000.0]
-    monkeypatch.setattr(check.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(runner.time, "monotonic", lambda: now[0])
     healthy.counters = {(what, "gretap1"): 3}
     told(healthy, what)
     now[0] += 300
-    [problem] = [one for one in check.check().problems if one.id == what]
+    [problem] = [one for one in runner.check().problems if one.id == what]
     assert ", none for 5 min" in problem.message
-    now[0] += growth.RECENT
+    now[0] += counter_growth.RECENT
     assert what not in ids()
     healthy.counters = {(what, "gretap1"): 4}
     told(healthy, what)
@@ -541,10 +545,10 @@ def test_duplicate_address(healthy):
 
 def test_the_gateway_behind_a_bridge_is_asked_for(healthy):
     healthy.said["route show default"] = "default via 192.168.92.254 dev br0 onlink \n"
-    check.check()
+    runner.check()
     assert healthy.passed[0][2] == {"br0": ["192.168.92.254"]}
     bridge = dataclasses.replace(LINKS["br0"], addresses=("192.168.92.2/24", "fd00::1/64"))
-    assert sounding.asked(bridge, ["192.168.92.254", "192.168.92.2"]) == {"192.168.92.2": True, "192.168.92.254": False}
+    assert prober.asked(bridge, ["192.168.92.254", "192.168.92.2"]) == {"192.168.92.2": True, "192.168.92.254": False}
 
 
 def test_other_checks_of_the_bridge_and_the_machine(healthy, monkeypatch):
@@ -561,15 +565,15 @@ def test_other_checks_of_the_bridge_and_the_machine(healthy, monkeypatch):
     healthy.links["enp9s0"] = Link("enp9s0", 20, up=True, addresses=("192.168.92.200/24",))
     told(healthy, "subnet-twice")
     del healthy.links["enp9s0"]
-    monkeypatch.setattr(check.kernel, "sysctl", lambda *words: "0")
+    monkeypatch.setattr(modules, "sysctl", lambda *words: "0")
     told(healthy, "forwarding")
 
 
 def test_a_bridge_of_the_admins_that_is_an_interface(healthy, monkeypatch):
     value = {"arp_ignore": "0", "rp_filter": "0", "forwarding": "1", "accept_ra": "2", "disable_ipv6": "0", "ip_forward": "1"}
-    monkeypatch.setattr(check.kernel, "sysctl", lambda *words: value[words[-1]] if words[-2] != "all" else "0")
+    monkeypatch.setattr(modules, "sysctl", lambda *words: value[words[-1]] if words[-2] != "all" else "0")
     assert ids() == [], "l2wg defines it: the plan sees to it"
-    healthy.stanzas = (interfaces.Stanza("br0", "inet", "manual", "/etc/network/interfaces", 3),)
+    healthy.stanzas = (ifupdown.Stanza("br0", "inet", "manual", "/etc/network/interfaces", 3),)
     problem = told(healthy, "bridge-answers")
     assert "answers ARP" in problem.message and "forwards" in problem.message and "any router advertisement" in problem.message
     path = "/etc/sysctl.d/70-br0.conf"
@@ -580,10 +584,10 @@ def test_a_bridge_of_the_admins_that_is_an_interface(healthy, monkeypatch):
     assert ids() == [], "the kernel of a router takes none"
     healthy.links["br0"] = dataclasses.replace(LINKS["br0"], addresses=("2001:db8::1/64",), autoconfigured=("2001:db8::1/64",))
     assert told(healthy, "bridge-answers").message.endswith("it has 2001:db8::1/64 from a router advertisement")
-    healthy.stanzas = (interfaces.Stanza("br0", "inet6", "auto", "/etc/network/interfaces", 3),)
+    healthy.stanzas = (ifupdown.Stanza("br0", "inet6", "auto", "/etc/network/interfaces", 3),)
     assert ids() == [], "asked for"
     value.update(arp_ignore="0", accept_ra="2")
-    healthy.stanzas = (interfaces.Stanza("br0", "inet", "manual", "/etc/network/interfaces", 3),)
+    healthy.stanzas = (ifupdown.Stanza("br0", "inet", "manual", "/etc/network/interfaces", 3),)
     healthy.links["br0"] = dataclasses.replace(LINKS["br0"], addresses=("192.168.92.2/24",))
     assert ids() == [], "it is an interface of the router, and is to be one"
 
@@ -591,10 +595,10 @@ def test_a_bridge_of_the_admins_that_is_an_interface(healthy, monkeypatch):
 def test_module_missing(healthy, monkeypatch):
     without(healthy, "gretap1")
     asked = []
-    monkeypatch.setattr(check.kernel, "loadable", lambda name: asked.append(name))
-    monkeypatch.setattr(check.kernel, "STORE", str(healthy.tmp / "none"))
+    monkeypatch.setattr(modules, "loadable", lambda name: asked.append(name))
+    monkeypatch.setattr(modules, "STORE", str(healthy.tmp / "none"))
     assert ids() == ["module-missing", "module-missing"] and set(asked) == {"ip_gre", "nf_tables"}
-    monkeypatch.setattr(check.kernel, "STORE", str(healthy.tmp))
+    monkeypatch.setattr(modules, "STORE", str(healthy.tmp))
     assert ids() == ["reboot-needed", "reboot-needed"]
 
 
@@ -602,9 +606,9 @@ def test_module_missing(healthy, monkeypatch):
 
 
 def test_an_address_that_is_nobodys_it_is_hoped():
-    assert sounding.candidate(ONE) == "192.168.92.254"
-    assert sounding.candidate(dataclasses.replace(ONE, remote="192.168.92.254", local="192.168.92.253")) == "192.168.92.252"
-    assert sounding.candidate(dataclasses.replace(ONE, local="fd00:178::1", remote="fd00:92::1")) == ""
+    assert prober.candidate(ONE) == "192.168.92.254"
+    assert prober.candidate(dataclasses.replace(ONE, remote="192.168.92.254", local="192.168.92.253")) == "192.168.92.252"
+    assert prober.candidate(dataclasses.replace(ONE, local="fd00:178::1", remote="fd00:92::1")) == ""
 
 
 # The command
@@ -638,10 +642,10 @@ def test_text(healthy, capsys):
 
 def test_scene_looks_once(healthy, monkeypatch):
     looks = []
-    monkeypatch.setattr(run, "observe", lambda: looks.append(1) or LINKS)
+    monkeypatch.setattr(link_table, "read", lambda: looks.append(1) or LINKS)
     scene = Scene()
     assert scene.links is scene.links and len(looks) == 1
-    monkeypatch.setattr(apply, "intend", lambda: looks.append(1) or fail("no"))
+    monkeypatch.setattr(preview, "intend", lambda: looks.append(1) or fail("no"))
     for _ in range(2):
         with pytest.raises(L2wgError):
             scene.intent

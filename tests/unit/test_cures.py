@@ -2,9 +2,9 @@
 
 import pytest
 
-from l2wg_hooks import cures, plan, run
-from l2wg_hooks.plan import Step
-from l2wg_hooks.settings import Tunnel
+from l2wg_hooks.model import Step, Tunnel
+from l2wg_hooks.plan import tunnel_steps
+from l2wg_hooks.reconcile import cures, executor
 
 GRETAP = "ip link add name gretap1 address fe:ff:00:00:00:01 mtu 1500 type gretap local 10.0.0.1 remote 10.0.0.2 dev wg0 nopmtudisc ignore-df"
 VXLAN = "ip link add name vxlan1 address fe:ff:00:00:00:01 mtu 1500 type vxlan id 7 local 10.0.0.1 remote 10.0.0.2 dstport 4789 learning"
@@ -77,11 +77,11 @@ def test_every_cure_of_nft_says_what_it_costs():
 def test_what_a_name_says_is_no_message():
     """A tunnel may well be called `syntax error`'s first word, or `busy`."""
     step = Step(tuple(JOIN.replace("wlan0", "not-supported").split()), "it is no port of br0", "br0")
-    assert run._problem(step, "Error: whatever.\nCommand failed -:1").hint == cures.UNKNOWN
-    assert run._problem(step, "RTNETLINK answers: Exchange full\nCommand failed -:1").hint.startswith("br0 has 1023 ports")
+    assert executor._problem(step, "Error: whatever.\nCommand failed -:1").hint == cures.UNKNOWN
+    assert executor._problem(step, "RTNETLINK answers: Exchange full\nCommand failed -:1").hint.startswith("br0 has 1023 ports")
 
 
 def test_every_step_of_a_plan_is_of_a_kind_that_has_cures():
     for command in (GRETAP, VXLAN, JOIN, NFT, "ip link delete dev gretap1", "bridge vlan add dev gretap1 vid 1", "nmcli device set br0 managed no"):
         assert any(kind.is_one(tuple(command.split())) for kind in cures.KINDS)
-    assert cures.KINDS[0].is_one(plan._add(Tunnel("gretap1", "wg0", "10.0.0.1", "10.0.0.2", "br0")))
+    assert cures.KINDS[0].is_one(tunnel_steps._add(Tunnel("gretap1", "wg0", "10.0.0.1", "10.0.0.2", "br0")))

@@ -4,8 +4,7 @@ import struct
 import pytest
 from test_foreign import IN, IN6, gre, ip, vxlan
 
-from l2wg_hooks import ear
-from l2wg_hooks.checking import arp, dhcp
+from l2wg_hooks.probes import arp, dhcp, packet_socket
 
 MAC = "fe:ff:00:00:00:01"
 
@@ -17,21 +16,21 @@ def taken(program, packet):
     while True:
         code, true, false, k = lines[line]
         line += 1
-        if code in (ear.LDH, ear.LDH_X, ear.LDB, ear.LDX):
-            at = k + (index if code == ear.LDH_X else 0)
-            part = packet[at : at + (2 if code in (ear.LDH, ear.LDH_X) else 1)]
-            if len(part) < (2 if code in (ear.LDH, ear.LDH_X) else 1):
+        if code in (packet_socket.LDH, packet_socket.LDH_X, packet_socket.LDB, packet_socket.LDX):
+            at = k + (index if code == packet_socket.LDH_X else 0)
+            part = packet[at : at + (2 if code in (packet_socket.LDH, packet_socket.LDH_X) else 1)]
+            if len(part) < (2 if code in (packet_socket.LDH, packet_socket.LDH_X) else 1):
                 return 0
-            if code == ear.LDX:
+            if code == packet_socket.LDX:
                 index = 4 * (part[0] & 0xF)
             else:
                 accumulator = int.from_bytes(part, "big")
-        elif code == ear.RSH:
+        elif code == packet_socket.RSH:
             accumulator >>= k
-        elif code in (ear.JEQ, ear.JSET):
-            line += true if (accumulator == k if code == ear.JEQ else accumulator & k) else false
+        elif code in (packet_socket.JEQ, packet_socket.JSET):
+            line += true if (accumulator == k if code == packet_socket.JEQ else accumulator & k) else false
         else:
-            assert code == ear.RET
+            assert code == packet_socket.RET
             return k
 
 
@@ -61,7 +60,7 @@ REPLY = ethernet(0x0806, arp.HEAD + struct.pack("!H", 2) + bytes.fromhex("020000
     ],
 )
 def test_what_is_heard_of_a_lan(frame, heard):
-    assert bool(taken(ear.lan_filter(), frame)) == heard
+    assert bool(taken(packet_socket.lan_filter(), frame)) == heard
 
 
 @pytest.mark.parametrize(
@@ -83,7 +82,7 @@ def test_what_is_heard_of_a_lan(frame, heard):
     ],
 )
 def test_what_is_heard_of_an_underlay(packet, heard):
-    assert bool(taken(ear.wan_filter((4789, 8472)), packet)) == heard
+    assert bool(taken(packet_socket.wan_filter((4789, 8472)), packet)) == heard
 
 
 def test_an_arp_probe_claims_no_address():

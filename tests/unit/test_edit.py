@@ -3,7 +3,8 @@ import stat
 
 import pytest
 
-from l2wg_hooks import cli, edit, wish
+from l2wg_hooks import cli
+from l2wg_hooks.config import edit, store
 from l2wg_hooks.errors import L2wgError
 
 RIGHT = {"underlay": "wg0", "local": "192.168.178.1", "remote": "192.168.92.1", "bridge": "br0"}
@@ -11,13 +12,13 @@ RIGHT = {"underlay": "wg0", "local": "192.168.178.1", "remote": "192.168.92.1", 
 
 @pytest.fixture
 def etc(tmp_path, monkeypatch):
-    monkeypatch.setattr(wish, "DIRECTORY", str(tmp_path))
+    monkeypatch.setattr(store, "DIRECTORY", str(tmp_path))
     return tmp_path
 
 
 def test_a_new_file(etc):
     edit.change("gretap1", RIGHT)
-    (tunnel,) = wish.load().tunnels
+    (tunnel,) = store.load().tunnels
     assert (tunnel.name, tunnel.remote) == ("gretap1", "192.168.92.1")
     assert stat.S_IMODE((etc / "gretap1.conf").stat().st_mode) == 0o644
 
@@ -72,7 +73,7 @@ def test_what_would_contradict_another_file_is_not_written(etc):
 def test_a_broken_file_can_be_mended(etc):
     (etc / "gretap1.conf").write_text("underlay=wg0\nlocal=192.168.178.1\nremote=oops\nbridge=br0\n")
     edit.change("gretap1", {"remote": "192.168.92.1"})
-    assert wish.load().problems == ()
+    assert store.load().problems == ()
 
 
 def test_from_the_command_line(etc, capsys):
@@ -85,4 +86,4 @@ def test_from_the_command_line(etc, capsys):
 def test_files_that_are_none_of_ours_are_not_read(etc):
     for name in ("README", ".hidden.conf", "gretap1.conf.bak", "gretap1.conf~"):
         (etc / name).write_text("nonsense")
-    assert wish.load() == ((), (), ())
+    assert store.load() == ((), (), ())

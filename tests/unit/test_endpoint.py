@@ -3,9 +3,9 @@ import threading
 
 import pytest
 
-from l2wg_hooks.checking import endpoint
-from l2wg_hooks.peers import Peer
-from l2wg_hooks.settings import Tunnel
+from l2wg_hooks.check import endpoint_dns
+from l2wg_hooks.model import Tunnel
+from l2wg_hooks.observe.wg_interfaces import Peer
 
 ONE = Tunnel("gretap1", "wg0", "192.168.178.1", "192.168.92.1", "br0")
 TEXT = """[Interface]
@@ -28,13 +28,13 @@ PublicKey = e=
 
 
 def test_the_names_in_a_file():
-    assert endpoint.named(TEXT) == {"a=": ("site-b.example.org", "4900"), "e=": ("other.example.org", "51820")}
-    assert endpoint.named("") == {}
+    assert endpoint_dns.named(TEXT) == {"a=": ("site-b.example.org", "4900"), "e=": ("other.example.org", "51820")}
+    assert endpoint_dns.named("") == {}
 
 
 def judged(current, addresses):
     peer = Peer("far=", current, ("192.168.92.0/24",), 1, 0, 0, None)
-    return endpoint.judge(ONE, peer, "site-b.example.org", "4900", addresses)
+    return endpoint_dns.judge(ONE, peer, "site-b.example.org", "4900", addresses)
 
 
 def test_endpoint_stale():
@@ -58,7 +58,7 @@ def test_endpoint_unresolved():
 def test_a_resolver_that_hangs_is_not_waited_for(monkeypatch):
     gone = threading.Event()
     monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: [(2, 2, 17, "", ("203.0.113.9", 0))] * (gone.wait(3) or True))
-    assert endpoint.resolve("site-b.example.org", patience=0.05) == []
+    assert endpoint_dns.resolve("site-b.example.org", patience=0.05) == []
     gone.set()
 
 
@@ -68,6 +68,6 @@ def test_a_resolver_that_fails_says_nothing(monkeypatch, fault):
         raise fault
 
     monkeypatch.setattr(socket, "getaddrinfo", fail)
-    assert endpoint.resolve("x") == []
+    assert endpoint_dns.resolve("x") == []
     monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: [(2, 2, 17, "", ("203.0.113.9", 0)), (2, 2, 17, "", ("203.0.113.9", 0))])
-    assert endpoint.resolve("x") == ["203.0.113.9"]
+    assert endpoint_dns.resolve("x") == ["203.0.113.9"]

@@ -5,18 +5,23 @@ import os
 import sys
 
 import pytest
+import rooms
 
-from l2wg_hooks import cli, hook, lock, probe, rules, run, seen, wish
+from l2wg_hooks import cli
+from l2wg_hooks.config import store
 from l2wg_hooks.errors import L2wgError, Problem
-from l2wg_hooks.links import Link
-from l2wg_hooks.plan import Seen, Step
+from l2wg_hooks.model import Link, Observed, Step
+from l2wg_hooks.observe import link_table, snapshot
+from l2wg_hooks.probes import loop_probe
+from l2wg_hooks.reconcile import events, executor, reconcile, ruleset
+from l2wg_hooks.system import lock, process
 
 GOOD = "underlay = wg0\nlocal = 192.168.178.1\nremote = 192.168.92.1\nbridge = br0\n"
 
 
 @pytest.fixture
 def etc(tmp_path, monkeypatch):
-    monkeypatch.setattr(wish, "DIRECTORY", str(tmp_path))
+    monkeypatch.setattr(store, "DIRECTORY", str(tmp_path))
     monkeypatch.setattr(lock, "WORK", str(tmp_path / "work.lock"))
     monkeypatch.setattr(lock, "NEXT", str(tmp_path / "next.lock"))
     return tmp_path
@@ -25,22 +30,22 @@ def etc(tmp_path, monkeypatch):
 @pytest.fixture
 def kernel(monkeypatch):
     """What `observe` answers, and the steps that `apply` was given."""
-    state = {"links": {}, "done": [], "failed": (), "seen": Seen()}
-    monkeypatch.setattr(run, "observe", lambda: state["links"])
+    state = {"links": {}, "done": [], "failed": (), "seen": Observed()}
+    monkeypatch.setattr(link_table, "read", lambda: state["links"])
 
     def apply(steps):
         state["done"].extend(str(step) for step in steps)
         return state["failed"]
 
-    monkeypatch.setattr(run, "apply", apply)
-    monkeypatch.setattr(seen, "look", lambda tunnels: state["seen"])
-    monkeypatch.setattr(rules, "load", lambda wanted, step: apply((step,)))
-    monkeypatch.setattr(probe, "send", lambda tunnels, links: None)
+    monkeypatch.setattr(executor, "apply", apply)
+    monkeypatch.setattr(snapshot, "look", lambda tunnels: state["seen"])
+    monkeypatch.setattr(ruleset, "load", lambda wanted, step: apply((step,)))
+    monkeypatch.setattr(loop_probe, "send", lambda tunnels, links: None)
     return state
 
 
 def test_without_any_file_nothing_is_done(etc, kernel):
-    assert hook.main(["up", "wg0"], strict=True) == 0
+    assert events.main(["up", "wg0"], strict=True) == 0
     assert kernel["done"] == []
 
 
@@ -49,12 +54,12 @@ def test_a_broken_file_does_not_keep_the_others_from_working(etc, kernel, capsys
     (etc / "gretap2.conf").write_text("nonsense\n")
     kernel["links"] = {"wg0": Link("wg0", 1, "wireguard"), "br0": Link("br0", 2, "bridge")}
     kernel["failed"] = (Problem("stop after one round"),)
-    monkeypatch.setattr(rules, "load", lambda wanted, step: ())
-    assert hook.main(["up", "wg0"]) == 0
+    monkeypatch.setattr(ruleset, "load", lambda wanted, step: ())
+    assert events.main(["up", "wg0"]) == 0
     assert kernel["done"][0].startswith("ip link add name gretap1 ")
     said = capsys.readouterr().err
     assert "gretap2.conf:1: 'nonsense' is not" in said and "hint: " in said
-    assert hook.main(["up", "wg0"], strict=True) == 1
+    assert events.main(["up", "wg0"], strict=True) == 1
 
 
 @pytest.mark.parametrize("error", [L2wgError(Problem("broken", "mend it")), ValueError("a bug"), OSError("a bug")])
@@ -62,23 +67,23 @@ def test_an_event_never_fails(etc, monkeypatch, capsys, error):
     def broken():
         raise error
 
-    monkeypatch.setattr(run, "observe", broken)
+    monkeypatch.setattr(link_table, "read", broken)
     for words in (["up", "wg0"], ["down", "wg0"], ["down", "--all"], ["event", "down", "br0"]):
         assert cli.main(words) == 0
         assert "l2wg: " in capsys.readouterr().err
 
 
 def test_a_bug_is_told_as_one(etc, monkeypatch, capsys):
-    monkeypatch.setattr(run, "observe", lambda: 1 / 0)
-    assert hook.main(["up", "wg0"]) == 0
+    monkeypatch.setattr(link_table, "read", lambda: 1 / 0)
+    assert events.main(["up", "wg0"]) == 0
     assert "ZeroDivisionError: division by zero\n  hint: a bug: run `l2wg up wg0 --strict`" in capsys.readouterr().err
     with pytest.raises(ZeroDivisionError):
-        hook.main(["up", "wg0"], strict=True)
+        events.main(["up", "wg0"], strict=True)
 
 
 def test_half_an_installation_fails_no_event(monkeypatch, capsys):
-    monkeypatch.setitem(sys.modules, "l2wg_hooks.hook", None)
-    monkeypatch.delattr("l2wg_hooks.hook")
+    monkeypatch.setitem(sys.modules, "l2wg_hooks.reconcile.events", None)
+    monkeypatch.delattr("l2wg_hooks.reconcile.events")
     assert cli.main(["up", "wg0"]) == 0
     assert "apt install --reinstall l2wg" in capsys.readouterr().err
     assert cli.main(["up", "--strict", "wg0"]) == 1
@@ -94,21 +99,21 @@ def test_a_terminal_that_is_gone_does_not_end_the_work(etc, kernel, monkeypatch)
     (etc / "gretap1.conf").write_text(GOOD)
     kernel["links"] = {"wg0": Link("wg0", 1, "wireguard")}
     monkeypatch.setattr(sys, "stderr", Gone())
-    assert hook.main(["up", "wg0"]) == 0
-    assert len([step for step in kernel["done"] if " add " in step]) == hook.ROUNDS
+    assert events.main(["up", "wg0"]) == 0
+    assert len([step for step in kernel["done"] if " add " in step]) == reconcile.ROUNDS
 
 
 def test_strict_is_for_people(etc, monkeypatch):
-    monkeypatch.setattr(run, "observe", lambda: (_ for _ in ()).throw(L2wgError(Problem("broken"))))
+    monkeypatch.setattr(link_table, "read", lambda: (_ for _ in ()).throw(L2wgError(Problem("broken"))))
     assert cli.main(["up", "--strict", "wg0"]) == 1
 
 
 def test_steps_without_effect_end(etc, kernel):
     (etc / "gretap1.conf").write_text(GOOD)
     kernel["links"] = {"wg0": Link("wg0", 1, "wireguard"), "br0": Link("br0", 2, "bridge")}
-    problems = hook.bring()
+    problems = reconcile.reconcile()
     assert "had no effect" in str(problems[0])
-    assert len([line for line in kernel["done"] if " add " in line]) == hook.ROUNDS
+    assert len([line for line in kernel["done"] if " add " in line]) == reconcile.ROUNDS
 
 
 def test_who_waits_already_works_for_who_comes_later(etc):
@@ -158,52 +163,33 @@ def test_a_step_that_fails_takes_its_group_and_no_other(monkeypatch, capsys, sai
 
     def fake(argv, stdin=""):
         batches.append([line.split()[3] for line in stdin.splitlines()])
-        return run.Result(1, "", answers.pop(0)) if answers else run.Result(0, "", "")
+        return process.Result(1, "", answers.pop(0)) if answers else process.Result(0, "", "")
 
-    monkeypatch.setattr(run, "run", fake)
-    (problem,) = run.apply(STEPS)
+    monkeypatch.setattr(process, "run", fake)
+    (problem,) = executor.apply(STEPS)
     assert batches == ran
     assert complaint in str(problem)
     assert "[l2wg] ip link set dev a up" in capsys.readouterr().err
 
 
 def test_no_steps_no_process():
-    assert run.apply(()) == ()
+    assert executor.apply(()) == ()
 
 
 def test_a_missing_command_names_its_package(monkeypatch):
     def missing(*args, **kwargs):
         raise FileNotFoundError("ip")
 
-    monkeypatch.setattr(run.subprocess, "run", missing)
+    monkeypatch.setattr(process.subprocess, "run", missing)
     with pytest.raises(L2wgError) as error:
-        run.observe()
+        link_table.read()
     assert "iproute2" in str(error.value)
 
 
 def test_an_event_imports_nothing_slow():
     """In a Python of its own this would need a process; so: what the modules of the hot path import, read from them."""
-    import ast
-
-    seen, todo = set(), ["cli", "hook"]
-    outside = set()
-    while todo:
-        name = todo.pop()
-        if name in seen:
-            continue
-        seen.add(name)
-        path = os.path.join(os.path.dirname(hook.__file__), name + ".py")
-        with open(path) as file:
-            for node in ast.parse(file.read()).body:
-                if isinstance(node, ast.Import):
-                    outside.update(alias.name for alias in node.names)
-                elif isinstance(node, ast.ImportFrom) and node.module.startswith("l2wg_hooks"):
-                    assert not node.module.startswith(("l2wg_hooks.checking", "l2wg_hooks.showing", "l2wg_hooks.pairing", "l2wg_hooks.rehearsing")), path
-                    todo.extend(alias.name for alias in node.names if os.path.exists(os.path.join(os.path.dirname(hook.__file__), alias.name + ".py")))
-                    if node.module != "l2wg_hooks":
-                        todo.append(node.module.split(".")[1])
-                elif isinstance(node, ast.ImportFrom):
-                    outside.add(node.module)
-    assert {"plan", "links", "settings", "run", "lock"} <= seen
-    assert not outside & {"jinja2", "argparse", "tempfile", "logging", "difflib", "asyncio", "glob"}
-    assert not seen & {"templates", "apply", "interfaces", "edit"}
+    ours, outside = rooms.reached("cli", "reconcile.events")
+    assert {"plan.planner", "observe.link_table", "config.schema", "system.process", "system.lock"} <= ours
+    assert not outside & {"jinja2", "argparse", "tempfile", "logging", "difflib", "asyncio", "glob", "ctypes", "shutil"}
+    assert not {one.partition(".")[0] for one in ours} & {"apply", "check", "commands", "pairing", "rehearsal", "status", "templates"}
+    assert not ours & {"config.edit", "config.ifupdown_files"}

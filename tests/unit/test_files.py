@@ -8,10 +8,25 @@ import stat
 
 import pytest
 
-from l2wg_hooks import dhcpcd, edit, files, guard, hook, interfaces, journal, lock, mentions, networkmanager, rules, transaction, wgconf, wish
-from l2wg_hooks.checking import check
+from l2wg_hooks.apply import apply, rollback, saved_state
+from l2wg_hooks.check import runner
+from l2wg_hooks.config import (
+    edit,
+    ifupdown,
+    ifupdown_bridge,
+    ifupdown_files,
+    last_applied,
+    references,
+    store,
+    tunnel_file,
+    wg_quick,
+)
 from l2wg_hooks.errors import L2wgError
+from l2wg_hooks.managers import dhcpcd, networkmanager
+from l2wg_hooks.netfilter import nftables, nftables_state
 from l2wg_hooks.pairing import site
+from l2wg_hooks.reconcile import reconcile
+from l2wg_hooks.system import files, journal, lock
 
 GOOD = "underlay = wg0\nlocal = 192.168.178.1\nremote = 192.168.92.1\nbridge = br0\n"
 
@@ -183,31 +198,31 @@ def test_a_file_that_grows_has_an_end(tmp_path, monkeypatch):
 
 
 def test_a_tunnel_beside_it_stands(odd, tmp_path, monkeypatch):
-    monkeypatch.setattr(wish, "DIRECTORY", str(tmp_path))
+    monkeypatch.setattr(store, "DIRECTORY", str(tmp_path))
     (tmp_path / "good.conf").write_text(GOOD)
     said = odd(tmp_path / "bad.conf")
-    found = wish.load()
+    found = store.load()
     assert [one.name for one in found.tunnels] == ["good"] and found.broken == ("bad",)
     problem, = found.problems
     assert problem.path == str(tmp_path / "bad.conf") and problem.message.startswith(said) and problem.hint
-    assert wish.texts() == {"good": GOOD}
+    assert store.texts() == {"good": GOOD}
 
 
 def test_a_tunnels_file_has_some_lines(tmp_path, monkeypatch):
-    monkeypatch.setattr(wish, "DIRECTORY", str(tmp_path))
-    (tmp_path / "a.conf").write_text(GOOD + "#" * (wish.LARGEST - len(GOOD)))
-    (tmp_path / "b.conf").write_text(GOOD + "#" * (wish.LARGEST - len(GOOD) + 1))
-    found = wish.load()
+    monkeypatch.setattr(store, "DIRECTORY", str(tmp_path))
+    (tmp_path / "a.conf").write_text(GOOD + "#" * (store.LARGEST - len(GOOD)))
+    (tmp_path / "b.conf").write_text(GOOD + "#" * (store.LARGEST - len(GOOD) + 1))
+    found = store.load()
     assert [one.name for one in found.tunnels] == ["a"] and "larger than 64 KiB" in found.problems[0].message
     (tmp_path / "b.conf").write_text("x\n" * 30000)
-    found = wish.load()
-    assert len(found.problems) == wish.MOST + 1 and " more are wrong" in found.problems[-1].message
+    found = store.load()
+    assert len(found.problems) == store.MOST + 1 and " more are wrong" in found.problems[-1].message
 
 
 def test_set_names_it_and_writes_nothing(odd, tmp_path, monkeypatch):
     if odd.name == "nowhere":
         pytest.skip("that is a file to be made")
-    monkeypatch.setattr(wish, "DIRECTORY", str(tmp_path))
+    monkeypatch.setattr(store, "DIRECTORY", str(tmp_path))
     said, before = odd(tmp_path / "bad.conf"), None
     before = os.lstat(str(tmp_path / "bad.conf"))
     with pytest.raises(L2wgError) as caught:
@@ -221,11 +236,11 @@ def test_set_names_it_and_writes_nothing(odd, tmp_path, monkeypatch):
 def test_interfaces_and_all_that_it_sources(odd, way, tmp_path, monkeypatch):
     folder = tmp_path / "interfaces.d"
     folder.mkdir()
-    monkeypatch.setattr(interfaces, "MAIN", str(tmp_path / "interfaces"))
+    monkeypatch.setattr(ifupdown, "MAIN", str(tmp_path / "interfaces"))
     (tmp_path / "interfaces").write_text("%s %s%s\niface br0 inet manual\n" % (way, folder, "/*" * (way == "source")))
     said = odd(folder / "odd")
     (folder / "right").write_text("iface br1 inet manual\n")
-    found = interfaces.read()
+    found = ifupdown_files.read()
     assert {one.interface for one in found.stanzas} == {"br0", "br1"}
     if odd.name in ("folder", "nowhere", "loop"):
         assert found.unread == ()  # nothing to ifupdown either
@@ -235,47 +250,47 @@ def test_interfaces_and_all_that_it_sources(odd, way, tmp_path, monkeypatch):
 
 
 def test_check_tells_of_them(tmp_path, monkeypatch):
-    monkeypatch.setattr(interfaces, "MAIN", str(tmp_path / "interfaces"))
-    monkeypatch.setattr(interfaces, "OURS", str(tmp_path / "ours"))
-    monkeypatch.setattr(wgconf, "DIRECTORY", str(tmp_path))
-    monkeypatch.setattr(check.apply, "unreached", lambda intent: ())
+    monkeypatch.setattr(ifupdown, "MAIN", str(tmp_path / "interfaces"))
+    monkeypatch.setattr(ifupdown_bridge, "OURS", str(tmp_path / "ours"))
+    monkeypatch.setattr(wg_quick, "DIRECTORY", str(tmp_path))
+    monkeypatch.setattr(apply, "unreached", lambda intent: ())
     os.mkfifo(str(tmp_path / "interfaces"))
     os.mkfifo(str(tmp_path / "wg0.conf"))
 
     class Scene:
-        tunnels = [wish.settings.parse(GOOD, "x", "gretap1")[0]]
+        tunnels = [tunnel_file.parse(GOOD, "x", "gretap1")[0]]
         intent = None
 
-    found = [(one.id, os.path.basename(one.path)) for one in check._boot(Scene())]
+    found = [(one.id, os.path.basename(one.path)) for one in runner._boot(Scene())]
     assert found == [("unreadable", "interfaces"), ("unreadable", "wg0.conf")]
-    assert check._wg_quick("wg0") == ""
+    assert runner._wg_quick("wg0") == ""
 
 
 def test_what_else_is_read(odd, tmp_path, monkeypatch):
     path = str(tmp_path / "odd")
     for where, name in (
-        (transaction, "OPEN"), (transaction, "APPLIED"), (rules, "LOADED"), (guard, "STATIC"), (hook, "WAITING"), (dhcpcd, "CONFIG"),
-        (journal, "CGROUP"), (interfaces, "MAIN"), (interfaces, "OURS"),
+        (saved_state, "OPEN"), (last_applied, "APPLIED"), (nftables_state, "LOADED"), (nftables, "STATIC"), (reconcile, "WAITING"), (dhcpcd, "CONFIG"),
+        (journal, "CGROUP"), (ifupdown, "MAIN"), (ifupdown_bridge, "OURS"),
     ):  # fmt: skip
         monkeypatch.setattr(where, name, path)
     monkeypatch.setattr(dhcpcd, "PIDS", (path,))
     monkeypatch.setattr(networkmanager, "DEVICES", str(tmp_path))
-    monkeypatch.setattr(mentions, "ROOT", str(tmp_path))
+    monkeypatch.setattr(references, "ROOT", str(tmp_path))
     monkeypatch.setattr(site, "path", lambda: path)
-    monkeypatch.setattr(wish, "DIRECTORY", str(tmp_path / "l2wg"))
+    monkeypatch.setattr(store, "DIRECTORY", str(tmp_path / "l2wg"))
     odd(path)
     there = odd.name != "nowhere"
     # Not as we have left it, so it is loaded anew; or nothing was loaded.
-    assert rules._loaded() == (([], {}, None) if there else None)
-    assert transaction.applied() == {}
-    for read in (lambda: transaction._load(path), site.load, lambda: edit.files.text(path, None)):
+    assert nftables_state._loaded() == (([], {}, None) if there else None)
+    assert last_applied.read() == {}
+    for read in (lambda: saved_state.load(path), site.load, lambda: files.text(path, None)):
         try:
             assert not there and read() is not None or read() is None
         except L2wgError as error:
             assert there and all(one.path == path and one.hint for one in error.problems)
-    assert dhcpcd.managed(["gretap1"]) == () and journal._unit() == "" and mentions.find({"eth0": "br0"}) == []
+    assert dhcpcd.managed(["gretap1"]) == () and journal._unit() == "" and references.find({"eth0": "br0"}) == []
     assert networkmanager._marked("lo") is False
-    hook._waits(("gretap1 waits",))
+    reconcile.tell_what_waits(("gretap1 waits",))
     if odd.name in ("pipe", "socket", "sparse", "line", "nowhere"):
         assert files.read(path) == "gretap1 waits\n", "a file of state is made anew"
 
@@ -296,26 +311,26 @@ def test_a_lock(make, says, tmp_path, monkeypatch):
 def test_what_takes_the_place_of_a_file_of_ours_goes_when_it_is_put_back(tmp_path, monkeypatch):
     path = tmp_path / "x"
     os.mkfifo(str(path))
-    assert transaction._found(str(path)) is None and not path.exists()
+    assert rollback._found(str(path)) is None and not path.exists()
     sparse(str(path))
     with pytest.raises(L2wgError):
-        transaction._found(str(path))
-    transaction._reject(str(path))
+        rollback._found(str(path))
+    rollback._reject(str(path))
     assert not path.exists() and (tmp_path / "x.rejected").stat().st_size == 1 << 40
 
 
 def test_what_could_not_be_read_again_is_not_saved(tmp_path, monkeypatch):
-    monkeypatch.setattr(transaction, "DIRECTORY", str(tmp_path))
+    monkeypatch.setattr(saved_state, "DIRECTORY", str(tmp_path))
     monkeypatch.setattr(files, "OURS", 100)
     with pytest.raises(L2wgError, match="no more than"):
-        transaction._store(str(tmp_path / "x"), {"shown": "x" * 100})
+        saved_state.store(str(tmp_path / "x"), {"shown": "x" * 100})
     assert list(tmp_path.iterdir()) == []
 
 
 def test_nobody_else_opens_a_file():
     """One place knows how, so that there is no second way in. The rehearsal's own files are on a tmpfs that nobody else sees."""
     may = {"files.py": {"open", "fdopen"}, "outlet.py": {"open"}, "lock.py": {"open"}, "play.py": {"open"}, "stage.py": {"open"}}
-    package, seen = pathlib.Path(files.__file__).parent, set()
+    package, seen = pathlib.Path(files.__file__).parents[1], set()
     for path in sorted(package.rglob("*.py")):
         for node in ast.walk(ast.parse(path.read_text())):
             if not isinstance(node, ast.Call):

@@ -5,9 +5,9 @@ import struct
 
 import pytest
 
-from l2wg_hooks.checking import foreign
-from l2wg_hooks.checking.foreign import Carrier
-from l2wg_hooks.settings import Tunnel
+from l2wg_hooks.model import Tunnel
+from l2wg_hooks.probes import tunnel_packets
+from l2wg_hooks.probes.tunnel_packets import Carrier
 
 ONE = Tunnel("gretap1", "wg0", "192.168.178.1", "192.168.92.1", "br0")
 SIX = dataclasses.replace(ONE, local="fd00:178::1", remote="fd00:92::1")
@@ -53,21 +53,21 @@ IN6 = ("fd00:92::1", "fd00:178::1")
     ],
 )
 def test_what_carries_a_frame(packet, found):
-    assert foreign.carrier(packet) == found
+    assert tunnel_packets.carrier(packet) == found
 
 
 def test_no_packet_of_any_length_hurts():
     for packet in (ip(*IN, 47, gre(7, checksum=True)), ip(*IN, 17, vxlan(1)), ip(*IN6, 60, bytes((47, 9)) + gre()), ip(*IN6, 17, vxlan(1))):
         for length in range(len(packet)):
-            foreign.carrier(packet[:length])
-            foreign.refusal(packet[:length], ONE)
-            foreign.refusal(packet[:length], SIX)
+            tunnel_packets.carrier(packet[:length])
+            tunnel_packets.refusal(packet[:length], ONE)
+            tunnel_packets.refusal(packet[:length], SIX)
 
 
 def judged(tunnel, *heard, known=()):
-    known = set(known) | {foreign.wished(tunnel)}
-    one = foreign.stranger(tunnel, heard, known)
-    return foreign.judge(tunnel, one) if one else None
+    known = set(known) | {tunnel_packets.wished(tunnel)}
+    one = tunnel_packets.stranger(tunnel, heard, known)
+    return tunnel_packets.judge(tunnel, one) if one else None
 
 
 def test_what_is_wished_for_is_no_stranger():
@@ -107,7 +107,7 @@ def test_port_differs():
     assert (found.id, found.key) == ("port-differs", "port")
     assert found.message == "the peer sends to UDP port 8472, and here it is 4789"
     assert found.hint.endswith("l2wg set gretap1 port=8472; l2wg apply")
-    assert foreign.ports([vxlan, dataclasses.replace(vxlan, port=5000), ONE]) == (4789, 5000, 8472)
+    assert tunnel_packets.ports([vxlan, dataclasses.replace(vxlan, port=5000), ONE]) == (4789, 5000, 8472)
 
 
 def test_ends_differ():
@@ -139,4 +139,4 @@ OUT, OUT6 = IN[::-1], IN6[::-1]
     ],
 )
 def test_peer_refuses(tunnel, packet, said):
-    assert foreign.refusal(packet, tunnel) == said
+    assert tunnel_packets.refusal(packet, tunnel) == said

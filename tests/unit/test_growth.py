@@ -3,36 +3,36 @@
 import json
 import os
 
-from l2wg_hooks import growth
-from l2wg_hooks.growth import Note
+from l2wg_hooks.observe import counter_growth
+from l2wg_hooks.observe.counter_growth import Note
 
 
 def test_a_count_is_as_old_as_it_is_unchanged():
-    notes = growth.after({}, {"loop gretap1": 3}, {}, 100)
+    notes = counter_growth.after({}, {"loop gretap1": 3}, {}, 100)
     assert notes == {"loop gretap1": Note(3, 100)}
-    assert growth.after(notes, {"loop gretap1": 3}, {}, 900) == notes
-    assert growth.after(notes, {"loop gretap1": 4}, {}, 900) == {"loop gretap1": Note(4, 900)}
+    assert counter_growth.after(notes, {"loop gretap1": 3}, {}, 900) == notes
+    assert counter_growth.after(notes, {"loop gretap1": 4}, {}, 900) == {"loop gretap1": Note(4, 900)}
     # Rules that were loaded anew count from 0 again; so does a clock after a boot.
-    assert growth.after(notes, {"loop gretap1": 1}, {}, 900)["loop gretap1"].since == 900
-    assert growth.after(notes, {"loop gretap1": 3}, {}, 50)["loop gretap1"].since == 50
-    assert growth.after(notes, {}, {}, 900) == {}
+    assert counter_growth.after(notes, {"loop gretap1": 1}, {}, 900)["loop gretap1"].since == 900
+    assert counter_growth.after(notes, {"loop gretap1": 3}, {}, 50)["loop gretap1"].since == 50
+    assert counter_growth.after(notes, {}, {}, 900) == {}
 
 
 def asked(*looks, keepalive=None):
     """What is known of a peer after looks of (seconds, received, sent)."""
     notes = {}
     for now, received, sent in looks:
-        notes = growth.after(notes, {"p": received}, {"p": (sent, keepalive)}, now)
+        notes = counter_growth.after(notes, {"p": received}, {"p": (sent, keepalive)}, now)
     return notes["p"]
 
 
 def test_a_peer_that_was_sent_something_and_sends_nothing():
     note = asked((0, 500, 1000), (5, 500, 5000))
     assert note.asked == 5
-    assert growth.unanswered(note, 5 + growth.ANSWER - 1) == 0 and growth.unanswered(note, 5 + growth.ANSWER) == growth.ANSWER
-    assert growth.unanswered(asked((0, 500, 1000), (5, 500, 5000), (10, 600, 5000)), 1000) == 0, "it has answered"
-    assert growth.unanswered(asked((0, 500, 1000), (900, 500, 1000)), 1000) == 0, "nobody has asked"
-    assert growth.unanswered(None, 1000) == 0
+    assert counter_growth.unanswered(note, 5 + counter_growth.ANSWER - 1) == 0 and counter_growth.unanswered(note, 5 + counter_growth.ANSWER) == counter_growth.ANSWER
+    assert counter_growth.unanswered(asked((0, 500, 1000), (5, 500, 5000), (10, 600, 5000)), 1000) == 0, "it has answered"
+    assert counter_growth.unanswered(asked((0, 500, 1000), (900, 500, 1000)), 1000) == 0, "nobody has asked"
+    assert counter_growth.unanswered(None, 1000) == 0
 
 
 def test_keepalives_want_no_answer():
@@ -42,24 +42,24 @@ def test_keepalives_want_no_answer():
 
 
 def test_who_looks_leaves_a_note():
-    assert growth.look({"a": 1}, {}, 10) == {"a": Note(1, 10)}
-    assert growth.look({"b": 2}, {}, 20) == {"b": Note(2, 20)}
-    assert growth.look({"a": 1, "b": 2}, {}, 30) == {"a": Note(1, 10), "b": Note(2, 20)}
+    assert counter_growth.look({"a": 1}, {}, 10) == {"a": Note(1, 10)}
+    assert counter_growth.look({"b": 2}, {}, 20) == {"b": Note(2, 20)}
+    assert counter_growth.look({"a": 1, "b": 2}, {}, 30) == {"a": Note(1, 10), "b": Note(2, 20)}
     # What nobody has asked for since yesterday goes.
-    growth.look({"c": 1}, {}, 90000)
-    assert set(json.loads(open(growth.NOTES).read())) == {"c"}
+    counter_growth.look({"c": 1}, {}, 90000)
+    assert set(json.loads(open(counter_growth.NOTES).read())) == {"c"}
 
 
 def test_what_is_no_note_of_ours_counts_as_none():
     for text in ("", "{", "[]", "7", '{"a": 7}', '{"a": ["x", 1]}', '{"a": [1, 2, 3, 4, 5]}', '{"a": []}', '{"a": null}'):
-        with open(growth.NOTES, "w") as file:
+        with open(counter_growth.NOTES, "w") as file:
             file.write(text)
-        assert growth.look({"a": 1}, {}, 10) == {"a": Note(1, 10)}, text
+        assert counter_growth.look({"a": 1}, {}, 10) == {"a": Note(1, 10)}, text
 
 
 def test_where_no_note_can_be_left_one_does_without(monkeypatch, tmp_path):
-    monkeypatch.setattr(growth, "NOTES", str(tmp_path / "nowhere" / "growth"))
-    assert growth.look({"a": 1}, {}, 10) == {"a": Note(1, 10)}
+    monkeypatch.setattr(counter_growth, "NOTES", str(tmp_path / "nowhere" / "growth"))
+    assert counter_growth.look({"a": 1}, {}, 10) == {"a": Note(1, 10)}
     os.mkdir(str(tmp_path / "nowhere"))
-    os.mkdir(growth.NOTES)
-    assert growth.look({"a": 1}, {}, 10) == {"a": Note(1, 10)}
+    os.mkdir(counter_growth.NOTES)
+    assert counter_growth.look({"a": 1}, {}, 10) == {"a": Note(1, 10)}

@@ -5,12 +5,11 @@ import json
 
 import pytest
 
-from l2wg_hooks import guard, settings, ways
-from l2wg_hooks.iptables import Tables
-from l2wg_hooks.links import Link
-from l2wg_hooks.plan import GUARD, Rules, Seen, plan, removal
-from l2wg_hooks.settings import Tunnel
-from l2wg_hooks.ways import Ways
+from l2wg_hooks.config import tunnel_file
+from l2wg_hooks.model import Link, Observed, PolicyRoutes, Rules, Tables, Tunnel
+from l2wg_hooks.netfilter import nftables
+from l2wg_hooks.plan import policy_routes
+from l2wg_hooks.plan.planner import GUARD, plan, removal
 
 ONE = Tunnel("gretap1", "wg0", "192.168.178.1", "192.168.92.1", "br0", path="/etc/l2wg/gretap1.conf")
 TWO = Tunnel("gretap2", "wg0", "192.168.178.1", "10.0.0.1", "br0", path="/etc/l2wg/gretap2.conf")
@@ -59,13 +58,13 @@ def there(tunnel, **more):
 
 def rules(*tunnels, links=LINKS, **more):
     """The Rules of these tunnels, as they come back from a file of JSON."""
-    entries = [guard.entry(tunnel) for tunnel in tunnels]
-    values = {tunnel.name: guard.value(tunnel, links) for tunnel in tunnels}
+    entries = [nftables.entry(tunnel) for tunnel in tunnels]
+    values = {tunnel.name: nftables.value(tunnel, links) for tunnel in tunnels}
     return Rules(json.loads(json.dumps(entries)), json.loads(json.dumps(values)), **more)
 
 
 def steps(tunnels, found, old=Rules(), **more):
-    return [str(step) for step in plan(tunnels, found, seen=Seen(old), **more).steps]
+    return [str(step) for step in plan(tunnels, found, seen=Observed(old), **more).steps]
 
 
 LOAD = "nft -f /run/l2wg.nft"
@@ -74,21 +73,21 @@ LOAD = "nft -f /run/l2wg.nft"
 @pytest.mark.parametrize("name", sorted(GOLDEN))
 def test_the_rule_set_is_the_golden_one(golden, name):
     wanted = rules(*GOLDEN[name])
-    text = guard.load(wanted.entries, wanted.values)
+    text = nftables.load(wanted.entries, wanted.values)
     include = 'include "/var/lib/l2wg/rules.nft"\n'
     assert text.endswith(include)
-    assert text.replace(include, guard.render(wanted.entries)) == (golden / "rules" / (name + ".nft")).read_text()
+    assert text.replace(include, nftables.render(wanted.entries)) == (golden / "rules" / (name + ".nft")).read_text()
 
 
 def test_each_rule_set_is_the_whole_truth():
     """Another table of ours is never added to; and what is loaded for no tunnel leaves no table."""
-    assert guard.render([guard.entry(ONE)]).splitlines()[1:5] == guard.EMPTY.splitlines()
-    assert guard.EMPTY == "add table inet l2wg\ndelete table inet l2wg\nadd table bridge l2wg\ndelete table bridge l2wg\n"
+    assert nftables.render([nftables.entry(ONE)]).splitlines()[1:5] == nftables.EMPTY.splitlines()
+    assert nftables.EMPTY == "add table inet l2wg\ndelete table inet l2wg\nadd table bridge l2wg\ndelete table bridge l2wg\n"
 
 
 def test_no_line_depends_on_another_tunnel_but_the_guards():
     """Each tunnel's chains have its number; a name never becomes an identifier, which may not have '-' or '.'."""
-    text = guard.render([guard.entry(ONE), guard.entry(ALL)])
+    text = nftables.render([nftables.entry(ONE), nftables.entry(ALL)])
     named = [line for line in text.splitlines() if "site-b.2" in line]
     assert named and all('"' in line.partition("site-b.2")[0] for line in named)
     for chain in ("loop", "both", "from", "to", "mss", "storm"):
@@ -98,7 +97,7 @@ def test_no_line_depends_on_another_tunnel_but_the_guards():
 
 @pytest.mark.parametrize("clamp, there", [("nftables", True), ("iptables", False), ("off", False)])
 def test_the_clamp_is_where_it_is_wished_for(clamp, there):
-    assert ("maxseg size set" in guard.render([guard.entry(but(ONE, mss_clamp=clamp))])) == there
+    assert ("maxseg size set" in nftables.render([nftables.entry(but(ONE, mss_clamp=clamp))])) == there
 
 
 @pytest.mark.parametrize(
@@ -118,19 +117,19 @@ def test_the_clamp_is_where_it_is_wished_for(clamp, there):
     ],
 )
 def test_vlans_are_ranges_that_do_not_touch(vlans, wanted, untagged):
-    entry = guard.entry(but(ONE, vlans=vlans))
+    entry = nftables.entry(but(ONE, vlans=vlans))
     assert (entry["vlans"], entry["untagged"]) == (wanted, untagged)
 
 
 def test_a_list_of_vlans_may_have_spaces():
     text = "underlay = wg0\nlocal = 10.0.0.1\nremote = 10.0.0.2\nbridge = br0\nvlans = 30 , untagged,\t10-20\n"
-    entry = guard.entry(settings.parse(text, "/t", "t")[0])
+    entry = nftables.entry(tunnel_file.parse(text, "/t", "t")[0])
     assert (entry["vlans"], entry["untagged"]) == (["0", "10-20", "30"], True)
 
 
 def test_what_the_rules_depend_on_survives_json():
     old = rules(ONE, ALL, VX4, VX6)
-    assert (old.entries[1], old.values["vx6"]) == (guard.entry(ALL), guard.value(VX6, LINKS))
+    assert (old.entries[1], old.values["vx6"]) == (nftables.entry(ALL), nftables.value(VX6, LINKS))
 
 
 @pytest.mark.parametrize(
@@ -146,16 +145,16 @@ def test_what_the_rules_depend_on_survives_json():
     ],
 )
 def test_what_depends_on_the_moment(links, wanted):
-    assert guard.value(ONE, links) == dict(zip(("mss4", "mss6", "tagged4", "tagged6", "bridge"), wanted))
+    assert nftables.value(ONE, links) == dict(zip(("mss4", "mss6", "tagged4", "tagged6", "bridge"), wanted))
 
 
 def test_the_file_that_is_loaded_defines_what_the_rules_name():
     wanted = rules(ONE, ALL)
-    head = guard.load(wanted.entries, wanted.values).splitlines()
+    head = nftables.load(wanted.entries, wanted.values).splitlines()
     assert head[:2] == ["define bridge_1 = 52:54:00:00:00:01", "define mss4_1 = 1342"]
     defined = {line.split()[1] for line in head[:-1]}
     assert len(defined) == 10
-    used = [word.rstrip(",") for word in guard.render(wanted.entries).split() if word.startswith("$")]
+    used = [word.rstrip(",") for word in nftables.render(wanted.entries).split() if word.startswith("$")]
     assert used and {word[1:] for word in used} <= defined
 
 
@@ -177,7 +176,7 @@ def test_what_a_load_brings_into_force_is_in_the_plan():
 
 
 def test_nothing_is_loaded_when_it_is_in_force():
-    result = plan([ONE, VX4], of(WG0, BR0, there(ONE), there(VX4)), seen=Seen(rules(ONE, VX4)))
+    result = plan([ONE, VX4], of(WG0, BR0, there(ONE), there(VX4)), seen=Observed(rules(ONE, VX4)))
     assert (result.steps, result.rules) == ((), None)
 
 
@@ -197,12 +196,12 @@ def test_nothing_is_loaded_before_there_is_a_tunnel():
     ],
 )
 def test_what_changes_is_loaded_and_the_tunnel_stays(links, tunnel, reason):
-    (step,) = plan([tunnel], dict(links, gretap1=there(ONE)), seen=Seen(rules(ONE))).steps
+    (step,) = plan([tunnel], dict(links, gretap1=there(ONE)), seen=Observed(rules(ONE))).steps
     assert (str(step), step.reason, step.group) == (LOAD, reason, GUARD)
 
 
 def test_what_somebody_has_flushed_comes_back():
-    (step,) = plan([ONE], of(WG0, BR0, there(ONE)), seen=Seen(rules(ONE, intact=False))).steps
+    (step,) = plan([ONE], of(WG0, BR0, there(ONE)), seen=Observed(rules(ONE, intact=False))).steps
     assert (str(step), step.reason) == (LOAD, "the tables l2wg are not as this version of l2wg loads them")
 
 
@@ -216,7 +215,7 @@ def test_a_tunnel_that_nobody_has_guarded_is_guarded():
 
 @pytest.mark.parametrize("tunnels, links", [([], of(WG0, BR0, there(ONE))), ([ONE], of(BR0, there(ONE)))])
 def test_the_rules_go_with_the_last_tunnel_and_after_it(tunnels, links):
-    result = plan(tunnels, links, seen=Seen(rules(ONE)))
+    result = plan(tunnels, links, seen=Observed(rules(ONE)))
     assert [str(step) for step in result.steps] == ["ip link delete dev gretap1", LOAD]
     assert result.steps[1].reason == "the last tunnel goes"
     assert result.rules == Rules()
@@ -234,40 +233,40 @@ def test_the_rules_stay_while_one_tunnel_is_left():
 def test_a_tunnel_whose_file_is_broken_keeps_its_rules():
     old = rules(ONE, TWO)
     found = of(but(WG0, mtu=1412), BR0, there(ONE), there(TWO))
-    result = plan([ONE], found, broken=("gretap2",), seen=Seen(old))
+    result = plan([ONE], found, broken=("gretap2",), seen=Observed(old))
     assert [str(step) for step in result.steps] == [LOAD]
-    assert result.rules == Rules(old.entries, {"gretap1": guard.value(ONE, found), "gretap2": old.values["gretap2"]})
+    assert result.rules == Rules(old.entries, {"gretap1": nftables.value(ONE, found), "gretap2": old.values["gretap2"]})
     # Both are broken: nothing changes.
     assert steps([], found, old, broken=("gretap1", "gretap2")) == []
     # It has never had any.
-    assert plan([ONE], found, broken=("gretap2",), seen=Seen()).rules.entries == [guard.entry(ONE)]
+    assert plan([ONE], found, broken=("gretap2",), seen=Observed()).rules.entries == [nftables.entry(ONE)]
 
 
 def test_rules_of_a_broken_file_settle():
     """Its entry may move behind the others', once."""
     found, old = of(WG0, BR0, there(ONE), there(TWO)), rules(ONE, TWO)
-    moved = plan([TWO], found, broken=("gretap1",), seen=Seen(old)).rules
+    moved = plan([TWO], found, broken=("gretap1",), seen=Observed(old)).rules
     assert [one["name"] for one in moved.entries] == ["gretap2", "gretap1"]
     assert steps([TWO], found, moved, broken=("gretap1",)) == []
 
 
 def test_removal_takes_the_rules_after_the_tunnels():
-    result = removal(["gretap1"], of(WG0, BR0, there(ONE)), Seen(rules(ONE)))
+    result = removal(["gretap1"], of(WG0, BR0, there(ONE)), Observed(rules(ONE)))
     assert [str(step) for step in result.steps] == ["ip link delete dev gretap1", LOAD]
     assert result.rules == Rules()
-    assert removal([], LINKS, Seen(rules(ONE, intact=False))).rules == Rules()
+    assert removal([], LINKS, Observed(rules(ONE, intact=False))).rules == Rules()
 
 
 def test_removal_takes_ways_and_the_iptables_chain_last():
-    table = ways.table("vx4")
+    table = policy_routes.table("vx4")
     rule = {"priority": 4789, "src": VX4.local, "dst": VX4.remote, "ipproto": "udp", "dport": 4789, "table": table}
     lines = (":l2wg - [0:0]", "-A FORWARD -j l2wg")
-    seen = Seen(rules(VX4), Ways((rule,), {table: []}), Tables(lines, lines, True))
+    seen = Observed(rules(VX4), PolicyRoutes((rule,), {table: []}), Tables(lines, lines, True))
     found = [str(step) for step in removal(["vx4"], of(WG0, BR0, there(VX4)), seen).steps]
     assert [step.partition(" ")[0] for step in found] == ["ip", "nft", "ip"] + ["iptables"] * 3 + ["ip6tables"] * 3
     assert found[2].startswith("ip rule del ")
 
 
 def test_where_nothing_of_ours_is_nothing_is_removed():
-    result = removal(["gretap1"], LINKS, Seen())
+    result = removal(["gretap1"], LINKS, Observed())
     assert (result.steps, result.rules) == ((), None)

@@ -1,7 +1,7 @@
 import pytest
 
-from l2wg_hooks import interfaces
-from l2wg_hooks.settings import Tunnel
+from l2wg_hooks.config import ifupdown, ifupdown_bridge, ifupdown_files
+from l2wg_hooks.model import Tunnel
 
 TUNNEL = Tunnel("gretap1", "wg0", "192.168.178.1", "192.168.92.1", "br0", bridge_ports=("enp3s0",))
 TEXT = """\
@@ -30,7 +30,7 @@ mapping eth0
 
 
 def test_stanzas_and_sources():
-    stanzas, sources = interfaces.parse(TEXT, "f")
+    stanzas, sources = ifupdown.parse(TEXT, "f")
     assert sources == [("source", "/etc/network/interfaces.d/*"), ("source-directory", "more")]
     assert [(stanza.interface, stanza.family, stanza.line) for stanza in stanzas] == [
         ("lo", "inet", 6), ("br0", "inet", 8), ("br0", "inet6", 14), ("enp2s0", "inet", 16), ("enp5s0", "inet", 17),
@@ -42,14 +42,14 @@ def test_stanzas_and_sources():
 
 @pytest.fixture
 def network(tmp_path, monkeypatch):
-    monkeypatch.setattr(interfaces, "MAIN", str(tmp_path / "interfaces"))
+    monkeypatch.setattr(ifupdown, "MAIN", str(tmp_path / "interfaces"))
     (tmp_path / "interfaces.d").mkdir()
     return tmp_path
 
 
 def read(network, text):
     (network / "interfaces").write_text(text)
-    return interfaces.read(str(network / "interfaces"))
+    return ifupdown_files.read(str(network / "interfaces"))
 
 
 @pytest.mark.parametrize("line", ["source %s/interfaces.d/*", "source interfaces.d/*", "source-directory interfaces.d", "source interfaces.d"])
@@ -75,7 +75,7 @@ def test_what_is_sourced_is_read(network, line):
 )
 def test_whether_a_line_would_reach_our_file(network, line, covered):
     word, pattern = line.replace("%s", str(network)).split()
-    assert interfaces.covers(word, pattern, str(network), str(network / "interfaces.d" / "l2wg")) == covered
+    assert ifupdown.covers(word, pattern, str(network), str(network / "interfaces.d" / "l2wg")) == covered
 
 
 def test_files_that_source_each_other_end(network):
@@ -84,8 +84,8 @@ def test_files_that_source_each_other_end(network):
 
 
 def test_our_file_for_site_a():
-    bridges = interfaces.ours([TUNNEL], interfaces.Defined((), ()))
-    assert interfaces.render(bridges) == interfaces.HEADER + (
+    bridges = ifupdown_bridge.ours([TUNNEL], ifupdown.Defined((), ()))
+    assert ifupdown_bridge.render(bridges) == ifupdown_bridge.HEADER + (
         "\nauto br0\niface br0 inet manual\n    bridge_ports enp3s0\n    bridge_stp off\n    bridge_fd 0\n    bridge_maxwait 0\n"
         "    pre-up ip link add $IFACE type bridge 2>/dev/null || true\n"
         "    pre-up sysctl -qew net/ipv4/conf/$IFACE/arp_ignore=1 net/ipv4/conf/$IFACE/rp_filter=1"
@@ -94,27 +94,27 @@ def test_our_file_for_site_a():
         "    pre-up sysctl -qew net/ipv6/conf/$IFACE/accept_ra=0 || true\n"
         "    down sysctl -qew net/ipv6/conf/$IFACE/accept_ra=1 || true\n"
     )
-    again = interfaces.parse(interfaces.render(bridges), interfaces.OURS)[0]
-    assert interfaces.ours([TUNNEL], interfaces.Defined(tuple(again), ())) == bridges, "our own stanza is not `elsewhere`"
+    again = ifupdown.parse(ifupdown_bridge.render(bridges), ifupdown_bridge.OURS)[0]
+    assert ifupdown_bridge.ours([TUNNEL], ifupdown.Defined(tuple(again), ())) == bridges, "our own stanza is not `elsewhere`"
 
 
 def test_without_ifupdown_somebody_else_defines_the_bridges(tmp_path, monkeypatch):
-    monkeypatch.setattr(interfaces, "MAIN", str(tmp_path / "network" / "interfaces"))
-    assert interfaces.ours([TUNNEL], interfaces.read()) == {}
+    monkeypatch.setattr(ifupdown, "MAIN", str(tmp_path / "network" / "interfaces"))
+    assert ifupdown_bridge.ours([TUNNEL], ifupdown_files.read()) == {}
     (tmp_path / "network").mkdir()
-    assert list(interfaces.ours([TUNNEL], interfaces.read())) == ["br0"], "the file alone can be missing"
+    assert list(ifupdown_bridge.ours([TUNNEL], ifupdown_files.read())) == ["br0"], "the file alone can be missing"
 
 
 def test_a_port_that_the_admin_defined_is_not_defined_again():
-    hers = interfaces.Stanza("enp3s0", "inet", "manual", "/etc/network/interfaces", 3)
-    assert "iface enp3s0" not in interfaces.render(interfaces.ours([TUNNEL], interfaces.Defined((hers,), ())))
+    hers = ifupdown.Stanza("enp3s0", "inet", "manual", "/etc/network/interfaces", 3)
+    assert "iface enp3s0" not in ifupdown_bridge.render(ifupdown_bridge.ours([TUNNEL], ifupdown.Defined((hers,), ())))
 
 
 def test_our_file_with_an_address():
     import dataclasses
 
     for address, family in (("192.168.92.1/24", "inet"), ("fd00::1/64", "inet6")):
-        text = interfaces.render(interfaces.ours([dataclasses.replace(TUNNEL, bridge_address=address)], interfaces.Defined((), ())))
+        text = ifupdown_bridge.render(ifupdown_bridge.ours([dataclasses.replace(TUNNEL, bridge_address=address)], ifupdown.Defined((), ())))
         assert "iface br0 %s static\n    address %s\n" % (family, address) in text
 
 
@@ -130,8 +130,8 @@ iface enp3s0 inet6 static
     mtu 1400
     up ethtool -K enp3s0 gro off
 """
-    stanzas = tuple(interfaces.parse(text, "/etc/network/interfaces")[0])
-    rendered = interfaces.render(interfaces.ours([TUNNEL], interfaces.Defined(stanzas, ()), ["enp3s0"]))
+    stanzas = tuple(ifupdown.parse(text, "/etc/network/interfaces")[0])
+    rendered = ifupdown_bridge.render(ifupdown_bridge.ours([TUNNEL], ifupdown.Defined(stanzas, ()), ["enp3s0"]))
     bridge, port = rendered.split("allow-hotplug enp3s0\n")
     assert "iface br0 inet manual\n    up ip address add 10.0.0.1/8 dev br0\n    bridge_ports enp3s0\n" in bridge
     assert bridge.endswith("\niface br0 inet6 static\n    address fd00::1/64\n\n")
@@ -139,12 +139,12 @@ iface enp3s0 inet6 static
 
 
 def test_a_bridge_that_the_admin_defined_is_used_as_it_is():
-    hers = interfaces.Stanza("br0", "inet", "static", "/etc/network/interfaces", 3)
-    assert interfaces.ours([TUNNEL], interfaces.Defined((hers,), ())) == {}
-    assert interfaces.render({}) == ""
+    hers = ifupdown.Stanza("br0", "inet", "static", "/etc/network/interfaces", 3)
+    assert ifupdown_bridge.ours([TUNNEL], ifupdown.Defined((hers,), ())) == {}
+    assert ifupdown_bridge.render({}) == ""
 
 
 def test_without_ports_there_is_nothing_to_define():
     import dataclasses
 
-    assert interfaces.ours([dataclasses.replace(TUNNEL, bridge_ports=())], interfaces.Defined((), ())) == {}
+    assert ifupdown_bridge.ours([dataclasses.replace(TUNNEL, bridge_ports=())], ifupdown.Defined((), ())) == {}

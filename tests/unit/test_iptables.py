@@ -2,9 +2,8 @@ import itertools
 
 import pytest
 
-from l2wg_hooks import iptables
-from l2wg_hooks.iptables import Tables
-from l2wg_hooks.settings import Tunnel
+from l2wg_hooks.model import Tables, Tunnel
+from l2wg_hooks.netfilter import iptables
 
 ONE = Tunnel("gretap1", "wg0", "192.168.178.1", "192.168.92.1", "br0", mss_clamp="iptables")
 TWO = Tunnel("gretap2", "wg1", "192.168.178.1", "10.0.0.1", "br0", mss_clamp="iptables")

@@ -4,12 +4,16 @@ import os
 import socket
 
 import pytest
-
-from l2wg_hooks import cli, edit, hook, journal, links, log, plan, run, story, terminal, usage, wgconf
-from l2wg_hooks.errors import Problem
-from l2wg_hooks.links import Link
-from l2wg_hooks.plan import Step
 from test_events import GOOD, etc, kernel  # noqa: F401 # fixtures
+
+from l2wg_hooks import cli
+from l2wg_hooks.commands import registry
+from l2wg_hooks.config import store, wg_quick
+from l2wg_hooks.errors import Problem
+from l2wg_hooks.model import Link, Step
+from l2wg_hooks.plan import planner
+from l2wg_hooks.reconcile import event_summary, events, executor, reconcile
+from l2wg_hooks.system import journal, log, process, terminal
 
 SECRET = "yAnz5TF+lXXJte14tji3zlMNq+hd2rYUIgJBgB3fBmk="
 
@@ -81,7 +85,7 @@ def test_a_value_has_an_end():
 
 def test_the_largest_entry_fits_a_datagram(journald):
     more = [("L2WG_COMMANDS", "x\n" * 100000), ("L2WG_REASONS", "y\n" * 100000), ("L2WG_WAITING", "z\n" * 100000)]
-    journal.send("m" * 100000, more=more + [("L2WG_TUNNEL", "t" * 15)] * story.LISTED)
+    journal.send("m" * 100000, more=more + [("L2WG_TUNNEL", "t" * 15)] * event_summary.LISTED)
     assert len(entries(journald)) == 1
 
 
@@ -128,17 +132,17 @@ def test_what_a_service_does_is_among_its_lines(journald, monkeypatch, tmp_path,
 # The story
 
 def did(tunnels, there, event=("up", "wg0")):
-    done = plan.plan(tunnels, there)
-    one = story.Story(" ".join(event), story.label(list(event)))
+    done = planner.plan(tunnels, there)
+    one = event_summary.EventSummary(" ".join(event), event_summary.label(list(event)))
     one.told += done.steps
     one.waiting = done.waiting
     return one
 
 
 def tunnel(name="gretap1", more=""):
-    from l2wg_hooks import settings
+    from l2wg_hooks.config import tunnel_file
 
-    return settings.parse(GOOD + more, "/etc/l2wg/%s.conf" % name, name)[0]
+    return tunnel_file.parse(GOOD + more, "/etc/l2wg/%s.conf" % name, name)[0]
 
 
 WG0 = Link("wg0", 1, "wireguard", up=True, addresses=("192.168.178.1/24",))
@@ -155,7 +159,7 @@ def test_the_story_of_a_tunnel():
 
 
 def test_what_comes_with_a_new_tunnel_is_no_news():
-    one = story.Story()
+    one = event_summary.EventSummary()
     add = ("ip", "link", "add", "name", "gretap1", "type", "vxlan")
     one.told += [Step(argv, "why", "gretap1") for argv in (add, ("ip", "rule", "add"), ("ip", "link", "set", "dev", "gretap1", "alias", "l2wg"))]
     assert one.text() == "l2wg: gretap1: made"
@@ -169,18 +173,18 @@ def test_what_waits_is_in_the_line_and_in_a_field():
 
 def test_the_end_of_a_tunnel_and_of_many():
     gone = Link("gretap1", 9, "gretap", alias="l2wg")
-    many = {"t%d" % number: links.Link("t%d" % number, number, "gretap", alias="l2wg") for number in range(200)}
+    many = {"t%d" % number: Link("t%d" % number, number, "gretap", alias="l2wg") for number in range(200)}
     assert did([], {"gretap1": gone}).text() == "wg0 is up: gretap1: deleted (no file in /etc/l2wg wishes for it any more)"
     story_of_many = did([], many, ("event", "down", "br0"))
     assert story_of_many.text() == "br0 goes down (ifupdown): t0, t1, t2 and 197 more: deleted (no file in /etc/l2wg wishes for it any more)"
-    assert len([key for key, _ in story_of_many.fields([]) if key == "L2WG_TUNNEL"]) == story.LISTED
+    assert len([key for key, _ in story_of_many.fields([]) if key == "L2WG_TUNNEL"]) == event_summary.LISTED
 
 
 @pytest.mark.parametrize(
     "argv, reason, group, said",
     [
-        ("nft -f /run/l2wg.nft", plan.LAST_GOES, plan.GUARD, "nftables rules: gone"),
-        ("nft -f /run/l2wg.nft", "they were changed", plan.GUARD, "nftables rules: loaded (they were changed)"),
+        ("nft -f /run/l2wg.nft", planner.LAST_GOES, planner.GUARD, "nftables rules: gone"),
+        ("nft -f /run/l2wg.nft", "they were changed", planner.GUARD, "nftables rules: loaded (they were changed)"),
         ("ip link set dev gretap1 mtu 1500", "its MTU is 1400", "gretap1", "gretap1: MTU 1500 (its MTU is 1400)"),
         ("ip link set dev gretap1 down", "it has no bridge", "gretap1", "gretap1: down (it has no bridge)"),
         ("ip link set dev enp3s0 master br0", "it is no port of br0", "br0", "enp3s0: port of br0"),
@@ -191,7 +195,7 @@ def test_the_end_of_a_tunnel_and_of_many():
     ],
 )
 def test_a_step_in_words(argv, reason, group, said):
-    one = story.Story()
+    one = event_summary.EventSummary()
     one.told.append(Step(tuple(argv.split()), reason, group))
     assert one.text() == "l2wg: " + said
 
@@ -209,7 +213,7 @@ def test_a_step_in_words(argv, reason, group, said):
     ],
 )
 def test_an_event_in_words(words, said):
-    assert story.label(words.split()) == said
+    assert event_summary.label(words.split()) == said
 
 
 # Events
@@ -217,25 +221,25 @@ def test_an_event_in_words(words, said):
 def test_an_event_leaves_one_line_and_a_second_one_none(etc, kernel, journald):  # noqa: F811
     (etc / "gretap1.conf").write_text(GOOD)
     kernel["links"] = {"br0": BR0}
-    hook.main(["up", "wg0"])
+    events.main(["up", "wg0"])
     ((first, *_),) = entries(journald)
     assert first == ("MESSAGE", "wg0 is up: gretap1 waits for wg0; gretap1 waits for its address: no interface of this router has 192.168.178.1")
-    hook.main(["event", "up", "br0"])
+    events.main(["event", "up", "br0"])
     assert entries(journald) == [], "what waits is news once"
     kernel["links"] = {}
-    hook.main(["event", "down", "br0"])
+    events.main(["event", "down", "br0"])
     assert "gretap1 waits for br0" in entries(journald)[0][0][1]
     (etc / "gretap1.conf").unlink()
-    hook.main(["up", "wg0"])
-    assert entries(journald) == [] and not os.path.exists(hook.WAITING)
+    events.main(["up", "wg0"])
+    assert entries(journald) == [] and not os.path.exists(reconcile.WAITING)
 
 
 def test_what_was_done_is_told_and_what_was_not_is_not(journald, monkeypatch):
     steps = [Step(("ip", "link", "set", "dev", name, "up"), "it is down", name) for name in ("a", "b", "c")]
-    answers = [run.Result(1, "", "what?\nCommand failed -:2"), run.Result(0, "", "")]
-    monkeypatch.setattr(run, "run", lambda argv, stdin="": answers.pop(0))
-    log.begin("up wg0", "wg0 is up")
-    log.complain(run.apply(steps))
+    answers = [process.Result(1, "", "what?\nCommand failed -:2"), process.Result(0, "", "")]
+    monkeypatch.setattr(process, "run", lambda argv, stdin="": answers.pop(0))
+    log.begin(event_summary.EventSummary("up wg0", "wg0 is up"))
+    log.complain(executor.apply(steps))
     told, problem = entries(journald)
     assert told[0] == ("MESSAGE", "wg0 is up: a, c: up")
     assert dict(problem)["MESSAGE"].startswith("b: `ip link set dev b up` failed: what?\n  hint: ")
@@ -246,14 +250,14 @@ def test_a_bug_in_the_middle_does_not_hide_what_was_done(etc, journald, monkeypa
         log.note("gretap1: made")
         raise ZeroDivisionError
 
-    monkeypatch.setattr(hook, "clear", half)
+    monkeypatch.setattr(reconcile, "remove_all", half)
     with pytest.raises(ZeroDivisionError):
-        hook.main(["down", "--all"], strict=True)
+        events.main(["down", "--all"], strict=True)
     assert entries(journald)[0][0] == ("MESSAGE", "all tunnels are to go: gretap1: made")
 
 
 def test_a_problem_says_where_and_can_alarm(journald):
-    log.begin("up wg0", "wg0 is up")
+    log.begin(event_summary.EventSummary("up wg0", "wg0 is up"))
     log.complain([Problem("is empty", "write it", "/etc/l2wg/gretap1.conf", 3, "remote"), Problem("odd")])
     first, second = [dict(entry) for entry in entries(journald)]
     assert first == {
@@ -272,19 +276,19 @@ def test_a_problem_says_where_and_can_alarm(journald):
 
 def test_a_command_is_called_by_its_options(journald, monkeypatch):
     monkeypatch.setattr(log, "who", lambda: "")
-    monkeypatch.setitem(cli.COMMANDS, "apply", lambda options: (log.did("something"), ((), 0))[1])
+    monkeypatch.setattr(registry.module("apply"), "run", lambda options: (log.did("something"), ((), 0))[1])
     assert cli.main(["apply", "--confirm=60", "--yes"]) == 0
     assert dict(entries(journald)[0])["MESSAGE"] == "l2wg apply --confirm --yes: something"
 
 
 def test_commands_say_who_and_no_secret(etc, journald, monkeypatch, tmp_path):  # noqa: F811
-    from l2wg_hooks import lock
+    from l2wg_hooks.system import lock
 
     monkeypatch.setattr(lock, "FILES", str(tmp_path / "files.lock"))
     monkeypatch.setattr(log, "who", lambda: "alice")
-    monkeypatch.setattr(wgconf, "DIRECTORY", str(tmp_path / "wireguard"))
-    os.mkdir(wgconf.DIRECTORY)
-    with open(wgconf.DIRECTORY + "/wg0.conf", "w") as file:
+    monkeypatch.setattr(wg_quick, "DIRECTORY", str(tmp_path / "wireguard"))
+    os.mkdir(wg_quick.DIRECTORY)
+    with open(wg_quick.DIRECTORY + "/wg0.conf", "w") as file:
         file.write("[Interface]\nPrivateKey = %s\nPostUp = ip link add gretap1 # %s\n" % (SECRET, SECRET))
     assert cli.main(["set", "gretap1"] + GOOD.replace(" ", "").split()) == 0
     assert cli.main(["attach", "wg0"]) == 0
@@ -292,8 +296,8 @@ def test_commands_say_who_and_no_secret(etc, journald, monkeypatch, tmp_path):  
     assert cli.main(["detach", "wg0"]) == 0
     told = [dict(entry) for entry in entries(journald)]
     lines = [one["MESSAGE"] for one in told]
-    where = wgconf.path("wg0")
-    assert lines[0].startswith("l2wg set (alice): %s: underlay = wg0, local = 192.168.178.1" % edit.wish.path("gretap1"))
+    where = wg_quick.path("wg0")
+    assert lines[0].startswith("l2wg set (alice): %s: underlay = wg0, local = 192.168.178.1" % store.path("gretap1"))
     assert lines[1].startswith("l2wg attach (alice): %s: added `PostUp = " % where)
     assert [line.split(": ")[1] for line in lines[2:4]] == ["PostUp"] * 2 and lines[4] == "l2wg detach (alice): %s: our lines are out" % where
     assert SECRET not in repr(told)
@@ -304,11 +308,12 @@ def test_who_looks_changes_nothing(etc, journald, monkeypatch, capsys, tmp_path)
     stream = os.fstat(2)
     monkeypatch.setenv("JOURNAL_STREAM", "%d:%d" % (stream.st_dev, stream.st_ino))
     for words in (["check"], ["set", "x", "y=1"]):
-        monkeypatch.setitem(cli.COMMANDS, words[0], lambda options: ((Problem("broken"),), 1))
+        monkeypatch.setattr(registry.module(words[0]), "run", lambda options: ((Problem("broken"),), 1))
         assert cli.main(words) == 1
     assert capsys.readouterr().err == "l2wg: broken\n"
     assert [dict(entry)["L2WG_EVENT"] for entry in entries(journald)] == ["set"]
-    assert set(cli.LOOKING) <= set(usage.EXAMPLES)
+    looking = {name for name in registry.NAMES if getattr(registry.module(name), "READ_ONLY", False)}
+    assert looking == {"plan", "rehearse", "check", "status", "metrics", "card"}
 
 
 def test_what_a_person_mistyped_is_no_news_of_this_router(journald, monkeypatch, capsys):
@@ -317,7 +322,7 @@ def test_what_a_person_mistyped_is_no_news_of_this_router(journald, monkeypatch,
     assert cli.main(["set", "gretap1", "bridge"]) == 1
     assert "is not KEY=VALUE" in capsys.readouterr().err and entries(journald) == []
     # What has gone wrong half-way is.
-    monkeypatch.setitem(cli.COMMANDS, "apply", lambda options: (log.did("half"), ((Problem("broken"),), 1))[1])
+    monkeypatch.setattr(registry.module("apply"), "run", lambda options: (log.did("half"), ((Problem("broken"),), 1))[1])
     assert cli.main(["apply"]) == 1
     assert [dict(entry)["MESSAGE"] for entry in entries(journald)] == ["l2wg apply: half", "broken"]
     # So is what nobody sees: a script's mistake.

@@ -3,11 +3,10 @@ import dataclasses
 
 import pytest
 
-from l2wg_hooks import run
-from l2wg_hooks.checking import kernel, way
-from l2wg_hooks.links import Link
-from l2wg_hooks.run import Result
-from l2wg_hooks.settings import Tunnel
+from l2wg_hooks.check import modules, routing
+from l2wg_hooks.model import Link, Tunnel
+from l2wg_hooks.system import process
+from l2wg_hooks.system.process import Result
 
 ONE = Tunnel("gretap1", "wg0", "192.168.178.1", "192.168.92.1", "br0")
 SIX = dataclasses.replace(ONE, name="six", local="fd00:178::1", remote="fd00:92::1")
@@ -24,41 +23,41 @@ THERE = {
 
 
 def test_what_is_there_has_its_module():
-    assert kernel.wanted([ONE], THERE, False) == {}
-    assert set(kernel.wanted([ONE], {}, False)) == {"ip_gre", "bridge", "wireguard", "nf_tables"}
-    assert set(kernel.wanted([SIX, dataclasses.replace(ONE, name="v", encapsulation="vxlan")], THERE, False)) == {"ip6_gre", "vxlan"}
+    assert modules.wanted([ONE], THERE, False) == {}
+    assert set(modules.wanted([ONE], {}, False)) == {"ip_gre", "bridge", "wireguard", "nf_tables"}
+    assert set(modules.wanted([SIX, dataclasses.replace(ONE, name="v", encapsulation="vxlan")], THERE, False)) == {"ip6_gre", "vxlan"}
     classic = dataclasses.replace(ONE, mss_clamp="iptables")
-    assert set(kernel.wanted([classic], THERE, False)) == {"br_netfilter"} and kernel.wanted([classic], THERE, True) == {}
+    assert set(modules.wanted([classic], THERE, False)) == {"br_netfilter"} and modules.wanted([classic], THERE, True) == {}
 
 
 def test_what_can_be_loaded(monkeypatch, tmp_path):
-    monkeypatch.setattr(kernel, "MODULES", str(tmp_path))
+    monkeypatch.setattr(modules, "MODULES", str(tmp_path))
     (tmp_path / "ip_gre").mkdir()
     asked = []
-    monkeypatch.setattr(run, "run", lambda argv: asked.append(argv) or Result(int(argv[-1] != "vxlan"), "", ""))
-    assert kernel.loadable("ip_gre") and not asked
-    assert kernel.loadable("vxlan") and not kernel.loadable("nonsense")
+    monkeypatch.setattr(process, "run", lambda argv: asked.append(argv) or Result(int(argv[-1] != "vxlan"), "", ""))
+    assert modules.loadable("ip_gre") and not asked
+    assert modules.loadable("vxlan") and not modules.loadable("nonsense")
     assert asked[0] == ("modprobe", "-n", "-q", "vxlan")
 
 
 def test_module_missing_and_reboot_needed():
-    (found,) = kernel.judge({"ip_gre": ONE}, "6.1.0-cloud", True)
+    (found,) = modules.judge({"ip_gre": ONE}, "6.1.0-cloud", True)
     assert found.id == "module-missing" and "6.1.0-cloud has no module ip_gre" in found.message
-    (found,) = kernel.judge({"ip_gre": ONE}, "6.1.0-9", False)
+    (found,) = modules.judge({"ip_gre": ONE}, "6.1.0-9", False)
     assert found.id == "reboot-needed" and found.hint.startswith("reboot")
-    assert list(kernel.judge({}, "6.1.0-9", False)) == [], "whoever has all that it needs need not reboot"
+    assert list(modules.judge({}, "6.1.0-9", False)) == [], "whoever has all that it needs need not reboot"
 
 
 def test_a_switch_that_is_not_there_is_empty(monkeypatch, tmp_path):
-    monkeypatch.setattr(kernel, "SYSCTLS", str(tmp_path))
+    monkeypatch.setattr(modules, "SYSCTLS", str(tmp_path))
     (tmp_path / "net").mkdir()
     (tmp_path / "net/one").write_text("1\n")
-    assert (kernel.sysctl("net", "one"), kernel.sysctl("net", "other"), kernel.sysctl("other", "one")) == ("1", "", "")
+    assert (modules.sysctl("net", "one"), modules.sysctl("net", "other"), modules.sysctl("other", "one")) == ("1", "", "")
 
 
 def test_local_absent():
-    assert way.absent(ONE, THERE) is None
-    found = way.absent(SIX, THERE)
+    assert routing.absent(ONE, THERE) is None
+    found = routing.absent(SIX, THERE)
     assert found.id == "local-absent" and "enp2s0, wg0" in found.message
 
 
@@ -77,23 +76,23 @@ def test_local_absent():
     ],
 )
 def test_route_and_rp_filter(device, filters, causes):
-    assert [one.id for one in way.elsewhere(ONE, device, filters)] == causes
+    assert [one.id for one in routing.elsewhere(ONE, device, filters)] == causes
 
 
 def test_rp_filter_is_cured_by_a_loose_one_and_ipv6_has_none():
-    (found,) = way.elsewhere(dataclasses.replace(ONE, underlay="wg.0"), "br0", ["1", "0"])
+    (found,) = routing.elsewhere(dataclasses.replace(ONE, underlay="wg.0"), "br0", ["1", "0"])
     assert found.hint.startswith("sysctl -w net.ipv4.conf.wg/0.rp_filter=2 #")
-    assert next(way.elsewhere(ONE, "", ["2", "0"])).hint == "ip route replace 192.168.92.1/32 dev wg0", "a loose one wants any route"
-    (found,) = way.elsewhere(SIX, "enp1s0", ["1", "1"])
+    assert next(routing.elsewhere(ONE, "", ["2", "0"])).hint == "ip route replace 192.168.92.1/32 dev wg0", "a loose one wants any route"
+    (found,) = routing.elsewhere(SIX, "enp1s0", ["1", "1"])
     assert found.id == "route" and found.hint.startswith("ip route replace fd00:92::1/128 dev wg0 #")
 
 
 def test_forwarding():
-    assert way.stopped(ONE, THERE, "1") is None and way.stopped(ONE, THERE, "") is None
-    found = way.stopped(ONE, THERE, "0")
+    assert routing.stopped(ONE, THERE, "1") is None and routing.stopped(ONE, THERE, "") is None
+    found = routing.stopped(ONE, THERE, "0")
     assert found.id == "forwarding" and "hosts on enp2s0" in found.message and found.hint.startswith("sysctl -w net.ipv4.ip_forward=1 #")
     inner = dataclasses.replace(ONE, local="10.15.14.2")
-    assert way.stopped(inner, THERE, "0") is None, "nobody has this router for a gateway, as far as one can see"
+    assert routing.stopped(inner, THERE, "0") is None, "nobody has this router for a gateway, as far as one can see"
     links = dict(THERE, br0=dataclasses.replace(THERE["br0"], addresses=("10.0.0.1/8",)))
-    assert way.stopped(inner, links, "0").id == "forwarding"
-    assert way.stopped(SIX, links, "0") is None, "it has no IPv6 address to be a gateway with"
+    assert routing.stopped(inner, links, "0").id == "forwarding"
+    assert routing.stopped(SIX, links, "0") is None, "it has no IPv6 address to be a gateway with"

@@ -2,15 +2,15 @@ import json
 
 import pytest
 
-from l2wg_hooks import links
 from l2wg_hooks.errors import L2wgError
+from l2wg_hooks.observe import link_table
 
 SUITES = ("bullseye", "bookworm", "trixie")
 
 
 @pytest.mark.parametrize("suite", SUITES)
 def test_what_real_kernels_say(golden, suite):
-    found = links.parse((golden / "links" / (suite + "-right.json")).read_text())
+    found = link_table.parse((golden / "links" / (suite + "-right.json")).read_text())
     tunnel = found["gretap1"]
     assert (tunnel.kind, tunnel.local, tunnel.remote) == ("gretap", "192.168.178.1", "192.168.92.1")
     assert (tunnel.underlay, tunnel.pmtudisc, tunnel.ignore_df, tunnel.key) == ("wg0", False, True, None)
@@ -24,26 +24,26 @@ def test_what_real_kernels_say(golden, suite):
 
 @pytest.mark.parametrize("suite", SUITES)
 def test_a_tunnel_whose_underlay_is_gone_says_so(golden, suite):
-    found = links.parse((golden / "links" / (suite + "-dead.json")).read_text())
+    found = link_table.parse((golden / "links" / (suite + "-dead.json")).read_text())
     assert "wg0" not in found
     assert found["gretap1"].underlay.startswith("if")
 
 
 def test_link_local_addresses_do_not_count():
     text = '[{"ifname":"e","ifindex":2,"flags":[],"addr_info":[{"family":"inet6","local":"fe80::1","prefixlen":64,"scope":"link"}]}]'
-    assert links.parse(text)["e"].addresses == ()
-    assert links.parse(text)["e"].ipv6
+    assert link_table.parse(text)["e"].addresses == ()
+    assert link_table.parse(text)["e"].ipv6
 
 
 def test_iproute2_of_debian_10():
-    assert links.parse("") == {}
-    assert list(links.parse('[{},{"ifname":"lo","ifindex":1},{}]')) == ["lo"]
+    assert link_table.parse("") == {}
+    assert list(link_table.parse('[{},{"ifname":"lo","ifindex":1},{}]')) == ["lo"]
 
 
 @pytest.mark.parametrize("text", ["{", "null garbage", '[{"ifname":"lo"}]', "[1]", '{"a":1}', '[{"ifname":"x","ifindex":1,"addr_info":[7]}]'])
 def test_what_cannot_be_read_is_an_error_with_a_cure(text):
     with pytest.raises(L2wgError) as error:
-        links.parse(text)
+        link_table.parse(text)
     assert "hint: " in str(error.value)
 
 
@@ -56,7 +56,7 @@ def kinds(golden, suite, *changes):
     for old, new in changes:
         assert old in text
         text = text.replace(old, new)
-    return links.parse(text)
+    return link_table.parse(text)
 
 
 @pytest.mark.parametrize("suite", KINDS)
@@ -113,7 +113,7 @@ def test_iptables_sees_a_bridge_when_both_of_its_families_do(golden, suite):
 )
 def test_keys_and_vnis_are_numbers(data, key):
     text = json.dumps([{"ifname": "t", "ifindex": 1, "linkinfo": {"info_kind": "t", "info_data": data}}])
-    assert links.parse(text)["t"].key == key
+    assert link_table.parse(text)["t"].key == key
 
 
 @pytest.mark.parametrize(
@@ -134,5 +134,5 @@ def test_keys_and_vnis_are_numbers(data, key):
 )
 def test_what_makes_a_tunnels_packets_other_ones(data, ttl, odd):
     entry = {"ifindex": 1, "ifname": "t", "linkinfo": {"info_kind": "gretap", "info_data": data}}
-    found = links.parse(json.dumps([entry]))["t"]
+    found = link_table.parse(json.dumps([entry]))["t"]
     assert (found.ttl, found.odd) == (ttl, odd)

@@ -2,10 +2,10 @@
 
 import pytest
 
-from l2wg_hooks import interfaces, merge, stanza
+from l2wg_hooks.config import ifupdown_bridge, ifupdown_stanzas, revert
 
 OLD = "auto lo\niface enp2s0 inet static\n    address 192.168.92.1/24\n# The end.\n"
-NEW = stanza.with_source(stanza.set_aside(OLD, ["enp2s0"]), interfaces.OURS)
+NEW = ifupdown_stanzas.with_source(ifupdown_stanzas.set_aside(OLD, ["enp2s0"]), ifupdown_bridge.OURS)
 WG = "[Interface]\nPrivateKey = (not shown)\n\n[Peer]\nPublicKey = A=\n"
 PAIRED = WG + "\n[Peer]\nPublicKey = B=\nAllowedIPs = 10.0.0.2/32\n"
 VLAN = "auto enp2s0.10\niface enp2s0.10 inet manual\n"
@@ -13,9 +13,9 @@ VLAN = "auto enp2s0.10\niface enp2s0.10 inet manual\n"
 
 @pytest.mark.parametrize("text", [OLD, OLD.rstrip("\n"), "", OLD * 3])
 def test_what_nobody_has_edited_is_as_it_was(text):
-    aside = stanza.set_aside(text, ["enp2s0"])
-    assert merge.back(aside, aside, text) == text
-    assert merge.back(text, text, aside) == aside
+    aside = ifupdown_stanzas.set_aside(text, ["enp2s0"])
+    assert revert.back(aside, aside, text) == text
+    assert revert.back(text, text, aside) == aside
 
 
 @pytest.mark.parametrize(
@@ -32,7 +32,7 @@ def test_what_nobody_has_edited_is_as_it_was(text):
     ],
 )
 def test_what_somebody_has_added_or_taken_out_elsewhere_stays(now, new, old, wanted):
-    assert merge.back(now, new, old) == wanted
+    assert revert.back(now, new, old) == wanted
 
 
 @pytest.mark.parametrize(
@@ -46,4 +46,4 @@ def test_what_somebody_has_added_or_taken_out_elsewhere_stays(now, new, old, wan
     ],
 )
 def test_where_the_same_lines_have_been_edited_nothing_is_guessed(now, new, old):
-    assert merge.back(now, new, old) is None
+    assert revert.back(now, new, old) is None

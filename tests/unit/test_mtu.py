@@ -1,7 +1,7 @@
 import pytest
 
-from l2wg_hooks import mtu
-from l2wg_hooks.settings import Tunnel
+from l2wg_hooks.encapsulation import headers
+from l2wg_hooks.model import Tunnel
 
 ENDS = {4: ("192.168.178.1", "192.168.92.1"), 6: ("fd00::1", "fd00::2")}
 
@@ -26,12 +26,12 @@ def tunnel(encapsulation="gretap", family=4, **more):
 )
 def test_what_an_encapsulation_takes_and_leaves(encapsulation, family, key, overhead, mss, tagged):
     one = tunnel(encapsulation, family, key=key)
-    assert mtu.overhead(one) == overhead
-    assert mtu.mss(one, 1420) == mss
-    assert mtu.mss(one, 1420, tags=1) == tagged
+    assert headers.overhead(one) == overhead
+    assert headers.mss(one, 1420) == mss
+    assert headers.mss(one, 1420, tags=1) == tagged
 
 
 def test_no_segment_is_larger_than_the_tunnels_own_mtu():
-    assert mtu.mss(tunnel(mtu=1400), 9000) == (1360, 1340)
-    assert mtu.mss(tunnel(mtu=1400), 9000, tags=2) == (1360, 1340)
-    assert mtu.mss(tunnel(mtu=1400), 1420, tags=2) == (1334, 1314)
+    assert headers.mss(tunnel(mtu=1400), 9000) == (1360, 1340)
+    assert headers.mss(tunnel(mtu=1400), 9000, tags=2) == (1360, 1340)
+    assert headers.mss(tunnel(mtu=1400), 1420, tags=2) == (1334, 1314)

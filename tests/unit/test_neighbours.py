@@ -6,13 +6,16 @@ import socket
 
 import pytest
 
-from l2wg_hooks import dhcpcd, files, firewall, guard, hook, networkmanager, run, seen, wish
-from l2wg_hooks.checking import managers, neighbours
-from l2wg_hooks.iptables import Tables
-from l2wg_hooks.links import Link
-from l2wg_hooks.plan import Rules, Seen, plan
-from l2wg_hooks.run import Result
-from l2wg_hooks.settings import Tunnel
+from l2wg_hooks.check import firewalls
+from l2wg_hooks.config import store
+from l2wg_hooks.managers import dhcpcd, networkd, networkmanager
+from l2wg_hooks.model import Link, Observed, Rules, Tables, Tunnel
+from l2wg_hooks.netfilter import host_rules, nftables, nftables_state
+from l2wg_hooks.observe import link_table, snapshot
+from l2wg_hooks.plan.planner import plan
+from l2wg_hooks.reconcile import events
+from l2wg_hooks.system import files, process
+from l2wg_hooks.system.process import Result
 
 ONE = Tunnel("gretap1", "wg0", "192.168.178.1", "192.168.92.1", "br0", ("enp3s0",), path="/etc/l2wg/gretap1.conf")
 LINKS = {
@@ -38,23 +41,23 @@ def system(monkeypatch, tmp_path):
                 return Result(0, out, "")
         return Result(127, "", "")
 
-    monkeypatch.setattr(run, "run", fake)
-    monkeypatch.setattr(managers, "NETWORKD", str(tmp_path / "links"))
+    monkeypatch.setattr(process, "run", fake)
+    monkeypatch.setattr(networkd, "NETWORKD", str(tmp_path / "links"))
     monkeypatch.setattr(dhcpcd, "PIDS", (str(tmp_path / "pid"),))
     monkeypatch.setattr(dhcpcd, "CONFIG", str(tmp_path / "dhcpcd.conf"))
-    monkeypatch.setattr(neighbours, "SWITCH", str(tmp_path / "%s"))
-    monkeypatch.setattr(firewall, "LEGACY", str(tmp_path / "%s_tables_names"))
+    monkeypatch.setattr(firewalls, "SWITCH", str(tmp_path / "%s"))
+    monkeypatch.setattr(host_rules, "LEGACY", str(tmp_path / "%s_tables_names"))
     monkeypatch.setattr(networkmanager, "DEVICES", str(tmp_path / "nm"))
     said["tmp"] = tmp_path
     return said
 
 
 def told(tunnels=(ONE,), links=LINKS):
-    return [(problem.message, problem.hint) for problem in neighbours.problems(tunnels, links)]
+    return [(problem.message, problem.hint) for problem in firewalls.problems(tunnels, links)]
 
 
 def causes(tunnels=(ONE,), links=LINKS):
-    return [problem.id for problem in neighbours.problems(tunnels, links)]
+    return [problem.id for problem in firewalls.problems(tunnels, links)]
 
 
 def test_without_neighbours_nothing_is_told(system):
@@ -137,13 +140,13 @@ def test_dhcpcd_of_all_interfaces_is_told_and_only_while_it_runs(system, monkeyp
 )
 def test_what_dhcpcd_has_to_let_go_of(monkeypatch, name, changes, goes):
     said = []
-    monkeypatch.setattr(run, "observe", lambda: dict(LINKS, **{name: dataclasses.replace(LINKS[name], **changes)}))
-    monkeypatch.setattr(wish, "load", lambda: wish.Wish((ONE,), (), ()))
-    monkeypatch.setattr(wish, "names", lambda: ["br0", "enp2s0", "gretap1"] if name == "enp2s0" else ["gretap1"])
+    monkeypatch.setattr(link_table, "read", lambda: dict(LINKS, **{name: dataclasses.replace(LINKS[name], **changes)}))
+    monkeypatch.setattr(store, "load", lambda: store.Wish((ONE,), (), ()))
+    monkeypatch.setattr(store, "names", lambda: ["br0", "enp2s0", "gretap1"] if name == "enp2s0" else ["gretap1"])
     monkeypatch.setattr(dhcpcd, "release", said.append)
     muted = []
-    monkeypatch.setattr(run, "run", lambda argv: muted.append(" ".join(argv)) or Result(0, "", ""))
-    assert hook.main(["event", "dhcpcd", name], strict=True) == 0
+    monkeypatch.setattr(process, "run", lambda argv: muted.append(" ".join(argv)) or Result(0, "", ""))
+    assert events.main(["event", "dhcpcd", name], strict=True) == 0
     assert said == [name] * goes
     # By its own address only: what the bridge forwards is somebody else's.
     assert [("dev " + name in one, "src_mac fe:ff:01:02:03:04 " in one) for one in muted[1:]] == [(True, True)] * 2 * (goes and name == "gretap1")
@@ -170,7 +173,7 @@ def test_an_address_on_the_tunnel(system):
 
 def test_networkmanager_is_asked_only_where_it_marks_one_of_ours(system, monkeypatch, tmp_path):
     asked = []
-    monkeypatch.setattr(run, "run", lambda argv: asked.append(argv) or Result(0, "lo:connected (externally)\nbr0:unmanaged\nenp3s0:disconnected\n", ""))
+    monkeypatch.setattr(process, "run", lambda argv: asked.append(argv) or Result(0, "lo:connected (externally)\nbr0:unmanaged\nenp3s0:disconnected\n", ""))
     monkeypatch.setattr(networkmanager, "_marked", lambda name: False)
     assert networkmanager.managed(["br0", "enp3s0"]) == () and not asked
     monkeypatch.setattr(networkmanager, "_marked", lambda name: name == "br0")
@@ -179,12 +182,12 @@ def test_networkmanager_is_asked_only_where_it_marks_one_of_ours(system, monkeyp
 
 def test_networkmanager_has_stopped_and_left_its_marks(monkeypatch):
     monkeypatch.setattr(networkmanager, "_marked", lambda name: True)
-    monkeypatch.setattr(run, "run", lambda argv: Result(8, "", "Error: NetworkManager is not running."))
+    monkeypatch.setattr(process, "run", lambda argv: Result(8, "", "Error: NetworkManager is not running."))
     assert networkmanager.managed(["br0"]) == ()
 
 
 def test_the_plan_has_networkmanager_let_go_of_ours_only():
-    found = Seen(managed=("enp2s0", "enp3s0"))
+    found = Observed(managed=("enp2s0", "enp3s0"))
     steps = [step for step in plan([ONE], LINKS, seen=found).steps if step.argv[0] == "nmcli"]
     assert [" ".join(step.argv) for step in steps] == ["nmcli device set enp3s0 managed no"]
     assert steps[0].group not in ("gretap1", "br0"), "its failure leaves out nothing else"
@@ -305,12 +308,12 @@ def test_what_nft_prints_one_day_is_no_error(system):
 
 def test_iptables_is_looked_at_only_where_a_tunnel_wants_it_or_wanted_it(monkeypatch):
     looked = []
-    monkeypatch.setattr(run, "run", lambda argv: looked.append(" ".join(argv)) or Result(0, "*filter\n", ""))
-    monkeypatch.setattr(seen.rules, "observe", lambda needed: Rules([{"kind": "gretap", "clamp": "off"}]))
-    assert seen.look([ONE]).filter is None and not looked
-    assert seen.look([dataclasses.replace(ONE, forward="accept")]).filter.ipv4 == ("*filter",)
-    monkeypatch.setattr(seen.rules, "observe", lambda needed: Rules([{"kind": "gretap", "clamp": "off", "forward": "accept"}]))
-    assert seen.look([ONE]).filter is not None
+    monkeypatch.setattr(process, "run", lambda argv: looked.append(" ".join(argv)) or Result(0, "*filter\n", ""))
+    monkeypatch.setattr(nftables_state, "observe", lambda needed: Rules([{"kind": "gretap", "clamp": "off"}]))
+    assert snapshot.look([ONE]).filter is None and not looked
+    assert snapshot.look([dataclasses.replace(ONE, forward="accept")]).filter.ipv4 == ("*filter",)
+    monkeypatch.setattr(nftables_state, "observe", lambda needed: Rules([{"kind": "gretap", "clamp": "off", "forward": "accept"}]))
+    assert snapshot.look([ONE]).filter is not None
     assert set(looked) == {"iptables-save -t filter", "ip6tables-save -t filter"}
 
 
@@ -326,6 +329,6 @@ def test_iptables_is_looked_at_only_where_a_tunnel_wants_it_or_wanted_it(monkeyp
 def test_the_plan_lets_pass_what_crosses_the_bridge(now, before, broken, commands):
     was, wish = (dataclasses.replace(ONE, forward=word) for word in (before, now))
     links = dict(LINKS, gretap1=dataclasses.replace(LINKS["gretap1"], alias="l2wg"))
-    found = Seen(Rules([guard.entry(was)], {ONE.name: guard.value(was, links)}), filter=Tables(("*filter",), ("*filter",), True))
+    found = Observed(Rules([nftables.entry(was)], {ONE.name: nftables.value(was, links)}), filter=Tables(("*filter",), ("*filter",), True))
     done = plan([] if broken else [wish], links, broken=broken, seen=found)
     assert len([step for step in done.steps if step.group == "iptables"]) == commands

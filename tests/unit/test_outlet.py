@@ -4,8 +4,8 @@ import stat
 
 import pytest
 
-from l2wg_hooks import outlet
 from l2wg_hooks.errors import L2wgError
+from l2wg_hooks.system import outlet
 
 TEXT = "text\n"
 

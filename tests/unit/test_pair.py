@@ -7,11 +7,14 @@ import stat
 
 import pytest
 
-from l2wg_hooks import cli, edit, interfaces, lock, peers, run, transaction, wgconf, wgpeer, wish
-from l2wg_hooks.pairing import card, facts, init, ports, site, unpair
-from l2wg_hooks.pairing import pair as pairing
+from l2wg_hooks import cli
+from l2wg_hooks.apply import rollback_timer
+from l2wg_hooks.config import edit, ifupdown, ifupdown_bridge, store, wg_quick, wg_quick_peers
 from l2wg_hooks.errors import L2wgError
-from l2wg_hooks.links import Link
+from l2wg_hooks.model import Link
+from l2wg_hooks.observe import link_table, wg_interfaces
+from l2wg_hooks.pairing import bootstrap, card, local_facts, pair, ports, site, unpair
+from l2wg_hooks.system import lock, process
 
 KEYS = [base64.b64encode(bytes((number,)) * 32).decode() for number in (1, 2, 3)]
 B = card.Card("site-b", KEYS[1], "203.0.113.20:51820", ("198.18.0.2",))
@@ -38,32 +41,32 @@ class Router:
 
     def up(self, *found):
         self.link("wg0", "wireguard", addresses=("198.18.0.1/32",))
-        self.live = peers.Interface(KEYS[0], 51820, found)
+        self.live = wg_interfaces.Interface(KEYS[0], 51820, found)
 
     def run(self, argv, stdin="", environment=()):
         self.ran.append((argv, stdin))
-        return run.Result(0, self.says.get(argv[1], "") if argv[0] == "wg" else self.says.get(argv, ""), "")
+        return process.Result(0, self.says.get(argv[1], "") if argv[0] == "wg" else self.says.get(argv, ""), "")
 
     def intend(self, one=B, *words, **more):
-        return pairing.intend(card.encode(one), pairing.Wanted(*words, **more))
+        return pair.intend(card.encode(one), pair.Wanted(*words, **more))
 
 
 @pytest.fixture
 def router(tmp_path, monkeypatch):
     here = Router(tmp_path)
     for module, name, value in (
-        (wgconf, "DIRECTORY", "wireguard"), (wish, "DIRECTORY", "l2wg"), (facts, "NIXOS", "NIXOS"), (ports, "ROOT", ""),
-        (lock, "FILES", "lock"), (interfaces, "MAIN", "network/interfaces"), (interfaces, "OURS", "network/interfaces.d/l2wg"),
+        (wg_quick, "DIRECTORY", "wireguard"), (store, "DIRECTORY", "l2wg"), (local_facts, "NIXOS", "NIXOS"), (ports, "ROOT", ""),
+        (lock, "FILES", "lock"), (ifupdown, "MAIN", "network/interfaces"), (ifupdown_bridge, "OURS", "network/interfaces.d/l2wg"),
     ):
         monkeypatch.setattr(module, name, str(tmp_path / value))
     (tmp_path / "network").mkdir()
-    monkeypatch.setattr(run, "run", here.run)
-    monkeypatch.setattr(run, "observe", lambda: dict(here.links))
-    monkeypatch.setattr(peers, "look", lambda name: here.live)
+    monkeypatch.setattr(process, "run", here.run)
+    monkeypatch.setattr(link_table, "read", lambda: dict(here.links))
+    monkeypatch.setattr(wg_interfaces, "look", lambda name: here.live)
     monkeypatch.setattr(socket, "gethostname", lambda: "site_a.lan")
-    monkeypatch.setattr(facts, "RESOLVERS", (str(tmp_path / "resolv.conf"),))
+    monkeypatch.setattr(local_facts, "RESOLVERS", (str(tmp_path / "resolv.conf"),))
     monkeypatch.delenv("SSH_CONNECTION", raising=False)
-    monkeypatch.setattr(transaction, "timed", lambda: True)
+    monkeypatch.setattr(rollback_timer, "timed", lambda: True)
     return here
 
 
@@ -78,11 +81,11 @@ def fails(call, said):
 
 def test_a_card_of_a_router_that_is_down_and_of_one_that_is_up(router):
     router.conf(CONF)
-    down = facts.look("wg0", {})
+    down = local_facts.look("wg0", {})
     assert down.card == card.Card("site-a", KEYS[0], "", ("198.18.0.1",)) and down.port == 51820 and not down.up
     assert (("wg", "pubkey"), "secret\n") in router.ran and not any("secret" in " ".join(argv) for argv, _ in router.ran)
     router.up()
-    assert facts.look("wg0", router.links).card == down.card
+    assert local_facts.look("wg0", router.links).card == down.card
 
 
 def test_the_lan_is_the_bridges(router):
@@ -91,16 +94,16 @@ def test_the_lan_is_the_bridges(router):
     router.link("enp1s0", addresses=("203.0.113.7/24",))
     router.link("docker0", "bridge", behind="veth", addresses=("172.17.0.1/16",))
     router.link("enp2s0", addresses=("192.168.178.1/24",))
-    assert facts.look("wg0", router.links).card.lan == "192.168.178.0/24"
-    assert facts.look("wg0", router.links).card.joined is False, "no bridge has it"
+    assert local_facts.look("wg0", router.links).card.lan == "192.168.178.0/24"
+    assert local_facts.look("wg0", router.links).card.joined is False, "no bridge has it"
     router.link("br0", "bridge", addresses=("192.168.92.1/24",))
-    assert facts.look("wg0", router.links).card[4:] == ("192.168.92.0/24", "gretap", None, 1500, True)
+    assert local_facts.look("wg0", router.links).card[4:] == ("192.168.92.0/24", "gretap", None, 1500, True)
     router.link("br1", "bridge", addresses=("192.168.93.1/24",))
-    assert facts.look("wg0", router.links).card.joined is None, "one of two, and nobody has said which"
+    assert local_facts.look("wg0", router.links).card.joined is None, "one of two, and nobody has said which"
     edit.change("gretap1", {"underlay": "wg0", "local": "198.18.0.1", "remote": "198.18.0.2", "bridge": "br1"})
-    assert facts.look("wg0", router.links).card[4:] == ("192.168.93.0/24", "gretap", None, 1500, True)
+    assert local_facts.look("wg0", router.links).card[4:] == ("192.168.93.0/24", "gretap", None, 1500, True)
     edit.change("gretap1", {"bridge": "br9"})
-    assert facts.look("wg0", router.links).card[4:] == ("192.168.92.0/24", "gretap", None, 1500, False)
+    assert local_facts.look("wg0", router.links).card[4:] == ("192.168.92.0/24", "gretap", None, 1500, False)
 
 
 @pytest.mark.parametrize(
@@ -122,14 +125,14 @@ def test_the_endpoint(router, said, port, source, endpoint, hint):
     router.says["ip", "route", "get", "192.0.2.1"] = "192.0.2.1 via 10.0.0.1 dev e0 src %s uid 0 \n" % source if source else ""
     router.conf(CONF.replace("ListenPort = 51820\n", "ListenPort = 51820\n" if port else ""))
     site.save({"endpoint": said})
-    found = facts.look("wg0", {})
+    found = local_facts.look("wg0", {})
     assert found.card.endpoint == endpoint
     assert [hint in str(problem) for problem in found.hints] == ([True] if hint else [])
 
 
 def test_what_the_admin_says_is_remembered_and_checked(router):
     site.save({"name": "site-b", "endpoint": "b.example.org", "mtu": "1400"})
-    assert (router.etc / "l2wg/site").exists() and wish.names() == []
+    assert (router.etc / "l2wg/site").exists() and store.names() == []
     assert site.load() == site.Site("site-b", "b.example.org", "gretap", None, 1400)
     before = (router.etc / "l2wg/site").read_bytes()
     for changes in ({"name": "a b"}, {"endpoint": "$(reboot)"}, {"mtu": "9"}, {"endpoint": "b\nname = x"}, {"encapsulation": "ipip"}):
@@ -140,12 +143,12 @@ def test_what_the_admin_says_is_remembered_and_checked(router):
 
 
 def test_which_wireguard(router):
-    fails(facts.underlay, "no WireGuard interface")
+    fails(local_facts.underlay, "no WireGuard interface")
     router.conf(CONF)
-    assert facts.underlay() == "wg0"
+    assert local_facts.underlay() == "wg0"
     (router.etc / "wireguard/wg1.conf").write_text("")
-    fails(facts.underlay, "several WireGuard interfaces: wg0, wg1")
-    assert facts.underlay("wg1") == "wg1"
+    fails(local_facts.underlay, "several WireGuard interfaces: wg0, wg1")
+    assert local_facts.underlay("wg1") == "wg1"
 
 
 # Pairing
@@ -155,7 +158,7 @@ def test_a_new_peer(router):
     router.up()
     router.link("br0", "bridge")
     found = router.intend()
-    text = found.more.texts[wgconf.path("wg0")][1]
+    text = found.more.texts[wg_quick.path("wg0")][1]
     assert text == CONF + (
         "PostUp = l2wg up %%i || :\nPostDown = l2wg down %%i || :\n\n[Peer]\n# site-b, by `l2wg pair`\nPublicKey = %s\n"
         "AllowedIPs = 198.18.0.2/32\nEndpoint = 203.0.113.20:51820\nPersistentKeepalive = 25\n" % KEYS[1]
@@ -164,7 +167,7 @@ def test_a_new_peer(router):
         "wg set wg0 peer %s endpoint 203.0.113.20:51820 persistent-keepalive 25 allowed-ips 198.18.0.2/32" % KEYS[1],
         "ip route add 198.18.0.2 dev wg0",
     ]
-    assert found.more.peers == (peers.unknown(KEYS[1]),) and found.more.ways == (("198.18.0.2", "dev", "wg0"),)
+    assert found.more.peers == (wg_interfaces.unknown(KEYS[1]),) and found.more.ways == (("198.18.0.2", "dev", "wg0"),)
     assert "remote         = 198.18.0.2\nbridge         = br0\nbridge-ports   =\n" in found.more.wish["gretap1"]
     assert "secret" not in str(found.shown)
 
@@ -173,9 +176,9 @@ def test_a_site_that_can_be_called_keeps_nothing_alive_and_one_that_cannot_is_ca
     router.conf(CONF)
     router.link("br0", "bridge")
     site.save({"endpoint": "a.example.org"})
-    text = router.intend().more.texts[wgconf.path("wg0")][1]
+    text = router.intend().more.texts[wg_quick.path("wg0")][1]
     assert "Endpoint = 203.0.113.20:51820" in text and "Keepalive" not in text
-    text = router.intend(B._replace(endpoint="")).more.texts[wgconf.path("wg0")][1]
+    text = router.intend(B._replace(endpoint="")).more.texts[wg_quick.path("wg0")][1]
     assert "Endpoint" not in text and "Keepalive" not in text
     site.save({"endpoint": "none"})
     fails(lambda: router.intend(B._replace(endpoint="")), "neither of the two sites says how it can be called")
@@ -183,11 +186,11 @@ def test_a_site_that_can_be_called_keeps_nothing_alive_and_one_that_cannot_is_ca
 
 def test_a_peer_that_is_there_is_left_and_gets_what_it_lacks(router):
     router.conf(CONF + PEER.replace("198.18.0.2/32", "192.168.92.0/24 # LAN") + "PresharedKey = psk\n")
-    router.up(peers.Peer(KEYS[1], "203.0.113.99:7", ("192.168.92.0/24",), 0, 0, 0, None))
+    router.up(wg_interfaces.Peer(KEYS[1], "203.0.113.99:7", ("192.168.92.0/24",), 0, 0, 0, None))
     router.link("br0", "bridge")
     site.save({"endpoint": "a.example.org"})
     found = router.intend()
-    text = found.more.texts[wgconf.path("wg0")][1]
+    text = found.more.texts[wg_quick.path("wg0")][1]
     assert "AllowedIPs = 192.168.92.0/24, 198.18.0.2/32 # LAN\nPresharedKey = psk\nEndpoint = 203.0.113.20:51820\n" in text
     assert text.count("[Peer]") == 1
     assert str(found.more.steps[0]).endswith("endpoint 203.0.113.20:51820 allowed-ips 192.168.92.0/24,198.18.0.2/32")
@@ -199,35 +202,35 @@ def test_twice_is_nothing(router):
     router.conf(CONF)
     router.up()
     first = router.intend()
-    router.conf(first.more.texts[wgconf.path("wg0")][1])
+    router.conf(first.more.texts[wg_quick.path("wg0")][1])
     (router.etc / "l2wg").mkdir()
     (router.etc / "l2wg/gretap1.conf").write_text(first.more.wish["gretap1"])
-    router.up(peers.Peer(KEYS[1], "203.0.113.20:51820", ("198.18.0.2/32",), 0, 0, 0, 25))
+    router.up(wg_interfaces.Peer(KEYS[1], "203.0.113.20:51820", ("198.18.0.2/32",), 0, 0, 0, 25))
     router.says["ip", "route", "show", "dev", "wg0", "match", "198.18.0.2"] = "198.18.0.2 scope link\n"
     second = router.intend()
     assert not second.changes() and second.tunnel == "gretap1"
     third = router.intend(B._replace(mtu=1400, endpoint="203.0.113.21:9"))
     assert third.more.wish["gretap1"] == first.more.wish["gretap1"] + "mtu = 1400\n"
-    old, new = third.more.texts[wgconf.path("wg0")]
+    old, new = third.more.texts[wg_quick.path("wg0")]
     assert new == old.replace("203.0.113.20:51820", "203.0.113.21:9")
     assert [str(step) for step in third.more.steps] == ["wg set wg0 peer %s endpoint 203.0.113.21:9" % KEYS[1]]
 
 
 def test_how_the_admin_has_a_peer_called_stays(router):
     router.conf(CONF + PEER + "Endpoint = elsewhere.example.org:7\n")
-    router.up(peers.Peer(KEYS[1], "203.0.113.99:7", ("198.18.0.2/32",), 1, 0, 0, None))
+    router.up(wg_interfaces.Peer(KEYS[1], "203.0.113.99:7", ("198.18.0.2/32",), 1, 0, 0, None))
     router.link("br0", "bridge")
     site.save({"endpoint": "a.example.org"})
     found = router.intend()
     assert "called at elsewhere.example.org:7, as its [Peer] has it, not at 203.0.113.20:51820" in found.notes[-1]
-    assert found.more.texts[wgconf.path("wg0")][1].endswith(PEER + "Endpoint = elsewhere.example.org:7\n")
+    assert found.more.texts[wg_quick.path("wg0")][1].endswith(PEER + "Endpoint = elsewhere.example.org:7\n")
     assert [str(step) for step in found.more.steps] == ["ip route add 198.18.0.2 dev wg0"]
 
 
 @pytest.mark.parametrize("table, steps", [("off", []), ("51", ["ip route add 198.18.0.2 dev wg0 table 51"]), ("auto", ["ip route add 198.18.0.2 dev wg0"])])
 def test_the_route_is_the_one_of_wg_quick(router, table, steps):
     router.conf(CONF + "Table = %s\n" % table + PEER)
-    router.up(peers.Peer(KEYS[1], "203.0.113.20:51820", ("198.18.0.2/32",), 1, 0, 0, 25))
+    router.up(wg_interfaces.Peer(KEYS[1], "203.0.113.20:51820", ("198.18.0.2/32",), 1, 0, 0, 25))
     router.link("br0", "bridge")
     site.save({"endpoint": "a.example.org"})
     found = [str(step) for step in router.intend().more.steps]
@@ -254,7 +257,7 @@ def test_what_would_go_into_the_tunnel_with_the_cards_address_is_refused(router,
     fails(lambda: router.intend(B._replace(endpoint="198.18.0.2:51820")), "is an address inside WireGuard")
     fails(lambda: router.intend(B._replace(endpoint="b.example.org:51820")), "198.18.0.2, the address of site-b, is where site-b is to be called")
     fails(lambda: router.intend(B._replace(addresses=("203.0.113.30",))), "is where the peer %s is called" % KEYS[2])
-    router.up(peers.Peer(KEYS[2], "203.0.113.31:1", ("198.18.7.0/24",), 1, 0, 0, None))
+    router.up(wg_interfaces.Peer(KEYS[2], "203.0.113.31:1", ("198.18.7.0/24",), 1, 0, 0, None))
     fails(lambda: router.intend(B._replace(addresses=("203.0.113.31",))), "is where the peer %s is called" % KEYS[2])
     router.says["ip", "-4", "route", "show", "table", "all"] = "default via 203.0.113.1 dev enp1s0\n"
     fails(lambda: router.intend(B._replace(addresses=("203.0.113.1",))), "is a gateway of this router")
@@ -269,7 +272,7 @@ def test_an_endpoint_behind_the_tunnel_is_refused(router):
     router.conf(CONF + "\n[Peer]\nPublicKey = %s\nAllowedIPs = 203.0.113.0/24\n" % KEYS[2])
     router.link("br0", "bridge")
     fails(router.intend, "is reached through wg0, by AllowedIPs 203.0.113.0/24 of the peer %s" % KEYS[2])
-    router.up(peers.Peer(KEYS[2], "", ("203.0.113.0/24",), 1, 0, 0, None))
+    router.up(wg_interfaces.Peer(KEYS[2], "", ("203.0.113.0/24",), 1, 0, 0, None))
     router.says["ip", "-4", "route", "get", "203.0.113.20"] = "203.0.113.20 dev wg0 src 198.18.0.1 uid 0 \n    cache \n"
     fails(router.intend, "is reached through wg0: WireGuard's own packets would go into the tunnel")
     router.says["ip", "-4", "route", "get", "203.0.113.20"] = "203.0.113.20 via 198.51.100.1 dev enp1s0 src 198.51.100.7 uid 0 \n    cache \n"
@@ -308,7 +311,7 @@ def test_a_tunnel_made_by_hand_is_found_by_its_peer(router):
     fails(lambda: router.intend(tunnel="gretap9"), "a second tunnel would be a loop")
 
 
-PAIRED = CONF + wgpeer.add("", "site-b", [("PublicKey", KEYS[1]), ("AllowedIPs", "198.18.0.2/32")])
+PAIRED = CONF + wg_quick_peers.add("", "site-b", [("PublicKey", KEYS[1]), ("AllowedIPs", "198.18.0.2/32")])
 
 
 @pytest.mark.parametrize(
@@ -367,7 +370,7 @@ def test_which_bridge(router):
     router.link("docker_gwbridge", "bridge", behind="veth")
     fails(router.intend, "this router has no bridge")
     fails(router.intend, "--bridge-ports PORT; free here: enp3s0")
-    proposed = pairing.intend(card.encode(B), pairing.Wanted(), ask_ports=True)
+    proposed = pair.intend(card.encode(B), pair.Wanted(), ask_ports=True)
     assert "bridge         = br0\nbridge-ports   = enp3s0\n" in proposed.more.wish["gretap1"]
     assert "bridge         = docker0" in router.intend(bridge="docker0").more.wish["gretap1"], "who says so, gets it"
     fails(lambda: router.intend(bridge="br5"), "there is no bridge br5")
@@ -395,7 +398,7 @@ def test_wireguard_that_was_made_by_hand_is_saved_first(router):
 
 def test_nothing_but_a_card(router):
     router.conf(CONF)
-    fails(lambda: pairing.intend("nonsense", pairing.Wanted()), "is no card")
+    fails(lambda: pair.intend("nonsense", pair.Wanted()), "is no card")
     fails(lambda: router.intend(card.Card("a", KEYS[0], "", ("198.18.0.9",))), "this router's own card")
 
 
@@ -403,19 +406,20 @@ def test_on_nixos_the_configuration_is_told(router):
     router.conf(CONF)
     (router.etc / "NIXOS").write_text("")
     fails(router.intend, 'remote = "198.18.0.2";')
-    fails(init.init, "networking.wg-quick.interfaces.wg0")
+    fails(bootstrap.init, "networking.wg-quick.interfaces.wg0")
     assert cli.main(["card"]) == 0
 
 
 # The command
 
 def test_nobody_there_has_not_agreed(router, monkeypatch, capsys):
-    from l2wg_hooks import apply
+    from l2wg_hooks.apply import apply, preview
+    from l2wg_hooks.model import Plan
 
     router.conf(CONF)
     router.link("br0", "bridge")
-    intent = apply.Intent((), {}, {}, (), (), apply.plan.Plan((), ()), (), True)
-    monkeypatch.setattr(apply, "intend", lambda moving=False, wished_too=None: intent)
+    intent = preview.Intent((), {}, {}, (), (), Plan((), ()), (), True)
+    monkeypatch.setattr(preview, "intend", lambda moving=False, wished_too=None: intent)
     monkeypatch.setattr(apply, "apply", lambda *words: pytest.fail("it was applied"))
     assert cli.main(["pair", card.encode(B)]) == 1
     out, err = capsys.readouterr()
@@ -433,38 +437,38 @@ def test_the_card_alone_is_on_standard_output(router, capsys):
 # Init
 
 def test_init(router):
-    init.init("wg0", 51999, "", {"name": "hut"})
+    bootstrap.init("wg0", 51999, "", {"name": "hut"})
     path = router.etc / "wireguard/wg0.conf"
-    inner = init.inner(KEYS[0])
+    inner = bootstrap.inner(KEYS[0])
     assert path.read_text().endswith("[Interface]\nPrivateKey = private\nAddress = %s/32\nListenPort = 51999\n" % inner)
     assert stat.S_IMODE(path.stat().st_mode) == 0o600 and stat.S_IMODE(path.parent.stat().st_mode) == 0o700
     assert router.ran[-1][0] == ("systemctl", "enable", "--now", "wg-quick@wg0")
     assert not any("private" in " ".join(argv) for argv, _ in router.ran)
     before = path.read_bytes()
-    fails(init.init, "a key is never replaced")
+    fails(bootstrap.init, "a key is never replaced")
     assert path.read_bytes() == before
 
 
 def test_init_leaves_nothing_where_it_cannot_start(router, monkeypatch):
     real = router.run
-    monkeypatch.setattr(run, "run", lambda argv, *more: run.Result(1, "", "no module") if argv[0] == "systemctl" else real(argv, *more))
-    fails(init.init, "no module")
+    monkeypatch.setattr(process, "run", lambda argv, *more: process.Result(1, "", "no module") if argv[0] == "systemctl" else real(argv, *more))
+    fails(bootstrap.init, "no module")
     assert os.listdir(str(router.etc / "wireguard")) == []
 
 
 def test_inner_addresses_differ_and_are_of_nobody(router):
-    found = {init.inner(base64.b64encode(bytes((number,)) * 32).decode()) for number in range(1, 200)}
+    found = {bootstrap.inner(base64.b64encode(bytes((number,)) * 32).decode()) for number in range(1, 200)}
     assert len(found) >= 198 and all(address.startswith(("198.18.", "198.19.")) for address in found)
     router.link("eth0", addresses=("198.18.0.1/15",))
-    fails(init.init, "is in the network of eth0")
-    fails(lambda: init.init(address="fd00::1"), "is IPv6")
-    fails(lambda: init.init(address="nonsense"), "is no IP address")
+    fails(bootstrap.init, "is in the network of eth0")
+    fails(lambda: bootstrap.init(address="fd00::1"), "is IPv6")
+    fails(lambda: bootstrap.init(address="nonsense"), "is no IP address")
 
 
 def test_a_port_that_is_taken_is_told(router):
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as taken:
         taken.bind(("127.0.0.1", 0))
-        fails(lambda: init.init(port=taken.getsockname()[1]), "is in use")
+        fails(lambda: bootstrap.init(port=taken.getsockname()[1]), "is in use")
 
 
 def test_a_card_is_no_option_whatever_it_begins_with(router, capsys):
@@ -506,18 +510,18 @@ def test_lines_of_an_older_version_are_told_of_first(by_ifupdown):
 def test_a_card_of_an_interface_that_is_down_and_has_its_address_elsewhere(by_ifupdown):
     by_ifupdown.links.pop("wg0")
     by_ifupdown.live = None
-    fails(lambda: facts.look("wg0", {}), "wg0 has no address\n  hint: bring it up first, or give it one where it is brought up: ifup wg0")
+    fails(lambda: local_facts.look("wg0", {}), "wg0 has no address\n  hint: bring it up first, or give it one where it is brought up: ifup wg0")
 
 
 def test_a_peer_in_a_file_that_networkd_does_not_read_is_refused(router):
     import pathlib
 
-    from l2wg_hooks import readers
+    from l2wg_hooks.config import wg_quick_readers
 
     router.conf(CONF)
     router.up()
     router.link("br0", "bridge")
-    netdev = pathlib.Path(readers.ROOT) / "etc/systemd/network/wg.netdev"
+    netdev = pathlib.Path(wg_quick_readers.ROOT) / "etc/systemd/network/wg.netdev"
     netdev.parent.mkdir(parents=True)
     netdev.write_text("[NetDev]\nName=wg0\nKind=wireguard\n")
     fails(lambda: router.intend(bridge="br0"), "a peer that is written here would be lost: systemd-networkd makes wg0")
@@ -526,7 +530,7 @@ def test_a_peer_in_a_file_that_networkd_does_not_read_is_refused(router):
 def test_init_makes_no_file_that_wg_would_choke_on(by_ifupdown):
     by_ifupdown.links.clear()
     (by_ifupdown.etc / "wireguard/wg0.conf").unlink()
-    fails(lambda: init.init("wg0"), "it would be one of wg-quick(8), and wg(8) reads it")
+    fails(lambda: bootstrap.init("wg0"), "it would be one of wg-quick(8), and wg(8) reads it")
     assert not (by_ifupdown.etc / "wireguard/wg0.conf").exists()
 
 
@@ -545,9 +549,9 @@ def test_a_peer_whose_route_the_next_start_could_not_add_is_refused(router):
 
 # Unpair
 
-OURS = CONF + "PostUp = l2wg up %i || :\nPostDown = l2wg down %i || :\n" + wgpeer.add("\n", "site-b", [
+OURS = CONF + "PostUp = l2wg up %i || :\nPostDown = l2wg down %i || :\n" + wg_quick_peers.add("\n", "site-b", [
     ("PublicKey", KEYS[1]), ("AllowedIPs", "198.18.0.2/32"), ("Endpoint", "203.0.113.20:51820")])[1:]  # fmt: skip
-LIVE = peers.Peer(KEYS[1], "203.0.113.20:51820", ("198.18.0.2/32",), 7, 0, 0, None)
+LIVE = wg_interfaces.Peer(KEYS[1], "203.0.113.20:51820", ("198.18.0.2/32",), 7, 0, 0, None)
 REMOVE = "wg set wg0 peer %s remove" % KEYS[1]
 
 
@@ -562,7 +566,7 @@ def paired(router):
 
 
 def text_of(found):
-    return found.more.texts[wgconf.path("wg0")][1]
+    return found.more.texts[wg_quick.path("wg0")][1]
 
 
 def test_unpairing_is_pairing_backwards(router):
@@ -579,7 +583,7 @@ def test_unpairing_is_pairing_backwards(router):
     for name in ("site-b", "gretap1", KEYS[1]):
         found = unpair.intend(name)
         assert text_of(found) == CONF and found.called == "site-b" and not found.notes
-        assert found.more.texts[wish.path("gretap1")] == (first.more.wish["gretap1"], "") and found.more.wish == {"gretap1": None}
+        assert found.more.texts[store.path("gretap1")] == (first.more.wish["gretap1"], "") and found.more.wish == {"gretap1": None}
         assert [str(step) for step in found.more.last] == [REMOVE, "ip route delete 198.18.0.2 dev wg0"]
         assert found.more.peers == (LIVE,) and found.more.lost == (("198.18.0.2", "dev", "wg0"),)
         assert found.more.removed() == {KEYS[1]} and "secret" not in str(found.shown)
@@ -603,7 +607,7 @@ def test_a_peer_that_is_somebody_elses_or_needed_stays_and_is_told(paired, conf,
     assert said in found.notes[0] and "the peer %s of wg0 stays" % KEYS[1] in found.notes[0] and "psk" not in str((found.shown, found.notes))
     assert found.more.last == () and found.more.lost == () and found.more.peers == ()
     assert found.more.wish == {"gretap1": None}, "the tunnel goes all the same"
-    assert found.more.texts.get(wgconf.path("wg0"), (conf, conf))[1] == wgconf.detach(conf, "wg0")
+    assert found.more.texts.get(wg_quick.path("wg0"), (conf, conf))[1] == wg_quick.detach(conf, "wg0")
 
 
 def test_a_key_that_is_in_no_file_is_no_reason_to_forget_it(paired):
@@ -617,7 +621,7 @@ def test_what_another_tunnel_needs_stays(paired):
     edit.change("gretap2", {"underlay": "wg0", "local": "198.18.0.1", "remote": "198.18.0.2", "bridge": "br0", "key": "7"})
     found = unpair.intend("gretap1")
     assert "gretap2 leads to it, too" in found.notes[0] and not found.more.last
-    assert wgconf.path("wg0") not in found.more.texts, "its lines stay, too"
+    assert wg_quick.path("wg0") not in found.more.texts, "its lines stay, too"
     both = unpair.intend(KEYS[1])
     assert sorted(both.more.wish) == ["gretap1", "gretap2"] and both.more.last
 
@@ -632,7 +636,7 @@ def test_a_route_that_somebody_else_has_made_stays(paired):
 
 
 def test_what_is_left_of_a_half_done_try_goes_too(paired):
-    os.unlink(wish.path("gretap1"))
+    os.unlink(store.path("gretap1"))
     found = unpair.intend("site-b")
     assert text_of(found) == CONF and found.more.last and found.more.wish == {}
     paired.conf(CONF)
@@ -644,7 +648,7 @@ def test_what_is_left_of_a_half_done_try_goes_too(paired):
 
 
 def test_of_two_sites_with_one_name_none_is_guessed(paired):
-    paired.conf(OURS + wgpeer.add("", "site-b", [("PublicKey", KEYS[2]), ("AllowedIPs", "198.18.0.3/32")]))
+    paired.conf(OURS + wg_quick_peers.add("", "site-b", [("PublicKey", KEYS[2]), ("AllowedIPs", "198.18.0.3/32")]))
     edit.change("gretap2", {"underlay": "wg0", "local": "198.18.0.1", "remote": "198.18.0.3", "bridge": "br0", "site": "site-b"})
     fails(lambda: unpair.intend("site-b"), "may be each of these: gretap1 to the peer %s, gretap2" % KEYS[1])
     fails(lambda: unpair.intend("site-c"), "there is: site-b (gretap1), site-b (gretap2)")

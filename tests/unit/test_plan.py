@@ -2,14 +2,12 @@ import dataclasses
 
 import pytest
 
-from l2wg_hooks import guard, settings, ways
-from l2wg_hooks import links as links_module
-from l2wg_hooks.iptables import Tables
-from l2wg_hooks.links import Link
-from l2wg_hooks import plan as plan_module
-from l2wg_hooks.plan import Rules, Seen, Step, removal
-from l2wg_hooks.settings import Tunnel
-from l2wg_hooks.ways import Ways
+from l2wg_hooks.config import conflicts
+from l2wg_hooks.model import Link, Observed, PolicyRoutes, Rules, Step, Tables, Tunnel
+from l2wg_hooks.netfilter import nftables
+from l2wg_hooks.observe import link_table
+from l2wg_hooks.plan import planner, policy_routes
+from l2wg_hooks.plan.planner import removal
 
 TUNNEL = Tunnel("gretap1", "wg0", "192.168.178.1", "192.168.92.1", "br0", path="/etc/l2wg/gretap1.conf", lines={"bridge": 4})
 WG0 = Link("wg0", 5, "wireguard", up=True, mtu=1420)
@@ -35,8 +33,8 @@ LAN = Link("enp2s0", 2, up=True, addresses=("192.168.178.1/24",))
 
 def plan(*words, **more):
     """The Plan where the rules that it wants are in force already; test_guard.py has those where they are not."""
-    wanted = plan_module.plan(*words, **more).rules
-    return plan_module.plan(*words, seen=Seen(wanted or Rules()), **more)
+    wanted = planner.plan(*words, **more).rules
+    return planner.plan(*words, seen=Observed(wanted or Rules()), **more)
 
 
 def of(*found):
@@ -69,10 +67,10 @@ def test_nothing_is_done_when_all_is_right():
 
 @pytest.mark.parametrize("suite", ["bullseye", "bookworm", "trixie"])
 def test_what_a_real_kernel_says_of_a_right_one_is_right(golden, suite):
-    found = links_module.parse((golden / "links" / (suite + "-right.json")).read_text())
+    found = link_table.parse((golden / "links" / (suite + "-right.json")).read_text())
     tunnel = but(TUNNEL, bridge_ports=("enp3s0",))
     assert plan([tunnel], found).steps == ()
-    dead = links_module.parse((golden / "links" / (suite + "-dead.json")).read_text())
+    dead = link_table.parse((golden / "links" / (suite + "-dead.json")).read_text())
     assert [str(step) for step in plan([tunnel], dead).steps] == [DELETE]
 
 
@@ -357,7 +355,7 @@ def test_what_only_a_gretap_can_be_is_asked_of_no_other(tunnel):
 
 @pytest.mark.parametrize("suite", ["bullseye", "trixie"])
 def test_what_a_real_kernel_says_of_the_other_kinds_is_right(golden, suite):
-    found = links_module.parse((golden / "links" / (suite + "-kinds.json")).read_text())
+    found = link_table.parse((golden / "links" / (suite + "-kinds.json")).read_text())
     wishes = [
         Tunnel("t0", "wg0", "10.9.0.1", "10.9.0.2", "br0", encapsulation="vxlan"),
         Tunnel("v6", "wg0", "fd09::1", "fd09::2", "br0", encapsulation="vxlan", key=5),
@@ -449,10 +447,10 @@ def test_two_wishes_for_one_bridge_that_undo_each_other_are_refused(field, key):
         but(TUNNEL, name=name, remote=remote, bridge_ports=("enp3s0",), lines={key: 9}, path="/" + name, **{field: value})
         for name, remote, value in (("a", "10.0.0.1", True), ("b", "10.0.0.2", False))
     )
-    (problem,) = settings.between([yes, no])
+    (problem,) = conflicts.between([yes, no])
     assert str(problem).startswith("/b:9: %s: a has it otherwise for br0 (/a)\n  hint: " % key)
     for harmless in ({"lines": {}}, {"bridge_ports": ()}, {"bridge": "br1", "bridge_ports": ("enp4s0",)}, {field: True}):
-        assert list(settings.between([yes, but(no, **harmless)])) == []
+        assert list(conflicts.between([yes, but(no, **harmless)])) == []
 
 
 # Policy routes, and the clamp by iptables.
@@ -460,24 +458,24 @@ def test_two_wishes_for_one_bridge_that_undo_each_other_are_refused(field, key):
 
 def way(tunnel):
     """Our rules and routes of a tunnel, as ip(8) tells of them."""
-    number = ways.table(tunnel.name)
+    number = policy_routes.table(tunnel.name)
     rule = {"priority": 4789, "src": tunnel.local, "dst": tunnel.remote, "table": number, "ipproto": "gre"}
     if tunnel.kind == "vxlan":
         rule.update(ipproto="udp", dport=4789)
     size = {"vx4": 1558, "vx6": 1578, "g6": 1566}[tunnel.name]
     routes = [{"type": "unreachable", "dst": "default"}, {"dst": tunnel.remote, "dev": "wg0", "metrics": [{"mtu": size}]}]
-    return Ways((rule,), {number: routes})
+    return PolicyRoutes((rule,), {number: routes})
 
 
 def seeing(tunnels, found, now, **more):
     """The Plan where the rules of `tunnels` are in force, and `now` is what else there is."""
-    force = Rules([guard.entry(tunnel) for tunnel in tunnels], {tunnel.name: guard.value(tunnel, found) for tunnel in tunnels})
-    return plan_module.plan(tunnels, found, seen=Seen(force, **now), **more)
+    force = Rules([nftables.entry(tunnel) for tunnel in tunnels], {tunnel.name: nftables.value(tunnel, found) for tunnel in tunnels})
+    return planner.plan(tunnels, found, seen=Observed(force, **now), **more)
 
 
 @pytest.mark.parametrize("tunnel", [VX4, VX6, G6], ids=lambda tunnel: tunnel.name)
 def test_the_way_is_there_before_the_tunnel(tunnel):
-    result = seeing([tunnel], of(WG0, BR0, LAN6), {"ways": Ways((), {})})
+    result = seeing([tunnel], of(WG0, BR0, LAN6), {"ways": PolicyRoutes((), {})})
     assert [step.argv[1] for step in result.steps if step.group == tunnel.name][:4] == [
         "route", "route", "rule" if tunnel is VX4 else "-6", "link"
     ]  # fmt: skip
@@ -486,13 +484,13 @@ def test_the_way_is_there_before_the_tunnel(tunnel):
 
 
 def test_a_gretap_needs_no_way():
-    assert seeing([TUNNEL], of(WG0, BR0, RIGHT), {"ways": Ways((), {})}).steps == ()
+    assert seeing([TUNNEL], of(WG0, BR0, RIGHT), {"ways": PolicyRoutes((), {})}).steps == ()
 
 
 def test_an_underlay_that_is_down_takes_no_routes():
-    result = seeing([VX4], of(but(WG0, up=False), BR0, right(VX4)), {"ways": Ways((), {})})
+    result = seeing([VX4], of(but(WG0, up=False), BR0, right(VX4)), {"ways": PolicyRoutes((), {})})
     assert (result.steps, result.waiting) == ((), ("vx4 waits for wg0: it is down",))
-    assert seeing([TUNNEL], of(but(WG0, up=False), BR0, RIGHT), {"ways": Ways((), {})}).waiting == ()
+    assert seeing([TUNNEL], of(but(WG0, up=False), BR0, RIGHT), {"ways": PolicyRoutes((), {})}).waiting == ()
 
 
 @pytest.mark.parametrize(
@@ -501,7 +499,7 @@ def test_an_underlay_that_is_down_takes_no_routes():
 def test_a_way_goes_with_its_tunnel(tunnels, links):
     result = seeing(tunnels, links, {"ways": way(VX4)})
     assert [step.reason for step in result.steps if step.group == "ways"] == ["no tunnel needs it"] * 3
-    assert seeing(tunnels, links, {"ways": Ways((), {})}).waiting == result.waiting
+    assert seeing(tunnels, links, {"ways": PolicyRoutes((), {})}).waiting == result.waiting
 
 
 def test_a_way_of_a_broken_file_stays():
@@ -512,7 +510,7 @@ def test_a_way_of_a_broken_file_stays():
 def test_a_twin_gets_no_way():
     """Else one round would make it, and the next take it away."""
     twin = right(VX4, name="other", alias="")
-    result = seeing([VX4], of(WG0, BR0, twin), {"ways": Ways((), {})})
+    result = seeing([VX4], of(WG0, BR0, twin), {"ways": PolicyRoutes((), {})})
     assert (len(result.problems), [step for step in result.steps if step.group != "guard"]) == (1, [])
 
 
@@ -542,8 +540,8 @@ def test_iptables_clamps_nothing_that_is_not_there():
 def unclamped(tunnels, bridge, was=CLAMPED):
     """The steps where the rules of `was` are in force."""
     found = of(WG0, bridge, RIGHT)
-    old = Rules([guard.entry(was)], {was.name: guard.value(was, found)})
-    return [str(step) for step in plan_module.plan(tunnels, found, seen=Seen(old, iptables=IN_FORCE)).steps]
+    old = Rules([nftables.entry(was)], {was.name: nftables.value(was, found)})
+    return [str(step) for step in planner.plan(tunnels, found, seen=Observed(old, iptables=IN_FORCE)).steps]
 
 
 @pytest.mark.parametrize("tunnels", [[TUNNEL], [], [but(CLAMPED, bridge="br1")]], ids=["nftables", "deleted", "moved"])
@@ -555,14 +553,14 @@ def test_iptables_sees_no_more_frames_than_it_has_to(tunnels):
 
 def test_a_clamp_of_a_broken_file_stays():
     found = of(WG0, but(BR0, bridge_iptables=True), RIGHT)
-    old = Rules([guard.entry(CLAMPED)], {"gretap1": guard.value(CLAMPED, found)})
-    assert plan_module.plan([], found, broken=("gretap1",), seen=Seen(old, iptables=IN_FORCE)).steps == ()
+    old = Rules([nftables.entry(CLAMPED)], {"gretap1": nftables.value(CLAMPED, found)})
+    assert planner.plan([], found, broken=("gretap1",), seen=Observed(old, iptables=IN_FORCE)).steps == ()
 
 
 def test_a_bridge_that_is_gone_is_no_matter():
     found = of(WG0, RIGHT)
-    old = Rules([guard.entry(CLAMPED)], {"gretap1": guard.value(CLAMPED, found)})
-    result = plan_module.plan([], found, seen=Seen(old, iptables=IN_FORCE))
+    old = Rules([nftables.entry(CLAMPED)], {"gretap1": nftables.value(CLAMPED, found)})
+    result = planner.plan([], found, seen=Observed(old, iptables=IN_FORCE))
     assert {step.group for step in result.steps} == {"gretap1", "guard", "iptables"}
 
 

@@ -4,9 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from l2wg_hooks import interfaces, run
-from l2wg_hooks.links import Link
-from l2wg_hooks.pairing import facts, ports
+from l2wg_hooks.config import ifupdown, ifupdown_files
+from l2wg_hooks.model import Link
+from l2wg_hooks.pairing import local_facts, ports
+from l2wg_hooks.system import process
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import ports as table  # noqa: E402
@@ -17,12 +18,12 @@ def play(tmp_path, monkeypatch):
     def build(case):
         table.build(case, tmp_path)
         monkeypatch.setattr(ports, "ROOT", str(tmp_path))
-        monkeypatch.setattr(interfaces, "MAIN", str(tmp_path / "etc/network/interfaces"))
+        monkeypatch.setattr(ifupdown, "MAIN", str(tmp_path / "etc/network/interfaces"))
         # `source interfaces.d/*` is Debian's own line; sh reads that folder in any case.
         main = tmp_path / "etc/network/interfaces"
         main.write_text(main.read_text() + "source interfaces.d/*\n")
-        monkeypatch.setattr(run, "output", lambda *argv: case.says.get(" ".join(argv), ""))
-        return interfaces.read()
+        monkeypatch.setattr(process, "output", lambda *argv: case.says.get(" ".join(argv), ""))
+        return ifupdown_files.read()
 
     return build
 
@@ -31,7 +32,7 @@ def play(tmp_path, monkeypatch):
 def test_a_free_port(play, name):
     case = table.PORTS[name]
     addresses = tuple(word for word in case.addresses if not word.startswith("fe80"))
-    free, used = facts.free_ports({"enp3s0": Link("enp3s0", 7, addresses=addresses)}, play(case))
+    free, used = local_facts.free_ports({"enp3s0": Link("enp3s0", 7, addresses=addresses)}, play(case))
     assert (free == ["enp3s0"]) == case.right
     assert not used or not case.right and used["enp3s0"].startswith(("carries ", "is "))
 
@@ -42,5 +43,5 @@ def test_a_bridge_of_guests(play, name):
     defined = play(case)
     links = {case.about: Link(case.about, 3, "bridge", addresses=("172.31.0.1/16",))}
     assert (ports.guests(links, defined) == set()) == case.right
-    assert (facts.bridges(links, defined, ()) == [case.about]) == case.right
-    assert (facts.lan("wg0", links)[0] == "172.31.0.0/16") == case.right
+    assert (local_facts.bridges(links, defined, ()) == [case.about]) == case.right
+    assert (local_facts.lan("wg0", links)[0] == "172.31.0.0/16") == case.right

@@ -1,6 +1,6 @@
 import pytest
 
-from l2wg_hooks.checking import postup
+from l2wg_hooks.check import wg_quick_hooks
 
 HEAD = "[Interface]\nAddress = 10.15.14.2/24\nPrivateKey = x=\n"
 UP, DOWN = "PostUp = l2wg up %i || :\n", "PostDown = l2wg down %i || :\n"
@@ -8,7 +8,7 @@ PEER = "[Peer]\nPublicKey = y=\n"
 
 
 def judged(*lines):
-    return [(one.id, one.line, one.hint) for one in postup.judge(HEAD + "".join(lines) + PEER, "/etc/wireguard/wg0.conf", "wg0", ["gretap1"])]
+    return [(one.id, one.line, one.hint) for one in wg_quick_hooks.judge(HEAD + "".join(lines) + PEER, "/etc/wireguard/wg0.conf", "wg0", ["gretap1"])]
 
 
 def test_a_file_with_both_lines():
@@ -22,7 +22,7 @@ def test_postup_missing(lines):
 
 
 def test_a_line_in_the_wrong_section_does_not_count():
-    assert [one.id for one in postup.judge(HEAD + PEER + UP + DOWN, "x", "wg0", [])] == ["postup-missing"]
+    assert [one.id for one in wg_quick_hooks.judge(HEAD + PEER + UP + DOWN, "x", "wg0", [])] == ["postup-missing"]
 
 
 def test_postup_doubled():
@@ -57,5 +57,5 @@ def test_postup_unsafe():
 
 
 def test_a_file_that_wg_quick_rewrites():
-    assert not postup.is_rewritten(HEAD) and not postup.is_rewritten(HEAD + "SaveConfig = false\n")
-    assert postup.is_rewritten(HEAD + "saveconfig=true\n")
+    assert not wg_quick_hooks.is_rewritten(HEAD) and not wg_quick_hooks.is_rewritten(HEAD + "SaveConfig = false\n")
+    assert wg_quick_hooks.is_rewritten(HEAD + "saveconfig=true\n")

@@ -3,9 +3,8 @@ import socket
 
 import pytest
 
-from l2wg_hooks import probe
-from l2wg_hooks.links import Link
-from l2wg_hooks.settings import Tunnel
+from l2wg_hooks.model import Link, Tunnel
+from l2wg_hooks.probes import loop_probe
 
 TUNNEL = Tunnel("gretap1", "wg0", "192.168.178.1", "192.168.92.1", "br0")
 THERE = Link("gretap1", 9, "gretap", up=True, master="br0")
@@ -13,14 +12,14 @@ THERE = Link("gretap1", 9, "gretap", up=True, master="br0")
 
 def test_the_bytes_of_a_probe():
     head = b"\xff\xff\xff\xff\xff\xff" b"\xfe\xff\xab\xcc\x78\x53" b"\x88\xb5"
-    assert probe.frame(TUNNEL) == head + b"l2wg loop probe gretap1" + bytes(60 - 14 - 23)
+    assert loop_probe.frame(TUNNEL) == head + b"l2wg loop probe gretap1" + bytes(60 - 14 - 23)
 
 
 def test_a_probe_is_a_whole_frame_whatever_the_name():
     for name in ("a", "a" * 15):
         one = dataclasses.replace(TUNNEL, name=name)
-        assert len(probe.frame(one)) == 60
-        assert ("probe %s\0" % name).encode() in probe.frame(one)
+        assert len(loop_probe.frame(one)) == 60
+        assert ("probe %s\0" % name).encode() in loop_probe.frame(one)
 
 
 @pytest.fixture
@@ -52,19 +51,19 @@ def sent(monkeypatch):
 
 
 def test_a_probe_leaves_by_the_bridge(sent):
-    probe.send([TUNNEL], {"gretap1": THERE})
-    assert sent["sent"] == [("br0", probe.frame(TUNNEL))]
+    loop_probe.send([TUNNEL], {"gretap1": THERE})
+    assert sent["sent"] == [("br0", loop_probe.frame(TUNNEL))]
 
 
 @pytest.mark.parametrize("lacks", [{"up": False}, {"master": ""}, {"master": "br1"}])
 def test_without_a_tunnel_that_is_wired_up_none_leaves(sent, lacks):
     for links in ({}, {"gretap1": dataclasses.replace(THERE, **lacks)}):
-        probe.send([TUNNEL], links)
+        loop_probe.send([TUNNEL], links)
     assert sent["sent"] == []
 
 
 def test_a_bridge_that_is_down_keeps_no_other_probe_from_leaving(sent):
     second = dataclasses.replace(TUNNEL, name="gretap2", bridge="br1")
     sent["down"] = ("br0",)
-    probe.send([TUNNEL, second], {"gretap1": THERE, "gretap2": dataclasses.replace(THERE, name="gretap2", master="br1")})
+    loop_probe.send([TUNNEL, second], {"gretap1": THERE, "gretap2": dataclasses.replace(THERE, name="gretap2", master="br1")})
     assert [name for name, _ in sent["sent"]] == ["br1"]

@@ -2,8 +2,10 @@
 
 import pytest
 
-from l2wg_hooks import cli, interfaces, lock, readers, wgconf, wish
+from l2wg_hooks import cli
+from l2wg_hooks.config import ifupdown, postup, store, wg_quick, wg_quick_readers
 from l2wg_hooks.errors import L2wgError
+from l2wg_hooks.system import lock
 
 KEYS = "[Interface]\nPrivateKey = y\nListenPort = 4900\n\n[Peer]\nPublicKey = x\nAllowedIPs = 10.0.0.0/8\n"
 QUICK = KEYS.replace("[Interface]\n", "[Interface]\nAddress = 10.0.0.1/24\n")
@@ -22,16 +24,16 @@ class Router:
         target.write_text(text.replace("/etc/wireguard", str(self.conf.parent)))
 
     def ask(self, text):
-        return readers.ask("wg0", text)
+        return wg_quick_readers.ask("wg0", text)
 
 
 @pytest.fixture
 def router(tmp_path, monkeypatch):
     here = Router(tmp_path / "root")
-    monkeypatch.setattr(wgconf, "DIRECTORY", str(here.conf.parent))
-    monkeypatch.setattr(interfaces, "MAIN", str(here.root / "etc/network/interfaces"))
+    monkeypatch.setattr(wg_quick, "DIRECTORY", str(here.conf.parent))
+    monkeypatch.setattr(ifupdown, "MAIN", str(here.root / "etc/network/interfaces"))
     monkeypatch.setattr(lock, "FILES", str(tmp_path / "lock"))
-    monkeypatch.setattr(wish, "DIRECTORY", str(tmp_path / "l2wg"))
+    monkeypatch.setattr(store, "DIRECTORY", str(tmp_path / "l2wg"))
     here.put("etc/network/interfaces", "auto lo\niface lo inet loopback\n")
     here.put("etc/wireguard/wg0.conf", KEYS)
     return here
@@ -85,7 +87,7 @@ def test_whose_file_it_is_by_what_is_in_it(router):
     assert not router.ask(KEYS.replace("[Interface]\n", "[Interface]\n" + LINES)).quick, "our own lines do not count"
     assert not router.ask(KEYS + "Address = 10.0.0.1/24\n").quick, "in [Peer]"
     with pytest.raises(L2wgError, match="no key of wg-quick.*\n.*systemctl enable wg-quick@wg0; l2wg attach wg0"):
-        wgconf.attach_file("wg0")
+        postup.attach_file("wg0")
     assert router.conf.read_text() == KEYS
 
 
@@ -97,7 +99,7 @@ def test_wg_quick_reads_it_whatever_is_in_it(router, line):
 
 def test_a_unit_of_wg_quick_that_is_enabled(router):
     router.put("etc/systemd/system/multi-user.target.wants/wg-quick@wg0.service", "")
-    assert router.ask(KEYS).quick and not readers.ask("wg1", KEYS).quick
+    assert router.ask(KEYS).quick and not wg_quick_readers.ask("wg1", KEYS).quick
 
 
 @pytest.mark.parametrize(
@@ -116,10 +118,10 @@ def test_units_scripts_and_managers(router, path, text):
     router.put(path, text)
     router.put("etc/wireguard/wg0.conf", QUICK)
     with pytest.raises(L2wgError) as error:
-        wgconf.attach_file("wg0")
+        postup.attach_file("wg0")
     assert str(router.root / path) in str(error.value) and "l2wg up wg0" in str(error.value)
     assert router.conf.read_text() == QUICK
-    assert readers.ask("wg1", QUICK).quick
+    assert wg_quick_readers.ask("wg1", QUICK).quick
 
 
 def test_a_script_is_read_with_what_it_is_called_with(router):
@@ -146,8 +148,8 @@ def test_lines_that_an_older_version_has_put_in(router):
     text = KEYS.replace("[Interface]\n", "[Interface]\n" + LINES)
     router.put("etc/wireguard/wg0.conf", text)
     with pytest.raises(L2wgError, match="has our PostUp and PostDown lines.*does not come up the next time\n.*l2wg detach wg0"):
-        wgconf.attach_file("wg0")
-    wgconf.detach_file("wg0")
+        postup.attach_file("wg0")
+    postup.detach_file("wg0")
     assert router.conf.read_text() == KEYS
     assert router.ask(KEYS).problem("x", "wg0", KEYS) is None
 

@@ -7,10 +7,13 @@ import test_apply
 import test_rules
 from test_rules import LINKS, OTHER, TUNNEL, carry_out, did, of, with_tunnels
 
-from l2wg_hooks import apply, features, refusal, run, settings, wish
+from l2wg_hooks.apply import apply, preview
+from l2wg_hooks.config import schema, store
+from l2wg_hooks.config.store import Wish
 from l2wg_hooks.errors import L2wgError
-from l2wg_hooks.plan import Rules
-from l2wg_hooks.wish import Wish
+from l2wg_hooks.model import Rules
+from l2wg_hooks.netfilter import unsupported
+from l2wg_hooks.system import features, process
 
 nft, router = test_rules.nft, test_apply.router  # fixtures
 FULL = dataclasses.replace(OTHER, vlans="untagged,10", dhcp="block", path="/etc/l2wg/gretap2.conf", lines={"storm-limit": 7, "vlans": 8})
@@ -19,9 +22,9 @@ WORDS = {"storm-limit": "timeout 300s", "vlans": "vlan id", "dhcp": "udp dport 6
 
 
 def test_every_optional_feature_is_a_key_and_takes_its_words_along(nft):
-    assert {one.key for one in refusal.OPTIONAL} == set(WORDS) == set(refusal.OFF) <= set(settings.KEYS)
-    for feature in refusal.OPTIONAL:
-        with_it, without = (refusal._text(wanted) for wanted in (of(FULL), refusal.without(of(FULL), [feature])))
+    assert {one.key for one in unsupported.OPTIONAL} == set(WORDS) == set(unsupported.OFF) <= set(schema.KEYS)
+    for feature in unsupported.OPTIONAL:
+        with_it, without = (unsupported._text(wanted) for wanted in (of(FULL), unsupported.without(of(FULL), [feature])))
         assert WORDS[feature.key] in with_it and WORDS[feature.key] not in without
         assert all(word in without for key, word in WORDS.items() if key != feature.key)
 
@@ -29,9 +32,9 @@ def test_every_optional_feature_is_a_key_and_takes_its_words_along(nft):
 @pytest.mark.parametrize("key", sorted(WORDS))
 def test_one_key_is_told_by_trial(nft, key):
     nft["refuses"] = [WORDS[key]]
-    found = refusal.find(of(TUNNEL, FULL))
+    found = unsupported.find(of(TUNNEL, FULL))
     assert [one.key for one, _ in found.keys] == [key] and found.guard == ""
-    told = list(refusal.problems(found, [TUNNEL, FULL]))
+    told = list(unsupported.problems(found, [TUNNEL, FULL]))
     assert {(one.key, one.tunnel) for one in told} == {(key, "gretap2")} | ({(key, "gretap1")} if key == "mss-clamp" else set())
     where = {"storm-limit": "7: ", "vlans": "8: "}.get(key, " ")
     assert str(told[-1]).startswith("/etc/l2wg/gretap2.conf:%s%s: cannot be had on this router" % (where, key))
@@ -40,34 +43,34 @@ def test_one_key_is_told_by_trial(nft, key):
 
 def test_several_keys(nft):
     nft["refuses"] = [WORDS["storm-limit"], WORDS["dhcp"]]
-    assert [one.key for one, _ in refusal.find(of(FULL)).keys] == ["dhcp", "storm-limit"]
+    assert [one.key for one, _ in unsupported.find(of(FULL)).keys] == ["dhcp", "storm-limit"]
 
 
 def test_what_is_taken_costs_one_question_and_what_there_is_none_costs_none(nft):
-    assert not refusal.find(of(FULL)) and len(nft["asked"]) == 1
-    assert not refusal.find(Rules()) and len(nft["asked"]) == 1
+    assert not unsupported.find(of(FULL)) and len(nft["asked"]) == 1
+    assert not unsupported.find(Rules()) and len(nft["asked"]) == 1
 
 
 @pytest.mark.parametrize("word, cure", [("table inet", "modprobe nf_tables"), ("meta l4proto 47", "l2wg check -v")])
 def test_the_guard_has_a_cure_of_its_own_cause(nft, word, cure):
     nft["refuses"] = [word]
-    (problem,) = refusal.problems(refusal.find(of(FULL)), [FULL])
+    (problem,) = unsupported.problems(unsupported.find(of(FULL)), [FULL])
     assert "the guard, without which no tunnel is made, cannot be had" in problem.message and cure in problem.hint
 
 
 def test_a_kernel_whose_guard_would_drop_the_tunnels_own_packets_gets_none(nft, monkeypatch):
     """Linux 4.19 with WireGuard built beside it: no interface is known after source NAT there."""
-    usual = refusal.os.uname()
+    usual = unsupported.os.uname()
     for release, old in (("4.19.0-27-amd64", True), ("5.6.0-1", True), ("5.7.0", False), ("5.10.0-0.deb10.28-amd64", False), ("6.12.1", False)):
-        monkeypatch.setattr(refusal.os, "uname", lambda: type("Uname", (), {"release": release}))
-        found = refusal.find(of(FULL))
+        monkeypatch.setattr(unsupported.os, "uname", lambda: type("Uname", (), {"release": release}))
+        found = unsupported.find(of(FULL))
         assert bool(found) == old and ("Linux 5.7" in found.guard) == old
-        assert not old or "buster-backports" in next(refusal.problems(found, [FULL])).hint
+        assert not old or "buster-backports" in next(unsupported.problems(found, [FULL])).hint
     assert usual.release
 
 
 def test_an_event_makes_the_tunnels_without_what_is_refused(nft, monkeypatch):
-    monkeypatch.setattr(wish, "load", lambda: Wish((TUNNEL, FULL), (), ()))
+    monkeypatch.setattr(store, "load", lambda: Wish((TUNNEL, FULL), (), ()))
     nft["refuses"] = [WORDS["storm-limit"]]
     (problem,) = carry_out(nft, [TUNNEL, FULL], LINKS, Rules())
     assert (problem.key, problem.tunnel) == ("storm-limit", "gretap2")
@@ -76,9 +79,9 @@ def test_an_event_makes_the_tunnels_without_what_is_refused(nft, monkeypatch):
 
 
 def test_the_next_event_leaves_what_stands(nft, monkeypatch):
-    monkeypatch.setattr(wish, "load", lambda: Wish((FULL,), (), ()))
+    monkeypatch.setattr(store, "load", lambda: Wish((FULL,), (), ()))
     nft["refuses"] = [WORDS["storm-limit"]]
-    (less,) = [refusal.without(of(FULL), [one]) for one in refusal.OPTIONAL if one.key == "storm-limit"]
+    (less,) = [unsupported.without(of(FULL), [one]) for one in unsupported.OPTIONAL if one.key == "storm-limit"]
     (problem,) = carry_out(nft, [FULL], with_tunnels(FULL), less)
     assert problem.key == "storm-limit" and did(nft) == ["nft -f FILE"], "the new ones are tried; the old ones are in force"
 
@@ -89,8 +92,8 @@ def test_apply_refuses_before_it_changes_anything(router, monkeypatch):
         file.write("storm-limit = 20\n")
     line = router.conf.read_text().count("\n")
     usual = router.run
-    refused = run.Result(1, "", "/dev/stdin:9:9: Error: syntax error, unexpected string\n")
-    monkeypatch.setattr(run, "run", lambda argv, stdin="", environment=(): refused if "timeout 300s" in stdin else usual(argv, stdin))
+    refused = process.Result(1, "", "/dev/stdin:9:9: Error: syntax error, unexpected string\n")
+    monkeypatch.setattr(process, "run", lambda argv, stdin="", environment=(): refused if "timeout 300s" in stdin else usual(argv, stdin))
     with pytest.raises(L2wgError) as error:
         apply.apply()
     (problem,) = error.value.problems
@@ -109,6 +112,6 @@ def test_a_router_is_asked_for_all_that_the_rules_have():
 def test_a_guard_that_is_not_loaded_yet_is_not_refused(router, monkeypatch):
     """As while a Debian is installed in a chroot, by another kernel: wg0 is not there, so nothing is loaded."""
     usual, router.links = router.run, {name: link for name, link in router.links.items() if name != "wg0"}
-    refused = run.Result(1, "", "/dev/stdin:9:9: Error: Could not process rule: Operation not supported\n")
-    monkeypatch.setattr(run, "run", lambda argv, stdin="", environment=(): refused if argv[:2] == ("nft", "-c") else usual(argv, stdin))
-    assert not [problem for problem in apply.intend().problems if problem.id == "nft-form"]
+    refused = process.Result(1, "", "/dev/stdin:9:9: Error: Could not process rule: Operation not supported\n")
+    monkeypatch.setattr(process, "run", lambda argv, stdin="", environment=(): refused if argv[:2] == ("nft", "-c") else usual(argv, stdin))
+    assert not [problem for problem in preview.intend().problems if problem.id == "nft-form"]

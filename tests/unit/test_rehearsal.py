@@ -4,13 +4,15 @@ import json
 
 import pytest
 
-from l2wg_hooks import interfaces, layer3, links, settings, transaction, undo, wish
-from l2wg_hooks.peers import Interface, Peer
-from l2wg_hooks.rehearsing import cast, harmless, judge, outcome, play, rehearse, stage, tame
-from l2wg_hooks.rehearsing.outcome import BOOT, Fact, Failure, Look, Outcome, Step
-from l2wg_hooks.rehearsing.tame import Line
+from l2wg_hooks.config import ifupdown, ifupdown_bridge, last_applied, store, wg_quick
+from l2wg_hooks.model import Addresses, Link, Tunnel
+from l2wg_hooks.observe.wg_interfaces import Interface, Peer
+from l2wg_hooks.plan import restore
+from l2wg_hooks.rehearsal import cast, harmless, judge, outcome, play, rehearse, stage, tame
+from l2wg_hooks.rehearsal.outcome import BOOT, Fact, Failure, Look, Outcome, Step
+from l2wg_hooks.rehearsal.tame import Line
 
-MAIN, OURS = "/etc/network/interfaces", interfaces.OURS
+MAIN, OURS = "/etc/network/interfaces", ifupdown_bridge.OURS
 
 
 @pytest.mark.parametrize(
@@ -148,17 +150,17 @@ def test_cards_are_what_no_stanza_makes():
         row("enp1s0", permaddr="52:54:00:00:00:99"), row("lo", link_type="loopback"), row("br0", "bridge"), row("eth0", "veth"),
         row("veth1234", "veth"), row("dummy0", "dummy"), row("enp1s0.10", "vlan"), row("wg0", "wireguard", link_type="none"), row("port", "veth"),
     ]
-    stanzas, _ = interfaces.parse("iface eth0 inet dhcp\niface dummy0 inet manual\n pre-up ip link add dummy0 type dummy\n", MAIN)
+    stanzas, _ = ifupdown.parse("iface eth0 inet dhcp\niface dummy0 inet manual\n pre-up ip link add dummy0 type dummy\n", MAIN)
     assert cast.nics(rows, stanzas, ["port"]) == (
         cast.Nic("enp1s0", "52:54:00:00:00:99"), cast.Nic("eth0", "52:54:00:00:00:01"), cast.Nic("port", "52:54:00:00:00:01"))
 
 
 HELD = {
-    "enp1s0": layer3.Layer3(
+    "enp1s0": Addresses(
         (("203.0.113.9/24", "broadcast", "203.0.113.255", "valid_lft", "900", "preferred_lft", "900"), ("10.1.1.1/8", "label", "enp1s0:1")),
         (("default", "via", "203.0.113.1"), ("198.18.0.0/16", "via", "203.0.113.7")),
     ),
-    "br0": layer3.Layer3((("192.168.92.7/24",),)),
+    "br0": Addresses((("192.168.92.7/24",),)),
 }
 
 
@@ -168,7 +170,7 @@ def test_a_lease_is_what_dhcp_has_given_and_goes_with_the_stanza():
     assert found["enp1s0"] == (given, "route replace default via 203.0.113.1 dev enp1s0"), "no route that a stanza adds by itself"
     assert found["br0"] == ("address add 192.168.92.7/24 dev br0",)
     assert found["br1"][0] == given.replace("enp1s0", "br1")
-    back = cast.leases(HELD, {"enp3s0": links.Link("enp3s0", 3, master="br0")}, {"br0": ("enp3s0", "enp4s0")})
+    back = cast.leases(HELD, {"enp3s0": Link("enp3s0", 3, master="br0")}, {"br0": ("enp3s0", "enp4s0")})
     assert back["enp3s0"] == ("address add 192.168.92.7/24 dev enp3s0",) and "enp4s0" not in back
 
 
@@ -187,14 +189,14 @@ def look(*rows, routes=(), wireguard=()):
     """rows are (Link, addresses), routes (interface, words)."""
     known = {one.name: one for one, _ in rows}
     held = {
-        one.name: layer3.Layer3(tuple((word,) for word in given), tuple(tuple(words.split()) for name, words in routes if name == one.name))
+        one.name: Addresses(tuple((word,) for word in given), tuple(tuple(words.split()) for name, words in routes if name == one.name))
         for one, given in rows
     }
-    return Look(undo.Picture({name: one for name, one in known.items()}, held), dict(wireguard))
+    return Look(restore.Snapshot({name: one for name, one in known.items()}, held), dict(wireguard))
 
 
 def link(name, kind="", addresses=(), master=""):
-    return links.Link(name, 2, kind, master=master, addresses=addresses), addresses
+    return Link(name, 2, kind, master=master, addresses=addresses), addresses
 
 
 WG0 = {"wg0": Interface("x", 51820, (Peer(KEY, "", ("192.168.178.0/24", "10.15.14.2/32"), 0, 0, 0, None),))}
@@ -213,7 +215,7 @@ def test_facts_are_what_is_there_and_not_what_comes_and_goes():
         "the route 192.168.178.0/24", "wg0's peer 2iKwjfxm", "192.168.178.0/24 for a peer of wg0", "10.15.14.2/32 for a peer of wg0",
     }
     passing = look(link("br0", "bridge"))
-    passing.picture.held["br0"] = layer3.Layer3((("2001:db8::1/64", "valid_lft", "900"), ("2001:db8::2/64",)))
+    passing.picture.held["br0"] = Addresses((("2001:db8::1/64", "valid_lft", "900"), ("2001:db8::2/64",)))
     assert {one.value for one in outcome.facts(passing, NAMES) if one.kind == "address"} == {"2001:db8::2/64"}
 
 
@@ -244,7 +246,7 @@ def test_settings_are_what_differs_from_the_start():
 
 # What is said of it.
 
-TUNNEL = settings.Tunnel("gretap1", "wg0", "192.168.92.1", "192.168.178.1", "br0", path="/etc/l2wg/gretap1.conf")
+TUNNEL = Tunnel("gretap1", "wg0", "192.168.92.1", "192.168.178.1", "br0", path="/etc/l2wg/gretap1.conf")
 CONF = "[Interface]\nAddress = 10.15.14.1/24\n[Peer]\nPublicKey = %s\nAllowedIPs = 10.15.14.2/32,192.168.178.0/24\n" % KEY
 STANZAS = ((("lo", MAIN, 1, ())), ("br0", MAIN, 4, ("192.168.92.1",)))
 BOOTED = Step(("ifup", "-a"), 0, "")
@@ -264,7 +266,7 @@ def played(look=WHOLE, steps=(BOOTED,), failures=(), up=("lo", "br0"), **more):
 
 def without(name, look=WHOLE):
     kept = [{one: value for one, value in each.items() if one != name} for each in (look.links, look.picture.held, look.wireguard)]
-    return Look(undo.Picture(*kept[:2]), kept[2])
+    return Look(restore.Snapshot(*kept[:2]), kept[2])
 
 
 def test_nothing_lost_nothing_said():
@@ -285,7 +287,7 @@ def test_a_command_that_fails_is_told_with_its_line_and_what_is_missing():
 
 def test_wg_quick_is_told_with_the_line_whose_route_is_taken():
     rows = without("wg0")
-    rows.links["br0"] = links.Link("br0", 2, "bridge", addresses=("192.168.178.200/24",))
+    rows.links["br0"] = Link("br0", 2, "bridge", addresses=("192.168.178.200/24",))
     step = Step(("wg-quick", "up", "wg0"), 2, "[#] ip link add wg0 type wireguard\nRTNETLINK answers: File exists\n[#] ip link delete dev wg0\n", "wg0")
     [problem] = judge.worse(played(rows, (BOOTED, step)), played(steps=(BOOTED, step._replace(code=0))), scene(tunnels=()))[:1]
     assert (problem.path, problem.line) == ("/etc/wireguard/wg0.conf", 5)
@@ -304,8 +306,8 @@ def test_what_the_wish_takes_away_is_not_lost():
     gone = frozenset({Fact("address", "br0", "192.168.92.1/24"), Fact("route", "br0", "default via 192.168.92.254")})
     new = look(*[(one, () if one.name == "br0" else one.addresses) for one in WHOLE.links.values()], wireguard=WG0, routes=[("wg0", "192.168.178.0/24")])
     assert judge.worse(played(new), played(), scene(tunnels=(), gone=gone)) == ()
-    applied = [settings.Tunnel("t", "wg0", "a", "b", "br0", ("enp2s0", "enp3s0"), "192.168.92.1/24"), settings.Tunnel("u", "wg0", "a", "b", "br1", ("enp4s0",))]
-    wished = [settings.Tunnel("t", "wg0", "a", "b", "br0", ("enp2s0",))]
+    applied = [Tunnel("t", "wg0", "a", "b", "br0", ("enp2s0", "enp3s0"), "192.168.92.1/24"), Tunnel("u", "wg0", "a", "b", "br1", ("enp4s0",))]
+    wished = [Tunnel("t", "wg0", "a", "b", "br0", ("enp2s0",))]
     assert set(rehearse._gone(applied, wished, WHOLE)) == {
         Fact("address", "br0", "192.168.92.1/24"), Fact("port", "enp3s0", "br0"), Fact("port", "enp4s0", "br1"), Fact("interface", "br1")}
 
@@ -373,9 +375,9 @@ def test_a_line_that_has_moved_and_failed_before_is_the_same_line():
 def etc(tmp_path, monkeypatch):
     (tmp_path / "gretap1.conf").write_text("underlay = wg0\nlocal = 192.168.92.1\nremote = 192.168.178.1\nbridge = br0\n")
     (tmp_path / "wg0.conf").write_text("[Interface]\nPostUp = l2wg up %i || :\nListenPort = 1\n")
-    monkeypatch.setattr(wish, "DIRECTORY", str(tmp_path))
-    monkeypatch.setattr(rehearse.wgconf, "DIRECTORY", str(tmp_path))
-    monkeypatch.setattr(transaction, "APPLIED", str(tmp_path / "applied"))
+    monkeypatch.setattr(store, "DIRECTORY", str(tmp_path))
+    monkeypatch.setattr(wg_quick, "DIRECTORY", str(tmp_path))
+    monkeypatch.setattr(last_applied, "APPLIED", str(tmp_path / "applied"))
     return tmp_path
 
 

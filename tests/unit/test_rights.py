@@ -4,16 +4,16 @@ import os
 
 import pytest
 
-from l2wg_hooks import transaction, wgconf, wish
-from l2wg_hooks.checking import rights
-from l2wg_hooks.settings import Tunnel
+from l2wg_hooks.check import permissions
+from l2wg_hooks.config import last_applied, store, wg_quick
+from l2wg_hooks.model import Tunnel
 
 ONE = Tunnel("gretap1", "wg0", "192.168.178.1", "192.168.92.1", "br0")
 
 
 @pytest.fixture
 def box(tmp_path, monkeypatch):
-    for module, name in ((wish, "l2wg"), (wgconf, "wireguard"), (transaction, "state")):
+    for module, name in ((store, "l2wg"), (wg_quick, "wireguard"), (last_applied, "state")):
         (tmp_path / name).mkdir(mode=0o755)
         monkeypatch.setattr(module, "DIRECTORY", str(tmp_path / name))
     for name in ("l2wg/gretap1.conf", "wireguard/wg0.conf"):
@@ -23,7 +23,7 @@ def box(tmp_path, monkeypatch):
 
 
 def told(box):
-    return [(os.path.relpath(one.path, str(box)), one.message.partition(" may")[0]) for one in rights.problems([ONE])]
+    return [(os.path.relpath(one.path, str(box)), one.message.partition(" may")[0]) for one in permissions.problems([ONE])]
 
 
 def test_as_it_is_installed_nothing_is_told(box):

@@ -3,9 +3,10 @@ import dataclasses
 
 import pytest
 
-from l2wg_hooks import ear, plan, probe, ring
-from l2wg_hooks.links import Link
-from l2wg_hooks.settings import Tunnel
+from l2wg_hooks.apply import ring_probe
+from l2wg_hooks.model import Link, Plan, Step, Tunnel
+from l2wg_hooks.plan import planner
+from l2wg_hooks.probes import loop_probe, packet_socket
 
 ONE = Tunnel("gretap1", "wg0", "192.168.178.1", "192.168.92.1", "br0", path="/etc/l2wg/gretap1.conf", lines={"bridge": 4})
 TWO = Tunnel("gretap2", "wg0", "192.168.178.1", "192.168.93.1", "br0")
@@ -16,7 +17,7 @@ WIRED = Link("gretap1", 7, "gretap", up=True, master="br0", alias="l2wg")
 
 
 def found(tunnels, *links, changed=("gretap1", "gretap2")):
-    return {one.tunnel.name: one.others for one in ring.joining(tunnels, {link.name: link for link in links}, changed)}
+    return {one.tunnel.name: one.others for one in ring_probe.joining(tunnels, {link.name: link for link in links}, changed)}
 
 
 @pytest.mark.parametrize(
@@ -63,25 +64,25 @@ def test_who_is_isolated_no_more_forwards_to_the_others():
 
 
 def test_a_ring_is_told_once_with_all_ways_out():
-    asked = [ring.Joining(ONE, ("enp3s0", "gretap2")), ring.Joining(TWO, ("gretap1",))]
-    problem, = ring.judge(asked, {("gretap1", "gretap2"), ("gretap1", "enp3s0")})
+    asked = [ring_probe.Joining(ONE, ("enp3s0", "gretap2")), ring_probe.Joining(TWO, ("gretap1",))]
+    problem, = ring_probe.judge(asked, {("gretap1", "gretap2"), ("gretap1", "enp3s0")})
     assert (problem.path, problem.line, problem.key) == ("/etc/l2wg/gretap1.conf", 4, "bridge")
     assert "a frame that left by it came back by enp3s0" in problem.message
     for choice in ("leave this tunnel out", "by enp3s0, find and cut that way", "isolated = yes", "STP"):
         assert choice in problem.hint
-    assert not list(ring.judge(asked, set()))
-    assert not list(ring.judge(asked, {("gretap2", "enp4s0")})), "not a port of its bridge"
+    assert not list(ring_probe.judge(asked, set()))
+    assert not list(ring_probe.judge(asked, {("gretap2", "enp4s0")})), "not a port of its bridge"
 
 
 def test_only_what_makes_and_guards_these_tunnels():
-    steps = [plan.Step(("ip", "x"), "", group) for group in ("gretap1", plan.GUARD, "ways", "gretap2", "br0")]
-    assert [step.group for step in ring.only(plan.Plan(tuple(steps)), ["gretap2"]).steps] == [plan.GUARD, "gretap2"]
+    steps = [Step(("ip", "x"), "", group) for group in ("gretap1", planner.GUARD, "ways", "gretap2", "br0")]
+    assert [step.group for step in ring_probe.only(Plan(tuple(steps)), ["gretap2"]).steps] == [planner.GUARD, "gretap2"]
 
 
 def test_nobodys_address_and_only_probes():
     from test_ear import ethernet, taken
 
-    frame = probe.frame(ONE, b"\x02\0\0\0\0\7")
-    assert frame[:12] == probe.BROADCAST + b"\x02\0\0\0\0\7" and len(frame) >= 60
-    program = ear.type_filter(probe.ETHERTYPE)
+    frame = loop_probe.frame(ONE, b"\x02\0\0\0\0\7")
+    assert frame[:12] == loop_probe.BROADCAST + b"\x02\0\0\0\0\7" and len(frame) >= 60
+    program = packet_socket.type_filter(loop_probe.ETHERTYPE)
     assert taken(program, frame) and not taken(program, ethernet(0x0800, bytes(50))) and not taken(program, b"")

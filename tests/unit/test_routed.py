@@ -5,8 +5,9 @@ import types
 
 import pytest
 
-from l2wg_hooks import edit, interfaces, routed, run, settings, wgconf, wish
+from l2wg_hooks.config import edit, ifupdown, store, tunnel_file, wg_quick, wg_quick_routes
 from l2wg_hooks.errors import L2wgError
+from l2wg_hooks.system import process
 
 TUNNEL = "underlay = wg0\nlocal = 10.15.14.2\nremote = 192.168.92.1\nbridge = br0\nbridge-ports = enp3s0\n"
 CONF = """[Interface]
@@ -20,7 +21,7 @@ AllowedIPs = %s
 
 
 def added(allowed, more=""):
-    return [str(one.network) for one in routed.wanted(CONF % (more, allowed), "x")]
+    return [str(one.network) for one in wg_quick_routes.wanted(CONF % (more, allowed), "x")]
 
 
 @pytest.mark.parametrize(
@@ -48,7 +49,7 @@ def test_what_wg_quick_adds(allowed, more, routes):
 
 def test_the_table():
     for said, table in (("", "main"), ("Table = off", "off"), ("Table = auto", "main"), ("Table = 254", "main"), ("Table = 7", "7")):
-        assert routed.table_of(CONF % (said, "")) == table
+        assert wg_quick_routes.table_of(CONF % (said, "")) == table
 
 
 MAIN4 = """default via 203.0.113.1 dev enp1s0
@@ -68,10 +69,10 @@ unreachable fd00:94::/64 dev lo metric 1024 error -113
 
 
 def test_what_stands_in_the_way_is_what_the_kernel_takes_for_the_same():
-    assert [(str(one.network), one.device) for one in routed.parse(MAIN4, 4, "wg0")] == [
+    assert [(str(one.network), one.device) for one in wg_quick_routes.parse(MAIN4, 4, "wg0")] == [
         ("0.0.0.0/0", "enp1s0"), ("192.168.92.0/24", "br0"), ("10.3.0.0/16", ""), ("10.4.0.9/32", "br0"), ("10.5.0.0/16", ""),
     ]  # fmt: skip
-    assert [(str(one.network), one.device) for one in routed.parse(MAIN6, 6, "wg0")] == [("fd00:93::/64", "br0"), ("fd00:94::/64", "lo")]
+    assert [(str(one.network), one.device) for one in wg_quick_routes.parse(MAIN6, 6, "wg0")] == [("fd00:93::/64", "br0"), ("fd00:94::/64", "lo")]
 
 
 @pytest.mark.parametrize(
@@ -92,27 +93,27 @@ def test_what_stands_in_the_way_is_what_the_kernel_takes_for_the_same():
     ],
 )
 def test_what_interfaces_will_make(text, routes):
-    found = routed.defined(interfaces.parse(text, "f")[0], "wg0")
+    found = wg_quick_routes.defined(ifupdown.parse(text, "f")[0], "wg0")
     assert [(str(one.network), one.device) for one in found] == routes
 
 
 @pytest.fixture
 def router(tmp_path, monkeypatch):
-    monkeypatch.setattr(wgconf, "DIRECTORY", str(tmp_path))
-    monkeypatch.setattr(wish, "DIRECTORY", str(tmp_path / "l2wg"))
-    monkeypatch.setattr(interfaces, "MAIN", str(tmp_path / "interfaces"))
+    monkeypatch.setattr(wg_quick, "DIRECTORY", str(tmp_path))
+    monkeypatch.setattr(store, "DIRECTORY", str(tmp_path / "l2wg"))
+    monkeypatch.setattr(ifupdown, "MAIN", str(tmp_path / "interfaces"))
     shown = {"-4": "", "-6": ""}
-    monkeypatch.setattr(run, "run", lambda argv, *more: run.Result(0, shown[argv[1]] if argv[-1] == "main" else "", ""))
+    monkeypatch.setattr(process, "run", lambda argv, *more: process.Result(0, shown[argv[1]] if argv[-1] == "main" else "", ""))
     tmp_path.joinpath("wg0.conf").write_text(CONF % ("", "10.15.14.0/24, 192.168.92.0/24"))
     return types.SimpleNamespace(etc=tmp_path, conf=tmp_path / "wg0.conf", shown=shown)
 
 
 def tunnel(more=""):
-    return settings.parse(TUNNEL + more, "/etc/l2wg/gretap1.conf", "gretap1")[0]
+    return tunnel_file.parse(TUNNEL + more, "/etc/l2wg/gretap1.conf", "gretap1")[0]
 
 
 def looked(one=None, text=""):
-    return routed.look([one or tunnel()], interfaces.parse(text, "/etc/network/interfaces")[0])
+    return wg_quick_routes.look([one or tunnel()], ifupdown.parse(text, "/etc/network/interfaces")[0])
 
 
 def test_nothing_is_in_the_way(router):
@@ -136,7 +137,7 @@ def test_the_bridges_address_is_where_the_route_of_wireguard_is_to_be(router):
 def test_what_the_kernel_has(router, shown):
     router.shown["-4"] = shown
     (clash,) = looked()
-    assert bool(routed.ours([clash], [tunnel()])) == ("br0" in shown), "what is not of our making is for check to tell"
+    assert bool(wg_quick_routes.ours([clash], [tunnel()])) == ("br0" in shown), "what is not of our making is for check to tell"
 
 
 def test_table_off_adds_none_and_another_table_is_another_table(router):
@@ -168,7 +169,7 @@ def test_set_writes_no_address_that_costs_wireguard_its_next_start(router):
 def test_a_peer_whose_end_is_elsewhere_only_loses_the_network(router):
     text = "[Interface]\nAddress = 10.15.14.2/24\n[Peer]\nPublicKey = K=\nAllowedIPs = 10.15.14.1, 192.168.92.0/24 # B\n"
     router.conf.write_text(text)
-    one = settings.parse((TUNNEL + "bridge-address = 192.168.92.2/24\n").replace("192.168.92.1", "10.15.14.1"), "x", "gretap1")[0]
+    one = tunnel_file.parse((TUNNEL + "bridge-address = 192.168.92.2/24\n").replace("192.168.92.1", "10.15.14.1"), "x", "gretap1")[0]
     (clash,) = looked(one)
     assert "'5s|=[^#]*|= 10.15.14.1 |'" in clash.problem.hint and "route replace" not in clash.problem.hint
     router.conf.write_text(text.replace("[Peer]", "SaveConfig = true\n[Peer]"))
@@ -176,5 +177,5 @@ def test_a_peer_whose_end_is_elsewhere_only_loses_the_network(router):
 
 
 def test_networks_are_compared_as_networks():
-    one = routed.Wanted(ipaddress.ip_network("fd00:93::/64"), "x", 1)
-    assert routed.clashes([one], routed.parse(MAIN6, 6, "wg0")) and not routed.clashes([one], routed.parse(MAIN4, 4, "wg0"))
+    one = wg_quick_routes.Wanted(ipaddress.ip_network("fd00:93::/64"), "x", 1)
+    assert wg_quick_routes.clashes([one], wg_quick_routes.parse(MAIN6, 6, "wg0")) and not wg_quick_routes.clashes([one], wg_quick_routes.parse(MAIN4, 4, "wg0"))

@@ -7,11 +7,16 @@ import sys
 
 import pytest
 
-from l2wg_hooks import apply, files, guard, hook, lock, namespace, probe, rules, run, seen, transaction, wish
+from l2wg_hooks.apply import apply, preview
+from l2wg_hooks.config import last_applied, store
 from l2wg_hooks.errors import L2wgError, Problem
-from l2wg_hooks.links import Link
-from l2wg_hooks.plan import GUARD, Plan, Rules, Seen, Step, plan, removal
-from l2wg_hooks.settings import Tunnel
+from l2wg_hooks.model import Link, Observed, Plan, Rules, Step, Tunnel
+from l2wg_hooks.netfilter import nftables, nftables_state
+from l2wg_hooks.observe import link_table, snapshot
+from l2wg_hooks.plan.planner import GUARD, plan, removal
+from l2wg_hooks.probes import loop_probe
+from l2wg_hooks.reconcile import events, reconcile, ruleset
+from l2wg_hooks.system import files, lock, network_namespace, process
 
 TUNNEL = Tunnel("gretap1", "wg0", "192.168.178.1", "192.168.92.1", "br0")
 OTHER = dataclasses.replace(TUNNEL, name="gretap2", remote="10.0.0.1", storm_limit=100)
@@ -32,8 +37,8 @@ def there(tunnel):
 
 def of(*tunnels, intact=True):
     """The Rules of these tunnels."""
-    values = {tunnel.name: guard.value(tunnel, LINKS) for tunnel in tunnels}
-    return Rules([guard.entry(tunnel) for tunnel in tunnels], values, intact)
+    values = {tunnel.name: nftables.value(tunnel, LINKS) for tunnel in tunnels}
+    return Rules([nftables.entry(tunnel) for tunnel in tunnels], values, intact)
 
 
 @pytest.fixture
@@ -44,31 +49,31 @@ def nft(tmp_path, monkeypatch):
     `asked` are the rule sets that nft(8) was only asked about; it takes none with a word of `refuses`, neither then nor to load.
     """
     state = {"tables": {}, "ran": [], "broken": None, "writes": [], "after": lambda tables: None, "spaces": True, "asked": [], "refuses": []}
-    monkeypatch.setattr(guard, "STATIC", str(tmp_path / "lib" / "rules.nft"))
-    monkeypatch.setattr(guard, "FILE", str(tmp_path / "l2wg.nft"))
-    monkeypatch.setattr(rules, "LOADED", str(tmp_path / "l2wg.loaded"))
+    monkeypatch.setattr(nftables, "STATIC", str(tmp_path / "lib" / "rules.nft"))
+    monkeypatch.setattr(nftables, "FILE", str(tmp_path / "l2wg.nft"))
+    monkeypatch.setattr(nftables_state, "LOADED", str(tmp_path / "l2wg.loaded"))
 
     def fake(argv, stdin=""):
         if argv[:2] == ("nft", "-c"):
             state["asked"].append(stdin)
-            return run.Result(int(any(word in stdin for word in state["refuses"])), "", "x:1:1: Error: syntax error, unexpected string\n^^^\n")
+            return process.Result(int(any(word in stdin for word in state["refuses"])), "", "x:1:1: Error: syntax error, unexpected string\n^^^\n")
         state["ran"] += ["ip " + line for line in stdin.splitlines()] or [" ".join(argv)]
         if state["broken"] and " ".join(argv).startswith(state["broken"]):
-            return run.Result(1, "", "Error: Could not process rule: Operation not supported\n")
+            return process.Result(1, "", "Error: Could not process rule: Operation not supported\n")
         if argv[:2] == ("nft", "-f"):
-            text = read(guard.FILE)
-            loaded = text + (read(guard.STATIC) if "include" in text else "")
+            text = read(nftables.FILE)
+            loaded = text + (read(nftables.STATIC) if "include" in text else "")
             if any(word in loaded for word in state["refuses"]):
-                return run.Result(1, "", "Error: syntax error, unexpected string\n")
+                return process.Result(1, "", "Error: syntax error, unexpected string\n")
             state["tables"] = {}
             if "include" in text:
-                state["tables"] = dict(zip(rules.FAMILIES, listed(loaded)))
+                state["tables"] = dict(zip(nftables_state.FAMILIES, listed(loaded)))
             state["after"](state["tables"])
         if argv[:4] == ("nft", "-s", "list", "table"):
             assert argv[5:] == ("l2wg",)
             known = state["tables"].get(argv[4])
-            return run.Result(0, known, "") if known else run.Result(1, "", "Error: No such file or directory\n")
-        return run.Result(0, "", "")
+            return process.Result(0, known, "") if known else process.Result(1, "", "Error: No such file or directory\n")
+        return process.Result(0, "", "")
 
     def alone(work):
         if not state["spaces"]:
@@ -80,9 +85,9 @@ def nft(tmp_path, monkeypatch):
         finally:
             state.update(kept)
 
-    monkeypatch.setattr(namespace, "alone", alone)
+    monkeypatch.setattr(network_namespace, "alone", alone)
     write = files.write
-    monkeypatch.setattr(run, "run", fake)
+    monkeypatch.setattr(process, "run", fake)
     monkeypatch.setattr(files, "write", lambda path, text, **more: (state["writes"].append(path), write(path, text, **more)))
     return state
 
@@ -103,30 +108,30 @@ def read(path):
 
 
 def test_what_nobody_needs_nobody_asks_for(nft):
-    assert rules.observe(needed=False) == Rules()
+    assert nftables_state.observe(needed=False) == Rules()
     assert nft["ran"] == []
 
 
 @pytest.mark.parametrize("tables, intact", [({}, True), ({"inet": "somebody's"}, False), ({"bridge": "somebody's"}, False)])
 def test_before_the_first_load(nft, tables, intact):
     nft["tables"] = tables
-    assert rules.observe(needed=True) == Rules(intact=intact)
+    assert nftables_state.observe(needed=True) == Rules(intact=intact)
 
 
 @pytest.mark.parametrize("needed", [True, False])
 def test_what_was_loaded_is_observed(nft, needed):
-    assert rules.load(of(TUNNEL, OTHER), NFT) == ()
+    assert ruleset.load(of(TUNNEL, OTHER), NFT) == ()
     assert nft["ran"] == ["nft -f /run/l2wg.nft", "nft -s list table inet l2wg", "nft -s list table bridge l2wg"]
-    assert rules.observe(needed) == of(TUNNEL, OTHER)
+    assert nftables_state.observe(needed) == of(TUNNEL, OTHER)
 
 
 def test_what_is_loaded_is_what_the_files_say(nft):
-    rules.load(of(TUNNEL, OTHER), NFT)
+    ruleset.load(of(TUNNEL, OTHER), NFT)
     wanted = of(TUNNEL, OTHER)
-    assert read(guard.FILE) == guard.load(wanted.entries, wanted.values)
-    head, _, body = read(guard.STATIC).partition("\n")
-    assert head.startswith("# [{") and body == guard.render(wanted.entries)
-    assert os.stat(os.path.dirname(guard.STATIC)).st_mode & 0o777 == 0o755
+    assert read(nftables.FILE) == nftables.load(wanted.entries, wanted.values)
+    head, _, body = read(nftables.STATIC).partition("\n")
+    assert head.startswith("# [{") and body == nftables.render(wanted.entries)
+    assert os.stat(os.path.dirname(nftables.STATIC)).st_mode & 0o777 == 0o755
 
 
 @pytest.mark.parametrize(
@@ -140,9 +145,9 @@ def test_what_is_loaded_is_what_the_files_say(nft):
     ],
 )
 def test_what_somebody_takes_away_is_noticed(nft, change):
-    rules.load(of(TUNNEL), NFT)
+    ruleset.load(of(TUNNEL), NFT)
     change(nft["tables"])
-    assert rules.observe(needed=True) == of(TUNNEL, intact=False)
+    assert nftables_state.observe(needed=True) == of(TUNNEL, intact=False)
 
 
 # What was meant is the baseline, never what was found.
@@ -182,18 +187,18 @@ def test_what_somebody_changes_between_loading_and_listing_is_loaded_again(nft, 
             change(tables)
 
     nft.update(after=once, spaces=spaces)
-    assert rules.load(of(TUNNEL), NFT) == ()
+    assert ruleset.load(of(TUNNEL), NFT) == ()
     assert len(times) == 3
-    assert rules.observe(needed=True) == of(TUNNEL)
+    assert nftables_state.observe(needed=True) == of(TUNNEL)
 
 
 @pytest.mark.parametrize("spaces", [True, False])
 def test_what_somebody_keeps_changing_is_not_in_force(nft, spaces):
     nft.update(after=emptied, spaces=spaces)
-    (problem,) = rules.load(of(TUNNEL), NFT)
+    (problem,) = ruleset.load(of(TUNNEL), NFT)
     assert str(problem).startswith("the tables l2wg were loaded 3 times, and each time something else had changed them at once")
     assert "hint: find out what it is: nft monitor" in str(problem)
-    assert rules.observe(needed=True).entries == []
+    assert nftables_state.observe(needed=True).entries == []
 
 
 @pytest.mark.parametrize("old", [Rules(), of(TUNNEL)])
@@ -202,100 +207,100 @@ def test_a_guard_that_is_flushed_while_it_is_loaded_takes_its_tunnels_along(nft,
     other = dataclasses.replace(TUNNEL, storm_limit=7)
     assert carry_out(nft, [TUNNEL], with_tunnels(TUNNEL), old) == () if old.entries else True
     nft["after"] = emptied
-    assert len(hook.carry_out(plan([other], with_tunnels(TUNNEL), seen=Seen(old)), with_tunnels(TUNNEL))) == 1
+    assert len(reconcile.execute(plan([other], with_tunnels(TUNNEL), seen=Observed(old)), with_tunnels(TUNNEL))) == 1
     assert did(nft)[-1] == "ip link delete dev gretap1"
 
 
 @pytest.mark.parametrize("tables", [{}, {"inet": ""}])
 def test_an_empty_listing_is_no_baseline(nft, tables):
     """Whatever a file of state says."""
-    rules.load(of(TUNNEL), NFT)
-    note = json.loads(read(rules.LOADED))
+    ruleset.load(of(TUNNEL), NFT)
+    note = json.loads(read(nftables_state.LOADED))
     nft["tables"] = tables
     for key in ("meant", "listing"):
-        with open(rules.LOADED, "w") as file:
+        with open(nftables_state.LOADED, "w") as file:
             json.dump(dict(note, **{key: ""}), file)
-        assert not rules.observe(needed=True).intact
+        assert not nftables_state.observe(needed=True).intact
 
 
 def test_the_rules_of_another_version_are_not_those_of_this_one(nft, tmp_path, monkeypatch):
     """An upgrade that mends the guard is in force with the next event, not with the next boot."""
-    rules.load(of(TUNNEL), NFT)
-    assert rules.observe(needed=True).intact
+    ruleset.load(of(TUNNEL), NFT)
+    assert nftables_state.observe(needed=True).intact
     template = tmp_path / "rules.j2"
-    template.write_text(read(rules.TEMPLATE) + "\n")
-    monkeypatch.setattr(rules, "TEMPLATE", str(template))
-    assert rules.observe(needed=True) == of(TUNNEL, intact=False)
+    template.write_text(read(nftables_state.TEMPLATE) + "\n")
+    monkeypatch.setattr(nftables_state, "TEMPLATE", str(template))
+    assert nftables_state.observe(needed=True) == of(TUNNEL, intact=False)
 
 
 def test_what_an_older_version_has_noted_is_read(nft):
     """Its tunnels keep their rules where their files are broken."""
-    rules.load(of(TUNNEL), NFT)
-    note = json.loads(read(rules.LOADED))
+    ruleset.load(of(TUNNEL), NFT)
+    note = json.loads(read(nftables_state.LOADED))
     for one in note["entries"]:
         del one["port"]
-    with open(rules.LOADED, "w") as file:
+    with open(nftables_state.LOADED, "w") as file:
         json.dump({"entries": note["entries"], "values": note["values"], "listing": "whatever"}, file)
-    assert rules.observe(needed=True) == of(TUNNEL, intact=False)
+    assert nftables_state.observe(needed=True) == of(TUNNEL, intact=False)
 
 
 def test_stations_that_come_and_go_are_no_change(nft):
-    rules.load(of(OTHER), NFT)
+    ruleset.load(of(OTHER), NFT)
     # Newer nft(8) tells their count, too.
     elements = " # count 2\n\t\telements = { 02:00:00:00:00:01 expires 4m59s,\n\t\t\t     02:00:00:00:00:02 expires 3s }"
     nft["tables"]["bridge"] = nft["tables"]["bridge"].replace("timeout 300s", "timeout 300s" + elements)
     assert elements in nft["tables"]["bridge"]
-    assert rules.observe(needed=True).intact
+    assert nftables_state.observe(needed=True).intact
 
 
 @pytest.mark.parametrize("text", ["", "{", "null", "[]", "7", "{}", '{"entries": [], "values": {}}', "\x00"])
 @pytest.mark.parametrize("loaded", [True, False])
 def test_a_note_that_cannot_be_read_counts_as_a_change(nft, text, loaded):
     if loaded:
-        rules.load(of(TUNNEL), NFT)
-    with open(rules.LOADED, "w") as file:
+        ruleset.load(of(TUNNEL), NFT)
+    with open(nftables_state.LOADED, "w") as file:
         file.write(text)
-    assert rules.observe(needed=False) == Rules(intact=False)
+    assert nftables_state.observe(needed=False) == Rules(intact=False)
 
 
 def test_without_nft_nothing_is_intact(nft, monkeypatch):
     def missing(argv):
         raise L2wgError(Problem("the command nft is not there"))
 
-    rules.load(of(TUNNEL), NFT)
-    monkeypatch.setattr(run, "run", missing)
-    assert rules.observe(needed=True) == of(TUNNEL, intact=False)
-    os.unlink(rules.LOADED)
-    assert rules.observe(needed=True) == Rules(intact=False)
+    ruleset.load(of(TUNNEL), NFT)
+    monkeypatch.setattr(process, "run", missing)
+    assert nftables_state.observe(needed=True) == of(TUNNEL, intact=False)
+    os.unlink(nftables_state.LOADED)
+    assert nftables_state.observe(needed=True) == Rules(intact=False)
 
 
 def test_of_nothing_nothing_is_kept(nft):
-    rules.load(of(TUNNEL), NFT)
-    assert rules.load(Rules(), NFT) == ()
+    ruleset.load(of(TUNNEL), NFT)
+    assert ruleset.load(Rules(), NFT) == ()
     assert nft["tables"] == {}
-    assert [os.path.exists(path) for path in (rules.LOADED, guard.FILE)] == [False, False]
-    assert rules.observe(needed=True) == Rules()
+    assert [os.path.exists(path) for path in (nftables_state.LOADED, nftables.FILE)] == [False, False]
+    assert nftables_state.observe(needed=True) == Rules()
 
 
 def test_what_takes_all_away_is_loaded_from_a_file_without_include(nft, monkeypatch):
     monkeypatch.setattr(files, "remove", lambda path: None)
-    rules.load(Rules(), NFT)
-    assert read(guard.FILE) == guard.EMPTY
-    assert not os.path.exists(guard.STATIC)
+    ruleset.load(Rules(), NFT)
+    assert read(nftables.FILE) == nftables.EMPTY
+    assert not os.path.exists(nftables.STATIC)
 
 
 def test_what_cannot_be_loaded_is_told_of_and_not_noted(nft):
-    rules.load(of(TUNNEL), NFT)
+    ruleset.load(of(TUNNEL), NFT)
     nft["broken"] = "nft -f"
-    (problem,) = rules.load(of(OTHER), NFT)
+    (problem,) = ruleset.load(of(OTHER), NFT)
     assert "`nft -f /run/l2wg.nft` failed: Error: Could not process rule" in str(problem)
     assert "hint: no tunnel is made without its guard" in str(problem)
-    assert rules.observe(needed=True) == of(TUNNEL)
+    assert nftables_state.observe(needed=True) == of(TUNNEL)
 
 
 def test_a_file_that_cannot_be_written_is_told_of(nft, monkeypatch):
-    monkeypatch.setattr(guard, "FILE", "/nonexistent/l2wg.nft")
-    (problem,) = rules.load(of(TUNNEL), NFT)
+    monkeypatch.setattr(nftables, "FILE", "/nonexistent/l2wg.nft")
+    (problem,) = ruleset.load(of(TUNNEL), NFT)
     assert "/nonexistent/l2wg.nft: cannot be written" in str(problem)
     assert nft["ran"] == []
 
@@ -304,31 +309,31 @@ def test_a_file_that_cannot_be_written_is_told_of(nft, monkeypatch):
 
 
 def test_a_static_file_that_is_right_is_not_written_and_jinja2_not_imported(nft, monkeypatch):
-    rules.store(of(TUNNEL).entries)
+    ruleset.store(of(TUNNEL).entries)
     monkeypatch.setitem(sys.modules, "jinja2", None)
-    rules.store(of(TUNNEL).entries)
-    assert rules.load(of(TUNNEL), NFT) == ()
-    assert nft["writes"].count(guard.STATIC) == 1
+    ruleset.store(of(TUNNEL).entries)
+    assert ruleset.load(of(TUNNEL), NFT) == ()
+    assert nft["writes"].count(nftables.STATIC) == 1
     with pytest.raises(L2wgError) as error:
-        rules.store(of(OTHER).entries)
+        ruleset.store(of(OTHER).entries)
     assert "python3-jinja2 is not installed" in str(error.value)
 
 
 def test_a_static_file_is_written_anew_for_other_entries(nft):
     for tunnels in ((TUNNEL,), (OTHER,), (OTHER, TUNNEL), (TUNNEL, OTHER)):
-        rules.store(of(*tunnels).entries)
-        assert read(guard.STATIC).partition("\n")[2] == guard.render(of(*tunnels).entries)
-    assert nft["writes"] == [guard.STATIC] * 4
+        ruleset.store(of(*tunnels).entries)
+        assert read(nftables.STATIC).partition("\n")[2] == nftables.render(of(*tunnels).entries)
+    assert nft["writes"] == [nftables.STATIC] * 4
 
 
 def test_a_static_file_is_written_anew_for_another_template(nft, tmp_path, monkeypatch):
-    rules.store(of(TUNNEL).entries)
-    old = read(guard.STATIC)
+    ruleset.store(of(TUNNEL).entries)
+    old = read(nftables.STATIC)
     template = tmp_path / "rules.j2"
-    template.write_text(read(rules.TEMPLATE) + "\n")
-    monkeypatch.setattr(rules, "TEMPLATE", str(template))
-    rules.store(of(TUNNEL).entries)
-    assert read(guard.STATIC) != old
+    template.write_text(read(nftables_state.TEMPLATE) + "\n")
+    monkeypatch.setattr(nftables_state, "TEMPLATE", str(template))
+    ruleset.store(of(TUNNEL).entries)
+    assert read(nftables.STATIC) != old
 
 
 @pytest.mark.parametrize(
@@ -343,25 +348,25 @@ def test_a_static_file_is_written_anew_for_another_template(nft, tmp_path, monke
     ],
 )
 def test_a_static_file_that_somebody_has_changed_is_written_anew(nft, spoil):
-    rules.store(of(TUNNEL).entries)
-    right = read(guard.STATIC)
-    with open(guard.STATIC, "w", errors="surrogateescape") as file:
+    ruleset.store(of(TUNNEL).entries)
+    right = read(nftables.STATIC)
+    with open(nftables.STATIC, "w", errors="surrogateescape") as file:
         file.write(spoil(right))
-    rules.store(of(TUNNEL).entries)
-    assert read(guard.STATIC) == right
+    ruleset.store(of(TUNNEL).entries)
+    assert read(nftables.STATIC) == right
 
 
 @pytest.mark.parametrize("tunnels", [(TUNNEL, OTHER), ()])
 def test_apply_renders_what_events_will_load(nft, monkeypatch, tunnels, tmp_path):
-    intent = apply.Intent(tunnels, {}, {}, (), (), Plan(), (), True)
-    monkeypatch.setattr(apply, "intend", lambda wished_too=None: intent)
+    intent = preview.Intent(tunnels, {}, {}, (), (), Plan(), (), True)
+    monkeypatch.setattr(preview, "intend", lambda wished_too=None: intent)
     monkeypatch.setattr(lock, "FILES", str(tmp_path / "files"))
-    monkeypatch.setattr(transaction, "applied", wish.texts)
-    monkeypatch.setattr(hook, "bring", lambda: ())
+    monkeypatch.setattr(last_applied, "read", store.texts)
+    monkeypatch.setattr(reconcile, "reconcile", lambda: ())
     assert apply.apply() == ()
-    assert nft["writes"] == ([guard.STATIC] if tunnels else [])
+    assert nft["writes"] == ([nftables.STATIC] if tunnels else [])
     monkeypatch.setitem(sys.modules, "jinja2", None)
-    assert not tunnels or rules.load(of(*tunnels), NFT) == ()
+    assert not tunnels or ruleset.load(of(*tunnels), NFT) == ()
 
 
 # Without a guard no tunnel is made, nor stays.
@@ -371,13 +376,13 @@ def carry_out(nft, tunnels, links, old):
     """With the Rules `old` in force, if these are intact."""
     if old.entries and old.intact:
         broken, nft["broken"] = nft["broken"], None
-        assert rules.load(old, NFT) == ()
+        assert ruleset.load(old, NFT) == ()
         nft.update(broken=broken, ran=[])
-    return hook.carry_out(plan(tunnels, links, seen=Seen(old)), links)
+    return reconcile.execute(plan(tunnels, links, seen=Observed(old)), links)
 
 
 def did(nft):
-    return [line.replace(guard.FILE, "FILE") for line in nft["ran"] if not line.startswith("nft -s list")]
+    return [line.replace(nftables.FILE, "FILE") for line in nft["ran"] if not line.startswith("nft -s list")]
 
 
 def with_tunnels(*tunnels):
@@ -427,10 +432,10 @@ def test_what_must_not_be_goes_even_without_a_guard(nft):
 def test_rules_that_do_not_go_keep_nothing_else(nft):
     """`l2wg down --all` without nft: the policy routes and the iptables chain go all the same."""
     nft["broken"] = "nft -f"
-    found = Seen(of(TUNNEL))
+    found = Observed(of(TUNNEL))
     todo = removal([], with_tunnels(TUNNEL), found)
     last = Step(("ip", "rule", "del"), "test", "ways")
-    (problem,) = hook.carry_out(dataclasses.replace(todo, steps=todo.steps + (last,)), with_tunnels(TUNNEL))
+    (problem,) = reconcile.execute(dataclasses.replace(todo, steps=todo.steps + (last,)), with_tunnels(TUNNEL))
     assert "nft -f" in str(problem)
     assert did(nft) == ["ip link delete dev gretap1", "nft -f FILE", "ip rule del"]
 
@@ -442,19 +447,19 @@ def test_rules_in_force_cost_no_load(nft):
 
 
 def test_a_flush_is_mended_by_the_next_event(nft, tmp_path, monkeypatch):
-    monkeypatch.setattr(wish, "DIRECTORY", str(tmp_path))
+    monkeypatch.setattr(store, "DIRECTORY", str(tmp_path))
     monkeypatch.setattr(lock, "WORK", str(tmp_path / "work.lock"))
     monkeypatch.setattr(lock, "NEXT", str(tmp_path / "next.lock"))
     (tmp_path / "gretap1.conf").write_text("underlay = wg0\nlocal = 192.168.178.1\nremote = 192.168.92.1\nbridge = br0\n")
-    monkeypatch.setattr(run, "observe", lambda: with_tunnels(TUNNEL))
+    monkeypatch.setattr(link_table, "read", lambda: with_tunnels(TUNNEL))
     probes = []
-    monkeypatch.setattr(probe, "send", lambda tunnels, links: probes.append(links))
+    monkeypatch.setattr(loop_probe, "send", lambda tunnels, links: probes.append(links))
     for _ in range(2):
-        assert hook.up("wg0") == ()
+        assert events.up("wg0") == ()
         loads = [line for line in nft["ran"] if line.startswith("nft -f")]
     assert len(loads) == 1
     nft["tables"].clear()
-    assert hook.up("wg0") == ()
+    assert events.up("wg0") == ()
     assert nft["tables"] and len(probes) == 3
 
 
@@ -463,27 +468,27 @@ def test_a_flush_is_mended_by_the_next_event(nft, tmp_path, monkeypatch):
 
 def test_who_wishes_for_a_tunnel_looks_for_tables_of_that_name(nft):
     nft["tables"] = {"inet": "table inet l2wg { somebody's }"}
-    assert seen.look([TUNNEL]) == Seen(Rules(intact=False))
-    assert seen.look([]) == Seen()
+    assert snapshot.look([TUNNEL]) == Observed(Rules(intact=False))
+    assert snapshot.look([]) == Observed()
 
 
 @pytest.mark.parametrize("clamp, looked", [("iptables", True), ("nftables", False), ("off", False)])
 def test_iptables_is_looked_at_while_a_tunnel_wants_it_or_did(nft, clamp, looked):
     wished = dataclasses.replace(TUNNEL, mss_clamp=clamp)
-    assert (seen.look([wished]).iptables is not None) == looked
-    rules.load(of(wished), NFT)
-    assert (seen.look([]).iptables is not None) == looked
+    assert (snapshot.look([wished]).iptables is not None) == looked
+    ruleset.load(of(wished), NFT)
+    assert (snapshot.look([]).iptables is not None) == looked
     assert ("iptables-save -t mangle" in nft["ran"]) == ("ip6tables-save -t mangle" in nft["ran"]) == looked
 
 
 def test_without_iptables_the_other_tunnels_work(nft, monkeypatch):
-    def some(argv, fake=run.run):
+    def some(argv, fake=process.run):
         if argv[0].endswith("-save"):
             raise L2wgError(Problem("the command %s is not there" % argv[0]))
         return fake(argv)
 
-    monkeypatch.setattr(run, "run", some)
-    tables = seen.look([dataclasses.replace(TUNNEL, mss_clamp="iptables")]).iptables
+    monkeypatch.setattr(process, "run", some)
+    tables = snapshot.look([dataclasses.replace(TUNNEL, mss_clamp="iptables")]).iptables
     assert (tables.ipv4, tables.ipv6) == ((), ())
 
 
@@ -503,15 +508,15 @@ LISTING = """table bridge l2wg {
 
 
 def test_counters_of_one_name_are_added(monkeypatch):
-    monkeypatch.setattr(run, "run", lambda argv: run.Result(0, LISTING, ""))
-    assert rules.counters() == {("loop", "gretap1"): 3, ("vlans", "gretap1"): 12, ("dhcp", "site-b.2"): 0}
+    monkeypatch.setattr(process, "run", lambda argv: process.Result(0, LISTING, ""))
+    assert nftables_state.counters() == {("loop", "gretap1"): 3, ("vlans", "gretap1"): 12, ("dhcp", "site-b.2"): 0}
 
 
 def test_without_tables_no_counters(monkeypatch):
-    monkeypatch.setattr(run, "run", lambda argv: run.Result(1, "", "Error: No such file or directory"))
-    assert rules.counters() == {}
+    monkeypatch.setattr(process, "run", lambda argv: process.Result(1, "", "Error: No such file or directory"))
+    assert nftables_state.counters() == {}
 
 
 def test_the_note_is_json_that_people_can_read(nft):
-    rules.load(of(TUNNEL), NFT)
-    assert sorted(json.loads(read(rules.LOADED))) == ["entries", "meant", "template", "values"]
+    ruleset.load(of(TUNNEL), NFT)
+    assert sorted(json.loads(read(nftables_state.LOADED))) == ["entries", "meant", "template", "values"]

@@ -6,9 +6,10 @@ import re
 import stat
 
 import pytest
-
 from conftest import TREE
-from l2wg_hooks import cli, files, run
+
+from l2wg_hooks import cli
+from l2wg_hooks.system import files, process
 
 PAGE = (TREE / "docs/security.md").read_text()
 NAMED = sorted(set(re.findall(r"(tests/[\w/]+\.py)::(\w+)", PAGE)))
@@ -39,9 +40,9 @@ def test_commands_get_nothing_of_the_callers_environment(monkeypatch):
         given.append(options["env"])
         raise FileNotFoundError
 
-    monkeypatch.setattr(run.subprocess, "run", fake)
+    monkeypatch.setattr(process.subprocess, "run", fake)
     monkeypatch.setenv("LD_PRELOAD", "/tmp/evil.so")
-    assert run.output("ip") == ""
+    assert process.output("ip") == ""
     (environment,) = given
     assert set(environment) == {"PATH", "LC_ALL"} and environment["LC_ALL"] == "C"
     # NixOS' package puts its own there.
@@ -74,8 +75,7 @@ def test_a_file_has_its_mode_before_it_has_its_text(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("command", ["plan", "apply", "confirm", "rollback", "check", "set gretap1 mtu=1400", "attach wg0", "detach --all"])
-def test_every_command_is_for_root(command, monkeypatch, capsys):
+def test_every_command_is_for_root(command, monkeypatch, capsys, no_command):
     monkeypatch.setattr(cli, "_is_root", lambda: False)
-    monkeypatch.setattr(cli, "COMMANDS", {})
     assert cli.main(command.split()) == 3
     assert "is for root\n  hint: sudo l2wg " + command in capsys.readouterr().err

@@ -3,10 +3,9 @@ import dataclasses
 
 import pytest
 
-from l2wg_hooks.checking import segment
-from l2wg_hooks.links import Link
-from l2wg_hooks.checking.segment import Answer
-from l2wg_hooks.settings import Tunnel
+from l2wg_hooks.check import lan
+from l2wg_hooks.check.lan import Answer
+from l2wg_hooks.model import Link, Tunnel
 
 ONE = Tunnel("gretap1", "wg0", "192.168.178.1", "192.168.92.1", "br0")
 LINKS = {
@@ -27,50 +26,50 @@ def having(**changes):
 
 
 def test_a_healthy_bridge():
-    assert segment.shrunk(ONE, LINKS) is segment.unpinned(ONE, LINKS, "0") is segment.down(ONE, LINKS) is segment.blocked(ONE, LINKS) is None
+    assert lan.shrunk(ONE, LINKS) is lan.unpinned(ONE, LINKS, "0") is lan.down(ONE, LINKS) is lan.blocked(ONE, LINKS) is None
 
 
 def test_bridge_mtu():
-    found = segment.shrunk(ONE, having(br0={"mtu": 1382}))
+    found = lan.shrunk(ONE, having(br0={"mtu": 1382}))
     assert (found.id, found.hint) == ("bridge-mtu", "ip link set dev br0 mtu 1499; ip link set dev br0 mtu 1500")
     small = dataclasses.replace(ONE, mtu=1400)
-    assert segment.shrunk(small, having(br0={"mtu": 1400}, enp3s0={"mtu": 1400})) is None, "its port has no more"
-    assert segment.shrunk(small, having(br0={"mtu": 1400}, enp3s0={"mtu": 1400}, gretap1={"mtu": 1300})) is None, "the tunnel does not count"
+    assert lan.shrunk(small, having(br0={"mtu": 1400}, enp3s0={"mtu": 1400})) is None, "its port has no more"
+    assert lan.shrunk(small, having(br0={"mtu": 1400}, enp3s0={"mtu": 1400}, gretap1={"mtu": 1300})) is None, "the tunnel does not count"
     alone = {name: link for name, link in having(br0={"mtu": 1382}).items() if name != "enp3s0"}
-    assert "mtu = 1500 is wished for" in segment.shrunk(ONE, alone).message
+    assert "mtu = 1500 is wished for" in lan.shrunk(ONE, alone).message
 
 
 def test_a_port_that_is_too_small_for_the_tunnel():
     """`l2wg status` calls that wrong, too, and points here."""
     links = dict(having(br0={"mtu": 1400}), usb0=Link("usb0", 9, up=True, mtu=1400, master="br0"))
-    found = segment.shrunk(ONE, links)
+    found = lan.shrunk(ONE, links)
     assert found.id == "bridge-mtu" and "its port usb0 has 1400" in found.message
     cure, _, other = found.hint.partition(" # ")
     assert cure == "ip link set dev usb0 mtu 1500; ip link set dev br0 mtu 1499; ip link set dev br0 mtu 1500"
     assert other.endswith("l2wg set gretap1 mtu=1400; l2wg apply")
-    assert segment.shrunk(ONE, dict(links, br0=LINKS["br0"])) is None, "somebody has set the bridge's"
+    assert lan.shrunk(ONE, dict(links, br0=LINKS["br0"])) is None, "somebody has set the bridge's"
 
 
 def test_bridge_mac():
     links = having(br0={"mac": ONE.mac, "addresses": ("192.168.92.2/24",)})
-    found = segment.unpinned(ONE, links, "0")
+    found = lan.unpinned(ONE, links, "0")
     assert found.id == "bridge-mac" and found.hint.startswith("ip link set dev br0 address %s #" % ONE.mac)
-    assert segment.unpinned(ONE, links, segment.SET) is None, "somebody has pinned it"
-    assert segment.unpinned(ONE, having(br0={"mac": ONE.mac}), "0") is None, "nobody talks to it by IP"
+    assert lan.unpinned(ONE, links, lan.SET) is None, "somebody has pinned it"
+    assert lan.unpinned(ONE, having(br0={"mac": ONE.mac}), "0") is None, "nobody talks to it by IP"
 
 
 def test_bridge_down():
-    assert segment.down(ONE, having(br0={"up": False})).id == "bridge-down"
+    assert lan.down(ONE, having(br0={"up": False})).id == "bridge-down"
 
 
 @pytest.mark.parametrize("state, cause", [("listening", "port-blocked"), ("disabled", "port-blocked"), ("forwarding", None), ("", None)])
 def test_port_blocked(state, cause):
     stp = having(gretap1={"port_state": "blocking"}, br0={"stp": True})
-    assert segment.blocked(ONE, stp) is None, "there is a second way, and STP is there for that"
-    found = segment.blocked(ONE, having(gretap1={"port_state": state}))
+    assert lan.blocked(ONE, stp) is None, "there is a second way, and STP is there for that"
+    found = lan.blocked(ONE, having(gretap1={"port_state": state}))
     assert (found.id if found else None) == cause
-    assert segment.blocked(ONE, having(gretap1={"port_state": state, "master": ""})) is None
-    assert segment.blocked(ONE, having(gretap1={"port_state": state}, br0={"up": False})) is None, "bridge-down tells of it"
+    assert lan.blocked(ONE, having(gretap1={"port_state": state, "master": ""})) is None
+    assert lan.blocked(ONE, having(gretap1={"port_state": state}, br0={"up": False})) is None, "bridge-down tells of it"
 
 
 OWN = {"52:54:00:00:00:03"}
@@ -78,7 +77,7 @@ ASKED = {"192.168.92.1": True, "192.168.92.254": False}
 
 
 def duplicates(*answers):
-    return list(segment.duplicates(ONE, ASKED, [Answer(*row) for row in answers], OWN))
+    return list(lan.duplicates(ONE, ASKED, [Answer(*row) for row in answers], OWN))
 
 
 def test_duplicate_address():
@@ -96,12 +95,12 @@ def test_duplicate_address_of_the_gateway():
 
 
 def test_duplicate_address_of_ipv6():
-    (found,) = segment.refused(ONE, ["fd00:92::1"])
+    (found,) = lan.refused(ONE, ["fd00:92::1"])
     assert found.id == "duplicate-address" and "fd00:92::1" in found.message
 
 
 def servers(*offers):
-    return [(one.id, one.message, one.hint) for one in segment.servers(ONE, [Answer(*row) for row in offers], ["gretap1", "gretap2"])]
+    return [(one.id, one.message, one.hint) for one in lan.servers(ONE, [Answer(*row) for row in offers], ["gretap1", "gretap2"])]
 
 
 HERE, THERE = ("192.168.92.10", "02:00:00:00:00:0b", "enp3s0"), ("192.168.178.10", "02:00:00:00:00:0c", "gretap1")
@@ -122,7 +121,7 @@ def test_dhcp_two_servers():
     ((cause, message, hint),) = servers(HERE, THERE)
     assert cause == "dhcp-two-servers" and "192.168.178.10 by gretap1 and 192.168.92.10 by enp3s0" in message
     assert hint.startswith("l2wg set gretap1 dhcp=block; l2wg apply #")
-    assert servers(THERE, ("192.168.92.1", "52:54:00:00:00:03", segment.HERE))[0][0] == "dhcp-two-servers", "one of them runs on this router"
+    assert servers(THERE, ("192.168.92.1", "52:54:00:00:00:03", lan.HERE))[0][0] == "dhcp-two-servers", "one of them runs on this router"
     assert servers(THERE, ("10.0.0.1", "02:00:00:00:00:0d", "gretap2"))[0][0] == "dhcp-two-servers", "one at each spoke of a hub"
 
 
@@ -135,17 +134,17 @@ BEHIND = ("192.168.92.0/24", "10.15.14.0/24")
 
 
 def test_subnets_of_the_reference_do_not_overlap():
-    assert segment.overlapping(ONE, LINKS, BEHIND) is None
-    assert segment.overlapping(ONE, having(br0={"addresses": ("192.168.92.2/24",)}), BEHIND) is None, "an address in the joined LAN"
-    assert segment.overlapping(ONE, LINKS, ("0.0.0.0/0", "192.168.0.0/16")) is None, "a larger network is no clash"
-    assert segment.overlapping(ONE, having(enp2s0={"addresses": ("192.168.92.7/24",)}), ("192.168.92.1/32",)) is None, "one host of it, on purpose"
-    assert segment.overlapping(ONE, LINKS, ("192.168.92.0/24", "192.168.178.0/24")) is None, "does not hold the tunnel's end"
-    assert segment.overlapping(ONE, having(enp2s0={"addresses": ("fd00::1/64",)}), BEHIND) is None
+    assert lan.overlapping(ONE, LINKS, BEHIND) is None
+    assert lan.overlapping(ONE, having(br0={"addresses": ("192.168.92.2/24",)}), BEHIND) is None, "an address in the joined LAN"
+    assert lan.overlapping(ONE, LINKS, ("0.0.0.0/0", "192.168.0.0/16")) is None, "a larger network is no clash"
+    assert lan.overlapping(ONE, having(enp2s0={"addresses": ("192.168.92.7/24",)}), ("192.168.92.1/32",)) is None, "one host of it, on purpose"
+    assert lan.overlapping(ONE, LINKS, ("192.168.92.0/24", "192.168.178.0/24")) is None, "does not hold the tunnel's end"
+    assert lan.overlapping(ONE, having(enp2s0={"addresses": ("fd00::1/64",)}), BEHIND) is None
 
 
 def test_subnet_twice():
-    found = segment.overlapping(ONE, having(enp2s0={"addresses": ("192.168.92.7/24",)}), BEHIND)
+    found = lan.overlapping(ONE, having(enp2s0={"addresses": ("192.168.92.7/24",)}), BEHIND)
     assert found.id == "subnet-twice" and found.message.startswith("192.168.92.0/24 is on enp2s0, and behind the peer, too")
-    found = segment.overlapping(ONE, having(br0={"addresses": ("192.168.178.2/24",)}), BEHIND)
+    found = lan.overlapping(ONE, having(br0={"addresses": ("192.168.178.2/24",)}), BEHIND)
     assert found.id == "subnet-twice" and "192.168.178.0/24 is on enp2s0, and on br0, too" in found.message
-    assert segment.overlapping(ONE, having(enp2s0={"addresses": ("192.168.92.7/24",), "up": False}), BEHIND) is None
+    assert lan.overlapping(ONE, having(enp2s0={"addresses": ("192.168.92.7/24",), "up": False}), BEHIND) is None

@@ -3,8 +3,8 @@ import pathlib
 
 import pytest
 
-from l2wg_hooks import settings
-from l2wg_hooks.settings import edit, fresh, parse
+from l2wg_hooks.config import conflicts, schema
+from l2wg_hooks.config.tunnel_file import edit, fresh, parse
 
 GOLDEN = pathlib.Path(__file__).resolve().parents[1] / "golden" / "settings"
 RIGHT = "underlay = wg0\nlocal = 192.168.178.1\nremote = 192.168.92.1\nbridge = br0\n"
@@ -31,8 +31,8 @@ def wrong(text, name="gretap1"):
 def test_good_files_say_what_their_values_files_say(path):
     tunnel = one(read(path), path.stem[:15])
     said = []
-    for key in settings.ASKED:
-        value = getattr(tunnel, settings.KEYS[key][0])
+    for key in schema.ASKED:
+        value = getattr(tunnel, schema.KEYS[key][0])
         value = ",".join(value) if isinstance(value, tuple) else value
         if key in tunnel.lines:
             said.append("%s=%s" % (key, value))
@@ -139,11 +139,11 @@ def test_two_files_that_contradict_each_other():
         RIGHT.replace("br0", "br1") + "bridge-ports = enp3s0\n", "gretap2"
     )
     third = dataclasses.replace(first, name="gretap3", bridge_address="10.0.0.2/24", key=7)
-    said = "\n".join(str(problem) for problem in settings.between([first, second, third]))
+    said = "\n".join(str(problem) for problem in conflicts.between([first, second, third]))
     assert "gretap1 has the same ends and key" in said
     assert "enp3s0 is a port of br0 already" in said
     assert "br0 has 10.0.0.1/24 already" in said
-    assert list(settings.between([first, dataclasses.replace(first, name="gretap3", key=7)])) == []
+    assert list(conflicts.between([first, dataclasses.replace(first, name="gretap3", key=7)])) == []
 
 
 ODD = "# the camera\r\n\r\n  underlay=wg0   # up to site B\r\nbridge =\tbr0\r\nlocal = 192.168.178.1\r\nremote=192.168.92.1\r\nbridge-ports =   # none\r\n"
@@ -204,7 +204,7 @@ def test_a_vni_is_taken_once():
         parse(RIGHT.replace("192.168.92.1", "192.168.92.%d" % number) + "encapsulation = vxlan\n", "/%d" % number, "t%d" % number)[0]
         for number in (1, 2)
     ]
-    (problem,) = settings.between(tunnels)
+    (problem,) = conflicts.between(tunnels)
     assert "t1 has the same VNI" in str(problem)
 
 
@@ -222,6 +222,6 @@ def test_a_port_is_a_vxlans():
 def test_one_vni_at_two_ports_is_two_vxlans():
     text = "underlay = wg0\nlocal = 10.0.0.1\nremote = 10.0.0.%d\nbridge = br0\nencapsulation = vxlan\nport = %d\n"
     one = parse(text % (2, 4789), "/1", "t1")[0]
-    assert list(settings.between([one, parse(text % (3, 8472), "/2", "t2")[0]])) == []
-    (problem,) = settings.between([one, parse(text % (3, 4789), "/2", "t2")[0]])
+    assert list(conflicts.between([one, parse(text % (3, 8472), "/2", "t2")[0]])) == []
+    (problem,) = conflicts.between([one, parse(text % (3, 4789), "/2", "t2")[0]])
     assert "t1 has the same VNI and port" in problem.message

@@ -2,11 +2,11 @@
 
 import pytest
 
-from l2wg_hooks import shell
+from l2wg_hooks.config import shell_words
 
 
 def words(text):
-    return [" ".join(one.words) for one in shell.commands(text)]
+    return [" ".join(one.words) for one in shell_words.commands(text)]
 
 
 @pytest.mark.parametrize(
@@ -31,10 +31,10 @@ def test_the_commands_of_a_line(text, found):
 
 
 def test_what_is_written_and_read():
-    one, = shell.commands("echo 4 2>/dev/null >/sys/x <in >>out")
-    assert one == shell.Command(("echo", "4"), ("/dev/null", "/sys/x", "out"), ("in",)) and one.name == "echo"
-    assert shell.commands(">/x")[0].targets == ("/x",) and shell.commands(">/x")[0].name == ""
+    one, = shell_words.commands("echo 4 2>/dev/null >/sys/x <in >>out")
+    assert one == shell_words.Command(("echo", "4"), ("/dev/null", "/sys/x", "out"), ("in",)) and one.name == "echo"
+    assert shell_words.commands(">/x")[0].targets == ("/x",) and shell_words.commands(">/x")[0].name == ""
 
 
 def test_a_line_that_is_in_itself_for_ever_ends():
-    assert shell.commands("$(" * 300) and shell.commands("sh -c " * 50 + "x") is not None
+    assert shell_words.commands("$(" * 300) and shell_words.commands("sh -c " * 50 + "x") is not None

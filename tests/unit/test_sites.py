@@ -1,8 +1,11 @@
 """The name of the other site, wherever a tunnel is shown or told of."""
 
 import recorded
-from l2wg_hooks import plan, settings, story
-from l2wg_hooks.showing import status
+
+from l2wg_hooks.config import schema, tunnel_file
+from l2wg_hooks.model import Step
+from l2wg_hooks.reconcile import event_summary
+from l2wg_hooks.status import status
 
 NAMED = recorded.A + "site = site-b\n"
 
@@ -25,8 +28,8 @@ def test_a_line_for_each_of_many_tunnels_names_its_site():
 
 
 def test_the_journal_names_the_site():
-    told = story.Story("apply")
-    told.told = [plan.Step(("ip", "link", "add", "name", "gretap1", "type", "gretap"), "it is not there", "gretap1")]
+    told = event_summary.EventSummary("apply")
+    told.told = [Step(("ip", "link", "add", "name", "gretap1", "type", "gretap"), "it is not there", "gretap1")]
     assert told.text({"gretap1": "site-b"}) == "l2wg: gretap1 (site-b): made"
     assert told.text() == "l2wg: gretap1: made"
     fields = list(told.fields(["gretap1"], {"gretap1": "site-b"}))
@@ -36,6 +39,6 @@ def test_the_journal_names_the_site():
 
 def test_a_name_is_one_word():
     for name in ("", "b", "site-b", "a" * 32):
-        assert settings.KEYS["site"][1](name) == name
-    tunnel, problems = settings.parse(recorded.A + "site = $(reboot)\n", "x.conf", "x")
+        assert schema.KEYS["site"][1](name) == name
+    tunnel, problems = tunnel_file.parse(recorded.A + "site = $(reboot)\n", "x.conf", "x")
     assert tunnel is None and "is no name of a site" in str(problems[0])

@@ -2,8 +2,8 @@
 
 import pytest
 
-from l2wg_hooks import spoken
-from l2wg_hooks.spoken import BOTH, CARD, NEITHER, NETWORK, UNKNOWN
+from l2wg_hooks.config import ifupdown_commands
+from l2wg_hooks.config.ifupdown_commands import BOTH, CARD, NEITHER, NETWORK, UNKNOWN
 
 CARDS = [
     "ethtool -K $IFACE gro off",
@@ -57,13 +57,13 @@ NEITHERS = ["logger 'enp2s0 is up'", "true", "sleep 5", "sysctl -p", "systemctl 
     [(one, whose) for table, whose in ((CARDS, CARD), (NETWORKS, NETWORK), (BOTHS, BOTH), (UNKNOWNS, UNKNOWN), (NEITHERS, NEITHER)) for one in table],
 )
 def test_whose_a_command_is_wherever_it_stands_in_the_line(command, whose):
-    assert spoken.judge(command, "enp2s0").whose == whose
-    assert spoken.judge(command, "enp2s0").stays == (whose == CARD)
+    assert ifupdown_commands.judge(command, "enp2s0").whose == whose
+    assert ifupdown_commands.judge(command, "enp2s0").stays == (whose == CARD)
 
 
 def test_what_nobody_knows_stays_with_what_is_known():
-    assert spoken.judge("/usr/local/sbin/tune $IFACE && ethtool -K $IFACE gro off", "enp2s0") == (UNKNOWN, True, "/usr/local/sbin/tune $IFACE")
-    assert not spoken.judge("/usr/local/sbin/tune $IFACE && ip route add 10.0.0.0/8 dev $IFACE", "enp2s0").stays
+    assert ifupdown_commands.judge("/usr/local/sbin/tune $IFACE && ethtool -K $IFACE gro off", "enp2s0") == (UNKNOWN, True, "/usr/local/sbin/tune $IFACE")
+    assert not ifupdown_commands.judge("/usr/local/sbin/tune $IFACE && ip route add 10.0.0.0/8 dev $IFACE", "enp2s0").stays
 
 
 @pytest.mark.parametrize(
@@ -81,8 +81,8 @@ def test_what_nobody_knows_stays_with_what_is_known():
     ],
 )
 def test_the_name_in_a_command(command, after):
-    assert spoken.renamed(command, "enp2s0", "br0") == after
+    assert ifupdown_commands.renamed(command, "enp2s0", "br0") == after
 
 
 def test_a_dot_in_the_bridges_name():
-    assert spoken.renamed("sysctl net.ipv4.conf.enp2s0.x=1 net/ipv4/conf/enp2s0/x=1", "enp2s0", "br.5") == "sysctl net.ipv4.conf.br/5.x=1 net/ipv4/conf/br.5/x=1"
+    assert ifupdown_commands.renamed("sysctl net.ipv4.conf.enp2s0.x=1 net/ipv4/conf/enp2s0/x=1", "enp2s0", "br.5") == "sysctl net.ipv4.conf.br/5.x=1 net/ipv4/conf/br.5/x=1"

@@ -2,7 +2,7 @@
 
 import pytest
 
-from l2wg_hooks import interfaces, stanza
+from l2wg_hooks.config import ifupdown, ifupdown_bridge, ifupdown_stanzas
 
 TEXT = """source interfaces.d/*
 auto enp2s0
@@ -35,38 +35,38 @@ iface enp20s0 inet static
 
 
 def test_only_the_ports_own_lines_are_set_aside():
-    assert stanza.set_aside(TEXT, ["enp2s0"]) == ASIDE
-    assert stanza.set_aside(TEXT, ["enp9s0"]) == TEXT
-    assert stanza.set_aside(ASIDE, ["enp2s0"]) == ASIDE, "a second time changes nothing"
+    assert ifupdown_stanzas.set_aside(TEXT, ["enp2s0"]) == ASIDE
+    assert ifupdown_stanzas.set_aside(TEXT, ["enp9s0"]) == TEXT
+    assert ifupdown_stanzas.set_aside(ASIDE, ["enp2s0"]) == ASIDE, "a second time changes nothing"
 
 
 @pytest.mark.parametrize(
     "text", [TEXT, TEXT.replace("\n", "\r\n"), TEXT.rstrip("\n"), "iface enp2s0 inet static\n address 1.2.3.4/8\n\n\n", ""]
 )
 def test_what_is_put_back_is_what_was(text):
-    assert stanza.put_back(stanza.set_aside(text, ["enp2s0"]), ["enp2s0"]) == text
+    assert ifupdown_stanzas.put_back(ifupdown_stanzas.set_aside(text, ["enp2s0"]), ["enp2s0"]) == text
 
 
 @pytest.mark.parametrize("text", [TEXT, "auto lo", "", "\n", "source /etc/network/interfaces.d/l2wg\r\n"])
 def test_the_line_that_is_added_is_the_first_and_goes_to_the_byte(text):
-    added = stanza.with_source(text, interfaces.OURS)
+    added = ifupdown_stanzas.with_source(text, ifupdown_bridge.OURS)
     assert added.endswith("source /etc/network/interfaces.d/l2wg\n" + text)
-    assert stanza.with_source(added, interfaces.OURS) == added
-    assert stanza.without_source(added, interfaces.OURS) == text == stanza.without_source(text, interfaces.OURS)
+    assert ifupdown_stanzas.with_source(added, ifupdown_bridge.OURS) == added
+    assert ifupdown_stanzas.without_source(added, ifupdown_bridge.OURS) == text == ifupdown_stanzas.without_source(text, ifupdown_bridge.OURS)
 
 
 def test_only_the_port_that_leaves_gets_its_lines_back():
-    both = stanza.set_aside(TEXT, ["enp2s0", "enp20s0"])
-    assert stanza.put_back(both, ["enp20s0"]) == ASIDE
-    assert stanza.put_back(both, ["enp2s0", "enp20s0"]) == TEXT
+    both = ifupdown_stanzas.set_aside(TEXT, ["enp2s0", "enp20s0"])
+    assert ifupdown_stanzas.put_back(both, ["enp20s0"]) == ASIDE
+    assert ifupdown_stanzas.put_back(both, ["enp2s0", "enp20s0"]) == TEXT
 
 
 def test_what_is_aside_is_read_where_it_stands_and_nothing_else_is():
-    assert [(one.interface, one.family, one.line) for one in interfaces.parse(stanza.aside(ASIDE), "f")[0]] == [
+    assert [(one.interface, one.family, one.line) for one in ifupdown.parse(ifupdown_stanzas.aside(ASIDE), "f")[0]] == [
         ("enp2s0", "inet", 4),
         ("enp2s0", "inet6", 10),
     ]
-    assert [one.interface for one in interfaces.parse(ASIDE, "f")[0]] == ["enp20s0"]
+    assert [one.interface for one in ifupdown.parse(ASIDE, "f")[0]] == ["enp20s0"]
 
 
 def test_addresses_go_to_the_bridge_and_the_card_keeps_its_own():
@@ -91,7 +91,7 @@ def test_addresses_go_to_the_bridge_and_the_card_keeps_its_own():
         ("up", "ip link set enp2s0 up && ip address add 10.0.0.2/8 dev enp2s0"),
         ("up", "ip"),
     )
-    theirs, its = stanza.split(options, "enp2s0", "br0")
+    theirs, its = ifupdown_stanzas.split(options, "enp2s0", "br0")
     assert theirs == (
         "address 192.168.92.1/24",
         "gateway 192.168.92.254",
@@ -121,5 +121,5 @@ def test_addresses_go_to_the_bridge_and_the_card_keeps_its_own():
 def test_what_ends_a_stanza_is_none_of_its_options(line):
     """ifup(8) takes no file at all in which such a line is an option of the bridge."""
     text = "iface enp2s0 inet static\n    address 192.168.92.1/24\n%s\n" % line
-    assert interfaces.parse(text, "f")[0][0].options == (("address", "192.168.92.1/24"),)
-    assert stanza.set_aside(text, ["enp2s0"]).endswith("\n%s\n" % line)
+    assert ifupdown.parse(text, "f")[0][0].options == (("address", "192.168.92.1/24"),)
+    assert ifupdown_stanzas.set_aside(text, ["enp2s0"]).endswith("\n%s\n" % line)

@@ -5,13 +5,18 @@ import os
 import signal
 
 import pytest
-from recorded import A, CASES, SECOND, TREE, crowd, forms, seen, wished
+from recorded import CASES, SECOND, TREE, A, crowd, forms, seen, wished
 
-from l2wg_hooks import cli, files, growth, peers, rules, run, settings, terminal, transaction, wish
-from l2wg_hooks.showing import document, pen, screen, stations, status, survey, traffic
+from l2wg_hooks import cli
+from l2wg_hooks.apply import saved_state
+from l2wg_hooks.config import store, tunnel_file
 from l2wg_hooks.errors import L2wgError, Problem
-from l2wg_hooks.showing.stations import Station
-from l2wg_hooks.showing.status import NOTE, WRONG
+from l2wg_hooks.netfilter import nftables_state
+from l2wg_hooks.observe import counter_growth, fdb_table, interface_counters, wg_interfaces
+from l2wg_hooks.observe.fdb_table import Station
+from l2wg_hooks.status import render_json, render_text, status, survey, terminal_text
+from l2wg_hooks.status.status import NOTE, WRONG
+from l2wg_hooks.system import files, process, terminal
 
 MINE = CASES["right-a"]
 
@@ -79,16 +84,16 @@ WRONGS = {
     "no wg": (dict(peers={}, blind=("the command wg is not there",)), [("", "the command wg is not there"), ("gretap1", "wg(8) says nothing of wg0")]),
     "handshake of old": (dict(time=CASE["now"] + 600), [("gretap1", "no handshake with the peer for 10 min: nothing has crossed since (it is away, or nobody sends)")]),
     "no handshake": (
-        dict(peers={"wg0": peers.Interface("k", 4900, (peers.Peer("p", "", ("192.168.92.0/24",), 0, 0, 0, None),))}),
+        dict(peers={"wg0": wg_interfaces.Interface("k", 4900, (wg_interfaces.Peer("p", "", ("192.168.92.0/24",), 0, 0, 0, None),))}),
         [("gretap1", "no handshake with the peer since wg0 is there: nothing crosses")],
     ),
     "no peer covers it": (
-        dict(peers={"wg0": peers.Interface("k", 4900, (peers.Peer("p", "", ("192.168.93.0/24", "fd00::/8"), CASE["now"], 0, 0, None),))}),
+        dict(peers={"wg0": wg_interfaces.Interface("k", 4900, (wg_interfaces.Peer("p", "", ("192.168.93.0/24", "fd00::/8"), CASE["now"], 0, 0, None),))}),
         [("gretap1", "AllowedIPs of no peer of wg0 cover 192.168.92.1: WireGuard drops what comes from there")],
     ),
-    "no guard": (dict(report=rules.Report(rules.Rules(intact=False))), [("", "the rules are not in force: the tables l2wg are not as this version of l2wg loads them")]),
+    "no guard": (dict(report=nftables_state.Report(nftables_state.Rules(intact=False))), [("", "the rules are not in force: the tables l2wg are not as this version of l2wg loads them")]),
     "no nft": (
-        dict(report=rules.Report(rules.Rules(intact=False), unknown="the command nft is not there")),
+        dict(report=nftables_state.Report(nftables_state.Rules(intact=False), unknown="the command nft is not there")),
         [("", "whether the guard stands is not known: the command nft is not there")],
     ),
     "loop": (
@@ -116,24 +121,24 @@ def test_what_is_wrong_is_said(what):
 def counted(what, since, clock):
     """A router whose rules have counted 7 frames, the last of them `since` then."""
     report = seen("right-a").report._replace(frames={(what, "gretap1"): 7})
-    return build(report=report, notes={"%s gretap1" % what: growth.Note(7, since)}, clock=clock)
+    return build(report=report, notes={"%s gretap1" % what: counter_growth.Note(7, since)}, clock=clock)
 
 
 @pytest.mark.parametrize("what, begins", [("loop", "a loop: 7 frames of br0 came back to it"), ("storm", "7 frames were dropped, over 0 a second")])
 def test_a_loop_is_told_with_its_age_and_wrong_while_it_is_recent(what, begins):
     now = said(counted(what, 1000, 1000))
     assert len(now) == 1 and now[0][1].startswith(begins) and "none for" not in now[0][1]
-    [(_, soon)] = said(counted(what, 1000, 1000 + growth.RECENT - 1))
+    [(_, soon)] = said(counted(what, 1000, 1000 + counter_growth.RECENT - 1))
     assert soon.startswith(begins + ", none for 9 min")
-    after = counted(what, 1000, 1000 + growth.RECENT)
+    after = counted(what, 1000, 1000 + counter_growth.RECENT)
     assert said(after) == [] and ("gretap1", begins + ", none for 10 min: it is over") in said(after, NOTE)
 
 
 def test_a_peer_that_does_not_answer_is_told_of_before_its_session_is_old():
     name, [one] = "wg0", [one for one in seen("right-a").peers["wg0"].peers if "192.168.92" in str(one.allowed)]
-    key = growth.peer(name, one.key)
-    assert said(build(notes={key: growth.Note(one.received, 100, 0, 200)}, clock=200 + growth.ANSWER - 1)) == []
-    [(about, message)] = said(build(notes={key: growth.Note(one.received, 100, 0, 200)}, clock=200 + growth.ANSWER))
+    key = counter_growth.peer(name, one.key)
+    assert said(build(notes={key: counter_growth.Note(one.received, 100, 0, 200)}, clock=200 + counter_growth.ANSWER - 1)) == []
+    [(about, message)] = said(build(notes={key: counter_growth.Note(one.received, 100, 0, 200)}, clock=200 + counter_growth.ANSWER))
     assert about == "gretap1" and message.startswith("the peer does not answer: it was sent something 20 s ago")
 
 
@@ -142,15 +147,15 @@ def test_a_broken_file_is_compared_by_what_was_applied_last(monkeypatch, tmp_pat
     right, wrong = CASES["right-a"]["gretap1"], "remote = 192.168.92\n"
     found = seen("right-a", {"gretap1": wrong})
     assert found.wished.tunnels == () and found.wished.broken == ("gretap1",)
-    steady = wish.steady(found.wished, {"gretap1": right})
+    steady = store.steady(found.wished, {"gretap1": right})
     assert [one.name for one in steady.tunnels] == ["gretap1"] and steady.broken == () and steady.problems == found.wished.problems
     told = said(build(wished=steady))
     assert told == [("", problem.message) for problem in steady.problems] and told
     # Nothing was applied yet, or what was contradicts another file by now.
-    assert wish.steady(found.wished, {}) == found.wished
-    other = settings.parse(right, wish.path("other"), "other")[0]
+    assert store.steady(found.wished, {}) == found.wished
+    other = tunnel_file.parse(right, store.path("other"), "other")[0]
     with_other = found.wished._replace(tunnels=(other,))
-    assert wish.steady(with_other, {"gretap1": right}).broken == ("gretap1",)
+    assert store.steady(with_other, {"gretap1": right}).broken == ("gretap1",)
 
 
 ENDS = ("192.168.178.1", "192.168.92.1")
@@ -160,7 +165,7 @@ def guarded(case="right-a", received=0, texts=None, **packets):
     """A router whose guard has dropped so many packets, and whose tunnel has received so many frames."""
     known = seen(case, texts)
     report = known.report._replace(packets={(what,) + ENDS: count for what, count in packets.items()})
-    counted = dict(known.traffic, gretap1=traffic.Traffic(traffic.Way(received, 90 * received), traffic.Way(7, 700)))
+    counted = dict(known.traffic, gretap1=interface_counters.Traffic(interface_counters.Way(received, 90 * received), interface_counters.Way(7, 700)))
     return build(case, texts, report=report, traffic=counted)
 
 
@@ -183,7 +188,7 @@ def test_a_guard_that_drops_what_strangers_send_is_no_fault():
     assert guarded(received=1, injection=9).faults == ()
     assert guarded().faults == (), "a new tunnel, and nobody has sent yet"
     away = build(report=seen("right-a").report._replace(packets={("injection",) + ENDS: 9}), time=CASE["now"] + 600,
-                 traffic=dict(seen("right-a").traffic, gretap1=traffic.Traffic()))
+                 traffic=dict(seen("right-a").traffic, gretap1=interface_counters.Traffic()))
     assert [message for _, message in said(away)] == ["no handshake with the peer for 10 min: nothing has crossed since (it is away, or nobody sends)"]
 
 
@@ -192,7 +197,7 @@ def test_what_the_guard_drops_of_any_vxlan_counts_for_each():
     known = seen("right-a", {"gretap1": text})
     links = dict(known.links, gretap1=dataclasses.replace(known.links["gretap1"], kind="vxlan"))
     dropped = known.report._replace(packets={("injection", "", ""): 3})
-    found = build(texts={"gretap1": text}, links=links, report=dropped, traffic=dict(known.traffic, gretap1=traffic.Traffic()))
+    found = build(texts={"gretap1": text}, links=links, report=dropped, traffic=dict(known.traffic, gretap1=interface_counters.Traffic()))
     assert any("3 packets of the tunnel did not come by wg0" in message for _, message in said(found))
 
 
@@ -226,23 +231,23 @@ def test_what_is_about_nobody_that_is_wished_for_is_told_all_the_same():
 def test_a_broken_file_is_told_with_its_line():
     found = build(texts={"gretap1": A, "bad": "underlay = wg0\nlocal = 1.2.3\n"})
     assert [one.name for one in found.tunnels] == ["gretap1"]
-    text = screen.render(found)
+    text = render_text.render(found)
     assert "/etc/l2wg/bad.conf:2: local: '1.2.3' is no IP address" in text.replace("\n              ", " ")
 
 
 def test_several_peers_and_the_longest_prefix():
     """As the kernel looks AllowedIPs up."""
     some = [("near", ("192.168.92.1/32",)), ("site", ("192.168.92.0/24",)), ("all", ("0.0.0.0/0", "::/0"))]
-    interface = peers.Interface("k", 1, tuple(peers.Peer(key, "", allowed, 1, 0, 0, None) for key, allowed in some))
+    interface = wg_interfaces.Interface("k", 1, tuple(wg_interfaces.Peer(key, "", allowed, 1, 0, 0, None) for key, allowed in some))
     cover = status._coverage(interface)
     wanted = (("192.168.92.1", "near"), ("192.168.92.2", "site"), ("10.0.0.1", "all"), ("fd00::1", "all"))
     assert [status._peer(cover, remote).key for remote, _ in wanted] == [key for _, key in wanted]
 
 
 def test_no_tunnel_at_all():
-    found = build(texts={}, links={}, report=rules.Report(rules.Rules()))
+    found = build(texts={}, links={}, report=nftables_state.Report(nftables_state.Rules()))
     assert found.tunnels == found.bridges == found.faults == ()
-    assert "there is no tunnel in /etc/l2wg" in screen.render(found)
+    assert "there is no tunnel in /etc/l2wg" in render_text.render(found)
     for text in forms(found).values():
         assert text.endswith("\n")
 
@@ -257,8 +262,8 @@ def test_ipv6_ends_and_vxlan():
 
 def test_lines_are_short_whatever_the_names():
     long = "underlay = wg-very-long-na\nlocal = 2001:db8:1111:2222:3333:4444:5555:6666\nremote = 2001:db8:1111:2222:3333:4444:5555:7777\nbridge = bridge-of-names\n"
-    peer = peers.Peer("k" * 44, "[2001:db8:aaaa:bbbb:cccc:dddd:eeee:ffff]:51820", ("::/0",), 1, 2 ** 50, 2 ** 50, None)
-    some = {"wg-very-long-na": peers.Interface("k", 51820, (peer,))}
+    peer = wg_interfaces.Peer("k" * 44, "[2001:db8:aaaa:bbbb:cccc:dddd:eeee:ffff]:51820", ("::/0",), 1, 2 ** 50, 2 ** 50, None)
+    some = {"wg-very-long-na": wg_interfaces.Interface("k", 51820, (peer,))}
     linked = seen("right-a").links
     base = dict(linked, **{
         "wg-very-long-na": dataclasses.replace(linked["wg0"], name="wg-very-long-na"),
@@ -270,7 +275,7 @@ def test_lines_are_short_whatever_the_names():
     for suffix in ("screen", "diagram"):
         wide = [line for line in forms(found)[suffix].splitlines() if len(line) > 80]
         assert wide == []
-    text = screen.render(found)
+    text = render_text.render(found)
     assert "and 22 more" in text and ":07 (7 s ago, VLAN 10)" in text and ":08 (8" not in text
     drawn = forms(found)["diagram"].replace("\n", "")
     assert peer.endpoint in "".join(line[43:] for line in forms(found)["diagram"].splitlines()) and "30 MACs" in drawn
@@ -279,9 +284,9 @@ def test_lines_are_short_whatever_the_names():
 def test_many_tunnels_get_a_line_each():
     texts = {"gt%d" % n: A.replace(".92.1", ".92.%d" % (n + 1)).replace("bridge-ports = enp3s0\n", "") for n in range(6)}
     found = build(texts=texts)
-    text = screen.render(found)
+    text = render_text.render(found)
     assert "tunnel          state" in text and "  ends  " not in text and max(map(len, text.splitlines())) <= 80
-    one = screen.render(found, names=("gt2",))
+    one = render_text.render(found, names=("gt2",))
     assert "  ends  " in one and "\ngt2 missing" in one and "\ngt3 missing" not in one
 
 
@@ -300,10 +305,10 @@ class Stream:
 
 
 def test_colours_are_for_terminals():
-    assert pen.wants_colour(Stream(True), {"TERM": "xterm"})
-    assert not pen.wants_colour(Stream(False), {"TERM": "xterm"})
-    assert not pen.wants_colour(Stream(True), {"TERM": "xterm", "NO_COLOR": "1"})
-    assert not pen.wants_colour(Stream(True), {"TERM": "dumb"}) and not pen.wants_colour(Stream(True), {})
+    assert terminal_text.wants_colour(Stream(True), {"TERM": "xterm"})
+    assert not terminal_text.wants_colour(Stream(False), {"TERM": "xterm"})
+    assert not terminal_text.wants_colour(Stream(True), {"TERM": "xterm", "NO_COLOR": "1"})
+    assert not terminal_text.wants_colour(Stream(True), {"TERM": "dumb"}) and not terminal_text.wants_colour(Stream(True), {})
 
 
 def test_lines_are_for_locales_of_utf_8():
@@ -311,19 +316,19 @@ def test_lines_are_for_locales_of_utf_8():
         ({"LANG": "de_DE.UTF-8"}, True), ({"LANG": "C.utf8"}, True), ({"LANG": "C"}, False), ({}, False), ({"LC_ALL": "C", "LANG": "de_DE.UTF-8"}, False),
         ({"LC_CTYPE": "C.UTF-8"}, False), ({"LC_CTYPE": "en_GB.UTF-8", "LANG": "C"}, True), ({"LANG": "sr_RS.UTF-8@latin"}, True), ({"LANG": "de_DE"}, False),
     ):  # fmt: skip
-        assert pen.wants_lines(environment) is wanted, environment
+        assert terminal_text.wants_lines(environment) is wanted, environment
     assert forms(build())["ascii"].encode("ascii")
 
 
 def test_rates_between_two_looks():
     before = build()
     counts = seen("right-a").traffic
-    later = dict(counts, gretap1=traffic.Traffic(traffic.Way(108, 0, 0, 0), traffic.Way(30, 0, 0, 0)))
-    text = screen.render(build(traffic=later, time=seen("right-a").time + 2), before=before)
+    later = dict(counts, gretap1=interface_counters.Traffic(interface_counters.Way(108, 0, 0, 0), interface_counters.Way(30, 0, 0, 0)))
+    text = render_text.render(build(traffic=later, time=seen("right-a").time + 2), before=before)
     assert "108 frames, 0 B, 0 errors, 0 dropped, 50 frames/s" in text.replace("\n              ", " ") and "10 frames/s" in text
     # Made again meanwhile: no rate below zero.
-    for anew in (traffic.Traffic(), traffic.Traffic(traffic.Way(), traffic.Way(999))):
-        text = screen.render(build(traffic=dict(counts, gretap1=anew), time=seen("right-a").time + 2), before=before)
+    for anew in (interface_counters.Traffic(), interface_counters.Traffic(interface_counters.Way(), interface_counters.Way(999))):
+        text = render_text.render(build(traffic=dict(counts, gretap1=anew), time=seen("right-a").time + 2), before=before)
         assert "frames/s" not in text.partition("br0 up")[0]
 
 
@@ -341,7 +346,7 @@ def test_the_document_is_what_the_manual_says():
 
     names = set()
     for case in CASES:
-        names |= set(paths(document.document(build(case))))
+        names |= set(paths(render_json.document(build(case))))
     manual = (TREE / "docs" / "l2wg.8").read_text()
     table = manual.partition(".\\\" schema begins")[2].partition(".\\\" schema ends")[0]
     assert names == {line[7:] for line in table.splitlines() if line.startswith(".It Cm ")}
@@ -355,8 +360,8 @@ def test_stations_of_old_and_odd_tools():
         '{"mac":"02:00:00:00:00:01","ifname":"p","master":"br0","flags":["offload"],"state":"static","vlan":5}]'
     )
     assert crowd(rows) == ({"p": (Station("02:00:00:00:00:01", 5, None, True),)}, {"p": 1})
-    assert traffic.read([{"ifname": "a"}, {"ifname": "b", "stats": {"rx": {"packets": 3}}}]) == {
-        "a": traffic.Traffic(), "b": traffic.Traffic(traffic.Way(3), traffic.Way())
+    assert interface_counters.read([{"ifname": "a"}, {"ifname": "b", "stats": {"rx": {"packets": 3}}}]) == {
+        "a": interface_counters.Traffic(), "b": interface_counters.Traffic(interface_counters.Way(3), interface_counters.Way())
     }  # fmt: skip
 
 
@@ -385,7 +390,7 @@ def test_no_name_is_obeyed_by_a_terminal(evil):
     assert evil in [port["name"] for port in document["bridges"][0]["ports"]] and document["host"] == evil
     for line in texts["metrics"].split("\n")[:-1]:
         assert line.startswith(("#", "l2wg_")), "a line of its own"
-    table = screen.render(build(texts={"gt%d" % n: A.replace(".92.1", ".92.%d" % (n + 1)) for n in range(6)}, links=ports, host=evil))
+    table = render_text.render(build(texts={"gt%d" % n: A.replace(".92.1", ".92.%d" % (n + 1)) for n in range(6)}, links=ports, host=evil))
     assert all(line.isprintable() for line in table.split("\n"))
 
 
@@ -408,34 +413,34 @@ def fdb(count, port="enp3s0"):
 
 
 def test_of_a_crowd_some_are_listed_and_all_are_counted():
-    count = 3 * stations.MOST + 7
+    count = 3 * fdb_table.MOST + 7
     listed, totals = crowd(fdb(count))
-    assert totals == {"enp3s0": count} and [one.idle for one in listed["enp3s0"]] == list(range(1, stations.MOST + 1))
+    assert totals == {"enp3s0": count} and [one.idle for one in listed["enp3s0"]] == list(range(1, fdb_table.MOST + 1))
     found = build(stations=listed, crowds=totals)
     texts = forms(found)
     port, = [one for one in json.loads(texts["json"])["bridges"][0]["ports"] if one["name"] == "enp3s0"]
-    assert (port["stations_total"], port["stations_cut"], len(port["stations"])) == (count, True, stations.MOST)
+    assert (port["stations_total"], port["stations_cut"], len(port["stations"])) == (count, True, fdb_table.MOST)
     assert 'l2wg_port_stations{bridge="br0",port="enp3s0"} %d\n' % count in texts["metrics"]
     assert "%d MACs" % count in texts["diagram"]
-    assert "and %d more (--json has the %d heard last)" % (count - 8, stations.MOST) in " ".join(texts["screen"].split())
+    assert "and %d more (--json has the %d heard last)" % (count - 8, fdb_table.MOST) in " ".join(texts["screen"].split())
     listed, totals = crowd(fdb(9))
     assert "and 1 more (--json has all)" in " ".join(forms(build(stations=listed, crowds=totals))["screen"].split())
 
 
 def test_a_crowd_takes_no_more_room_than_a_few():
     """However many a host makes up."""
-    some = stations.Crowd()
+    some = fdb_table.Crowd()
     for n in range(5):
-        some.take(("[" if not n else ",") + fdb(stations.MOST).strip("[]\n"))
-        assert len(some._listed["enp3s0"]) < 2 * stations.MOST and len(some._rows._rest) < 200
+        some.take(("[" if not n else ",") + fdb(fdb_table.MOST).strip("[]\n"))
+        assert len(some._listed["enp3s0"]) < 2 * fdb_table.MOST and len(some._rows._rest) < 200
     some.take("]")
-    assert some.found()[1] == {"enp3s0": 5 * stations.MOST}
+    assert some.found()[1] == {"enp3s0": 5 * fdb_table.MOST}
 
 
 @pytest.mark.parametrize("size", [1, 7, 64, 10 ** 6])
 def test_however_the_pieces_come(size):
     text = fdb(20) + fdb(0)[2:]
-    some = stations.Crowd()
+    some = fdb_table.Crowd()
     for at in range(0, len(text), size):
         some.take(text[at : at + size])
     assert some.found() == crowd(text) and some.found()[1] == {"enp3s0": 20}
@@ -456,15 +461,15 @@ def test_what_the_guard_drops_is_told_by_whose_packets_they_are():
         "\t\tmeta nfproto ipv4 udp dport 4789 @th,96,24 0x1 counter packets 5 bytes 9 drop\n\t}\n"
         '\tchain to_outside {\n\t\tmeta l4proto gre ip saddr 10.0.0.1 ip daddr 10.0.0.2 oifname != "wg0" counter packets 4 bytes 9 drop\n\t}\n}\n'
     )
-    assert rules._packets(text) == {("injection", "10.0.0.1", "10.0.0.2"): 3, ("injection", "", ""): 5, ("leak", "10.0.0.1", "10.0.0.2"): 4}
-    strayed = build(report=seen("right-a").report._replace(packets=rules._packets(text)))
+    assert nftables_state._packets(text) == {("injection", "10.0.0.1", "10.0.0.2"): 3, ("injection", "", ""): 5, ("leak", "10.0.0.1", "10.0.0.2"): 4}
+    strayed = build(report=seen("right-a").report._replace(packets=nftables_state._packets(text)))
     assert strayed.strays == {"injection": 8, "leak": 4, "forgery": 0} and strayed.tunnels[0].dropped["leak"] == 0
 
 
 def test_metrics_escape_what_a_label_cannot_hold():
-    from l2wg_hooks.showing import metrics
+    from l2wg_hooks.status import render_prometheus
 
-    assert metrics._labels({"a": 'x"y\\z\n'}) == '{a="x\\"y\\\\z\\n"}'
+    assert render_prometheus._labels({"a": 'x"y\\z\n'}) == '{a="x\\"y\\\\z\\n"}'
     text = forms(build("fenced-a"))["metrics"]
     rows = [line.rpartition(" ")[0] for line in text.splitlines() if not line.startswith("#")]
     assert len(rows) == len(set(rows)), "a sample twice makes node_exporter refuse the file"
@@ -473,10 +478,10 @@ def test_metrics_escape_what_a_label_cannot_hold():
 def test_the_picture_is_xml_whatever_the_names():
     from xml.etree import ElementTree
 
-    from l2wg_hooks.showing import picture
+    from l2wg_hooks.status import render_svg
 
     found = dataclasses.replace(build(), host="<script>&\x07\udcff")
-    root = ElementTree.fromstring(picture.render(found))
+    root = ElementTree.fromstring(render_svg.render(found))
     words = [item.text for item in root.iter("{http://www.w3.org/2000/svg}text")]
     assert "<script>&\\x07\\udcff" in words and "192.168.92.1" in words and "MTU 1500" in words
     assert root.find("{http://www.w3.org/2000/svg}title").text and "192.168.178.1" in root.find("{http://www.w3.org/2000/svg}desc").text
@@ -487,15 +492,15 @@ def test_long_names_stay_inside_the_picture():
     """Bold sans-serif of 14 has up to 9 pixels a letter in an IPv6 address, measured; what is wrong is red to its end."""
     from xml.etree import ElementTree
 
-    from l2wg_hooks.showing import picture
+    from l2wg_hooks.status import render_svg
 
     def drawn(found):
-        root = ElementTree.fromstring(picture.render(found))
+        root = ElementTree.fromstring(render_svg.render(found))
         return root, list(root.iter("{http://www.w3.org/2000/svg}text"))
 
     (mine,) = seen("right-a").wished.tunnels
     six = dataclasses.replace(mine, name="six", remote="2001:db8:1234:5678:9abc:def0:1234:5678", path="/etc/l2wg/six.conf")
-    root, _ = drawn(build(wished=wish.Wish((six,), (), ()), host="h" * 64))
+    root, _ = drawn(build(wished=store.Wish((six,), (), ()), host="h" * 64))
     boxes = [item for item in root.iter() if item.get("class", "").startswith("card ")]
     assert float(max(boxes, key=lambda item: float(item.get("x"))).get("width")) > 2 * 12 + 9 * len(six.remote)
     assert float(root.get("width")) > 64 * 12
@@ -511,10 +516,10 @@ def test_long_names_stay_inside_the_picture():
 def machine(monkeypatch, tmp_path, golden):
     """The commands answer as recorded; `broken` maps a command's name to what becomes of it."""
     monkeypatch.setattr(os, "geteuid", lambda: 0)
-    monkeypatch.setattr(wish, "DIRECTORY", str(tmp_path))
-    monkeypatch.setattr(rules, "LOADED", str(golden / "status" / "right-a.loaded"))
-    monkeypatch.setattr(rules, "template", lambda: 0)
-    monkeypatch.setattr(transaction, "OPEN", str(tmp_path / "open"))
+    monkeypatch.setattr(store, "DIRECTORY", str(tmp_path))
+    monkeypatch.setattr(nftables_state, "LOADED", str(golden / "status" / "right-a.loaded"))
+    monkeypatch.setattr(nftables_state, "template", lambda: 0)
+    monkeypatch.setattr(saved_state, "OPEN", str(tmp_path / "open"))
     monkeypatch.setattr(survey, "UDEV", str(tmp_path / "n%d"))
     monkeypatch.setattr(survey, "_udevs_own", lambda: True)
     (tmp_path / "gretap1.conf").write_text(A)
@@ -526,7 +531,7 @@ def machine(monkeypatch, tmp_path, golden):
         broken = state["broken"].get(argv[0])
         if isinstance(broken, Exception):
             raise broken
-        return broken or run.Result(0, (golden / "status" / ("right-a." + name)).read_text(), "")
+        return broken or process.Result(0, (golden / "status" / ("right-a." + name)).read_text(), "")
 
     def feed(argv, take):
         result = fake(argv)
@@ -534,8 +539,8 @@ def machine(monkeypatch, tmp_path, golden):
             take(result.out[start : start + 100])
         return result._replace(out="")
 
-    monkeypatch.setattr(run, "run", fake)
-    monkeypatch.setattr(run, "feed", feed)
+    monkeypatch.setattr(process, "run", fake)
+    monkeypatch.setattr(process, "feed", feed)
     return state
 
 
@@ -551,20 +556,20 @@ def test_a_look_costs_five_processes_however_many_tunnels_there_are(machine, tmp
 @pytest.mark.parametrize("name", ["bridge", "wg", "nft"])
 @pytest.mark.parametrize(
     "how",
-    [L2wgError(Problem("the command is not there")), run.Result(1, "", "Operation not permitted\n"), run.Result(0, "", "")],
+    [L2wgError(Problem("the command is not there")), process.Result(1, "", "Operation not permitted\n"), process.Result(0, "", "")],
     ids=["gone", "fails", "silent"],
 )
 def test_a_tool_that_does_not_answer_is_no_end(machine, name, how):
     machine["broken"][name] = how
     found = status.build(survey.look())
-    if name != "bridge" or how.__class__ is not run.Result or how.code:
+    if name != "bridge" or how.__class__ is not process.Result or how.code:
         assert found.wrong
     for text in forms(found).values():
         assert text.endswith("\n")
 
 
 def test_without_ip_nothing_is_said(machine):
-    machine["broken"]["ip"] = run.Result(1, "", "no\n")
+    machine["broken"]["ip"] = process.Result(1, "", "no\n")
     with pytest.raises(L2wgError):
         survey.look()
 
@@ -588,7 +593,7 @@ def test_the_command_and_its_exit_codes(machine, tmp_path, capsys, monkeypatch):
     assert "<svg" in files.read(str(tmp_path / "x.svg")) and capsys.readouterr().out == ""
     assert cli.main(["metrics", "--output", str(tmp_path / "x.prom")]) == 0
     assert os.stat(str(tmp_path / "x.prom")).st_mode & 0o777 == 0o644
-    machine["broken"]["wg"] = run.Result(0, "", "")
+    machine["broken"]["wg"] = process.Result(0, "", "")
     assert cli.main(["status"]) == 1 and cli.main(["status", "gretap1"]) == 1
     assert cli.main(["metrics"]) == 0
     capsys.readouterr()
@@ -597,7 +602,7 @@ def test_the_command_and_its_exit_codes(machine, tmp_path, capsys, monkeypatch):
 
 
 def test_watching_ends_by_ctrl_c(machine, capsys, monkeypatch):
-    from l2wg_hooks.showing import show
+    from l2wg_hooks.status import show
 
     naps = []
 

@@ -1,10 +1,11 @@
 import os
 
 import pytest
-
-from l2wg_hooks import move, sysctls
-from l2wg_hooks.links import Link
 from test_move import HELD, LIVE, find
+
+from l2wg_hooks.model import Link
+from l2wg_hooks.observe import sysctls
+from l2wg_hooks.plan import address_move
 
 
 @pytest.fixture
@@ -36,7 +37,7 @@ def test_what_somebody_has_set_for_the_port_alone(proc):
 def test_the_bridge_has_it_before_it_is_up(proc):
     moves = find()[0]
     set_ = "sysctl -qew net/ipv4/conf/br0/forwarding=1 net/ipv4/conf/br0/rp_filter=2"
-    steps = [str(step) for step in move.steps(moves, LIVE, HELD, {"enp2s0": sysctls.differing("enp2s0")})]
+    steps = [str(step) for step in address_move.steps(moves, LIVE, HELD, {"enp2s0": sysctls.differing("enp2s0")})]
     assert steps[1:3] == [set_, "ip link set dev br0 up"]
     there = dict(LIVE, br0=Link("br0", 3, "bridge", up=True))
-    assert str(move.steps(moves, there, HELD, {"enp2s0": sysctls.differing("enp2s0")})[0]) == set_
+    assert str(address_move.steps(moves, there, HELD, {"enp2s0": sysctls.differing("enp2s0")})[0]) == set_

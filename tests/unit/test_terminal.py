@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from l2wg_hooks import terminal
+from l2wg_hooks.system import terminal
 
 
 @pytest.fixture

@@ -5,10 +5,11 @@ import itertools
 
 import pytest
 
-from l2wg_hooks import settings, wgpeer
-from l2wg_hooks.links import Link
-from l2wg_hooks.pairing import card, terms
-from l2wg_hooks.settings import Refused
+from l2wg_hooks.config import tunnel_file, wg_quick_peers
+from l2wg_hooks.config.schema import Refused
+from l2wg_hooks.encapsulation import vxlan
+from l2wg_hooks.model import Link, Tunnel
+from l2wg_hooks.pairing import card, negotiate
 
 KEYS = [base64.b64encode(bytes((number,)) * 32).decode() for number in (1, 2, 3)]
 A = card.Card("a", KEYS[0], "", ("198.18.0.1", "fd00::1"), "192.168.178.0/24")
@@ -30,32 +31,32 @@ def test_both_sites_come_to_the_same():
     count = 0
     for one, two in itertools.product(variants(A), variants(B)):
         try:
-            here = terms.find(one, two)
+            here = negotiate.find(one, two)
         except Refused as error:
             with pytest.raises(Refused) as other:
-                terms.find(two, one)
+                negotiate.find(two, one)
             assert "no family" in error.args[0] and "no family" in other.value.args[0]
             continue
-        there = terms.find(two, one)
+        there = negotiate.find(two, one)
         assert here == there._replace(local=there.remote, remote=there.local)
         assert here.local in one.addresses and here.remote in two.addresses
-        text = settings.fresh("t", {"underlay": "wg0", "local": here.local, "remote": here.remote, "bridge": "br0", "mtu": str(here.mtu),
+        text = tunnel_file.fresh("t", {"underlay": "wg0", "local": here.local, "remote": here.remote, "bridge": "br0", "mtu": str(here.mtu),
                                     "encapsulation": here.encapsulation, "key": "" if here.number is None else str(here.number)})
-        assert settings.parse(text, "t.conf", "t")[1] == ()
+        assert tunnel_file.parse(text, "t.conf", "t")[1] == ()
         count += 1
     assert count > 500
 
 
 def test_what_they_come_to():
-    assert terms.find(A, B) == ("198.18.0.1", "198.18.0.2", "gretap", None, 1500)
-    assert terms.find(A._replace(mtu=1400), B)[4] == 1400
-    assert terms.find(A, B._replace(number=5))[3] == 5
+    assert negotiate.find(A, B) == ("198.18.0.1", "198.18.0.2", "gretap", None, 1500)
+    assert negotiate.find(A._replace(mtu=1400), B)[4] == 1400
+    assert negotiate.find(A, B._replace(number=5))[3] == 5
 
 
 def test_a_hub_with_vxlan_has_a_vni_for_each_site():
     cards = [card.Card(key[:2], key, "", ("198.18.1.%d" % number,), encapsulation="vxlan") for number, key in enumerate(KEYS, 1)]
-    numbers = {terms.find(cards[0], other).number for other in cards[1:]}
-    assert len(numbers) == 2 and all(1 <= number <= settings.VNI_MAX for number in numbers)
+    numbers = {negotiate.find(cards[0], other).number for other in cards[1:]}
+    assert len(numbers) == 2 and all(1 <= number <= vxlan.VNI_MAX for number in numbers)
 
 
 @pytest.mark.parametrize(
@@ -71,12 +72,12 @@ def test_a_hub_with_vxlan_has_a_vni_for_each_site():
 )
 def test_what_cannot_be(other, said):
     with pytest.raises(Refused) as error:
-        terms.find(A._replace(number=5), other)
+        negotiate.find(A._replace(number=5), other)
     assert said in error.value.args[0]
 
 
 LINKS = {"wg0": Link("wg0", 1, "wireguard", addresses=("198.18.0.1/32",)), "enp2s0": Link("enp2s0", 2, addresses=("10.0.0.1/8",))}
-PEERS = wgpeer.sections("[Peer]\nPublicKey = %s\nAllowedIPs = 198.18.0.9/32\n[Peer]\nPublicKey = x\nAllowedIPs = 0.0.0.0/0\n" % KEYS[2])
+PEERS = wg_quick_peers.sections("[Peer]\nPublicKey = %s\nAllowedIPs = 198.18.0.9/32\n[Peer]\nPublicKey = x\nAllowedIPs = 0.0.0.0/0\n" % KEYS[2])
 
 
 @pytest.mark.parametrize(
@@ -89,8 +90,8 @@ PEERS = wgpeer.sections("[Peer]\nPublicKey = %s\nAllowedIPs = 198.18.0.9/32\n[Pe
     ],
 )
 def test_collisions(remote, said):
-    agreed = terms.find(A, B)._replace(remote=remote)
-    found = terms.collision(agreed, B, "wg0", LINKS, PEERS)
+    agreed = negotiate.find(A, B)._replace(remote=remote)
+    found = negotiate.collision(agreed, B, "wg0", LINKS, PEERS)
     assert said in found[0] if said else found is None
 
 
@@ -98,23 +99,23 @@ def test_both_sites_refuse_an_endpoint_inside():
     for one, two in ((A._replace(endpoint="198.18.0.2:1"), B), (A, B._replace(endpoint="198.18.0.1:1"))):
         for here, there in ((one, two), (two, one)):
             with pytest.raises(Refused) as error:
-                terms.find(here, there)
+                negotiate.find(here, there)
             assert "inside WireGuard" in error.value.args[0] and "l2wg card --endpoint HOST on " in error.value.args[1]
 
 
 def test_what_this_router_needs_elsewhere():
-    agreed = terms.find(A, B)
-    tunnels = [settings.Tunnel("gretap1", "wg0", "198.18.0.1", "198.18.0.2", "br0"), settings.Tunnel("else", "wg1", "198.18.0.1", "198.18.0.2", "br0")]
+    agreed = negotiate.find(A, B)
+    tunnels = [Tunnel("gretap1", "wg0", "198.18.0.1", "198.18.0.2", "br0"), Tunnel("else", "wg1", "198.18.0.1", "198.18.0.2", "br0")]
     for reason in ("where the peer x is called", "a gateway of this router", "where somebody is logged in from", "a DNS server of this router"):
-        needed = [terms.Needed("2001:db8::1", "another family"), terms.Needed("198.18.0.2", reason)]
-        said, hint = terms.misled(agreed, B, "wg0", needed, [], [])
+        needed = [negotiate.Needed("2001:db8::1", "another family"), negotiate.Needed("198.18.0.2", reason)]
+        said, hint = negotiate.misled(agreed, B, "wg0", needed, [], [])
         assert said == "198.18.0.2, the address of b, is %s, which would go into wg0" % reason and hint
-    assert terms.misled(agreed, B, "wg0", [terms.Needed("198.18.0.3", "x")], [], tunnels) is None
-    held = wgpeer.sections("[Peer]\nPublicKey = %s\nAllowedIPs = 198.18.0.0/24\n" % KEYS[2])
-    said, _ = terms.misled(agreed, B, "wg0", [], held, tunnels)
+    assert negotiate.misled(agreed, B, "wg0", [negotiate.Needed("198.18.0.3", "x")], [], tunnels) is None
+    held = wg_quick_peers.sections("[Peer]\nPublicKey = %s\nAllowedIPs = 198.18.0.0/24\n" % KEYS[2])
+    said, _ = negotiate.misled(agreed, B, "wg0", [], held, tunnels)
     assert said == "198.18.0.2, the address of b, is the far end of gretap1, which leads to the peer %s" % KEYS[2]
-    assert terms.misled(agreed, B._replace(key=KEYS[2]), "wg0", [], held, tunnels) is None
-    assert terms.misled(agreed, B, "wg0", [], held, tunnels[1:]) is None
+    assert negotiate.misled(agreed, B._replace(key=KEYS[2]), "wg0", [], held, tunnels) is None
+    assert negotiate.misled(agreed, B, "wg0", [], held, tunnels[1:]) is None
 
 
 @pytest.mark.parametrize(
@@ -129,67 +130,67 @@ def test_what_this_router_needs_elsewhere():
     ],
 )
 def test_an_endpoint_that_wireguard_would_lead_to_itself(allowed, way, said):
-    held = wgpeer.sections("[Peer]\nPublicKey = %s\nAllowedIPs = %s\n" % (KEYS[2], allowed))
-    found = terms.unreachable(["203.0.113.20"], B, "wg0", held, LINKS, way)
+    held = wg_quick_peers.sections("[Peer]\nPublicKey = %s\nAllowedIPs = %s\n" % (KEYS[2], allowed))
+    found = negotiate.unreachable(["203.0.113.20"], B, "wg0", held, LINKS, way)
     assert said in found[0] and found[1] if said else found is None
 
 
 def test_an_endpoint_that_is_on_a_network_of_this_router_or_its_own():
-    held = wgpeer.sections("[Peer]\nPublicKey = %s\nAllowedIPs = 10.0.0.0/7\n" % KEYS[2])
-    assert terms.unreachable(["10.0.0.9"], B, "wg0", held, LINKS, {}) is None, "the route to enp2s0 is more specific"
-    assert "is this router's own (enp2s0)" in terms.unreachable(["10.0.0.1"], B, "wg0", held, LINKS, {})[0]
+    held = wg_quick_peers.sections("[Peer]\nPublicKey = %s\nAllowedIPs = 10.0.0.0/7\n" % KEYS[2])
+    assert negotiate.unreachable(["10.0.0.9"], B, "wg0", held, LINKS, {}) is None, "the route to enp2s0 is more specific"
+    assert "is this router's own (enp2s0)" in negotiate.unreachable(["10.0.0.1"], B, "wg0", held, LINKS, {})[0]
 
 
 def test_whose_the_address_was():
-    agreed = terms.find(A, B)
-    held = wgpeer.sections("[Peer]\nPublicKey = %s\nAllowedIPs = 198.18.0.0/24, 198.18.0.0/16\n" % KEYS[2])
-    one, = terms.moved(agreed, B, "wg0", held, [])
+    agreed = negotiate.find(A, B)
+    held = wg_quick_peers.sections("[Peer]\nPublicKey = %s\nAllowedIPs = 198.18.0.0/24, 198.18.0.0/16\n" % KEYS[2])
+    one, = negotiate.moved(agreed, B, "wg0", held, [])
     assert "198.18.0.2 is in AllowedIPs 198.18.0.0/24 of the peer %s, too" % KEYS[2] in one
-    assert not list(terms.moved(agreed, B._replace(key=KEYS[2]), "wg0", held, [])) and not list(terms.moved(agreed, B, "wg0", [], []))
-    one, = terms.moved(agreed, B, "wg0", [], ["198.18.0.0/15 via 10.0.0.7 dev enp2s0"])
+    assert not list(negotiate.moved(agreed, B._replace(key=KEYS[2]), "wg0", held, [])) and not list(negotiate.moved(agreed, B, "wg0", [], []))
+    one, = negotiate.moved(agreed, B, "wg0", [], ["198.18.0.0/15 via 10.0.0.7 dev enp2s0"])
     assert "198.18.0.0/15 via 10.0.0.7 dev enp2s0" in one
-    one, = terms.moved(agreed._replace(remote="9.9.9.9"), B, "wg0", [], [])
+    one, = negotiate.moved(agreed._replace(remote="9.9.9.9"), B, "wg0", [], [])
     assert one.startswith("9.9.9.9 is a public address")
 
 
 def test_a_site_with_a_new_key_and_its_old_address():
     """Its old key goes by the admin's hand: names are not proof, and two sites may both be `debian`."""
-    sections = wgpeer.sections(wgpeer.add("", "b", [("PublicKey", KEYS[2]), ("AllowedIPs", "198.18.0.2/32")]))
-    said, hint = terms.collision(terms.find(A, B), B, "wg0", LINKS, sections)
+    sections = wg_quick_peers.sections(wg_quick_peers.add("", "b", [("PublicKey", KEYS[2]), ("AllowedIPs", "198.18.0.2/32")]))
+    said, hint = negotiate.collision(negotiate.find(A, B), B, "wg0", LINKS, sections)
     assert said == "the peer %s (b) has 198.18.0.2 already" % KEYS[2]
     assert hint.startswith("wg set wg0 peer %s remove; sed -i 's|%s|%s|' /etc/wireguard/wg0.conf # " % (KEYS[2], KEYS[2], B.key))
 
 
 def test_a_site_with_a_new_key_and_another_address():
-    tunnels = [settings.Tunnel("gretap4", "wg0", "198.18.0.1", "198.18.0.7", "br0"), settings.Tunnel("else", "wg1", "10.0.0.1", "198.18.0.7", "br0")]
-    text = wgpeer.add("", "b", [("PublicKey", KEYS[2]), ("AllowedIPs", "198.18.0.7/32")])
-    one, = terms.namesakes(B, "wg0", wgpeer.sections(text), tunnels)
+    tunnels = [Tunnel("gretap4", "wg0", "198.18.0.1", "198.18.0.7", "br0"), Tunnel("else", "wg1", "10.0.0.1", "198.18.0.7", "br0")]
+    text = wg_quick_peers.add("", "b", [("PublicKey", KEYS[2]), ("AllowedIPs", "198.18.0.7/32")])
+    one, = negotiate.namesakes(B, "wg0", wg_quick_peers.sections(text), tunnels)
     assert KEYS[2] in one and "/etc/l2wg/gretap4.conf" in one and "else" not in one and "wg set wg0 peer %s remove" % KEYS[2] in one
-    assert not list(terms.namesakes(B._replace(name="c"), "wg0", wgpeer.sections(text), tunnels))
-    assert not list(terms.namesakes(B._replace(key=KEYS[2]), "wg0", wgpeer.sections(text), tunnels))
+    assert not list(negotiate.namesakes(B._replace(name="c"), "wg0", wg_quick_peers.sections(text), tunnels))
+    assert not list(negotiate.namesakes(B._replace(key=KEYS[2]), "wg0", wg_quick_peers.sections(text), tunnels))
 
 
 def test_an_address_of_the_same_peer_is_none():
-    agreed = terms.find(A, B)._replace(remote="198.18.0.9")
-    assert terms.collision(agreed, B._replace(key=KEYS[2]), "wg0", LINKS, PEERS) is None
+    agreed = negotiate.find(A, B)._replace(remote="198.18.0.9")
+    assert negotiate.collision(agreed, B._replace(key=KEYS[2]), "wg0", LINKS, PEERS) is None
 
 
 def test_notes():
     links = {"br0": Link("br0", 1, "bridge", addresses=("192.168.178.1/24",)), "enp2s0": Link("enp2s0", 2, addresses=("192.168.92.7/24",))}
-    wire = settings.parse("underlay = wg0\nlocal = 198.18.0.1\nremote = 198.18.0.2\nbridge = br0\n", "", "gretap1")[0]
-    one, two = terms.notes(terms.find(A, B), B, None, links, wire)
+    wire = tunnel_file.parse("underlay = wg0\nlocal = 198.18.0.1\nremote = 198.18.0.2\nbridge = br0\n", "", "gretap1")[0]
+    one, two = negotiate.notes(negotiate.find(A, B), B, None, links, wire)
     assert one.startswith("br0 has 192.168.178.0/24, and the LAN of b is 192.168.92.0/24") and two.startswith("enp2s0 has 192.168.92.0/24")
-    lead = settings.Tunnel("gretap1", "wg0", "10.0.0.1", "10.0.0.2", "br0", mtu=1400)
-    one, two = terms.notes(terms.find(A, B), B._replace(lan=""), lead, links)
+    lead = Tunnel("gretap1", "wg0", "10.0.0.1", "10.0.0.2", "br0", mtu=1400)
+    one, two = negotiate.notes(negotiate.find(A, B), B._replace(lan=""), lead, links)
     assert "stays as it is" in one and "its mtu is 1400 here, and 1500 by the two cards" in two
 
 
 def test_nix():
-    text = terms.nix(terms.find(A._replace(mtu=1400, number=5), B), B, "wg0", False)
+    text = negotiate.nix(negotiate.find(A._replace(mtu=1400, number=5), B), B, "wg0", False)
     for line in ('allowedIPs = [ "198.18.0.2/32" ]; endpoint = "b.example.org:51820"; persistentKeepalive = 25; } # b',
                  '  local = "198.18.0.1";', "  mtu = 1400;", "  key = 5;"):
         assert line in text
-    assert "persistentKeepalive" not in terms.nix(terms.find(A, B), B, "wg0", True)
+    assert "persistentKeepalive" not in negotiate.nix(negotiate.find(A, B), B, "wg0", True)
 
 
 def test_one_wire_is_what_joins_and_nothing_else():
@@ -197,7 +198,7 @@ def test_one_wire_is_what_joins_and_nothing_else():
     def said(other, bridge="br0", ports="", **addresses):
         links = {name: Link(name, 3, "bridge" if name.startswith("br") else "", addresses=(one,)) for name, one in addresses.items()}
         text = "underlay = wg0\nlocal = 198.18.0.1\nremote = 198.18.0.2\nbridge = %s\nbridge-ports = %s\n" % (bridge, ports)
-        return list(terms.notes(terms.find(A, other), other, None, links, settings.parse(text, "", "gretap1")[0]))
+        return list(negotiate.notes(negotiate.find(A, other), other, None, links, tunnel_file.parse(text, "", "gretap1")[0]))
 
     joined, apart = B._replace(joined=True), B._replace(joined=False)
     one, = said(joined, br0="192.168.178.1/24")

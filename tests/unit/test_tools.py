@@ -5,17 +5,21 @@ import re
 import pytest
 import tools
 
-from l2wg_hooks import byname, features, firewall, layer3, links, record, routes, run, seen, settings, transaction, verdict, verify, ways
+from l2wg_hooks.apply import saved_state, verify
 from l2wg_hooks.errors import L2wgError
-from l2wg_hooks.pairing import facts
-from l2wg_hooks.plan import Rules, Step
-from l2wg_hooks.showing import stations, traffic
+from l2wg_hooks.model import Addresses, Rules, Step, Tunnel
+from l2wg_hooks.netfilter import host_rules, name_references, nftables_state, trace
+from l2wg_hooks.observe import fdb_table, interface_counters, link_table, snapshot
+from l2wg_hooks.pairing import local_facts
+from l2wg_hooks.plan import policy_routes
+from l2wg_hooks.reconcile import executor
+from l2wg_hooks.system import features, ip_routes, json_fields, process
 
 NEWEST = tools.IPROUTE2[-1]
 OLD = tools.IPROUTE2[:-1]
 STATES = sorted(path.name for path in (tools.GOLDEN / NEWEST).iterdir())
-OBSERVE = " ".join(run.OBSERVE)
-VX4 = settings.Tunnel("vx4", "wg0", "10.9.0.1", "10.9.0.2", "br0", encapsulation="vxlan")
+OBSERVE = " ".join(link_table.OBSERVE)
+VX4 = Tunnel("vx4", "wg0", "10.9.0.1", "10.9.0.2", "br0", encapsulation="vxlan")
 
 
 def test_every_version_was_asked_the_same():
@@ -33,38 +37,38 @@ def asked(version, what):
 
 
 def _stations(text):
-    crowd = stations.Crowd()
+    crowd = fdb_table.Crowd()
     crowd.take(text)
     found = crowd.found()[0]
     return {port: sorted((one.mac, one.vlan, one.fixed) for one in some) for port, some in found.items()}
 
 
 def _neighbours(text):
-    return [one.get("state") for one in record.table(text)]
+    return [one.get("state") for one in json_fields.table(text)]
 
 
 def _rules(text):
-    return [rule for rule in record.table(text) if ways.is_ours(rule)]
+    return [rule for rule in json_fields.table(text) if policy_routes.is_ours(rule)]
 
 
 @pytest.mark.parametrize("version", OLD)
 @pytest.mark.parametrize(
     "what, reader, least",
     [
-        (OBSERVE, links.parse, 4),
-        ("ip -json -details -statistics", lambda text: sorted(traffic.read(record.table(text))), 1),
+        (OBSERVE, link_table.parse, 4),
+        ("ip -json -details -statistics", lambda text: sorted(interface_counters.read(json_fields.table(text))), 1),
         ("bridge -json -statistics fdb show", _stations, 4),
-        ("ip -4 route", routes.read, 10),
-        ("ip -6 route", routes.read, 10),
-        ("ip route get", routes.read, 30),
-        ("ip route show", routes.read, 5),
+        ("ip -4 route", ip_routes.read, 10),
+        ("ip -6 route", ip_routes.read, 10),
+        ("ip route get", ip_routes.read, 30),
+        ("ip route show", ip_routes.read, 5),
         ("ip -json -4 rule show", _rules, 4),
         ("ip -json -6 rule show", _rules, 4),
         ("ip -json neighbour", _neighbours, 8),
     ],
 )
 def test_each_reader_reads_the_same(version, what, reader, least):
-    # A table that is not there is an empty one to 4.20, and 2 later: run.ways takes both for none.
+    # A table that is not there is an empty one to 4.20, and 2 later: ip_routes.show takes both for none.
     both = [[(state, {0: one.out, 2: ""}[one.code]) for state, one in asked(name, what)] for name in (version, NEWEST)]
     old, new = ([(state, reader(text)) for state, text in some] for some in both)
     assert len(new) >= least and any(found for _, found in new), "the probe reads something"
@@ -72,7 +76,7 @@ def test_each_reader_reads_the_same(version, what, reader, least):
 
 
 def test_what_4_20_prints_as_json_is_none_for_routes():
-    """Else nobody would need routes.py; `l2wg check -v` tells it."""
+    """Else nobody would need system/ip_routes.py; `l2wg check -v` tells it."""
     get, show = "ip -json route get 198.51.100.1", "ip -json -4 route show table 1815248896"
     (feature,) = [one for one in features.FEATURES if one.argv[:4] == ("ip", "-json", "route", "get")]
     for version in tools.IPROUTE2:
@@ -87,7 +91,7 @@ def test_the_gateways_and_the_ways_are_known(monkeypatch, version):
     found = [row[:1] + row[2:] for row in verify._gateways()]
     assert found == [("192.0.2.1", ""), ("192.0.2.2", ""), ("2001:db8::1", ""), ("fe80::1", "e0")]
     tools.play(monkeypatch, version, "get")
-    seen_links = links.parse(tools.recorded(version, "reference")[OBSERVE].out)
+    seen_links = link_table.parse(tools.recorded(version, "reference")[OBSERVE].out)
 
     def way(target, zone=""):
         found = verify._way(target, "", zone, seen_links, ask=False)
@@ -97,8 +101,8 @@ def test_the_gateways_and_the_ways_are_known(monkeypatch, version):
     assert way("2001:db8:9::1") == ("e0", "2001:db8::1") and way("fe80::5", "e0") == ("e0", "fe80::5")
     assert way("10.70.0.1") == ("e0", "fe80::1") and way("10.71.0.1") == ("wg0", "10.71.0.1")
     assert [way(target) for target in ("10.66.0.1", "10.67.0.1", "10.68.0.1", "fd66::1", "fd68::1")] == [None] * 5
-    monkeypatch.setattr(facts, "ELSEWHERE", {4: "198.51.100.1", 6: "2001:db8:9::1"})
-    assert [facts._source(family) for family in (4, 6)] == ["192.0.2.7", "2001:db8::7"]
+    monkeypatch.setattr(local_facts, "ELSEWHERE", {4: "198.51.100.1", 6: "2001:db8:9::1"})
+    assert [local_facts._source(family) for family in (4, 6)] == ["192.0.2.7", "2001:db8::7"]
     tools.play(monkeypatch, version, "closed")
     assert way("198.51.100.1") is None and verify._gateways() == []
 
@@ -107,8 +111,8 @@ def test_the_gateways_and_the_ways_are_known(monkeypatch, version):
 def test_what_is_asked_of_neighbours_and_of_logins(monkeypatch, version):
     tools.play(monkeypatch, version, "neighbours")
     answers = dict(tools.recorded(version, "neighbours"))
-    change = run.Result(0, "", "")
-    monkeypatch.setattr(run, "run", lambda argv: answers.get(" ".join(argv), change))
+    change = process.Result(0, "", "")
+    monkeypatch.setattr(process, "run", lambda argv: answers.get(" ".join(argv), change))
     monkeypatch.setattr(verify, "_nudge", lambda *_: None)
     monkeypatch.setattr(verify.time, "sleep", lambda _: None)
     assert all(verify._neighbour(one, "e0") for one in ("192.0.2.1", "2001:db8::1", "192.0.2.50"))
@@ -122,9 +126,9 @@ def test_what_is_asked_of_neighbours_and_of_logins(monkeypatch, version):
 @pytest.mark.parametrize("version", tools.IPROUTE2)
 def test_a_tunnels_own_way_is_found(monkeypatch, version):
     tools.play(monkeypatch, version, "ways")
-    monkeypatch.setattr(seen.rules, "observe", lambda needed: Rules())
-    monkeypatch.setattr(run, "families", lambda: ("-4", "-6"))
-    found = seen.look([VX4]).ways
+    monkeypatch.setattr(nftables_state, "observe", lambda needed: Rules())
+    monkeypatch.setattr(process, "families", lambda: ("-4", "-6"))
+    found = snapshot.look([VX4]).ways
     assert [rule["table"] for rule in found.rules] == ["1815248896", "1815248898", "1815248897"]
     numbers = {table: [(one.get("type"), one["dst"], one.get("metrics")) for one in some] for table, some in found.routes.items()}
     assert numbers["1815248896"] == [("unreachable", "default", None), (None, "10.9.0.2", [{"mtu": 1558}])]
@@ -137,16 +141,16 @@ def test_a_picture_of_what_a_change_may_have_to_give_back(monkeypatch, version):
     found = []
     for one in (version, NEWEST):
         answers = dict(tools.recorded(one, "reference"), **{OBSERVE: tools.recorded(one, "kinds")[OBSERVE]})
-        monkeypatch.setattr(run, "run", lambda argv: answers[" ".join(argv)])
-        found.append(transaction.picture(["br0", "e0", "wg0", "e1"])[0])
-    assert found[0] == found[1] and found[0].held["br0"].addresses and found[0].held["mv0"] != layer3.Layer3()
+        monkeypatch.setattr(process, "run", lambda argv: answers[" ".join(argv)])
+        found.append(saved_state.picture(["br0", "e0", "wg0", "e1"])[0])
+    assert found[0] == found[1] and found[0].held["br0"].addresses and found[0].held["mv0"] != Addresses()
 
 
 @pytest.mark.parametrize("version", OLD)
 def test_policy_rules_by_name_are_seen(monkeypatch, version):
     move = type("Move", (), {"port": "e0", "bridge": "br0"})
     told = [
-        list(byname._ruled(move, family, tools.recorded(one, "policies")["ip %s rule show" % family].out))
+        list(name_references._ruled(move, family, tools.recorded(one, "policies")["ip %s rule show" % family].out))
         for one in (version, NEWEST) for family in ("-4", "-6")
     ]
     assert told[:2] == told[2:] and all(len(some) == 1 for some in told)
@@ -155,18 +159,18 @@ def test_policy_rules_by_name_are_seen(monkeypatch, version):
 @pytest.mark.parametrize("version", tools.IPROUTE2)
 def test_a_step_that_fails_is_the_one_that_is_told_of(monkeypatch, version):
     batches = {words.rpartition("# ")[2]: one for words, one in tools.recorded(version, "batch").items()}
-    failed = {what: run._failed(one.err, 20) for what, one in batches.items() if one.code}
+    failed = {what: executor._failed(one.err, 20) for what, one in batches.items() if one.code}
     assert failed == {"exists": 1, "same-ends": 1, "gone": 2, "no-route": 0, "no-word": 0} and batches["right"].code == 0
     ends = ("local", "192.168.178.1", "remote", "192.168.92.1", "dev", "wg0", "nopmtudisc", "ignore-df")
     step = Step(("ip", "link", "add", "name", "g2", "type", "gretap") + ends, "", "g2")
-    assert "ip -details link show type gretap" in run._problem(step, batches["same-ends"].err).hint
-    assert "the next event" in run._problem(step, batches["gone"].err).hint
+    assert "ip -details link show type gretap" in executor._problem(step, batches["same-ends"].err).hint
+    assert "the next event" in executor._problem(step, batches["gone"].err).hint
 
 
 def test_what_cannot_be_looked_at_is_told_before_a_change(monkeypatch):
     """Each of the commands that `verify` asks, one after the other broken."""
-    tunnel = settings.Tunnel("gretap1", "wg0", "192.168.178.1", "192.168.92.1", "br0")
-    here = links.parse(tools.recorded(NEWEST, "reference")[OBSERVE].out)
+    tunnel = Tunnel("gretap1", "wg0", "192.168.178.1", "192.168.92.1", "br0")
+    here = link_table.parse(tools.recorded(NEWEST, "reference")[OBSERVE].out)
     usual = {
         "wg show": "", "ss": tools.recorded(NEWEST, "logins")["ss -H -t -n -p state established"].out,
         "ip route get": "192.0.2.7 dev e0 src 192.0.2.7 uid 0 \n", "ip -4 route": "default via 192.0.2.1 dev e0 \n", "ip -6 route": "",
@@ -177,10 +181,10 @@ def test_what_cannot_be_looked_at_is_told_before_a_change(monkeypatch):
     def fake(argv):
         words = " ".join(argv)
         if broken and words.startswith(broken[0]):
-            return run.Result(*broken[1])
-        return run.Result(0, next(out for start, out in usual.items() if words.startswith(start)), "")
+            return process.Result(*broken[1])
+        return process.Result(0, next(out for start, out in usual.items() if words.startswith(start)), "")
 
-    monkeypatch.setattr(run, "run", fake)
+    monkeypatch.setattr(process, "run", fake)
     monkeypatch.setattr(verify, "_nudge", lambda *_: None)
     monkeypatch.setattr(verify.time, "sleep", lambda _: None)
     assert [way.hop for way in verify.look([tunnel], here).ways] == ["192.0.2.1", "192.0.2.7", "2001:db8::7"]
@@ -220,13 +224,13 @@ def test_every_nft_loads_and_lists_our_rules(version, name):
 
 @pytest.mark.parametrize("name", ["everything-on", "vxlan"])
 def test_counters_are_read_of_every_nft(name):
-    from l2wg_hooks import rules
+    from l2wg_hooks.netfilter import nftables_state
 
     found = []
     for version in tools.NFT:
         lists = tools.recorded(version, name)
         inet, bridge = (lists["nft list table %s l2wg" % family].out for family in ("inet", "bridge"))
-        found.append((rules._packets(inet), rules._frames(bridge)))
+        found.append((nftables_state._packets(inet), nftables_state._frames(bridge)))
     assert found.count(found[0]) == len(found) and all(found[0])
 
 
@@ -243,8 +247,8 @@ def test_a_firewall_drops_no_more_by_an_old_nft(hook):
         for oif in (None,) if hook == "input" else ("enp3s0", "br0", "enp1s0"):
             for source in ("192.168.178.9", "10.0.0.5", None):
                 for protocol, port in ((None, None), ("tcp", 22), ("tcp", 443), ("udp", 67), ("udp", 53), ("icmp", None), ("sctp", None), ("gre", None)):
-                    packet = verdict.Packet(hook, 4, iif, oif, source, None, protocol, port)
-                    drops = [len(list(verdict.drops(verdict.nft(text, packet)))) for text in (new, old)]
+                    packet = trace.Packet(hook, 4, iif, oif, source, None, protocol, port)
+                    drops = [len(list(trace.drops(trace.nft(text, packet)))) for text in (new, old)]
                     assert drops[0] >= drops[1]
                     less, both = less + drops[0] - drops[1], both + drops[1]
                     assert drops[0] == drops[1] or port is not None
@@ -255,18 +259,18 @@ def test_a_firewall_drops_no_more_by_an_old_nft(hook):
 def test_a_firewall_that_cannot_be_walked_is_told_where_it_names_the_port(monkeypatch, version):
     """0.9.0 without JSON prints text for -j, and 0.9.8 fails."""
     answers = tools.recorded(version, "hand-written")
-    monkeypatch.setattr(run, "run", lambda argv: answers.get(" ".join(argv), run.Result(1, "", "")))
-    here = firewall.Firewall()
+    monkeypatch.setattr(process, "run", lambda argv: answers.get(" ".join(argv), process.Result(1, "", "")))
+    here = host_rules.Firewall()
     assert {table for table, _ in here.unread} == {"inet filter", "ip nat"}
     move = type("Move", (), {"port": "enp3s0", "bridge": "br0"})
-    told = list(byname._unwalked(move, here.unread))
+    told = list(name_references._unwalked(move, here.unread))
     assert len(told) == 4 and all("enp3s0 and not br0" in one.message and '{ "enp3s0", "br0" }' in one.hint or "enp*" in one.hint for one in told)
     cured = [(table, line.replace('"enp3s0"', '"br0"').replace('"enp*"', '"br0"')) for table, line in here.unread]
-    assert list(byname._unwalked(move, here.unread + tuple(cured))) == []
+    assert list(name_references._unwalked(move, here.unread + tuple(cured))) == []
 
 
 def test_a_firewall_that_is_walked_is_not_read_as_text(monkeypatch):
     answers = tools.recorded("nft-1.0.6", "hand-written")
-    monkeypatch.setattr(run, "run", lambda argv: answers.get(" ".join(argv), run.Result(1, "", "")))
-    here = firewall.Firewall()
+    monkeypatch.setattr(process, "run", lambda argv: answers.get(" ".join(argv), process.Result(1, "", "")))
+    here = host_rules.Firewall()
     assert here.unread == () and json.loads(here.listed)["nftables"]

@@ -4,25 +4,33 @@ import os
 
 import pytest
 
-from l2wg_hooks import files, guard, hook, lock, mentions, run, transaction, wish
+from l2wg_hooks.apply import rollback, rollback_timer, saved_state, transaction
+from l2wg_hooks.config import last_applied, references, store
 from l2wg_hooks.errors import L2wgError
-from l2wg_hooks.undo import Picture
+from l2wg_hooks.managers import ifupdown_state
+from l2wg_hooks.netfilter import nftables
+from l2wg_hooks.plan.restore import Snapshot
+from l2wg_hooks.reconcile import executor, reconcile
+from l2wg_hooks.system import files, lock
 
 OLD, NEW = "mtu = 1500\n", "mtu = 1400 # mine\n"
 
 
 @pytest.fixture
 def box(tmp_path, monkeypatch):
-    for name in ("OPEN", "LAST", "APPLIED", "UNDONE", "REJECTED_FILES", "BOOKS"):
-        monkeypatch.setattr(transaction, name, str(tmp_path / "lib" / name))
-    monkeypatch.setattr(transaction, "DIRECTORY", str(tmp_path / "lib"))
-    monkeypatch.setattr(transaction, "timed", lambda: False)
-    monkeypatch.setattr(transaction, "picture", lambda names: (Picture({}, {}), "[]", {}))
-    monkeypatch.setattr(guard, "STATIC", str(tmp_path / "rules"))
-    monkeypatch.setattr(mentions, "DNSMASQ", str(tmp_path / "dnsmasq"))
-    monkeypatch.setattr(run, "apply", lambda steps: ())
-    monkeypatch.setattr(hook, "bring", lambda only=None: ())
-    monkeypatch.setattr(wish, "DIRECTORY", str(tmp_path / "etc"))
+    for module, name in (
+        (saved_state, "OPEN"), (saved_state, "LAST"), (last_applied, "APPLIED"), (rollback, "UNDONE"), (rollback, "REJECTED_FILES"),
+    ):  # fmt: skip
+        monkeypatch.setattr(module, name, str(tmp_path / "lib" / name))
+    monkeypatch.setattr(ifupdown_state, "BOOKS", str(tmp_path / "lib" / "BOOKS"))
+    monkeypatch.setattr(saved_state, "DIRECTORY", str(tmp_path / "lib"))
+    monkeypatch.setattr(rollback_timer, "timed", lambda: False)
+    monkeypatch.setattr(saved_state, "picture", lambda names: (Snapshot({}, {}), "[]", {}))
+    monkeypatch.setattr(nftables, "STATIC", str(tmp_path / "rules"))
+    monkeypatch.setattr(references, "DNSMASQ", str(tmp_path / "dnsmasq"))
+    monkeypatch.setattr(executor, "apply", lambda steps: ())
+    monkeypatch.setattr(reconcile, "reconcile", lambda only=None: ())
+    monkeypatch.setattr(store, "DIRECTORY", str(tmp_path / "etc"))
     (tmp_path / "etc").mkdir()
     (tmp_path / "etc" / "one.conf").write_text(OLD)
     (tmp_path / "admins").write_text("before\n")
@@ -41,9 +49,9 @@ def change(box, confirm=False):
     (box / "admins").write_text("after\n")
     (box / "made").write_text("by us\n")
     if confirm:
-        saved = transaction._load(transaction.OPEN)
+        saved = saved_state.load(saved_state.OPEN)
         new = {path: files.text(path, None) for path in saved.old}
-        transaction._store(transaction.OPEN, saved._replace(waiting=True, new=new)._asdict())
+        saved_state.store(saved_state.OPEN, saved._replace(waiting=True, new=new)._asdict())
 
 
 def files_of(box):
@@ -61,7 +69,7 @@ ASIDE = {"etc/one.conf.rejected": NEW, "etc/two.conf.rejected": "new\n"}
 def test_what_is_set_aside_is_nobody_elses_to_read_than_before(box):
     change(box)
     os.chmod(str(box / "etc" / "two.conf"), 0o600)
-    transaction.rollback("test")
+    rollback.rollback("test")
     assert (box / "etc" / "two.conf.rejected").stat().st_mode & 0o777 == 0o600
 
 
@@ -72,50 +80,50 @@ def test_what_is_saved_is_roots_alone(box):
 
 def test_all_is_put_back_and_the_admins_text_is_kept_beside(box):
     change(box)
-    assert transaction.rollback("why") == ()
+    assert rollback.rollback("why") == ()
     assert files_of(box) == dict(BEFORE, **ASIDE)
     assert os.stat(str(box / "admins")).st_mode & 0o777 == 0o640
-    assert not transaction.pending()
+    assert not saved_state.pending()
 
 
 def test_a_new_tunnel_may_be_mended_where_it_is(box):
     change(box)
-    transaction.rollback("a step failed", keep=transaction.NEW)
+    rollback.rollback("a step failed", keep=rollback.NEW)
     assert files_of(box) == dict(BEFORE, **{"etc/one.conf.rejected": NEW, "etc/two.conf": "new\n"})
 
 
 def test_an_apply_that_was_killed_makes_way_for_the_next_one(box):
     change(box)
-    transaction.clear()
+    rollback.clear()
     assert files_of(box) == dict(BEFORE, **{"etc/one.conf": NEW, "etc/two.conf": "new\n"})
-    transaction.clear()
+    rollback.clear()
 
 
 def test_what_waits_to_be_confirmed_is_in_nobodys_way(box):
     change(box, confirm=True)
     with pytest.raises(L2wgError, match="still waits"):
-        transaction.clear()
+        rollback.clear()
     transaction.confirm()
-    assert (box / "etc" / "one.conf").read_text() == NEW and not transaction.pending()
+    assert (box / "etc" / "one.conf").read_text() == NEW and not saved_state.pending()
     with pytest.raises(L2wgError, match="nothing waits"):
         transaction.confirm()
-    assert transaction.applied() == {"one": NEW, "two": "new\n"}
+    assert last_applied.read() == {"one": NEW, "two": "new\n"}
 
 
 def test_a_confirmed_one_is_undone_by_hand_once(box):
     change(box)
     transaction.commit()
-    transaction.rollback("asked for")
+    rollback.rollback("asked for")
     assert files_of(box) == dict(BEFORE, **ASIDE)
-    assert transaction.applied() == {"one": OLD}
+    assert last_applied.read() == {"one": OLD}
     with pytest.raises(L2wgError, match="nothing to undo"):
-        transaction.rollback("asked for")
+        rollback.rollback("asked for")
 
 
 def test_what_somebody_wrote_meanwhile_stays(box):
     change(box, confirm=True)
     (box / "admins").write_text("mine\nafter\nand mine\n")
-    transaction.rollback("not confirmed")
+    rollback.rollback("not confirmed")
     assert (box / "admins").read_text() == "mine\nbefore\nand mine\n"
     assert not (box / "lib" / "REJECTED_FILES").exists()
 
@@ -124,7 +132,7 @@ def test_what_somebody_wrote_meanwhile_stays(box):
 def test_where_somebody_has_edited_the_same_line_hers_is_kept_beside(box, capsys, how):
     change(box, confirm=how == "confirmed")
     (box / "admins").write_text("and mine\n")
-    transaction.rollback("not confirmed")
+    rollback.rollback("not confirmed")
     assert (box / "admins").read_text() == "before\n"
     (kept,) = (box / "lib" / "REJECTED_FILES").iterdir()
     assert kept.read_text() == "and mine\n" and str(kept) in capsys.readouterr().err
@@ -133,40 +141,40 @@ def test_where_somebody_has_edited_the_same_line_hers_is_kept_beside(box, capsys
 def test_a_tunnel_that_was_deleted_comes_back(box):
     (box / "etc" / "one.conf").unlink()
     transaction.begin([], [], [])
-    transaction.rollback("why")
+    rollback.rollback("why")
     assert files_of(box) == BEFORE
 
 
 def test_a_reboot_puts_back_files_of_an_earlier_boot_only(box, monkeypatch):
     change(box)
     before = files_of(box)
-    transaction.recover()
+    rollback.recover()
     assert files_of(box) == before, "it is under way at this very moment"
-    monkeypatch.setattr(transaction, "_boot", lambda: "another")
-    transaction.recover()
+    monkeypatch.setattr(saved_state, "boot", lambda: "another")
+    rollback.recover()
     assert files_of(box) == dict(BEFORE, **ASIDE)
-    transaction.recover()
+    rollback.recover()
 
 
 def test_without_a_timer_nothing_is_tried(box):
     with pytest.raises(L2wgError, match="no systemd"):
         transaction.begin([], [], [], 60)
-    assert not transaction.pending()
+    assert not saved_state.pending()
 
 
 def test_what_cannot_be_undone_can_be_tried_again(box, monkeypatch):
     change(box)
-    monkeypatch.setattr(hook, "bring", lambda only=None: ("a problem",))
-    assert len(transaction.rollback("why")) == 2
-    assert transaction.pending()
-    monkeypatch.setattr(hook, "bring", lambda only=None: ())
-    assert transaction.rollback("again") == ()
+    monkeypatch.setattr(reconcile, "reconcile", lambda only=None: ("a problem",))
+    assert len(rollback.rollback("why")) == 2
+    assert saved_state.pending()
+    monkeypatch.setattr(reconcile, "reconcile", lambda only=None: ())
+    assert rollback.rollback("again") == ()
 
 
 def test_a_file_that_nobody_understands_is_named(box):
     (box / "lib" / "OPEN").write_text("{")
     with pytest.raises(L2wgError, match="cannot be understood"):
-        transaction.clear()
+        rollback.clear()
 
 
 # Files that others change, too
@@ -211,8 +219,8 @@ def test_two_of_us_do_not_change_files_at_once(tmp_path, monkeypatch):
 # Who else names the port
 
 def test_lines_that_name_a_port_are_found(tmp_path, monkeypatch):
-    monkeypatch.setattr(mentions, "ROOT", str(tmp_path))
-    monkeypatch.setattr(mentions, "DNSMASQ", str(tmp_path / "dnsmasq.d" / "l2wg"))
+    monkeypatch.setattr(references, "ROOT", str(tmp_path))
+    monkeypatch.setattr(references, "DNSMASQ", str(tmp_path / "dnsmasq.d" / "l2wg"))
     texts = {
         "nftables.conf": 'iifname "enp2s0" accept\niifname "enp2s01" drop\n# enp2s0\n',
         "dnsmasq.d/lan": "interface=enp2s0\nno-dhcp-interface=enp2s0\n",
@@ -228,7 +236,7 @@ def test_lines_that_name_a_port_are_found(tmp_path, monkeypatch):
     for name, text in texts.items():
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(text)
-    found = mentions.find({"enp2s0": "br0"})
+    found = references.find({"enp2s0": "br0"})
     assert [(os.path.relpath(one.path, str(tmp_path)), one.line) for one in found] == [
         ("nftables.conf", 1),
         ("dnsmasq.d/lan", 1),
@@ -236,7 +244,7 @@ def test_lines_that_name_a_port_are_found(tmp_path, monkeypatch):
         ("network/interfaces", 5),
         ("sysctl.d/a.conf", 1),
     ]
-    assert [one.text for one in mentions.unserved(found)][1] == "no-dhcp-interface=enp2s0"
-    assert mentions.dnsmasq(found).endswith("\ninterface=br0\n")
-    assert mentions.dnsmasq(found[:1]) == "" and mentions.find({}) == []
+    assert [one.text for one in references.unserved(found)][1] == "no-dhcp-interface=enp2s0"
+    assert references.dnsmasq(found).endswith("\ninterface=br0\n")
+    assert references.dnsmasq(found[:1]) == "" and references.find({}) == []
     assert "write br0 instead" in str(found[0].problem())

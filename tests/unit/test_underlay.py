@@ -3,10 +3,9 @@ import dataclasses
 
 import pytest
 
-from l2wg_hooks.checking import underlay
-from l2wg_hooks.links import Link
-from l2wg_hooks.peers import Interface, Peer
-from l2wg_hooks.settings import Tunnel
+from l2wg_hooks.check import underlay
+from l2wg_hooks.model import Link, Tunnel
+from l2wg_hooks.observe.wg_interfaces import Interface, Peer
 
 ONE = Tunnel("gretap1", "wg0", "192.168.178.1", "192.168.92.1", "br0", path="/etc/l2wg/gretap1.conf", lines={"remote": 3})
 SIX = dataclasses.replace(ONE, local="fd00:178::1", remote="fd00:92::1")

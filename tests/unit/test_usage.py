@@ -4,18 +4,20 @@ import os
 import re
 import shlex
 import sys
+import types
 
 import pytest
-
 from conftest import TREE
-from l2wg_hooks import cli, usage
+
+from l2wg_hooks import cli
+from l2wg_hooks.commands import pair, registry, usage
 
 MAN = (TREE / "docs/l2wg.8") if (TREE / "docs/l2wg.8").exists() else None
 
 
 @pytest.fixture
 def commands():
-    return cli._commands()
+    return registry.parser()
 
 
 def options(parser, hidden=False):
@@ -25,19 +27,19 @@ def options(parser, hidden=False):
 
 
 def test_every_command_has_one_group_and_one_handler(commands):
-    grouped = [name for _, names in usage.GROUPS for name in names]
-    assert len(grouped) == len(set(grouped))
-    assert not set(commands.helps) - set(grouped), "usage.GROUPS says where these stand on the screen, and an example"
-    assert set(commands.helps) == set(cli.COMMANDS) | set(cli.EVENTS) - {"event"}
+    assert len(registry.NAMES) == len(set(registry.NAMES))
+    assert {one.GROUP for one in commands.commands.values()} == set(usage.GROUPS)
+    files = {path.stem for path in (TREE / "l2wg_hooks/commands").glob("*.py")} - {"__init__", "registry", "usage", "options", "dialogue"}
+    assert set(commands.commands) == files and set(cli.EVENTS) - {"event"} <= files
+    assert all(callable(one.run) for one in commands.commands.values())
 
 
 def test_the_help_fits_a_screen(commands, capsys):
     """With the prompt behind it. Reserved commands count, too: each takes a line."""
-    everything = dict.fromkeys(usage.EXAMPLES, "x" * 20)
-    for text in (commands.screen(), usage.screen(everything)):
+    for text in (commands.screen(),):
         assert len(text.splitlines()) <= 23
         assert max(len(line) for line in text.splitlines()) <= 80
-    assert [line.split()[0] for line in commands.screen().splitlines()[2:4]] == [name for name in ("apply", "status", "check") if name in commands.helps][:2]
+    assert [line.split()[0] for line in commands.screen().splitlines()[2:4]] == [name for name in ("apply", "status")]
     for words in ([], ["--help"], ["-h"], ["help"]):
         try:
             code = cli.main(words)
@@ -47,12 +49,12 @@ def test_the_help_fits_a_screen(commands, capsys):
 
 
 def test_a_command_without_group_is_shown_nevertheless():
-    assert "  frob      frobs\n" in usage.screen({"frob": "frobs"})
+    assert "  frob      frobs\n" in usage.screen({"frob": types.SimpleNamespace(HELP="frobs", GROUP="none")})
 
 
 def test_every_example_is_a_command_line(commands, capsys):
-    for name in commands.helps:
-        line = usage.EXAMPLES[name]
+    for name in commands.commands:
+        line = commands.commands[name].EXAMPLE
         assert commands.parse(shlex.split(line)[1:]).command == name
         with pytest.raises(SystemExit) as end:
             cli.main([name, "--help"])
@@ -76,16 +78,14 @@ def test_every_example_is_a_command_line(commands, capsys):
         (["detach"], "l2wg: detach: name one WireGuard interface, or --all\n  hint: l2wg detach --help"),
     ],
 )
-def test_what_makes_no_sense_is_refused_with_a_cure(words, said, capsys, monkeypatch):
-    monkeypatch.setattr(cli, "COMMANDS", {})  # nothing of it may run
+def test_what_makes_no_sense_is_refused_with_a_cure(words, said, capsys, no_command):
     with pytest.raises(SystemExit) as end:
         cli.main(words)
     assert end.value.code == 2
     assert capsys.readouterr().err == said + "\n"
 
 
-def test_help_runs_nothing(capsys, monkeypatch):
-    monkeypatch.setattr(cli, "COMMANDS", {})
+def test_help_runs_nothing(capsys, no_command):
     for words in (["-h", "apply"], ["apply", "-h"], ["help", "apply"], ["up", "--help"]):
         with pytest.raises(SystemExit) as end:
             cli.main(words)
@@ -119,9 +119,9 @@ def described(text):
 @pytest.mark.skipif(MAN is None, reason="docs/l2wg.8 is not beside the tests: an installed package")
 def test_the_man_page_names_what_the_parser_has_and_nothing_else(commands):
     text = MAN.read_text()
-    assert synopsis(text) == dict({name: options(commands[name]) for name in commands.helps}, **{"": {"--version"}})
-    assert set(described(text)) == set(commands.helps)
-    everything = {name: options(commands[name], hidden=True) for name in commands.helps}
+    assert synopsis(text) == dict({name: options(commands[name]) for name in commands.commands}, **{"": {"--version"}})
+    assert set(described(text)) == set(commands.commands)
+    everything = {name: options(commands[name], hidden=True) for name in commands.commands}
     for name, block in described(text).items():
         assert everything[name] <= words(block), "%s: what its options do is not described" % name
     assert words(text) == set().union({"--version"}, *everything.values())
@@ -156,7 +156,7 @@ def test_a_paste_has_an_end(monkeypatch):
 
     for line in ("x", "a line\n", "\0"):
         monkeypatch.setattr(sys, "stdin", Endless(line))
-        assert len(cli._pasted(False)) == cli.PASTED
+        assert len(pair._pasted(False)) == pair.PASTED
 
 
 @pytest.mark.skipif(MAN is None, reason="docs/l2wg.8 is not beside the tests: an installed package")

@@ -2,8 +2,8 @@ import json
 
 import pytest
 
-from l2wg_hooks import verdict
-from l2wg_hooks.verdict import Packet
+from l2wg_hooks.netfilter import trace
+from l2wg_hooks.netfilter.trace import Packet
 
 GRE = Packet("input", 4, "wg0", None, "192.168.92.1", "192.168.178.1", "gre", tracked=False)
 VXLAN = Packet("input", 4, "wg0", None, "192.168.92.1", "192.168.178.1", "udp", 4789, tracked=False)
@@ -12,8 +12,8 @@ INPUT, FORWARD = "iptables: chain INPUT", "iptables: chain FORWARD"
 
 
 def said(text, packet):
-    read = verdict.nft if text.startswith("{") else verdict.xtables
-    return [base.where for base in verdict.drops(read(text, packet))]
+    read = trace.nft if text.startswith("{") else trace.xtables
+    return [base.where for base in trace.drops(read(text, packet))]
 
 
 @pytest.mark.parametrize(
@@ -135,10 +135,10 @@ def test_a_rule_of_nft_before_a_policy_of_drop(rule, dropped):
 def test_tables_of_another_family_and_skipped_ones_do_not_count():
     assert said(listing(), GRE)
     assert not said(listing(family="ip6"), GRE)
-    assert not verdict.nft(listing(), GRE, [("inet", "filter")]).bases
+    assert not trace.nft(listing(), GRE, [("inet", "filter")]).bases
 
 
 def test_nothing_is_claimed_of_nothing():
     assert said("", GRE) == []
-    assert list(verdict.drops(verdict.nft("", GRE))) == []
-    assert list(verdict.drops(verdict.xtables("# Table `filter' is incompatible, use 'nft' tool.\n", GRE))) == []
+    assert list(trace.drops(trace.nft("", GRE))) == []
+    assert list(trace.drops(trace.xtables("# Table `filter' is incompatible, use 'nft' tool.\n", GRE))) == []

@@ -4,9 +4,9 @@ import dataclasses
 import pytest
 from recorded import CASES, seen
 
-from l2wg_hooks.showing import status, watch
-from l2wg_hooks.showing.status import NOTE, WRONG, Fault
-from l2wg_hooks.showing.traffic import Traffic, Way
+from l2wg_hooks.observe.interface_counters import Traffic, Way
+from l2wg_hooks.status import status, watch
+from l2wg_hooks.status.status import NOTE, WRONG, Fault
 
 SIZE = 80, 24
 

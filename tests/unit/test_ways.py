@@ -4,25 +4,28 @@ import json
 
 import pytest
 
-from l2wg_hooks import routes, run, seen, settings, ways
+from l2wg_hooks.config import conflicts
 from l2wg_hooks.errors import L2wgError
-from l2wg_hooks.plan import Rules, Step
-from l2wg_hooks.settings import Tunnel
-from l2wg_hooks.ways import Ways
+from l2wg_hooks.model import PolicyRoutes, Rules, Step, Tunnel
+from l2wg_hooks.netfilter import nftables_state
+from l2wg_hooks.observe import snapshot
+from l2wg_hooks.plan import policy_routes
+from l2wg_hooks.reconcile import executor
+from l2wg_hooks.system import ip_routes, process
 
 VX4 = Tunnel("vx4", "wg0", "10.9.0.1", "10.9.0.2", "br0", encapsulation="vxlan")
 VX6 = Tunnel("vx6", "wg0", "fd09::1", "fd09::2", "br0", encapsulation="vxlan")
 G6 = Tunnel("g6", "wg0", "fd09::1", "fd09::2", "br0")
 GRETAP = Tunnel("gretap1", "wg0", "10.9.0.1", "10.9.0.2", "br0")
-NOTHING = Ways((), {})
+NOTHING = PolicyRoutes((), {})
 
 # `ip -json rule show` of Debian 11 and 13 (they print the same), both families, with our priority and tables put in;
-# `ip route show table` of iproute2 6.1, as routes.py reads it.
+# `ip route show table` of iproute2 6.1, as system/ip_routes.py reads it.
 RULES = """[{"priority":0,"src":"all","table":"local"},
 {"priority":4789,"src":"10.9.0.1","dst":"10.9.0.2","ipproto":"udp","dport":4789,"table":"%s","protocol":"76"},
 {"priority":4789,"src":"fd09::1","dst":"fd09::2","ipproto":"gre","table":"%s"},
 {"priority":32766,"src":"all","table":"main"},{"priority":32767,"src":"all","table":"default"}]"""
-RULES = RULES % (ways.table("vx4"), ways.table("g6"))
+RULES = RULES % (policy_routes.table("vx4"), policy_routes.table("g6"))
 ROUTES4 = "unreachable default proto kernel metric 4294967295 \n10.9.0.2 dev wg0 proto kernel scope link linkdown mtu 1558 \n"
 ROUTES6 = """fd09::2 dev wg0 proto kernel metric 1024 linkdown mtu 1566 pref medium
 unreachable default dev lo proto kernel metric 4294967295 pref medium
@@ -30,37 +33,37 @@ unreachable default dev lo proto kernel metric 4294967295 pref medium
 
 
 def steps(tunnel, found):
-    return [" ".join(argv) for argv in ways.steps(tunnel, found)]
+    return [" ".join(argv) for argv in policy_routes.steps(tunnel, found)]
 
 
 def stale(tunnels, found):
-    return [" ".join(argv) for argv in ways.stale(tunnels, found)]
+    return [" ".join(argv) for argv in policy_routes.stale(tunnels, found)]
 
 
 def observed():
-    rules = tuple(rule for rule in json.loads(RULES) if ways.is_ours(rule))
-    return Ways(rules, {ways.table(VX4.name): routes.read(ROUTES4), ways.table(G6.name): routes.read(ROUTES6)})
+    rules = tuple(rule for rule in json.loads(RULES) if policy_routes.is_ours(rule))
+    return PolicyRoutes(rules, {policy_routes.table(VX4.name): ip_routes.read(ROUTES4), policy_routes.table(G6.name): ip_routes.read(ROUTES6)})
 
 
 def test_only_what_cannot_fragment_has_a_way():
-    assert [ways.needed(tunnel.kind) for tunnel in (GRETAP, G6, VX4, VX6)] == [False, True, True, True]
+    assert [policy_routes.needed(tunnel.kind) for tunnel in (GRETAP, G6, VX4, VX6)] == [False, True, True, True]
 
 
 def test_each_tunnel_has_a_table_of_its_own():
-    numbers = [int(ways.table(tunnel.name)) for tunnel in (G6, VX4, VX6)]
+    numbers = [int(policy_routes.table(tunnel.name)) for tunnel in (G6, VX4, VX6)]
     assert len(set(numbers)) == 3
     assert all(0x6C320000 <= number <= 0x6C32FFFF for number in numbers)
-    assert ways.table(VX4.name) == ways.table("vx4")
+    assert policy_routes.table(VX4.name) == policy_routes.table("vx4")
 
 
 def test_a_rule_is_ours_by_its_priority_and_its_table():
     rules = json.loads(RULES)
-    assert [ways.is_ours(rule) for rule in rules] == [False, True, True, False, False]
+    assert [policy_routes.is_ours(rule) for rule in rules] == [False, True, True, False, False]
     first, last = (dict(rules[1], table=str(number)) for number in (0x6C320000, 0x6C32FFFF))
-    assert ways.is_ours(first) and ways.is_ours(last)
+    assert policy_routes.is_ours(first) and policy_routes.is_ours(last)
     for other in ({"priority": 4788}, {"table": "main"}, {"table": str(0x6C31FFFF)}, {"table": str(0x6C330000)}):
-        assert not ways.is_ours(dict(rules[1], **other))
-    assert not ways.is_ours({"priority": 4789})
+        assert not policy_routes.is_ours(dict(rules[1], **other))
+    assert not policy_routes.is_ours({"priority": 4789})
 
 
 @pytest.mark.parametrize(
@@ -73,7 +76,7 @@ def test_a_rule_is_ours_by_its_priority_and_its_table():
     ],
 )
 def test_a_way_is_made_from_nothing_and_the_rule_comes_last(tunnel, ip, everything, selector, size):
-    table = ways.table(tunnel.name)
+    table = policy_routes.table(tunnel.name)
     assert steps(tunnel, NOTHING) == [
         "ip route replace unreachable %s table %s metric 4294967295 proto kernel" % (everything, table),
         "ip route replace %s dev wg0 table %s mtu %d proto kernel" % (tunnel.remote, table, size),
@@ -88,7 +91,7 @@ def test_what_real_kernels_say_of_a_right_one_is_right():
 
 @pytest.mark.parametrize("routes", ["unreachable", "wg0"])
 def test_a_route_that_is_lost_comes_back(routes):
-    found, table = observed(), ways.table(VX4.name)
+    found, table = observed(), policy_routes.table(VX4.name)
     found.routes[table] = [route for route in found.routes[table] if routes not in (route.get("type"), route.get("dev"))]
     (step,) = steps(VX4, found)
     assert " %s" % routes in step and step.startswith("ip route replace ")
@@ -102,8 +105,8 @@ def test_a_route_that_is_no_longer_right_is_replaced(change):
 
 def test_a_route_to_another_end_is_none():
     found = observed()
-    found.routes[ways.table("vx4")][1]["dst"] = "10.9.0.3"
-    assert steps(VX4, found) == ["ip route replace 10.9.0.2 dev wg0 table %s mtu 1558 proto kernel" % ways.table("vx4")]
+    found.routes[policy_routes.table("vx4")][1]["dst"] = "10.9.0.3"
+    assert steps(VX4, found) == ["ip route replace 10.9.0.2 dev wg0 table %s mtu 1558 proto kernel" % policy_routes.table("vx4")]
 
 
 def test_a_rule_of_another_tunnel_is_none():
@@ -113,12 +116,12 @@ def test_a_rule_of_another_tunnel_is_none():
 
 def test_a_route_without_its_mtu_is_none():
     found = observed()
-    del found.routes[ways.table(VX4.name)][1]["metrics"]
-    assert steps(VX4, found) == ["ip route replace 10.9.0.2 dev wg0 table %s mtu 1558 proto kernel" % ways.table(VX4.name)]
+    del found.routes[policy_routes.table(VX4.name)][1]["metrics"]
+    assert steps(VX4, found) == ["ip route replace 10.9.0.2 dev wg0 table %s mtu 1558 proto kernel" % policy_routes.table(VX4.name)]
 
 
 def test_a_way_that_nobody_needs_goes():
-    table4, table6 = ways.table(VX4.name), ways.table(G6.name)
+    table4, table6 = policy_routes.table(VX4.name), policy_routes.table(G6.name)
     assert stale([GRETAP, G6], observed()) == [
         "ip rule del priority 4789 from 10.9.0.1 to 10.9.0.2 ipproto udp dport 4789 table " + table4,
         "ip route del unreachable 0.0.0.0/0 table %s metric 4294967295" % table4,
@@ -133,9 +136,9 @@ def test_a_way_that_nobody_needs_goes():
 
 
 def test_a_way_of_a_broken_file_stays():
-    assert len(ways.stale([], observed())) == 6
-    assert [argv[1] for argv in ways.stale([], observed(), ("vx4",))] == ["-6", "route", "route"]
-    assert ways.stale([], observed(), ("vx4", "g6", "other")) == []
+    assert len(policy_routes.stale([], observed())) == 6
+    assert [argv[1] for argv in policy_routes.stale([], observed(), ("vx4",))] == ["-6", "route", "route"]
+    assert policy_routes.stale([], observed(), ("vx4", "g6", "other")) == []
 
 
 @pytest.mark.parametrize("change", [{"encapsulation": "vxlan"}, {"local": "fd09::5"}, {"remote": "fd09::5"}])
@@ -181,18 +184,18 @@ def test_from_every_partial_state_the_steps_lead_to_where_there_are_none(tunnel)
     for was in whole:
         for left_out in itertools.product((True, False), repeat=3):
             rules, routes = [], {}
-            for argv, out in zip(ways.steps(was, NOTHING), left_out):
+            for argv, out in zip(policy_routes.steps(was, NOTHING), left_out):
                 if not out:
                     _do(argv, rules, routes)
             for wished in ([tunnel], []):
                 after, table = list(rules), {number: list(found) for number, found in routes.items()}
-                found = Ways(tuple(rules), routes)
-                for argv in ways.stale(wished, found) + [argv for one in wished for argv in ways.steps(one, found)]:
+                found = PolicyRoutes(tuple(rules), routes)
+                for argv in policy_routes.stale(wished, found) + [argv for one in wished for argv in policy_routes.steps(one, found)]:
                     _do(argv, after, table)
-                found = Ways(tuple(after), table)
-                assert ways.stale(wished, found) == [argv for one in wished for argv in ways.steps(one, found)] == []
+                found = PolicyRoutes(tuple(after), table)
+                assert policy_routes.stale(wished, found) == [argv for one in wished for argv in policy_routes.steps(one, found)] == []
                 ideal = ([], {})
-                for argv in [argv for one in wished for argv in ways.steps(one, NOTHING)]:
+                for argv in [argv for one in wished for argv in policy_routes.steps(one, NOTHING)]:
                     _do(argv, *ideal)
                 assert after == ideal[0]
                 # A route to another end may be left where its rule was lost: no packet comes to look at it.
@@ -202,7 +205,7 @@ def test_from_every_partial_state_the_steps_lead_to_where_there_are_none(tunnel)
 @pytest.fixture
 def ip(monkeypatch):
     """The commands that ran, and what each answered."""
-    table4, table6 = ways.table(VX4.name), ways.table(G6.name)
+    table4, table6 = policy_routes.table(VX4.name), policy_routes.table(G6.name)
     answers = {
         "ip -json -4 rule show": (0, json.dumps([rule for rule in json.loads(RULES) if ":" not in rule["src"]])),
         "ip -json -6 rule show": (0, json.dumps([rule for rule in json.loads(RULES) if ":" in rule["src"]])),
@@ -214,22 +217,22 @@ def ip(monkeypatch):
     def fake(argv):
         ran.append(" ".join(argv))
         code, out = answers[" ".join(argv)]
-        return run.Result(code, out, "")
+        return process.Result(code, out, "")
 
-    monkeypatch.setattr(run, "run", fake)
-    monkeypatch.setattr(seen.rules, "observe", lambda needed: Rules())
+    monkeypatch.setattr(process, "run", fake)
+    monkeypatch.setattr(nftables_state, "observe", lambda needed: Rules())
     return {"ran": ran, "answers": answers}
 
 
 def test_what_is_there_is_observed(ip):
-    assert seen.look([VX4]).ways == observed()
+    assert snapshot.look([VX4]).ways == observed()
 
 
 # From iproute2 5.1 on, the kernel says that there is no such table.
 @pytest.mark.parametrize("code, said", [(2, ""), (0, "")])
 def test_a_table_without_routes_is_empty(ip, code, said):
-    ip["answers"]["ip -4 route show table " + ways.table(VX4.name)] = (code, said)
-    assert seen.look([VX4]).ways.routes[ways.table(VX4.name)] == []
+    ip["answers"]["ip -4 route show table " + policy_routes.table(VX4.name)] = (code, said)
+    assert snapshot.look([VX4]).ways.routes[policy_routes.table(VX4.name)] == []
 
 
 @pytest.mark.parametrize("said", ["", "[]", "[{},{}]"])
@@ -237,20 +240,20 @@ def test_where_there_are_no_rules_there_are_none_of_ours(ip, said):
     """iproute2 4.20 prints nothing for nothing, and {} for what it leaves out."""
     for family in "46":
         ip["answers"]["ip -json -%s rule show" % family] = (0, said)
-    assert seen.look([VX4]).ways == NOTHING
+    assert snapshot.look([VX4]).ways == NOTHING
 
 
 def test_what_cannot_be_read_is_told_of(ip):
     ip["answers"]["ip -json -4 rule show"] = (0, "Option -json is unknown")
     with pytest.raises(L2wgError) as error:
-        seen.look([VX4])
+        snapshot.look([VX4])
     assert "`ip -json -4 rule show` printed what cannot be read: " in str(error.value)
 
 
 def test_nobody_looks_without_a_need(ip, monkeypatch):
-    assert (seen.look([GRETAP]).ways, seen.look([]).ways, ip["ran"]) == (None, None, [])
-    monkeypatch.setattr(seen.rules, "observe", lambda needed: Rules([{"kind": "vxlan", "clamp": "off"}]))
-    assert seen.look([]).ways == observed()  # one has been there until now
+    assert (snapshot.look([GRETAP]).ways, snapshot.look([]).ways, ip["ran"]) == (None, None, [])
+    monkeypatch.setattr(nftables_state, "observe", lambda needed: Rules([{"kind": "vxlan", "clamp": "off"}]))
+    assert snapshot.look([]).ways == observed()  # one has been there until now
 
 
 def test_a_rule_of_ipv6_is_no_line_of_a_batch(monkeypatch):
@@ -259,11 +262,11 @@ def test_a_rule_of_ipv6_is_no_line_of_a_batch(monkeypatch):
 
     def fake(argv, stdin=""):
         ran.append((" ".join(argv), stdin))
-        return run.Result(0, "", "")
+        return process.Result(0, "", "")
 
-    monkeypatch.setattr(run, "run", fake)
+    monkeypatch.setattr(process, "run", fake)
     rows = ("ip link a", "ip route b", "ip -6 rule c", "ip -6 rule d", "nft e", "ip link f")
-    assert run.apply([Step(tuple(row.split()), "test", "test") for row in rows]) == ()
+    assert executor.apply([Step(tuple(row.split()), "test", "test") for row in rows]) == ()
     alone = [(row, "") for row in rows[2:5]]
     assert ran == [("ip -batch -", "link a\nroute b\n")] + alone + [("ip -batch -", "link f\n")]
 
@@ -271,14 +274,14 @@ def test_a_rule_of_ipv6_is_no_line_of_a_batch(monkeypatch):
 def test_ends_that_a_policy_rule_cannot_tell_apart_are_refused():
     for one in (VX4, VX6, G6):
         other = dataclasses.replace(one, name="other", underlay="wg1", key=99)
-        (problem,) = settings.between([one, other])
+        (problem,) = conflicts.between([one, other])
         assert "underlay: %s has the same ends over wg0" % one.name in str(problem) and "hint: " in str(problem)
-        assert list(settings.between([one, dataclasses.replace(other, underlay="wg0")])) == []
-        assert list(settings.between([one, dataclasses.replace(other, remote="fd09::9", local="fd09::8")])) == []
-    assert list(settings.between([GRETAP, dataclasses.replace(GRETAP, name="other", underlay="wg1")])) == []
-    assert list(settings.between([VX6, dataclasses.replace(G6, underlay="wg1")])) == []
+        assert list(conflicts.between([one, dataclasses.replace(other, underlay="wg0")])) == []
+        assert list(conflicts.between([one, dataclasses.replace(other, remote="fd09::9", local="fd09::8")])) == []
+    assert list(conflicts.between([GRETAP, dataclasses.replace(GRETAP, name="other", underlay="wg1")])) == []
+    assert list(conflicts.between([VX6, dataclasses.replace(G6, underlay="wg1")])) == []
 
 
 def test_a_vni_is_taken_once_in_each_family():
     """As the kernel has it (vxlan_exists in drivers/net/vxlan)."""
-    assert list(settings.between([VX4, VX6])) == []
+    assert list(conflicts.between([VX4, VX6])) == []

@@ -3,9 +3,10 @@ import stat
 
 import pytest
 
-from l2wg_hooks import files, wgconf
+from l2wg_hooks.config import postup, wg_quick
+from l2wg_hooks.config.wg_quick import attach, detach
 from l2wg_hooks.errors import L2wgError
-from l2wg_hooks.wgconf import attach, detach
+from l2wg_hooks.system import files
 
 UP, DOWN = "PostUp = l2wg up %i || :", "PostDown = l2wg down %i || :"
 REFERENCE_A = """[Interface]
@@ -90,7 +91,7 @@ def test_a_file_without_interface_is_no_place_for_them():
 
 def test_warnings_name_the_lines_made_by_hand():
     text = "[Interface]\nPostUp = ip link add name gretap1 type gretap\nPostUp = echo gretap10\nPostUp = l2wg up wg0\n"
-    said = [str(problem) for problem in wgconf.warnings(text, "wg0.conf", "wg0", ["gretap1"])]
+    said = [str(problem) for problem in wg_quick.warnings(text, "wg0.conf", "wg0", ["gretap1"])]
     assert len(said) == 2
     assert said[0].startswith("wg0.conf:2: PostUp: handles gretap1 by hand")
     assert said[1].startswith("wg0.conf:4: postup: without `|| :`")
@@ -98,7 +99,7 @@ def test_warnings_name_the_lines_made_by_hand():
 
 @pytest.fixture
 def wireguard(tmp_path, monkeypatch):
-    monkeypatch.setattr(wgconf, "DIRECTORY", str(tmp_path))
+    monkeypatch.setattr(wg_quick, "DIRECTORY", str(tmp_path))
     return tmp_path
 
 
@@ -108,11 +109,11 @@ def test_the_file_keeps_mode_and_link(wireguard, tmp_path):
     real.write_text(REFERENCE_A)
     real.chmod(0o600)
     (wireguard / "wg0.conf").symlink_to(real)
-    wgconf.attach_file("wg0")
+    postup.attach_file("wg0")
     assert (wireguard / "wg0.conf").is_symlink()
     assert stat.S_IMODE(real.stat().st_mode) == 0o600
     assert real.read_text() == attach(REFERENCE_A, "wg0")
-    wgconf.detach_file("wg0")
+    postup.detach_file("wg0")
     assert real.read_text() == REFERENCE_A
 
 
@@ -125,7 +126,7 @@ def test_a_file_that_cannot_be_written_is_as_it_was(wireguard, monkeypatch):
 
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(L2wgError) as error:
-        wgconf.attach_file("wg0")
+        postup.attach_file("wg0")
     assert "No space left on device" in str(error.value) and "df -h" in str(error.value)
     assert path.read_text() == REFERENCE_A
     assert os.listdir(str(wireguard)) == ["wg0.conf"]
@@ -135,29 +136,29 @@ def test_a_file_with_nothing_to_change_is_not_written(wireguard):
     path = wireguard / "wg0.conf"
     path.write_text(attach(REFERENCE_A, "wg0"))
     before = path.stat().st_ino
-    wgconf.attach_file("wg0")
+    postup.attach_file("wg0")
     assert path.stat().st_ino == before
 
 
 @pytest.mark.parametrize("name", ["../etc/passwd", "wg0/../wg1", "", "a b", "$(reboot)"])
 def test_a_name_that_is_none(wireguard, name):
     with pytest.raises(L2wgError):
-        wgconf.attach_file(name)
+        postup.attach_file(name)
 
 
 def test_a_missing_file_says_where(wireguard):
     with pytest.raises(L2wgError) as error:
-        wgconf.attach_file("wg7")
+        postup.attach_file("wg7")
     assert "wg7.conf" in str(error.value)
-    wgconf.detach_file("wg7")
+    postup.detach_file("wg7")
 
 
 def test_odd_bytes_survive_the_way_through_a_file(wireguard):
     path = wireguard / "wg0.conf"
     path.write_bytes(b"[Interface]\r\n# caf\xe9 \xff\r\nAddress = 10.0.0.1/8")
     before = path.read_bytes()
-    wgconf.attach_file("wg0")
+    postup.attach_file("wg0")
     assert path.read_bytes() != before
-    wgconf.detach_file("wg0")
+    postup.detach_file("wg0")
     assert path.read_bytes() == before
     assert files.read(str(path)) == before.decode("utf-8", "surrogateescape")

@@ -1,6 +1,6 @@
 import pytest
 
-from l2wg_hooks import wgpeer
+from l2wg_hooks.config import wg_quick_peers
 
 A, B = "A" * 42 + "0=", "B" * 42 + "0="
 TEXT = """\
@@ -24,20 +24,20 @@ Endpoint = old.example.org:1 # since May
 
 
 def test_sections():
-    one, two = wgpeer.sections(TEXT)
+    one, two = wg_quick_peers.sections(TEXT)
     assert (one.key, one.endpoint, one.allowed) == (A, "", ("10.15.14.2/32", "192.168.178.0/24"))
     assert (two.key, two.endpoint, two.allowed) == (B, "old.example.org:1", ("10.0.0.0/8", "172.16.0.1"))
-    assert wgpeer.interface_values(TEXT, "address") == ["10.15.14.1/24", "fd00::1/64"]
+    assert wg_quick_peers.interface_values(TEXT, "address") == ["10.15.14.1/24", "fd00::1/64"]
 
 
 def test_the_most_specific_of_all_allowed_ips_counts():
-    found = wgpeer.sections(TEXT)
-    assert wgpeer.owner(found, "10.15.14.2") == A
-    assert wgpeer.owner(found, "10.15.14.3") == B
-    assert wgpeer.owner(found, "fd00::7") == ""
-    assert wgpeer.owns(found[0].allowed, "10.15.14.2") and not wgpeer.owns(found[1].allowed, "10.15.14.2")
-    assert wgpeer.owns(found[1].allowed, "172.16.0.1")
-    assert wgpeer.covers(("nonsense", "::/0"), "fd00::1")
+    found = wg_quick_peers.sections(TEXT)
+    assert wg_quick_peers.owner(found, "10.15.14.2") == A
+    assert wg_quick_peers.owner(found, "10.15.14.3") == B
+    assert wg_quick_peers.owner(found, "fd00::7") == ""
+    assert wg_quick_peers.owns(found[0].allowed, "10.15.14.2") and not wg_quick_peers.owns(found[1].allowed, "10.15.14.2")
+    assert wg_quick_peers.owns(found[1].allowed, "172.16.0.1")
+    assert wg_quick_peers.covers(("nonsense", "::/0"), "fd00::1")
 
 
 @pytest.mark.parametrize(
@@ -50,26 +50,26 @@ def test_the_most_specific_of_all_allowed_ips_counts():
     ],
 )
 def test_add_changes_nothing_that_is_there(text, after):
-    assert wgpeer.add(text, "c", [("K", "v")]) == after
+    assert wg_quick_peers.add(text, "c", [("K", "v")]) == after
 
 
 def test_change_changes_one_line():
-    new = wgpeer.change(TEXT, B, {"Endpoint": "[2001:db8::1]:7"})
+    new = wg_quick_peers.change(TEXT, B, {"Endpoint": "[2001:db8::1]:7"})
     assert new == TEXT.replace("old.example.org:1 #", "[2001:db8::1]:7 #")
-    assert wgpeer.change(TEXT, A, {"Endpoint": "b:1"}) == TEXT.replace("psk\n", "psk\nEndpoint = b:1\n")
-    assert wgpeer.change("[Peer]\nPublicKey = %s" % A, A, {"Endpoint": "b:1"}) == "[Peer]\nPublicKey = %s\nEndpoint = b:1" % A
+    assert wg_quick_peers.change(TEXT, A, {"Endpoint": "b:1"}) == TEXT.replace("psk\n", "psk\nEndpoint = b:1\n")
+    assert wg_quick_peers.change("[Peer]\nPublicKey = %s" % A, A, {"Endpoint": "b:1"}) == "[Peer]\nPublicKey = %s\nEndpoint = b:1" % A
 
 
 def test_allow():
-    assert wgpeer.allow(TEXT, A, "198.18.0.1/32") == TEXT.replace("178.0/24 ", "178.0/24, 198.18.0.1/32 ")
-    assert wgpeer.allow(TEXT, B, "198.18.0.1/32") == TEXT.replace("172.16.0.1", "172.16.0.1, 198.18.0.1/32")
-    assert wgpeer.allow("[Peer]\nPublicKey = %s\nAllowedIPs =\n" % A, A, "198.18.0.1/32").endswith("AllowedIPs =198.18.0.1/32\n")
+    assert wg_quick_peers.allow(TEXT, A, "198.18.0.1/32") == TEXT.replace("178.0/24 ", "178.0/24, 198.18.0.1/32 ")
+    assert wg_quick_peers.allow(TEXT, B, "198.18.0.1/32") == TEXT.replace("172.16.0.1", "172.16.0.1, 198.18.0.1/32")
+    assert wg_quick_peers.allow("[Peer]\nPublicKey = %s\nAllowedIPs =\n" % A, A, "198.18.0.1/32").endswith("AllowedIPs =198.18.0.1/32\n")
 
 
 def test_secrets_are_not_shown():
-    shown = wgpeer.masked(TEXT)
+    shown = wg_quick_peers.masked(TEXT)
     assert "secret" not in shown and "psk" not in shown
-    assert wgpeer.unmasked(shown, TEXT) == TEXT
-    assert wgpeer.unmasked(shown, TEXT.replace("= psk", "=new")) == TEXT.replace("= psk", "=new")
-    assert wgpeer.unmasked(shown, "") is None and wgpeer.unmasked(shown, "[Interface]\nPrivateKey = x\n") is None
+    assert wg_quick_peers.unmasked(shown, TEXT) == TEXT
+    assert wg_quick_peers.unmasked(shown, TEXT.replace("= psk", "=new")) == TEXT.replace("= psk", "=new")
+    assert wg_quick_peers.unmasked(shown, "") is None and wg_quick_peers.unmasked(shown, "[Interface]\nPrivateKey = x\n") is None
     assert shown.count("(not shown)") == 2 and shown.count("\n") == TEXT.count("\n")

@@ -4,7 +4,7 @@ iproute2 4.20 and nft 0.9.0 are those of Debian 10, 5.10 and 0.9.8 those of Debi
 """
 import pathlib
 
-from l2wg_hooks import run
+from l2wg_hooks.system import process
 
 GOLDEN = pathlib.Path(__file__).resolve().parents[2] / "tests" / "golden" / "tools"
 IPROUTE2 = ("iproute2-4.20", "iproute2-5.10", "iproute2-6.1")
@@ -12,12 +12,12 @@ NFT = ("nft-0.9.0", "nft-0.9.0-json", "nft-0.9.8", "nft-1.0.6")
 
 
 def recorded(version, state):
-    """{command: run.Result} of a file."""
+    """{command: process.Result} of a file."""
     found, command = {}, ""
     for line in (GOLDEN / version / state).read_text().split("\n"):
         mark, text = line[:2], line[2:]
         if mark == "$ ":
-            command, found[text] = text, run.Result(0, "", "")
+            command, found[text] = text, process.Result(0, "", "")
         elif line.startswith("code "):
             found[command] = found[command]._replace(code=int(line[5:]))
         elif mark == "| ":
@@ -28,7 +28,7 @@ def recorded(version, state):
 
 
 def play(monkeypatch, version, state):
-    """Have run.run answer as that version did in that state; a command that was not recorded is an error."""
+    """Have process.run answer as that version did in that state; a command that was not recorded is an error."""
     answers = recorded(version, state)
-    monkeypatch.setattr(run, "run", lambda argv, stdin="", environment=(): answers[" ".join(argv)])
+    monkeypatch.setattr(process, "run", lambda argv, stdin="", environment=(): answers[" ".join(argv)])
     return answers

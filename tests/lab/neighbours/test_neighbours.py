@@ -6,7 +6,6 @@ import os
 import re
 
 import pytest
-
 from hosts import eventually
 
 DHCP = "[Match]\nType=ether\nName=!{}\n\n[Network]\nDHCP=yes\n"
@@ -144,12 +143,12 @@ def test_dhcpcd_that_does_not_listen_gets_no_answer(lab):
     if int(version) > 9:
         pytest.skip(f"dhcpcd {version} does not go deaf, nor does `dhcpcd -U` tell here what it is at work with")
     lab.comes_back()
-    lab.vm.sh("sed -i 's/^SOCKETS = .*/SOCKETS = ()/' /usr/lib/python3/dist-packages/l2wg_hooks/dhcpcd.py")
+    lab.vm.sh("sed -i 's/^SOCKETS = .*/SOCKETS = ()/' /usr/lib/python3/dist-packages/l2wg_hooks/managers/dhcpcd.py")
     begin(lab)
     assert "gretap1" in lab.vm.sh("dhcpcd -U | grep ^interface").stdout, "it has let go: nothing is shown here"
     assert "192.168.92." not in heard(lab)
     assert lab.device.lease(patience=20)
-    lab.vm.sh("dpkg-deb --fsys-tarfile /root/l2wg_*_all.deb | tar -x -C / ./usr/lib/python3/dist-packages/l2wg_hooks/dhcpcd.py")
+    lab.vm.sh("dpkg-deb --fsys-tarfile /root/l2wg_*_all.deb | tar -x -C / ./usr/lib/python3/dist-packages/l2wg_hooks/managers/dhcpcd.py")
     at_rest(lab)
     lab.vm.sh("ip address flush dev gretap1")
     fine(lab)

@@ -1,7 +1,6 @@
 """One machine for the whole tier, with the package installed and nothing configured. Every test gets its two sites."""
-import pytest
-
 import image
+import pytest
 import vm as machines
 from hosts import NEEDS
 from sites import Pair

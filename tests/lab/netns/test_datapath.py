@@ -6,7 +6,6 @@ import struct
 from pathlib import Path
 
 import pytest
-
 from hosts import BROADCAST, eventually, mac_bytes
 from sites import Pair
 

@@ -1,6 +1,5 @@
 """Whatever is wrong with the tunnel: wg-quick and ifup succeed, WireGuard works, and the cure is told."""
 import pytest
-
 from hosts import eventually
 from sites import Pair
 

@@ -8,9 +8,8 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-import pytest
-
 import packets
+import pytest
 from hosts import eventually
 from packets import GRE, IP, IP6, OUTSIDER, UDP, Walk, ethernet, gre, ip4, ip6, overlapping, vxlan
 from sites import Pair
@@ -42,7 +41,7 @@ END
 """
 WIRED = ("hostB", "out ")
 NO_GUARD = "nft delete table inet l2wg"
-# A third lock, against what comes by a port of the bridge (silence.py): taken out, so that the guard stands alone. The next event puts it back.
+# A third lock, against what comes by a port of the bridge (config/bridge_switches.py): taken out, so that the guard stands alone. The next event puts it back.
 NOT_SILENT = "sysctl -qw net.ipv4.conf.br0.rp_filter=0 net.ipv4.conf.br0.arp_ignore=0 net.ipv6.conf.br0.disable_ipv6=0"
 NO_WG0 = "ip link del wg0"
 WG_QUICK_UP = "wg-quick up wg0"

@@ -3,12 +3,22 @@
 Site A rewrites the source of what it forwards to B to the tunnel's own end, and that of all that it sends, as home routers do. A host
 behind it (hostA) has raw sockets.
 """
-import pytest
-
 import packets
+import pytest
 from packets import OUTSIDER, ethernet
 from test_guard import (  # noqa: F401 # fixtures
-    EARS, ENDS, HOST_A, NO_GUARD, TUNNELS, WIRED, Lab, Told, crossed, lab, spoofed, tunnels,
+    EARS,
+    ENDS,
+    HOST_A,
+    NO_GUARD,
+    TUNNELS,
+    WIRED,
+    Lab,
+    Told,
+    crossed,
+    lab,
+    spoofed,
+    tunnels,
 )
 
 # A router without state would not rewrite anything; and one that forgets a quiet tunnel after 3 minutes is too slow for a test.

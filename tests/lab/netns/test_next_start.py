@@ -3,7 +3,6 @@ import json
 import re
 
 import pytest
-
 from hosts import eventually
 
 WG0 = "/etc/wireguard/wg0.conf"
@@ -88,7 +87,7 @@ CASES = [
 
 @pytest.mark.long
 def test_what_is_foreseen_is_what_wg_quick_does(pair):
-    """The rules in l2wg_hooks/routed.py are the kernel's and wg-quick's."""
+    """The rules in l2wg_hooks/config/wg_quick_routes.py are the kernel's and wg-quick's."""
     site = pair.a
     text = site.read(WG0)
     site.l2wg("set", "gretap1", *"underlay=wg0 local=192.168.178.1 remote=192.168.92.1 bridge=br0 bridge-ports=enp3s0".split())

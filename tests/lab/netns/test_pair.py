@@ -8,10 +8,10 @@ import time
 from pathlib import Path
 
 import pytest
-
 import topology
 from hosts import eventually
 from sites import NEW_SITE, Namespace, Pair, Site
+
 sys.path.insert(0, str(Path(__file__).resolve().parents[3]))
 from l2wg_hooks.pairing.card import Card, encode  # noqa: E402
 

@@ -6,7 +6,6 @@ import re
 import time
 
 import pytest
-
 from hosts import eventually
 from sites import Pair
 
@@ -18,13 +17,13 @@ LONG = 900
 # Rehearses the files that it is given in the place of those that are there, against those that are there, and asks nobody else.
 COMPARE = """
 import json, sys
-from l2wg_hooks import wish
-from l2wg_hooks.rehearsing import play, rehearse
+from l2wg_hooks.config import store
+from l2wg_hooks.rehearsal import play, rehearse
 given = json.load(sys.stdin)
 play.LONGEST = given["longest"] or play.LONGEST
 old = rehearse.today()
 old.texts.update(given["old"])
-verdict = rehearse.compare(rehearse.Files(given["new"], dict(wish.texts(), **given["wish"])), old, both=True)
+verdict = rehearse.compare(rehearse.Files(given["new"], dict(store.texts(), **given["wish"])), old, both=True)
 skipped = ["%s:%d: %s" % (line.path, line.line, line.command) for line in verdict.new.skipped]
 print(json.dumps([[str(one) for one in verdict.problems], verdict.notes, skipped]))
 """

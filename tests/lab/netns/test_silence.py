@@ -8,9 +8,8 @@ import json
 import os
 from pathlib import Path
 
-import pytest
-
 import packets
+import pytest
 from hosts import eventually
 from sites import Pair
 

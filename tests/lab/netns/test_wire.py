@@ -2,7 +2,6 @@
 import re
 
 import pytest
-
 from sites import received
 
 

@@ -7,7 +7,6 @@ import threading
 import time
 
 import pytest
-
 import topology
 from hosts import eventually
 from steps import QUIET, WIREGUARD, Pings, admins_files, comes_back, links, wired

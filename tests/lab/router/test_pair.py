@@ -5,7 +5,6 @@ One story, in this order. Neither has ever had WireGuard; B has its bridge and c
 import re
 
 import pytest
-
 from hosts import eventually
 from steps import QUIET, all_crosses, links, wired
 

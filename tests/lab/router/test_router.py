@@ -8,7 +8,6 @@ import subprocess
 import time
 
 import pytest
-
 import topology
 from hosts import BROADCAST, crosses, eventually
 from steps import QUIET, WIREGUARD, Pings, admins_files, all_crosses, comes_back, links, waited, wired

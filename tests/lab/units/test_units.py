@@ -9,9 +9,8 @@ import subprocess
 import time
 from pathlib import Path
 
-import pytest
-
 import image
+import pytest
 import vm as machines
 from hosts import NEEDS
 

@@ -1,0 +1,324 @@
+"""What `l2wg apply` would do: files, moves, steps and what forbids them. Nothing is changed."""
+
+import os
+from dataclasses import replace
+from typing import Dict, NamedTuple, Optional, Tuple
+
+from l2wg_hooks import model
+from l2wg_hooks.apply import saved_state
+from l2wg_hooks.config import (
+    bridge_switches,
+    ifupdown,
+    ifupdown_bridge,
+    ifupdown_files,
+    ifupdown_stanzas,
+    last_applied,
+    references,
+    store,
+    wg_quick_routes,
+)
+from l2wg_hooks.errors import L2wgError, Problem
+from l2wg_hooks.model import Link, Plan, Rules, Step, Tunnel
+from l2wg_hooks.netfilter import name_references, nftables, unsupported
+from l2wg_hooks.observe import snapshot, sysctls, wg_interfaces
+from l2wg_hooks.plan import address_move, bridge_steps, planner
+from l2wg_hooks.system import files
+
+
+class Intent(NamedTuple):
+    """What apply would do: `texts` are {path: (old, new)} of the files, `bridges` those of our own file, `todo` the plan.
+
+    `moves` are the ports whose addresses would move to their bridge, or could if the admin agrees: then they are
+    among the `problems`, which forbid to go on. `steps` are all for the kernel that come before the plan's. `named` are
+    the lines of others that name a port whose address has moved, or would; `told` is what else the admin should know first.
+    `behind` is the plan for when ifup has made our bridges that are not there, `ifup` the steps for that; `meant` says in
+    a sentence each what the new tunnels are for.
+    """
+
+    tunnels: Tuple[Tunnel, ...]
+    texts: Dict[str, Tuple[str, str]]
+    bridges: Dict[str, ifupdown_bridge.Bridge]
+    moves: Tuple[address_move.Move, ...]
+    steps: Tuple[Step, ...]
+    todo: Plan
+    problems: Tuple[Problem, ...]
+    reached: bool
+    named: Tuple[references.Mention, ...] = ()
+    told: Tuple[Problem, ...] = ()
+    ifup: Tuple[Step, ...] = ()
+    behind: Optional[Plan] = None
+    meant: Tuple[str, ...] = ()
+
+    def all_steps(self):
+        """Every Step for the kernel, those that ifup's hooks do included."""
+        return self.steps + self.ifup + (self.behind or self.todo).steps
+
+    def waiting(self):
+        """What waits for other events when all of it is done."""
+        return (self.behind or self.todo).waiting
+
+    def changes(self):
+        """Whether there is anything to do."""
+        return bool(self.texts or self.steps or self.todo.steps)
+
+    def unasked(self):
+        """The problems that an agreement to the moves does not take away."""
+        ports = [one.port for one in self.moves]
+        return tuple(one for one in self.problems if not any(_is_about(one, port) for port in ports))
+
+
+class ExtraChanges(NamedTuple):
+    """What is changed in the same transaction, before all else, for `l2wg pair` and `unpair`: whole or not at all with the rest.
+
+    `wish` is {tunnel: text, or None where it goes}, `texts` {path: (old, new)}, `steps` are for the WireGuard interface
+    `underlay`, and `peers` are the peers that these change, as they are: wg_interfaces.Peer. `ways` are the words of the routes
+    that these add. `last` are steps for what comes when all else is done, `lost` the words of the routes that these take away.
+    """
+
+    wish: Dict[str, Optional[str]]
+    texts: Dict[str, Tuple[str, str]]
+    steps: Tuple[Step, ...]
+    underlay: str
+    peers: Tuple[wg_interfaces.Peer, ...]
+    ways: Tuple[Tuple[str, ...], ...] = ()
+    last: Tuple[Step, ...] = ()
+    lost: Tuple[Tuple[str, ...], ...] = ()
+
+    def wished(self):
+        """{tunnel: text} of all files as they will be."""
+        return {name: text for name, text in dict(store.texts(), **self.wish).items() if text is not None}
+
+    def removed(self):
+        """The public keys of the peers that go."""
+        return {step.argv[4] for step in self.last if step.argv[:2] == ("wg", "set") and step.argv[-1] == "remove"}
+
+
+NOTHING = ExtraChanges({}, {}, (), "", ())
+
+
+def intend(moving=False, wished_too=None):
+    """The Intent of now; nothing is changed. With `moving`, addresses of ports may move to their bridges.
+
+    `wished_too` is {tunnel: text} of files that are not written yet.
+    """
+    wished = last_applied.standing(wished_too)
+    defined = ifupdown_files.read()
+    ports = [name for tunnel in wished.tunnels for name in tunnel.bridge_ports]
+    old = files.text(ifupdown_bridge.OURS)
+    former = [name for bridge, names in ifupdown_bridge.bridges_in(old).items() for name in [bridge] + names]
+    now = saved_state.picture(sorted(set(ports + former)))[0]
+    defined = ifupdown_bridge.recovered(defined, old, now.links)
+    moves, refused = address_move.find(wished.tunnels, defined, now.links, now.held)
+    moved = moves if moving else ()
+    bridges = ifupdown_bridge.ours(wished.tunnels, defined, [one.port for one in moved], old, now.links)
+    texts = {path: texts for path, texts in _aside(wished.tunnels, defined, moved, bridges).items() if texts[0] != texts[1]}
+    named = references.find({port: bridge.name for bridge in bridges.values() for port in bridge.moved})
+    for path, text in ((ifupdown_bridge.OURS, ifupdown_bridge.render(bridges)), (references.DNSMASQ, references.dnsmasq(named))):
+        if text != files.text(path):
+            texts[path] = (files.text(path), text)
+    after = _let_go(old, bridges, address_move.after(now.links, moved), defined.aside)
+    found = snapshot.look(wished.tunnels)
+    todo = planner.plan(wished.tunnels, after, (), wished.broken, found)
+    problems = wished.problems + todo.problems + defined.unread + _refused(wished.tunnels, after, found.rules, todo.rules)
+    unfit = _unfit(wished.tunnels, defined, after, [one.port for one in moved])
+    problems += tuple(problem for problem in unfit if problem not in problems)
+    problems = _told_better(problems, () if moving else moves, refused) + name_references.problems(moved, now.links)
+    problems += wg_quick_routes.ours(wg_quick_routes.look(wished.tunnels, defined.stanzas), wished.tunnels, moves)
+    settings_of = {one.port: sysctls.differing(one.port) for one in moved}
+    steps = _speaking(old, bridges, now.links) + _released(old, bridges, now, defined.aside)
+    steps += address_move.steps(moved, now.links, now.held, settings_of)
+    reached = not bridges or defined.reaches(ifupdown_bridge.OURS) or ifupdown_stanzas.ADDED in texts.get(ifupdown.MAIN, ("", ""))[1]
+    told = tuple(_lost(port, defined) for bridge in bridges.values() for port in bridge.moved if port in defined.lost)
+    told += tuple(address_move.doubtful(moves, defined))
+    named = tuple(references.unserved(named))
+    ifup, behind = _ifup(wished, bridges, after, found, reached)
+    meant = tuple(_meaning(one, after) for one in wished.tunnels if one.name not in after or after[one.name].master != one.bridge)
+    return Intent(wished.tunnels, texts, bridges, moves, steps, todo, problems, reached, named, told, ifup, behind, meant)
+
+
+def _ifup(wished, bridges, links, found, reached):
+    """(Steps for our bridges that are not there, the Plan for when they are); nothing and None where there is none."""
+    missing = {name: bridge for name, bridge in bridges.items() if name not in links}
+    if not missing:
+        return (), None
+    later = dict(links)
+    for name, bridge in missing.items():
+        later[name] = Link(name, 0, "bridge", up=True, stp=bridge.stp)
+        for port in bridge.ports:
+            if port in links:
+                later[port] = replace(links[port], master=name, up=True)
+    steps = tuple(Step(ifup_words(name, reached), "it is not there", name) for name in sorted(missing))
+    return steps, planner.plan(wished.tunnels, later, (), wished.broken, found)
+
+
+def ifup_words(name, reached):
+    # --force: ifupdown may believe that it is up, if somebody deleted it behind its back.
+    return ("ifup", "--force") + (() if reached else ("--interfaces", ifupdown_bridge.OURS)) + (name,)
+
+
+def _meaning(tunnel, links):
+    """What a tunnel that is about to join its bridge is for, in one sentence."""
+    site = tunnel.site or "the site of %s" % tunnel.remote
+    if tunnel.bridge_ports:
+        verb = "joins" if len(tunnel.bridge_ports) == 1 else "join"
+        return "%s here %s the LAN of %s, by %s" % (" and ".join(tunnel.bridge_ports), verb, site, tunnel.name)
+    ports = [link.name for link in links.values() if link.master == tunnel.bridge and not model.is_ours(link)]
+    what = "%s here%s" % (tunnel.bridge, ", with %s," % " and ".join(ports) if ports else "")
+    return "the LAN of %s is extended to %s, by %s" % (what, site, tunnel.name)
+
+
+def _refused(tunnels, links, now, loading):
+    """Problems of what nft(8) does not take here: of a key always, of the guard only where it is to be loaded."""
+    values = {tunnel.name: nftables.value(tunnel, links) for tunnel in tunnels}
+    wanted = Rules([nftables.entry(tunnel) for tunnel in tunnels], values)
+    if wanted == now:
+        return ()
+    try:
+        found = unsupported.find(wanted)
+    except L2wgError:
+        if loading is None:  # there may be no nft(8), nor a need for it yet
+            return ()
+        raise
+    return () if found.guard and loading is None else tuple(unsupported.problems(found, tunnels))
+
+
+def _aside(tunnels, defined, moves, bridges):
+    """{path: (old, new)} of the admin's files: stanzas of ports that move are set aside, those of former ports put back.
+
+    Where nothing else reads our file, a line that sources it comes along: at the next boot the address would be nowhere.
+    """
+    # Also of a bridge that the admin defines by now, with the port's address, perhaps.
+    ports = {port for tunnel in tunnels for port in tunnel.bridge_ports}
+    moving = [one.port for one in moves]
+    back = {one.interface for one in defined.aside} - ports
+    # What the admin has written since is not doubled; of comments that are not all there, what is left goes, and the copy comes.
+    again = {one.interface for one in defined.stanzas if one.path != ifupdown_bridge.OURS}
+    whole = back - again - set(defined.lost)
+    found = {}
+    for path in sorted({path for one in moves for path in one.paths} | set(defined.marked)):
+        old = files.read(path)
+        new = ifupdown_stanzas.forget(ifupdown_stanzas.put_back(old, whole), (back - whole) | set(moving)) if back or moving else old
+        found[path] = (old, ifupdown_stanzas.set_aside(new, moving))
+    old = files.text(ifupdown.MAIN)
+    new = found.get(ifupdown.MAIN, (old, old))[1]
+    for port in sorted((back - whole) - again):
+        new += ("" if new.endswith("\n") or not new else "\n") + defined.copies[port]
+    if defined.reached_by_others(ifupdown_bridge.OURS) or not any(bridge.moved for bridge in bridges.values()):
+        new = ifupdown_stanzas.without_source(new, ifupdown_bridge.OURS)
+    elif not defined.reaches(ifupdown_bridge.OURS):
+        new = ifupdown_stanzas.with_source(new, ifupdown_bridge.OURS)
+    found[ifupdown.MAIN] = (old, new)
+    found.update(copies_of(defined, moving, {one.interface for one in defined.aside} - back))
+    return found
+
+
+def copies_of(defined, moving, staying):
+    """{path: (old, new)} of the copies of what is set aside, for `moving` ports and those `staying` aside; others' go."""
+    found = {}
+    for port in sorted(set(defined.copies) | set(moving) | staying):
+        if port in moving:
+            new = "".join(ifupdown_stanzas.lines_of(files.read(path), port) for path in defined.paths if path != ifupdown_bridge.OURS)
+        elif port not in staying:
+            new = ""
+        elif port in defined.lost:
+            new = defined.copies[port]
+        else:
+            new = "".join(ifupdown_stanzas.lines_set_aside(files.read(path), port) for path in defined.marked)
+        path = os.path.join(ifupdown_files.COPIES, port)
+        found[path] = (files.text(path), new if new.endswith("\n") or not new else new + "\n")
+    return found
+
+
+def _lost(port, defined):
+    """The Problem of comments that are not all there any more."""
+    message = "what was set aside of %s is not all there any more: what counts is the copy, and nothing is lost" % port
+    path = os.path.join(ifupdown_files.COPIES, port)
+    if not os.path.exists(path):
+        message = "what was set aside of %s is gone, and its copy, too: what counts is %s" % (port, ifupdown_bridge.OURS)
+        return Problem(message, "l2wg apply # makes the copy anew", ifupdown.MAIN, id="aside-lost")
+    hint = ""
+    for name in defined.marked:
+        left = ifupdown_stanzas.numbers_of(files.read(name), [port])
+        hint += "sed -i '%s' %s; " % (";".join("%dd" % number for number in left), name) if left else ""
+    hint += "{ echo; sed 's/^/%s/' %s; } >>%s # puts the comments back" % (ifupdown_stanzas.MARK, path, ifupdown.MAIN)
+    return Problem(message, hint, ifupdown.MAIN, id="aside-lost")
+
+
+def _is_about(problem, port):
+    return problem.key == "bridge-ports" and problem.message.startswith("%s carries the address" % port)
+
+
+def _told_better(problems, moves, refused):
+    """`problems`, where those of ports that carry addresses say what can be done about each."""
+    found = []
+    for problem in problems:
+        port = problem.message.partition(" ")[0]
+        if _is_about(problem, port):
+            problem = next((other for other in refused if _is_about(other, port)), problem)
+            for one in moves:
+                if one.port == port:
+                    hint = "`l2wg apply --yes` moves it to %s, with no connection lost; or name another port" % one.bridge
+                    problem = replace(problem, hint=hint)
+        if problem not in found:
+            found.append(problem)
+    return tuple(found)
+
+
+def _unfit(tunnels, defined, links, moving):
+    """Problems of wished ports, also of those that get their address only when interfaces(5) is followed.
+
+    The plan says nothing about the ports of a bridge that is not there yet; here it is about to be made.
+    """
+    for tunnel in tunnels:
+        for name in tunnel.bridge_ports:
+            problem = bridge_steps.unfit(tunnel, links.get(name))
+            if problem:
+                yield problem
+                continue
+            for one in defined.stanzas if name not in moving else ():
+                if one.interface == name and one.addresses():
+                    where = " (%s:%d)" % (one.path, one.line)
+                    yield bridge_steps.carries(tunnel, name, one.addresses()[0], where)
+                    break
+
+
+def _speaking(old, bridges, links):
+    """Steps for the bridges of our file that were no interfaces of this router, and are to be such, or not ours."""
+    steps = []
+    for name, before in sorted(bridge_switches.wanted(old).items()):
+        after = bridges[name].switches if name in bridges else bridge_switches.THEIRS
+        values = bridge_switches.undone(before, after, sysctls.of_bridge(name), sysctls.of_bridge("default")) if name in links else {}
+        if values:
+            steps.append(Step(bridge_switches.command(name, values), "it is an interface of this router again", name))
+    return tuple(steps)
+
+
+def _leaving(old, bridges, links, aside):
+    """Yield (bridge, port) of the ports that our file named and names no more, as far as they are ports of it.
+
+    A bridge that is ours no more stays as it is, but for what another bridge of ours is to have; not a port whose
+    address the old one has.
+    """
+    wanted = {port for one in bridges.values() for port in one.ports} - {one.interface for one in aside}
+    for bridge, ports in ifupdown_bridge.bridges_in(old).items():
+        for name in ports:
+            goes = name not in bridges[bridge].ports if bridge in bridges else name in wanted
+            if goes and name in links and links[name].master == bridge:
+                yield bridge, name
+
+
+def _let_go(old, bridges, links, aside):
+    """The Links as they are when _released has let go of ports that go from one bridge of ours to another one."""
+    going = [name for bridge, name in _leaving(old, bridges, links, aside) if bridge not in bridges]
+    return dict(links, **{name: replace(links[name], master="") for name in going})
+
+
+def _released(old, bridges, now, aside):
+    """Steps that let go of the ports that our file named and names no more; what such a port gave to the bridge, it gets back."""
+    steps = []
+    for bridge, name in _leaving(old, bridges, now.links, aside):
+        given = [address for one in aside if one.interface == name for address in one.addresses()]
+        rest = bridges[bridge].moved if bridge in bridges else ()
+        for argv in address_move.back(name, bridge, given, now.held, routes=not rest):
+            steps.append(Step(argv, "it is no port of %s any more" % bridge, bridge))
+    return tuple(steps)

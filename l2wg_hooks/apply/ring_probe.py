@@ -1,0 +1,157 @@
+"""Rings: a tunnel that is about to join its bridge, and another way by which its frames come back to that bridge.
+
+What has no time to live goes round such a ring for ever, so it is found before the tunnel forwards: until then the tunnel is
+a port of a bridge that is down, where the kernel passes nothing on (br_handle_frame in net/bridge/br_input.c), and only
+packet sockets hear what comes.
+"""
+
+import contextlib
+import os
+import selectors
+import time
+from dataclasses import replace
+from typing import NamedTuple, Tuple
+
+from l2wg_hooks import model
+from l2wg_hooks.model import Tunnel
+from l2wg_hooks.observe import link_table, snapshot
+from l2wg_hooks.plan import planner
+from l2wg_hooks.probes import loop_probe, packet_socket
+from l2wg_hooks.reconcile import reconcile
+from l2wg_hooks.system import log, process
+
+# The bridge that is down, and an Ethernet address by which network managers leave it alone (debian/l2wg.udev).
+ASIDE, MAC = "l2wg-aside", "fe:ff:00:00:00:00"
+# Frames, and seconds between two: the first may wait for WireGuard's handshake, which is repeated only after 5 s
+# (REKEY_TIMEOUT in drivers/net/wireguard/messages.h).
+TIMES, PAUSE = 6, 0.25
+
+
+class Joining(NamedTuple):
+    """A Tunnel that is about to forward, and the names of the bridge's other ports that a frame of it may come back by."""
+
+    tunnel: Tunnel
+    others: Tuple[str, ...]
+
+
+def joining(tunnels, links, changed):
+    """The Joinings of `tunnels`, of which those named `changed` are new, or are wished for otherwise than before. Pure.
+
+    None where nothing else is in the bridge, or where STP cuts rings there.
+    """
+    found = []
+    for tunnel in tunnels:
+        bridge, link = links.get(tunnel.bridge), links.get(tunnel.name)
+        opens = link is not None and link.master == tunnel.bridge and link.isolated and not tunnel.isolated
+        spoken = tunnel.stp or (bridge is not None and bridge.stp)
+        if tunnel.name not in changed or spoken or not (opens or _comes(tunnel, links)):
+            continue
+        ports = [one for one in links.values() if one.master == tunnel.bridge and one.up]
+        alone = {one.name for one in tunnels if one.isolated} | {port.name for port in ports if port.isolated}
+        alone -= {one.name for one in tunnels if not one.isolated}
+        names = [port.name for port in ports]
+        names += [one.name for one in tunnels if one.bridge == tunnel.bridge and _comes(one, links)]
+        # From one isolated port to another one nothing passes (should_deliver in net/bridge/br_forward.c).
+        others = [name for name in names if name != tunnel.name and not (tunnel.isolated and name in alone)]
+        if others:
+            found.append(Joining(tunnel, tuple(others)))
+    return found
+
+
+def _comes(tunnel, links):
+    """Whether a tunnel can be made, and is no port of its bridge yet."""
+    underlay, link = links.get(tunnel.underlay), links.get(tunnel.name)
+    if underlay is None or not underlay.up or underlay.kind not in model.WIREGUARD_KINDS:
+        return False
+    return link is None or (link.kind in model.TUNNEL_KINDS and link.master != tunnel.bridge)
+
+
+def problems(tunnels, changed):
+    """Problems of the `changed` among `tunnels` that would close a ring; those that are to join are made, and down, afterwards.
+
+    What cannot be made here is told by whoever makes it for good.
+    """
+    links = link_table.read()
+    asked = joining(tunnels, links, changed)
+    if not asked:
+        return ()
+    for one in asked:
+        words = (one.tunnel.name, one.tunnel.bridge, ", ".join(one.others))
+        log.say("%s joins %s beside %s, which may close a ring: do its frames come back by another way?" % words)
+    names = [one.tunnel.name for one in asked if _comes(one.tunnel, links)]
+    with _aside():
+        links = link_table.read()
+        # Isolated, lest somebody's network manager brings that bridge up.
+        there = [replace(one, bridge=ASIDE, bridge_ports=(), isolated=True) if one.name in names else one for one in tunnels]
+        reconcile.execute(only(planner.plan(there, links, seen=snapshot.look(there)), names), links)
+        found = tuple(judge(asked, _back(asked)))
+        if not found:
+            log.say("none came back; of a site whose router is not ready yet, that router will see it")
+        return found
+
+
+def only(todo, names):
+    """Of a Plan what makes these tunnels, and what guards them. Pure."""
+    return replace(todo, steps=tuple(step for step in todo.steps if step.group in names or step.group == planner.GUARD))
+
+
+@contextlib.contextmanager
+def _aside():
+    """The bridge that is down; its ports are down, too, when it goes."""
+    process.run(("ip", "link", "delete", "dev", ASIDE))  # of one that was killed
+    process.output("ip", "link", "add", "name", ASIDE, "address", MAC, "type", "bridge")
+    try:
+        yield
+    finally:
+        for link in link_table.read().values():
+            if link.master == ASIDE:
+                process.run(("ip", "link", "set", "dev", link.name, "down"))
+        process.run(("ip", "link", "delete", "dev", ASIDE))
+
+
+def _back(asked):
+    """{(tunnel, port)}: a frame that left by the tunnel came in by the port."""
+    # Nobody has this address, so no bridge on the way takes its frames for a station's that it knows.
+    sources = {one.tunnel.name: b"\x02" + os.urandom(5) for one in asked}
+    by = {source: name for name, source in sources.items()}
+    found, ears = set(), {}
+    with contextlib.ExitStack() as stack:
+        selector = stack.enter_context(selectors.DefaultSelector())
+        for name in sorted({name for one in asked for name in (one.tunnel.name,) + one.others}):
+            try:
+                ears[name] = packet_socket.Ear(name, packet_socket.type_filter(loop_probe.ETHERTYPE))
+            except OSError:  # it just went, or was not made: nothing comes back by it
+                continue
+            stack.callback(ears[name].close)
+            selector.register(ears[name], selectors.EVENT_READ)
+        for _ in range(TIMES):
+            for one in asked:
+                if one.tunnel.name in ears:
+                    ears[one.tunnel.name].send(loop_probe.frame(one.tunnel, sources[one.tunnel.name]))
+            end = time.monotonic() + PAUSE
+            while time.monotonic() < end:
+                for key, _ in selector.select(max(0, end - time.monotonic())):
+                    packet = key.fileobj.hear()
+                    if packet is not None and not packet.out and packet.data[6:12] in by:
+                        found.add((by[packet.data[6:12]], packet.device))
+            if found:
+                break
+    return found
+
+
+def judge(asked, back):
+    """Problems of the tunnels whose frames came back, one a tunnel; `back` is {(tunnel, port)}. Pure."""
+    for one in asked:
+        ports = [name for name in one.others if (one.tunnel.name, name) in back]
+        if not ports:
+            continue
+        message = "it would close a ring: a frame that left by it came back by %s, so every broadcast would go round for ever"
+        yield one.tunnel.problem("bridge", message % ports[0], choices(one.tunnel, ports))
+
+
+def choices(tunnel, ports):
+    """The cures of a ring that `tunnel` closes with these ports."""
+    leave = "leave this tunnel out, since the other site can be reached already"
+    apart = "have `isolated = yes` in every tunnel of every site of the ring, where each two sites have a tunnel (l2wg.conf(5))"
+    speak = "have each bridge of the ring speak STP, so that one way waits for the other to fail"
+    return "%s; or, by %s, find and cut that way; or %s; or %s" % (leave, ports[0], apart, speak)

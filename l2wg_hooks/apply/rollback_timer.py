@@ -1,0 +1,43 @@
+"""The timer that undoes a change which nobody has confirmed."""
+
+import os
+import sys
+
+from l2wg_hooks.errors import fail
+from l2wg_hooks.system import process
+
+UNIT = "l2wg-rollback"
+
+
+def timed():
+    """Whether systemd runs here, for this network: not in a container's or a test's namespace."""
+    try:
+        return os.path.isdir("/run/systemd/system") and os.readlink("/proc/1/ns/net") == os.readlink("/proc/self/ns/net")
+    except OSError:
+        return False
+
+
+def arm(seconds, must):
+    if not timed():
+        return
+    disarm()
+    argv = (
+        "systemd-run",
+        "--quiet",
+        "--collect",
+        "--unit=" + UNIT,
+        "--description=l2wg: undo what nobody has confirmed",
+        "--on-active=%d" % seconds,
+        "--timer-property=AccuracySec=100ms",
+        os.path.realpath(sys.argv[0]),
+        "rollback",
+        "--unconfirmed",
+    )
+    result = process.run(argv)
+    if result.code and must:
+        fail("`%s` failed: %s" % (" ".join(argv), result.err.strip()), "without a timer nothing was changed")
+
+
+def disarm():
+    if timed():
+        process.run(("systemctl", "stop", UNIT + ".timer"))

@@ -1,0 +1,239 @@
+"""What must be as good after a change as it was before: the ways to the internet, to who is logged in, and to the peers."""
+
+import os
+import re
+import socket
+import time
+from dataclasses import replace
+from typing import NamedTuple, Tuple
+
+from l2wg_hooks.errors import L2wgError, Problem
+from l2wg_hooks.model import holders
+from l2wg_hooks.observe import link_table
+from l2wg_hooks.system import ip_routes, process
+
+# Seconds for all of it to be as good again; a neighbour is asked three times, a second apart (ARP, ND).
+PATIENCE = 10
+PAUSE = 0.5
+# Seconds after which WireGuard takes a session for dead: REJECT_AFTER_TIME of its paper.
+SESSION = 180
+# RFC 863; nobody listens there, but whoever is there resolves our address first, and WireGuard carries it.
+DISCARD = 9
+DEFAULT = "the default route"
+
+
+class Way(NamedTuple):
+    """How this router reaches `target`: `reason` says who needs that. `zone` is the interface of a link-local target.
+
+    `answers` says whether the next hop, `hop`, told its Ethernet address when asked.
+    """
+
+    target: str
+    reason: str
+    zone: str
+    device: str
+    hop: str
+    answers: bool
+
+
+class Health(NamedTuple):
+    """This router's addresses, the gateways of its default routes, ways, the (underlay, peer)s with a living session, and
+    the (underlay, target)s that send something back.
+    """
+
+    addresses: Tuple[str, ...]
+    gateways: Tuple[str, ...]
+    ways: Tuple[Way, ...]
+    sessions: Tuple[Tuple[str, str], ...]
+    echoes: Tuple[Tuple[str, str], ...]
+
+
+def look(tunnels, links, new=(), silent=()):
+    """The Health of now. It takes up to a second for each neighbour that does not answer.
+
+    What router advertisements have given to the `silent` bridges is to go; who is logged in by it, is not.
+    Nobody is asked for an echo at the far end of the `new` tunnels: what comes meanwhile is another peer's.
+    Raises L2wgError where one of them cannot be looked at: who would be cut off then, nobody would notice.
+    """
+    try:
+        return _look(tunnels, links, new, silent)
+    except L2wgError as error:
+        raise L2wgError(*(_blind(problem) for problem in error.problems), code=error.code)
+
+
+def _blind(problem):
+    why = "who needs this router to stay as it is cannot be seen, so nothing is changed: "
+    return replace(problem, message=why + problem.message)
+
+
+def _look(tunnels, links, new, silent):
+    underlays = sorted({tunnel.underlay for tunnel in tunnels if tunnel.underlay in links})
+    targets = [target for target in _targets(underlays) if target[1] != DEFAULT or target[2] not in silent]
+    ways = tuple(way for way in (_way(*target, links=links) for target in targets) if way)
+    sessions = tuple((name, peer) for name in underlays for peer in _alive(name))
+    ends = {(tunnel.underlay, tunnel.remote) for tunnel in tunnels if tunnel.underlay in underlays and tunnel.name not in new}
+    given = {address for name in silent if name in links for address in links[name].autoconfigured}
+    addresses = tuple(address for link in links.values() for address in link.addresses if address not in given)
+    gateways = tuple(row[0] for row in _gateways() if row[2] not in silent)
+    return Health(addresses, gateways, ways, sessions, tuple(end for end in sorted(ends) if _echo(*end)))
+
+
+def compare(before, tunnels):
+    """The Problems of now against the Health `before`; waits PATIENCE for them to go away by themselves."""
+    end = time.monotonic() + PATIENCE
+    while True:
+        try:
+            links = link_table.read()
+            problems = tuple(_worse(before, links)) + tuple(_deaf(tunnels, links))
+        except L2wgError as error:  # what cannot be looked at now has gone, perhaps, and comes back
+            problems = error.problems
+        if not problems or time.monotonic() > end:
+            return problems
+        time.sleep(PAUSE)
+
+
+def _worse(before, links):
+    gateways = [row[0] for row in _gateways()]
+    for gateway in before.gateways:
+        if gateway not in gateways:
+            yield Problem("the default route by %s is gone" % gateway)
+    for address in before.addresses:
+        if not holders(links, address.partition("/")[0]):
+            yield Problem("this router has lost its address %s" % address)
+    for old in before.ways:
+        now = _way(old.target, old.reason, old.zone, links=links, ask=old.answers)
+        if now is None:
+            yield Problem("%s: there is no way to %s any more" % (old.reason, old.target))
+        elif now.device != old.device and getattr(links.get(old.device), "master", "") != now.device:
+            yield Problem("%s: the way to %s is by %s now, not by %s" % (old.reason, old.target, now.device, old.device))
+        elif old.answers and not now.answers:
+            yield Problem("%s: %s does not answer on %s any more" % (old.reason, now.hop, now.device))
+    alive = {name: _alive(name) for name in {name for name, _ in before.sessions}}
+    for name, peer in before.sessions:
+        if peer not in alive[name]:
+            yield Problem("%s has no session with its peer %s any more" % (name, peer))
+    for name, target in before.echoes:
+        if not _echo(name, target):
+            yield Problem("nothing comes back through %s from %s any more" % (name, target))
+
+
+def _deaf(tunnels, links):
+    """Problems of tunnels that are in their bridge and pass no frames. With STP they may, for good reason."""
+    for tunnel in tunnels:
+        link, bridge = links.get(tunnel.name), links.get(tunnel.bridge)
+        if link and bridge and link.master == tunnel.bridge and not bridge.stp and link.port_state != "forwarding":
+            message = "%s does not forward to %s: its state is %s" % (bridge.name, link.name, link.port_state)
+            yield tunnel.problem("bridge", message, "bridge link show dev %s" % link.name)
+
+
+def _targets(underlays):
+    """(address, reason, zone) of all that has to be reached."""
+    found = _gateways()
+    found += [(address, "the login from %s" % address, zone) for address, zone in logins()]
+    for name in underlays:
+        for line in process.lines("wg", "show", name, "endpoints"):
+            address = line.split("\t")[-1].rpartition(":")[0].strip("[]")
+            if address and address != "(none":
+                found.append((address.partition("%")[0], "WireGuard's %s" % name, address.partition("%")[2]))
+    return sorted(set(found))
+
+
+def _gateways():
+    """(address, reason, zone) of the default routes' gateways."""
+    found = []
+    for family in process.families():
+        for route in ip_routes.show(family, "route", "show", "default"):
+            gateway, device = route.get("gateway"), route.get("dev")
+            if gateway and device:  # several ways at once name none here
+                found.append((gateway, DEFAULT, device if gateway.startswith("fe80:") else ""))
+    return found
+
+
+def logins():
+    """(address, zone) of everybody who is logged in by ssh: sshd's connections, and where our caller says to come from."""
+    found = set()
+    for line in process.lines("ss", "-H", "-t", "-n", "-p", "state", "established"):
+        words = line.split()
+        if re.search(r'"(sshd[^"]*|dropbear)"', line) and len(words) > 3:
+            found.add(_address(words[3]))
+    words = os.environ.get("SSH_CONNECTION", "").split()
+    if words:
+        found.add((words[0].partition("%")[0], words[0].partition("%")[2]))
+    # sshd itself says UNKNOWN where it was not asked over a network.
+    return sorted(one for one in found if re.match("[0-9a-f.:]+\\Z", one[0]) and not one[0].startswith(("127.", "::1")))
+
+
+def _address(text):
+    """(address, zone) of [fe80::1%eth0]:22, [::ffff:192.0.2.1]:22, 192.0.2.1:22."""
+    address, _, zone = text.rpartition(":")[0].strip("[]").partition("%")
+    return address[7:] if address.startswith("::ffff:") else address, zone
+
+
+def _way(target, reason, zone, links, ask=True):
+    """The Way to `target` as the kernel would go now; None where there is none."""
+    found = ip_routes.show("route", "get", target, *(("dev", _top(zone, links)) if zone else ()))
+    device, hop = (found[0].get("dev"), found[0].get("gateway", target)) if found else (None, target)
+    if device is None:
+        return None
+    # Only Ethernet has neighbours that can be asked.
+    asked = ask and device in links and len(links[device].mac) == 17
+    return Way(target, reason, zone, device, hop, bool(asked and _neighbour(hop, device)))
+
+
+def _top(name, links):
+    """The interface that has the addresses of a port: its bridge."""
+    return getattr(links.get(name), "master", "") or name
+
+
+def _neighbour(address, device):
+    """Whether somebody answers to `address` on `device`, by ARP or ND: asked anew, whatever the kernel remembers."""
+    _nudge(address, device)
+    # Fails where there is no entry yet: then the datagram has made one, which is being asked for.
+    process.run(("ip", "neighbour", "change", address, "dev", device, "nud", "probe"))
+    for _ in range(10):
+        time.sleep(0.1)
+        found = process.table("ip", "-json", "neighbour", "show", "to", address, "dev", device)
+        state = str(found[0].get("state", "")) if found else ""
+        if "REACHABLE" in state or "PERMANENT" in state or "NOARP" in state:
+            return True
+        if "FAILED" in state:
+            return False
+    return False
+
+
+def _nudge(address, device=""):
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    try:
+        with socket.socket(family, socket.SOCK_DGRAM) as sender:
+            if address.startswith("fe80:"):
+                sender.sendto(b"", (address, DISCARD, 0, socket.if_nametoindex(device)))
+            else:
+                sender.sendto(b"", (address, DISCARD))
+    except OSError:
+        pass  # no way there: who asks will see
+
+
+def _alive(underlay):
+    """Public keys of the peers with a session."""
+    now = time.time()
+    rows = [line.split("\t") for line in process.lines("wg", "show", underlay, "latest-handshakes")]
+    return {row[0] for row in rows if len(row) == 2 and row[1].isdecimal() and now - int(row[1][:20]) < SESSION}
+
+
+def _echo(underlay, target):
+    """Whether anything comes by `underlay` within a second after something was sent to `target`.
+
+    The peer answers a datagram to a closed port by ICMP (RFC 1122, 4.1.3.1), unless its firewall minds.
+    """
+    before = _received(underlay)
+    _nudge(target)
+    for _ in range(10):
+        time.sleep(0.1)
+        if _received(underlay) > before:
+            return True
+    return False
+
+
+def _received(underlay):
+    rows = [line.split("\t") for line in process.lines("wg", "show", underlay, "transfer")]
+    return sum(int(row[1][:20]) for row in rows if len(row) == 3 and row[1].isdecimal())

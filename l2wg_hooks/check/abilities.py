@@ -1,0 +1,35 @@
+"""What this router's iproute2, nft(8) and kernel have: the table of system/features.py, asked row by row. For `l2wg check -v`."""
+
+import os
+
+from l2wg_hooks.errors import L2wgError
+from l2wg_hooks.system import features, process
+
+VERSIONS = ((features.IP, ("ip", "-V")), (features.NFT, ("nft", "--version")))
+
+
+def lines():
+    """Lines for people: the versions, then what is there and what is not."""
+    told = ["%s %s" % (features.KERNEL, os.uname().release)]
+    told += ["%s %s" % (tool, features.version(process.output(*argv))) for tool, argv in VERSIONS]
+    yield "this router: " + ", ".join(told)
+    for one in features.FEATURES:
+        if one.tool == features.NFT and os.geteuid():
+            yield "whether it has %s, only root can tell: sudo l2wg check -v" % one.name
+            continue
+        found, why = _ask(one)
+        if found:
+            yield "has %s" % one.name
+        else:
+            yield "has not %s (%s has%s): %s" % (one.name, features.since(one), "; here: " + why if why else "", one.without)
+
+
+def _ask(feature):
+    """(whether this router has it, why not as the command says it)."""
+    if not feature.argv:
+        return not features.is_old(feature, os.uname().release), "Linux " + os.uname().release
+    try:
+        result = process.run(feature.argv, feature.text)
+    except L2wgError as error:
+        return False, error.problems[0].message
+    return features.has(feature, result.code, result.out), result.err.strip().partition("\n")[0]

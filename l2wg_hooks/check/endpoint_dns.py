@@ -1,0 +1,79 @@
+"""Endpoints of wg-quick(8)'s files: DNS names that WireGuard resolved once, and what they mean now."""
+
+import ipaddress
+import socket
+import threading
+
+from l2wg_hooks.config import wg_quick
+
+# Seconds for a name to be resolved; a resolver that is not there takes 10 and more for each of its servers.
+PATIENCE = 3
+
+
+def named(text):
+    """{public key: (name, port)} of the peers in a wg-quick file whose Endpoint is a name. Pure."""
+    found, key, value = {}, "", ""
+    for row in wg_quick.rows_of(text):
+        if row.key.startswith("["):
+            key = value = ""
+        if row.section != "[peer]":
+            continue
+        if row.key == "publickey":
+            key = row.value
+        elif row.key == "endpoint":
+            value = row.value
+        else:
+            continue
+        host, _, port = value.rpartition(":")
+        if key and host and not _is_address(host.strip("[]")):
+            found[key] = (host, port)
+    return found
+
+
+def _is_address(text):
+    try:
+        ipaddress.ip_address(text.partition("%")[0])
+    except ValueError:
+        return False
+    return True
+
+
+def resolve(name, patience=PATIENCE):
+    """The addresses of a name now; empty where there are none, or nobody has said so in time."""
+    found = []
+
+    def ask():
+        try:
+            found.extend(sorted({row[4][0] for row in socket.getaddrinfo(name, None, type=socket.SOCK_DGRAM)}))
+        except (OSError, UnicodeError):
+            pass
+
+    # Nothing can end a call of the resolver; this thread ends with us at the latest.
+    thread = threading.Thread(target=ask, daemon=True)
+    thread.start()
+    thread.join(patience)
+    return list(found)
+
+
+def judge(tunnel, peer, name, port, addresses):
+    """The Problem of a Peer that does not answer, and whose endpoint's name means `addresses` now. Pure.
+
+    None where the name is not to blame.
+    """
+    command = "wg set %s peer %s endpoint %s:%s" % (tunnel.underlay, peer.key, name, port)
+    if not addresses:
+        return tunnel.problem(
+            "remote",
+            "the peer's Endpoint %s cannot be resolved" % name,
+            "getent ahosts %s # mend DNS on this router, or the name in wg-quick's file; then: %s" % (name, command),
+            "endpoint-unresolved",
+        )
+    current = peer.endpoint.rpartition(":")[0].strip("[]")
+    if current in addresses:
+        return None
+    return tunnel.problem(
+        "remote",
+        "the peer's Endpoint %s is %s now, and WireGuard still sends to %s" % (name, addresses[0], current or "nobody"),
+        "%s # for good, by a timer: /usr/share/doc/wireguard-tools/examples/reresolve-dns" % command,
+        "endpoint-stale",
+    )

@@ -1,0 +1,101 @@
+"""What else on this router is in the way of the wire: firewalls, and other managers of interfaces. For `l2wg check`."""
+
+from l2wg_hooks.errors import fail
+from l2wg_hooks.managers import dhcpcd, networkd
+from l2wg_hooks.netfilter import inbound, iptables
+from l2wg_hooks.netfilter.host_rules import Firewall
+from l2wg_hooks.netfilter.inbound import KEPT, XTABLES
+from l2wg_hooks.netfilter.trace import Packet
+from l2wg_hooks.system import files
+
+SWITCH = "/proc/sys/net/bridge/bridge-nf-call-%stables"
+# What a firewall hardly has an opinion on: TCP's discard port.
+DISCARD = 9
+
+
+def problems(tunnels, links):
+    """The Problems that neighbours make, each with its cure."""
+    return managing(tunnels, links) + list(filtering(tunnels, links))
+
+
+def managing(tunnels, links):
+    """Problems of other managers that take for theirs what is l2wg's."""
+    return [problem for tunnel in tunnels for problem in _managed(tunnel, links)]
+
+
+def filtering(tunnels, links):
+    """Problems of firewalls. Raises L2wgError, after all others, where there are rules that cannot be walked."""
+    firewall = Firewall() if any(tunnel.underlay in links for tunnel in tunnels) else None
+    for tunnel in tunnels:
+        if tunnel.underlay in links:
+            yield from inbound.problems(tunnel, firewall)
+    bridges = {tunnel.bridge: tunnel for tunnel in reversed(tunnels) if tunnel.bridge in links and firewall}
+    for name in sorted(bridges):
+        yield from _forward(bridges[name], links[name], firewall)
+    tables = sorted({table for table, _ in firewall.unread}) if firewall else ()
+    if tables:
+        fail("this nft(8) was built without JSON: what its tables (%s) drop cannot be told" % ", ".join(tables))
+
+
+def _managed(tunnel, links):
+    names = [name for name in tunnel.own if name in links]
+    taken = networkd.networkd(names)
+    if taken:
+        text = "[Match]\\nName=%s\\n\\n[Link]\\nUnmanaged=yes\\n" % " ".join(taken)
+        yield tunnel.problem(
+            "",
+            "systemd-networkd manages %s, too, and takes it out of %s" % (", ".join(taken), tunnel.bridge),
+            "printf '%s' >/etc/systemd/network/00-l2wg.network; networkctl reload; l2wg apply" % text,
+            "networkd",
+        )
+    taken = dhcpcd.managed([name for name in names if links[name].kind != "bridge"])
+    if taken:
+        yield tunnel.problem(
+            "",
+            "dhcpcd asks for leases on %s: an address of the other site, and its default route" % ", ".join(taken),
+            "sed -i '1i denyinterfaces %s' %s; systemctl restart dhcpcd" % (" ".join(taken), dhcpcd.CONFIG),
+            "dhcpcd",
+        )
+    link = links.get(tunnel.name)
+    if link is not None and link.addresses:
+        yield tunnel.problem(
+            "",
+            "%s carries the address %s: the other site's network is routed into it" % (tunnel.name, ", ".join(link.addresses)),
+            "ip address flush dev %s # and find out which DHCP client gave it" % tunnel.name,
+            "tunnel-address",
+        )
+
+
+def _forward(tunnel, bridge, firewall):
+    """br_netfilter has a firewall look at the frames that pass this bridge, and it drops them."""
+    told = set()
+    for family, word in ((4, "ip"), (6, "ip6")):
+        if not bridge.bridge_iptables and _switch(word) != "1":
+            continue
+        for base, _ in firewall.drops(Packet("forward", family, bridge.name, bridge.name, protocol="tcp", port=DISCARD)):
+            if base.where in told:
+                continue
+            told.add(base.where)
+            yield tunnel.problem(
+                "bridge",
+                "the firewall (%s) drops frames that pass %s: br_netfilter, which Docker and others load, shows them to it"
+                % (base.where, bridge.name),
+                _let_pass(tunnel, base),
+                "firewall-forward",
+            )
+
+
+def _let_pass(tunnel, base):
+    if base.table == "inet firewalld":
+        words = ("--permanent --add-interface=%s" % tunnel.bridge, "--permanent --add-forward", "--reload")
+        return "; ".join("firewall-cmd " + word for word in words)
+    if base.table in iptables.COMMANDS.values():
+        return "l2wg set %s forward=accept; l2wg apply" % tunnel.name
+    if base.table in XTABLES:
+        return "%s -I FORWARD -i %s -o %s -j ACCEPT %s" % (base.table, tunnel.bridge, tunnel.bridge, KEPT)
+    rule = 'iifname "%s" oifname "%s" accept' % (tunnel.bridge, tunnel.bridge)
+    return "nft 'insert rule %s %s' %s" % (base.name, rule, KEPT)
+
+
+def _switch(word):
+    return files.glance(SWITCH % word).strip()

@@ -1,0 +1,213 @@
+"""The joined LAN as this router sees it: its bridge, who else has its addresses, and who hands out leases. Pure."""
+
+import ipaddress
+from typing import NamedTuple
+
+from l2wg_hooks import model
+from l2wg_hooks.config import bridge_switches
+
+# net/core/net-sysfs.c, /sys/class/net/*/addr_assign_type: somebody has set it (NET_ADDR_SET).
+SET = "3"
+HERE = "this router"
+
+
+class Answer(NamedTuple):
+    """Who answered, an ARP probe for `address` or a DHCPDISCOVER: its Ethernet address, and the port that this came in by."""
+
+    address: str
+    mac: str
+    port: str
+
+
+def ports(bridge, links):
+    """The Links that are ports of `bridge` (its name) and no tunnels of ours."""
+    return [link for link in links.values() if link.master == bridge and not model.is_ours(link)]
+
+
+def shrunk(tunnel, links):
+    """The Problem of a bridge whose MTU is below that of all its ports, or of the tunnel; None where it is not."""
+    bridge = links[tunnel.bridge]
+    others = [link.mtu for link in ports(bridge.name, links)]
+    want = min(others) if others else tunnel.mtu
+    small = sorted(link.name for link in ports(bridge.name, links) if link.mtu < tunnel.mtu)
+    if small and bridge.mtu < tunnel.mtu:
+        return _narrow(tunnel, bridge, small, min(others))
+    if bridge.mtu >= want:
+        return None
+    what = "its ports have %d" % want if others else "mtu = %d is wished for" % want
+    return tunnel.problem(
+        "bridge",
+        "the MTU of %s has shrunk to %d, and %s: this router sends and takes no larger packets on it"
+        % (bridge.name, bridge.mtu, what),
+        "ip link set dev %s mtu %d; ip link set dev %s mtu %d" % (bridge.name, want - 1, bridge.name, want),
+        "bridge-mtu",
+    )
+
+
+def _narrow(tunnel, bridge, small, least):
+    """The Problem of ports that take less than the tunnel: the bridge has got the MTU of the smallest one."""
+    larger = "".join("ip link set dev %s mtu %d; " % (name, tunnel.mtu) for name in small)
+    larger += "ip link set dev %s mtu %d; ip link set dev %s mtu %d" % (bridge.name, tunnel.mtu - 1, bridge.name, tunnel.mtu)
+    return tunnel.problem(
+        "bridge",
+        "the MTU of %s has shrunk to %d, since its port %s has %d: this router sends no larger packets on it, larger frames "
+        "do not leave by that port, and mtu = %d is wished for" % (bridge.name, bridge.mtu, ", ".join(small), least, tunnel.mtu),
+        "%s # or, if that port has no more, on both routers: l2wg set %s mtu=%d; l2wg apply" % (larger, tunnel.name, least),
+        "bridge-mtu",
+    )
+
+
+def unpinned(tunnel, links, assigned):
+    """The Problem of a bridge with IP addresses that has its Ethernet address from a tunnel.
+
+    `assigned` is its addr_assign_type.
+    """
+    bridge = links[tunnel.bridge]
+    given = [link.name for link in links.values() if link.master == bridge.name and model.is_ours(link) and link.mac == bridge.mac]
+    if not given or assigned == SET or not bridge.addresses:
+        return None
+    return tunnel.problem(
+        "bridge",
+        "%s has its Ethernet address %s from %s: with the next port it gets another one, and whoever talks to %s is cut off"
+        % (bridge.name, bridge.mac, given[0], bridge.addresses[0].partition("/")[0]),
+        "ip link set dev %s address %s # and for good, where it is defined: hwaddress %s" % (bridge.name, bridge.mac, bridge.mac),
+        "bridge-mac",
+    )
+
+
+def heard(tunnel, links, value):
+    """The Problem of a bridge of the admin's that has no address, and is an interface of this router all the same.
+
+    `value` gives the number of a switch of it, such as ("ipv4", "arp_ignore"), None where the kernel has no such thing.
+    """
+    name = tunnel.bridge
+    if [address for address in links[name].addresses if address not in links[name].autoconfigured]:
+        return None
+    facts = []
+    if value("ipv4", "arp_ignore") == 0:
+        facts.append("answers ARP for every address of this router")
+    if not value("ipv4", "rp_filter") and value("ipv4", "forwarding"):
+        facts.append("forwards what is sent to its Ethernet address")
+    if links[name].autoconfigured:
+        facts.append("has %s from a router advertisement" % links[name].autoconfigured[0])
+    elif value("ipv6", "disable_ipv6") == 0 and (value("ipv6", "accept_ra") or 0) > (value("ipv6", "forwarding") or 0):
+        facts.append("takes an IPv6 address and a default route from any router advertisement")
+    if not facts:
+        return None
+    words = "".join("net/%s=%s\\n" % (switch % name, values[0]) for switch, values in bridge_switches.SILENT.items())
+    path = "/etc/sysctl.d/70-%s.conf" % name
+    return tunnel.problem(
+        "bridge",
+        "%s has no address, but is an interface of this router to the other site's hosts: it %s" % (name, ", and ".join(facts)),
+        # udev has systemd-sysctl(8) read it whenever the bridge is made anew.
+        "printf '%s' >%s; sysctl -e -p %s # if it is to have no address" % (words, path, path),
+        "bridge-answers",
+    )
+
+
+def down(tunnel, links):
+    """The Problem of a bridge that is down."""
+    if links[tunnel.bridge].up:
+        return None
+    return tunnel.problem("bridge", "%s is down" % tunnel.bridge, "ip link set dev %s up" % tunnel.bridge, "bridge-down")
+
+
+def blocked(tunnel, links):
+    """The Problem of a tunnel that is a port of its bridge, and passes no frames, though both are up.
+
+    What STP blocks is none: there is a second way, and STP is there for that.
+    """
+    link, bridge = links.get(tunnel.name), links[tunnel.bridge]
+    if link is None or link.master != bridge.name or not (link.up and bridge.up) or link.port_state in ("", "forwarding"):
+        return None
+    if bridge.stp and link.port_state == "blocking":
+        return None
+    message = "%s passes no frames to %s: its state is %s" % (bridge.name, link.name, link.port_state)
+    hint = "bridge link show dev %s # who has changed it?" % link.name
+    if bridge.stp:
+        hint = "wait: STP listens and learns for twice the forward delay, 30 s; then: bridge link show dev %s" % link.name
+    return tunnel.problem("bridge", message, hint, "port-blocked")
+
+
+def duplicates(tunnel, asked, answers, own):
+    """Problems of the addresses of `asked` that the Answers show in the wrong hands.
+
+    `asked` maps an address to whether it is this router's; `own` are the Ethernet addresses of its interfaces.
+    """
+    for address, ours in asked.items():
+        by = sorted({(one.mac, one.port) for one in answers if one.address == address and one.mac not in own})
+        machines = sorted({mac for mac, _ in by})
+        if ours and by:
+            mac, port = by[0]
+            message = "%s has %s, too, the address of this router's %s: it answers by %s" % (mac, address, tunnel.bridge, port)
+        elif len(machines) > 1:
+            message = "two machines have the gateway's address %s: %s" % (address, ", ".join("%s by %s" % row for row in by))
+        else:
+            continue
+        hint = "give one of them another address; who it is: ip neighbour, and the lists of both sites' DHCP servers"
+        yield tunnel.problem("bridge", message, hint, "duplicate-address")
+
+
+def refused(tunnel, addresses):
+    """Problems of the IPv6 addresses that the kernel has not taken for the bridge, since somebody has them."""
+    for address in addresses:
+        message = "another machine has %s, too: the kernel does not use it on %s" % (address, tunnel.bridge)
+        hint = "give one of them another address; then: ip address del and add it on %s" % tunnel.bridge
+        yield tunnel.problem("bridge", message, hint, "duplicate-address")
+
+
+def servers(tunnel, offers, tunnels):
+    """Problems of the DHCP servers whose Offers are Answers: one a server and port. `tunnels` are the names of ours."""
+    sides = {}
+    for one in offers:
+        sides.setdefault(one.address, set()).add(one.port)
+    for address in sorted(sides):
+        if len(sides[address]) > 1:
+            yield tunnel.problem(
+                "bridge",
+                "the DHCP server %s answers one question by %s: there is a second way between the sites"
+                % (address, " and by ".join(sorted(sides[address]))),
+                "find and cut that way, or have both bridges speak STP",
+                "dhcp-twice",
+            )
+    by = {address: min(found) for address, found in sides.items()}
+    # A pair of servers on one side is its admin's.
+    if len(set(by.values())) > 1 and set(by.values()) & set(tunnels):
+        yield tunnel.problem(
+            "dhcp",
+            "%d DHCP servers answer on %s, %s: a device takes whichever is quicker"
+            % (len(by), tunnel.bridge, " and ".join("%s by %s" % row for row in sorted(by.items()))),
+            "l2wg set %s dhcp=block; l2wg apply # on both routers; or turn one of the servers off" % tunnel.name,
+            "dhcp-two-servers",
+        )
+
+
+def overlapping(tunnel, links, allowed):
+    """The Problem of a subnet that is on the bridge or behind the peer at `remote`, and on another interface.
+
+    `allowed` are that peer's AllowedIPs.
+    A tunnel's own subnet on its bridge is as it should be; so is a larger network behind the peer.
+    """
+    bridge = links.get(tunnel.bridge)
+    apart = (tunnel.bridge, tunnel.underlay, tunnel.name, "lo")
+    end = ipaddress.ip_address(tunnel.remote)
+    behind = [ipaddress.ip_network(word, strict=False) for word in allowed if "/" in word]
+    behind = [one for one in behind if one.version == end.version and end in one and 0 < one.prefixlen < one.max_prefixlen]
+    joined = [ipaddress.ip_interface(word).network for word in (bridge.addresses if bridge else ())]
+    for link in links.values():
+        # A WireGuard's own network may well be a part of another one: so it is with every VPN of single addresses.
+        if link.name in apart or link.master == tunnel.bridge or link.kind in model.WIREGUARD_KINDS or not link.up:
+            continue
+        for word in link.addresses:
+            network = ipaddress.ip_interface(word).network
+            if network.prefixlen == network.max_prefixlen:
+                continue
+            same = [one for one in joined if one.version == network.version and one.overlaps(network)]
+            same += [one for one in behind if one.version == network.version and one.subnet_of(network)]
+            if same:
+                where = "on %s" % tunnel.bridge if same[0] in joined else "behind the peer"
+                message = "%s is on %s, and %s, too" % (network, link.name, where)
+                message += ": both sites use the same subnet, on different segments"
+                hint = "renumber one side; or, if they are to be one LAN, make %s a port of %s" % (link.name, tunnel.bridge)
+                return tunnel.problem("bridge", message, hint, "subnet-twice")
+    return None

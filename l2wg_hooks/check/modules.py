@@ -1,0 +1,58 @@
+"""The kernel's switches and modules: sysctl(8)'s values and what modprobe(8) could load. For `l2wg check`."""
+
+import os
+
+from l2wg_hooks import model
+from l2wg_hooks.system import files, process
+
+SYSCTLS = "/proc/sys"
+MODULES = "/sys/module"
+STORE = "/lib/modules"
+# What the kinds of Links are made by.
+KINDS = {"gretap": "ip_gre", "ip6gretap": "ip6_gre", "vxlan": "vxlan"}
+
+
+def sysctl(*words):
+    """A value by the words of its name, such as ("net", "ipv4", "ip_forward"); "" where the kernel has no such thing."""
+    return files.glance(os.path.join(SYSCTLS, *words)).strip()
+
+
+def wanted(tunnels, links, classic):
+    """{module: Tunnel} of those that something is missing for; what is there has its module. Pure.
+
+    `classic` says whether iptables sees bridged frames already.
+    """
+    found = {}
+    for tunnel in tunnels:
+        if tunnel.name not in links:
+            found.setdefault(KINDS[tunnel.kind], tunnel)
+        if tunnel.bridge not in links:
+            found.setdefault("bridge", tunnel)
+        if tunnel.underlay not in links:
+            found.setdefault("wireguard", tunnel)
+        if not any(model.is_ours(link) for link in links.values()):
+            found.setdefault("nf_tables", tunnel)
+        if tunnel.mss_clamp == "iptables" and not classic:
+            found.setdefault("br_netfilter", tunnel)
+    return found
+
+
+def loadable(module):
+    """Whether the kernel has a module, or modprobe(8) would find it. Raises L2wgError where that is not there."""
+    return os.path.isdir(os.path.join(MODULES, module)) or process.run(("modprobe", "-n", "-q", module)).code == 0
+
+
+def judge(missing, release, stored):
+    """Problems of the modules in `missing`, {module: Tunnel}. Pure.
+
+    `stored` says whether there are modules for the running kernel, `release`, on the disk at all.
+    """
+    for module, tunnel in sorted(missing.items(), key=lambda row: row[0]):
+        if not stored:
+            message = "the modules of the running kernel %s are gone from %s, and %s is not loaded" % (release, STORE, module)
+            yield tunnel.problem("", message, "reboot: a newer kernel was installed", "reboot-needed")
+        else:
+            hint = "apt install linux-image-amd64 # or the package of your architecture's full kernel; then: reboot"
+            if module == "wireguard":
+                hint = "Debian 10: apt install -t buster-backports linux-image-amd64; then: reboot # else: " + hint
+            yield tunnel.problem("", "the kernel %s has no module %s" % (release, module), hint, "module-missing")

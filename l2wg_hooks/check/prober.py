@@ -1,0 +1,254 @@
+"""A sounding: everything that `l2wg check` sends, all at once, and what is heard of it within a few seconds.
+
+For each tunnel an echo request to `remote`, small and of full size; for each bridge a loop probe, ARP probes for addresses of
+this router and the gateway's, and one DHCPDISCOVER. None of it changes anything, but what a DHCP server reserves for some
+seconds.
+"""
+
+import concurrent.futures
+import ipaddress
+import os
+import selectors
+import socket
+import time
+from typing import Dict, NamedTuple, Optional, Tuple
+
+from l2wg_hooks.check import lan
+from l2wg_hooks.probes import arp, dhcp, icmp_echo, loop_probe, packet_socket, path_mtu, tunnel_packets
+from l2wg_hooks.system import files
+
+# Seconds: for echoes and probes to come back; for DHCP servers, which first see whether an address is in use (dnsmasq: 4 s).
+PATIENCE, DHCP_PATIENCE = 1.2, 5.0
+# Echo requests: numbers by what they ask, sent so many times, seconds apart; small ones are this many bytes.
+NEAR, SMALL, FULL = 100, 200, 300
+TIMES, PAUSE, SMALL_SIZE = 3, 0.25, 100
+# Packets that are looked at of each underlay, lest a busy one keep us from all else.
+ENOUGH = 300
+# Paths that are measured at the same time, each in up to three seconds.
+SEARCHES = 8
+
+
+class Heard(NamedTuple):
+    """What a sounding brought. Of each tunnel by its name:
+
+    `small`, `full`: whether an echo to `remote` came back, from `local`; `near`: the small one from the underlay's own
+    address (None where that is none or the same); `refused`: what the peer's kernel said of the tunnel's packets;
+    `path` where full-size ones got lost; `deaf`: why it could not be sounded.
+    `carriers` are the tunnels' packets by underlay, `answers` and `offers` Answers by bridge; `mute` why a bridge could not be.
+    """
+
+    small: Dict[str, bool]
+    full: Dict[str, bool]
+    near: Dict[str, Optional[bool]]
+    refused: Dict[str, str]
+    path: Dict[str, path_mtu.Path]
+    deaf: Dict[str, str]
+    carriers: Dict[str, Tuple[tunnel_packets.Carrier, ...]]
+    answers: Dict[str, list]
+    offers: Dict[str, list]
+    mute: Dict[str, str]
+
+
+def sound(tunnels, links, gateways):
+    """The Heard of these tunnels, as far as their underlays and bridges are there; `gateways` are {bridge: [address, ...]}."""
+    one = _Sounding(tunnels, links, gateways)
+    try:
+        return one.run()
+    finally:
+        one.close()
+
+
+def asked(bridge, gateways):
+    """{address: whether it is this router's} to ask for on a bridge, a Link. IPv4 only: of IPv6, the kernel asks itself. Pure."""
+    own = [word.partition("/")[0] for word in bridge.addresses if ":" not in word]
+    return {address: address in own for address in own + [one for one in gateways if ":" not in one and one not in own]}
+
+
+def offered(tunnels, bridge):
+    """Whether a bridge is to be asked for DHCP servers: a tunnel of it lets DHCP pass. Pure."""
+    return any(tunnel.dhcp == "pass" for tunnel in tunnels if tunnel.bridge == bridge)
+
+
+class _Sounding:
+    def __init__(self, tunnels, links, gateways):
+        self.links, self.gateways = links, gateways
+        self.tunnels = [tunnel for tunnel in tunnels if tunnel.underlay in links]
+        self.ports = tunnel_packets.ports(tunnels)
+        self.wired = [one for one in self.tunnels if links.get(one.name) and links[one.name].master == one.bridge]
+        self.bridges = {one.bridge: one for one in reversed(self.wired) if links.get(one.bridge) and links[one.bridge].up}
+        self.echoes, self.near, self.ears, self.wan = {}, {}, {}, {}
+        self.number = int.from_bytes(os.urandom(4), "big")
+        self.heard = Heard(*({} for _ in Heard._fields))
+        self.selector = selectors.DefaultSelector()
+        for tunnel in self.tunnels:
+            self._open(tunnel)
+        for bridge in self.bridges:
+            self._listen(bridge)
+
+    def _open(self, tunnel):
+        device = tunnel.underlay
+        try:
+            self.echoes[tunnel.name] = self._select(icmp_echo.Echo(device, tunnel.local, tunnel.remote))
+            inner = [word.partition("/")[0] for word in self.links[device].addresses]
+            inner = [word for word in inner if (":" in word) == (tunnel.family == 6)]
+            if inner and tunnel.local not in inner:
+                self.near[tunnel.name] = self._select(icmp_echo.Echo(device, inner[0], tunnel.remote))
+            if device not in self.wan:
+                self.wan[device] = self._select(packet_socket.Ear(device, packet_socket.wan_filter(self.ports), kind=socket.SOCK_DGRAM))
+                self.heard.carriers[device] = set()
+        except OSError as error:
+            self.heard.deaf[tunnel.name] = error.strerror or str(error)
+
+    def _listen(self, bridge):
+        names = [bridge] + [link.name for link in self.links.values() if link.master == bridge]
+        try:
+            self.ears[bridge] = [self._select(packet_socket.Ear(name, packet_socket.lan_filter())) for name in names]
+        except OSError as error:
+            self.heard.mute[bridge] = error.strerror or str(error)
+        self.heard.answers[bridge], self.heard.offers[bridge] = [], []
+
+    def _select(self, one):
+        self.selector.register(one, selectors.EVENT_READ)
+        return one
+
+    def close(self):
+        for key in list(self.selector.get_map().values()):
+            key.fileobj.close()
+        self.selector.close()
+
+    def run(self):
+        began = time.monotonic()
+        loop_probe.send(self.tunnels, self.links)
+        self._ask_lans()
+        for index in range(TIMES):
+            self._ask_peers(index)
+            self._take(began + (index + 1) * PAUSE)
+        self._take(began + PATIENCE)
+        silent = [tunnel for tunnel in self.wired if not self._has_come(tunnel)]
+        if silent:
+            for tunnel in silent:
+                _provoke(tunnel)
+            self._take(time.monotonic() + PATIENCE)
+        lossy = [tunnel for tunnel in self.tunnels if self._note(tunnel)]
+        if lossy:
+            with concurrent.futures.ThreadPoolExecutor(SEARCHES) as pool:
+                list(pool.map(self._search, lossy))
+        if any(offered(self.wired, bridge) and bridge in self.ears for bridge in self.bridges):
+            self._take(began + DHCP_PATIENCE)
+        self._sort()
+        return self.heard
+
+    def _ask_lans(self):
+        for bridge, tunnel in self.bridges.items():
+            if bridge not in self.ears:
+                continue
+            for address in asked(self.links[bridge], self.gateways.get(bridge, ())):
+                self.ears[bridge][0].send(arp.probe(address, self.links[bridge].mac))
+            if offered(self.wired, bridge):
+                self._discover(bridge, tunnel)
+
+    def _discover(self, bridge, tunnel):
+        """Ask once. A server on this router hears what leaves by IP, and no frame of a packet socket."""
+        if not (dhcp.is_served(files.glance("/proc/net/udp")) and any(":" not in word for word in self.links[bridge].addresses)):
+            self.ears[bridge][0].send(dhcp.discover(tunnel.mac, self.number))
+            return
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+            try:
+                sender.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
+                sender.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, bridge.encode() + b"\0")
+                sender.sendto(dhcp.question(tunnel.mac, self.number), ("255.255.255.255", dhcp.SERVER_PORT))
+            except OSError as error:
+                self.heard.mute[bridge] = error.strerror or str(error)
+
+    def _ask_peers(self, index):
+        for tunnel in self.tunnels:
+            if tunnel.name in self.echoes:
+                self.echoes[tunnel.name].ask(SMALL + index, SMALL_SIZE)
+                self.echoes[tunnel.name].ask(FULL + index, self.links[tunnel.underlay].mtu)
+            if tunnel.name in self.near:
+                self.near[tunnel.name].ask(NEAR + index, SMALL_SIZE)
+
+    def _take(self, end):
+        while True:
+            left = end - time.monotonic()
+            if left <= 0:
+                return
+            for key, _ in self.selector.select(left):
+                one = key.fileobj
+                if isinstance(one, icmp_echo.Echo):
+                    one.hear()
+                    continue
+                packet = one.hear()
+                if packet is None:
+                    continue
+                if one.device in self.wan and self.wan[one.device] is one:
+                    self._carrier(one, packet)
+                else:
+                    self._frame(packet)
+
+    def _carrier(self, one, packet):
+        found = None if packet.out else tunnel_packets.carrier(packet.data, self.ports)
+        if found:
+            self.heard.carriers[one.device].add(found)
+        one.count = getattr(one, "count", 0) + 1
+        if one.count >= ENOUGH:
+            self.selector.unregister(one)
+            one.close()
+
+    def _frame(self, packet):
+        bridge = packet.device if packet.device in self.bridges else self.links[packet.device].master
+        answer = arp.answer(packet.data)
+        if answer and not packet.out and packet.device != bridge:
+            self.heard.answers[bridge].append(lan.Answer(answer[0], answer[1], packet.device))
+        offer = dhcp.offer(packet.data, self.number)
+        # What goes out of the bridge itself is a server's on this router; what goes out of a port has come in by another one.
+        if offer and packet.out == (packet.device == bridge):
+            port = lan.HERE if packet.out else packet.device
+            self.heard.offers[bridge].append(lan.Answer(offer.server, offer.mac, port))
+
+    def _has_come(self, tunnel):
+        """Whether anything of the peer's tunnel has ever come in, and nobody there says that there is none."""
+        come = files.glance("/sys/class/net/%s/statistics/rx_packets" % tunnel.name).strip()
+        return come != "0" and not self._refusal(tunnel)
+
+    def _refusal(self, tunnel):
+        one = self.echoes.get(tunnel.name)
+        return next((said for said in (tunnel_packets.refusal(packet, tunnel) for packet in one.packets) if said), "") if one else ""
+
+    def _note(self, tunnel):
+        """Whether small packets come back from its peer, and large ones do not."""
+        name, one = tunnel.name, self.echoes.get(tunnel.name)
+        if one is None:
+            return False
+        self.heard.small[name] = any(number // 100 * 100 == SMALL for number in one.answered)
+        self.heard.full[name] = any(number // 100 * 100 == FULL for number in one.answered)
+        self.heard.near[name] = bool(self.near[name].answered) if name in self.near else None
+        self.heard.refused[name] = self._refusal(tunnel)
+        return self.heard.small[name] and not self.heard.full[name]
+
+    def _search(self, tunnel):
+        full = self.links[tunnel.underlay].mtu
+        try:
+            found = path_mtu.search(tunnel.underlay, tunnel.local, tunnel.remote, full)
+            if found:
+                self.heard.path[tunnel.name] = found
+        except OSError as error:
+            self.heard.deaf[tunnel.name] = error.strerror or str(error)
+
+    def _sort(self):
+        for device, found in self.heard.carriers.items():
+            self.heard.carriers[device] = tuple(sorted(found, key=str))
+
+
+def candidate(tunnel):
+    """An address in the other site's subnet, as far as one can guess it: nobody's, it is hoped. IPv4 only, "" else. Pure."""
+    if tunnel.family == 6:
+        return ""
+    network = ipaddress.ip_network("%s/24" % tunnel.remote, strict=False)
+    return next(str(network[last]) for last in (254, 253, 252) if str(network[last]) not in (tunnel.remote, tunnel.local))
+
+
+def _provoke(tunnel):
+    """Have the peer's router ask its LAN for an address, which its tunnel carries: so we see what it would send us."""
+    if candidate(tunnel):
+        icmp_echo.tell(tunnel.underlay, tunnel.local, candidate(tunnel), (SMALL_SIZE,))

@@ -1,0 +1,137 @@
+"""The underlay as a tunnel needs it: WireGuard that is up, a peer whose AllowedIPs cover `remote`, a session. Pure."""
+
+import ipaddress
+
+from l2wg_hooks.encapsulation import headers
+
+# Seconds after which WireGuard takes a session for dead: REJECT_AFTER_TIME of its paper.
+SESSION = 180
+# What WireGuard adds to a packet: its header and authentication tag (its paper, 5.4.6), UDP and IP.
+WIREGUARD = 32 + headers.UDP
+# Seconds after which a peer has answered: what it has got, by an empty packet after 10, KEEPALIVE_TIMEOUT of the paper; where it
+# has restarted and knows the session no more, the handshake that this side begins REKEY_TIMEOUT later.
+ANSWER = 15
+# Bytes that the smallest question makes WireGuard send; empty packets, which nobody answers, have 32.
+QUESTION = 128
+
+
+def absent(tunnel, link, has_file):
+    """The Problem of an underlay that is not there (`link` is None) or down; None where it is up."""
+    name = tunnel.underlay
+    if link is None:
+        hint = "wg-quick up %s # and for the next boot: systemctl enable wg-quick@%s" % (name, name)
+        if not has_file:
+            hint = "there is no /etc/wireguard/%s.conf: make it, or name one that you have (wg show interfaces)" % name
+        return tunnel.problem("underlay", "the WireGuard interface %s is not there" % name, hint, "underlay-absent")
+    if not link.up:
+        # Down and up again by wg-quick: whoever took it down took its routes along.
+        hint = "wg-quick down %s; wg-quick up %s" % (name, name) if has_file else "ip link set dev %s up" % name
+        return tunnel.problem("underlay", "%s is down" % name, hint, "underlay-down")
+    return None
+
+
+def covering(peers, address):
+    """[(prefix length, Peer)] of those whose AllowedIPs cover `address`, the one that gets its packets first."""
+    end = ipaddress.ip_address(address)
+    found = []
+    for peer in peers:
+        networks = [network for network in map(_network, peer.allowed) if network]
+        lengths = [network.prefixlen for network in networks if network.version == end.version and end in network]
+        if lengths:
+            found.append((max(lengths), peer))
+    return sorted(found, key=lambda row: -row[0])
+
+
+def _network(word):
+    """A word of AllowedIPs; None where wg(8) printed something else."""
+    try:
+        return ipaddress.ip_network(word, strict=False)
+    except ValueError:
+        return None
+
+
+def uncovered(tunnel, interface):
+    """The Problem of a tunnel whose packets WireGuard drops: it takes and sends only what AllowedIPs of a peer cover."""
+    if covering(interface.peers, tunnel.remote):
+        return None
+    bits = 32 if tunnel.family == 4 else 128
+    message = "AllowedIPs of no peer of %s cover %s: WireGuard drops what comes from there" % (tunnel.underlay, tunnel.remote)
+    if not interface.peers:
+        hint = "%s has no peer at all: write a [Peer] section into /etc/wireguard/%s.conf" % (tunnel.underlay, tunnel.underlay)
+        return tunnel.problem("remote", message, hint, "allowed-ips")
+    # Of several peers only the admin knows the right one.
+    peer = interface.peers[0] if len(interface.peers) == 1 else None
+    words = (list(peer.allowed) if peer else ["..."]) + ["%s/%d" % (tunnel.remote, bits)]
+    which = "the [Peer] section" if peer else "the right [Peer] section"
+    hint = "in %s of /etc/wireguard/%s.conf: AllowedIPs = %s" % (which, tunnel.underlay, ", ".join(words))
+    if peer:
+        hint += " # and now: wg set %s peer %s allowed-ips %s" % (tunnel.underlay, peer.key, ",".join(words))
+    return tunnel.problem("remote", message, hint, "allowed-ips")
+
+
+def alive(peer, now):
+    """Whether a Peer has a session at `now`, seconds since the epoch."""
+    return bool(peer.handshake) and now - peer.handshake < SESSION
+
+
+def silent(tunnel, interface, now):
+    """The Problem of the peer at `remote` that WireGuard has no session with; None where it has one, or no such peer."""
+    rows = covering(interface.peers, tunnel.remote)
+    if not rows or alive(rows[0][1], now):
+        return None
+    length, peer = rows[0]
+    who = "the peer %s of %s" % (peer.key, tunnel.underlay)
+    # Longest prefix wins, which is easily not the one that is meant.
+    others = [other for _, other in rows[1:] if alive(other, now)]
+    extra = ""
+    if others:
+        extra = "; %s has %s, too, in a shorter prefix than /%d, and is there" % (others[0].key, tunnel.remote, length)
+    if not peer.handshake:
+        hint = "compare public keys (wg show %s) and ports; its firewall has to let in the UDP port of %s" % (
+            tunnel.underlay, peer.endpoint or "its ListenPort"
+        )
+        if not peer.endpoint:
+            hint = "no Endpoint is known here, so it has to call; UDP port %d of this router has to be open" % interface.port
+        return tunnel.problem("remote", "%s has never answered%s" % (who, extra), hint, "no-handshake")
+    minutes = max(0, now - peer.handshake) // 60
+    message = "%s does not answer; it did %d minutes ago%s" % (who, minutes, extra)
+    return tunnel.problem("remote", message, _still(peer), "handshake-old")
+
+
+def _still(peer):
+    return "is it up, and still at %s? A side behind NAT needs PersistentKeepalive = 25" % (peer.endpoint or "its endpoint")
+
+
+def unanswered(tunnel, before, interface):
+    """The Problem of the peer at `remote` that was asked something since `before`, an earlier Interface, and sent nothing back.
+
+    Its session looks alive for three minutes after it has gone. WireGuard answers, whatever it is, within ANSWER seconds.
+    """
+    rows = covering(interface.peers, tunnel.remote)
+    old = next((one for one in before.peers if rows and one.key == rows[0][1].key), None)
+    if old is None:
+        return None
+    peer = rows[0][1]
+    if peer.received != old.received or peer.sent < old.sent + QUESTION:
+        return None
+    message = "the peer %s of %s does not answer any more: it was asked, and nothing has come" % (peer.key, tunnel.underlay)
+    return tunnel.problem("remote", message, _still(peer), "handshake-old")
+
+
+def fragmented(tunnel, link, family, leaves, room):
+    """The Problem of an underlay (a Link) whose full-size packets do not fit `room`, the MTU of the interface `leaves`.
+
+    `family` is that of the endpoint's address.
+    """
+    over = headers.IP[family] + WIREGUARD
+    if link.mtu + over <= room:
+        return None
+    return tunnel.problem(
+        "underlay",
+        "the MTU of %s is %d, and %s carries %d bytes: with WireGuard's %d, full-size packets leave in two pieces"
+        % (link.name, link.mtu, leaves, room, over),
+        "ip link set dev %s mtu %d; l2wg apply # on both routers; and for good, in [Interface] of "
+        "/etc/wireguard/%s.conf: MTU = %d"
+        % (link.name, room - over, link.name, room - over),
+        "wg-fragments",
+    )

@@ -1,0 +1,62 @@
+"""PostUp and PostDown lines of a wg-quick file, judged: missing, doubled, for another interface, made by hand. Pure."""
+
+import re
+
+from l2wg_hooks.config import wg_quick
+from l2wg_hooks.errors import Problem
+
+_ANY = re.compile(r"(?:^|[;&|]\s*)(?:/\S*/)?l2wg\s+(?:up|down)\s+(?P<name>[^\s;|&]+)")
+# What the usual recipes make a layer 2 tunnel with.
+_TUNNEL = re.compile(r"\bip\s+(?:-\S+\s+)*link\s+add\b.*\btype\s+(?:gretap|ip6gretap|vxlan)\b")
+
+
+def is_rewritten(text):
+    """Whether wg-quick(8) writes this file anew when it takes the interface down, with what `wg` has by then."""
+    return any(row.key == "saveconfig" and row.value == "true" for row in wg_quick.rows_of(text) if row.section == "[interface]")
+
+
+def judge(text, path, name, tunnels):
+    """Problems of the file `path` of WireGuard interface `name`, which these tunnels (their names) have for their underlay."""
+    counted = {key.lower(): [] for key, _ in wg_quick.LINES}
+    for number, row in enumerate(wg_quick.rows_of(text), 1):
+        if row.section != "[interface]" or row.key not in counted:
+            continue
+        where = {"path": path, "line": number, "key": row.text.partition("=")[0].strip()}
+        match = _ANY.search(row.value)
+        if match and match.group("name") in ("%i", name):
+            counted[row.key].append((number, wg_quick.is_ours(row, name)))
+        elif match:
+            message = "calls l2wg for %s, and this is %s's file" % (match.group("name"), name)
+            hint = "sed -i '%ds/%s/%%i/' %s" % (number, re.escape(match.group("name")), path)
+            yield Problem(message, hint, id="postup-elsewhere", **where)
+        elif _TUNNEL.search(row.value) and not any(_names(row.value, tunnel) for tunnel in tunnels):
+            hint = "if it is the same wire, delete that line and its companions: l2wg looks after it"
+            yield Problem("makes a layer 2 tunnel by hand", hint, id="postup-by-hand", **where)
+    for problem in wg_quick.warnings(text, path, name, tunnels):
+        cause = "postup-unsafe" if "without" in problem.message else "postup-by-hand"
+        yield Problem(problem.message, problem.hint, path, problem.line, problem.key, cause)
+    lines = dict(wg_quick.LINES)
+    missing = [key for key in lines if not counted[key.lower()]]
+    if missing:
+        said = " and ".join("`%s = %s`" % (key, lines[key]) for key in missing)
+        yield Problem("has no %s" % said, "l2wg attach %s" % name, path, id="postup-missing")
+    for key in lines:
+        found = counted[key.lower()]
+        if len(found) > 1:
+            message = "has `%s = %s` %d times" % (key, lines[key], len(found))
+            yield Problem(message, _once(found, path, name), path, id="postup-doubled")
+
+
+def _once(found, path, name):
+    """What leaves one of the lines `found`, (number, whether `detach` knows it for ours) each, that all call l2wg."""
+    others = ["%d" % number for number, ours in found if not ours]
+    if not others:
+        return "l2wg detach %s; l2wg attach %s" % (name, name)
+    plain = ["%dd" % number for number, ours in found if ours]
+    if not plain:
+        return "take the call out of all but one of the lines %s" % ", ".join(others)
+    return "sed -i '%s' %s # line %s calls it, too, among other things" % (";".join(plain), path, others[0])
+
+
+def _names(text, tunnel):
+    return re.search(r"(?<![\w.-])%s(?![\w.-])" % re.escape(tunnel), text)

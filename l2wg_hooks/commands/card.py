@@ -1,0 +1,59 @@
+"""`l2wg card`, and how a card is told to people."""
+
+import sys
+
+from l2wg_hooks.commands import options as common
+from l2wg_hooks.commands import usage
+from l2wg_hooks.errors import fail
+from l2wg_hooks.observe import link_table
+from l2wg_hooks.pairing import card, local_facts, site
+from l2wg_hooks.system import lock, log, process
+
+GROUP = usage.NEW
+HELP = "print this site's public facts as one line, for the other router"
+EXAMPLE = "l2wg card"
+READ_ONLY = True
+
+
+def add_arguments(parser):
+    parser.add_argument("--underlay", metavar="WG", default="")
+    parser.add_argument("--qr", action="store_true", help="print a QR code, too")
+    common.add_site(parser)
+    for word, said in (("encapsulation", "gretap or vxlan"), ("key", "GRE key or VNI"), ("mtu", "bytes")):
+        parser.add_argument("--" + word, metavar=word.upper(), help="what this site asks of tunnels: " + said)
+
+
+def run(options):
+    changes = common.given(options, "name", "endpoint", "encapsulation", "key", "mtu")
+    if changes:
+        with lock.changing():
+            site.save(changes)
+    return tell(local_facts.underlay(options.underlay), options.qr)
+
+
+def tell(underlay, picture):
+    """Print the card alone on standard output, so that it can go through a pipe, and what is in it beside."""
+    found = local_facts.look(underlay, link_table.read())
+    for line in facts_of(found.card):
+        log.line("  " + line)
+    line = card.encode(found.card)
+    if picture:
+        # A terminal may be dark: then the code is drawn in its own colours.
+        done = process.run(("qrencode", "-t", "ANSIUTF8" if sys.stdout.isatty() else "UTF8", "-m", "2", line))
+        if done.code:
+            fail("qrencode failed: %s" % done.err.strip(), "the card itself is: %s" % line)
+        sys.stdout.write(done.out)
+    print(line, flush=True)
+    return found.hints, 0
+
+
+def facts_of(one):
+    """A Card for people, one fact a line."""
+    yield "site           %s" % one.name
+    yield "public key     %s" % one.key
+    yield "endpoint       %s" % (one.endpoint or "none: it calls, and cannot be called")
+    yield "address        %s" % ", ".join(one.addresses)
+    joined = {True: ", in the tunnel's bridge", False: ", not in the tunnel's bridge", None: ""}[one.joined]
+    yield "LAN            %s" % (one.lan + joined if one.lan else "none")
+    more = "" if one.number is None else ", key %d" % one.number
+    yield "tunnel         %s%s, mtu %d" % (one.encapsulation, more, one.mtu)

@@ -1,0 +1,46 @@
+"""`l2wg unpair`."""
+
+from l2wg_hooks import errors
+from l2wg_hooks.apply import apply, preview
+from l2wg_hooks.commands import dialogue, usage
+from l2wg_hooks.commands import options as common
+from l2wg_hooks.pairing import unpair
+from l2wg_hooks.system import log, terminal
+
+GROUP = usage.NEW
+HELP = "take out what `pair` has brought: tunnel, peer, route"
+EXAMPLE = "l2wg unpair site-b"
+
+
+def add_arguments(parser):
+    parser.add_argument("site", metavar="SITE", help="the other site, its tunnel, or its public key")
+    parser.add_argument("--yes", action="store_true", help="do not ask")
+    common.add_confirm(parser)
+    common.add_rehearsal(parser)
+
+
+def run(options):
+    person = terminal.attended()
+    apply.settle()
+    found = unpair.intend(options.site)
+    intent = preview.intend(wished_too=found.more.wish)
+    for line in found.notes:
+        log.say(line)
+    if not found.shown and not found.more.last and not intent.changes() and not intent.problems:
+        log.say("nothing to do: no tunnel leads to %s" % found.called)
+        return (), 0
+    # In the order of what happens: the tunnel goes before the peer.
+    dialogue.show(intent._replace(texts=dict(found.shown, **intent.texts)), found.more.last)
+    if intent.problems:
+        return intent.problems, 1
+    if not options.yes and not (person and terminal.yes("Take this out? [y/N] ")):
+        if not person:
+            errors.fail("nobody is here to agree, nothing was changed", "run it at a terminal, or with --yes")
+        log.say("nothing was changed")
+        return (), 1
+    problems = apply.apply(options.confirm, dialogue.agree, found.more, options.rehearsed)
+    if problems:
+        return problems, 1
+    log.did("this router is not paired with %s any more" % found.called)
+    log.say("on the other router, if that has not been done: l2wg unpair %s" % unpair.own_name())
+    return (), dialogue.confirmed(options.confirm)

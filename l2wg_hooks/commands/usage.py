@@ -1,0 +1,84 @@
+"""How l2wg is called: the parser, its screen of help, and what is said of a command line that makes no sense."""
+
+import argparse
+import difflib
+
+from l2wg_hooks.errors import Problem
+from l2wg_hooks.system import log
+
+# Exit code of a command line that makes no sense; argparse's, and that of most commands.
+USAGE = 2
+# The groups of the screen, in its order: every command's module names one of them as its GROUP.
+MATTERS = "The three that matter:"
+NEW = "A new tunnel:"
+CAREFUL = "A change, with care:"
+CALLED = "Called by hooks and timers:"
+GROUPS = (MATTERS, NEW, CAREFUL, CALLED)
+
+HEAD = "l2wg: Ethernet over WireGuard, as the files in /etc/l2wg wish for it"
+FOOT = "Options and an example: l2wg COMMAND --help. More: man l2wg, man l2wg.conf"
+
+# As `help` of an option that only our own units use: the screen and the shells' completion leave it out, l2wg(8) has it.
+HIDDEN = argparse.SUPPRESS
+
+
+def screen(commands):
+    """The help as a whole, for a terminal of 80x24 with its prompt on the last line. `commands` is {name: its module}."""
+    rows = [HEAD]
+    for title in GROUPS:
+        rows.append(title)
+        rows += ["  %-9s %s" % (name, one.HELP) for name, one in commands.items() if one.GROUP == title]
+    # Who adds a command and forgets its group sees it all the same.
+    rows += ["  %-9s %s" % (name, one.HELP) for name, one in commands.items() if one.GROUP not in GROUPS]
+    return "\n".join(rows + [FOOT]) + "\n"
+
+
+def refuse(message, hint):
+    """End with USAGE: this command line makes no sense."""
+    log.line("l2wg: %s" % Problem(message, hint))
+    raise SystemExit(USAGE)
+
+
+class Parser(argparse.ArgumentParser):
+    """argparse's, with errors in the form of all our errors: what is wrong, and what helps."""
+
+    def error(self, message):
+        command = self.prog.partition(" ")[2]
+        refuse("%s: %s" % (command, message) if command else message, "%s --help" % self.prog)
+
+
+class Commands:
+    """The parser of the whole command line. `commands` is {name: its module}, in the order of the screen."""
+
+    def __init__(self, version, commands):
+        self.commands = commands
+        self.parser = Parser(prog="l2wg")
+        self.parser.format_help = self.screen
+        self.parser.add_argument("--version", action="version", version="l2wg " + version)
+        self._names = self.parser.add_subparsers(dest="command", metavar="COMMAND")
+        for name, one in commands.items():
+            said = one.HELP[0].upper() + one.HELP[1:] + "."
+            one.add_arguments(self._names.add_parser(name, help=one.HELP, description=said, epilog="example: " + one.EXAMPLE))
+
+    def __getitem__(self, name):
+        """The parser of one command."""
+        return self._names.choices[name]
+
+    def screen(self):
+        return screen(self.commands)
+
+    def parse(self, words):
+        """The options of a command line. Exits with USAGE, and says what helps, where it makes no sense."""
+        if words[:1] == ["help"]:
+            words = words[1:] + ["--help"]
+        first = next((word for word in words if not word.startswith("-")), None)
+        if first is not None and first not in self.commands:
+            near = difflib.get_close_matches(first, self.commands, 1)
+            refuse("no such command: %s" % ascii(first), "do you mean `l2wg %s`?" % near[0] if near else "l2wg --help")
+        options, rest = self.parser.parse_known_args(words)
+        if rest:
+            known = [word for action in self[first]._actions for word in action.option_strings] if first else []
+            near = difflib.get_close_matches(rest[0].partition("=")[0], known, 1)
+            hint = "do you mean %s?" % near[0] if near else "l2wg %s --help" % first if first else "l2wg --help"
+            refuse("%s does not take %s" % (first or "l2wg", ascii(rest[0])), hint)
+        return options

@@ -1,0 +1,49 @@
+"""The wish as it was applied last: what the kernel is to have while somebody's edit cannot be read."""
+
+import os
+import re
+
+from l2wg_hooks.config import store
+from l2wg_hooks.errors import L2wgError, Problem
+from l2wg_hooks.system import files, json_fields, log
+
+# Where l2wg keeps what has to outlive a boot.
+DIRECTORY = "/var/lib/l2wg"
+# The wish as it was applied last: {tunnel: text of its file}.
+APPLIED = os.path.join(DIRECTORY, "applied")
+
+
+def is_text(value):
+    """Whether a value is what files.read can have read: bytes that are no UTF-8 are surrogates from U+DC80 on."""
+    return isinstance(value, str) and not re.search("[\ud800-\udc7f\udd00-\udfff]", value)
+
+
+def is_config(value):
+    """Whether a value is {tunnel: text of its file}."""
+    return isinstance(value, dict) and all(
+        name and not re.search("[/\0]", name) and is_text(name) and is_text(text) for name, text in value.items()
+    )
+
+
+def read():
+    """{tunnel: text} of the wish that was applied last. Where nobody can tell, that is today's: none of its files is to go."""
+    try:
+        text = files.text(APPLIED, None, files.OURS)
+        if text is None:
+            return {}
+        found = json_fields.load(text)
+        if not is_config(found):
+            raise json_fields.Unfit("it has not {tunnel: text of its file}")
+        return found
+    except json_fields.Unfit as error:
+        hint = "what is in %s now counts as applied; rm %s" % (store.DIRECTORY, APPLIED)
+        log.complain([Problem("cannot be understood: %s" % error, hint, APPLIED, 1)])
+    except L2wgError as error:
+        log.complain(error.problems)
+    return store.texts()
+
+
+def standing(replaced=None):
+    """The Wish of all files as store.load gives it, steady where one is no use."""
+    wished = store.load(replaced)
+    return store.steady(wished, read()) if wished.broken else wished

@@ -1,0 +1,49 @@
+"""Our two lines in a file of wg-quick(8): put in and taken out."""
+
+import os
+
+from l2wg_hooks.config import wg_quick
+from l2wg_hooks.errors import L2wgError, fail
+from l2wg_hooks.system import files, log
+
+
+def attach_file(name, tunnels=()):
+    """Put our lines into /etc/wireguard/<name>.conf; the Problems to tell of. Raises L2wgError if it cannot be done.
+
+    Where wg(8) reads that file, nothing is put in: it would take none of it from then on.
+    """
+    from l2wg_hooks.config import wg_quick_readers  # which asks this module
+
+    where = wg_quick.path(name)
+    if not os.path.exists(where):
+        hint = "make it, or if %s is not set up by wg-quick, call `l2wg up %s` from there" % (name, name)
+        fail("there is no such file", hint, path=where)
+    old = files.read(where)
+    answer = wg_quick_readers.ask(name, old)
+    problem = answer.problem(where, name, old)
+    if problem:
+        raise L2wgError(problem)
+    if answer.told:
+        log.say("%s: nothing is put in, since %s; the hook of ifupdown does the same" % (where, answer.why))
+        return ()
+    if not answer.quick:
+        fail("nothing is put in, since %s" % answer.why, answer.hint, path=where)
+    new = wg_quick.attach(old, name)
+    if new is None:
+        fail("has no [Interface] section", "it must be a wg-quick(8) file", path=where)
+    if new != old:
+        files.write(where, new, old=old)
+        log.did("%s: added %s" % (where, " and ".join("`%s = %s`" % line for line in wg_quick.LINES)))
+    else:
+        log.say("%s: both lines are there" % where)
+    return tuple(wg_quick.warnings(new, where, name, tunnels))
+
+
+def detach_file(name):
+    """Take our lines out of /etc/wireguard/<name>.conf, if it is there."""
+    where = wg_quick.path(name)
+    old = files.text(where)
+    new = wg_quick.detach(old, name)
+    if new != old:
+        files.write(where, new, old=old)
+        log.did("%s: our lines are out" % where)

@@ -1,0 +1,197 @@
+"""The keys of /etc/l2wg/<tunnel>.conf: what each may be. Pure."""
+
+import ipaddress
+import re
+
+from l2wg_hooks.system import json_fields
+
+NAME = re.compile(r"[A-Za-z0-9_.-]+\Z")
+# Devices that the kernel's modules make for themselves (net/ipv4/ip_gre.c, net/ipv6/ip6_gre.c and their kin).
+KERNEL_NAMES = ("lo", "gre0", "gretap0", "erspan0", "ip6gre0", "ip6gretap0", "ip6tnl0", "tunl0", "sit0", "ip_vti0", "ip6_vti0")
+# 576: what every IPv4 host takes (RFC 791). 9216: what network cards call jumbo.
+MTU_MIN, MTU_MAX = 576, 9216
+KEY_MAX = 2 ** 32 - 1
+PORT_MAX = 2 ** 16 - 1
+VLAN_MIN, VLAN_MAX = 1, 4094
+# What sh, in the C locale, takes for space. Python's str.strip() takes more, such as U+00A0.
+SPACE = " \t\n\v\f\r"
+UNTAGGED = "untagged"
+# A site's name: as a host's label, so that it may stand in a comment, a card and a message.
+SITE = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,30}[A-Za-z0-9])?\Z")
+
+
+class Refused(Exception):
+    """A value that cannot be: args are what is wrong and the cure."""
+
+
+def interface_name(value):
+    """A name that the kernel, ip(8) and interfaces(5) all take."""
+    if value in ("all", "default"):  # sysctl_dev_name_is_allowed in include/linux/inetdevice.h
+        raise Refused("%s is no interface name" % value, "the kernel keeps all and default for net.ipv4.conf; choose another")
+    if not NAME.match(value) or value in (".", ".."):
+        raise Refused("%s is no interface name" % shown(value), "letters, digits, '.', '_' and '-' only, as in wg0")
+    if len(value) > json_fields.NAME_BYTES:
+        raise Refused(
+            "%s has %d bytes, the kernel takes %d" % (shown(value), len(value), json_fields.NAME_BYTES), "choose a shorter name"
+        )
+    return value
+
+
+def tunnel_name(value):
+    """An interface name that is not one of the kernel's own."""
+    if value in KERNEL_NAMES:
+        raise Refused("%s is a device of the kernel's own" % shown(value), "choose another name, such as gretap1")
+    return interface_name(value)
+
+
+def shown(value):
+    """A value as it may stand in a message: on one line, and not for ever."""
+    text = ascii(value)
+    return text if len(text) <= 60 else text[:57] + "...'"
+
+
+def _no_octal(value):
+    """Raise ValueError for 192.168.01.1, which Python before 3.9.5 takes and inet_aton(3) reads as octal."""
+    if re.search(r"(?:^|[.:])0[0-9]+\.|\.0[0-9]", value):
+        raise ValueError(value)
+
+
+def _address(value):
+    try:
+        address = ipaddress.ip_address(value)
+        _no_octal(value)
+    except ValueError:
+        raise Refused("%s is no IP address" % shown(value), "an address without prefix length, such as 192.168.178.1")
+    if "%" in value:  # a zone, which Python before 3.9 does not know, and newer ones do not look at
+        raise Refused("%s cannot be an end of a tunnel" % shown(value), "an address that the peer's AllowedIPs cover")
+    if address.is_multicast or address.is_unspecified or address.is_loopback or address.is_link_local:
+        raise Refused("%s cannot be an end of a tunnel" % value, "an address that the peer's AllowedIPs cover")
+    if address.version == 4 and int(address) >= 0xF0000000:
+        raise Refused("%s cannot be an end of a tunnel" % value, "an address that the peer's AllowedIPs cover")
+    return str(address)
+
+
+def _ports(value):
+    names = tuple(interface_name(name) for name in re.split("[ \t,]+", value) if name)
+    known = set()
+    for name in names:
+        if name in known:
+            raise Refused("%s is named twice" % name, "name each port once")
+        known.add(name)
+    return names
+
+
+def _prefix(value):
+    if not value:
+        return ""
+    hint = "an address of this router with its prefix length, such as 192.168.92.1/24"
+    if "/" not in value:
+        raise Refused("%s has no prefix length" % shown(value), hint)
+    try:
+        interface = ipaddress.ip_interface(value)
+        _no_octal(value)
+    except ValueError:
+        raise Refused("%s is no address with a prefix length" % shown(value), hint)
+    network = interface.network
+    if not re.match(r"[0-9a-fA-F.:]+/(0|[1-9][0-9]{0,2})\Z", value):
+        raise Refused("%s is no address with a prefix length" % shown(value), hint)
+    if network.num_addresses > 2 and interface.ip == network.network_address:
+        raise Refused("%s is the network, not an address in it" % value, hint)
+    if interface.version == 4 and network.num_addresses > 2 and interface.ip == network.broadcast_address:
+        raise Refused("%s is the broadcast address" % value, hint)
+    if interface.ip.is_multicast or interface.ip.is_unspecified or interface.ip.is_loopback:
+        raise Refused("%s cannot be an address of a bridge" % value, hint)
+    return str(interface)
+
+
+def _number(low, high, unit):
+    def parse(value):
+        if not re.match(r"[0-9]{1,10}\Z", value) or not low <= int(value) <= high:
+            raise Refused("%s is no number from %d to %d" % (shown(value), low, high), unit)
+        return int(value)
+
+    return parse
+
+
+def _key(value):
+    return _number(0, KEY_MAX, "a GRE key or a VNI; leave it empty for none")(value) if value else None
+
+
+def _choice(*words):
+    def parse(value):
+        if value not in words:
+            raise Refused("%s is not known" % shown(value), "one of: " + ", ".join(words))
+        return value
+
+    parse.words = words
+    return parse
+
+
+def _yes_no(value):
+    return _choice(*_yes_no.words)(value) == "yes"
+
+
+_yes_no.words = ("yes", "no")
+
+
+def _vlans(value):
+    if value == "all":
+        return value
+    hint = "all, or `untagged`, numbers from 1 to 4094 and ranges, such as untagged,10,20,30-39"
+    for part in value.split(","):
+        if part.strip(SPACE) == UNTAGGED:
+            continue
+        match = re.match(r"([0-9]{1,4})(?:-([0-9]{1,4}))?\Z", part.strip(SPACE))
+        first, last = (int(match.group(1)), int(match.group(2) or match.group(1))) if match else (0, 0)
+        if not VLAN_MIN <= first <= last <= VLAN_MAX:
+            raise Refused("%s is no list of VLANs" % shown(value), hint)
+    return re.sub("[%s]" % SPACE, "", value)
+
+
+def _storm(value):
+    if value == "off":
+        return None
+    return _number(1, 10 ** 9, "off, or frames a second")(value)
+
+
+def site_name(value):
+    """A site's name."""
+    if not SITE.match(value):
+        raise Refused("%s is no name of a site" % shown(value), "1 to 32 letters, digits and '-', as in site-b")
+    return value
+
+
+def _site(value):
+    return site_name(value) if value else ""
+
+
+# key of the file -> (field of Tunnel, parser). The order is that of a new file.
+KEYS = {
+    "underlay": ("underlay", interface_name),
+    "local": ("local", _address),
+    "remote": ("remote", _address),
+    "bridge": ("bridge", interface_name),
+    "bridge-ports": ("bridge_ports", _ports),
+    "bridge-address": ("bridge_address", _prefix),
+    "encapsulation": ("encapsulation", _choice("gretap", "vxlan")),
+    "key": ("key", _key),
+    "port": ("port", _number(1, PORT_MAX, "the UDP port of a VXLAN, on both routers the same")),
+    "mtu": ("mtu", _number(MTU_MIN, MTU_MAX, "bytes of a frame's payload, 1500 on an ordinary LAN")),
+    "mss-clamp": ("mss_clamp", _choice("nftables", "iptables", "off")),
+    "forward": ("forward", _choice("as-is", "accept")),
+    "stp": ("stp", _yes_no),
+    "dhcp": ("dhcp", _choice("pass", "block")),
+    "vlans": ("vlans", _vlans),
+    "isolated": ("isolated", _yes_no),
+    "storm-limit": ("storm_limit", _storm),
+    "link-local": ("link_local", _yes_no),
+    "site": ("site", _site),
+}
+REQUIRED = ("underlay", "local", "remote", "bridge")
+# Asked by debconf, hence always written into a new file, even when empty.
+ASKED = ("underlay", "local", "remote", "bridge", "bridge-ports", "bridge-address")
+
+
+def words(key):
+    """The values that a key takes, where these are a few words; else nothing."""
+    return getattr(KEYS[key][1], "words", ())

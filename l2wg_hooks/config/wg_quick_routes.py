@@ -1,0 +1,259 @@
+"""The routes that the next start of WireGuard adds, and what has the same ones by then. The text part is pure.
+
+wg-quick(8) makes a route of each AllowedIPs by `ip route add`, which fails where there is the same route already, and then it
+deletes the interface again. It all works as long as nobody restarts it: so who gives an address to a bridge looks here first.
+"""
+
+import ipaddress
+import re
+from typing import NamedTuple, Tuple
+
+from l2wg_hooks.config import schema, shell_words, wg_quick, wg_quick_peers, wg_quick_readers
+from l2wg_hooks.errors import Problem
+from l2wg_hooks.system import files, process
+
+# What `ip route` prints before a prefix.
+_KINDS = ("unicast", "local", "broadcast", "multicast", "anycast", "unreachable", "blackhole", "prohibit", "throw")
+# The metric of a route that says none: two routes are the same where prefix, table and metric are (fib_table_insert in
+# net/ipv4/fib_trie.c; fib6_add_rt2node in net/ipv6/ip6_fib.c). IPv6's connected routes have 256, so nothing is in their way.
+METRIC = {4: 0, 6: 1024}
+CONNECTED_METRIC = {4: 0, 6: 256}
+
+
+class Route(NamedTuple):
+    """One route that is, or will be: its network, the interface that has it, and who says so."""
+
+    network: object
+    device: str
+    source: str
+
+
+class Wanted(NamedTuple):
+    """One route that is added when WireGuard starts, by `ip route add`; `line` of the file at `path` says so."""
+
+    network: object
+    path: str
+    line: int
+
+
+def table_of(text):
+    """The routing table of a wg-quick file: main, off, or the name or number that it says."""
+    table = ([row.value for row in wg_quick.rows_of(text) if row.section == "[interface]" and row.key == "table"] or ["auto"])[-1]
+    return "main" if table in ("", "auto", "main", "254") else table
+
+
+def wanted(text, path):
+    """The Wanted of a wg-quick file's text, as add_route of wg-quick(8) makes them: the longest prefixes first."""
+    rows = wg_quick.rows_of(text)
+    said = [row.value for row in rows if row.section == "[interface]" and row.key == "table"]
+    if said[-1:] == ["off"]:
+        return ()
+    by_name = said[-1:] not in ([], [""], ["auto"])
+    own = [_interface(word).network for word in wg_quick_peers.interface_values(text, "address") if _interface(word)]
+    # The kernel makes no connected route for a single address of IPv4.
+    covered = [one for one in own if one.version == 6 or one.prefixlen < 32]
+    found, known = [], set()
+    for number, row in enumerate(rows, 1):
+        for word in row.value.split(",") if row.section == "[peer]" and row.key == "allowedips" else ():
+            network = _interface(word.strip(schema.SPACE).lstrip("+"))
+            if network and network.network not in known:
+                known.add(network.network)
+                found.append(Wanted(network.network, path, number))
+    made = []
+    for one in sorted(found, key=lambda one: -one.network.prefixlen):
+        network = one.network
+        if not by_name:
+            # Default routes get a table of their own (add_default).
+            if network.prefixlen == 0 or any(other.version == network.version and network.subnet_of(other) for other in covered):
+                continue
+        covered.append(network)
+        made.append(one)
+    return tuple(made)
+
+
+def _interface(word):
+    try:
+        return ipaddress.ip_interface(word)
+    except ValueError:
+        return None  # a name, or what wg(8) refuses
+
+
+def parse(text, version, apart):
+    """The Routes that `ip -4 route` or `ip -6 route` printed and that a route without a metric cannot stand beside.
+
+    Those of the interface `apart` are left out: they go with it.
+    """
+    found = []
+    for line in text.splitlines():
+        words = line.split()
+        if not words or line[0].isspace():
+            continue
+        if words[0] in _KINDS:
+            del words[0]
+        named = dict(zip(words, words[1:]))
+        network = _interface("%s/0" % ("0.0.0.0", "::")[version == 6] if words[:1] == ["default"] else "".join(words[:1]))
+        metric = named.get("metric", "%d" % METRIC[4]) if version == 4 else named.get("metric", "%d" % METRIC[6])
+        if network is None or "tos" in named or named.get("dev") == apart or metric != "%d" % METRIC[version]:
+            continue
+        found.append(Route(network.network, named.get("dev", ""), "`%s`" % " ".join(words)))
+    return tuple(found)
+
+
+def defined(stanzas, apart, table="main"):
+    """The Routes that stanzas of interfaces(5) make, those of the interface `apart` left out: addresses and `up ip route add`."""
+    for one in stanzas:
+        if one.interface == apart:
+            continue
+        options = dict(one.options)
+        where = "%s:%d" % (one.path, one.line)
+        for word in one.addresses() if table == "main" and one.method == "static" else ():
+            if "/" not in word and one.family == "inet" and "netmask" in options:
+                word += "/" + options["netmask"]
+            yield from _connected(word, one.interface, where)
+        for key, value in one.options:
+            if key in ("up", "post-up", "pre-up"):
+                for network, kind, device in _added(_spoken(value, one.interface), table):
+                    if device not in ("", apart) and kind == "address":
+                        yield from _connected(str(network), device, "%s: `%s`" % (where, value))
+                    elif kind == "route" and device != apart:
+                        yield Route(network.network, device or one.interface, "%s: `%s`" % (where, value))
+
+
+def _spoken(command, interface):
+    return re.sub(r"\$(IFACE\b|\{IFACE\})", interface, command)
+
+
+def _connected(word, device, source):
+    address = _interface(word)
+    if address and address.version == 4 and address.network.prefixlen < 32:
+        yield Route(address.network, device, source)
+
+
+def _added(text, table="main"):
+    """(ip_interface, "route" or "address", device) of what a line of sh adds by ip(8) or route(8)."""
+    for one in shell_words.commands(text):
+        words = [word for word in one.words[1:] if not word.startswith("-") or word in ("-net", "-host")]
+        named = dict(zip(words, words[1:]))
+        verb = words[1] if len(words) > 2 else ""
+        if one.name == "ip" and "route".startswith("".join(words[:1])) and verb in ("add", "append", "replace", "change"):
+            network = _interface(next((word for word in words[2:] if word not in _KINDS), ""))
+            metric = named.get("metric", named.get("preference", named.get("priority", "")))
+            if network and named.get("table", "main") in (table, {"main": "254"}.get(table)):
+                if metric in ("", "%d" % METRIC[network.version]):
+                    yield network, "route", named.get("dev", "")
+        elif one.name == "ip" and "address".startswith("".join(words[:1])) and verb in ("add", "replace", "change"):
+            address = _interface(words[2])
+            if address and table == "main":
+                yield address, "address", named.get("dev", "")
+        elif one.name == "route" and words[:1] == ["add"] and table == "main":
+            target = words[2] if words[1:2] in (["-net"], ["-host"]) and len(words) > 2 else "".join(words[1:2])
+            network = _interface(target + ("/" + named["netmask"] if "netmask" in named and "/" not in target else ""))
+            if network and "metric" not in named:
+                yield network, "route", named.get("dev", "")
+
+
+def exclusive(stanzas, name):
+    """The Wanted of an interface that ifupdown brings up: `ip route add` in its stanzas, after which nothing else is run."""
+    for one in stanzas:
+        for key, value in one.options if one.interface == name else ():
+            if key in ("up", "post-up") and re.search(r"\badd\b", value) and "||" not in value:
+                for network, kind, device in _added(_spoken(value, name)):
+                    if kind == "route" and device in ("", name):
+                        yield Wanted(network.network, one.path, one.line)
+
+
+def wished(tunnels):
+    """The Routes that tunnels' bridge-address will make."""
+    for one in tunnels:
+        if one.bridge_ports and one.bridge_address:
+            source = "%s:%d: bridge-address" % (one.path, one.lines.get("bridge-address", 0))
+            yield from _connected(one.bridge_address, one.bridge, source)
+
+
+def clashes(routes, present):
+    """[(Wanted, Route)]: what cannot be added since it is there, each once."""
+    found = []
+    for one in routes:
+        same = [other for other in present if other.network == one.network]
+        if same:
+            found.append((one, same[0]))
+    return found
+
+
+def problem(name, clash, text, remotes):
+    """The Problem of a clash at the start of `name`, whose file's text this is; `remotes` are the far ends of its tunnels."""
+    one, there = clash
+    words = (one.network, name, there.device or "this router", there.source)
+    inside = sorted({wg_quick_peers.host(end) for end in remotes if ipaddress.ip_address(end) in one.network})
+    if wg_quick.path(name) != one.path:
+        message = "the route to %s by %s is on %s, too (%s): `ip route add` fails, and `ifup %s` ends there" % (words + (name,))
+        end = ", ".join(inside) or "a network that is not here"
+        return Problem(message, "write there in its place: %s" % end, one.path, one.line, id="route-clash")
+    message = "wg-quick adds a route to %s by %s, which %s has (%s): the next start says `File exists`, and %s is gone" % (
+        words + (name,)
+    )
+    return Problem(message, _cure(name, one, text, inside), one.path, one.line, "AllowedIPs", id="route-clash")
+
+
+def _cure(name, one, text, inside):
+    """The commands that narrow AllowedIPs to the far ends in them, in the file and now."""
+    section = next(part for part in wg_quick_peers.sections(text) if part.start < one.line <= part.stop)
+    row = wg_quick.rows_of(text)[one.line - 1]
+    rest = [word.strip(schema.SPACE) for word in row.value.split(",")]
+    here = _narrowed(rest, one.network, inside)
+    now = ",".join(_narrowed(section.allowed, one.network, inside))
+    commands = [] if now == "" else ["wg set %s peer %s allowed-ips %s" % (name, section.key, now)]
+    commands += ["ip route replace %s dev %s" % (end, name) for end in inside]
+    commands.append("ip route delete %s dev %s" % (one.network, name))
+    rewritten = any(row.key == "saveconfig" and row.value == "true" for row in wg_quick.rows_of(text))
+    if rewritten:  # by what `wg` has when it goes down
+        return "; ".join(commands)
+    space = " " if "#" in row.text else ""
+    return "sed -i '%ds|=[^#]*|= %s%s|' %s # and now: %s" % (one.line, ", ".join(here), space, one.path, "; ".join(commands))
+
+
+def _narrowed(words, network, inside):
+    found = []
+    for word in words:
+        same = _interface(word.lstrip("+")) is not None and _interface(word.lstrip("+")).network == network
+        for other in inside if same else [word]:
+            if other and other not in found:
+                found.append(other)
+    return found
+
+
+class Clash(NamedTuple):
+    """A Problem of the next start of the WireGuard interface `underlay`, and the interface `device` that has the route."""
+
+    underlay: str
+    device: str
+    problem: Problem
+
+
+def look(tunnels, stanzas, texts=()) -> Tuple[Clash, ...]:
+    """All Clashes of the next start of the tunnels' underlays. `texts` is {path: text} of files that are not written yet."""
+    found, shown = [], {}
+    for name in sorted({one.underlay for one in tunnels}):
+        path = wg_quick.path(name)
+        text = dict(texts).get(path, None) or files.text(path, None)
+        routes, table = (), "main"
+        if text is not None and wg_quick_readers.ask(name, text).quick:
+            routes, table = wanted(text, path), table_of(text)
+        routes = tuple(routes) + tuple(exclusive(stanzas, name))
+        if not routes:
+            continue
+        if table not in shown:
+            shown[table] = [process.output("ip", family, "route", "show", "table", table) for family in ("-4", "-6")]
+        present = list(wished(tunnels)) if table == "main" else []
+        present += list(defined(stanzas, name, table))
+        present += [one for version, out in zip((4, 6), shown[table]) for one in parse(out, version, name)]
+        remotes = [one.remote for one in tunnels if one.underlay == name]
+        for clash in clashes(routes, present):
+            found.append(Clash(name, clash[1].device, problem(name, clash, text or "", remotes)))
+    return tuple(found)
+
+
+def ours(found, tunnels, moves=()):
+    """The Problems of those Clashes that a tunnel's bridge, its ports or a port that moves has a part in."""
+    names = {name for one in tunnels for name in (one.bridge,) + tuple(one.bridge_ports)} | {one.port for one in moves}
+    return tuple(one.problem for one in found if one.device in names)

@@ -1,0 +1,211 @@
+"""The nouns: what is wished for, what there is, and what is to be done. Frozen values; no process, file or clock."""
+
+import zlib
+from dataclasses import dataclass, field
+from typing import Dict, NamedTuple, Optional, Tuple
+
+from l2wg_hooks.encapsulation import vxlan
+from l2wg_hooks.errors import Problem
+
+# What an interface's alias says where l2wg has made it.
+ALIAS = "l2wg"
+# What may stand under the name of a tunnel and be re-made by us; anything else there belongs to somebody.
+TUNNEL_KINDS = ("gretap", "ip6gretap", "vxlan")
+# tun: WireGuard in user space (wireguard-go), for kernels without the module.
+WIREGUARD_KINDS = ("wireguard", "tun")
+
+
+@dataclass(frozen=True)
+class Tunnel:
+    """What one configuration file wishes for. `lines` says where each key stands (1-based)."""
+
+    name: str
+    underlay: str
+    local: str
+    remote: str
+    bridge: str
+    bridge_ports: Tuple[str, ...] = ()
+    bridge_address: str = ""
+    encapsulation: str = "gretap"
+    key: Optional[int] = None
+    port: int = vxlan.UDP_PORT
+    mtu: int = 1500
+    mss_clamp: str = "nftables"
+    forward: str = "as-is"
+    stp: bool = False
+    dhcp: str = "pass"
+    vlans: str = "all"
+    isolated: bool = False
+    storm_limit: Optional[int] = None
+    link_local: bool = False
+    site: str = ""
+    path: str = field(default="", compare=False)
+    lines: Dict[str, int] = field(default_factory=dict, compare=False)
+
+    @property
+    def family(self):
+        """Of the two ends: 4 or 6."""
+        return 6 if ":" in self.local else 4
+
+    @property
+    def kind(self):
+        """The kernel's word for the tunnel, as in `ip link add type`."""
+        return "ip6gretap" if self.encapsulation == "gretap" and self.family == 6 else self.encapsulation
+
+    @property
+    def number(self):
+        """What tells this tunnel's packets from those of others between the same ends: the GRE key (None: none), or the VNI."""
+        return vxlan.VNI_DEFAULT if self.encapsulation == "vxlan" and self.key is None else self.key
+
+    @property
+    def mac(self):
+        """The Ethernet address of the tunnel: always the same, differing from its peer's.
+
+        A bridge takes the lowest address of its ports for its own (br_stp_recalculate_bridge_id in net/bridge/br_stp_if.c),
+        so ours starts with fe:ff, a locally administered address that sorts behind every network card's.
+        """
+        seed = "%s %s %s %s" % (self.name, self.local, self.remote, self.key)
+        return "fe:ff:" + ":".join("%02x" % byte for byte in zlib.crc32(seed.encode()).to_bytes(4, "big"))
+
+    @property
+    def own(self):
+        """The interfaces that are nobody else's: itself, and where l2wg defines the bridge, that and its ports."""
+        return (self.name,) + ((self.bridge,) + self.bridge_ports if self.bridge_ports else ())
+
+    def problem(self, key, message, hint="", id=""):
+        """A Problem that points at the line of `key`, or at the file where the key is not written."""
+        return Problem(message, hint, self.path, self.lines.get(key, 0), key, id, self.name)
+
+
+@dataclass(frozen=True)
+class Link:
+    """One network interface. `addresses` leaves out IPv6 link-local ones, which come and go by themselves.
+
+    `autoconfigured` are those of `addresses` that the kernel took from router advertisements.
+    `carrier` is false where the kernel says NO-CARRIER: up, and nothing is plugged in.
+    Of a bridge's port: `port_state` is "forwarding" where frames pass.
+    Of a bridge: `group_forward` is its group_fwd_mask, `pvid` the VLAN of a new port's untagged frames.
+    `underlay` is the device that a tunnel is bound to; the kernel's "if5" says that it is bound to one that is gone.
+    Of a tunnel, `ttl` is its packets' TTL or hop limit (0: that of the packet in the frame, or the kernel's choice), `odd` are
+    the words of ip-link(8) for what makes its packets other than those of a tunnel that was made without these words.
+    """
+
+    name: str
+    index: int
+    kind: str = ""
+    up: bool = False
+    carrier: bool = True
+    mtu: int = 1500
+    mac: str = ""
+    master: str = ""
+    alias: str = ""
+    addresses: Tuple[str, ...] = ()
+    autoconfigured: Tuple[str, ...] = ()
+    ipv6: bool = False
+    local: str = ""
+    remote: str = ""
+    underlay: str = ""
+    key: Optional[int] = None
+    pmtudisc: bool = True
+    ignore_df: bool = False
+    port: Optional[int] = None
+    ttl: int = 0
+    odd: Tuple[str, ...] = ()
+    isolated: bool = False
+    port_state: str = ""
+    stp: bool = False
+    group_forward: int = 0
+    bridge_iptables: bool = False
+    vlan_filtering: bool = False
+    pvid: int = 1
+
+
+def is_ours(link):
+    """Whether l2wg made this link: it says so itself."""
+    return link.alias == ALIAS and link.kind in TUNNEL_KINDS
+
+
+def holders(links, address):
+    """[(Link, the address with its prefix length)] of those of {name: Link} that have an IP address."""
+    return [(link, word) for link in links.values() for word in link.addresses if word.partition("/")[0] == address]
+
+
+class Addresses(NamedTuple):
+    """Words behind `ip address add` and `ip route replace`, without `dev`, in the order in which they have to be given."""
+
+    addresses: Tuple[Tuple[str, ...], ...] = ()
+    routes: Tuple[Tuple[str, ...], ...] = ()
+
+
+@dataclass(frozen=True)
+class Rules:
+    """The nftables rules in force, as netfilter/nftables.py has them; `intact` is false where nft(8) has something else."""
+
+    entries: list = field(default_factory=list)
+    values: Dict[str, dict] = field(default_factory=dict)
+    intact: bool = True
+
+
+class PolicyRoutes(NamedTuple):
+    """Our rules as `ip -json rule` has them, and {table: routes} as `ip -json route` has them."""
+
+    rules: Tuple[dict, ...]
+    routes: Dict[str, list]
+
+
+class Tables(NamedTuple):
+    """What iptables-save and its IPv6 twin have in one table, and whether br_netfilter is there."""
+
+    ipv4: Tuple[str, ...]
+    ipv6: Tuple[str, ...]
+    br_netfilter: bool
+
+
+class Switches(NamedTuple):
+    """A bridge that l2wg defines: the switches that are `wanted` (SILENT, OWN or THEIRS), and {switch: value} as they are."""
+
+    wanted: Dict[str, Tuple[str, ...]]
+    now: Dict[str, str]
+
+
+@dataclass(frozen=True)
+class Observed:
+    """What the kernel has beside links. `ways`, `iptables` (its table mangle) and `filter` (iptables' own table of that
+    name) are None where nobody has looked, for want of a need; `managed` names what NetworkManager takes for its own;
+    `bridges` are those that l2wg defines.
+    """
+
+    rules: Rules = Rules()
+    ways: Optional[PolicyRoutes] = None
+    iptables: Optional[Tables] = None
+    filter: Optional[Tables] = None
+    managed: Tuple[str, ...] = ()
+    bridges: Dict[str, Switches] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Step:
+    """One command and why it is needed.
+
+    `group` names the tunnel, or the bridge whose port it is about: when a step fails, the rest of its group is left out.
+    """
+
+    argv: Tuple[str, ...]
+    reason: str
+    group: str
+
+    def __str__(self):
+        return " ".join(self.argv)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Steps to run now, what waits for an event, and what is wrong.
+
+    `rules` are those that the one step of group GUARD brings into force; None where there is no such step.
+    """
+
+    steps: Tuple[Step, ...] = ()
+    waiting: Tuple[str, ...] = ()
+    problems: Tuple[Problem, ...] = ()
+    rules: Optional[Rules] = None

@@ -1,0 +1,44 @@
+"""What the firewall of this router says of the packets of a tunnel's peer: for `l2wg check`, and for apply."""
+
+from l2wg_hooks.netfilter import iptables
+from l2wg_hooks.netfilter.trace import Packet
+from l2wg_hooks.system import process
+
+KEPT = "# and where your firewall keeps its rules"
+XTABLES = tuple(name + back for name in iptables.COMMANDS.values() for back in ("", "-legacy", "-nft"))
+
+
+def problems(tunnel, firewall):
+    """Yield a Problem for each chain of a Firewall that drops the packets of this tunnel's peer, and how to let them in."""
+    vxlan = tunnel.kind == "vxlan"
+    port = tunnel.port if vxlan else None
+    protocol = "udp" if vxlan else "gre"
+    packet = Packet("input", tunnel.family, tunnel.underlay, None, tunnel.remote, tunnel.local, protocol, port, tracked=False)
+    for base, chains in firewall.drops(packet):
+        yield tunnel.problem(
+            "underlay",
+            "the firewall (%s) drops the tunnel's packets from %s; what lets established or new connections in does not let"
+            " them in, since they are of none (notrack)" % (base.where, tunnel.remote),
+            _let_in(tunnel, base, chains, port),
+            "firewall-input",
+        )
+
+
+def _let_in(tunnel, base, chains, port):
+    ends = {"wg": tunnel.underlay, "from": tunnel.remote, "to": tunnel.local, "port": port}
+    if "ufw-user-input" in chains or "ufw6-user-input" in chains:
+        return ("ufw allow in on %(wg)s proto udp from %(from)s to %(to)s port %(port)d" if port
+                else "ufw allow in on %(wg)s proto gre from %(from)s to %(to)s") % ends
+    if base.table == "inet firewalld":
+        what = "port port=%d protocol=udp" % port if port else "protocol value=gre"
+        rule = "rule family=ipv%d source address=%s %s accept" % (tunnel.family, tunnel.remote, what)
+        zone = process.output("firewall-cmd", "--get-zone-of-interface=" + tunnel.underlay).strip()
+        zone = "--zone=%s " % zone if zone else ""
+        return "firewall-cmd --permanent %s--add-rich-rule='%s'; firewall-cmd --reload" % (zone, rule)
+    if base.table in XTABLES:
+        what = "-p udp --dport %d" % port if port else "-p gre"
+        rule = "-i %s -s %s -d %s %s -j ACCEPT" % (tunnel.underlay, tunnel.remote, tunnel.local, what)
+        return "%s -I INPUT %s %s" % (base.table, rule, KEPT)
+    ends.update(ip="ip" if tunnel.family == 4 else "ip6", what="udp dport %d" % port if port else "meta l4proto 47")
+    rule = 'iifname "%(wg)s" %(ip)s saddr %(from)s %(ip)s daddr %(to)s %(what)s accept' % ends
+    return "nft 'insert rule %s %s' %s" % (base.name, rule, KEPT)

@@ -1,0 +1,169 @@
+"""The nftables rule set of the tunnels: guard, clamp, fences, storm limit, loop detection. Pure, but for the template's text.
+
+It comes in two parts. The *entries*, one a tunnel that is wished for, are all that the template sees. The *values* are
+what can change from one moment to the next (MSS, the bridge's address): nft(8) variables, so that an event that loads
+rules needs no template. Both are plain values that survive JSON.
+"""
+
+import re
+
+from l2wg_hooks.config.schema import UNTAGGED
+from l2wg_hooks.encapsulation import headers
+from l2wg_hooks.encapsulation.vxlan import UDP_PORT
+
+STATIC = "/var/lib/l2wg/rules.nft"
+FILE = "/run/l2wg.nft"
+# What wg-quick(8) gives a WireGuard interface on an ordinary WAN, for one that is not there at this moment.
+UNDERLAY_MTU = 1420
+# RFC 9293, 3.7.1: 536 is what one has to assume; an underlay of 576 bytes needs less.
+MSS_MIN = 256
+# What a string of an entry may be made of: names, addresses, words of l2wg.conf(5). Nothing that nft(8) would obey.
+_WORD = re.compile(r"[A-Za-z0-9_.:-]*\Z")
+# Keys of an entry that may be missing, as in a file that an older version of l2wg has left, and what it meant without them.
+_NEW = {"forward": "", "port": UDP_PORT}
+_STRINGS = ("name", "kind", "underlay", "local", "remote", "mac", "bridge", "clamp", "forward")
+_NUMBERS = ("number", "port", "storm_limit")
+_VALUES = ("mss4", "mss6", "tagged4", "tagged6")
+EMPTY = "add table inet l2wg\ndelete table inet l2wg\nadd table bridge l2wg\ndelete table bridge l2wg\n"
+
+
+def entry(tunnel):
+    """What the template has to know of a tunnel."""
+    return {
+        "name": tunnel.name,
+        "kind": tunnel.kind,
+        "family": tunnel.family,
+        "underlay": tunnel.underlay,
+        "local": tunnel.local,
+        "remote": tunnel.remote,
+        "number": tunnel.number,
+        "port": tunnel.port,
+        "mac": tunnel.mac,
+        "bridge": tunnel.bridge,
+        "clamp": tunnel.mss_clamp,
+        "forward": tunnel.forward,
+        "vlans": None if tunnel.vlans == "all" else ranges(tunnel.vlans),
+        "untagged": tunnel.vlans == "all" or UNTAGGED in tunnel.vlans.split(","),
+        "block_dhcp": tunnel.dhcp == "block",
+        "storm_limit": tunnel.storm_limit,
+    }
+
+
+def value(tunnel, links):
+    """What the rules of a tunnel depend on at this moment: MSS in bytes, the bridge's Ethernet address."""
+    underlay, bridge = links.get(tunnel.underlay), links.get(tunnel.bridge)
+    known = underlay.mtu if underlay else UNDERLAY_MTU
+    mss4, mss6 = headers.mss(tunnel, known)
+    tagged4, tagged6 = headers.mss(tunnel, known, tags=1)
+    found = {"mss4": mss4, "mss6": mss6, "tagged4": tagged4, "tagged6": tagged6}
+    found = {key: max(MSS_MIN, number) for key, number in found.items()}
+    # Without a bridge nothing comes that this could match.
+    return dict(found, bridge=bridge.mac if bridge and bridge.kind == "bridge" else tunnel.mac)
+
+
+def complete(entry):
+    """An entry of a file that an older version may have written, with the keys that are new since."""
+    return dict(_NEW, **entry)
+
+
+def fits(entry, value):
+    """Whether what a file says is an entry, and its value: of the right types, and of harmless characters."""
+    if not isinstance(entry, dict) or not isinstance(value, dict):
+        return False
+    vlans = entry.get("vlans", False)
+    return (
+        all(_is_word(entry.get(key)) for key in _STRINGS)
+        and all(key in entry and (entry[key] is None or _is_number(entry[key])) for key in _NUMBERS)
+        and entry.get("family") in (4, 6)
+        and all(isinstance(entry.get(key), bool) for key in ("untagged", "block_dhcp"))
+        and (vlans is None or isinstance(vlans, list) and all(_is_word(one) for one in vlans))
+        and set(value) == set(_VALUES) | {"bridge"}
+        and all(_is_number(value[key]) for key in _VALUES)
+        and _is_word(value["bridge"])
+    )
+
+
+def _is_word(value):
+    return isinstance(value, str) and bool(_WORD.match(value))
+
+
+def _is_number(value):
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2 ** 32
+
+
+def ranges(text):
+    """The VLANs of a list such as 10,20,30-39 as nft(8) takes them: sorted, no number in two of them."""
+    wanted = []
+    for part in text.split(","):
+        # A tag with VLAN 0 tells a priority only: the frame is an untagged one (IEEE 802.1Q, 6.9).
+        first, _, last = part.replace(UNTAGGED, "0").partition("-")
+        wanted.append((int(first), int(last or first)))
+    merged = []
+    for first, last in sorted(wanted):
+        if merged and first <= merged[-1][1] + 1:
+            merged[-1][1] = max(last, merged[-1][1])
+        else:
+            merged.append([first, last])
+    return ["%d" % first if first == last else "%d-%d" % (first, last) for first, last in merged]
+
+
+def render(entries):
+    """The text of STATIC for these entries. It takes away all that was loaded before."""
+    from l2wg_hooks import templates  # slow to start, and most events find their rules in force
+
+    ends = [dict(one, gre=one["kind"] != "vxlan", ip="ip" if one["family"] == 4 else "ip6") for one in entries]
+    for end in ends:
+        end["keyed"] = end["gre"] and end["number"] is not None
+        # What tells its packets from those of other tunnels between the same two addresses, as far as the guard does.
+        end["sort"] = end["keyed"] if end["gre"] else (end["port"], end["number"])
+    vxlans = [end for end in ends if not end["gre"]]
+    return templates.render(
+        "rules.j2",
+        empty=EMPTY,
+        tunnels=entries,
+        ends=_grouped(ends, "gre", "sort", "local", "remote"),
+        # All that goes between two addresses by GRE, or to one UDP port.
+        ways=_grouped([dict(end, port=0 if end["gre"] else end["port"]) for end in ends], "gre", "port", "local", "remote"),
+        vnis=_grouped(vxlans, "family", "sort"),
+        ports6=sorted({end["port"] for end in vxlans if end["family"] == 6}),
+    )
+
+
+def _grouped(ends, *keys):
+    """One for all ends that have the same under `keys`, with the names of their tunnels and underlays."""
+    found = {}
+    for end in ends:
+        group = found.setdefault(tuple(end[key] for key in keys), dict(end, names=[], underlays=[]))
+        for key, name in (("names", end["name"]), ("underlays", end["underlay"])):
+            if name not in group[key]:
+                group[key].append(name)
+    return list(found.values())
+
+
+def load(entries, values):
+    """The text of FILE that brings `entries`, whose rules are in STATIC, into force with `values` ({name: value})."""
+    lines = []
+    for index, one in enumerate(entries, 1):
+        for key, number in sorted(values[one["name"]].items()):
+            lines.append("define %s_%d = %s\n" % (key, index, number))
+    return "".join(lines) + 'include "%s"\n' % STATIC
+
+
+def shape(text):
+    """{(family, chain): number of rules} of our tables, in a text for nft(8) as the template makes it, or as nft(8) lists it.
+
+    Both have one rule a line.
+    """
+    found, family, chain = {}, "", None
+    for line in text.splitlines():
+        words = line.split()
+        if words[:1] == ["table"]:
+            family = words[1]
+        elif words[:1] == ["chain"]:
+            chain = (family, words[1])
+            found[chain] = 0
+        elif words == ["}"]:
+            chain = None
+        elif chain and words and words[0] != "type" and not words[0].startswith("#"):
+            found[chain] += 1
+    return found

@@ -1,0 +1,156 @@
+"""The rules that nft(8) has of us, and the files that they are loaded from."""
+
+import json
+import os
+import re
+import zlib
+from typing import Dict, NamedTuple, Tuple
+
+from l2wg_hooks.errors import L2wgError
+from l2wg_hooks.model import Rules
+from l2wg_hooks.netfilter import nftables
+from l2wg_hooks.system import files, json_fields, process
+
+# What was loaded last, and how nft(8) lists that where nobody interferes: whoever takes a rule away, an event notices.
+LOADED = "/run/l2wg.loaded"
+TEMPLATE = os.path.join(os.path.dirname(os.path.dirname(__file__)), "templates", "rules.j2")
+
+# The order in which their listings are kept.
+FAMILIES = ("inet", "bridge")
+# What came from outside the underlay, was about to leave outside it, or was sent by somebody else in this router's name.
+HOOKS = {"from_outside": "injection", "to_outside": "leak", "forged": "forgery", "forged_late": "forgery"}
+
+
+class Report(NamedTuple):
+    """What nft(8) says at one moment: the Rules, and what they have dropped.
+
+    `frames` is {(what, tunnel): frames} as `counters` has it, `packets` {(what, local, remote): packets} of the guard, what being
+    one of HOOKS' values. `unknown` says why nft(8) could not be asked; then nothing else is certain.
+    """
+
+    rules: Rules
+    frames: Dict[Tuple[str, str], int] = {}
+    packets: Dict[Tuple[str, str, str], int] = {}
+    unknown: str = ""
+
+
+def observe(needed):
+    """The Rules that are in force; `intact` is false where nft(8) has something else than what was loaded.
+
+    Not `needed`, by any tunnel, and never loaded: nobody asks nft(8).
+    """
+    loaded = _loaded()
+    if loaded is None and not needed:
+        return Rules()
+    return _rules(loaded, listing())
+
+
+def report(results):
+    """The Report of how `LISTS` ended, one after the other."""
+    failed = [one for one in results if isinstance(one, L2wgError)]
+    if failed:
+        return Report(_rules(_loaded(), None), unknown=failed[0].problems[0].message)
+    texts = ["" if one.code else one.out for one in results]
+    listing = re.sub(r"counter packets \d+ bytes \d+", "counter", "".join(texts))
+    loaded = _loaded()
+    rules = Rules() if loaded is None and not listing else _rules(loaded, _steady(listing))
+    return Report(rules, _frames(texts[1]), _packets(texts[0]))
+
+
+# Without -s, so with counters: for those who want to see all of it.
+LISTS = tuple(("nft", "list", "table", family, "l2wg") for family in FAMILIES)
+
+
+def _loaded():
+    """What was loaded last, as (entries, values, listing); None where nothing was.
+
+    The listing is None, which is no listing's equal, where another version's template made those rules.
+    """
+    try:
+        text = files.text(LOADED, None, files.OURS)
+        return None if text is None else _parse(text)
+    except (L2wgError, ValueError):  # not as we have left it: loaded once more
+        return [], {}, None
+
+
+def _rules(loaded, listing):
+    entries, values, before = ([], {}, "") if loaded is None else loaded
+    # Nothing is what is in force where nothing was meant to be; else what was meant is never empty.
+    return Rules(entries, values, intact=listing is not None and listing == before and bool(listing) == bool(entries))
+
+
+def _parse(text):
+    """(entries, values, listing) of LOADED. Its entries come to a template and to nft(8) again, so they are looked at.
+
+    Raises ValueError.
+    """
+    loaded = json_fields.load(text)
+    if not isinstance(loaded, dict):
+        raise json_fields.Unfit("%s has not what we keep there" % LOADED)
+    entries, values, meant = (loaded.get(key) for key in ("entries", "values", "meant"))
+    if not isinstance(entries, list) or not isinstance(values, dict) or not isinstance(meant, (str, type(None))):
+        raise json_fields.Unfit("%s has not what we keep there" % LOADED)
+    entries = [nftables.complete(one) if isinstance(one, dict) else one for one in entries]
+    names = [one.get("name") if isinstance(one, dict) else None for one in entries]
+    if not all(isinstance(name, str) and nftables.fits(one, values.get(name)) for name, one in zip(names, entries)):
+        raise json_fields.Unfit("%s has not what we keep there" % LOADED)
+    return entries, values, meant if loaded.get("template") == template() else None
+
+
+def listing():
+    """How nft(8) lists our two tables, without counters; "" where there are none, None where nobody can be asked.
+
+    Two calls: nft 1.1 refuses a second `list` in one.
+    """
+    found = ""
+    for family in FAMILIES:
+        try:
+            result = process.run(("nft", "-s", "list", "table", family, "l2wg"))
+        except L2wgError:  # told of by whoever wants to load
+            return None
+        found += result.out if result.code == 0 else ""
+    return _steady(found)
+
+
+def _steady(text):
+    """Without a set's elements, and their count: they are stations that come and go."""
+    return re.sub(r"\s*(elements = \{[^}]*\}|# count \d+)", "", text)
+
+
+def stamp(entries):
+    """One line that is another for other entries, and for another template."""
+    return "# %s %08x" % (json.dumps(entries, sort_keys=True), template())
+
+
+def template():
+    """A number that is another for another template, as another version of l2wg may have it."""
+    return zlib.crc32(files.read(TEMPLATE).encode())
+
+
+def counters():
+    """{(what, tunnel): frames} that the rules of table bridge have dropped, what being "loop", "storm", "dhcp" or "vlans"."""
+    return _frames(process.run(("nft", "list", "table", "bridge", "l2wg")).out)
+
+
+def _frames(text):
+    found = {}
+    for number, what, name in re.findall(r'counter packets (\d+) .*comment "(\w+) (\S+)"', text):
+        found[what, name] = found.get((what, name), 0) + int(number)
+    return found
+
+
+def _packets(text):
+    """What the guard has dropped, by the tunnel's ends; both "" for a rule that is about any ends (a VNI, a fragment)."""
+    found, what = {}, ""
+    for line in text.splitlines():
+        chain = re.match(r"\s*chain (\w+) \{", line)
+        what = HOOKS.get(chain.group(1), "") if chain else what
+        count = re.search(r"counter packets (\d+) ", line)
+        if not what or count is None:
+            continue
+        saddr, daddr = re.search(r" saddr (\S+)", line), re.search(r" daddr (\S+)", line)
+        ends = (saddr.group(1), daddr.group(1)) if saddr and daddr else ("", "")
+        if what == "injection":
+            ends = ends[::-1]  # it came, or said so, from the other end
+        found[(what,) + ends] = found.get((what,) + ends, 0) + int(count.group(1))
+    return found

@@ -1,0 +1,156 @@
+"""What the kernel has: the links that `ip -json -details address show` tells of. Pure."""
+
+import re
+
+from l2wg_hooks.errors import fail
+from l2wg_hooks.model import Link
+from l2wg_hooks.system import json_fields, process
+
+# Ethernet addresses and those of other links, which may be IP addresses: a tunnel without Ethernet has such a one.
+_MAC = re.compile(r"[0-9A-Fa-f:.]*\Z")
+_ADDRESS = re.compile(r"[0-9A-Fa-f:.]+\Z")
+
+
+def _key(data):
+    """A GRE key, which ip(8) writes as a dotted quad, or a VNI as a number. Of two keys, the one on the way out counts."""
+    text = str(data.get("okey", data.get("key", data.get("id", ""))))
+    if not text:
+        return None
+    parts = text.split(".") if "." in text else [text]
+    if not all(re.match(r"(0x[0-9a-fA-F]{1,8}|[0-9]{1,10})\Z", part) for part in parts) or len(parts) not in (1, 4):
+        raise json_fields.Unfit("key is %s" % ascii(text[:60]))
+    number = 0
+    for part in parts:
+        number = number * 256 + int(part, 16 if part.startswith("0x") else 10)
+    return number
+
+
+def _link(entry):
+    info = json_fields.inner(entry, "linkinfo")
+    data = json_fields.inner(info, "info_data")
+    slave = json_fields.inner(info, "info_slave_data")
+    known = json_fields.rows(entry, "addr_info")
+    name, index = json_fields.name(entry, "ifname"), json_fields.number(entry, "ifindex")
+    if not name or not index:
+        raise json_fields.Unfit("an interface without a name, or a number")
+    return Link(
+        name=name,
+        index=index,
+        kind=json_fields.word(info, "info_kind"),
+        up="UP" in json_fields.listed(entry, "flags"),
+        carrier="NO-CARRIER" not in json_fields.listed(entry, "flags"),
+        mtu=json_fields.number(entry, "mtu"),
+        mac=_checked(_MAC, json_fields.word(entry, "address")),
+        master=json_fields.name(entry, "master"),
+        alias=json_fields.word(entry, "ifalias"),
+        addresses=tuple(_prefixed(one) for one in known if "local" in one and one.get("scope") != "link"),
+        # net/ipv6/addrconf.c marks them so, and its own privacy addresses; by hand, `mngtmpaddr` is seldom given.
+        autoconfigured=tuple(
+            _prefixed(one)
+            for one in known
+            if "local" in one and one.get("family") == "inet6" and (one.get("mngtmpaddr") or one.get("temporary"))
+        ),
+        ipv6=any(one.get("family") == "inet6" for one in known),
+        local=json_fields.word(data, "local", json_fields.word(data, "local6")),
+        remote=json_fields.word(data, "remote", json_fields.word(data, "remote6")),
+        underlay=json_fields.word(data, "link", None) or "",
+        key=_key(data),
+        pmtudisc=bool(data.get("pmtudisc", False)),
+        ignore_df=bool(data.get("ignore_df", False)),
+        port=json_fields.number(data, "port", None),
+        ttl=json_fields.number(data, "ttl"),
+        odd=_odd(data),
+        isolated=bool(slave.get("isolated", False)),
+        port_state=str(slave.get("state", "")),
+        stp=bool(data.get("stp_state", 0)),
+        group_forward=_mask(data.get("group_fwd_mask", "0")),
+        vlan_filtering=bool(data.get("vlan_filtering", 0)),
+        pvid=json_fields.number(data, "vlan_default_pvid", 1, 4095),
+        bridge_iptables=bool(data.get("nf_call_iptables", 0) and data.get("nf_call_ip6tables", 0)),
+    )
+
+
+# What ip(8) calls it -> the word that sets it, and what it is without that word (ip/link_gre.c, link_gre6.c, link_vxlan.c).
+# Keys that it leaves out, as older ones do, stand for the latter.
+_ODD = {
+    "tos": ("tos", (0, "0", "0x0", "0x00")),
+    "tclass": ("tclass", (0, "0", "0x0", "0x00")),
+    "flowlabel": ("flowlabel", (0, "0", "0x0", "0x00000")),
+    "label": ("flowlabel", (0, "0x0")),
+    "iseq": ("iseq", (False,)),
+    "oseq": ("oseq", (False,)),
+    "icsum": ("icsum", (False,)),
+    "ocsum": ("ocsum", (False,)),
+    "encap_limit": ("encaplimit", ()),
+    "ip6_tnl_f_use_orig_tclass": ("tclass inherit", (False,)),
+    "ip6_tnl_f_use_orig_flowlabel": ("flowlabel inherit", (False,)),
+    "ip6_tnl_f_rcv_dscp_copy": ("dscp inherit", (False,)),
+    "ip6_tnl_f_use_orig_fwmark": ("fwmark inherit", (False,)),
+    "fwmark": ("fwmark", (0, "0", "0x0")),
+    "encap": ("encap", ({},)),
+    "external": ("external", (False,)),
+    "learning": ("nolearning", (True,)),
+    "df": ("df", ("unset", 0)),
+    "udp_csum": ("noudpcsum", (True,)),
+    "udp_zero_csum6_tx": ("udp6zerocsumtx", (False,)),
+    "udp_zero_csum6_rx": ("udp6zerocsumrx", (False,)),
+    "remcsum_tx": ("remcsumtx", (False,)),
+    "remcsum_rx": ("remcsumrx", (False,)),
+    "gbp": ("gbp", (False,)),
+    "gpe": ("gpe", (False,)),
+    "limit": ("maxaddress", (0,)),
+}
+
+
+def _odd(data):
+    words = [word for key, (word, usual) in _ODD.items() if key in data and data[key] is not None and data[key] not in usual]
+    if data.get("ikey") != data.get("okey"):
+        words.append("ikey %s okey %s" % tuple(ascii(data.get(key))[:20] for key in ("ikey", "okey")))
+    return tuple(words)
+
+
+def _prefixed(one):
+    return "%s/%s" % (_checked(_ADDRESS, json_fields.word(one, "local")), json_fields.number(one, "prefixlen", "", 128))
+
+
+def _mask(value):
+    if not re.match(r"(0x)?[0-9a-fA-F]{1,8}\Z", str(value)):
+        raise json_fields.Unfit("group_fwd_mask is %s" % ascii(value)[:60])
+    return int(str(value), 16)
+
+
+def _checked(pattern, text):
+    if not pattern.match(text):
+        raise json_fields.Unfit("%s is no address" % ascii(text[:60]))
+    return text
+
+
+def refuse(error):
+    """Raise L2wgError for what ip(8) has printed and system/json_fields.py does not take."""
+    fail(
+        "`ip -json` printed what cannot be read: %s" % error,
+        "is /sbin/ip that of the package iproute2 (4.20 or later)?",
+    )
+
+
+def parse(text):
+    """{name: Link} of what `ip -json -details address show` printed. Raises L2wgError where that is no such thing.
+
+    iproute2 4.20 (Debian 10) prints nothing for "no links", and {} where it leaves one out.
+    """
+    try:
+        found = [_link(entry) for entry in json_fields.table(text)]
+    except json_fields.Unfit as error:
+        refuse(error)
+    return {link.name: link for link in found}
+
+
+OBSERVE = ("ip", "-json", "-details", "address", "show")
+
+
+def read():
+    """{name: Link} of what the kernel has now."""
+    result = process.run(OBSERVE)
+    if result.code:
+        fail("`%s` failed: %s" % (" ".join(OBSERVE), result.err.strip()), "is this root, and iproute2 4.20 or later?")
+    return parse(result.out)

@@ -1,0 +1,58 @@
+"""What the kernel has beside links, as far as there is a reason to look. The other half of link_table.read."""
+
+import os
+
+from l2wg_hooks.config import bridge_switches
+from l2wg_hooks.errors import L2wgError
+from l2wg_hooks.managers import networkmanager
+from l2wg_hooks.model import Observed, PolicyRoutes, Switches, Tables
+from l2wg_hooks.netfilter import nftables_state
+from l2wg_hooks.observe import sysctls
+from l2wg_hooks.plan.policy_routes import is_ours, is_route, needed
+from l2wg_hooks.system import files, ip_routes, process
+
+
+def look(tunnels):
+    """The Seen of now. Policy routes and iptables are looked at if a tunnel wants them, or wanted them until now."""
+    found = nftables_state.observe(needed=bool(tunnels))
+    kinds = [tunnel.kind for tunnel in tunnels] + [one["kind"] for one in found.entries]
+    passes = [tunnel.forward for tunnel in tunnels] + [one.get("forward", "") for one in found.entries]
+    clamps = [tunnel.mss_clamp for tunnel in tunnels] + [one["clamp"] for one in found.entries]
+    return Observed(
+        found,
+        _ways() if any(needed(kind) for kind in kinds) else None,
+        _tables("mangle") if "iptables" in clamps else None,
+        _tables("filter") if "accept" in passes else None,
+        networkmanager.managed(sorted({name for tunnel in tunnels for name in tunnel.own})),
+        bridges(tunnels),
+    )
+
+
+def bridges(tunnels):
+    """{name: Switches} of the bridges that l2wg defines, for these tunnels. A few small files, and no process."""
+    # A file that cannot be read is told of by whoever writes it.
+    wanted = bridge_switches.wanted(files.glance(bridge_switches.FILE))
+    names = {tunnel.bridge for tunnel in tunnels if tunnel.bridge_ports}
+    return {name: Switches(switches, sysctls.of_bridge(name)) for name, switches in wanted.items() if name in names}
+
+
+def _ways():
+    ours = [rule for family in process.families() for rule in process.table("ip", "-json", family, "rule", "show") if is_ours(rule)]
+    routes = {}
+    for rule in ours:
+        family, table = "-6" if ":" in rule["src"] else "-4", str(rule["table"])
+        shown = ip_routes.show(family, "route", "show", "table", table)
+        routes.setdefault(table, []).extend(route for route in shown if is_route(route))
+    return PolicyRoutes(tuple(ours), routes)
+
+
+def _tables(table):
+    lines = [_save(command, table) for command in ("iptables-save", "ip6tables-save")]
+    return Tables(*lines, br_netfilter=os.path.isdir("/proc/sys/net/bridge"))
+
+
+def _save(command, table):
+    try:
+        return tuple(process.run((command, "-t", table)).out.splitlines())
+    except L2wgError:  # not installed: told of by the steps that want it
+        return ()

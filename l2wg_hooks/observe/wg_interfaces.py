@@ -1,0 +1,100 @@
+"""WireGuard's peers: what `wg show WG dump` (or `all`) tells of an interface, without its secrets. The text part is pure."""
+
+import re
+from typing import NamedTuple, Optional, Tuple
+
+from l2wg_hooks.errors import L2wgError, Problem
+from l2wg_hooks.system import process
+
+NEVER = -1
+
+
+class Peer(NamedTuple):
+    """One peer. `endpoint` is "" until one is known; `handshake` is seconds since the epoch, 0 where there was none.
+
+    `received` and `sent` are bytes, `keepalive` seconds or None where it is off.
+    """
+
+    key: str
+    endpoint: str
+    allowed: Tuple[str, ...]
+    handshake: int
+    received: int
+    sent: int
+    keepalive: Optional[int]
+
+
+class Interface(NamedTuple):
+    """A WireGuard interface: its public key ("" where it has none), its UDP port (0: none), and its peers."""
+
+    key: str
+    port: int
+    peers: Tuple[Peer, ...]
+
+
+def _count(text):
+    if not re.match(r"[0-9]{1,20}\Z", text):
+        raise ValueError(text)
+    return int(text)
+
+
+def parse(text):
+    """The Interface that `wg show WG dump` printed (wg(8)), without its secret keys; None where it is no such thing."""
+    rows = [line.split("\t") for line in text.splitlines()]
+    if not rows or len(rows[0]) != 4 or any(len(row) != 8 for row in rows[1:]):
+        return None
+    try:
+        peers = tuple(
+            Peer(
+                key,
+                "" if endpoint == "(none)" else endpoint,
+                tuple(word for word in allowed.split(",") if "/" in word),
+                _count(handshake),
+                _count(received),
+                _count(sent),
+                None if keepalive == "off" else _count(keepalive),
+            )
+            for key, _preshared, endpoint, allowed, handshake, received, sent, keepalive in rows[1:]
+        )
+        return Interface("" if rows[0][1] == "(none)" else rows[0][1], _count(rows[0][2]), peers)
+    except ValueError:
+        return None
+
+
+def parse_all(text):
+    """{name: Interface} of what `wg show all dump` printed: the same lines, each with the interface's name before it."""
+    texts = {}
+    for line in text.splitlines():
+        name, _, rest = line.partition("\t")
+        texts.setdefault(name, []).append(rest)
+    found = {name: parse("\n".join(lines)) for name, lines in texts.items()}
+    return {name: one for name, one in found.items() if one is not None}
+
+
+def look(name):
+    """The Interface `name` as it is now; None where it is none, or nobody answers for it (WireGuard in user space)."""
+    try:
+        result = process.run(("wg", "show", name, "dump"))
+    except L2wgError:
+        return None
+    return None if result.code else parse(result.out)
+
+
+def unknown(key):
+    """The Peer that an interface does not have: its handshake is NEVER."""
+    return Peer(key, "", (), NEVER, 0, 0, None)
+
+
+def put_back(name, peer):
+    """Have the interface `name` know a peer as it did, or not at all where it did not; the Problems of that."""
+    argv = ("wg", "set", name, "peer", peer.key)
+    if peer.handshake == NEVER:
+        argv += ("remove",)
+    else:
+        argv += (("endpoint", peer.endpoint) if peer.endpoint else ()) + ("persistent-keepalive", str(peer.keepalive or 0))
+        argv += ("allowed-ips", ",".join(peer.allowed))
+    if look(name) is None:
+        return ()  # it is gone, and its peers with it
+    process.show(argv)
+    result = process.run(argv)
+    return (Problem("`%s` failed: %s" % (" ".join(argv), result.err.strip()), "run it by hand as root"),) if result.code else ()

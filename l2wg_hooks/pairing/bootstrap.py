@@ -1,0 +1,126 @@
+"""`l2wg init`: WireGuard from nothing. A key that nobody else ever sees, wg-quick's file, an address that needs no agreement."""
+
+import base64
+import hashlib
+import ipaddress
+import os
+import socket
+
+from l2wg_hooks.apply import rollback_timer
+from l2wg_hooks.config import schema, wg_quick, wg_quick_readers
+from l2wg_hooks.errors import L2wgError, Problem, fail
+from l2wg_hooks.observe import link_table
+from l2wg_hooks.pairing import local_facts, site
+from l2wg_hooks.system import files, log, process
+
+# wg(8) has no default; this is what everybody writes.
+PORT = 51820
+# RFC 2544, for benchmarks, and routed by nobody (RFC 6890). A home's LAN is in 10/8, 172.16/12 or 192.168/16, so are Docker and
+# most VPNs; 100.64/10 is the provider's, and Tailscale drops it from elsewhere. Only single addresses of it are ever used.
+INNER = ipaddress.ip_network("198.18.0.0/15")
+TEXT = """\
+# Made by `l2wg init` for %s. It is yours from now on: l2wg adds to it what `l2wg pair` shows, and never replaces the key.
+[Interface]
+PrivateKey = %s
+Address = %s/32
+ListenPort = %d
+"""
+
+
+def inner(key):
+    """The address inside WireGuard that follows from a public key, so that two sites need not agree. Pure.
+
+    Two of n sites have the same one with a probability of about n * n / 262144; then `l2wg pair` says so.
+    """
+    digest = hashlib.sha256(base64.b64decode(key)).digest()
+    return str(INNER[1 + int.from_bytes(digest[:8], "big") % (INNER.num_addresses - 2)])
+
+
+def init(name="wg0", port=PORT, address="", remembered=None):
+    """Make the WireGuard interface `name` with a new key, and start it. `remembered` are changes for site.save.
+
+    Raises L2wgError, with nothing left behind, where it is there already or cannot be started. The caller holds lock.changing.
+    """
+    if local_facts.is_nixos():
+        fail("this is NixOS: its configuration makes WireGuard", "networking.wg-quick.interfaces.%s; then: l2wg card" % name)
+    where = wg_quick.path(name)
+    if os.path.lexists(where):
+        fail("is there already, and a key is never replaced", "use it: l2wg card --underlay %s" % name, path=where)
+    links = link_table.read()
+    if name in links:
+        fail("there is an interface %s already, which %s does not describe" % (name, where), "name another one: l2wg init wg1")
+    # Whoever waits for this file will not take what we are about to write into it.
+    answer = wg_quick_readers.ask(name, None)
+    if not answer.quick:
+        fail("it would be one of wg-quick(8), and %s" % answer.why, "name another one: l2wg init wg1", path=where)
+    _free(port)
+    private, public = _keys()
+    address = _address(address, public, links)
+    # First what can be refused.
+    site.save(remembered or {})
+    os.makedirs(wg_quick.DIRECTORY, mode=0o700, exist_ok=True)
+    files.write(where, TEXT % (site.load().name, private, address, port), 0o600, old="")
+    log.did("%s: written; its key is new, and readable by root only" % where)
+    problem = _start(name)
+    if problem:
+        files.remove(where)  # nobody has its public key yet
+        raise L2wgError(problem, Problem("nothing was changed: %s is gone again" % where, "mend that, then: l2wg init %s" % name))
+
+
+def _free(port):
+    """Raise L2wgError where somebody has the UDP port."""
+    for family, everywhere in ((socket.AF_INET, "0.0.0.0"), (socket.AF_INET6, "::")):
+        try:
+            with socket.socket(family, socket.SOCK_DGRAM) as probe:
+                if family == socket.AF_INET6:
+                    probe.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+                probe.bind((everywhere, port))
+        except OSError as error:
+            import errno
+
+            if error.errno == errno.EADDRINUSE:
+                fail("UDP port %d is in use" % port, "by whom: ss -ulpn. Or another one: l2wg init --port %d" % (port + 1))
+
+
+def _keys():
+    """(private, public) from wg(8), by standard input and output only."""
+    private = process.run(("wg", "genkey"))
+    public = process.run(("wg", "pubkey"), private.out)
+    if private.code or public.code:
+        fail("wg(8) makes no key: %s" % (private.err or public.err).strip(), "apt install wireguard-tools")
+    return private.out.strip(), public.out.strip()
+
+
+def _address(wanted, public, links):
+    """The wanted address, or the one that follows from the key. Raises L2wgError where this router cannot have it."""
+    try:
+        address = schema.KEYS["local"][1](wanted) if wanted else inner(public)
+    except schema.Refused as error:
+        fail(*error.args, key="--address")
+    if ":" in address:
+        # ip6gretap has 20 bytes more overhead, and no ignore-df.
+        fail("%s is IPv6" % address, "an IPv4 address for the tunnel's end: its frames need fewer bytes then", key="--address")
+    hint = "l2wg init --address ADDRESS, with one that nobody has at either site"
+    for link in links.values():
+        for one in link.addresses:
+            if ipaddress.ip_address(address) in ipaddress.ip_interface(one).network:
+                fail("%s is in the network of %s (%s)" % (address, link.name, one), hint)
+    if process.output("ip", "route", "show", "match", address).replace("default", "", 1).strip().startswith(tuple("0123456789")):
+        fail("this router has a route for %s already" % address, hint)
+    return address
+
+
+def _start(name):
+    """Start it now and at each boot; the Problem of that, or None."""
+    booting = rollback_timer.timed()
+    argv = ("systemctl", "enable", "--now", "wg-quick@%s" % name) if booting else ("wg-quick", "up", name)
+    process.show(argv)
+    result = process.run(argv)
+    if result.code:
+        if booting:
+            process.run(("systemctl", "disable", "wg-quick@%s" % name))
+        said = " ".join(line for line in result.err.splitlines() if not line.startswith("[#]"))[-300:]
+        return Problem("`%s` failed: %s" % (" ".join(argv), said), "does `modprobe wireguard` work?")
+    if not booting:
+        log.say("there is no systemd here: have `wg-quick up %s` run at each boot" % name)
+    return None

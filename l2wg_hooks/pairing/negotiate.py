@@ -1,0 +1,217 @@
+"""What two sites come to by their cards: each by the same rules, so that they need not talk. Pure."""
+
+import ipaddress
+import zlib
+from typing import NamedTuple, Optional
+
+from l2wg_hooks.config import store, wg_quick, wg_quick_peers
+from l2wg_hooks.config.schema import Refused
+from l2wg_hooks.encapsulation import vxlan
+from l2wg_hooks.pairing import card
+
+# Seconds, for a site that nobody can call: what wg(8) calls sensible. A NAT may forget a UDP flow after 2 minutes (RFC 4787).
+KEEPALIVE = 25
+
+
+class Terms(NamedTuple):
+    """What both sites come to, as this one sees it."""
+
+    local: str
+    remote: str
+    encapsulation: str
+    number: Optional[int]
+    mtu: int
+
+
+def find(own, other):
+    """The Terms of two Cards: the same for both sites, with the ends exchanged. Raises Refused."""
+    if own.key == other.key:
+        raise Refused("this is this router's own card", "paste it on the other router, and the other one's here")
+    inside = own.addresses + other.addresses
+    for one in (own, other):
+        host = card.endpoint(one.endpoint)[0] if one.endpoint else ""
+        if host in inside:
+            raise Refused(
+                "%s, where %s is to be called, is an address inside WireGuard: its own packets would go into the tunnel"
+                % (host, one.name),
+                "l2wg card --endpoint HOST on %s, with what it is called by from outside; then pair with that card" % one.name,
+            )
+    ends = [(one, two) for one in own.addresses for two in other.addresses if (":" in one) == (":" in two)]
+    if not ends:
+        both = "%s here, %s there" % (", ".join(own.addresses), ", ".join(other.addresses))
+        raise Refused("the two sites have no family of addresses in common (%s)" % both, "give both an IPv4 address in wg0.conf")
+    local, remote = min(ends, key=lambda pair: ":" in pair[0])
+    if local == remote:
+        raise Refused(
+            "%s is this router's address inside WireGuard, too" % remote,
+            "give one of the two another one (Address in wg0.conf), restart its WireGuard, and print its card anew",
+        )
+    encapsulation = "vxlan" if "vxlan" in (own.encapsulation, other.encapsulation) else "gretap"
+    numbers = {one.number for one in (own, other)} - {None}
+    if len(numbers) > 1:
+        raise Refused(
+            "this site wants the key %d, the other one %d" % (own.number, other.number),
+            "l2wg card --key NUMBER, the same on both",
+        )
+    number = numbers.pop() if numbers else None
+    if number is None and encapsulation == "vxlan":
+        # VNIs are the kernel's, not the ends': a hub needs a different one for each site.
+        number = 1 + zlib.crc32("".join(sorted((own.key, other.key))).encode()) % vxlan.VNI_MAX
+    return Terms(local, remote, encapsulation, number, min(own.mtu, other.mtu))
+
+
+def collision(agreed, other, underlay, links, sections):
+    """(what is wrong, cure) where the other site's end is somebody else's here; None where it is not."""
+    hint = "give %s another address inside WireGuard, and print its card anew" % other.name
+    end = ipaddress.ip_address(agreed.remote)
+    for link in links.values():
+        for address in link.addresses:
+            inside = ipaddress.ip_interface(address)
+            if end == inside.ip:
+                return "%s, the address of %s, is this router's own (%s)" % (end, other.name, link.name), hint
+            if end in inside.network and link.name != underlay:
+                return "%s, the address of %s, is in the network of %s (%s)" % (end, other.name, link.name, address), hint
+    for one in sections:
+        if one.key != other.key and wg_quick_peers.owns(one.allowed, agreed.remote):
+            who = "the peer %s%s" % (one.key, " (%s)" % one.ours if one.ours else "")
+            # Two sites may have the same name, and a card proves nothing: the old key goes by the admin's hand only.
+            renewed = "wg set %s peer %s remove; sed -i 's|%s|%s|' %s # if that is %s, which has a new key; else " % (
+                underlay, one.key, one.key, other.key, wg_quick.path(underlay), other.name
+            )
+            return "%s has %s already" % (who, agreed.remote), renewed + hint
+    return None
+
+
+class Needed(NamedTuple):
+    """An address that this router has to reach outside the tunnel, and in words what for."""
+
+    address: str
+    reason: str
+
+
+def misled(agreed, other, underlay, needed, sections, tunnels):
+    """(what is wrong, cure) where what this router needs elsewhere would go into `underlay` with the other site's end.
+
+    Its end is a route, and AllowedIPs, of that one address. None where nothing is wrong.
+    """
+    hint = "give %s another address inside WireGuard (Address in its wg0.conf), and print its card anew" % other.name
+    end = ipaddress.ip_address(agreed.remote)
+    for one in needed:
+        if ipaddress.ip_address(one.address) == end:
+            return "%s, the address of %s, is %s, which would go into %s" % (end, other.name, one.reason, underlay), hint
+    for one in tunnels:
+        holder = wg_quick_peers.owner(sections, one.remote) if one.underlay == underlay else ""
+        if holder not in ("", other.key) and ipaddress.ip_address(one.remote) == end:
+            # Whoever has its AllowedIPs has the tunnel.
+            message = "%s, the address of %s, is the far end of %s, which leads to the peer %s"
+            return message % (end, other.name, one.name, holder), hint
+    return None
+
+
+def unreachable(called, other, underlay, sections, links, way):
+    """(what is wrong, cure) where WireGuard's own packets to `called`, the other site's endpoint, would go into it.
+
+    `way` is {address: the interface by which such a packet goes now}. The kernel sends none over the interface that it comes
+    from (wg_socket_send_skb_to_peer in drivers/net/wireguard/socket.c). None where nothing is wrong.
+    """
+    hint = "l2wg card --endpoint HOST on %s, with what it is called by from outside; then pair with that card" % other.name
+    message = "%s, where %s is to be called, is reached through %s: WireGuard's own packets would go into the tunnel"
+    for address in called:
+        end = ipaddress.ip_address(address)
+        networks = [(link.name, ipaddress.ip_interface(word)) for link in links.values() for word in link.addresses]
+        own = [name for name, one in networks if one.ip == end]
+        if own:
+            return "%s, where %s is to be called, is this router's own (%s)" % (end, other.name, own[0]), hint
+        if way.get(address):
+            if way[address] == underlay:
+                return message % (end, other.name, underlay), hint
+            continue
+        # wg-quick(8) makes a route of each; that of 0.0.0.0/0 is not for WireGuard's own packets.
+        led = wg_quick_peers.longest(sections, address)
+        near = max([one.network.prefixlen for name, one in networks if name != underlay and end in one.network], default=0)
+        if led and led.network.prefixlen > near:
+            reason = "%s, by AllowedIPs %s of the peer %s" % (underlay, led.network, led.key)
+            remedy = "take that network out of AllowedIPs of that peer in %s; or %s" % (wg_quick.path(underlay), hint)
+            return message % (end, other.name, reason), remedy
+    return None
+
+
+def moved(agreed, other, underlay, sections, elsewhere):
+    """Sentences of who has had the other site's end until now: `elsewhere` are the routes to it that are not by `underlay`."""
+    end = ipaddress.ip_address(agreed.remote)
+    if wg_quick_peers.owner(sections, agreed.remote) == other.key:
+        return
+    led = wg_quick_peers.longest(sections, agreed.remote, least=0)
+    if led:
+        words = (end, led.network, led.key, other.name)
+        yield "%s is in AllowedIPs %s of the peer %s, too: the more specific one counts, so it goes to %s" % words
+    for route in elsewhere:
+        yield "this router has a route for %s already (%s): from now on %s goes into %s" % (end, route, end, underlay)
+    if end.is_global:
+        yield "%s is a public address: whoever has it on the internet cannot be reached from this router any more" % end
+
+
+def namesakes(other, underlay, sections, tunnels):
+    """Sentences of peers with the other site's name that have another key: perhaps it had that one before."""
+    for one in sections:
+        if one.ours != other.name or one.key == other.key:
+            continue
+        theirs = [tunnel.name for tunnel in tunnels if tunnel.underlay == underlay and wg_quick_peers.covers(one.allowed, tunnel.remote)]
+        files = " and ".join(["its [Peer] in %s" % wg_quick.path(underlay)] + [store.path(name) for name in theirs])
+        yield "the peer %s is called %s, too. If that is its old key: delete %s, then wg set %s peer %s remove; l2wg apply" % (
+            one.key, one.ours, files, underlay, one.key
+        )
+
+
+def notes(agreed, other, leads, links, tunnel=None, guests=()):
+    """Sentences for the admin: what else there is between the two sites.
+
+    `tunnel` is the one that there will be, `guests` are bridges that no LAN is behind.
+    """
+    if leads and (leads.local, leads.remote) != (agreed.local, agreed.remote):
+        yield "%s leads to %s already, from %s to %s; it stays as it is" % (leads.name, other.name, leads.local, leads.remote)
+        theirs, ours = (agreed.encapsulation, agreed.number, agreed.mtu), (leads.encapsulation, leads.key, leads.mtu)
+        for word, one, two in zip(("encapsulation", "key", "mtu"), theirs, ours):
+            if one != two:
+                yield "its %s is %s here, and %s by the two cards: it has to be the same at both sites" % (word, two, one)
+    if not other.lan:
+        return
+    lan = ipaddress.ip_network(other.lan)
+    # Ports whose addresses move are the bridge's by then.
+    joins = ((tunnel.bridge,) + tunnel.bridge_ports) if tunnel else ()
+    for link in links.values():
+        for address in link.addresses if link.name not in guests else ():
+            mine = ipaddress.ip_interface(address).network
+            if mine.version != lan.version:
+                continue
+            if link.name in joins:
+                if mine != lan and other.joined is not False:
+                    doubt = "" if other.joined else "if %s has that in its bridge, " % other.name
+                    yield "%s has %s, and the LAN of %s is %s: %sboth are on one wire, DHCP servers, too" % (
+                        link.name, mine, other.name, lan, doubt
+                    )
+            elif mine.overlaps(lan):
+                yield "%s has %s, as the LAN of %s: no harm to the tunnel, but nobody can route between the two" % (
+                    link.name, mine, other.name
+                )
+
+
+def nix(agreed, other, underlay, called):
+    """The same as options of NixOS; a card that was checked needs no escapes. `called`: whether others can call this site."""
+    end = wg_quick_peers.host(agreed.remote)
+    ways = ' endpoint = "%s";' % other.endpoint if other.endpoint else ""
+    ways += " persistentKeepalive = %d;" % KEEPALIVE if ways and not called else ""
+    lines = [
+        "networking.wg-quick.interfaces.%s.peers = [" % underlay,
+        '  { publicKey = "%s"; allowedIPs = [ "%s" ];%s } # %s' % (other.key, end, ways, other.name),
+        "];",
+        "services.l2wg.tunnels.%s1 = {" % agreed.encapsulation,
+        '  underlay = "%s";' % underlay,
+        '  local = "%s";' % agreed.local,
+        '  remote = "%s";' % agreed.remote,
+        '  bridge = "br0"; # or which you have',
+    ]
+    lines += ['  encapsulation = "vxlan";'] if agreed.encapsulation == "vxlan" else []
+    lines += ["  key = %d;" % agreed.number] if agreed.number is not None else []
+    lines += ["  mtu = %d;" % agreed.mtu] if agreed.mtu != 1500 else []
+    return "\n".join(lines + ["};"])

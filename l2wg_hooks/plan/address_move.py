@@ -1,0 +1,144 @@
+"""A port's addresses move to its bridge: what can move, and the steps to do it. Pure.
+
+The bridge takes the port's Ethernet address, its IP addresses and its routes in one `ip -batch`, each address being on
+both for a moment, so that no connection notices.
+"""
+
+from dataclasses import replace
+from typing import NamedTuple, Tuple
+
+from l2wg_hooks.config import ifupdown_bridge, ifupdown_commands, ifupdown_stanzas
+from l2wg_hooks.errors import Problem
+from l2wg_hooks.model import Addresses, Link, Step
+from l2wg_hooks.plan import bridge_steps, commands
+
+
+class Move(NamedTuple):
+    """`addresses` as the kernel or interfaces(5) has them; `paths` are the files with the port's stanzas."""
+
+    port: str
+    bridge: str
+    addresses: Tuple[str, ...]
+    paths: Tuple[str, ...]
+
+    def __str__(self):
+        return "%s moves from %s to %s" % (" and ".join(self.addresses), self.port, self.bridge)
+
+
+def find(tunnels, defined, links, held):
+    """(Moves, Problems): which wished ports with an address could give it to their bridge, and why others could not."""
+    elsewhere = {one.interface for one in defined.stanzas if one.path != ifupdown_bridge.OURS}
+    moves, problems = [], []
+    for tunnel in tunnels:
+        for name in tunnel.bridge_ports if tunnel.bridge not in elsewhere else ():
+            link = links.get(name, Link(name, 0))
+            own = [one for one in defined.stanzas if one.interface == name and one.path != ifupdown_bridge.OURS]
+            live = link.addresses if link.master in ("", tunnel.bridge) else ()
+            addresses = live or tuple(value for one in own for value in one.addresses())
+            if not addresses or name in [move.port for move in moves]:
+                continue
+            reason = _stays(tunnel, name, own, defined, addresses, held.get(name, Addresses()))
+            if reason:
+                where = " (%s:%d)" % (own[0].path, own[0].line) if own else ""
+                hint = "it cannot be moved to %s by itself: %s" % (tunnel.bridge, reason)
+                problems.append(bridge_steps.carries(tunnel, name, addresses[0], where, hint))
+            else:
+                moves.append(Move(name, tunnel.bridge, addresses, tuple(sorted({one.path for one in own}))))
+    return tuple(moves), tuple(problems)
+
+
+def _stays(tunnel, name, own, defined, addresses, held):
+    """Why the addresses of a port cannot move, with the cure; empty where they can."""
+    if not [one for one in own if one.method == "static"]:
+        return "interfaces(5) gives %s no static address; take it from %s, or name another port" % (name, name)
+    for one in own:
+        if one.family not in ("inet", "inet6") or one.method not in ("static", "manual"):
+            how = " ".join((one.family, one.method)).strip()
+            return "%s:%d says `%s`; define %s with it there yourself" % (one.path, one.line, how, tunnel.bridge)
+    for one in own:
+        for key, value in one.options:
+            judged = ifupdown_commands.judge(value, name) if key in ifupdown_stanzas.COMMANDS else None
+            if judged and judged.whose == ifupdown_commands.BOTH:
+                words = (one.path, one.line, key, value, judged.part)
+                return "%s:%d: `%s %s` is about the card (`%s`) and about its network; make two lines of it" % words
+    for one in defined.stanzas:
+        if one.inherits and name in (one.interface, one.inherits):
+            return "%s:%d inherits from %s; write out there what it has of it" % (one.path, one.line, one.inherits)
+        if one.interface.partition(":")[0] == name != one.interface:
+            return "%s:%d defines %s; make it a second `iface %s` stanza" % (one.path, one.line, one.interface, name)
+    if any("valid_lft" in words for words in held.addresses if ":" not in words[0]):
+        return "its address is a lease of DHCP; give it a static one, or name another port"
+    ends = [address.partition("/")[0] for address in addresses]
+    if tunnel.bridge_address and tunnel.bridge_address.partition("/")[0] not in ends:
+        return "bridge-address says %s; leave that empty" % tunnel.bridge_address
+    return ""
+
+
+def doubtful(moves, defined):
+    """Problems, which forbid nothing, of commands of which nobody can tell whether they belong to the port or to its bridge."""
+    for move in moves:
+        for one in defined.stanzas:
+            for key, value in one.options if one.interface == move.port and one.path != ifupdown_bridge.OURS else ():
+                judged = ifupdown_commands.judge(value, move.port) if key in ifupdown_stanzas.COMMANDS else None
+                if judged and judged.whose == ifupdown_commands.UNKNOWN:
+                    what = "stays with %s" % move.port if judged.stays else "goes to %s" % move.bridge
+                    message = "`%s %s` %s; whether `%s` is about the card or about its network cannot be told"
+                    hint = "if that is wrong, call it from a script in /etc/network/if-up.d, which is run for %s and for %s"
+                    words = (key, value, what, judged.part)
+                    yield Problem(message % words, hint % (move.port, move.bridge), one.path, one.line)
+
+
+def after(links, moves):
+    """`links` as they will be after the moves."""
+    links = dict(links)
+    for move in moves:
+        port = links.get(move.port)
+        if port is None:
+            continue
+        bridge = links.get(move.bridge, Link(move.bridge, 0, kind="bridge", up=True, mtu=port.mtu, mac=port.mac))
+        links[move.bridge] = replace(bridge, addresses=bridge.addresses + port.addresses)
+        links[move.port] = replace(port, addresses=(), master=move.bridge)
+    return links
+
+
+def steps(moves, links, held, settings=None):
+    """The Steps of the moves, in an order in which every address is always on one interface at least.
+
+    `settings` is {port: its sysctls, as sysctls.differing has them}, which the bridge gets before it has an address.
+    """
+    found, new = [], set()
+    for move in moves:
+        port = links.get(move.port)
+        if port is None or port.master == move.bridge and not port.addresses:
+            continue  # nothing is on it now: the text is all that moves
+        words = []
+        made = move.bridge not in links and move.bridge not in new
+        if made:
+            new.add(move.bridge)
+            # With an address of its own, which no port or manager changes: those who know the port's need not learn another.
+            words.append(("ip", "link", "add", "name", move.bridge, "address", port.mac, "type", "bridge", "forward_delay", "0"))
+            words.append(("ip", "link", "set", "dev", move.bridge, "up"))
+        if (settings or {}).get(move.port):
+            # Before it is up: it would take a router's word by then.
+            words.insert(1 if made else 0, commands.sysctls(move.bridge, settings[move.port]))
+        mine = held.get(move.port, Addresses())
+        words += commands.give(mine, move.bridge, move.port)
+        if port.master != move.bridge:
+            words.append(("ip", "link", "set", "dev", move.port, "master", move.bridge))
+        words += commands.lead(mine, move.bridge)
+        words += commands.take(mine, move.port)
+        found += [Step(argv, str(move), move.bridge) for argv in words]
+    return tuple(found)
+
+
+def back(port, bridge, given, held, routes):
+    """ip(8) commands with which `port` leaves `bridge` and takes along the addresses `given`, and all `routes`, if so."""
+    ends = [address.partition("/")[0] for address in given]
+    has = held.get(bridge, Addresses())
+    mine = Addresses(
+        tuple(words for words in has.addresses if words[0].partition("/")[0] in ends),
+        has.routes if routes and given else (),
+    )
+    words = list(commands.give(mine, port, bridge))
+    words.append(("ip", "link", "set", "dev", port, "nomaster"))
+    return words + list(commands.lead(mine, port)) + list(commands.take(mine, bridge))

@@ -1,0 +1,109 @@
+"""Wish + observed -> plan. Pure: it knows no process, no file and no clock.
+
+Every event asks for the same plan, so the order of events does not matter: what cannot be done yet is said to wait,
+and whichever event comes last finishes the work.
+"""
+
+from l2wg_hooks import model
+from l2wg_hooks.config import bridge_switches
+from l2wg_hooks.errors import Problem
+from l2wg_hooks.model import Observed, Plan, Rules, Step
+from l2wg_hooks.netfilter import iptables, nftables
+from l2wg_hooks.plan import bridge_steps, policy_routes, tunnel_steps
+
+# The group of the step that loads rules: without it no tunnel may be made.
+GUARD = "guard"
+LAST_GOES = "the last tunnel goes"
+
+
+def plan(tunnels, links, leaving=(), broken=(), seen=Observed()):
+    """The Plan that brings `links` ({name: Link}) and what else is `seen` to the wish `tunnels`.
+
+    `leaving` names interfaces that are about to go, tunnels among them, so they count as gone already. `broken` names
+    tunnels whose files cannot be read: what is there of them stays as it is.
+    """
+    doomed = tunnel_steps.doomed(tunnels, links, leaving, broken)
+    rest = {name: link for name, link in links.items() if name not in doomed}
+    # Each once, in order. Dicts, since hundreds of tunnels have thousands of steps.
+    steps, waiting, problems = {}, {}, {}
+    # Where one tunnel is told to go, others may be about to: none is made then.
+    parting = any(tunnel.name in leaving for tunnel in tunnels)
+    for tunnel in tunnels:
+        if tunnel.name in leaving or (parting and tunnel.name not in links):
+            continue
+        for result in tunnel_steps.changes(tunnel, rest, leaving, seen):
+            {Step: steps, str: waiting, Problem: problems}[type(result)][result] = None
+    there = {step.group for step in steps if step.argv[:3] == ("ip", "link", "add")}
+    wished = [tunnel.name for tunnel in tunnels]
+    there |= {link.name for link in rest.values() if model.is_ours(link) or (link.name in wished and link.kind in model.TUNNEL_KINDS)}
+    rules = _rules(tunnels, links, broken, seen.rules) if there else Rules()
+    loads = () if rules == seen.rules else (_load(rules, seen.rules),)
+    # First what must not be, then the guard, and only then what it guards.
+    aside = _aside(tunnels, there, links, seen, broken) + _silence(links, leaving, seen)
+    steps = tuple(doomed.values()) + loads + aside + tuple(steps)
+    return Plan(steps, tuple(waiting), tuple(problems), rules if loads else None)
+
+
+def _rules(tunnels, links, broken, old):
+    """The Rules that have to be in force, those of a tunnel whose file is broken as they were."""
+    entries = [nftables.entry(tunnel) for tunnel in tunnels]
+    values = {tunnel.name: nftables.value(tunnel, links) for tunnel in tunnels}
+    for one in old.entries:
+        if one["name"] in broken:
+            entries.append(one)
+            values[one["name"]] = old.values[one["name"]]
+    return Rules(entries, values)
+
+
+def _load(rules, old):
+    if not rules.entries:
+        reason = LAST_GOES
+    elif not old.intact:
+        reason = "the tables l2wg are not as this version of l2wg loads them"
+    elif rules.entries == old.entries:
+        reason = "the underlay's MTU or the bridge's address has changed"
+    else:
+        reason = "guard, clamp and fences of %s" % ", ".join(one["name"] for one in rules.entries)
+    return Step(("nft", "-f", nftables.FILE), reason, GUARD)
+
+
+def _aside(tunnels, there, links, seen, broken=()):
+    """Steps for what some tunnels need beside links and rules, and nothing else does: policy routes, iptables."""
+    steps = []
+    if seen.ways is not None:
+        present = [tunnel for tunnel in tunnels if tunnel.name in there]
+        steps += [Step(argv, "no tunnel needs it", "ways") for argv in policy_routes.stale(present, seen.ways, broken)]
+    classic = [one for one in seen.rules.entries if one["clamp"] == "iptables"]
+    if seen.iptables is not None and not any(one["name"] in broken for one in classic):
+        wished = [tunnel for tunnel in tunnels if tunnel.mss_clamp == "iptables"]
+        clamped = [tunnel for tunnel in wished if tunnel.name in there]
+        for bridge in sorted({one["bridge"] for one in classic}):
+            if bridge in links and bridge not in [tunnel.bridge for tunnel in wished] and links[bridge].bridge_iptables:
+                steps.append(bridge_steps.nf_call(bridge, "iptables need not see its frames any more", "0"))
+        underlays = {name: link.mtu for name, link in links.items()}
+        steps += [Step(argv, "MSS clamp by iptables", "iptables") for argv in iptables.steps(clamped, underlays, seen.iptables)]
+    passing = [one["name"] for one in seen.rules.entries if one.get("forward") == "accept"]
+    if seen.filter is not None and not set(passing) & set(broken):
+        bridges = sorted({tunnel.bridge for tunnel in tunnels if tunnel.forward == "accept" and tunnel.name in there})
+        reason = "iptables is to let pass what crosses %s" % ", ".join(bridges) if bridges else "forward = as-is"
+        steps += [Step(argv, reason, "iptables") for argv in iptables.passes(bridges, seen.filter)]
+    return tuple(steps)
+
+
+def _silence(links, leaving, seen):
+    """Steps for the bridges of ours that answer for this router: before a tunnel is a port of theirs."""
+    # A group of its own: the ports of a bridge, and its tunnels, do not wait for this.
+    return tuple(
+        Step(argv, reason, "sysctl of %s" % bridge) for bridge, argv, reason in bridge_switches.changes(seen.bridges, links, leaving)
+    )
+
+
+def removal(names, links, seen=Observed()):
+    """The Plan that takes the tunnels of these names, and all others that are ours, out of the kernel, with all of theirs."""
+    steps = tuple(
+        tunnel_steps.delete(link.name, "all tunnels are to go")
+        for link in links.values()
+        if model.is_ours(link) or (link.name in names and link.kind in model.TUNNEL_KINDS)
+    )
+    loads = () if seen.rules == Rules() else (_load(Rules(), seen.rules),)
+    return Plan(steps + loads + _aside((), (), links, seen), rules=Rules() if loads else None)

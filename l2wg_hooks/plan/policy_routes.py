@@ -1,0 +1,114 @@
+"""The way of a tunnel's own packets: a policy route, for the encapsulations that need one. Pure.
+
+The kernel drops or bounces a frame that does not fit the route's MTU for GRE over IPv6 (ip6_tnl_xmit in
+net/ipv6/ip6_tunnel.c) and VXLAN (skb_tunnel_check_pmtu in net/ipv4/ip_tunnel_core.c); only IPv4's gretap has ignore-df.
+A route with a larger MTU lets all through, and WireGuard's own packets are fragmented instead. It has a table of its own,
+which only the tunnel's packets look into, and which says "unreachable" without the underlay: so nothing leaks, either.
+
+All of it says that it is the kernel's, since systemd-networkd deletes other people's rules, and routes that are no
+link's, whenever it starts (ManageForeignRoutingPolicyRules and ManageForeignRoutes in networkd.conf(5)).
+"""
+
+import re
+import zlib
+
+from l2wg_hooks.encapsulation import headers
+
+# Before all rules that wg-quick(8) and people make, after the kernel's own (0).
+PRIORITY = 4789
+# "l2" in ASCII, then 16 bits of the tunnel's own.
+TABLES = 0x6C320000
+LAST = "4294967295"
+OURS = ("proto", "kernel")
+
+
+def needed(kind):
+    """Whether a tunnel of this kind has a way of its own."""
+    return kind != "gretap"
+
+
+def table(name):
+    """The number of a tunnel's routing table, as text."""
+    return str(TABLES | zlib.crc32(name.encode()) & 0xFFFF)
+
+
+def is_ours(rule):
+    """Whether a rule of `ip -json rule` is one of l2wg."""
+    name = str(rule.get("table", ""))
+    ends = all(isinstance(rule.get(key), str) for key in ("src", "dst"))
+    ours = re.match(r"[0-9]{1,10}\Z", name) and int(name) & ~0xFFFF == TABLES
+    return bool(ends and rule.get("priority") == PRIORITY and ours)
+
+
+def is_route(route):
+    """Whether a route of `ip -json route` is one that can be told from others, and be taken away."""
+    metrics = route.get("metrics", [])
+    ends = route.get("type") == "unreachable" or all(isinstance(route.get(key), str) for key in ("dst", "dev"))
+    return ends and isinstance(metrics, list) and all(isinstance(one, dict) for one in metrics)
+
+
+def _size(tunnel):
+    """Bytes of its largest packet, with two VLAN tags in the frame."""
+    return tunnel.mtu + headers.overhead(tunnel) + 2 * headers.VLAN_TAG
+
+
+def _all(family):
+    return "0.0.0.0/0" if family == 4 else "::/0"
+
+
+def _rule(verb, local, remote, ipproto, number):
+    words = ("from", local, "to", remote) + ipproto + ("table", number)
+    if verb == "add":
+        words += ("protocol", "kernel")
+    # Without -6 ip(8) takes an IPv6 address for an error (iprule_modify).
+    family = ("-6",) if ":" in local else ()
+    return ("ip",) + family + ("rule", verb, "priority", str(PRIORITY)) + words
+
+
+def steps(tunnel, found):
+    """The commands that are missing of a tunnel's way."""
+    number = table(tunnel.name)
+    known = [rule for rule in found.rules if str(rule.get("table")) == number]
+    right = [rule for rule in known if _matches(tunnel, rule)]
+    routes = found.routes.get(number, []) if right else []
+    argvs = []
+    if not any(route.get("type") == "unreachable" for route in routes):
+        argvs.append(("ip", "route", "replace", "unreachable", _all(tunnel.family), "table", number, "metric", LAST) + OURS)
+    if not any(_leads(tunnel, route) for route in routes):
+        argvs.append(
+            ("ip", "route", "replace", tunnel.remote, "dev", tunnel.underlay, "table", number, "mtu", str(_size(tunnel))) + OURS
+        )
+    if not right:
+        proto = ("ipproto", "udp", "dport", str(tunnel.port)) if tunnel.kind == "vxlan" else ("ipproto", "gre")
+        argvs.append(_rule("add", tunnel.local, tunnel.remote, proto, number))
+    return argvs
+
+
+def _matches(tunnel, rule):
+    port = tunnel.port if tunnel.kind == "vxlan" else None
+    return (rule.get("src"), rule.get("dst"), rule.get("dport")) == (tunnel.local, tunnel.remote, port)
+
+
+def _leads(tunnel, route):
+    sizes = [one.get("mtu") for one in route.get("metrics", [])]
+    return (route.get("dst"), route.get("dev"), sizes) == (tunnel.remote, tunnel.underlay, [_size(tunnel)])
+
+
+def stale(tunnels, found, kept=()):
+    """The commands that take away what no tunnel of `tunnels` needs; what those named in `kept` have stays."""
+    wanted = {table(tunnel.name): tunnel for tunnel in tunnels if needed(tunnel.kind)}
+    argvs = []
+    for rule in found.rules:
+        number = str(rule["table"])
+        if number in [table(name) for name in kept] or (number in wanted and _matches(wanted[number], rule)):
+            continue
+        proto = ("ipproto", str(rule["ipproto"])) if "ipproto" in rule else ()
+        proto += ("dport", str(rule["dport"])) if "dport" in rule else ()
+        argvs.append(_rule("del", rule["src"], rule["dst"], proto, number))
+        for route in found.routes.get(number, []):
+            if route.get("type") == "unreachable":
+                family = 6 if ":" in rule["src"] else 4
+                argvs.append(("ip", "route", "del", "unreachable", _all(family), "table", number, "metric", LAST))
+            else:
+                argvs.append(("ip", "route", "del", route["dst"], "dev", route["dev"], "table", number))
+    return argvs

@@ -1,0 +1,203 @@
+"""The steps of one tunnel: made, changed in place, or deleted. Pure."""
+
+from l2wg_hooks import model
+from l2wg_hooks.encapsulation.headers import TTL
+from l2wg_hooks.model import Step, holders
+from l2wg_hooks.plan import bridge_steps, commands, policy_routes
+
+
+def doomed(tunnels, links, leaving, broken):
+    """{name: Step that deletes it} of the tunnels that nobody wishes for or that cannot be mended in place."""
+    wished = {tunnel.name for tunnel in tunnels}
+    doomed = {
+        link.name: delete(link.name, "no file in /etc/l2wg wishes for it any more")
+        for link in links.values()
+        if model.is_ours(link) and link.name not in wished and link.name not in broken
+    }
+    for tunnel in tunnels:
+        link, underlay = links.get(tunnel.name), links.get(tunnel.underlay)
+        if link is None or link.kind not in model.TUNNEL_KINDS:
+            continue
+        if tunnel.name in leaving:
+            doomed[tunnel.name] = delete(tunnel.name, "it is to go")
+        elif underlay is None or tunnel.underlay in leaving:
+            doomed[tunnel.name] = delete(tunnel.name, "its underlay %s is gone" % tunnel.underlay)
+        elif underlay.kind not in model.WIREGUARD_KINDS:
+            doomed[tunnel.name] = delete(tunnel.name, "its underlay %s is no WireGuard" % tunnel.underlay)
+        else:
+            wrong = _wrong(tunnel, link)
+            if wrong:
+                doomed[tunnel.name] = delete(tunnel.name, "; ".join(wrong))
+    return doomed
+
+
+def delete(name, reason):
+    return Step(("ip", "link", "delete", "dev", name), reason, name)
+
+
+def _wrong(tunnel, link):
+    """What cannot be changed in place and differs from the wish, as "what it is, not what it should be"."""
+    # A VXLAN that is bound to its underlay takes no frames above that one's MTU.
+    wish = _ends(tunnel, link) + (("underlay", link.underlay or "none", "none" if tunnel.kind == "vxlan" else tunnel.underlay),)
+    if tunnel.kind == "gretap":
+        wish += (("pmtudisc", link.pmtudisc, False), ("ignore-df", link.ignore_df, True))
+    if tunnel.kind == "vxlan":
+        wish += (("UDP port", link.port, tunnel.port),)
+    return ["%s is %s, not %s" % row for row in wish if row[1] != row[2]] + ["it was made with %s" % word for word in link.odd]
+
+
+def _ends(tunnel, link):
+    return (
+        ("kind", link.kind, tunnel.kind),
+        ("local end", link.local, tunnel.local),
+        ("remote end", link.remote, tunnel.remote),
+        ("key", link.key, tunnel.number),
+    )
+
+
+def _excludes(link, tunnel):
+    """Whether the kernel makes no `tunnel` beside this Link.
+
+    See ip_tunnel_find in net/ipv4/ip_tunnel.c and vxlan_exists in drivers/net/vxlan/vxlan_core.c.
+    """
+    if link.name == tunnel.name or link.kind != tunnel.kind:
+        return False
+    if tunnel.kind == "vxlan":
+        same_family = (":" in (link.local or link.remote)) == (tunnel.family == 6)
+        return same_family and (link.key, link.port) == (tunnel.number, tunnel.port)
+    return link.underlay == tunnel.underlay and not any(row[1] != row[2] for row in _ends(tunnel, link))
+
+
+def changes(tunnel, links, leaving, seen):
+    """Yield the Steps, the strings (waits) and the Problems of one tunnel, in the order to do them."""
+    there = {name: link for name, link in links.items() if name not in leaving}
+    link = links.get(tunnel.name)
+    if link is not None and link.kind not in model.TUNNEL_KINDS:
+        yield tunnel.problem(
+            "",
+            "%s is taken by %s" % (tunnel.name, commands.described(link)),
+            "rename the file to another tunnel name, or delete that interface: ip link delete dev %s" % tunnel.name,
+        )
+        return
+    underlay = there.get(tunnel.underlay)
+    if underlay is not None and underlay.kind not in model.WIREGUARD_KINDS:
+        yield tunnel.problem(
+            "underlay",
+            "%s is %s, not a WireGuard interface: frames would travel in the clear" % (tunnel.underlay, commands.described(underlay)),
+            "name the WireGuard interface, such as wg0",
+        )
+        underlay = None
+    elif underlay is None:
+        yield "%s waits for %s" % (tunnel.name, tunnel.underlay)
+    elif underlay.master:
+        # vrf_l3_rcv and vrf_l3_out in drivers/net/vrf.c: netfilter sees the VRF in the place of the interface.
+        yield tunnel.problem(
+            "underlay",
+            "%s is in the VRF %s: the guard would take the tunnel's packets for a stranger's"
+            % (tunnel.underlay, underlay.master),
+            "take it out: ip link set dev %s nomaster # and where that is configured; WireGuard's own packets may go by a VRF"
+            % tunnel.underlay,
+        )
+        underlay = None
+    bridge = there.get(tunnel.bridge)
+    if bridge is not None and bridge.kind != "bridge":
+        yield tunnel.problem(
+            "bridge", "%s is %s, not a bridge" % (tunnel.bridge, commands.described(bridge)), "name a bridge, such as br0"
+        )
+        bridge = None
+    elif bridge is None:
+        yield "%s waits for %s" % (tunnel.name, tunnel.bridge)
+    if not holders(there, tunnel.local):
+        yield "%s waits for its address: no interface of this router has %s" % (tunnel.name, tunnel.local)
+    for name in tunnel.own:
+        if name in seen.managed:
+            # It would take a port out of the bridge when it finds no lease there, and all it has with `networking off`.
+            argv = ("nmcli", "device", "set", name, "managed", "no")
+            yield Step(argv, "NetworkManager manages it", "NetworkManager")
+    if underlay is not None:
+        yield from _make(tunnel, link, links, bridge, seen)
+    if bridge is not None:
+        yield from bridge_steps.settings(tunnel, bridge)
+        yield from bridge_steps.ports(tunnel, there)
+
+
+def _make(tunnel, link, links, bridge, seen):
+    """The tunnel itself, from whatever is there of it to a port of the bridge that is up."""
+    if link is None:
+        for other in links.values():
+            if _excludes(other, tunnel):
+                yield tunnel.problem(
+                    "remote",
+                    "%s has the same %s: the kernel takes no second one"
+                    % (other.name, "VNI and port" if tunnel.kind == "vxlan" else "ends, underlay and key"),
+                    "if nothing needs it: ip link delete dev %s; else give this tunnel a `key` on both routers" % other.name,
+                )
+                return
+    if seen.ways is not None and policy_routes.needed(tunnel.kind):
+        if links[tunnel.underlay].up:
+            for argv in policy_routes.steps(tunnel, seen.ways):
+                yield Step(argv, "its packets, of any size, leave by %s only" % tunnel.underlay, tunnel.name)
+        else:
+            yield "%s waits for %s: it is down" % (tunnel.name, tunnel.underlay)
+    if link is None:
+        yield Step(_add(tunnel), "it is not there", tunnel.name)
+        yield commands.set_link(tunnel.name, tunnel.name, "marks it as ours", "alias", model.ALIAS)
+        if any(other.ipv6 for other in links.values()):
+            yield commands.set_link(tunnel.name, tunnel.name, "a port has no IPv6 address of its own", "addrgenmode", "none")
+    else:
+        if link.alias != model.ALIAS:
+            yield commands.set_link(tunnel.name, tunnel.name, "marks it as ours", "alias", model.ALIAS)
+        if link.mac != tunnel.mac:
+            yield commands.set_link(tunnel.name, tunnel.name, "the bridge must not take its address", "address", tunnel.mac)
+        if link.mtu != tunnel.mtu:
+            yield commands.set_link(tunnel.name, tunnel.name, "its MTU is %d" % link.mtu, "mtu", str(tunnel.mtu))
+        if link.ttl != TTL:
+            reason = "its packets' TTL is that of what they carry" if link.ttl == 0 else "its packets' TTL is %d" % link.ttl
+            yield commands.set_link(tunnel.name, tunnel.name, reason, *_ttl(tunnel))
+    master, up = (link.master, link.up) if link else ("", False)
+    if bridge is None:
+        # Up without a bridge, it would be a port of the router itself, with the other site's router advertisements.
+        if master:
+            yield commands.set_link(tunnel.name, tunnel.name, "lets go of %s" % master, "nomaster")
+        if up:
+            yield commands.set_link(tunnel.name, tunnel.name, "it has no bridge", "down")
+        return
+    if master != bridge.name:
+        if bridge.mtu > tunnel.mtu:
+            # Only a set MTU holds when a port with a smaller one joins, and setting the value that it has does not
+            # count (br_mtu_auto_adjust in net/bridge/br_if.c).
+            reason = "%s keeps its MTU" % bridge.name
+            yield commands.set_link(tunnel.name, bridge.name, reason, "mtu", str(bridge.mtu - 1))
+            yield commands.set_link(tunnel.name, bridge.name, reason, "mtu", str(bridge.mtu))
+        yield commands.set_link(tunnel.name, tunnel.name, "it is no port of %s" % bridge.name, "master", bridge.name)
+        if bridge.vlan_filtering:
+            for first, last in ((1, bridge.pvid - 1), (bridge.pvid + 1, 4094)):
+                if first <= last:
+                    vlans = ("bridge", "vlan", "add", "dev", tunnel.name, "vid", "%d-%d" % (first, last))
+                    yield Step(vlans, "%s filters VLANs, and a new port has none" % bridge.name, tunnel.name)
+    if tunnel.isolated != (master == bridge.name and link.isolated):
+        word, reason = ("on", "isolated = yes") if tunnel.isolated else ("off", "isolated = no")
+        yield commands.set_link(tunnel.name, tunnel.name, reason, "type", "bridge_slave", "isolated", word)
+    if not up:
+        yield commands.set_link(tunnel.name, tunnel.name, "it is down", "up")
+
+
+def _add(tunnel):
+    words = ["ip", "link", "add", "name", tunnel.name, "address", tunnel.mac, "mtu", str(tunnel.mtu), "type", tunnel.kind]
+    ends = ["local", tunnel.local, "remote", tunnel.remote]
+    if tunnel.kind == "vxlan":
+        # Not bound by `dev`, which would cap its MTU: plan/policy_routes.py leads its packets instead.
+        words += ["id", str(tunnel.number)] + ends + ["dstport", str(tunnel.port), "learning"]
+        return tuple(words) + _ttl(tunnel)[2:]
+    # dev: nothing leaves by another route when the underlay goes.
+    words += ends + ["dev", tunnel.underlay]
+    if tunnel.key is not None:
+        words += ["key", str(tunnel.key)]
+    # A full-size frame is fragmented, since a bridge cannot say "too big". GRE over IPv6 cannot: plan/policy_routes.py.
+    words += ["nopmtudisc", "ignore-df"] if tunnel.kind == "gretap" else ["encaplimit", "none"]
+    return tuple(words) + _ttl(tunnel)[2:]
+
+
+def _ttl(tunnel):
+    """The words for ip(8) that give a tunnel's packets a TTL, or hop limit, of their own."""
+    return ("type", tunnel.kind, "hoplimit" if tunnel.kind == "ip6gretap" else "ttl", str(TTL))

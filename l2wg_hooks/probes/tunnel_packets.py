@@ -1,0 +1,164 @@
+"""Packets of tunnels, as they come by the underlay, and whose they are. Pure: bytes in. RFC 2784, 2890, 7348."""
+
+import ipaddress
+import struct
+from typing import NamedTuple, Optional
+
+from l2wg_hooks.encapsulation.vxlan import UDP_PORT
+
+GRE, UDP, DESTINATION, ICMP, ICMP6 = 47, 17, 60, 1, 58
+# Transparent Ethernet bridging: of GRE packets, those that carry frames.
+ETHERNET = 0x6558
+KEYED, CHECKSUM = 0x2000, 0x8000
+
+# (type, code) of ICMP: RFC 792, RFC 1812; RFC 4443.
+SAID4 = {(3, 2): "protocol unreachable", (3, 3): "port unreachable"}
+SAID4.update({(3, code): "prohibited" for code in (9, 10, 13)})
+SAID6 = {(1, 1): "prohibited", (1, 4): "port unreachable", (4, 1): "protocol unreachable"}
+
+# Where a peer's VXLAN may send to: IANA's port, and the kernel's own default, which older systems and other software have.
+VXLAN_PORTS = (UDP_PORT, 8472)
+
+BOTH = "the same on both sides, either there, or here: "
+
+
+class Carrier(NamedTuple):
+    """A packet that carries a frame: `kind` as in `ip link add type`, but for IPv6, too; `number` is the key or the VNI.
+
+    `port` is the UDP port that a VXLAN is sent to.
+    """
+
+    kind: str
+    source: str
+    target: str
+    number: Optional[int]
+    port: Optional[int] = None
+
+
+class Datagram(NamedTuple):
+    """An IP packet's ends, its payload's protocol, and the payload."""
+
+    source: str
+    target: str
+    protocol: int
+    data: bytes
+
+
+def datagram(packet):
+    """The Datagram of a packet, or of the start of one; None where it is none, or no first fragment."""
+    try:
+        if packet[0] >> 4 == 4:
+            if struct.unpack_from("!H", packet, 6)[0] & 0x1FFF:
+                return None
+            ends = [str(ipaddress.IPv4Address(packet[at : at + 4])) for at in (12, 16)]
+            return Datagram(ends[0], ends[1], packet[9], packet[4 * (packet[0] & 0xF) :])
+        if packet[0] >> 4 == 6:
+            ends = [str(ipaddress.IPv6Address(packet[at : at + 16])) for at in (8, 24)]
+            protocol, data = packet[6], packet[40:]
+            if protocol == DESTINATION:
+                protocol, data = data[0], data[8 * (1 + data[1]) :]
+            return Datagram(ends[0], ends[1], protocol, data)
+    except (IndexError, struct.error, ValueError):
+        pass
+    return None
+
+
+def ports(tunnels):
+    """The UDP ports at which packets of these tunnels, or of peers that have another port, may come."""
+    return tuple(sorted(set(VXLAN_PORTS) | {tunnel.port for tunnel in tunnels}))
+
+
+def carrier(packet, vxlan_ports=VXLAN_PORTS):
+    """The Carrier of a packet; None where it carries no frame, or too little of it is here to tell."""
+    found = datagram(packet)
+    if found is None:
+        return None
+    try:
+        if found.protocol == GRE:
+            flags, what = struct.unpack_from("!HH", found.data)
+            if what != ETHERNET:
+                return None
+            place = 8 if flags & CHECKSUM else 4
+            number = struct.unpack_from("!I", found.data, place)[0] if flags & KEYED else None
+            return Carrier("gretap", found.source, found.target, number)
+        port = struct.unpack_from("!H", found.data, 2)[0] if found.protocol == UDP else None
+        if port in vxlan_ports:
+            return Carrier("vxlan", found.source, found.target, struct.unpack_from("!I", found.data, 12)[0] >> 8, port)
+    except struct.error:
+        pass
+    return None
+
+
+def wished(tunnel):
+    """The Carrier of what a tunnel's peer has to send."""
+    if tunnel.kind == "vxlan":
+        return Carrier("vxlan", tunnel.remote, tunnel.local, tunnel.number, tunnel.port)
+    return Carrier("gretap", tunnel.remote, tunnel.local, tunnel.number)
+
+
+def stranger(tunnel, heard, known):
+    """The Carrier of `heard` that its sender may have meant for `tunnel`, though it takes none of them; None: no such one.
+
+    `known` are those of all tunnels that are wished for, or that somebody else has here.
+    """
+    want = wished(tunnel)
+    if want in heard:
+        return None
+    for one in heard:
+        if one not in known and (one.source == tunnel.remote or one.target == tunnel.local):
+            return one
+    return None
+
+
+def judge(tunnel, found):
+    """The Problem of a Carrier that `stranger` has found."""
+    want = wished(tunnel)
+    if found.kind != want.kind:
+        # gretap in the messages of IPv6's, too: it is the settings' word.
+        message = "the peer sends %s, and here is %s" % (found.kind, want.kind)
+        hint = BOTH + "l2wg set %s encapsulation=%s; l2wg apply" % (tunnel.name, found.kind)
+        return tunnel.problem("encapsulation", message, hint, "encapsulation-differs")
+    if found.port != want.port:
+        message = "the peer sends to UDP port %d, and here it is %d" % (found.port, want.port)
+        hint = BOTH + "l2wg set %s port=%d; l2wg apply" % (tunnel.name, found.port)
+        return tunnel.problem("port", message, hint, "port-differs")
+    if (found.source, found.target) == (want.source, want.target):
+        word = "VNI" if want.kind == "vxlan" else "key"
+        message = "the peer sends %s %s, and here it is %s" % (word, _shown(found.number), _shown(want.number))
+        key = "" if found.number is None else "%d" % found.number
+        hint = BOTH + "l2wg set %s key=%s; l2wg apply" % (tunnel.name, key)
+        return tunnel.problem("key", message, hint, "key-differs")
+    message = "the peer sends from %s to %s, and here it is from %s to %s: the ends are not each other's mirror" % (
+        found.source, found.target, want.source, want.target
+    )
+    if found.source != want.source:
+        hint = "local = %s there; or here: l2wg set %s remote=%s; l2wg apply" % (want.source, tunnel.name, found.source)
+        return tunnel.problem("remote", message, hint, "ends-differ")
+    hint = "remote = %s there; or here: l2wg set %s local=%s; l2wg apply" % (want.target, tunnel.name, found.target)
+    return tunnel.problem("local", message, hint, "ends-differ")
+
+
+def _shown(number):
+    return "none" if number is None else str(number)
+
+
+def refusal(packet, tunnel):
+    """What the peer says of a packet that this tunnel has sent, "port unreachable" and its like; "" where it says no such thing.
+
+    `packet` is ICMP's with what it is about: RFC 792, RFC 4443. IPv6's comes without its IP header (RFC 3542).
+    """
+    four = tunnel.family == 4
+    if four:
+        outer = datagram(packet)
+        if outer is None or outer.protocol != ICMP or outer.source != tunnel.remote:
+            return ""
+        packet = outer.data
+    said = (SAID4 if four else SAID6).get(tuple(packet[:2]), "") if len(packet) >= 8 else ""
+    about = datagram(packet[8:])
+    if about is None or (about.source, about.target) != (tunnel.local, tunnel.remote):
+        return ""
+    if tunnel.kind == "vxlan":
+        ours = about.protocol == UDP and about.data[2:4] == struct.pack("!H", tunnel.port)
+    else:
+        ours = about.protocol == GRE
+    return said if ours else ""

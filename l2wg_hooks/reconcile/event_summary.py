@@ -1,0 +1,145 @@
+"""What one event, or one command, has done: a line for people, fields for programs."""
+
+import os
+
+from l2wg_hooks.config import store
+from l2wg_hooks.errors import L2wgError
+from l2wg_hooks.model import Step
+from l2wg_hooks.plan import planner
+from l2wg_hooks.system import log
+
+# Names that a line has room for before it says how many more there are, and an entry before it leaves the rest out.
+NAMED, LISTED = 3, 100
+# Groups of the plan that are no interface, as people call them.
+SUBJECTS = {planner.GUARD: "nftables rules", "ways": "policy routes"}
+# What `ip link set dev X` is told next, in words. What is not here is told by its reason.
+WORDS = {"master": "port of %s", "mtu": "MTU %s", "address": "Ethernet address %s", "down": "down"}
+
+
+class EventSummary(log.Summary):
+    """`label` is the event in words."""
+
+    def __init__(self, event="", label="l2wg"):
+        super().__init__(event)
+        self.label = label
+
+    def again(self):
+        return EventSummary(self.event, self.label)
+
+    def entry(self):
+        # Most events have nothing to tell, and need to know nothing for that.
+        sites = _sites() if self.told else {}
+        text = self.text(sites)
+        return text, tuple(self.fields(_tunnels(), sites)) if text else ()
+
+    def fields_of(self, problem):
+        if problem.path:
+            yield "L2WG_FILE", "%s:%d" % (problem.path, problem.line) if problem.line else problem.path
+            folder, name = os.path.split(problem.path)
+            if folder == store.DIRECTORY:
+                yield "L2WG_TUNNEL", name.rpartition(".")[0]
+        yield from super().fields_of(problem)
+
+    def text(self, sites=()):
+        """The line, or "" where nothing was done. `sites` is {tunnel: name of the other site}, where that has one."""
+        sites = dict(sites)
+        parts, steps = [], []
+        for one in self.told + [""]:
+            if isinstance(one, Step):
+                steps.append(one)
+                continue
+            parts += _done(steps, sites) + [one] * bool(one)
+            steps = []
+        parts += _short(self.waiting)
+        return "%s: %s" % (self.label, "; ".join(parts)) if parts else ""
+
+    def fields(self, tunnels, sites=()):
+        """What programs ask for, as pairs; `tunnels` are the names that are wished for, `sites` as for text()."""
+        sites = dict(sites)
+        steps = [one for one in self.told if isinstance(one, Step)]
+        names = {one.group for one in steps if one.group in tunnels or one.argv[:3] == ("ip", "link", "delete")}
+        names |= {line.partition(" ")[0] for line in self.waiting} & set(tunnels)
+        yield "L2WG_EVENT", self.event
+        for name in sorted(names)[:LISTED]:
+            yield "L2WG_TUNNEL", name
+            if name in sites:
+                yield "L2WG_SITE", sites[name]
+        if steps:
+            yield "L2WG_COMMANDS", "\n".join(str(step) for step in steps)
+            yield "L2WG_REASONS", "\n".join(step.reason for step in steps)
+        if self.waiting:
+            yield "L2WG_WAITING", "\n".join(self.waiting)
+
+
+def _sites():
+    """{tunnel: name of its other site}, of those whose files have one."""
+    try:
+        return {tunnel.name: tunnel.site for tunnel in store.load().tunnels if tunnel.site}
+    except L2wgError:
+        return {}
+
+
+def _tunnels():
+    try:
+        return store.names()
+    except L2wgError:
+        return []
+
+
+def label(words):
+    """An event's words, such as ["event", "up", "br0"], as what has happened."""
+    if words == ["event", "up", "nftables"]:
+        return "nftables was loaded anew"
+    if words == ["down", "--all"]:
+        return "all tunnels are to go"
+    if words[-2] == "dhcpcd":
+        return "dhcpcd begins with %s" % words[-1]
+    return "%s %s%s" % (words[-1], "is up" if words[-2] == "up" else "goes down", " (ifupdown)" if len(words) > 2 else "")
+
+
+def _done(steps, sites):
+    """Steps in words: what became of each interface, once, those together that fared alike."""
+    made = {step.group for step in steps if step.argv[:3] == ("ip", "link", "add") and "bridge" not in step.argv[5:]}
+    found = {}
+    for step in steps:
+        subject, words = _word(step, step.group in made)
+        if words and words not in found.setdefault(subject, []):
+            found[subject].append(words)
+    alike = {}
+    for subject, words in found.items():
+        name = "%s (%s)" % (subject, sites[subject]) if subject in sites else subject
+        alike.setdefault(", ".join(words), []).append(name)
+    return ["%s: %s" % (_names(subjects), words) for words, subjects in alike.items() if words]
+
+
+def _word(step, made):
+    """(whom it is about, what was done or ""): `made` is whether all of its group comes of making the tunnel."""
+    argv, group = step.argv, SUBJECTS.get(step.group, step.group)
+    if argv[:3] == ("ip", "link", "add"):
+        return group, "made"
+    if argv[:3] == ("ip", "link", "delete"):
+        return argv[4], "deleted (%s)" % step.reason
+    if argv[0] == "nft":
+        return group, "gone" if step.reason == planner.LAST_GOES else "loaded (%s)" % step.reason
+    if argv[:4] == ("ip", "link", "set", "dev"):
+        own, word = argv[4] == step.group, argv[5]
+        if word == "up":
+            return argv[4], "up"
+        if word == "master":
+            return argv[4], WORDS[word] % argv[6]
+        if made and (not own or word != "down"):
+            return group, ""
+        words = WORDS.get(word)
+        return argv[4], "%s (%s)" % (words % argv[6] if "%" in words else words, step.reason) if words else step.reason
+    return (argv[3], "let go by NetworkManager") if argv[0] == "nmcli" else (group, "" if made else step.reason)
+
+
+def _names(names):
+    more = " and %d more" % (len(names) - NAMED) if len(names) > NAMED else ""
+    return ", ".join(names[:NAMED]) + more
+
+
+def _short(lines):
+    """The first few lines, and how many there are beside."""
+    more = ["and %d more wait" % (len(lines) - NAMED)] if len(lines) > NAMED else []
+    return list(lines[:NAMED]) + more

@@ -1,0 +1,65 @@
+"""Events: PostUp and PostDown of wg-quick, ifupdown's hooks. They carry no logic: each asks for the same plan.
+
+Towards wg-quick and ifup an event never fails: a failing PostUp makes wg-quick delete wg0, a failing hook makes ifup
+fail, and either can cut off an admin who is logged in through it. Errors are printed and go to the journal.
+Nothing here imports jinja2, argparse or anything else that a hook can do without.
+"""
+
+from l2wg_hooks import model
+from l2wg_hooks.config import store
+from l2wg_hooks.errors import L2wgError, Problem
+from l2wg_hooks.observe import link_table
+from l2wg_hooks.reconcile import event_summary, reconcile
+from l2wg_hooks.system import log
+
+
+def up(name):
+    """wg-quick has brought up the WireGuard interface `name`."""
+    return reconcile.reconcile(may_skip=True)
+
+
+def down(name):
+    """wg-quick has taken down the WireGuard interface `name`, or somebody wants its tunnels gone until it comes back."""
+    return reconcile.reconcile(leaving=(name,))
+
+
+def event(phase, interface):
+    """ifupdown has brought `interface` up (phase "up"), or is about to take it down ("down"); or dhcpcd begins with it."""
+    if phase == "dhcpcd":
+        return _begins(interface)
+    return down(interface) if phase == "down" else up(interface)
+
+
+def _begins(interface):
+    """dhcpcd waits for us. It has nothing to do with a tunnel, nor with a port of ours by whose address nobody is logged in."""
+    from l2wg_hooks.managers import dhcpcd
+
+    link, tunnels = link_table.read().get(interface), store.load().tunnels
+    if link is None:
+        return ()
+    tunnel = interface in store.names() and link.kind in model.TUNNEL_KINDS
+    port = any(interface in one.bridge_ports and link.master == one.bridge for one in tunnels)
+    problems = tuple(dhcpcd.mute(interface, link.mac)) if tunnel else ()
+    if tunnel or (port and not link.addresses):
+        dhcpcd.release(interface)
+    return problems
+
+
+HANDLERS = {"up": up, "down": down, "event": event}
+
+
+def main(words, strict=False):
+    """Run an event by its words, such as ["up", "wg0"]; exit code: 0, with `strict` 1 if something is wrong."""
+    log.begin(event_summary.EventSummary(" ".join(words), event_summary.label(words)))
+    try:
+        problems = reconcile.remove_all() if words == ["down", "--all"] else HANDLERS[words[0]](*words[1:])
+    except L2wgError as error:
+        problems = error.problems
+    except Exception as error:  # whatever it is, it must not cost anybody the VPN
+        if strict:
+            raise
+        problems = (Problem("%s: %s" % (type(error).__name__, error), "a bug: run `l2wg %s --strict`" % " ".join(words)),)
+    finally:
+        log.tell()
+    log.complain(problems)
+    return 1 if problems and strict else 0

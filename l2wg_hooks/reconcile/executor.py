@@ -1,0 +1,80 @@
+"""Steps of a plan, carried out: those of one group by one `ip -batch`, as far as that goes."""
+
+import os
+import re
+from typing import List, Tuple
+
+from l2wg_hooks.errors import L2wgError, Problem
+from l2wg_hooks.system import log, process
+
+
+def apply(steps) -> Tuple[Problem, ...]:
+    """Run the steps, those of ip(8) in one `ip -batch` as long as none fails; the Problems of those that did.
+
+    After a failure the rest of that step's group is left out and the other groups go on.
+    """
+    left: List = list(steps)
+    problems = []
+    while left:
+        count = 1
+        while _batches(left[0]) and count < len(left) and _batches(left[count]):
+            count += 1
+        done, problem = _run(left[:count])
+        for step in left[: min(done + 1, count)]:
+            process.show(step.argv)
+        for step in left[:done]:
+            log.ran(step)
+        if problem is None:
+            left = left[count:]
+            continue
+        problems.append(problem)
+        group = left[done].group
+        left = [step for step in left[done + 1 :] if step.group != group]
+    return tuple(problems)
+
+
+def _batches(step):
+    """Whether a step can be a line of `ip -batch`, which takes no options such as -6.
+
+    It reads `#`, quotation marks and backslashes as it likes (getcmdline and makeargs in iproute2's lib/utils.c), and
+    the kernel takes them in names: such a one goes alone, as words.
+    """
+    plain = all(re.match(r"[A-Za-z0-9_.:/@%+,=-]+\Z", word) for word in step.argv)
+    return plain and step.argv[0] == "ip" and not step.argv[1].startswith("-")
+
+
+def _run(steps):
+    """(how many of these were done, the Problem of the one that failed or None): one step, or many of ip(8)."""
+    try:
+        if _batches(steps[0]):
+            result = process.run(("ip", "-batch", "-"), "".join(" ".join(step.argv[1:]) + "\n" for step in steps))
+        else:
+            result = process.run(steps[0].argv)
+    except L2wgError as error:
+        return 0, error.problems[0]
+    if result.code == 0:
+        return len(steps), None
+    done = _failed(result.err, len(steps))
+    return done, _problem(steps[done], result.err)
+
+
+def _failed(err, count):
+    """Index of the step that failed: ip(8) says `Command failed -:N`, N from 1. Where it does not, the first."""
+    for line in reversed(err.splitlines()):
+        if line.startswith("Command failed"):
+            number = line.rpartition(":")[2]
+            if number.isdigit() and 1 <= int(number) <= count:
+                return int(number) - 1
+    return 0
+
+
+def _problem(step, err):
+    said = "; ".join(line for line in err.splitlines() if line and not line.startswith("Command failed"))
+    from l2wg_hooks.reconcile import cures
+
+    hint = cures.of(step.argv, err, _is_wireless)
+    return Problem("%s: `%s` failed: %s" % (step.group, step, said or "no reason given"), hint)
+
+
+def _is_wireless(name):
+    return os.path.exists("/sys/class/net/%s/phy80211" % name)

@@ -1,0 +1,108 @@
+"""The kernel is brought to the wish: observe, plan, execute, until nothing is left to do."""
+
+from l2wg_hooks.config import store
+from l2wg_hooks.errors import L2wgError, Problem
+from l2wg_hooks.netfilter import nftables_state
+from l2wg_hooks.observe import link_table, snapshot
+from l2wg_hooks.plan import planner
+from l2wg_hooks.probes import loop_probe
+from l2wg_hooks.reconcile import executor, ruleset
+from l2wg_hooks.system import files, lock, log
+
+# The kernel's links can change while we work (a port comes, a bridge goes): look again, but not for ever.
+ROUNDS = 3
+# What waits, as it was told to the journal last: it is news once.
+WAITING = "/run/l2wg.waiting"
+
+
+def reconcile(leaving=(), may_skip=False, only=None):
+    """Bring the kernel to the wish; the Problems that are left. Raises L2wgError where nothing could be tried.
+
+    `only`, if given, names the tunnels that are wished for: the others' files count as not there.
+    """
+    with lock.working(may_skip) as ours:
+        if not ours:
+            return ()
+        wished = store.load()
+        if only is not None:
+            wished = store.keep(wished, only)
+        failed = ()
+        for _ in range(ROUNDS):
+            links, found = link_table.read(), snapshot.look(wished.tunnels)
+            todo = planner.plan(wished.tunnels, links, leaving, wished.broken, found)
+            if not todo.steps:
+                loop_probe.send(wished.tunnels, links)
+                break
+            failed = execute(todo, links)
+            if failed:
+                break
+        else:
+            failed = tuple(
+                Problem("`%s` had no effect: %s" % (step, step.reason), "is another manager at work on it?")
+                for step in todo.steps
+            )
+        tell_what_waits(todo.waiting)
+        return wished.problems + todo.problems + failed
+
+
+def execute(todo, links):
+    """Run the steps of a Plan; the Problems of that. Without a guard no tunnel is made, nor stays.
+
+    Of what this router's nft(8) does not take, only the guard counts: a key that cannot be had is told of, and the rest stands.
+    """
+    if todo.rules is None:
+        return executor.apply(todo.steps)
+    at = [step.group for step in todo.steps].index(planner.GUARD)
+    failed = executor.apply(todo.steps[:at])
+    unguarded = ruleset.load(todo.rules, todo.steps[at])
+    if not unguarded or not todo.rules.entries:
+        return failed + unguarded + executor.apply(todo.steps[at + 1 :])
+    from l2wg_hooks.netfilter import unsupported
+
+    # What was in force before may be so no more: not only loading fails, somebody may also have flushed the tables meanwhile.
+    left = nftables_state.observe(needed=True)
+    try:
+        refused = unsupported.find(todo.rules)
+        told = tuple(unsupported.problems(refused, store.load().tunnels))
+    except L2wgError:  # no nft(8), or no jinja2 to ask it by: `unguarded` says so, and nothing may stay open for that
+        refused, told = unsupported.Refusal(), ()
+    if refused.keys:
+        less = unsupported.without(todo.rules, [feature for feature, _ in refused.keys])
+        again = () if less == left else ruleset.load(less, todo.steps[at])
+        if not again:
+            # Its message is nft(8)'s of all the rules; what it means is told of each key.
+            return failed + executor.apply(todo.steps[at + 1 :]) + told
+        left = nftables_state.observe(needed=True)
+    unguarded += told
+    guarded = [one["name"] for one in left.entries] if left.intact else []
+    gone = planner.removal([one["name"] for one in todo.rules.entries], links).steps
+    return failed + executor.apply([step for step in gone if step.group not in guarded]) + unguarded
+
+
+def tell_what_waits(lines):
+    """Print what waits for another event, and tell the journal where that was something else until now."""
+    for line in lines:
+        log.say(line)
+    text = "".join(line + "\n" for line in lines)
+    try:
+        before = files.text(WAITING)
+    except L2wgError:  # not as we have left it
+        before = None
+    try:
+        if text != before:
+            log.waits(lines)
+            if text:
+                files.write(WAITING, text)
+            else:
+                files.remove(WAITING)
+    except L2wgError:  # then it is told once more
+        pass
+
+
+def remove_all():
+    """Take every tunnel of ours out of the kernel, and all that came with it; the Problems of that."""
+    with lock.working():
+        links, found = link_table.read(), snapshot.look(store.load().tunnels)
+        failed = execute(planner.removal(store.names(), links, found), links)
+        tell_what_waits(())
+        return failed

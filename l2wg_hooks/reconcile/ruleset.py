@@ -1,0 +1,78 @@
+"""The nftables rules are loaded, and kept where the next boot finds them."""
+
+import json
+import os
+import zlib
+
+from l2wg_hooks.errors import L2wgError, Problem
+from l2wg_hooks.netfilter import nftables, nftables_state
+from l2wg_hooks.reconcile import executor
+from l2wg_hooks.system import files, process
+
+# How often rules are loaded again where somebody has changed them before they could be looked at.
+TRIES = 3
+
+
+def store(entries):
+    """Write the rules of `entries` where events find them, unless they are there. Raises L2wgError."""
+    stamp = nftables_state.stamp(entries)
+    try:
+        head, _, body = files.text(nftables.STATIC, most=files.OURS).partition("\n")
+    except L2wgError:  # not as we have left it
+        head = body = ""
+    if head == "%s %08x" % (stamp, zlib.crc32(body.encode("utf-8", "surrogateescape"))):
+        return
+    body = nftables.render(entries)
+    os.makedirs(os.path.dirname(nftables.STATIC), mode=0o755, exist_ok=True)
+    files.write(nftables.STATIC, "%s %08x\n%s" % (stamp, zlib.crc32(body.encode()), body))
+
+
+def load(wanted, step):
+    """Bring the Rules `wanted` into force by `step`, all at once or not at all; the Problems of that.
+
+    They count as in force once nft(8) lists all of them. What it lists is compared with what was meant, never taken for it:
+    a firewall that loads its own rules at the same moment may have flushed ours.
+    """
+    try:
+        if not wanted.entries:
+            files.write(nftables.FILE, nftables.EMPTY)
+            failed = executor.apply((step,))
+            if not failed:
+                files.remove(nftables_state.LOADED)
+                files.remove(nftables.FILE)
+            return failed
+        store(wanted.entries)
+        files.write(nftables.FILE, nftables.load(wanted.entries, wanted.values))
+        meant = _meant(step.argv)
+        for _ in range(TRIES):
+            failed = executor.apply((step,))
+            if failed:
+                return failed
+            listing = nftables_state.listing()
+            if meant(listing):
+                note = {"entries": wanted.entries, "values": wanted.values, "template": nftables_state.template(), "meant": listing}
+                files.write(nftables_state.LOADED, json.dumps(note))
+                return ()
+    except L2wgError as error:
+        return error.problems
+    return (
+        Problem(
+            "the tables l2wg were loaded %d times, and each time something else had changed them at once" % TRIES,
+            "find out what it is: nft monitor",
+        ),
+    )
+
+
+def _meant(argv):
+    """A function that says of a listing whether it is that of the rules which the command `argv` loads."""
+    from l2wg_hooks.system import network_namespace  # ctypes, for who loads rules only
+
+    try:
+        alone = network_namespace.alone(lambda: nftables_state.listing() if process.run(argv).code == 0 else "")
+    except OSError:
+        alone = ""
+    if alone:
+        return lambda listing: listing == alone
+    # Nowhere to look at them alone: then chain by chain, so many rules as were written.
+    shape = nftables.shape(files.read(nftables.STATIC, files.OURS))
+    return lambda listing: nftables.shape(listing or "") == shape

@@ -1,0 +1,223 @@
+"""A rehearsal judged: what the next start would lose against today's start, the wish, and the router as it runs. Pure."""
+
+import ipaddress
+from typing import Dict, NamedTuple, Tuple
+
+from l2wg_hooks.config import wg_quick
+from l2wg_hooks.errors import Problem
+from l2wg_hooks.model import Tunnel, holders
+from l2wg_hooks.rehearsal import outcome
+from l2wg_hooks.rehearsal.outcome import BOOT, Fact
+
+HINT = "mend that, then: l2wg rehearse"
+
+
+class Scene(NamedTuple):
+    """What rehearsals are judged by.
+
+    `tunnels` are wished for, `live` is the Look of now, `names` are the interfaces that it is about, `nics` those that are
+    cards, `moved` is {port: the bridge that it is part of}, `gone` are Facts that the wish takes away, `texts` are {path: text}
+    of WireGuard's files as they will be, `applied` are the names of the tunnels that the start of today is to make.
+    """
+
+    tunnels: Tuple[Tunnel, ...]
+    applied: Tuple[str, ...]
+    live: outcome.Look
+    names: Tuple[str, ...]
+    nics: Tuple[str, ...]
+    moved: Dict[str, str]
+    gone: frozenset
+    texts: Dict[str, str]
+
+
+def worse(new, old, scene) -> Tuple[Problem, ...]:
+    """Problems of what the start with the `new` files would lose against that with the `old` ones, or against the wish."""
+    known = {(outcome.normal(one.line.command, scene.moved), one.code is None) for one in old.failures}
+    failures = [one for one in new.failures if (outcome.normal(one.line.command, scene.moved), one.code is None) not in known]
+    failed = {(one.argv, one.code is None) for one in old.steps if one.code != 0}
+    steps = [one for one in new.steps if one.code != 0 and (one.argv, one.code is None) not in failed]
+    lost = {}
+    # Where today's start comes to no end, there is nothing to compare with.
+    for moment, look in new.looks.items() if BOOT in old.looks else ():
+        before = outcome.facts(_same(moment, old, scene), scene.names)
+        lost[moment] = outcome.lost(before - scene.gone, outcome.facts(look, scene.names), scene.moved)
+    down = [name for name in old.up if name not in new.up and scene.moved.get(name, name) not in new.up]
+    down = [name for name in down if Fact("interface", name) not in scene.gone]
+    found = list(_told(new, old, failures, steps, lost, down, scene))
+    old_unmet = {one.tunnel for one in unmet(old, scene) if one.tunnel in scene.applied}
+    found += [one for one in unmet(new, scene) if one.tunnel not in old_unmet]
+    return tuple(found) + tuple(_out_of_reach(new, old, scene))
+
+
+def differs(new, scene) -> Tuple[Problem, ...]:
+    """Problems of what the start with the `new` files would not have that this router has now, or that is wished for."""
+    lost = {BOOT: outcome.lost(outcome.facts(scene.live, scene.names) - scene.gone, _facts(new, BOOT, scene), scene.moved)}
+    if BOOT not in new.looks:
+        lost = {}
+    for moment, look in new.looks.items():
+        if moment != BOOT:
+            # What others have put on it goes with it on every router.
+            booted = _facts(new, BOOT, scene)
+            mine = [one for one in booted if one.value == moment or (one.interface == moment and one.kind != "route")]
+            lost[moment] = outcome.lost(mine, outcome.facts(look, scene.names), scene.moved)
+    steps = [one for one in new.steps if one.code != 0]
+    return tuple(_told(new, new, new.failures, steps, lost, (), scene)) + tuple(unmet(new, scene))
+
+
+def _facts(found, moment, scene):
+    return outcome.facts(found.looks[moment], scene.names) if moment in found.looks else set()
+
+
+def _same(moment, old, scene):
+    """The Look of `old` to compare with this moment: that of a bridge with that of the port whose stanza it has now."""
+    for name in [moment] + [port for port, bridge in scene.moved.items() if bridge == moment]:
+        if name in old.looks:
+            return old.looks[name]
+    return old.looks[BOOT]
+
+
+def _when(moment, found):
+    """How a moment is called."""
+    if moment == BOOT:
+        return "at the next boot"
+    return "by `%s`" % "; ".join(str(one) for one in found.steps if one.moment == moment)
+
+
+def _told(new, old, failures, steps, lost, down, scene):
+    """Problems: each command that fails with what is missing then, and what is missing without one that fails."""
+    said, told, bad = set(), set(), set()
+    for moment in [BOOT] + [one for one in new.looks if one != BOOT] + [one.moment for one in new.steps[-1:]]:
+        if moment in said:
+            continue
+        said.add(moment)
+        missing = [one for one in lost.get(moment, ()) if one not in told]
+        told.update(missing)
+        behind = "; missing then: %s" % _listed(missing) if missing else ""
+        # What has failed once fails again, by what it has left.
+        broken = [one for one in failures if one.moment == moment and one.line.interface not in bad]
+        stopped = [one for one in steps if one.moment == moment and (one.argv[0] == "wg-quick" or one.code is None)]
+        stopped = [one for one in stopped if one.interface not in bad]
+        # Who has failed because a line of somebody's did has no more to say.
+        stopped = [one for one in stopped if not any(line.line.interface == one.interface for line in broken)]
+        bad |= {one.line.interface for one in broken} | {one.interface for one in stopped}
+        for one in broken:
+            line = one.line
+            how = _said(one.said) if one.code is not None else "it does not come to its end"
+            message = "`%s` fails %s: %s%s" % (line.command, _when(moment, new), how or "exit code %s" % one.code, behind)
+            yield Problem(message, HINT, line.path, line.line, line.key)
+            behind = ""
+        for one in stopped:
+            how = _said(one.said) if one.code is not None else "it does not come to its end"
+            path = wg_quick.path(one.interface) if one.argv[0] == "wg-quick" else ""
+            line, why = _culprit(scene.texts.get(path, ""), new, one.interface)
+            message = "`%s` fails %s: %s%s%s" % (one, _when(moment, new), how, why, behind)
+            yield Problem(message, HINT, path, line)
+            behind = ""
+        if moment == BOOT and down and not broken:
+            path, line = _stanza(new, down[0]) or _stanza(old, down[0]) or ("", 0)
+            message = "`ifup %s` fails %s: %s%s" % (down[0], _when(moment, new), _ifup_said(new, down[0]), behind)
+            yield Problem(message, HINT, path, line)
+            behind = ""
+        if behind:
+            path, line = _place(missing, new, old)
+            when = "the next boot" if moment == BOOT else _when(moment, new)[3:]
+            message = "missing after %s: %s" % (when, _listed(missing))
+            yield Problem(message, HINT, path, line)
+
+
+def _listed(facts):
+    return ", ".join(str(one) for one in facts)
+
+
+def _said(text):
+    """The last lines of what a command has said, without the commands that it ran."""
+    lines = [line.strip() for line in text.splitlines() if line.strip() and not line.startswith(("[#]", "[l2wg]", "  hint:"))]
+    return "; ".join(lines[-2:])
+
+
+def _ifup_said(found, name):
+    texts = [one.said for one in found.steps if one.argv[0] == "ifup" and one.code != 0]
+    return _said("\n".join(texts)) or "ifupdown does not count %s among what is up" % name
+
+
+def _stanza(found, name):
+    return next(((path, line) for one, path, line, _ in found.stanzas if one == name), None)
+
+
+def _place(missing, new, old):
+    """(path, line) of the stanza that has today what is missing, or of the one that should have it."""
+    for fact in missing:
+        bare = fact.value.partition("/")[0]
+        for found in (old, new):
+            for _, path, line, addresses in found.stanzas:
+                if fact.kind == "address" and any(one.partition("/")[0] == bare for one in addresses):
+                    return path, line
+    for fact in missing:
+        place = _stanza(new, fact.interface) or _stanza(old, fact.interface)
+        if place:
+            return place
+    return "", 0
+
+
+def _culprit(text, found, name):
+    """(line, why) of the AllowedIPs in wg-quick's file whose route another interface has already; (0, "") for none."""
+    look = found.looks.get(BOOT)
+    if look is None:
+        return 0, ""
+    taken = {}
+    for link in look.links.values():
+        for address in link.addresses if link.name != name else ():
+            taken[ipaddress.ip_interface(address).network] = link.name
+    for number, row in enumerate(wg_quick.rows_of(text), 1):
+        for word in row.value.split(",") if row.section == "[peer]" and row.key == "allowedips" else ():
+            try:
+                network = ipaddress.ip_network(word.strip(), strict=False)
+            except ValueError:
+                continue
+            if network in taken:
+                return number, " (%s is the network of %s, too)" % (network, taken[network])
+    return 0, ""
+
+
+def unmet(found, scene):
+    """Problems of tunnels that all is there for at a moment, and that are not there; of bridges without their wished address."""
+    for tunnel in scene.tunnels:
+        for moment, look in found.looks.items():
+            if tunnel.underlay not in look.links or not holders(look.links, tunnel.local) or tunnel.bridge not in look.links:
+                continue
+            link = look.links.get(tunnel.name)
+            if link is None or link.master != tunnel.bridge:
+                what = "missing" if link is None else "no port of %s" % tunnel.bridge
+                message = "%s is %s %s, and %s, %s and %s are there" % (
+                    tunnel.name, what, _when(moment, found), tunnel.underlay, tunnel.local, tunnel.bridge,
+                )
+                yield Problem(message, HINT, tunnel.path, tunnel=tunnel.name)
+                break
+
+
+def waiting(found, scene):
+    """What would still be missing for a tunnel after the boot, a line each."""
+    look = found.looks.get(BOOT)
+    for tunnel in scene.tunnels if look else ():
+        absent = [name for name in (tunnel.underlay, tunnel.bridge) if name not in look.links]
+        if not absent and not holders(look.links, tunnel.local):
+            absent = [tunnel.local]
+        if absent:
+            yield "%s waits after the next boot: nothing brings up %s" % (tunnel.name, " and ".join(absent))
+
+
+def _out_of_reach(new, old, scene):
+    """Problems of what set up a card, or the network of a port, and reaches it no more."""
+    cards = outcome.cards(old, scene.nics) - outcome.cards(new, scene.nics)
+    for fact in sorted(cards):
+        path, line = _stanza(old, fact.interface) or ("", 0)
+        message = "%s gets %s at a boot today, and would not get it any more" % (fact.interface, fact.value)
+        yield Problem(message, HINT, path, line)
+    for port, bridge in scene.moved.items():
+        for key, value in sorted(old.settings.get(port, {}).items()):
+            there = [new.settings.get(name, {}).get(key) for name in (port, bridge)]
+            if value not in there:
+                path, line = _stanza(old, port) or ("", 0)
+                fact = Fact("setting", port, "%s = %s" % (key, value))
+                message = "%s is set at a boot today, and would be neither for it nor for %s" % (fact, bridge)
+                yield Problem(message, HINT, path, line)

@@ -1,0 +1,237 @@
+"""`l2wg rehearse`, and what `l2wg apply` does before it changes anything: the next start, played on a copy and compared."""
+
+import os
+from typing import Dict, NamedTuple, Optional, Tuple
+
+from l2wg_hooks.config import ifupdown, ifupdown_bridge, ifupdown_files, last_applied, store, wg_quick
+from l2wg_hooks.errors import L2wgError, Problem, fail
+from l2wg_hooks.rehearsal import cast, judge, outcome, play, stage, tame
+from l2wg_hooks.rehearsal.outcome import Fact
+from l2wg_hooks.system import files, json_fields, log, process
+
+# Seconds for one rehearsal, which takes a hundredth of that on a router: for one that is emulated, and busy.
+SECONDS = 300
+SYSCTLS = ("net/ipv4/ip_forward", "net/ipv6/conf/all/disable_ipv6", "net/ipv6/conf/default/disable_ipv6")
+# Nobody else is on these wires, and looking for somebody would take a second an address.
+NO_DAD = {"net/ipv6/conf/all/accept_dad": "0", "net/ipv6/conf/default/accept_dad": "0"}
+
+
+class Files(NamedTuple):
+    """The files of one start: `texts` are {path: text, None where it is to go} beside what there is, `wished` {tunnel: text}.
+
+    `gone` are Facts that are there now, and whose end is what the change is for.
+    """
+
+    texts: Dict[str, Optional[str]]
+    wished: Dict[str, str]
+    gone: Tuple[Fact, ...] = ()
+
+
+class Verdict(NamedTuple):
+    """`problems` forbid the change, `notes` are what its admin has to know beside; `new` is what was rehearsed."""
+
+    problems: Tuple[Problem, ...]
+    notes: Tuple[str, ...]
+    new: outcome.Outcome
+
+
+def today():
+    """The Files of the start without a change: the wish that was applied last, and WireGuard's files without our lines.
+
+    These may have been put in by `l2wg attach` a moment ago, where they do not belong.
+    """
+    texts = {}
+    for name in wg_quick.names():
+        text = files.read(wg_quick.path(name))
+        if wg_quick.detach(text, name) != text:
+            texts[wg_quick.path(name)] = wg_quick.detach(text, name)
+    return Files(texts, last_applied.read())
+
+
+def compare(new, old, both=False):
+    """The Verdict on a start with the Files `new` where it has been one with `old`.
+
+    The old ones are rehearsed only where the new ones lose something, or with `both`. Raises stage.Unavailable.
+    """
+    look = _Look()
+    scene = look.scene(new, old)
+    found = look.rehearse(new, scene)
+    differs = judge.differs(found, scene)
+    problems = ()
+    if differs or both:
+        problems = judge.worse(found, look.rehearse(old, scene, moved=True), scene)
+    told = {str(one) for one in problems}
+    notes = ["not worse than before: %s" % one for one in (_place(one) for one in differs if str(one) not in told)]
+    return Verdict(problems, tuple(notes) + tuple(judge.waiting(found, scene)) + look.notes, found)
+
+
+def _place(problem):
+    where = ":".join(filter(None, (problem.path, str(problem.line or ""))))
+    return "%s: %s" % (where, problem.message) if where else problem.message
+
+
+class _Look:
+    """What there is now, looked at once for both rehearsals."""
+
+    def __init__(self):
+        if not ifupdown_files.read().ifupdown:
+            raise stage.Unavailable("there is no /etc/network: what this system's network starts from is not for l2wg to know")
+        results = process.together(*play.LOOK)
+        texts = ["" if isinstance(one, L2wgError) else one.out for one in results]
+        self.live = outcome.look(texts[0], texts[1:3], texts[3])
+        self.rows = json_fields.table(texts[0])
+        self.known = {peer.key: peer.endpoint for one in self.live.wireguard.values() for peer in one.peers}
+        self.defined = ifupdown_files.read()
+        self.hand = ()
+        self.notes = ()
+
+    def scene(self, new, old):
+        """The judge.Scene of a change."""
+        tunnels, before = store.parsed(new.wished), store.parsed(old.wished)
+        stanzas = list(self.defined.stanzas)
+        for path, text in new.texts.items():
+            if text and (path in self.defined.paths or os.path.dirname(path).startswith("/etc/network")):
+                stanzas += ifupdown.parse(text, path)[0]
+        bridges = {one.bridge: one.bridge_ports for one in before + tunnels}
+        ports = {port: bridge for bridge, names in bridges.items() for port in names}
+        self.stanzas, self.bridges = stanzas, bridges
+        self.nics = cast.nics(self.rows, stanzas, list(ports))
+        texts = {wg_quick.path(name): files.read(wg_quick.path(name)) for name in wg_quick.names()}
+        texts.update({path: text for path, text in new.texts.items() if os.path.dirname(path) == wg_quick.DIRECTORY})
+        self.confs = {path: text for path, text in texts.items() if text}
+        self.hand = tuple(self._by_hand({one.interface for one in stanzas}))
+        quick = [os.path.basename(path)[: -len(wg_quick.SUFFIX)] for path in self.confs]
+        names = {one.interface for one in stanzas} | set(bridges) | set(ports) | set(quick)
+        names -= {"lo"} | {one.name for one in before + tunnels}
+        moved = {port: one.bridge for one in tunnels for port in one.bridge_ports}
+        gone = frozenset(_gone(before, tunnels, self.live)) | frozenset(new.gone)
+        applied = tuple(one.name for one in before)
+        nics = tuple(one.name for one in self.nics)
+        return judge.Scene(tuple(tunnels), applied, self.live, tuple(sorted(names)), nics, moved, gone, self.confs)
+
+    def _by_hand(self, defined):
+        """The WireGuard interfaces that are up, have a file of wg-quick(8), and nothing in interfaces(5)."""
+        for path, text in sorted(self.confs.items()):
+            name = os.path.basename(path)[: -len(wg_quick.SUFFIX)]
+            link = self.live.links.get(name)
+            if link is not None and name not in defined and wg_quick.is_wg_quick(text, name):
+                if link.kind == "wireguard":
+                    yield name
+                else:
+                    self.notes += ("not rehearsed: %s, whose WireGuard is not the kernel's" % name,)
+
+    def rehearse(self, what, scene, moved=False):
+        """The Outcome of the start with these Files; with `moved`, ports whose stanzas move are taken down and up, too."""
+        tunnels = store.parsed(what.wished)
+        again = sorted({one.bridge for one in tunnels} | set(scene.moved.values()))
+        again += sorted(scene.moved) if moved else []
+        again += sorted({one.underlay for one in tunnels} | {one.underlay for one in scene.tunnels})
+        sysctls = {path: files.glance("/proc/sys/" + path).strip() for path in SYSCTLS}
+        defined = {one.interface for one in self.stanzas} | set(scene.moved)
+        held = self.live.picture.held
+        part = play.Part(
+            dict(what.texts),
+            dict(what.wished),
+            self.nics,
+            cast.leases(held, self.live.links, self.bridges),
+            cast.given(held, self.nics, defined),
+            tame.endpoints(self.confs.values(), self.known),
+            dict({path: value for path, value in sysctls.items() if value}, **NO_DAD),
+            self.hand,
+            tuple(again),
+        )
+        return outcome.outcome(stage.play(play.perform(part), SECONDS), scene.nics)
+
+
+def _gone(before, tunnels, live):
+    """Facts that the wish takes away: addresses and ports that it names no more, bridges of ours that go with them."""
+    kept = {(port, one.bridge) for one in tunnels for port in one.bridge_ports}
+    bridges = {one.bridge for one in tunnels}
+    addresses = {one.bridge_address for one in tunnels}
+    for one in before:
+        if one.bridge_address and one.bridge_address not in addresses:
+            yield Fact("address", one.bridge, one.bridge_address)
+        for port in one.bridge_ports:
+            if (port, one.bridge) not in kept:
+                yield Fact("port", port, one.bridge)
+        if one.bridge_ports and one.bridge not in bridges:
+            yield Fact("interface", one.bridge)
+
+
+def going(underlay, removed, ways):
+    """The Facts that go with peers.Peers which are removed from a WireGuard interface, and with the words of routes."""
+    found = [Fact("route", underlay, outcome.way(words)) for words in ways]
+    for peer in removed:
+        found.append(Fact("peer", underlay, peer.key))
+        found += [Fact("allowed", underlay, network) for network in peer.allowed]
+    return tuple(found)
+
+
+def of_change(texts, wished, both, gone=()):
+    """Rehearse a change before it is made; the Problems that forbid it. `texts` are {path: text}, `wished` {tunnel: text}.
+
+    `gone` are those of Files. What else there is to know is printed. Where nothing can be rehearsed, that is all that is said.
+    """
+    new = Files({path: text or None for path, text in texts.items()}, wished, gone)
+    try:
+        verdict = compare(new, today(), both)
+    except stage.Unavailable as error:
+        log.say("the next start is not rehearsed: %s" % error)
+        return ()
+    for line in verdict.notes:
+        log.say("rehearsal: %s" % line)
+    _say_skipped(verdict.new, few=True)
+    if verdict.problems:
+        hint = "mend what is said above; with --no-rehearsal, `l2wg apply` goes on all the same"
+        return verdict.problems + (Problem("nothing was changed: the next start would be worse than this one", hint),)
+    log.say("the next start was rehearsed: nothing is lost by it")
+    return ()
+
+
+def _say_skipped(found, few=False):
+    """Print what was not rehearsed; with `few`, hooks of other packages as a number."""
+    for line in found.skipped:
+        log.say("not rehearsed: %s:%d: %s %s" % (line.path, line.line, line.key, line.command))
+    if found.others and few:
+        log.say("not rehearsed: %d hooks and methods of others; `l2wg rehearse` lists them" % len(found.others))
+        return
+    for one in found.others:
+        log.say("not rehearsed: %s" % one)
+
+
+def report(intent, verbose=False):
+    """(Problems, exit code) of the start as the Intent of `l2wg apply` would leave it or, where that refuses, as it is."""
+    texts = {} if intent.problems else {path: new or None for path, (_, new) in intent.texts.items()}
+    if texts:
+        log.say("with the files as `l2wg apply` would write them: %s" % ", ".join(sorted(texts)))
+    elif intent.problems:
+        log.say("`l2wg apply` would refuse, so this is with the files as they are")
+    new, old = Files(texts, store.texts()), today()
+    try:
+        look = _Look()
+        scene = look.scene(new, old)
+        found = look.rehearse(new, scene)
+        problems = list(judge.differs(found, scene))
+        if intent.moves or any(path not in (ifupdown_bridge.OURS,) for path in texts):
+            told = {one.message for one in problems}
+            worse = judge.worse(found, look.rehearse(old, scene, moved=True), scene)
+            problems += [one for one in worse if one.message not in told]
+    except stage.Unavailable as error:
+        fail("nothing can be rehearsed: %s" % error, "it takes ifupdown, namespaces and overlay file systems", code=2)
+    if verbose:
+        _say_steps(found)
+    for line in judge.waiting(found, scene):
+        log.say(line)
+    for line in look.notes:
+        log.say(line)
+    _say_skipped(found)
+    if not problems:
+        log.say("the next start gives what is wished, and all that is there now")
+    return tuple(problems), 1 if problems else 0
+
+
+def _say_steps(found):
+    for one in found.steps:
+        log.line("[rehearsal] %s%s" % (one, "" if one.code == 0 else " # exit code %s" % one.code))
+        for line in one.said.splitlines():
+            log.line("  " + line)

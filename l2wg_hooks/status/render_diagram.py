@@ -1,0 +1,79 @@
+"""`l2wg status --diagram`: a Status drawn in text, at most 80 columns wide. Pure."""
+
+from l2wg_hooks.config.store import EMPTY
+from l2wg_hooks.status.render_text import port_word
+from l2wg_hooks.status.status import WRONG
+from l2wg_hooks.status.terminal_text import cut, duration, key, readable, wrap
+
+# Columns: the ports' names with their wire, the bridge's box, and the rest for tunnels.
+LEFT, BOX, RIGHT = 19, 19, 37
+PLAIN = str.maketrans("─│┌┐└┘├┤═╳", "-|++++++=X")
+
+
+def render(status, lines=True):
+    """The text; without `lines` (of Unicode's box drawing) in ASCII only."""
+    status = readable(status)
+    rows = [status.host]
+    for bridge in status.bridges:
+        tunnels = [one for one in status.tunnels if one.wish.bridge == bridge.name]
+        rows += [""] + _segment(status, bridge, tunnels)
+    if not status.bridges:
+        rows.append(EMPTY)
+    if status.wrong:
+        rows += ["", "Not all is well: l2wg status says more."]
+    text = "\n".join(row.rstrip() for row in rows) + "\n"
+    return text if lines else text.translate(PLAIN)
+
+
+def _segment(status, bridge, tunnels):
+    """A bridge in the middle, cards to its left, tunnels to its right."""
+    left = [row for port in bridge.ports if not port.tunnel for row in _card(port)]
+    right = []
+    for one in tunnels:
+        right += ([("", "")] if right else []) + list(_tunnel(status, one))
+    inside = [bridge.name]
+    inside += ["MTU %d%s" % (bridge.mtu, "" if bridge.up else ", down")] if bridge.there else ["missing"]
+    inside += bridge.addresses or (["no address"] if bridge.there else [])
+    height = max(len(left), len(right), len(inside))
+    blank = (" " * LEFT, "│", "│", "")
+    left += [("", False)] * (height - len(left))
+    right += [("", "")] * (height - len(right))
+    inside += [""] * (height - len(inside))
+    rows = [blank[0] + "┌" + "─" * (BOX - 2) + "┐"]
+    for (card, wired), text, (wire, words) in zip(left, inside, right):
+        edges = ("┤" if wired else "│"), ("├" if wire else "│")
+        rows.append("%-*s%s %-*s%s%-4s %s" % (LEFT, card, edges[0], BOX - 3, cut(text, BOX - 3), edges[1], wire, words))
+    return rows + [blank[0] + "└" + "─" * (BOX - 2) + "┘"]
+
+
+def _card(port):
+    """Rows of a port: (text, whether the wire ends here)."""
+    wire = "──" if port.joined and port.up and port.carrier else "╳─"
+    head = port.name + " "
+    yield head + "─" * (LEFT - len(head) - 2) + wire, True
+    yield " " + port_word(port), False
+    if port.joined:
+        yield " %d MAC%s" % (port.crowd, "" if port.crowd == 1 else "s"), False
+
+
+def _tunnel(status, one):
+    """Rows of a tunnel: (wire, text), from the bridge to the other site."""
+    fine, far, below = status.carries(one), one.peer, one.underlay
+    wire = "%s %s %s %s" % (one.name, "══" if fine else "╳═", below.name, "~~" if fine else "~╳")
+    end = far.endpoint if far and far.endpoint else "?"
+    rows = [wire + " " + end] if len(wire + " " + end) <= RIGHT else [wire, end]
+    rows += ["to %s" % one.wish.site] if one.wish.site else []
+    ends = "%s ══ %s" % (one.wish.local, one.wish.remote)
+    rows += [ends] if len(ends) <= RIGHT else ["here %s" % one.wish.local, "there %s" % one.wish.remote]
+    rows.append("%s, MTU %s%s" % (one.wish.kind, one.mtu or "none", ", MSS %d and %d" % one.mss if one.mss else ""))
+    rows.append("%s MTU %s%s" % (below.name, below.mtu or "none", ", peer %s" % key(far.key) if far else ", no peer"))
+    if far is not None:
+        rows.append("handshake %s ago" % duration(far.age) if far.age is not None else "no handshake yet")
+    rows += ["WRONG: " + fault.message for fault in status.of(one.name) if fault.level == WRONG]
+    wire = "────" if one.joined else "─╳──"
+    for text in rows:
+        for part in wrap(text, RIGHT):
+            # An IPv6 address is longer than what is left.
+            for start in range(0, len(part), RIGHT):
+                yield wire, part[start : start + RIGHT]
+                wire = ""

@@ -1,0 +1,229 @@
+"""`l2wg status` as a screen of text: a Status -> lines of at most 80 characters. Pure."""
+
+from l2wg_hooks.config.store import EMPTY
+from l2wg_hooks.status.status import FRAMES, NOTE, PACKETS, WRONG
+from l2wg_hooks.status.terminal_text import WIDTH, cut, duration, key, paint, readable, size, tie, wrap
+
+# More tunnels than this, and each gets a line instead of a paragraph.
+WHOLE = 3
+# So many addresses a port; more are in --json.
+STATIONS = 8
+LABEL = 12
+COLOURS = {WRONG: "red", NOTE: "yellow"}
+GUARD = {"injection": "injected", "leak": "leaking", "forgery": "forged"}
+FENCES = {"loop": "looped", "storm": "over the storm limit", "dhcp": "of DHCP", "vlans": "of other VLANs"}
+
+
+def render(status, colour=False, before=None, names=()):
+    """The lines. `names` are the tunnels to be shown in whole; none: all, if they are not too many.
+
+    `before` is the Status of some seconds ago, for what crosses each second.
+    """
+    pen, status, before = _Pen(colour), readable(status), readable(before)
+    shown = [one for one in status.tunnels if one.name in names] if names else status.tunnels
+    pen.line(headline(status), "red" if status.wrong else "green")
+    pen.faults(status.of(""))
+    if not names and len(shown) > WHOLE:
+        _table(pen, status)
+    else:
+        rates = _rates(status, before)
+        for one in shown:
+            pen.line("")
+            _tunnel(pen, status, one, rates.get(one.name))
+        for bridge in status.bridges:
+            if any(one.wish.bridge == bridge.name for one in shown):
+                pen.line("")
+                _bridge(pen, status, bridge, rates)
+    if status.wrong:
+        pen.line("")
+        pen.line("What helps: l2wg check")
+    return "\n".join(pen.lines) + "\n"
+
+
+class _Pen:
+    """Collects lines, of which a row is a label and text; `states` are words and their colours, each painted once."""
+
+    def __init__(self, colour):
+        self.colour, self.lines = colour, []
+
+    def line(self, text, colour=""):
+        for part in wrap(text, WIDTH):
+            self.lines.append(paint(part, colour, self.colour) if colour else part)
+
+    def row(self, label, text, colour="", **states):
+        for number, part in enumerate(wrap(text, WIDTH - LABEL - 2)):
+            if colour:
+                part = paint(part, colour, self.colour)
+            for word, its in states.items():
+                words = part.split(" ")
+                part = " ".join(paint(one, its, self.colour) if one.rstrip(",") == word else one for one in words)
+            if not number and len(label) >= LABEL:
+                self.lines.append("  " + label)
+                label = ""
+            self.lines.append("  %-*s%s" % (LABEL, "" if number else label, part))
+
+    def faults(self, faults):
+        for one in faults:
+            where = "%s:%d: " % (one.path, one.line) if one.line else "%s: " % one.path if one.path else ""
+            where += "%s: " % one.key if one.key else ""
+            self.row("WRONG" if one.level == WRONG else "note", where + one.message, COLOURS[one.level])
+            if one.hint:
+                self.row("", "(%s)" % one.hint, COLOURS[one.level])
+
+
+def count(number, word, plural=""):
+    """Such as "1 MAC", "2 MACs"."""
+    return "%d %s" % (number, word if number == 1 else plural or word + "s")
+
+
+def headline(status):
+    """How many tunnels there are, and how much is wrong."""
+    tunnels = count(len(status.tunnels), "tunnel")
+    if status.wrong:
+        return "%s: %s, %s wrong" % (status.host, tunnels, count(len(status.wrong), "thing is", "things are"))
+    if not status.tunnels:
+        return "%s: %s" % (status.host, EMPTY)
+    return "%s: %s, nothing is wrong" % (status.host, tunnels)
+
+
+def state_word(one):
+    """A tunnel's state in a word."""
+    if not one.there:
+        return "missing"
+    return "up" if one.up else "down"
+
+
+def _tunnel(pen, status, one, rates):
+    wish, far, below = one.wish, one.peer, one.underlay
+    state = state_word(one)
+    since = ", made %s ago" % duration(one.age) if one.age is not None else ""
+    name = paint(one.name, "bold", pen.colour) + (" to " + paint(wish.site, "bold", pen.colour) if wish.site else "")
+    pen.lines.append("%s %s%s" % (name, paint(state, "green" if state == "up" else "red", pen.colour), since))
+    pen.faults(status.of(one.name))
+    number = ", %s %d" % ("VNI" if wish.kind == "vxlan" else "key", wish.number) if wish.number is not None else ""
+    pen.row("ends", "%s here, %s there, %s%s" % (wish.local, wish.remote, wish.kind, number))
+    if below.there:
+        port = ", UDP port %d" % below.port if below.port else ""
+        word = "up" if below.up else "down"
+        text = "%s %s, MTU %d%s" % (below.name, word, below.mtu, port)
+        pen.row("underlay", ", ".join((text,) + below.addresses), up="green", down="red")
+    else:
+        pen.row("underlay", "%s missing" % below.name, missing="red")
+    if far is not None:
+        hand = "handshake %s ago" % duration(far.age) if far.age is not None else "no handshake yet"
+        where = "at %s" % far.endpoint if far.endpoint else "endpoint not known yet"
+        pen.row("peer", "%s %s, %s" % (key(far.key), where, hand))
+        pen.row("", "%s received, %s sent" % (size(far.received), size(far.sent)))
+    else:
+        pen.row("peer", "none", none="red")
+    pen.row("bridge", "%s%s" % (wish.bridge, "" if one.joined else tie(" (not a port of it)")))
+    pen.row("MTU", "%s, of these %d in one packet, more in fragments" % (one.mtu if one.there else "none", one.whole))
+    clamp = "not clamped" if wish.mss_clamp == "off" else "no clamp in force"
+    if one.mss is not None:
+        clamp = "%d (IPv4), %d (IPv6), clamped by %s" % (one.mss + (wish.mss_clamp,))
+    pen.row("MSS", clamp)
+    guards = {True: "in force", False: "MISSING", None: "unknown"}
+    drops = ", ".join(tie("%d %s" % (one.dropped[what], GUARD[what])) for what in PACKETS)
+    pen.row("guard", "%s, dropped %s" % (guards[one.guarded], drops), MISSING="red", unknown="yellow")
+    fenced = {"loop": True, "storm": wish.storm_limit is not None, "dhcp": wish.dhcp == "block", "vlans": wish.vlans != "all"}
+    drops = ", ".join(tie("%d %s" % (one.dropped[what], FENCES[what])) for what in FRAMES if fenced[what] or one.dropped[what])
+    pen.row("fences", "dropped " + drops)
+    for number, label in enumerate(("received", "sent")):
+        rate = ", %d frames/s" % rates[number] if rates else ""
+        pen.row(label, _way(one.traffic[number]) + rate)
+
+
+def _way(way):
+    return "%s, %s, %s, %d dropped" % (count(way.frames, "frame"), size(way.bytes), count(way.errors, "error"), way.dropped)
+
+
+def _bridge(pen, status, bridge, rates):
+    name = paint(bridge.name, "bold", pen.colour)
+    if bridge.there:
+        state = paint("up", "green", pen.colour) if bridge.up else paint("down", "red", pen.colour)
+        pen.lines.append("%s %s, MTU %d, %s" % (name, state, bridge.mtu, bridge.mac))
+    else:
+        pen.lines.append("%s %s" % (name, paint("missing", "red", pen.colour)))
+    pen.faults(status.of(bridge.name))
+    if bridge.there:
+        pen.row("addresses", "%s; STP %s" % (", ".join(bridge.addresses) or "none", "on" if bridge.stp else "off"))
+    for port in bridge.ports:
+        _port(pen, port, rates.get(port.name))
+
+
+def port_word(port):
+    """A port's state in a word or three: the first thing that keeps frames from passing."""
+    if not port.there:
+        return "missing"
+    if not port.joined:
+        return "not a port"
+    if not port.up:
+        return "down"
+    if not port.carrier:
+        return "no carrier"
+    return port.state or "up"
+
+
+def _port(pen, port, rates):
+    word = port_word(port)
+    text = word
+    if port.joined:
+        text += ", %d frames/s in, %d out" % rates if rates and not port.tunnel else ""
+        text += ", %s%s" % (count(port.crowd, "MAC"), ":" if port.stations else "")
+        text += "".join(" %s," % tie(_station(one)) for one in port.stations[:STATIONS])
+        text = text.rstrip(",")
+        if port.crowd > STATIONS:
+            known = "all" if port.crowd == len(port.stations) else "the %d heard last" % len(port.stations)
+            text += ", and %d more (--json has %s)" % (port.crowd - STATIONS, known)
+    colour = {"forwarding": "green", "up": "green", "missing": "red", "not": "red"}.get(word.partition(" ")[0], "yellow")
+    pen.row(port.name, text, **{word.partition(" ")[0]: colour})
+
+
+def _station(one):
+    idle = "fixed" if one.fixed else "" if one.idle is None else duration(one.idle) + " ago"
+    words = ", ".join(filter(None, (idle, "VLAN %d" % one.vlan if one.vlan else "")))
+    return "%s (%s)" % (one.mac, words) if words else one.mac
+
+
+def _table(pen, status):
+    """A line a tunnel."""
+    stations = {port.name: port.crowd for bridge in status.bridges for port in bridge.ports}
+    pen.line("")
+    # Where sites have names, these tell more than how they are reached.
+    named = any(one.wish.site for one in status.tunnels)
+    row = "%-15s %-8s %-10s %-11s %5s %9s %9s"
+    pen.lines.append(row % ("tunnel", "state", "site" if named else "underlay", "handshake", "MACs", "received", "sent"))
+    for one in status.tunnels:
+        wrong = [fault for fault in status.of(one.name) if fault.level == WRONG]
+        hand = duration(one.peer.age) if one.peer and one.peer.age is not None else "none"
+        ways = [size(way.bytes) for way in one.traffic]
+        state = "WRONG" if wrong and one.up else state_word(one)
+        place = cut(one.wish.site or "-" if named else one.underlay.name, 10)
+        text = row % (one.name, state, place, hand, stations.get(one.name, 0), ways[0], ways[1])
+        pen.lines.append(paint(text, "red", pen.colour) if wrong else text)
+        for fault in wrong[:1]:
+            pen.row("", fault.message + (" (and %d more)" % (len(wrong) - 1) if len(wrong) > 1 else ""), "red")
+    for bridge in status.bridges:
+        pen.faults(status.of(bridge.name))
+    pen.line("")
+    pen.line("Each in whole: l2wg status TUNNEL...")
+
+
+def _rates(status, before):
+    """{interface: (frames received, sent) each second} between two Statuses; what was re-made meanwhile has none."""
+    if before is None or status.time <= before.time:
+        return {}
+    old, found = counts(before), {}
+    for name, now in counts(status).items():
+        then = old.get(name)
+        if then is not None and now.received.frames >= then.received.frames and now.sent.frames >= then.sent.frames:
+            seconds = status.time - before.time
+            found[name] = tuple(round((new.frames - past.frames) / seconds) for new, past in zip(now, then))
+    return found
+
+
+def counts(status):
+    """{interface: Traffic} of the tunnels and ports that are there."""
+    found = {one.name: one.traffic for one in status.tunnels if one.there}
+    found.update({port.name: port.traffic for bridge in status.bridges for port in bridge.ports if port.there})
+    return found

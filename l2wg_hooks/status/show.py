@@ -1,0 +1,114 @@
+"""`l2wg status`: look, and print it in the form that was asked for."""
+
+import shutil
+import signal
+import sys
+import time
+
+from l2wg_hooks.errors import fail
+from l2wg_hooks.status import status, survey, terminal_text
+
+
+def show(options):
+    """Print; exit code 0, or 1 if something is wrong. Raises L2wgError where nothing can be looked at."""
+    if options.watch:
+        return _watch(options)
+    found = status.build(survey.look())
+    _known(found, options.tunnels)
+    try:
+        _print(found, options)
+        sys.stdout.flush()
+    except BrokenPipeError:  # `| head` has seen enough
+        sys.stdout = None
+    return _code(found, options)
+
+
+def _known(found, names):
+    """Raise L2wgError for a tunnel that nobody has written down."""
+    known = [one.name for one in found.tunnels]
+    for name in names:
+        if name not in known:
+            said = "there is %s" % ", ".join(known[:8]) if known else "there is none in /etc/l2wg"
+            if any(fault.path.endswith("/%s.conf" % name) for fault in found.faults):
+                said = "its file has mistakes: l2wg status"
+            fail("%s is no tunnel" % ascii(name), said)
+
+
+def _print(found, options):
+    if options.json:
+        import json
+
+        from l2wg_hooks.status import render_json
+
+        text = json.dumps(render_json.document(found), indent=2) + "\n"
+    elif options.diagram:
+        from l2wg_hooks.status import render_diagram
+
+        text = render_diagram.render(found, terminal_text.wants_lines())
+    elif options.svg:
+        from l2wg_hooks.status import render_svg
+        from l2wg_hooks.system import outlet
+
+        text = render_svg.render(found)
+        if options.svg != "-":
+            outlet.write(options.svg, text)
+            return
+    else:
+        from l2wg_hooks.status import render_text
+
+        text = render_text.render(found, terminal_text.wants_colour(sys.stdout), names=options.tunnels)
+    sys.stdout.write(text)
+
+
+def _code(found, options):
+    """Of the tunnels that were asked for, if some were."""
+    if not options.tunnels:
+        return 1 if found.wrong else 0
+    return 0 if all(found.well(one) for one in found.tunnels if one.name in options.tunnels) else 1
+
+
+def _watch(options):
+    look = _screens(options) if sys.stdout.isatty() else _pages(options)
+    found = None
+    try:
+        for found, text in look:
+            sys.stdout.write(text)
+            sys.stdout.flush()
+    except KeyboardInterrupt:
+        # A second one, while Python ends, would be a traceback.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+    except BrokenPipeError:
+        sys.stdout = None
+    return _code(found, options) if found else 0
+
+
+def _pages(options):
+    """Yield (Status, its screen) again and again, one below the other: nobody knows how much fits where it goes."""
+    from l2wg_hooks.status import render_text
+
+    before = None
+    while True:
+        found = status.build(survey.look())
+        _known(found, options.tunnels)
+        yield found, render_text.render(found, terminal_text.wants_colour(sys.stdout), before, options.tunnels) + "\n"
+        before = found
+        time.sleep(options.watch)
+
+
+def _screens(options):
+    """Yield (Status, what to write for it to be all that is on the terminal). While it waits, the peers are asked."""
+    from l2wg_hooks.status import round_trips, watch
+
+    before, flows, times, number = None, {}, {}, 0
+    colour, drawn = terminal_text.wants_colour(sys.stdout), terminal_text.wants_lines()
+    while True:
+        found = status.build(survey.look())
+        _known(found, options.tunnels)
+        flows = watch.rates(flows, before, found)
+        text = watch.render(found, flows, times, shutil.get_terminal_size(), colour, drawn, options.tunnels)
+        # Home, each line cleared behind its end, then what is left below: no flicker (ECMA-48, 8.3.21, 8.3.41, 8.3.39).
+        # No line feed behind the last line, which would scroll.
+        yield found, ("" if before else "\x1b[2J") + "\x1b[H" + text.replace("\n", "\x1b[K\n") + "\x1b[K\x1b[J"
+        before, number = found, number % 0xFFFF + 1
+        some = [one.wish for one in found.tunnels if not options.tunnels or one.name in options.tunnels]
+        times = round_trips.measure(some, number, options.watch)

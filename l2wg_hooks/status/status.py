@@ -1,0 +1,421 @@
+"""The state of all tunnels at one moment, and what is wrong with it: wish + Survey -> Status. Pure.
+
+Whoever shows it (status/render_text.py, status/render_diagram.py, status/render_json.py, status/render_prometheus.py, status/render_svg.py) gets this and nothing else. What is wrong
+here are the facts that cost nothing: what `l2wg apply` would do, and what the kernel says anyway. `l2wg check` looks for causes.
+"""
+
+import ipaddress
+from dataclasses import dataclass, field
+from typing import Dict, Optional, Tuple
+
+from l2wg_hooks import model
+from l2wg_hooks.encapsulation import headers
+from l2wg_hooks.model import Observed, Tunnel
+from l2wg_hooks.netfilter import nftables
+from l2wg_hooks.observe import counter_growth
+from l2wg_hooks.observe.fdb_table import Station
+from l2wg_hooks.observe.interface_counters import Traffic
+from l2wg_hooks.plan import planner
+from l2wg_hooks.status.terminal_text import duration
+
+# Seconds after which WireGuard takes no packet of a session any more (REJECT_AFTER_TIME in its white paper, 6.1).
+SESSION = 180
+WRONG, NOTE = "wrong", "note"
+# What our rules drop, in the order in which it is shown: frames in the bridge, packets of the tunnel.
+FRAMES = ("loop", "storm", "dhcp", "vlans")
+PACKETS = ("injection", "leak", "forgery")
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One thing that is not as it should be (WRONG), or worth a look (NOTE). `about` is a tunnel, a bridge, or "".
+
+    `path`, `line` and `key` point at a file's mistake, `hint` is its cure; what has none is for `l2wg check`.
+    """
+
+    level: str
+    about: str
+    message: str
+    hint: str = ""
+    path: str = ""
+    line: int = 0
+    key: str = ""
+
+
+@dataclass(frozen=True)
+class Underlay:
+    """The WireGuard interface of a tunnel. `port` is UDP's, `mtu` bytes; both 0 where it is not there."""
+
+    name: str
+    there: bool
+    up: bool = False
+    mtu: int = 0
+    port: int = 0
+    addresses: Tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Far:
+    """The peer whose AllowedIPs cover `remote`. `handshake` is seconds since the epoch (0: none yet), `age` from then to now."""
+
+    key: str
+    endpoint: str
+    handshake: int
+    age: Optional[int]
+    received: int
+    sent: int
+
+
+@dataclass(frozen=True)
+class Port:
+    """One port of a bridge, or one that should be: then `joined` is false. `state` is STP's word, such as "forwarding".
+
+    `crowd` is how many Ethernet addresses are behind it; `stations` are those that are listed.
+    """
+
+    name: str
+    tunnel: bool
+    there: bool
+    joined: bool
+    up: bool = False
+    carrier: bool = False
+    state: str = ""
+    mtu: int = 0
+    traffic: Traffic = Traffic()
+    stations: Tuple[Station, ...] = ()
+    crowd: int = 0
+
+
+@dataclass(frozen=True)
+class Bridge:
+    """A bridge that some tunnel is to be a port of."""
+
+    name: str
+    there: bool
+    up: bool = False
+    mtu: int = 0
+    mac: str = ""
+    addresses: Tuple[str, ...] = ()
+    stp: bool = False
+    ports: Tuple[Port, ...] = ()
+
+
+@dataclass(frozen=True)
+class State:
+    """One tunnel. `whole` is the largest payload in bytes that crosses in one packet; up to `mtu` it crosses in fragments.
+
+    `mss` are the values in force for IPv4 and IPv6, None where nothing clamps. `guarded` is None where nobody could be asked.
+    `age` is seconds since it was made, None where nobody knows. `dropped` is {one of FRAMES or PACKETS: count}.
+    """
+
+    wish: Tunnel
+    there: bool
+    up: bool
+    joined: bool
+    mtu: int
+    whole: int
+    mss: Optional[Tuple[int, int]]
+    guarded: Optional[bool]
+    underlay: Underlay
+    peer: Optional[Far]
+    traffic: Traffic
+    dropped: Dict[str, int]
+    age: Optional[float]
+
+    @property
+    def name(self):
+        """The tunnel's."""
+        return self.wish.name
+
+
+@dataclass(frozen=True)
+class Status:
+    """All of it. `strays` is what the guard dropped that is no certain tunnel's: {one of PACKETS: count}."""
+
+    host: str
+    time: float
+    tunnels: Tuple[State, ...] = ()
+    bridges: Tuple[Bridge, ...] = ()
+    faults: Tuple[Fault, ...] = ()
+    strays: Dict[str, int] = field(default_factory=dict)
+    intact: Optional[bool] = None
+
+    @property
+    def wrong(self):
+        """The Faults that are no mere notes."""
+        return tuple(fault for fault in self.faults if fault.level == WRONG)
+
+    def of(self, about):
+        """The Faults of a tunnel or a bridge; of "": those that are about neither."""
+        return tuple(fault for fault in self.faults if fault.about == about)
+
+    def carries(self, tunnel):
+        """Whether frames cross a tunnel, as far as one can tell from here."""
+        return not any(fault.level == WRONG for fault in self.of(tunnel.name) + self.of(tunnel.wish.bridge))
+
+    def well(self, tunnel):
+        """Whether they do, and nothing is known to be wrong with its guard."""
+        return self.carries(tunnel) and tunnel.guarded is not False
+
+
+def build(seen):
+    """The Status that a Survey shows."""
+    report = seen.report
+    intact = None if report.unknown else report.rules.intact
+    entries = {one["name"]: one for one in report.rules.entries} if intact else {}
+    covers = {name: _coverage(interface) for name, interface in seen.peers.items()}
+    tunnels = tuple(_state(tunnel, seen, entries, intact, covers) for tunnel in seen.wished.tunnels)
+    bridges = _bridges(seen)
+    known = {(one.wish.local, one.wish.remote) for one in tunnels}
+    strays = {what: 0 for what in PACKETS}
+    for (what, local, remote), count in report.packets.items():
+        if (local, remote) not in known:
+            strays[what] += count
+    faults = tuple(dict.fromkeys(_faults(seen, tunnels, bridges)))
+    return Status(seen.host, seen.time, tunnels, bridges, faults, strays, intact)
+
+
+def _state(tunnel, seen, entries, intact, covers):
+    link, below = seen.links.get(tunnel.name), seen.links.get(tunnel.underlay)
+    interface = seen.peers.get(tunnel.underlay)
+    underlay = Underlay(tunnel.underlay, False)
+    if below is not None:
+        underlay = Underlay(below.name, True, below.up, below.mtu, interface.port if interface else 0, below.addresses)
+    there = link is not None and link.kind in model.TUNNEL_KINDS
+    guarded = None if intact is None else entries.get(tunnel.name) == nftables.entry(tunnel)
+    dropped = {what: seen.report.frames.get((what, tunnel.name), 0) for what in FRAMES}
+    dropped.update({what: seen.report.packets.get((what, tunnel.local, tunnel.remote), 0) for what in PACKETS})
+    return State(
+        tunnel,
+        there,
+        there and link.up,
+        there and bool(tunnel.bridge) and link.master == tunnel.bridge,
+        link.mtu if there else 0,
+        min(tunnel.mtu, (below.mtu if below else nftables.UNDERLAY_MTU) - headers.overhead(tunnel)),
+        _mss(tunnel, seen, guarded),
+        guarded,
+        underlay,
+        _far(_peer(covers.get(tunnel.underlay), tunnel.remote), seen.time),
+        seen.traffic.get(tunnel.name, Traffic()) if there else Traffic(),
+        dropped,
+        seen.ages.get(tunnel.name),
+    )
+
+
+def _mss(tunnel, seen, guarded):
+    if tunnel.mss_clamp == "off":
+        return None
+    if tunnel.mss_clamp == "nftables":
+        values = seen.report.rules.values.get(tunnel.name) if guarded else None
+    else:  # iptables' rules are computed from the same numbers; whether they stand is for `l2wg check`
+        values = nftables.value(tunnel, seen.links)
+    return (values["mss4"], values["mss6"]) if values else None
+
+
+def _coverage(interface):
+    """[({prefix: {network as a number: Peer}}, longest first)] by IP version, since a scan costs peers x tunnels."""
+    found = {4: {}, 6: {}}
+    for peer in interface.peers:
+        for word in peer.allowed:
+            network = ipaddress.ip_network(word, strict=False)
+            found[network.version].setdefault(network.prefixlen, {})[int(network.network_address)] = peer
+    return {version: sorted(by.items(), reverse=True) for version, by in found.items()}
+
+
+def _peer(cover, remote):
+    """The peer that packets to `remote` go to: the one with the longest prefix, as the kernel does it; None where none has."""
+    if cover is None:
+        return None
+    address = ipaddress.ip_address(remote)
+    bits, number = address.max_prefixlen, int(address)
+    for prefix, networks in cover[address.version]:
+        peer = networks.get(number >> (bits - prefix) << (bits - prefix))
+        if peer is not None:
+            return peer
+    return None
+
+
+def _far(peer, now):
+    if peer is None:
+        return None
+    # A clock that was set back since makes no handshake of the future.
+    age = max(0, int(now) - peer.handshake) if peer.handshake else None
+    return Far(peer.key, peer.endpoint, peer.handshake, age, peer.received, peer.sent)
+
+
+def _bridges(seen):
+    tunnels = seen.wished.tunnels
+    names = {tunnel.name for tunnel in tunnels}
+    members, wanted = {}, {}
+    for link in seen.links.values():
+        if link.master:
+            members.setdefault(link.master, []).append(link.name)
+    for tunnel in tunnels:
+        some = wanted.setdefault(tunnel.bridge, {})
+        some.update(dict.fromkeys(tunnel.bridge_ports + (tunnel.name,)))
+    found = []
+    for name, some in sorted(wanted.items()):
+        link = seen.links.get(name)
+        there = link is not None and link.kind == "bridge"
+        everybody = dict.fromkeys(sorted(members.get(name, ())) if there else ())
+        everybody.update(some)
+        # Cards first, then tunnels: as the frames go.
+        ports = tuple(_port(port, name, seen, port in names) for port in sorted(everybody, key=lambda one: (one in names, one)))
+        if there:
+            found.append(Bridge(name, True, link.up, link.mtu, link.mac, link.addresses, link.stp, ports))
+        else:
+            found.append(Bridge(name, False, ports=ports))
+    return tuple(found)
+
+
+def _port(name, bridge, seen, tunnel):
+    link = seen.links.get(name)
+    if link is None:
+        return Port(name, tunnel, False, False)
+    joined = link.master == bridge
+    return Port(
+        name,
+        tunnel or model.is_ours(link),
+        True,
+        joined,
+        link.up,
+        link.carrier,
+        link.port_state if joined else "",
+        link.mtu,
+        seen.traffic.get(name, Traffic()),
+        seen.stations.get(name, ()) if joined else (),
+        seen.crowds.get(name, 0) if joined else 0,
+    )
+
+
+def _faults(seen, tunnels, bridges):
+    """Yield the Faults: files, what could not be seen, what `l2wg apply` would do, and what it cannot mend."""
+    for problem in seen.wished.problems:
+        yield _of(problem, "")
+    if seen.pending:
+        yield Fault(NOTE, "", "a change waits for its confirmation, or came to no end", "l2wg confirm, or l2wg rollback")
+    elif seen.undone:
+        when, reason = seen.undone
+        message = "the last change was undone %s ago: %s" % (duration(max(0, seen.time - when)), reason)
+        yield Fault(NOTE, "", message, "l2wg plan; what was set aside: ls /etc/l2wg/*.rejected; the next apply ends this note")
+    for line in seen.blind:
+        yield Fault(WRONG, "", line)
+    if seen.report.unknown and seen.wished.tunnels:
+        yield Fault(WRONG, "", "whether the guard stands is not known: %s" % seen.report.unknown)
+    yield from _planned(seen, [bridge.name for bridge in bridges])
+    for tunnel in tunnels:
+        yield from _wire(tunnel, tunnel.underlay.name in seen.peers, seen)
+        yield from _blocked(tunnel, seen.report.packets)
+    mtus = {}
+    for tunnel in seen.wished.tunnels:
+        mtus[tunnel.bridge] = max(tunnel.mtu, mtus.get(tunnel.bridge, 0))
+    for bridge in bridges:
+        yield from _segment(bridge, mtus[bridge.name])
+
+
+def _of(problem, about):
+    return Fault(WRONG, about, problem.message, problem.hint, problem.path, problem.line, problem.key)
+
+
+def _planned(seen, bridges):
+    """What the plan would do, one Fault for each thing that it is about."""
+    # Policy routes, iptables and NetworkManager take a process a tunnel to look at: `l2wg check` does.
+    todo = planner.plan(seen.wished.tunnels, seen.links, (), seen.wished.broken, Observed(seen.report.rules, bridges=seen.bridges))
+    paths = {tunnel.path: tunnel.name for tunnel in seen.wished.tunnels}
+    known = set(paths.values()) | set(bridges)
+    reasons = {}
+    for step in todo.steps:
+        if step.group == planner.GUARD and seen.report.unknown:
+            continue
+        reasons.setdefault(step.group, []).append(step.reason)
+    for group, words in reasons.items():
+        what = "the rules are not in force: " if group == planner.GUARD else ""
+        if group not in known and not what:
+            what = "%s: " % group
+        rest = "; ".join(dict.fromkeys(words[:1] if words[0] == "it is not there" else words))
+        yield Fault(WRONG, group if group in known else "", what + rest)
+    for line in todo.waiting:
+        about = line.partition(" ")[0]
+        yield Fault(WRONG, about if about in known else "", line)
+    for problem in todo.problems:
+        yield _of(problem, paths.get(problem.path, ""))
+
+
+def _wire(tunnel, answers, seen):
+    """What is wrong between this router and the other one; `answers` is whether wg(8) has told of the underlay."""
+    name, underlay, peer = tunnel.name, tunnel.underlay, tunnel.peer
+    if underlay.there:
+        if not underlay.up:
+            yield Fault(WRONG, name, "%s is down" % underlay.name)
+        if not answers:
+            yield Fault(WRONG, name, "wg(8) says nothing of %s" % underlay.name)
+        elif peer is None:
+            message = "AllowedIPs of no peer of %s cover %s: WireGuard drops what comes from there"
+            yield Fault(WRONG, name, message % (underlay.name, tunnel.wish.remote))
+        elif not peer.handshake:
+            yield Fault(WRONG, name, "no handshake with the peer since %s is there: nothing crosses" % underlay.name)
+        elif peer.age > SESSION:
+            message = "no handshake with the peer for %d min: nothing has crossed since (it is away, or nobody sends)"
+            yield Fault(WRONG, name, message % (peer.age // 60))
+        else:
+            # Its session looks alive for three minutes after it has gone.
+            seconds = counter_growth.unanswered(seen.notes.get(counter_growth.peer(underlay.name, peer.key)), seen.clock)
+            if seconds:
+                message = "the peer does not answer: it was sent something %d s ago or more, and nothing has come since"
+                yield Fault(WRONG, name, message % seconds)
+    for what, message, last in (
+        ("loop", "a loop: %d frames of %s came back to it%s", "there is a second way between the sites"),
+        ("storm", "%d frames were dropped, over %d a second%s", ""),
+    ):
+        if tunnel.dropped[what]:
+            note = seen.notes.get("%s %s" % (what, name))
+            rest = tunnel.wish.bridge if what == "loop" else tunnel.wish.storm_limit or 0
+            said = message % (tunnel.dropped[what], rest, counter_growth.pause(note, seen.clock))
+            now = counter_growth.recent(note, seen.clock)
+            yield Fault(WRONG if now else NOTE, name, said + ("; " + last if last and now else "" if now else ": it is over"))
+
+
+# What the guard's counters mean where nothing arrives, and what shows why.
+BLOCKED = {
+    "injection": ("did not come by %s", "who sends them, and by which interface: nft list table inet l2wg; ip -brief link"),
+    "leak": ("were about to leave by another interface than %s", "ip route get %(remote)s from %(local)s # names %(underlay)s?"),
+    "forgery": ("were sent by somebody else, and not through %s", "who sends them: tcpdump -n -i any host %(remote)s"),
+}
+
+
+def _blocked(tunnel, packets):
+    """What the guard has dropped of a tunnel whose peer is alive and by which nothing has ever come: somebody's, or its own."""
+    if not tunnel.up or tunnel.traffic.received.frames or not tunnel.peer or tunnel.peer.age is None or tunnel.peer.age > SESSION:
+        return
+    for what, (message, hint) in BLOCKED.items():
+        # Without ends are the rules of a VXLAN's number, and of fragments.
+        dropped = tunnel.dropped[what] + (packets.get((what, "", ""), 0) if tunnel.wish.kind == "vxlan" else 0)
+        if dropped:
+            said = "nothing has come by it yet, and the guard drops: %d packets of the tunnel " % dropped
+            said += message % tunnel.underlay.name
+            words = {"remote": tunnel.wish.remote, "local": tunnel.wish.local, "underlay": tunnel.underlay.name}
+            yield Fault(WRONG, tunnel.name, said, hint % words)
+
+
+def _segment(bridge, wanted):
+    """What is wrong with a bridge and its ports; `wanted` is the largest MTU of its tunnels."""
+    name = bridge.name
+    if not bridge.there:
+        return  # the plan says that it waits
+    if not bridge.up:
+        yield Fault(WRONG, name, "%s is down" % name)
+    if bridge.mtu < wanted:
+        message = "the MTU of %s is %d, the tunnel's %d: larger packets of its own get lost"
+        yield Fault(WRONG, name, message % (name, bridge.mtu, wanted))
+    for port in bridge.ports:
+        if not port.joined or (port.tunnel and not port.up):
+            continue  # the plan says so
+        if not port.up:
+            yield Fault(NOTE, name, "%s is down" % port.name)
+        elif not port.carrier:
+            yield Fault(NOTE, name, "nothing is plugged into %s" % port.name)
+        elif port.state not in ("", "forwarding", "disabled"):
+            yield Fault(NOTE, name, "%s is %s: spanning tree lets nothing pass" % (port.name, port.state))
+    if not any(port.joined and not port.tunnel for port in bridge.ports) and not bridge.addresses:
+        if sum(port.joined for port in bridge.ports) == 1:
+            yield Fault(NOTE, name, "%s has no port but the tunnel, and no address: there is nobody to talk to" % name)

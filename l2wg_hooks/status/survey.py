@@ -1,0 +1,125 @@
+"""The only look that `l2wg status` takes: five processes at once, whatever the number of tunnels, and a few files."""
+
+import os
+import time
+from dataclasses import dataclass, field
+from typing import Dict, Optional, Tuple
+
+from l2wg_hooks.apply import rollback, saved_state
+from l2wg_hooks.config import last_applied, store
+from l2wg_hooks.errors import REFUSED, L2wgError, fail
+from l2wg_hooks.model import Link, Switches
+from l2wg_hooks.netfilter import nftables_state
+from l2wg_hooks.observe import counter_growth, fdb_table, interface_counters, link_table, snapshot, wg_interfaces
+from l2wg_hooks.observe.fdb_table import Station
+from l2wg_hooks.observe.interface_counters import Traffic
+from l2wg_hooks.observe.wg_interfaces import Interface
+from l2wg_hooks.system import files, json_fields, process
+
+LINKS = ("ip", "-json", "-details", "-statistics", "address", "show")
+STATIONS = ("bridge", "-json", "-statistics", "fdb", "show")
+PEERS = ("wg", "show", "all", "dump")
+# udev's database has a file for each network interface, by its number, and keeps it when it hears of it again.
+UDEV = "/run/udev/data/n%d"
+
+
+@dataclass(frozen=True)
+class Survey:
+    """All that was seen at `time` (seconds since the epoch) on the router called `host`.
+
+    `stations` are those that are listed of each port, `crowds` how many there are.
+    `peers` are WireGuard's by the name of the interface, `ages` seconds since an interface was made, for those of which
+    somebody knows. `pending`: an apply waits for its confirmation. `blind` says what could not be looked at, and why.
+    `undone` is what rollback.unasked tells.
+    """
+
+    wished: store.Wish
+    links: Dict[str, Link] = field(default_factory=dict)
+    traffic: Dict[str, Traffic] = field(default_factory=dict)
+    stations: Dict[str, Tuple[Station, ...]] = field(default_factory=dict)
+    crowds: Dict[str, int] = field(default_factory=dict)
+    peers: Dict[str, Interface] = field(default_factory=dict)
+    report: nftables_state.Report = nftables_state.Report(nftables_state.Rules())
+    ages: Dict[str, float] = field(default_factory=dict)
+    pending: bool = False
+    blind: Tuple[str, ...] = ()
+    time: float = 0
+    host: str = ""
+    bridges: Dict[str, Switches] = field(default_factory=dict)
+    notes: Dict[str, counter_growth.Note] = field(default_factory=dict)
+    clock: float = 0
+    undone: Optional[Tuple[int, str]] = None
+
+
+def look():
+    """The Survey of now. Raises L2wgError where it cannot be taken: without ip(8)."""
+    wished = last_applied.standing()
+    crowd = fdb_table.Crowd()
+    ip, bridge, wg, *nft = process.together(LINKS, STATIONS, PEERS, *nftables_state.LISTS, takes={STATIONS: crowd.take})
+    if isinstance(ip, L2wgError):
+        raise ip
+    if ip.code:
+        fail("`%s` failed: %s" % (" ".join(LINKS), ip.err.strip()), "is iproute2 4.20 or later installed?", REFUSED)
+    found = link_table.parse(ip.out)
+    try:
+        counted = interface_counters.read(json_fields.table(ip.out))
+    except json_fields.Unfit as error:
+        link_table.refuse(error)
+    blind = [_blind(argv, result) for argv, result in ((STATIONS, bridge), (PEERS, wg)) if _blind(argv, result)]
+    known = {} if isinstance(wg, L2wgError) else wg_interfaces.parse_all(wg.out)
+    report, clock = nftables_state.report(nft), time.monotonic()
+    return Survey(
+        wished,
+        found,
+        counted,
+        *crowd.found(),
+        known,
+        report,
+        _ages([found[tunnel.name] for tunnel in wished.tunnels if tunnel.name in found]),
+        saved_state.pending(),
+        tuple(blind),
+        time.time(),
+        os.uname().nodename,
+        snapshot.bridges(wished.tunnels),
+        _growth(known, report, clock),
+        clock,
+        rollback.unasked(),
+    )
+
+
+def _growth(known, report, clock):
+    rows = {counter_growth.peer(name, one.key): one for name, interface in known.items() for one in interface.peers}
+    counts = dict(counter_growth.dropped(report.frames), **{key: one.received for key, one in rows.items()})
+    return counter_growth.look(counts, {key: (one.sent, one.keepalive) for key, one in rows.items()}, clock)
+
+
+def _blind(argv, result):
+    if isinstance(result, L2wgError):
+        return result.problems[0].message
+    return "`%s` failed: %s" % (" ".join(argv), result.err.strip()) if result.code else ""
+
+
+def _ages(some):
+    """{name: seconds} since udev first saw these Links; the kernel itself does not tell when it made one.
+
+    udev lives in the first network namespace, and the numbers of interfaces are a namespace's own.
+    """
+    if not _udevs_own():
+        return {}
+    found = {}
+    now = time.clock_gettime(time.CLOCK_MONOTONIC)
+    for link in some:
+        try:
+            seen = [int(line[2:]) for line in files.glance(UDEV % link.index).splitlines() if line.startswith("I:")]
+        except ValueError:
+            continue
+        if seen:
+            found[link.name] = max(0.0, now - seen[0] / 1e6)
+    return found
+
+
+def _udevs_own():
+    try:
+        return os.readlink("/proc/1/ns/net") == os.readlink("/proc/self/ns/net")
+    except OSError:
+        return False

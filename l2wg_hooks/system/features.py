@@ -1,0 +1,147 @@
+"""What the versions of iproute2, nft(8) and the kernel have: one table of what l2wg uses, and what cannot be had without. Pure.
+
+Debian 10 has iproute2 4.20 and nft 0.9.0, on Linux 5.10 of its backports (4.19 has no WireGuard); Debian 11 has 5.10, 0.9.8
+and Linux 5.10; Debian 12 6.1, 1.0.6 and 6.1; Debian 13 6.15, 1.1.3 and 6.12. What a router has is not told by a version, it is
+asked, but where a packet alone would show it.
+"""
+
+import json
+import re
+from typing import Dict, NamedTuple, Tuple
+
+IP, NFT, KERNEL = "iproute2", "nft", "Linux"
+
+
+class Feature(NamedTuple):
+    """`since` is the first version of `tool` that has it, and `without` says what is not to be had where it is missing.
+
+    It is asked for by `argv`, with `text` at its standard input; `json` where the answer must be that, too. Without `argv`
+    nothing but a packet would show it, and a version has to do.
+    `key` of l2wg.conf(5) needs it, and a tunnel's entry (netfilter/nftables.py) has `unused` where that key is not used.
+    """
+
+    name: str
+    tool: str
+    since: Tuple[int, ...]
+    without: str
+    argv: Tuple[str, ...]
+    text: str = ""
+    json: bool = False
+    key: str = ""
+    unused: Dict[str, object] = {}
+
+
+# Loads nothing, and the kernel is asked, too. "-" is not a file to nft 0.9.0 in all of its builds.
+CHECK = ("nft", "-c", "-f", "/dev/stdin")
+
+
+def _chain(family, hook, *rules, sets=""):
+    lines = "".join("\t\t%s\n" % rule for rule in rules)
+    head = "table %s l2wg_asks {\n%s\tchain asks {\n\t\ttype filter hook %s priority 0; policy accept;\n" % (family, sets, hook)
+    return head + lines + "\t}\n}\n"
+
+
+FEATURES = (
+    Feature(
+        "tables of the families inet and bridge", NFT, (0, 9, 0), "no tunnel is made: there is no guard",
+        CHECK, "table inet l2wg_asks {\n}\ntable bridge l2wg_asks {\n}\n",
+    ),
+    Feature(
+        "the guard's matches", NFT, (0, 9, 0), "no tunnel is made: there is no guard",
+        CHECK, _chain(
+            "inet", "input",
+            'meta l4proto 47 ip saddr 192.0.2.1 ip daddr 192.0.2.2 iifname != { "wg0" } counter drop',
+            "meta nfproto ipv4 udp dport 4789 @th,96,24 5 counter drop", "exthdr frag exists udp dport 4789 counter drop",
+        ),
+    ),
+    Feature(
+        "packets without a state", NFT, (0, 9, 0), "no tunnel is made: there is no guard",
+        CHECK, _chain("inet", "output", "@th,0,32 & 0x2000ffff == 0x00006558 meta l4proto 47 ip saddr 192.0.2.1 notrack"),
+    ),
+    Feature(
+        "a frame's bridge", NFT, (0, 9, 0), "no tunnel is made: there is no loop detection",
+        CHECK, _chain("bridge", "prerouting", 'ether saddr { 02:00:00:00:00:01, 02:00:00:00:00:02 } meta ibrname "br0" drop'),
+    ),
+    Feature(
+        "TCP's MSS set in frames", NFT, (0, 9, 0), "mss-clamp = nftables cannot be had (mss-clamp = iptables can)",
+        CHECK, _chain("bridge", "prerouting", "@nh,0,4 4 tcp option maxseg size set 1300"),
+        key="mss-clamp", unused={"clamp": "off"},
+    ),
+    Feature(
+        "VLANs of frames", NFT, (0, 9, 0), "vlans cannot be had",
+        CHECK, _chain("bridge", "prerouting", "ether type 0x8100 vlan id != { 0, 10-19 } counter drop"),
+        key="vlans", unused={"vlans": None, "untagged": True},
+    ),
+    Feature(
+        "ports and types in frames", NFT, (0, 9, 0), "dhcp = block cannot be had",
+        CHECK, _chain("bridge", "prerouting", "@nh,0,4 4 udp dport 67-68 drop", "meta l4proto 58 @th,0,8 134 counter drop"),
+        key="dhcp", unused={"block_dhcp": False},
+    ),
+    Feature(
+        "sets that rules fill", NFT, (0, 9, 0), "storm-limit cannot be had",
+        CHECK, _chain(
+            "bridge", "prerouting", "update @stations { ether saddr }",
+            "ether daddr != @stations limit rate over 100/second burst 100 packets counter drop",
+            sets="\tset stations {\n\t\ttype ether_addr\n\t\tsize 65535\n\t\ttimeout 300s\n\t}\n",
+        ),
+        key="storm-limit", unused={"storm_limit": None},
+    ),
+    Feature(
+        "rules listed as JSON", NFT, (0, 9, 0),
+        "a firewall of nft(8) is not walked: what names a port whose address moves must name its bridge, too",
+        ("nft", "-j", "list", "ruleset"), json=True,
+    ),
+    Feature(
+        "`ip route get` as JSON", IP, (5, 0), "nothing: the text, which all versions print, is read",
+        ("ip", "-json", "route", "get", "127.0.0.1"), json=True,
+    ),
+    Feature("interfaces as JSON", IP, (4, 20), "nothing works", ("ip", "-json", "-details", "link", "show"), json=True),
+    Feature(
+        "policy rules by port", IP, (4, 17), "no VXLAN, and no GRE over IPv6: their packets would go without a way of their own",
+        ("ip", "-json", "rule", "show", "ipproto", "udp", "dport", "4789"),
+    ),
+    Feature(
+        "the interface that a packet comes from, after source NAT", KERNEL, (5, 7),
+        "no tunnel is made: the guard would take its own packets for somebody else's", (),
+    ),
+) + tuple(
+    Feature(name, KERNEL, since, without, ("modprobe", "-n", "-q", module))
+    for name, since, without, module in (
+        ("WireGuard", (5, 6), "no tunnel: Debian 10 needs the kernel of buster-backports", "wireguard"),
+        ("GRE over IPv4", (4, 19), "no encapsulation = gretap", "ip_gre"),
+        ("GRE over IPv6", (4, 19), "no encapsulation = gretap between IPv6 addresses", "ip6_gre"),
+        ("VXLAN", (4, 19), "no encapsulation = vxlan", "vxlan"),
+        ("iptables sees bridged frames", (4, 19), "no mss-clamp = iptables", "br_netfilter"),
+    )
+)
+
+
+def is_old(feature, release):
+    """Whether a kernel, as uname(2) calls it, is older than a Feature that nobody can be asked for."""
+    found = re.match(r"([0-9]+)\.([0-9]+)", release)
+    return bool(found and not feature.argv and tuple(map(int, found.groups())) < feature.since)
+
+
+def has(feature, code, out):
+    """Whether a router has a Feature that was asked for, by how that ended."""
+    return code == 0 and (not feature.json or _is_json(out))
+
+
+def _is_json(text):
+    try:
+        json.loads(text or "[]", strict=False)
+    except (ValueError, RecursionError):
+        return False
+    return True
+
+
+def version(said):
+    """The first number with dots in what `ip -V` or `nft --version` said; iproute2 had dates until 5.0."""
+    found = re.search(r"[0-9]+(\.[0-9]+)+", said)
+    date = re.search(r"iproute2-ss([0-9]{6})", said)
+    return found.group() if found else "of %s" % date.group(1) if date else "?"
+
+
+def since(feature):
+    """Such as "nft 0.9.0"."""
+    return "%s %s" % (feature.tool, ".".join(map(str, feature.since)))

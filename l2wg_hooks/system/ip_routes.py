@@ -1,0 +1,90 @@
+"""Routes as ip(8) prints them for people, the one form that all of its versions share: read into the records of `ip -json`. Pure.
+
+With -json, iproute2 4.20 (Debian 10) prints this form for `route get` all the same, and for `route show` what is no JSON as
+soon as one route is unreachable or has an MTU of its own.
+"""
+
+import re
+
+from l2wg_hooks.system import json_fields, process
+
+TYPES = "unicast local broadcast multicast anycast unreachable prohibit blackhole throw nat xresolve".split()
+# Words with a value behind them (print_route in iproute2's ip/iproute.c); what is none of these, a flag, stands alone.
+_VALUED = (
+    "from tos table proto scope metric mark realm realms uid iif oif pref expires error users age used weight nhid ttl-propagate "
+    "advmss window rtt rttvar ssthresh cwnd reordering hoplimit initcwnd features rto_min initrwnd quickack congctl "
+    "fastopen_no_cookie"
+).split()
+_ADDRESS = re.compile(r"[0-9A-Fa-f:.]+\Z")
+_NETWORK = re.compile(r"(default|[0-9A-Fa-f:.]+(/[0-9]{1,3})?)\Z")
+_NUMBER = re.compile(r"[0-9]{1,10}\Z")
+
+
+def read(text):
+    """[{"type", "dst", "gateway", "dev", "prefsrc", "metrics": [{"mtu"}]}], each where it is said; raises json_fields.Unfit.
+
+    A route with several ways at once has neither gateway nor device.
+    """
+    found = []
+    for line in text.split("\n"):
+        # Not str.split(): a name may have characters that only Unicode takes for space.
+        words = [word for word in re.split("[ \t]", line) if word]
+        if not words:
+            continue
+        if line[0] not in " \t":
+            found.append(_route(words))
+        elif not found:
+            raise json_fields.Unfit("%s is no route" % ascii(line[:60]))
+        elif words[0] != "nexthop":  # a cached one's: "cache expires 590sec mtu 1400"
+            _details(found[-1], words)
+    return found
+
+
+def _route(words):
+    route = {"type": words.pop(0)} if words[0] in TYPES else {}
+    if not words or not _NETWORK.match(words[0]):
+        raise json_fields.Unfit("%s is no route" % ascii(" ".join(words)[:60]))
+    route["dst"] = words.pop(0)
+    _details(route, words)
+    return route
+
+
+def _details(route, words):
+    words = list(words)
+    while words:
+        word = words.pop(0)
+        if word == "encap":  # words of its own, up to the way
+            while words and words[0] not in ("via", "dev"):
+                words.pop(0)
+        elif word == "via":
+            if words[:1] in (["inet"], ["inet6"]):
+                words.pop(0)
+            route["gateway"] = _value(_ADDRESS, word, words)
+        elif word == "dev":
+            route["dev"] = json_fields.name({word: words.pop(0) if words else ""}, word, None)
+        elif word == "src":
+            route["prefsrc"] = _value(_ADDRESS, word, words)
+        elif word == "mtu":
+            if words[:1] == ["lock"]:
+                words.pop(0)
+            route["metrics"] = [{"mtu": int(_value(_NUMBER, word, words))}]
+        elif word in _VALUED:
+            if words[:1] == ["lock"]:
+                words.pop(0)
+            del words[:1]
+
+
+def _value(pattern, word, words):
+    value = words.pop(0) if words else ""
+    if not pattern.match(value):
+        raise json_fields.Unfit("%s is %s" % (word, ascii(value[:60])))
+    return value
+
+
+# The kernel says no: no such way, no such table (ip(8), EXIT STATUS).
+_NO = 2
+
+
+def show(*words):
+    """The records (system/ip_routes.py) of what `ip WORDS` listed, such as ("route", "get", "192.0.2.1"). Raises L2wgError."""
+    return process.read(read, ("ip",) + words, _NO)

@@ -1,0 +1,163 @@
+"""The only place that runs commands. Each is a list, never a shell string, and is printed as wg-quick prints its own."""
+
+import codecs
+import os
+import subprocess
+import threading
+from typing import NamedTuple
+
+from l2wg_hooks.errors import L2wgError, fail
+from l2wg_hooks.system import json_fields, log
+
+# Seconds after which a command counts as hung. The kernel answers in milliseconds, under emulation in seconds.
+PATIENCE = 60
+# Bytes that are read at once.
+PIECE = 1 << 16
+# A caller's PATH is not to be trusted with root's commands, and ip prints numbers as we expect them in C only.
+ENVIRONMENT = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C"}
+
+IPV6 = "/proc/net/if_inet6"
+
+# Commands whose Debian package has another name.
+PACKAGES = {
+    "ip": "iproute2",
+    "bridge": "iproute2",
+    "tc": "iproute2",
+    "ifup": "ifupdown",
+    "ifquery": "ifupdown",
+    "nft": "nftables",
+    "ip6tables": "iptables",
+    "iptables-save": "iptables",
+    "ip6tables-save": "iptables",
+    "modprobe": "kmod",
+    "sysctl": "procps",
+    "wg": "wireguard-tools",
+}
+
+
+class Result(NamedTuple):
+    """How a command ended."""
+
+    code: int
+    out: str
+    err: str
+
+
+def show(argv):
+    """Print a command as wg-quick does."""
+    log.say(" ".join(argv))
+
+
+def run(argv, stdin="", environment=()):
+    """Run a command to its end. Raises L2wgError if it is not there or hangs; its exit code is the caller's to judge."""
+    try:
+        done = subprocess.run(
+            list(argv),
+            input=stdin,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            universal_newlines=True,
+            errors="surrogateescape",
+            env=dict(ENVIRONMENT, **dict(environment)),
+            timeout=PATIENCE,
+        )
+    except (ValueError, UnicodeEncodeError):  # a NUL, or what is no byte: not to be had from any program or file
+        fail("`%s` is no command" % " ".join(argv), "look for odd bytes in the names there")
+    except FileNotFoundError:
+        fail("the command %s is not there" % argv[0], "apt install %s" % PACKAGES.get(argv[0], argv[0]))
+    except subprocess.TimeoutExpired:
+        fail("`%s` did not end within %d s" % (" ".join(argv), PATIENCE), "run it by hand to see what it waits for")
+    return Result(done.returncode, done.stdout, done.stderr)
+
+
+def output(*argv):
+    """What a command printed; "" where it is not there or fails, for what one can do without."""
+    try:
+        result = run(argv)
+    except L2wgError:
+        return ""
+    return result.out if result.code == 0 else ""
+
+
+def lines(*argv):
+    """The lines that a command printed, for what has to be known. Raises L2wgError where it is not there or fails."""
+    return _done(argv).splitlines()
+
+
+def _done(argv, no=None):
+    """What a command printed; "" where it ended with the code `no`. Raises L2wgError for any other but 0."""
+    result = run(argv)
+    if result.code not in (0, no):
+        said = result.err.strip().partition("\n")[0]
+        fail("`%s` failed: %s" % (" ".join(argv), said or "code %d" % result.code), "run it by hand as root")
+    return "" if result.code else result.out
+
+
+def read(reader, argv, no=None):
+    try:
+        return reader(_done(argv, no))
+    except json_fields.Unfit as error:
+        what = "`%s` printed what cannot be read: %s" % (" ".join(argv), error)
+        return fail(what, "is %s that of the package %s?" % (argv[0], PACKAGES.get(argv[0], argv[0])))
+
+
+def table(*argv):
+    """The records of what a command printed as JSON, for what has to be known. Raises L2wgError."""
+    return read(json_fields.table, argv)
+
+
+def families():
+    """ip(8)'s options for the families that the kernel has: it answers for IPv6 only where it has not been booted without."""
+    return ("-4", "-6") if os.path.exists(IPV6) else ("-4",)
+
+
+def feed(argv, take):
+    """Run a command like `run`, and give what it prints to `take` piece by piece: it may be more than one wants to keep."""
+    decoder = codecs.getincrementaldecoder("utf-8")("surrogateescape")
+    late, said = [], []
+    try:
+        child = subprocess.Popen(
+            list(argv), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=ENVIRONMENT, bufsize=0
+        )
+    except FileNotFoundError:
+        fail("the command %s is not there" % argv[0], "apt install %s" % PACKAGES.get(argv[0], argv[0]))
+    clock = threading.Timer(PATIENCE, lambda: (late.append(True), child.kill()))
+    ear = threading.Thread(target=lambda: said.append(child.stderr.read()))
+    clock.start()
+    ear.start()
+    try:
+        for piece in iter(lambda: child.stdout.read(PIECE), b""):
+            take(decoder.decode(piece))
+        take(decoder.decode(b"", True))
+    finally:
+        child.stdout.close()  # whoever still prints is ended by that
+        child.wait()
+        ear.join()
+        clock.cancel()
+        child.stderr.close()
+    if late:
+        fail("`%s` did not end within %d s" % (" ".join(argv), PATIENCE), "run it by hand to see what it waits for")
+    return Result(child.returncode, "", said[0].decode("utf-8", "surrogateescape"))
+
+
+def together(*argvs, takes=()):
+    """Run commands that do not depend on each other at the same time; for each its Result, or the L2wgError of it.
+
+    `takes` is {argv: take} of those for `feed`.
+    """
+    takes = dict(takes)
+    found = [None] * len(argvs)
+
+    def one(index):
+        try:
+            argv = argvs[index]
+            found[index] = feed(argv, takes[argv]) if argv in takes else run(argv)
+        except L2wgError as error:
+            found[index] = error
+
+    threads = [threading.Thread(target=one, args=(index,)) for index in range(len(argvs))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return tuple(found)

@@ -1,0 +1,74 @@
+"""The house: who may import whom, and what knows neither processes nor files. docs/architecture.md has the same rule in words."""
+
+import rooms
+
+# An import points to the right, never to the left, and never from one to another that stand between the same two `>`.
+RULE = (
+    "cli > commands > check | status | pairing > apply > rehearsal > reconcile > observe > plan > netfilter | probes | managers"
+    " > config > system > model > encapsulation > errors"
+)
+ORDER = {room: floor for floor, names in enumerate(RULE.split(" > ")) for room in names.split(" | ")}
+# What the pure part may not know, not even by others: processes, files, sockets, clocks.
+IMPURE = {"subprocess", "socket", "select", "time", "signal", "threading", "tempfile", "shutil", "ctypes", "fcntl"}
+PURE = ("model", "errors", "encapsulation", "plan")
+PURE_MODULES = (
+    "config.schema config.tunnel_file config.conflicts config.bridge_switches config.ifupdown config.ifupdown_bridge"
+    " config.ifupdown_stanzas config.ifupdown_commands config.shell_words config.revert config.wg_quick_peers"
+    " netfilter.nftables netfilter.iptables netfilter.trace system.json_fields"
+).split()
+
+
+def room_of(name):
+    return name.partition(".")[0]
+
+
+def wrong(imports):
+    """The imports that the rule does not allow, as lines."""
+    found = []
+    for name, one in imports.items():
+        for other in sorted(one.ours | one.later):
+            here, there = room_of(name), room_of(other)
+            if "templates" not in (here, there) and here != there and not ORDER[here] < ORDER[there]:
+                found.append("%s imports %s: %s" % (name, other, RULE))
+    return found
+
+
+def circles(imports):
+    """Modules that need each other to start."""
+    left = {name: set(one.ours) & set(imports) for name, one in imports.items()}
+    while True:
+        free = [name for name, needs in left.items() if not needs & set(left)]
+        if not free:
+            return sorted(left)
+        for name in free:
+            del left[name]
+
+
+def test_imports_run_one_way():
+    imports = rooms.read()
+    assert {room_of(name) for name in imports} == set(ORDER) | {"templates"}
+    assert wrong(imports) == []
+    assert circles(imports) == []
+
+
+def test_the_rule_would_have_seen_it():
+    backwards = rooms.Imports(set(), {"apply.apply"}, set())
+    across = rooms.Imports({"status.survey"}, set(), set())
+    assert len(wrong({"plan.planner": backwards, "check.runner": across})) == 2
+    ring = {"plan.a": rooms.Imports({"plan.b"}, set(), set()), "plan.b": rooms.Imports({"plan.a"}, set(), set())}
+    assert circles(ring) == ["plan.a", "plan.b"]
+
+
+def test_the_pure_part_knows_no_process_file_or_clock():
+    imports = rooms.read()
+    pure = [name for name in imports if room_of(name) in PURE] + PURE_MODULES
+    assert set(pure) <= set(imports)
+    for name in pure:
+        ours, outside = rooms.reached(name)
+        assert not outside & IMPURE, name
+        assert {one for one in ours if one.startswith("system.")} <= {"system", "system.json_fields"}, name
+
+
+def test_its_probe_would_have_seen_it():
+    ours, outside = rooms.reached("reconcile.executor")
+    assert "subprocess" in outside and "system.process" in ours
