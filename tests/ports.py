@@ -3,6 +3,7 @@
 A case is a router whose enp3s0 is a free Ethernet port, and what is different there. Both implementations see the same tree of
 files, and the same answers of ip(8) and bridge(8).
 """
+
 import os
 from typing import Dict, NamedTuple, Tuple
 
@@ -54,9 +55,14 @@ PORTS = {
     "its own addresses": Case(says={SELVES: FDB}, right=True),
     "an address": Case(addresses=("10.7.0.1/24",)),
     "an IPv6 address": Case(addresses=("2001:db8::1/64",)),
-    "a link-local address": Case(addresses=("fe80::1/64",), says={
-        IP6: "fe80::/64 proto kernel metric 256 pref medium\nlocal fe80::1 table local proto kernel metric 0 pref medium\n"
-             "multicast ff00::/8 table local proto kernel metric 256 pref medium\n"}, right=True),
+    "a link-local address": Case(
+        addresses=("fe80::1/64",),
+        says={
+            IP6: "fe80::/64 proto kernel metric 256 pref medium\nlocal fe80::1 table local proto kernel metric 0 pref medium\n"
+            "multicast ff00::/8 table local proto kernel metric 256 pref medium\n"
+        },
+        right=True,
+    ),
     "a route": Case(says={IP4: "10.0.0.0/8 scope link\n"}),
     "an IPv6 route": Case(says={IP6: "default via fe80::2 proto static metric 1024 pref medium\n"}),
     "PPPoE of the kernel": Case({"proc/net/pppoe": PPPOE + "00000001 00:11:22:33:44:55    enp3s0\n"}),
@@ -138,8 +144,15 @@ BRIDGES = {
 
 def build(case, root):
     """The case as a tree of files under `root`."""
-    usual = {"etc/network/interfaces": "", NET + "enp3s0/type": "1\n", NET + "enp3s0/ifindex": "7\n", NET + "enp3s0/address": MAC + "\n",
-             NET + "enp3s0/device": None, NET + "enp3s0/uevent": "INTERFACE=enp3s0\nIFINDEX=7\n", "proc/net/packet": PACKET}
+    usual = {
+        "etc/network/interfaces": "",
+        NET + "enp3s0/type": "1\n",
+        NET + "enp3s0/ifindex": "7\n",
+        NET + "enp3s0/address": MAC + "\n",
+        NET + "enp3s0/device": None,
+        NET + "enp3s0/uevent": "INTERFACE=enp3s0\nIFINDEX=7\n",
+        "proc/net/packet": PACKET,
+    }
     files = {path: text for path, text in {**usual, **case.files}.items() if "-" + path not in case.files and path[0] != "-"}
     for path, text in files.items():
         target = os.path.join(str(root), path)

@@ -127,7 +127,9 @@ def intend(moving=False, wished_too=None):
     settings_of = {one.port: sysctls.differing(one.port) for one in moved}
     steps = _speaking(old, bridges, now.links) + _released(old, bridges, now, defined.aside)
     steps += address_move.steps(moved, now.links, now.held, settings_of)
-    reached = not bridges or defined.reaches(ifupdown_bridge.OURS) or ifupdown_stanzas.ADDED in texts.get(ifupdown.MAIN, ("", ""))[1]
+    reached = (
+        not bridges or defined.reaches(ifupdown_bridge.OURS) or ifupdown_stanzas.ADDED in texts.get(ifupdown.MAIN, ("", ""))[1]
+    )
     told = tuple(_lost(port, defined) for bridge in bridges.values() for port in bridge.moved if port in defined.lost)
     told += tuple(address_move.doubtful(moves, defined))
     named = tuple(references.unserved(named))
@@ -197,7 +199,11 @@ def _aside(tunnels, defined, moves, bridges):
     found = {}
     for path in sorted({path for one in moves for path in one.paths} | set(defined.marked)):
         old = files.read(path)
-        new = ifupdown_stanzas.forget(ifupdown_stanzas.put_back(old, whole), (back - whole) | set(moving)) if back or moving else old
+        new = (
+            ifupdown_stanzas.forget(ifupdown_stanzas.put_back(old, whole), (back - whole) | set(moving))
+            if back or moving
+            else old
+        )
         found[path] = (old, ifupdown_stanzas.set_aside(new, moving))
     old = files.text(ifupdown.MAIN)
     new = found.get(ifupdown.MAIN, (old, old))[1]
@@ -217,7 +223,9 @@ def copies_of(defined, moving, staying):
     found = {}
     for port in sorted(set(defined.copies) | set(moving) | staying):
         if port in moving:
-            new = "".join(ifupdown_stanzas.lines_of(files.read(path), port) for path in defined.paths if path != ifupdown_bridge.OURS)
+            new = "".join(
+                ifupdown_stanzas.lines_of(files.read(path), port) for path in defined.paths if path != ifupdown_bridge.OURS
+            )
         elif port not in staying:
             new = ""
         elif port in defined.lost:
@@ -287,7 +295,9 @@ def _speaking(old, bridges, links):
     steps = []
     for name, before in sorted(bridge_switches.wanted(old).items()):
         after = bridges[name].switches if name in bridges else bridge_switches.THEIRS
-        values = bridge_switches.undone(before, after, sysctls.of_bridge(name), sysctls.of_bridge("default")) if name in links else {}
+        values = (
+            bridge_switches.undone(before, after, sysctls.of_bridge(name), sysctls.of_bridge("default")) if name in links else {}
+        )
         if values:
             steps.append(Step(bridge_switches.command(name, values), "it is an interface of this router again", name))
     return tuple(steps)

@@ -89,7 +89,9 @@ def _saved(text):
     for path, text in saved.old.items():
         if text is not None and json_fields.number(saved.modes, path, None, 0o7777) is None:
             raise json_fields.Unfit("%s has no mode" % ascii(path[:60]))
-    if not all(last_applied.is_config(one) for one in (saved.wished, saved.applied)) or not all(last_applied.is_text(one) for one in saved.routes.values()):
+    if not all(last_applied.is_config(one) for one in (saved.wished, saved.applied)) or not all(
+        last_applied.is_text(one) for one in saved.routes.values()
+    ):
         raise json_fields.Unfit("a text in it is none")
     ways = (saved.ways, saved.lost)
     if not isinstance(saved.brought, bool) or not all(_is_list(some) and all(map(_are_words, some)) for some in ways):

@@ -61,7 +61,9 @@ def commit():
     """What was changed stays."""
     saved = saved_state.load(saved_state.OPEN)
     saved_state.store(last_applied.APPLIED, saved.wished)
-    saved_state.store(saved_state.LAST, saved._replace(new={path: saved_state.unsecret(path) for path in saved.old}, waiting=False)._asdict())
+    saved_state.store(
+        saved_state.LAST, saved._replace(new={path: saved_state.unsecret(path) for path in saved.old}, waiting=False)._asdict()
+    )
     files.remove(saved_state.OPEN)
     files.remove(rollback.UNDONE)
     rollback_timer.disarm()
@@ -70,7 +72,9 @@ def commit():
 def wait(seconds):
     """What was changed stays if it is confirmed within so many seconds from now."""
     saved = saved_state.load(saved_state.OPEN)
-    saved_state.store(saved_state.OPEN, saved._replace(new={path: saved_state.unsecret(path) for path in saved.old}, waiting=True)._asdict())
+    saved_state.store(
+        saved_state.OPEN, saved._replace(new={path: saved_state.unsecret(path) for path in saved.old}, waiting=True)._asdict()
+    )
     rollback_timer.arm(seconds, must=True)
     log.did("now confirm it: l2wg confirm. Otherwise all of it is undone in %d s" % seconds)
 

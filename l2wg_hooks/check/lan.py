@@ -63,7 +63,9 @@ def unpinned(tunnel, links, assigned):
     `assigned` is its addr_assign_type.
     """
     bridge = links[tunnel.bridge]
-    given = [link.name for link in links.values() if link.master == bridge.name and model.is_ours(link) and link.mac == bridge.mac]
+    given = [
+        link.name for link in links.values() if link.master == bridge.name and model.is_ours(link) and link.mac == bridge.mac
+    ]
     if not given or assigned == SET or not bridge.addresses:
         return None
     return tunnel.problem(

@@ -94,7 +94,9 @@ class _Sounding:
             if inner and tunnel.local not in inner:
                 self.near[tunnel.name] = self._select(icmp_echo.Echo(device, inner[0], tunnel.remote))
             if device not in self.wan:
-                self.wan[device] = self._select(packet_socket.Ear(device, packet_socket.wan_filter(self.ports), kind=socket.SOCK_DGRAM))
+                self.wan[device] = self._select(
+                    packet_socket.Ear(device, packet_socket.wan_filter(self.ports), kind=socket.SOCK_DGRAM)
+                )
                 self.heard.carriers[device] = set()
         except OSError as error:
             self.heard.deaf[tunnel.name] = error.strerror or str(error)
@@ -213,7 +215,9 @@ class _Sounding:
 
     def _refusal(self, tunnel):
         one = self.echoes.get(tunnel.name)
-        return next((said for said in (tunnel_packets.refusal(packet, tunnel) for packet in one.packets) if said), "") if one else ""
+        return (
+            next((said for said in (tunnel_packets.refusal(packet, tunnel) for packet in one.packets) if said), "") if one else ""
+        )
 
     def _note(self, tunnel):
         """Whether small packets come back from its peer, and large ones do not."""

@@ -187,7 +187,9 @@ class Scene:
     def _sound(self):
         try:
             # What has been sent and received until now: on a slow machine, all is sent before the first check asks.
-            self.before = {name: wg_interfaces.look(name) for name in {one.underlay for one in self.tunnels} if name in self.links}
+            self.before = {
+                name: wg_interfaces.look(name) for name in {one.underlay for one in self.tunnels} if name in self.links
+            }
             self.known["heard"] = (prober.sound(self.tunnels, self.links, self.gateways), None)
         except Exception as error:
             self.known["heard"] = (None, error)

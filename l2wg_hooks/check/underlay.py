@@ -88,7 +88,8 @@ def silent(tunnel, interface, now):
         extra = "; %s has %s, too, in a shorter prefix than /%d, and is there" % (others[0].key, tunnel.remote, length)
     if not peer.handshake:
         hint = "compare public keys (wg show %s) and ports; its firewall has to let in the UDP port of %s" % (
-            tunnel.underlay, peer.endpoint or "its ListenPort"
+            tunnel.underlay,
+            peer.endpoint or "its ListenPort",
         )
         if not peer.endpoint:
             hint = "no Endpoint is known here, so it has to call; UDP port %d of this router has to be open" % interface.port
@@ -131,7 +132,6 @@ def fragmented(tunnel, link, family, leaves, room):
         "the MTU of %s is %d, and %s carries %d bytes: with WireGuard's %d, full-size packets leave in two pieces"
         % (link.name, link.mtu, leaves, room, over),
         "ip link set dev %s mtu %d; l2wg apply # on both routers; and for good, in [Interface] of "
-        "/etc/wireguard/%s.conf: MTU = %d"
-        % (link.name, room - over, link.name, room - over),
+        "/etc/wireguard/%s.conf: MTU = %d" % (link.name, room - over, link.name, room - over),
         "wg-fragments",
     )

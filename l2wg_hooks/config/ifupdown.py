@@ -124,7 +124,11 @@ def same_keys(one, other, commands=True):
 def keys_of(stanzas, commands):
     found = [(one.family, one.method) for one in stanzas]
     for one in stanzas:
-        found += [("", "" if key in ifupdown_stanzas.COMMANDS else key) for key, _ in one.options if commands or key not in ifupdown_stanzas.COMMANDS]
+        found += [
+            ("", "" if key in ifupdown_stanzas.COMMANDS else key)
+            for key, _ in one.options
+            if commands or key not in ifupdown_stanzas.COMMANDS
+        ]
     return sorted(found)
 
 

@@ -103,7 +103,9 @@ def ours(tunnels, defined, moving=(), old="", links=None):
             continue
         known = bridges.get(tunnel.bridge, Bridge(tunnel.bridge, (), (), "", False))
         ports = known.ports + tuple(port for port in tunnel.bridge_ports if port not in known.ports)
-        theirs = [(one, ifupdown_stanzas.split(one.options, one.interface, tunnel.bridge)) for one in moved if one.interface in ports]
+        theirs = [
+            (one, ifupdown_stanzas.split(one.options, one.interface, tunnel.bridge)) for one in moved if one.interface in ports
+        ]
         bridges[tunnel.bridge] = known._replace(
             ports=ports,
             own_ports=tuple(

@@ -41,7 +41,9 @@ def read(main=None):
 
     visit(main or ifupdown.MAIN)
     there = os.path.isdir(os.path.dirname(main or ifupdown.MAIN))
-    found = ifupdown.Defined(tuple(stanzas), tuple(paths), tuple(lines), tuple(aside), there, tuple(unread), tuple(marked), _copies())
+    found = ifupdown.Defined(
+        tuple(stanzas), tuple(paths), tuple(lines), tuple(aside), there, tuple(unread), tuple(marked), _copies()
+    )
     for port, text in found.copies.items():
         copied = [one for one in ifupdown.parse(text, os.path.join(COPIES, port))[0] if one.interface == port]
         if not ifupdown.same_keys(copied, [one for one in aside if one.interface == port]):

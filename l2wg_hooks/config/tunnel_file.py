@@ -13,7 +13,9 @@ def split(line):
         return None
     key, equals, value = code.partition("=")
     if not equals:
-        raise schema.Refused("%s is not `key = value`" % schema.shown(code.strip(schema.SPACE)), "write key = value, or start the line with #")
+        raise schema.Refused(
+            "%s is not `key = value`" % schema.shown(code.strip(schema.SPACE)), "write key = value, or start the line with #"
+        )
     start = len(key) + 1 + len(value) - len(value.lstrip(schema.SPACE))
     stripped = value.strip(schema.SPACE)
     return key.strip(schema.SPACE), stripped, start, start + len(stripped)

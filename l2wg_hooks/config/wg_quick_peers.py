@@ -153,9 +153,7 @@ def remove(text, key):
 def masked(text):
     """`text` without its secrets, to be shown."""
     rows = wg_quick.rows_of(text)
-    return "".join(
-        (row.text.partition("=")[0] + "= (not shown)" if row.key in SECRETS else row.text) + row.end for row in rows
-    )
+    return "".join((row.text.partition("=")[0] + "= (not shown)" if row.key in SECRETS else row.text) + row.end for row in rows)
 
 
 def unmasked(text, source):

@@ -1,6 +1,5 @@
 """Header arithmetic: what an encapsulation takes of the underlay's MTU, and the MSS that is left. Pure. All in bytes."""
 
-
 # RFC 791, RFC 8200, RFC 9293, RFC 768: headers without options.
 IP = {4: 20, 6: 40}
 TCP, UDP, ETHERNET = 20, 8, 14

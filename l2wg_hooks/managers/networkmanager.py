@@ -12,7 +12,9 @@ def managed(names):
     """Those of `names` that NetworkManager manages. No process is started where it marks none of them."""
     if not any(_marked(name) for name in names):
         return ()
-    states = dict(line.rpartition(":")[::2] for line in process.output("nmcli", "-t", "-f", "DEVICE,STATE", "device").splitlines())
+    states = dict(
+        line.rpartition(":")[::2] for line in process.output("nmcli", "-t", "-f", "DEVICE,STATE", "device").splitlines()
+    )
     return tuple(name for name in names if not states.get(name, "unmanaged").startswith("unmanaged"))
 
 

@@ -27,8 +27,11 @@ def problems(tunnel, firewall):
 def _let_in(tunnel, base, chains, port):
     ends = {"wg": tunnel.underlay, "from": tunnel.remote, "to": tunnel.local, "port": port}
     if "ufw-user-input" in chains or "ufw6-user-input" in chains:
-        return ("ufw allow in on %(wg)s proto udp from %(from)s to %(to)s port %(port)d" if port
-                else "ufw allow in on %(wg)s proto gre from %(from)s to %(to)s") % ends
+        return (
+            "ufw allow in on %(wg)s proto udp from %(from)s to %(to)s port %(port)d"
+            if port
+            else "ufw allow in on %(wg)s proto gre from %(from)s to %(to)s"
+        ) % ends
     if base.table == "inet firewalld":
         what = "port port=%d protocol=udp" % port if port else "protocol value=gre"
         rule = "rule family=ipv%d source address=%s %s accept" % (tunnel.family, tunnel.remote, what)

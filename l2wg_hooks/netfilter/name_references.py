@@ -20,7 +20,10 @@ def problems(moves, links):
     """The Problems of Moves that a rule of the kernel forbids. Raises L2wgError where the rules cannot be looked at."""
     if not moves:
         return ()
-    firewall, rules = Firewall(), {family: "\n".join(process.lines("ip", family, "rule", "show")) for family in process.families()}
+    firewall, rules = (
+        Firewall(),
+        {family: "\n".join(process.lines("ip", family, "rule", "show")) for family in process.families()},
+    )
     found = [problem for one in moves for problem in _walled(one, links, firewall)]
     found += [problem for one in moves for family, text in rules.items() for problem in _ruled(one, family, text)]
     return tuple(problem for index, problem in enumerate(found) if problem not in found[:index])

@@ -88,7 +88,7 @@ def _is_word(value):
 
 
 def _is_number(value):
-    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2 ** 32
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**32
 
 
 def ranges(text):

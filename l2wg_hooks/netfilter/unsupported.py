@@ -66,7 +66,7 @@ def _taken(wanted):
 
 
 def _ask(wanted):
-    """"" where nft(8) and the kernel take it; else the first that is said of it."""
+    """ "" where nft(8) and the kernel take it; else the first that is said of it."""
     result = process.run(features.CHECK, _text(wanted))
     return "" if result.code == 0 else result.err.strip().partition("\n")[0] or "code %d" % result.code
 

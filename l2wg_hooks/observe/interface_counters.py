@@ -5,7 +5,7 @@ from typing import NamedTuple
 from l2wg_hooks.system import json_fields
 
 # Counters have 64 bits (struct rtnl_link_stats64).
-MOST = 2 ** 64 - 1
+MOST = 2**64 - 1
 
 
 class Way(NamedTuple):
@@ -29,7 +29,9 @@ def read(entries):
     found = {}
     for entry in entries:
         both = json_fields.inner(entry, "stats64") or json_fields.inner(entry, "stats")
-        found[json_fields.name(entry, "ifname")] = Traffic(_way(json_fields.inner(both, "rx")), _way(json_fields.inner(both, "tx")))
+        found[json_fields.name(entry, "ifname")] = Traffic(
+            _way(json_fields.inner(both, "rx")), _way(json_fields.inner(both, "tx"))
+        )
     return found
 
 

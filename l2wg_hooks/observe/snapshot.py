@@ -37,7 +37,9 @@ def bridges(tunnels):
 
 
 def _ways():
-    ours = [rule for family in process.families() for rule in process.table("ip", "-json", family, "rule", "show") if is_ours(rule)]
+    ours = [
+        rule for family in process.families() for rule in process.table("ip", "-json", family, "rule", "show") if is_ours(rule)
+    ]
     routes = {}
     for rule in ours:
         family, table = "-6" if ":" in rule["src"] else "-4", str(rule["table"])

@@ -46,5 +46,8 @@ SWITCHES = "/proc/sys/net"
 def of_bridge(bridge):
     """{switch: value} of those of a bridge that the kernel has; none where it is not there."""
     # A kernel without IPv6 has not all of them.
-    found = {switch: files.glance(os.path.join(SWITCHES, switch % bridge)).strip() for switch in dict(bridge_switches.SILENT, **bridge_switches.OWN)}
+    found = {
+        switch: files.glance(os.path.join(SWITCHES, switch % bridge)).strip()
+        for switch in dict(bridge_switches.SILENT, **bridge_switches.OWN)
+    }
     return {switch: value for switch, value in found.items() if value}

@@ -76,7 +76,12 @@ def collision(agreed, other, underlay, links, sections):
             who = "the peer %s%s" % (one.key, " (%s)" % one.ours if one.ours else "")
             # Two sites may have the same name, and a card proves nothing: the old key goes by the admin's hand only.
             renewed = "wg set %s peer %s remove; sed -i 's|%s|%s|' %s # if that is %s, which has a new key; else " % (
-                underlay, one.key, one.key, other.key, wg_quick.path(underlay), other.name
+                underlay,
+                one.key,
+                one.key,
+                other.key,
+                wg_quick.path(underlay),
+                other.name,
             )
             return "%s has %s already" % (who, agreed.remote), renewed + hint
     return None
@@ -156,10 +161,16 @@ def namesakes(other, underlay, sections, tunnels):
     for one in sections:
         if one.ours != other.name or one.key == other.key:
             continue
-        theirs = [tunnel.name for tunnel in tunnels if tunnel.underlay == underlay and wg_quick_peers.covers(one.allowed, tunnel.remote)]
+        theirs = [
+            tunnel.name for tunnel in tunnels if tunnel.underlay == underlay and wg_quick_peers.covers(one.allowed, tunnel.remote)
+        ]
         files = " and ".join(["its [Peer] in %s" % wg_quick.path(underlay)] + [store.path(name) for name in theirs])
         yield "the peer %s is called %s, too. If that is its old key: delete %s, then wg set %s peer %s remove; l2wg apply" % (
-            one.key, one.ours, files, underlay, one.key
+            one.key,
+            one.ours,
+            files,
+            underlay,
+            one.key,
         )
 
 
@@ -188,11 +199,17 @@ def notes(agreed, other, leads, links, tunnel=None, guests=()):
                 if mine != lan and other.joined is not False:
                     doubt = "" if other.joined else "if %s has that in its bridge, " % other.name
                     yield "%s has %s, and the LAN of %s is %s: %sboth are on one wire, DHCP servers, too" % (
-                        link.name, mine, other.name, lan, doubt
+                        link.name,
+                        mine,
+                        other.name,
+                        lan,
+                        doubt,
                     )
             elif mine.overlaps(lan):
                 yield "%s has %s, as the LAN of %s: no harm to the tunnel, but nobody can route between the two" % (
-                    link.name, mine, other.name
+                    link.name,
+                    mine,
+                    other.name,
                 )
 
 

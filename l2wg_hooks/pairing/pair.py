@@ -85,7 +85,9 @@ def intend(text, wanted, ask_ports=False):
     sections = wg_quick_peers.sections(here.text)
     live = wg_interfaces.look(here.underlay) if here.up else None
     # Also who was added by hand, and is in no file.
-    holders = sections + [wg_quick_peers.Section(one.key, one.endpoint, one.allowed, "", 0, 0) for one in (live.peers if live else ())]
+    holders = sections + [
+        wg_quick_peers.Section(one.key, one.endpoint, one.allowed, "", 0, 0) for one in (live.peers if live else ())
+    ]
     clash = negotiate.collision(agreed, other, here.underlay, links, holders)
     if clash:
         fail(*clash)
@@ -107,7 +109,9 @@ def intend(text, wanted, ask_ports=False):
     if any(one.key == other.key and one.endpoint == other.endpoint for one in wg_quick_peers.sections(conf)):
         # Where the admin has written another one, that is what counts.
         led = [] if wg_quick_peers.interface_values(here.text, "table")[-1:] == ["off"] else holders
-        clash = negotiate.unreachable(called, other, here.underlay, led, links, local_facts.way(called, here.underlay) if live else {})
+        clash = negotiate.unreachable(
+            called, other, here.underlay, led, links, local_facts.way(called, here.underlay) if live else {}
+        )
         if clash:
             fail(*clash)
     new = wg_quick.attach(conf, here.underlay) if answer.quick else conf

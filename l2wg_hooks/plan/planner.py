@@ -35,7 +35,9 @@ def plan(tunnels, links, leaving=(), broken=(), seen=Observed()):
             {Step: steps, str: waiting, Problem: problems}[type(result)][result] = None
     there = {step.group for step in steps if step.argv[:3] == ("ip", "link", "add")}
     wished = [tunnel.name for tunnel in tunnels]
-    there |= {link.name for link in rest.values() if model.is_ours(link) or (link.name in wished and link.kind in model.TUNNEL_KINDS)}
+    there |= {
+        link.name for link in rest.values() if model.is_ours(link) or (link.name in wished and link.kind in model.TUNNEL_KINDS)
+    }
     rules = _rules(tunnels, links, broken, seen.rules) if there else Rules()
     loads = () if rules == seen.rules else (_load(rules, seen.rules),)
     # First what must not be, then the guard, and only then what it guards.
@@ -94,7 +96,8 @@ def _silence(links, leaving, seen):
     """Steps for the bridges of ours that answer for this router: before a tunnel is a port of theirs."""
     # A group of its own: the ports of a bridge, and its tunnels, do not wait for this.
     return tuple(
-        Step(argv, reason, "sysctl of %s" % bridge) for bridge, argv, reason in bridge_switches.changes(seen.bridges, links, leaving)
+        Step(argv, reason, "sysctl of %s" % bridge)
+        for bridge, argv, reason in bridge_switches.changes(seen.bridges, links, leaving)
     )
 
 

@@ -83,7 +83,8 @@ def changes(tunnel, links, leaving, seen):
     if underlay is not None and underlay.kind not in model.WIREGUARD_KINDS:
         yield tunnel.problem(
             "underlay",
-            "%s is %s, not a WireGuard interface: frames would travel in the clear" % (tunnel.underlay, commands.described(underlay)),
+            "%s is %s, not a WireGuard interface: frames would travel in the clear"
+            % (tunnel.underlay, commands.described(underlay)),
             "name the WireGuard interface, such as wg0",
         )
         underlay = None

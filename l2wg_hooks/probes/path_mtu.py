@@ -76,7 +76,6 @@ def judge(tunnel, full, path):
         "packets of %d bytes get lost between %s and %s, %d bytes pass%s; the MTU of %s is too large for the path"
         % (full, tunnel.local, tunnel.remote, path.size, where, tunnel.underlay),
         "ip link set dev %s mtu %d; l2wg apply # on both routers; and for good, in [Interface] of "
-        "/etc/wireguard/%s.conf: MTU = %d"
-        % (tunnel.underlay, path.size, tunnel.underlay, path.size),
+        "/etc/wireguard/%s.conf: MTU = %d" % (tunnel.underlay, path.size, tunnel.underlay, path.size),
         "path-mtu",
     )

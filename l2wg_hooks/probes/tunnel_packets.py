@@ -129,7 +129,10 @@ def judge(tunnel, found):
         hint = BOTH + "l2wg set %s key=%s; l2wg apply" % (tunnel.name, key)
         return tunnel.problem("key", message, hint, "key-differs")
     message = "the peer sends from %s to %s, and here it is from %s to %s: the ends are not each other's mirror" % (
-        found.source, found.target, want.source, want.target
+        found.source,
+        found.target,
+        want.source,
+        want.target,
     )
     if found.source != want.source:
         hint = "local = %s there; or here: l2wg set %s remote=%s; l2wg apply" % (want.source, tunnel.name, found.source)

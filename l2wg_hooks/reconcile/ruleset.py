@@ -50,7 +50,12 @@ def load(wanted, step):
                 return failed
             listing = nftables_state.listing()
             if meant(listing):
-                note = {"entries": wanted.entries, "values": wanted.values, "template": nftables_state.template(), "meant": listing}
+                note = {
+                    "entries": wanted.entries,
+                    "values": wanted.values,
+                    "template": nftables_state.template(),
+                    "meant": listing,
+                }
                 files.write(nftables_state.LOADED, json.dumps(note))
                 return ()
     except L2wgError as error:

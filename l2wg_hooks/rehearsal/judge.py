@@ -189,7 +189,12 @@ def unmet(found, scene):
             if link is None or link.master != tunnel.bridge:
                 what = "missing" if link is None else "no port of %s" % tunnel.bridge
                 message = "%s is %s %s, and %s, %s and %s are there" % (
-                    tunnel.name, what, _when(moment, found), tunnel.underlay, tunnel.local, tunnel.bridge,
+                    tunnel.name,
+                    what,
+                    _when(moment, found),
+                    tunnel.underlay,
+                    tunnel.local,
+                    tunnel.bridge,
                 )
                 yield Problem(message, HINT, tunnel.path, tunnel=tunnel.name)
                 break

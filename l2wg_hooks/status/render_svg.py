@@ -95,7 +95,12 @@ def _said(status):
     words = [
         "%s: tunnel %s of bridge %s leads through %s from %s to %s%s; it is %s."
         % (
-            status.host, one.name, one.wish.bridge, one.wish.underlay, one.wish.local, one.wish.remote,
+            status.host,
+            one.name,
+            one.wish.bridge,
+            one.wish.underlay,
+            one.wish.local,
+            one.wish.remote,
             " (%s)" % one.wish.site if one.wish.site else "",
             "well" if status.well(one) else "not well",
         )  # fmt: skip

@@ -320,7 +320,9 @@ def _of(problem, about):
 def _planned(seen, bridges):
     """What the plan would do, one Fault for each thing that it is about."""
     # Policy routes, iptables and NetworkManager take a process a tunnel to look at: `l2wg check` does.
-    todo = planner.plan(seen.wished.tunnels, seen.links, (), seen.wished.broken, Observed(seen.report.rules, bridges=seen.bridges))
+    todo = planner.plan(
+        seen.wished.tunnels, seen.links, (), seen.wished.broken, Observed(seen.report.rules, bridges=seen.bridges)
+    )
     paths = {tunnel.path: tunnel.name for tunnel in seen.wished.tunnels}
     known = set(paths.values()) | set(bridges)
     reasons = {}

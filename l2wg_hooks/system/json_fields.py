@@ -7,7 +7,7 @@ import re
 NAME_BYTES = 15
 # What the kernel's dev_valid_name (net/core/dev.c) forbids: '/', ':' and its isspace(), which knows U+00A0 as a byte only.
 _NO_NAME = re.compile(r"[/:\0 \t\n\v\f\r]")
-NUMBER_MAX = 2 ** 32 - 1
+NUMBER_MAX = 2**32 - 1
 
 
 class Unfit(ValueError):

@@ -3,6 +3,7 @@
 The package is installed in a throw-away root file system. Every round runs each command once, so that a machine that
 slows down slows all of them.
 """
+
 import json
 import statistics
 import sys

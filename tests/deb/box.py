@@ -3,6 +3,7 @@
 Real dpkg, debconf, ifupdown and ip run in it, and nothing of it reaches the machine around it. What changed in it is the
 upper layer of the overlay, so that "nothing was changed" is a statement about every file.
 """
+
 import os
 import shutil
 import stat
@@ -24,8 +25,21 @@ PACKAGES = (
 
 # dpkg's and debconf's own books, caches and what the tests themselves put there.
 BOOKS = (
-    "var/lib/dpkg", "var/cache", "var/log", "var/lib/apt", "var/lib/systemd", "tmp", "root", "dev", "proc", "sys", "run/network",
-    "run/lock", "run/mount", "etc/apt", "usr/lib/locale",
+    "var/lib/dpkg",
+    "var/cache",
+    "var/log",
+    "var/lib/apt",
+    "var/lib/systemd",
+    "tmp",
+    "root",
+    "dev",
+    "proc",
+    "sys",
+    "run/network",
+    "run/lock",
+    "run/mount",
+    "etc/apt",
+    "usr/lib/locale",
 )
 
 
@@ -38,9 +52,7 @@ def layer(suite, packages=PACKAGES):
             (scratch / "root").mkdir()
             subprocess.run(["tar", "-C", scratch / "root", "-xf", archive], check=True)
             # German messages need the locale, and mmdebstrap has left none.
-            subprocess.run(
-                ["chroot", scratch / "root", "localedef", "-i", "de_DE", "-f", "UTF-8", "de_DE.UTF-8"], check=True
-            )
+            subprocess.run(["chroot", scratch / "root", "localedef", "-i", "de_DE", "-f", "UTF-8", "de_DE.UTF-8"], check=True)
             (scratch / "root").rename(target)
     return target
 
@@ -62,8 +74,7 @@ class Box:
             exec sleep infinity
         """
         self.holder = subprocess.Popen(
-            ["unshare", "-m", "-n", "-p", "--fork", "--kill-child", "sh", "-ec", script, "sh", str(self.scratch), str(lower)],
-            stdout=subprocess.PIPE, text=True,
+            ["unshare", "-m", "-n", "-p", "--fork", "--kill-child", "sh", "-ec", script, "sh", str(self.scratch), str(lower)], stdout=subprocess.PIPE, text=True
         )
         if self.holder.stdout.readline() != "ready\n":
             raise RuntimeError("no namespace for a box")
@@ -86,16 +97,17 @@ class Box:
     def argv(self, *command, env=None):
         """The command line that runs `command` inside."""
         settings = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/root", "TERM": "xterm", "LANG": "C.UTF-8", **(env or {})}
-        return [
-            "nsenter", "-t", str(self.pid), "-m", "-n", "-p", "chroot", str(self.root), "env", "-i",
-            *(f"{key}={value}" for key, value in settings.items()), *command,
-        ]
+        return ["nsenter", "-t", str(self.pid), "-m", "-n", "-p", "chroot", str(self.root), "env", "-i", *(f"{key}={value}" for key, value in settings.items()), *command]
 
     def run(self, *command, check=True, env=None, input=None):
         """Run it inside, without a terminal; what CompletedProcess says, stdout and stderr apart."""
         done = subprocess.run(
             ["setsid", "-w", *self.argv(*command, env={"DEBIAN_FRONTEND": "noninteractive", **(env or {})})],
-            input=input or "", stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=300,
+            input=input or "",
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=300,
         )
         if check and done.returncode:
             raise AssertionError(f"{' '.join(command)}: exit {done.returncode}\n{done.stdout}{done.stderr}")

@@ -1,4 +1,5 @@
 """Real dpkg and debconf, in boxes of the suite that --suite or the variable SUITE names (bookworm without)."""
+
 import os
 import shutil
 import subprocess

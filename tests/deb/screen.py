@@ -1,4 +1,5 @@
 """A person at a terminal, for debconf's frontends: types keys, and reads the screen as a terminal would show it."""
+
 import re
 import time
 

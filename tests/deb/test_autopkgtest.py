@@ -1,4 +1,5 @@
 """debian/tests as autopkgtest runs them: in the source tree, against the installed package."""
+
 import shutil
 import subprocess
 
@@ -38,9 +39,26 @@ def test_autopkgtest_where_the_kernel_has_all(suite, deb):
     install = "DEBIAN_FRONTEND=noninteractive dpkg -i l2wg_*.deb"
     command = f"cd /root && {install} && sh ./router && wg-quick down wg9 && dpkg -P l2wg && {install} && sh ./hooks"
     done = subprocess.run(
-        ["/usr/bin/python3", "-B", TOP / "tests/lab/vm.py", "--suite", suite, "--put", deb, "--put", TOP / "debian/tests/hooks",
-         "--put", TOP / "debian/tests/router", "--", "sh", "-c", command],
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        [
+            "/usr/bin/python3",
+            "-B",
+            TOP / "tests/lab/vm.py",
+            "--suite",
+            suite,
+            "--put",
+            deb,
+            "--put",
+            TOP / "debian/tests/hooks",
+            "--put",
+            TOP / "debian/tests/router",
+            "--",
+            "sh",
+            "-c",
+            command,
+        ],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
     )
     assert done.returncode == 0 and "router: all as it should be\n" in done.stdout, done.stdout
     assert "hooks: all as it should be" in done.stdout, done.stdout

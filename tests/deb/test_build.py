@@ -1,4 +1,5 @@
 """What the builds make: a .deb that lintian has nothing to say about, and a source package that builds again."""
+
 import re
 import subprocess
 
@@ -36,12 +37,8 @@ def test_contents(deb):
     found = {path[1:]: f"{mode} {owner}" for mode, owner, _size, _day, _time, path in rows if not path.endswith("/")}
     python = "/usr/lib/python3/dist-packages/"
     modules = {path: mode for path, mode in found.items() if path.startswith(python)}
-    have = {path[len(python):] for path in modules if ".egg-info" not in path}
-    want = {
-        str(path.relative_to(TOP))
-        for path in (TOP / "l2wg_hooks").rglob("*")
-        if path.is_file() and path.suffix in (".py", ".j2")
-    }
+    have = {path[len(python) :] for path in modules if ".egg-info" not in path}
+    want = {str(path.relative_to(TOP)) for path in (TOP / "l2wg_hooks").rglob("*") if path.is_file() and path.suffix in (".py", ".j2")}
     assert have == want
     assert set(modules.values()) == {"-rw-r--r-- root/root"}
     rest = "".join(f"{mode} {path}\n" for path, mode in sorted(found.items()) if path not in modules)
@@ -53,9 +50,7 @@ def test_conffiles_are_the_hooks_alone(deb):
 
 
 def test_dependencies_of_the_issue(deb):
-    assert depends(deb) >= {
-        "iproute2", "wireguard-tools", "bridge-utils", "nftables", "ifupdown", "python3", "python3-jinja2", "debconf",
-    }
+    assert depends(deb) >= {"iproute2", "wireguard-tools", "bridge-utils", "nftables", "ifupdown", "python3", "python3-jinja2", "debconf"}
     assert "ifupdown | ifupdown2" in output("dpkg-deb", "-f", deb, "Depends")
 
 
@@ -65,10 +60,7 @@ def test_stdeb_finds_no_dependency_that_control_has_not(deb, source, tmp_path):
     subprocess.run(["rm", "-r", tmp_path / "tree/debian"], check=True)
     subprocess.run(["cp", "-a", source / "stdeb-debian", tmp_path / "tree/debian"], check=True)
     env = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "DEB_BUILD_OPTIONS": "nocheck", "LC_ALL": "C.UTF-8"}
-    subprocess.run(
-        ["dpkg-buildpackage", "-us", "-uc", "-b"], cwd=tmp_path / "tree", env=env, check=True,
-        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-    )
+    subprocess.run(["dpkg-buildpackage", "-us", "-uc", "-b"], cwd=tmp_path / "tree", env=env, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     found = depends(next(tmp_path.glob("*.deb")))
     assert "python3-jinja2" in found
     assert found <= depends(deb)

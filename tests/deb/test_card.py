@@ -1,4 +1,5 @@
 """The other site's card as debconf's answer: typed or preseeded, for once, and never half."""
+
 import re
 import sys
 
@@ -153,13 +154,16 @@ def test_a_port_that_does_not_exist_is_refused_unless_it_is_for_later(router):
     assert "bridge-ports   = enp9s0" in router.get(GRETAP1)
 
 
-@pytest.mark.parametrize("answers, said", [
-    ({"card": SITE_B, "bridge_ports": "enp9s0"}, "this router has no port enp9s0"),
-    ({"card": SITE_B[:-1], "bridge_ports": "enp3s0"}, "the card is cut off at its end"),
-    ({"card": SITE_B}, "this router has no bridge"),
-    ({"card": SITE_B, "bridge_ports": "enp2s0"}, "enp2s0 carries the address 192.168.178.1/24"),
-    ({"card": "$(touch /root/x)", "bridge_ports": "enp3s0"}, "is no card"),
-])
+@pytest.mark.parametrize(
+    "answers, said",
+    [
+        ({"card": SITE_B, "bridge_ports": "enp9s0"}, "this router has no port enp9s0"),
+        ({"card": SITE_B[:-1], "bridge_ports": "enp3s0"}, "the card is cut off at its end"),
+        ({"card": SITE_B}, "this router has no bridge"),
+        ({"card": SITE_B, "bridge_ports": "enp2s0"}, "enp2s0 carries the address 192.168.178.1/24"),
+        ({"card": "$(touch /root/x)", "bridge_ports": "enp3s0"}, "is no card"),
+    ],
+)
 def test_what_is_wrong_with_a_card_configures_nothing(router, answers, said):
     before = router.get(WG0)
     router.debconf(**answers)

@@ -1,4 +1,5 @@
 """Hostile answers, files and interfaces: nothing is executed, nothing is configured, and the package is installed all the same."""
+
 import re
 
 import pytest

@@ -1,4 +1,5 @@
 """What an installation, a removal and a purge do to a router, without anybody at the terminal."""
+
 import re
 
 from conftest import ANSWERS_A, ANSWERS_B
@@ -57,8 +58,7 @@ def test_site_a_by_answers(site_a):
     site_a.debconf(**ANSWERS_A)
     said = install(site_a)
     wish = site_a.get(GRETAP1)
-    for line in ("underlay       = wg0", "local          = 192.168.178.1", "remote         = 192.168.92.1",
-                 "bridge         = br0", "bridge-ports   = enp3s0"):
+    for line in ("underlay       = wg0", "local          = 192.168.178.1", "remote         = 192.168.92.1", "bridge         = br0", "bridge-ports   = enp3s0"):
         assert line in wish
     assert LINES in site_a.get(WG0)
     assert "iface br0 inet manual\n    bridge_ports enp3s0\n" in site_a.get(STANZA)
@@ -125,8 +125,7 @@ def test_a_port_with_an_address_is_refused(site_b_fresh):
 def test_apply_refuses_a_port_with_an_address_too(site_b_fresh):
     install(site_b_fresh)
     before, up = system(site_b_fresh.changes()), settle(site_b_fresh)
-    site_b_fresh.run("l2wg", "set", "gretap1", "underlay=wg0", "local=192.168.92.1", "remote=192.168.178.1", "bridge=br0",
-                     "bridge-ports=enp2s0")
+    site_b_fresh.run("l2wg", "set", "gretap1", "underlay=wg0", "local=192.168.92.1", "remote=192.168.178.1", "bridge=br0", "bridge-ports=enp2s0")
     done = site_b_fresh.run("l2wg", "apply", check=False)
     assert done.returncode == 1 and "enp2s0 carries" in done.stderr
     assert system(site_b_fresh.changes()) == before

@@ -1,4 +1,5 @@
 """The life of an installed package: kills, full and read-only disks, upgrades and downgrades, a port whose address moves."""
+
 import gzip
 import re
 import shutil
@@ -225,8 +226,11 @@ def test_a_file_that_ifupdown_has_wg_read_gets_no_lines(site_a):
     """debconf's default is to put them in. That the next ifup works is seen in tests/lab, where there is WireGuard."""
     keys = "".join(line for line in site_a.get(WG0).splitlines(True) if "Address" not in line)
     site_a.put(WG0, keys, 0o600)
-    site_a.put(INTERFACES, site_a.get(INTERFACES) + "iface wg0 inet static\n    address 10.15.14.2/24\n"
-               "    pre-up ip link add $IFACE type wireguard\n    pre-up wg setconf $IFACE /etc/wireguard/$IFACE.conf\n")
+    site_a.put(
+        INTERFACES,
+        site_a.get(INTERFACES) + "iface wg0 inet static\n    address 10.15.14.2/24\n"
+        "    pre-up ip link add $IFACE type wireguard\n    pre-up wg setconf $IFACE /etc/wireguard/$IFACE.conf\n",
+    )
     site_a.debconf(**ANSWERS_A, attach="true")
     said = install(site_a)
     assert "nothing is put in, since wg(8) reads it" in said and "the hook of ifupdown does the same" in said
@@ -285,6 +289,7 @@ def test_rolled_back_the_port_has_its_address_again(site_b):
 
 
 # Interruptions
+
 
 def whole(box):
     """All that an installation brings about, but for what tells one run from another."""
@@ -358,6 +363,7 @@ def test_a_full_disk_and_then_configure(site_a, directory):
 
 # Others who edit
 
+
 def test_many_at_once_lose_no_line(site_a):
     site_a.debconf(**ANSWERS_A, apply="false", attach="false")
     install(site_a)
@@ -380,10 +386,13 @@ def test_a_file_that_cannot_be_replaced_is_said_and_all_else_goes_on(site_a):
 
 # Versions
 
+
 def repacked(box, version):
     """The same package with another version number, as a later or an earlier one would come."""
-    box.sh(f"cd /tmp; rm -rf repack; dpkg-deb -R l2wg.deb repack; sed -i 's/^Version: .*/Version: {version}/' repack/DEBIAN/control;"
-           f" dpkg-deb -b --root-owner-group -Znone repack l2wg_{version}.deb >/dev/null; rm -r repack")
+    box.sh(
+        f"cd /tmp; rm -rf repack; dpkg-deb -R l2wg.deb repack; sed -i 's/^Version: .*/Version: {version}/' repack/DEBIAN/control;"
+        f" dpkg-deb -b --root-owner-group -Znone repack l2wg_{version}.deb >/dev/null; rm -r repack"
+    )
     return f"/tmp/l2wg_{version}.deb"
 
 
@@ -416,6 +425,7 @@ def test_a_change_that_waits_is_undone_before_a_removal(site_a):
 
 # Debian's own judge
 
+
 def test_piuparts(suite, deb, tmp_path):
     """Installed, removed, purged, and installed again, in a chroot without network: nothing is left, nothing of others' changes."""
     image.need(["piuparts"])
@@ -423,9 +433,23 @@ def test_piuparts(suite, deb, tmp_path):
     with gzip.open(base, "wb", compresslevel=1) as target, open(image.rootfs(suite, PACKAGES), "rb") as source:
         shutil.copyfileobj(source, target)
     done = subprocess.run(
-        ["unshare", "-n", "piuparts", "-b", base, "-d", suite, "--skip-minimize", "--skip-logrotatefiles-test", "--no-eatmydata",
-         # Where apt-utils takes the packages' questions from: not ours.
-         "--ignore-regex=^/var/cache/debconf/tmp.ci", deb],
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        [
+            "unshare",
+            "-n",
+            "piuparts",
+            "-b",
+            base,
+            "-d",
+            suite,
+            "--skip-minimize",
+            "--skip-logrotatefiles-test",
+            "--no-eatmydata",
+            # Where apt-utils takes the packages' questions from: not ours.
+            "--ignore-regex=^/var/cache/debconf/tmp.ci",
+            deb,
+        ],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
     )
     assert done.returncode == 0 and "PASS: All tests" in done.stdout, done.stdout[-3000:]

@@ -1,4 +1,5 @@
 """debconf's questions, answered by a person at a terminal, in each frontend that a router without a display has."""
+
 import pytest
 from conftest import ANSWERS_A
 from screen import Screen
@@ -59,8 +60,7 @@ def test_site_a_is_four_times_enter_and_one_port(site_a, terminal):
     yes(screen, APPLY)
     screen.end()
     wish = site_a.get(GRETAP1)
-    for line in ("underlay       = wg0", "local          = 192.168.178.1", "remote         = 192.168.92.1",
-                 "bridge         = br0", "bridge-ports   = enp3s0"):
+    for line in ("underlay       = wg0", "local          = 192.168.178.1", "remote         = 192.168.92.1", "bridge         = br0", "bridge-ports   = enp3s0"):
         assert line in wish
     assert "l2wg up %i" in site_a.get(WG0) and "bridge_ports enp3s0" in site_a.get(STANZA)
     assert "master br0" in site_a.sh("ip link show enp3s0")
@@ -219,7 +219,7 @@ def test_apt_asks_before_it_unpacks_and_not_again(site_b):
         assert "Unpacking l2wg" not in screen.log
         screen.asked(question).key("enter")
     log = screen.end()
-    assert "Unpacking l2wg" in log and "Configuring l2wg" not in log[log.index("Unpacking l2wg"):]
+    assert "Unpacking l2wg" in log and "Configuring l2wg" not in log[log.index("Unpacking l2wg") :]
     assert site_b.has(GRETAP1) and "l2wg up %i" in site_b.get(WG0)
 
 

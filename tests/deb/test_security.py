@@ -1,4 +1,5 @@
 """What docs/security.md promises of an installed package: modes, environment, ordinary users, and where secrets are."""
+
 import os
 import stat
 import subprocess
@@ -166,8 +167,14 @@ def test_the_callers_environment_chooses_no_code(site_a):
     for command in ("ip", "nft", "wg", "ifup", "ifquery", "bridge", "tc", "sed"):
         site_a.put(f"tmp/evil/{command}", "#!/bin/sh\ntouch /tmp/evil-ran\n", 0o755)
     bad = {
-        "PYTHONPATH": "/tmp/evil", "PYTHONHOME": "/tmp/evil", "PYTHONSTARTUP": "/tmp/evil/rc", "PYTHONUSERBASE": "/tmp/evil",
-        "ENV": "/tmp/evil/rc", "BASH_ENV": "/tmp/evil/rc", "IFS": "/", "LC_ALL": "de_DE.UTF-8",
+        "PYTHONPATH": "/tmp/evil",
+        "PYTHONHOME": "/tmp/evil",
+        "PYTHONSTARTUP": "/tmp/evil/rc",
+        "PYTHONUSERBASE": "/tmp/evil",
+        "ENV": "/tmp/evil/rc",
+        "BASH_ENV": "/tmp/evil/rc",
+        "IFS": "/",
+        "LC_ALL": "de_DE.UTF-8",
     }
     site_a.run("sh", "-c", "cd /tmp/evil; l2wg apply", env=bad)
     hook = {"IFACE": "br0", "PHASE": "post-up", "MODE": "start", "ADDRFAM": "inet", "PATH": "/tmp/evil:/usr/bin:/bin"}
@@ -181,8 +188,22 @@ def test_the_callers_environment_chooses_no_code(site_a):
 
 
 COMMANDS = (
-    "plan", "apply", "apply --yes", "confirm", "rollback", "rollback --boot", "check", "set gretap1 mtu=1400", "set new1 underlay=wg0", "attach wg0",
-    "detach wg0", "detach --all", "up wg0 --strict", "down wg0 --strict", "down --all --strict", "event up br0 --strict",
+    "plan",
+    "apply",
+    "apply --yes",
+    "confirm",
+    "rollback",
+    "rollback --boot",
+    "check",
+    "set gretap1 mtu=1400",
+    "set new1 underlay=wg0",
+    "attach wg0",
+    "detach wg0",
+    "detach --all",
+    "up wg0 --strict",
+    "down wg0 --strict",
+    "down --all --strict",
+    "event up br0 --strict",
 )
 
 
@@ -231,13 +252,18 @@ def test_no_link_of_somebody_elses_is_followed(site_a):
     site_a.debconf(**ANSWERS_A)
     install(site_a)
     site_a.sh("chmod 1777 /tmp; mkdir -m 777 /tmp/open; mkdir /var/lib/hole; echo precious >/var/lib/hole/file; cp -p /etc/shadow /root/")
-    site_a.run(*NOBODY, "sh", "-ec", """
+    site_a.run(
+        *NOBODY,
+        "sh",
+        "-ec",
+        """
         mkdir /tmp/home
         for folder in /tmp /tmp/open /tmp/home; do
             ln -s /etc/shadow $folder/file; ln -s /var/lib/hole $folder/folder; ln -s /var/lib/hole/new $folder/none; ln -s $folder/file $folder/twice
         done
         echo theirs >/tmp/taken; mkfifo /tmp/home/pipe
-    """)
+    """,
+    )
     # The kernel's own guard is off, so it is ours that holds.
     site_a.sh("sysctl -qw fs.protected_symlinks=0 2>/dev/null || :")
     hole = sorted(path.name for path in (site_a.files / "var/lib/hole").iterdir())
@@ -272,8 +298,12 @@ def test_what_is_rightly_named_is_written(site_a):
 
 
 ODD = {
-    "pipe": "mkfifo {0}", "socket": "python3 -c 'import socket, sys; socket.socket(socket.AF_UNIX).bind(sys.argv[1])' {0}",
-    "device": "mknod {0} c 1 5", "folder": "mkdir {0}", "large": "truncate -s 1G {0}", "nowhere": "ln -s none {0}",
+    "pipe": "mkfifo {0}",
+    "socket": "python3 -c 'import socket, sys; socket.socket(socket.AF_UNIX).bind(sys.argv[1])' {0}",
+    "device": "mknod {0} c 1 5",
+    "folder": "mkdir {0}",
+    "large": "truncate -s 1G {0}",
+    "nowhere": "ln -s none {0}",
 }
 
 

@@ -3,6 +3,7 @@
 `far`, the other end of the bridge's port, stands for whoever is on the joined LAN: it asks by ARP, and advertises itself as a router.
 tests/lab/netns/test_silence.py has the same with two sites and a wire between them.
 """
+
 import json
 import shutil
 
@@ -89,7 +90,7 @@ def test_a_bridge_that_is_ours_no_more_and_what_check_says_of_it(router):
     router.run("l2wg", "set", "gretap1", "bridge-ports=")
     router.run("l2wg", "apply")
     assert switches(router) == NEW
-    told, = [one for one in problems(router) if one["id"] == "bridge-answers"]
+    (told,) = [one for one in problems(router) if one["id"] == "bridge-answers"]
     router.sh(told["hint"])
     assert switches(router) == SILENT and found(router) == set()
     assert "bridge-answers" not in [one["id"] for one in problems(router)]

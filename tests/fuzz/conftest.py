@@ -3,6 +3,7 @@
 CASES says how many examples hypothesis makes for each property. The same ones come every time, so a failure is never a
 matter of luck; a longer run finds more, and what it finds becomes a file of tests/golden/hostile.
 """
+
 import functools
 import importlib.util
 import os

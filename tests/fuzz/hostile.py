@@ -1,4 +1,5 @@
 """What nobody should write, and somebody will: strategies that know the formats, so that they get past the first check."""
+
 import json
 import pathlib
 import re
@@ -17,13 +18,102 @@ few = hypothesis(max_examples=max(10, hypothesis.default.max_examples // 4))
 
 # For sh, ip -batch, nft(8), jinja2, printf, ifupdown, wg-quick, regular expressions, paths, terminals, and lines that are none.
 TOKENS = [
-    ";", "; touch /tmp/owned", "$(touch /tmp/owned)", "`touch /tmp/owned`", "&& reboot", "|", ">", "<", "${IFS}", "$IFACE", "!", "~", "*", "?",
-    "[a]", "(", ")", "{", "}", "'", '"', "\\", "\\\n", "#", "=", "==", ",", "/", ":", "@", "+", "-", "--", "%", "%i", "%s", "%n", "{{ 7 * 7 }}",
-    "{% for x in y %}", "{#", "\n", "\r", "\r\n", "\t", "\v", "\f", "\0", "\x01", "\x1b[2J", "\x1c", "\x7f", "\x85", "\u00a0", "\u2028", "\u2029",
-    "\u202e", "\ufeff", "\udcff", "\udc80", "\u0663", "\uff11", "\u00e4", "\u0131", "\U0001f480", "../../tmp/owned", "/etc/shadow", "-rf", "accept",
-    "\niface owned inet manual\n    up touch /tmp/owned\n", "\nremote = 192.0.2.66\n", "\n[Interface]\n", "[Peer]", "link delete dev lo",
-    '" } ; accept', "0", "-1", "00", "08", "0x10", "1e9", "1e999", "NaN", "None", "null", "4294967296", "9" * 5000, "a" * 16, "A" * LARGE,
-    "\u00e4" * (LARGE // 2), "a," * (LARGE // 2), " " * LARGE, "10," * (LARGE // 3), "=" * LARGE, "[" * LARGE, "\n" * LARGE, "\\\n" * 3000,
+    ";",
+    "; touch /tmp/owned",
+    "$(touch /tmp/owned)",
+    "`touch /tmp/owned`",
+    "&& reboot",
+    "|",
+    ">",
+    "<",
+    "${IFS}",
+    "$IFACE",
+    "!",
+    "~",
+    "*",
+    "?",
+    "[a]",
+    "(",
+    ")",
+    "{",
+    "}",
+    "'",
+    '"',
+    "\\",
+    "\\\n",
+    "#",
+    "=",
+    "==",
+    ",",
+    "/",
+    ":",
+    "@",
+    "+",
+    "-",
+    "--",
+    "%",
+    "%i",
+    "%s",
+    "%n",
+    "{{ 7 * 7 }}",
+    "{% for x in y %}",
+    "{#",
+    "\n",
+    "\r",
+    "\r\n",
+    "\t",
+    "\v",
+    "\f",
+    "\0",
+    "\x01",
+    "\x1b[2J",
+    "\x1c",
+    "\x7f",
+    "\x85",
+    "\u00a0",
+    "\u2028",
+    "\u2029",
+    "\u202e",
+    "\ufeff",
+    "\udcff",
+    "\udc80",
+    "\u0663",
+    "\uff11",
+    "\u00e4",
+    "\u0131",
+    "\U0001f480",
+    "../../tmp/owned",
+    "/etc/shadow",
+    "-rf",
+    "accept",
+    "\niface owned inet manual\n    up touch /tmp/owned\n",
+    "\nremote = 192.0.2.66\n",
+    "\n[Interface]\n",
+    "[Peer]",
+    "link delete dev lo",
+    '" } ; accept',
+    "0",
+    "-1",
+    "00",
+    "08",
+    "0x10",
+    "1e9",
+    "1e999",
+    "NaN",
+    "None",
+    "null",
+    "4294967296",
+    "9" * 5000,
+    "a" * 16,
+    "A" * LARGE,
+    "\u00e4" * (LARGE // 2),
+    "a," * (LARGE // 2),
+    " " * LARGE,
+    "10," * (LARGE // 3),
+    "=" * LARGE,
+    "[" * LARGE,
+    "\n" * LARGE,
+    "\\\n" * 3000,
 ]
 token = st.sampled_from(TOKENS)
 # Anything: what Python can have in a str of a file that is read with surrogateescape.
@@ -116,14 +206,25 @@ def mutated(draw, seeds):
 
 # JSON
 
+
 def nested(depth):
     """So deep that no parser that calls itself gets to the ground."""
     return "[" * depth + "]" * depth
 
 
 values = st.one_of(
-    st.none(), st.booleans(), st.integers(-(2 ** 70), 2 ** 70), st.floats(), junk, st.just([]), st.just({}), st.just([[]]), st.just([None]), st.just({"": None}),
-    st.lists(junk, max_size=2), st.dictionaries(st.sampled_from(["set", "range", "prefix", "key", "target", "name"]), junk, max_size=2),
+    st.none(),
+    st.booleans(),
+    st.integers(-(2**70), 2**70),
+    st.floats(),
+    junk,
+    st.just([]),
+    st.just({}),
+    st.just([[]]),
+    st.just([None]),
+    st.just({"": None}),
+    st.lists(junk, max_size=2),
+    st.dictionaries(st.sampled_from(["set", "range", "prefix", "key", "target", "name"]), junk, max_size=2),
 )
 
 
@@ -163,7 +264,7 @@ def mutated_json(draw, seeds):
 
             def change(old, last=path[-1], key=key, what=what):
                 if isinstance(old, list):
-                    return old[:last] + old[last + 1:]
+                    return old[:last] + old[last + 1 :]
                 copy = dict(old)
                 moved = copy.pop(last)
                 if what == "renamed":
@@ -178,18 +279,20 @@ def mutated_json(draw, seeds):
 
 names = st.from_regex(r"[A-Za-z0-9_.-]{1,15}", fullmatch=True)
 addresses = st.one_of(st.ip_addresses(v=4), st.ip_addresses(v=6)).map(str)
-vlans = st.lists(st.one_of(st.just("untagged"), st.integers(1, 4094).map(str), st.tuples(st.integers(1, 2000), st.integers(2000, 4094)).map("%d-%d".__mod__)),
-                 min_size=1, max_size=5).map(",".join)
+vlans = st.lists(
+    st.one_of(st.just("untagged"), st.integers(1, 4094).map(str), st.tuples(st.integers(1, 2000), st.integers(2000, 4094)).map("%d-%d".__mod__)), min_size=1, max_size=5
+).map(",".join)
 RIGHT = {
     "underlay": st.one_of(st.just("wg0"), names),
     "local": st.one_of(st.sampled_from(["192.168.178.1", "fd00:1::1"]), addresses),
     "remote": st.one_of(st.sampled_from(["192.168.92.1", "fd00:2::1"]), addresses),
     "bridge": st.one_of(st.just("br0"), names),
     "bridge-ports": st.lists(names, max_size=4).map(" ".join),
-    "bridge-address": st.one_of(st.just(""), st.tuples(st.ip_addresses(v=4), st.integers(1, 32)).map("%s/%d".__mod__),
-                                st.tuples(st.ip_addresses(v=6), st.integers(1, 128)).map("%s/%d".__mod__)),
+    "bridge-address": st.one_of(
+        st.just(""), st.tuples(st.ip_addresses(v=4), st.integers(1, 32)).map("%s/%d".__mod__), st.tuples(st.ip_addresses(v=6), st.integers(1, 128)).map("%s/%d".__mod__)
+    ),
     "encapsulation": st.sampled_from(["gretap", "vxlan"]),
-    "key": st.one_of(st.just(""), st.integers(0, 2 ** 32 - 1).map(str)),
+    "key": st.one_of(st.just(""), st.integers(0, 2**32 - 1).map(str)),
     "port": st.just("4789"),  # another one is a vxlan's only
     "mtu": st.integers(576, 9216).map(str),
     "mss-clamp": st.sampled_from(["nftables", "iptables", "off"]),
@@ -198,7 +301,7 @@ RIGHT = {
     "dhcp": st.sampled_from(["pass", "block"]),
     "vlans": st.one_of(st.just("all"), vlans),
     "isolated": st.sampled_from(["yes", "no"]),
-    "storm-limit": st.one_of(st.just("off"), st.integers(1, 10 ** 9).map(str)),
+    "storm-limit": st.one_of(st.just("off"), st.integers(1, 10**9).map(str)),
     "link-local": st.sampled_from(["yes", "no"]),
     "site": st.sampled_from(["", "site-b", "a" * 32, "7"]),
 }

@@ -1,4 +1,5 @@
 """Whatever tunnel_file.parse takes is harmless to sh, ip -batch, nft(8), jinja2, iptables and ifupdown; what is not, it refuses."""
+
 import itertools
 import json
 import re
@@ -56,7 +57,11 @@ def argvs(tunnel):
     for world in worlds(tunnel):
         for way, rules in ((PolicyRoutes((), {}), Rules()), (full, Rules([nftables.entry(tunnel)], {tunnel.name: nftables.value(tunnel, world)}))):
             seen = Observed(rules, way, empty, empty, tunnel.own)
-            for found in (planner.plan([tunnel], world, seen=seen), planner.plan([tunnel], world, (tunnel.underlay,), seen=seen), planner.removal([tunnel.name], world, seen)):
+            for found in (
+                planner.plan([tunnel], world, seen=seen),
+                planner.plan([tunnel], world, (tunnel.underlay,), seen=seen),
+                planner.removal([tunnel.name], world, seen),
+            ):
                 for step in found.steps:
                     yield step.argv
         for step in restore.steps(restore.Snapshot(world, {}), restore.Snapshot(worlds(tunnel)[0], {}), list(world)):
@@ -113,8 +118,7 @@ def test_every_line_of_our_stanzas_is_one_that_we_know(texts):
 
 # Not `#`, which starts a comment: then the value is what stands before it.
 WRONG = [
-    token for token in TOKENS
-    if token.strip(schema.SPACE) and not token.lstrip(schema.SPACE).startswith("#") and not re.match(r"\s*[\w,. /-]+\s*\Z", token, re.ASCII)
+    token for token in TOKENS if token.strip(schema.SPACE) and not token.lstrip(schema.SPACE).startswith("#") and not re.match(r"\s*[\w,. /-]+\s*\Z", token, re.ASCII)
 ]
 
 
@@ -122,7 +126,8 @@ WRONG = [
 def test_no_key_takes_what_sh_or_a_template_would_obey(key):
     """Each hostile value alone, before, within and behind a right one: refused, or gone as comment or blank."""
     right = {"bridge-ports": "enp3s0", "bridge-address": "192.168.92.1/24", "vlans": "1,2", "key": "7", "mtu": "1500", "storm-limit": "100"}.get(
-        key, FIRM.get(key) or {"encapsulation": "vxlan", "mss-clamp": "off", "forward": "accept", "dhcp": "block"}.get(key, "yes"))
+        key, FIRM.get(key) or {"encapsulation": "vxlan", "mss-clamp": "off", "forward": "accept", "dhcp": "block"}.get(key, "yes")
+    )
     refused = 0
     for token in WRONG:
         for value in (token, token + right, right + token, right[:2] + token + right[2:], right + " " + token):
@@ -135,8 +140,11 @@ def test_no_key_takes_what_sh_or_a_template_would_obey(key):
             # Space, `#`, a line's end: harmless. What is left is a value as any other.
             for argv in argvs(tunnel):
                 assert all(WORD.match(word) for word in argv), (value, argv)
-            assert not set(json.dumps(nftables.entry(tunnel))) - set(json.dumps(nftables.entry(parse("".join("%s = %s\n" % one for one in dict(FIRM, **{
-                "bridge-ports": "enp3s0", key: right}).items()))))) - set("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.:,/- ")
+            assert (
+                not set(json.dumps(nftables.entry(tunnel)))
+                - set(json.dumps(nftables.entry(parse("".join("%s = %s\n" % one for one in dict(FIRM, **{"bridge-ports": "enp3s0", key: right}).items())))))
+                - set("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.:,/- ")
+            )
     assert refused > 3 * len(WRONG)
 
 
@@ -163,8 +171,9 @@ def test_ip_batch_gets_no_word_that_it_would_take_apart(words):
         assert executor.apply([plain, odd, plain]) == ()
     finally:
         process.run = real
-    done = list(itertools.chain.from_iterable(
-        [("ip",) + tuple(line.split()) for line in stdin.splitlines()] if argv == ("ip", "-batch", "-") else [argv] for argv, stdin in ran))
+    done = list(
+        itertools.chain.from_iterable([("ip",) + tuple(line.split()) for line in stdin.splitlines()] if argv == ("ip", "-batch", "-") else [argv] for argv, stdin in ran)
+    )
     assert done == [plain.argv, odd.argv, plain.argv]
     for argv, stdin in ran:
         assert not set(stdin) & set("#\"'\\;$`\t\r\0")

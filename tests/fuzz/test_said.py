@@ -1,4 +1,5 @@
 """What commands print, and what lies under /run and /proc: another version, another kernel, a name that somebody chose."""
+
 import json
 import re
 import time
@@ -30,10 +31,16 @@ SHOWN = hostile.texts("golden/links/bookworm-right.json", "golden/links/*.json")
 SAVES = hostile.texts("golden/firewalls/*.save", "golden/hostile/*.save")
 WALLS = hostile.texts("golden/firewalls/*.json") + [CORPUS["wall.json"]]
 DUMP = "priv\tpub\t51820\toff\npeer\t(none)\t192.0.2.1:51820\t10.15.14.1/32,192.168.92.0/24\t1700000000\t100\t200\t25\nother\tpsk\t(none)\t(none)\t0\t0\t0\toff\n"
-ROUTES = "default via 192.168.178.1 proto static metric 100 onlink\n192.168.178.0/24 proto kernel scope link src 192.168.178.1 linkdown\n" \
+ROUTES = (
+    "default via 192.168.178.1 proto static metric 100 onlink\n192.168.178.0/24 proto kernel scope link src 192.168.178.1 linkdown\n"
     "2001:db8::/64 proto ra expires 100sec pref medium\nnexthop via 1.2.3.4\nlocal 192.168.178.1 table local\n"
-RULES = json.dumps([{"priority": 4789, "src": "192.168.178.1", "dst": "192.168.92.1", "ipproto": "udp", "dport": 4789, "table": policy_routes.table("gretap1")},
-                    {"priority": 0, "src": "all", "table": "local"}])
+)
+RULES = json.dumps(
+    [
+        {"priority": 4789, "src": "192.168.178.1", "dst": "192.168.92.1", "ipproto": "udp", "dport": 4789, "table": policy_routes.table("gretap1")},
+        {"priority": 0, "src": "all", "table": "local"},
+    ]
+)
 TABLE = "unreachable default proto kernel metric 4294967295 \n192.168.92.1 dev wg0 proto kernel scope link mtu 1550 \n"
 DEFAULT = "default via 192.0.2.1 dev eth0 proto dhcp metric 100 \ndefault metric 9 \n\tnexthop via 192.0.2.3 dev eth1 weight 1 \n"
 GET = "192.0.2.1 from 192.0.2.9 via inet6 fe80::1 dev eth0 src 192.0.2.9 uid 0 \n    cache expires 9sec mtu lock 1400 \n"
@@ -73,7 +80,7 @@ def of_ip(text):
     for link in found.values():
         # What dev_valid_name says, and what a number is to the kernel.
         assert 0 < len(link.name.encode("utf-8", "surrogateescape")) <= 15 and not set(link.name) & set("/:\0 \t\n\v\f\r")
-        assert all(type(number) is int and 0 <= number < 2 ** 32 for number in (link.index, link.mtu, link.pvid, link.group_forward, link.port or 0, link.key or 0))
+        assert all(type(number) is int and 0 <= number < 2**32 for number in (link.index, link.mtu, link.pvid, link.group_forward, link.port or 0, link.key or 0))
         assert all(set(word) <= set("0123456789abcdefABCDEF.:/") for word in link.addresses + (link.mac,))
     for one in (held or {}).values():
         assert all(re.match(r"[^\s#;'\"$`\\]+\Z", word) for words in one.addresses for word in words[: (words + ("label",)).index("label")])
@@ -115,15 +122,25 @@ def positions(text, *names):
     found = [entry for entry in json.loads(text) if entry.get("ifname") in names]
     assert len(found) == len(names)
     for path in hostile._paths(found):
-        for value in (None, True, -1, 1e400, 2 ** 40, "x y", "a#b", "", [], {}, [None], [[]]):
+        for value in (None, True, -1, 1e400, 2**40, "x y", "a#b", "", [], {}, [None], [[]]):
             yield json.dumps(hostile._replaced(found, path, lambda old, value=value: value))
 
 
 # What an interface may have at layer 3, all at once.
-ALL = json.dumps([{"ifname": "eth0", "ifindex": 9, "flags": ["UP"], "addr_info": [
-    {"family": "inet", "local": "192.0.2.1", "prefixlen": 24, "broadcast": "192.0.2.255", "scope": "site", "label": "eth0:1", "valid_life_time": 9},
-    {"family": "inet", "local": "192.0.2.2", "address": "192.0.2.3", "prefixlen": 32, "noprefixroute": True},
-    {"family": "inet6", "local": "2001:db8::1", "prefixlen": 64, "scope": "global", "preferred_life_time": 7}]}])
+ALL = json.dumps(
+    [
+        {
+            "ifname": "eth0",
+            "ifindex": 9,
+            "flags": ["UP"],
+            "addr_info": [
+                {"family": "inet", "local": "192.0.2.1", "prefixlen": 24, "broadcast": "192.0.2.255", "scope": "site", "label": "eth0:1", "valid_life_time": 9},
+                {"family": "inet", "local": "192.0.2.2", "address": "192.0.2.3", "prefixlen": 32, "noprefixroute": True},
+                {"family": "inet6", "local": "2001:db8::1", "prefixlen": 64, "scope": "global", "preferred_life_time": 7},
+            ],
+        }
+    ]
+)
 
 
 @pytest.mark.parametrize("name", ["br0", "gretap1", "wg0", "eth0"])
@@ -144,8 +161,7 @@ def test_no_name_that_the_kernel_takes_is_two_words_to_anybody(raw, what):
     if what == "alias":
         entry.update(ifalias="l2wg", linkinfo={"info_kind": "gretap"})
     # iproute2 prints the bytes as they are, but for a quotation mark and a backslash.
-    text = json.dumps([entry, {"ifname": "port0", "ifindex": 8, "master": name}]).replace(
-        json.dumps(name), '"%s"' % name.replace("\\", "\\\\").replace('"', '\\"'))
+    text = json.dumps([entry, {"ifname": "port0", "ifindex": 8, "master": name}]).replace(json.dumps(name), '"%s"' % name.replace("\\", "\\\\").replace('"', '\\"'))
     assert set(refused(link_table.parse, text)) == {name, "port0"}
     of_ip(text)
 
@@ -168,7 +184,8 @@ def test_wg_show_dump_with_no_numbers_is_none(old, new):
 
 
 PACKETS = [
-    Packet("input", 4, "wg0", None, "192.168.92.1", "192.168.178.1", "gre", None), Packet("input", 6, "wg0", None, "fd00::2", "fd00::1", "udp", 4789),
+    Packet("input", 4, "wg0", None, "192.168.92.1", "192.168.178.1", "gre", None),
+    Packet("input", 6, "wg0", None, "fd00::2", "fd00::1", "udp", 4789),
     Packet("forward", 4, "br0", "br0", protocol="tcp", port=9),
 ]
 
@@ -217,14 +234,30 @@ def test_routes(text):
 # All of them at once: whole events and a whole `l2wg check` on a machine whose tools have gone mad.
 
 ANSWERS = {
-    "ip -json -details": SHOWN[0], "ip -json -4 rule": RULES, "ip -json -6 rule": RULES.replace("192.168.178.1", "fd00::1").replace("192.168.92.1", "fd00::2"),
-    "ip -4 route show table": TABLE, "ip -6 route show table": TABLE, "ip -4 route": ROUTES, "ip -6 route": ROUTES,
-    "ip -4 route show default": DEFAULT, "ip -6 route show default": DEFAULT, "ip route get": GET, "ip -json neighbour": NEIGHBOUR,
-    "iptables-save": SAVES[0], "ip6tables-save": SAVES[0], "nft -j": WALLS[0],
-    "nft list": 'counter packets 7 bytes 1 drop comment "loop gretap1"\n', "nft -s list": "table inet l2wg {\n}\n",
-    "nmcli": "gretap1:connected\nbr0:unmanaged\n", "networkctl": "1 lo loopback carrier unmanaged\n2 gretap1 ether routable configured\n", "wg show wg0 dump": DUMP,
-    "wg show wg0 endpoints": "peer\t192.0.2.1:51820\nother\t(none)\n", "wg show wg0 latest-handshakes": "peer\t1700000000\n", "wg show wg0 transfer": "peer\t1\t2\n",
-    "ss": SS, "firewall-cmd": "public\n",
+    "ip -json -details": SHOWN[0],
+    "ip -json -4 rule": RULES,
+    "ip -json -6 rule": RULES.replace("192.168.178.1", "fd00::1").replace("192.168.92.1", "fd00::2"),
+    "ip -4 route show table": TABLE,
+    "ip -6 route show table": TABLE,
+    "ip -4 route": ROUTES,
+    "ip -6 route": ROUTES,
+    "ip -4 route show default": DEFAULT,
+    "ip -6 route show default": DEFAULT,
+    "ip route get": GET,
+    "ip -json neighbour": NEIGHBOUR,
+    "iptables-save": SAVES[0],
+    "ip6tables-save": SAVES[0],
+    "nft -j": WALLS[0],
+    "nft list": 'counter packets 7 bytes 1 drop comment "loop gretap1"\n',
+    "nft -s list": "table inet l2wg {\n}\n",
+    "nmcli": "gretap1:connected\nbr0:unmanaged\n",
+    "networkctl": "1 lo loopback carrier unmanaged\n2 gretap1 ether routable configured\n",
+    "wg show wg0 dump": DUMP,
+    "wg show wg0 endpoints": "peer\t192.0.2.1:51820\nother\t(none)\n",
+    "wg show wg0 latest-handshakes": "peer\t1700000000\n",
+    "wg show wg0 transfer": "peer\t1\t2\n",
+    "ss": SS,
+    "firewall-cmd": "public\n",
 }
 JSON = [key for key in ANSWERS if "-json" in key or "-j" in key]
 

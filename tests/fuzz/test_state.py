@@ -1,4 +1,5 @@
 """Files of state that somebody has edited, cut, or restored from elsewhere: understood, or told of; none makes l2wg forget an admin's file."""
+
 import json
 
 import hostile
@@ -31,9 +32,19 @@ def state(tmp_path_factory):
     top = tmp_path_factory.mktemp("state")
     patch = pytest.MonkeyPatch()
     for module, name, path in (
-        (saved_state, "DIRECTORY", "lib"), (saved_state, "OPEN", "lib/transaction"), (saved_state, "LAST", "lib/last"), (last_applied, "APPLIED", "lib/applied"),
-        (rollback, "REJECTED_FILES", "lib/rejected"), (store, "DIRECTORY", "etc"), (lock, "WORK", "work"), (lock, "NEXT", "next"), (lock, "FILES", "files"),
-        (nftables_state, "LOADED", "loaded"), (nftables, "STATIC", "lib/rules.nft"), (nftables, "FILE", "l2wg.nft"), (ifupdown_state, "BOOKS", "books"),
+        (saved_state, "DIRECTORY", "lib"),
+        (saved_state, "OPEN", "lib/transaction"),
+        (saved_state, "LAST", "lib/last"),
+        (last_applied, "APPLIED", "lib/applied"),
+        (rollback, "REJECTED_FILES", "lib/rejected"),
+        (store, "DIRECTORY", "etc"),
+        (lock, "WORK", "work"),
+        (lock, "NEXT", "next"),
+        (lock, "FILES", "files"),
+        (nftables_state, "LOADED", "loaded"),
+        (nftables, "STATIC", "lib/rules.nft"),
+        (nftables, "FILE", "l2wg.nft"),
+        (ifupdown_state, "BOOKS", "books"),
     ):
         patch.setattr(module, name, str(top / path))
     patch.setattr(process, "run", lambda argv, stdin="", environment=(): process.Result(0, SHOWN[0] if "-details" in argv else "", ""))
@@ -60,9 +71,25 @@ def saved(top):
     """A transaction as begin() writes one."""
     old = {str(top / "one"): "old\n", str(top / "new"): None, nftables.STATIC: None}
     shown = SHOWN[0]
-    return json.dumps(saved_state.Saved("another", 0, True, ["br0", "enp3s0"], ["enp2s0"], old, {str(top / "one"): 0o644}, {str(top / "one"): "new\n"},
-                                        {"gretap1": WISH}, {"gretap1": WISH}, shown, {"br0": ROUTES},
-                                        [["wg0", "a2V5", "192.0.2.1:51820", ["10.0.0.0/8"], 1700000000, 1, 2, 25]], [["10.0.0.0/8"]], True)._asdict())
+    return json.dumps(
+        saved_state.Saved(
+            "another",
+            0,
+            True,
+            ["br0", "enp3s0"],
+            ["enp2s0"],
+            old,
+            {str(top / "one"): 0o644},
+            {str(top / "one"): "new\n"},
+            {"gretap1": WISH},
+            {"gretap1": WISH},
+            shown,
+            {"br0": ROUTES},
+            [["wg0", "a2V5", "192.0.2.1:51820", ["10.0.0.0/8"], 1700000000, 1, 2, 25]],
+            [["10.0.0.0/8"]],
+            True,
+        )._asdict()
+    )
 
 
 @given(st.data())

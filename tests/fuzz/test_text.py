@@ -1,4 +1,5 @@
 """Files that people write: whatever is in them, it is understood or told of with file, line and cure, and kept to the byte."""
+
 import re
 
 import hostile
@@ -7,19 +8,7 @@ from hostile import FIRM, RIGHT
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from l2wg_hooks.config import (
-    conflicts,
-    edit,
-    ifupdown,
-    ifupdown_bridge,
-    ifupdown_files,
-    ifupdown_stanzas,
-    references,
-    schema,
-    store,
-    tunnel_file,
-    wg_quick,
-)
+from l2wg_hooks.config import conflicts, edit, ifupdown, ifupdown_bridge, ifupdown_files, ifupdown_stanzas, references, schema, store, tunnel_file, wg_quick
 from l2wg_hooks.errors import L2wgError
 from l2wg_hooks.system import files
 

@@ -2,6 +2,7 @@
 
 Two ports: the harness has "lab", a person with `tests/lab/sh` has "shell". Standard library of Python 3.9 only.
 """
+
 import base64
 import json
 import os
@@ -22,8 +23,7 @@ def run(request):
         given.seek(0)
         try:
             process = subprocess.Popen(
-                request["argv"], stdin=given, stdout=out, stderr=err, start_new_session=True, cwd="/",
-                env=dict(ENVIRONMENT, **request.get("env", {})),
+                request["argv"], stdin=given, stdout=out, stderr=err, start_new_session=True, cwd="/", env=dict(ENVIRONMENT, **request.get("env", {}))
             )
         except OSError as error:
             return {"rc": 127, "stdout": "", "stderr": base64.b64encode(f"{error}\n".encode()).decode()}
@@ -63,7 +63,7 @@ def serve(path):
         data = json.dumps(answer).encode() + b"\n"
         with turn:
             while data:
-                data = data[os.write(port, data):]
+                data = data[os.write(port, data) :]
 
     def handle(line):
         request = json.loads(line)

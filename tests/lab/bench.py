@@ -2,6 +2,7 @@
 
 Four in turn, round by round: the bare wg0.conf, one with our two lines, one with the hand-made recipe's; and `l2wg rehearse` with ours.
 """
+
 import argparse
 import statistics
 import sys
@@ -22,7 +23,7 @@ BY_HAND = (
 OURS = "PostUp = l2wg up %i || :\nPostDown = l2wg down %i || :\n"
 WAYS = {"without": "", "with the hand-made recipe": BY_HAND, "with l2wg": OURS}
 # The clock of the machine itself: the way there does not count.
-TIMED = 'start=$(date +%s%N); wg-quick up wg0 >/dev/null 2>&1; end=$(date +%s%N); echo $(((end - start) / 1000)); wg-quick down wg0 2>/dev/null'
+TIMED = "start=$(date +%s%N); wg-quick up wg0 >/dev/null 2>&1; end=$(date +%s%N); echo $(((end - start) / 1000)); wg-quick down wg0 2>/dev/null"
 
 # Of the reference case, while all of it is up: two starts of WireGuard and one of the whole network are in it.
 REHEARSAL = """

@@ -1,4 +1,5 @@
 """The table and the plot of datapath.py, written as Markdown and SVG."""
+
 import json
 import statistics
 from pathlib import Path
@@ -106,9 +107,7 @@ class Plot:
         self.parts.append(f'<text x="{x:.1f}" y="{y:.1f}" font-size="{size}" text-anchor="{anchor}" {more}>{escape(text)}</text>')
 
     def line(self, x1, y1, x2, y2, colour="#000", width=1.0, more="") -> None:
-        self.parts.append(
-            f'<line x1="{x1:.1f}" y1="{y1:.1f}" x2="{x2:.1f}" y2="{y2:.1f}" stroke="{colour}" stroke-width="{width}" {more}/>'
-        )
+        self.parts.append(f'<line x1="{x1:.1f}" y1="{y1:.1f}" x2="{x2:.1f}" y2="{y2:.1f}" stroke="{colour}" stroke-width="{width}" {more}/>')
 
     def legend(self, title: str) -> None:
         self.text(LEFT, 26, title, 16, "start", 'font-weight="bold"')
@@ -139,10 +138,7 @@ class Plot:
             self.text(x + PITCH * len(bars) / 2, bottom + 20, name, 13)
             for number, (middle, least, most) in enumerate(bars):
                 centre = x + PITCH * (number + 0.5)
-                self.parts.append(
-                    f'<rect x="{centre - 13:.1f}" y="{level(middle):.1f}" width="26" height="{bottom - level(middle):.1f}" '
-                    f'fill="{COLOURS[number]}"/>'
-                )
+                self.parts.append(f'<rect x="{centre - 13:.1f}" y="{level(middle):.1f}" width="26" height="{bottom - level(middle):.1f}" fill="{COLOURS[number]}"/>')
                 for end in (least, most):
                     self.line(centre - 5, level(end), centre + 5, level(end))
                 self.line(centre, level(least), centre, level(most))

@@ -1,4 +1,5 @@
 """Options of both tiers: --suite and --deb, or the environment's SUITE and L2WG_DEB."""
+
 import os
 import signal
 from pathlib import Path

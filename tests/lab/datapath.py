@@ -9,6 +9,7 @@ four have spent together, however busy the machine below is; and where the link 
 
 The ways take turns, round by round. A ratio is to plain WireGuard's of the same round: routed, hostA to hostB.
 """
+
 import argparse
 import json
 import re
@@ -68,8 +69,7 @@ openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 
 """
 # The time, how much of it was idle, and datagrams that have arrived.
 SAMPLE = (
-    "awk '/^now at/ {now = $3} /idle_sleeptime/ {idle = $3} /^Udp: [0-9]/ {got = $2} "
-    "END {printf \"%.0f %.0f %d\\n\", now, idle, got}' /proc/timer_list /proc/net/snmp"
+    "awk '/^now at/ {now = $3} /idle_sleeptime/ {idle = $3} /^Udp: [0-9]/ {got = $2} END {printf \"%.0f %.0f %d\\n\", now, idle, got}' /proc/timer_list /proc/net/snmp"
 )
 UDP = f"iperf3 -c $1 -u -l $2 -b $3 -n $4 >/dev/null & sleep 0.2; {SAMPLE}; sleep 0.3; {SAMPLE}; wait"
 SHAPE = "tc qdisc replace dev enp1s0 root tbf rate {rate:.0f} burst 16k latency 50ms"
@@ -111,6 +111,7 @@ def l2wg(*words: str):
                 files[site.name] = site.read("/etc/l2wg/gretap1.conf")
             site.write("/etc/l2wg/gretap1.conf", files[site.name])
             site.l2wg("apply")
+
     return up
 
 
@@ -159,6 +160,7 @@ WAYS = (
 
 
 # What is measured: each gives a figure, 0 where nothing arrives
+
 
 def tcp(host: Namespace, target: str, megabytes: int) -> float:
     """Mbit/s that the receiver got."""

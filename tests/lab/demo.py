@@ -5,6 +5,7 @@
 
 With --keep the routers stay up until Ctrl-C, to look around in.
 """
+
 import argparse
 import concurrent.futures
 import os
@@ -105,13 +106,16 @@ def play(story: Story, reference: topology.Reference, deb: Path) -> None:
     story.tell(f"ping of 1500 bytes with DF: {tell_round_trip(device, '192.168.92.10', '-M', 'do', '-s', '1472')}")
     device6 = hosts.eventually(device.address6, 60)
     story.tell(f"ping by IPv6, address by router advertisement: {tell_round_trip(device, 'fd00:92::10')}")
-    story.tell("a broadcast, a multicast and a tagged (802.1Q) frame: " + ", ".join(
-        "arrives" if hosts.crosses(device, reference.host_b, target, vlan=vlan) else "LOST"
-        for target, vlan in ((hosts.BROADCAST, None), (hosts.MULTICAST, None), (reference.host_b.mac, 42))
-    ))
-    print(PICTURE.format(
-        wan_a=topology.WAN["A"], wan_b=topology.WAN["B"], device=device.address, server=device.server, device6=device6, ping=f"ping {ping.split(', ')[1]}"
-    ))
+    story.tell(
+        "a broadcast, a multicast and a tagged (802.1Q) frame: "
+        + ", ".join(
+            "arrives" if hosts.crosses(device, reference.host_b, target, vlan=vlan) else "LOST"
+            for target, vlan in ((hosts.BROADCAST, None), (hosts.MULTICAST, None), (reference.host_b.mac, 42))
+        )
+    )
+    print(
+        PICTURE.format(wan_a=topology.WAN["A"], wan_b=topology.WAN["B"], device=device.address, server=device.server, device6=device6, ping=f"ping {ping.split(', ')[1]}")
+    )
 
 
 LOOK = """\

@@ -5,6 +5,7 @@
 
 Both wait for one another by the file READY. A frame is told with its VLAN tag, which the kernel takes out and tells aside.
 """
+
 import json
 import os
 import select

@@ -1,4 +1,5 @@
 """Hosts as network namespaces of this machine, each on the end of one wire (a tap) that leads into a lab machine."""
+
 import atexit
 import contextlib
 import ctypes
@@ -85,16 +86,19 @@ class Host:
     def run(self, argv, check=True, timeout=60.0) -> Result:
         argv = [str(word) for word in argv]
         done = subprocess.run(
-            ["ip", "netns", "exec", self.namespace, *argv], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-            text=True, errors="replace", timeout=timeout,
+            ["ip", "netns", "exec", self.namespace, *argv],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            errors="replace",
+            timeout=timeout,
         )
         result = Result(tuple(argv), done.returncode, done.stdout, done.stderr)
         return result.check(f"{self.name}: ") if check else result
 
     def start(self, argv, **options) -> subprocess.Popen:
-        process = subprocess.Popen(
-            ["ip", "netns", "exec", self.namespace, *argv], stdin=subprocess.DEVNULL, preexec_fn=die_with_parent, **options
-        )
+        process = subprocess.Popen(["ip", "netns", "exec", self.namespace, *argv], stdin=subprocess.DEVNULL, preexec_fn=die_with_parent, **options)
         self.processes.append(process)
         return process
 
@@ -103,9 +107,7 @@ class Host:
     def ping(self, target: str, count=3, size=56, fragment=True, timeout=2.0, interval=0.2) -> int:
         """How many answers come back. `fragment=False` sets DF: a size of 1472 makes an IPv4 packet of 1500."""
         words = [] if fragment else ["-M", "do"]
-        result = self.run(
-            ["ping", "-n", "-q", "-c", count, "-i", interval, "-W", timeout, "-s", size, *words, target], check=False, timeout=60 + count * 3
-        )
+        result = self.run(["ping", "-n", "-q", "-c", count, "-i", interval, "-W", timeout, "-s", size, *words, target], check=False, timeout=60 + count * 3)
         found = re.search(r"(\d+) received", result.stdout)
         return int(found.group(1)) if found else 0
 
@@ -116,10 +118,7 @@ class Host:
         """A lease from whoever answers on the wire: its address, or None. The address of an older lease is given up first."""
         self.run(["ip", "-4", "address", "flush", "dev", "eth0"])
         self.address = None
-        result = self.run(
-            ["busybox", "udhcpc", "-f", "-q", "-n", "-t", str(patience), "-T", "1", "-i", "eth0", "-s", str(HERE / "udhcpc")],
-            check=False, timeout=90,
-        )
+        result = self.run(["busybox", "udhcpc", "-f", "-q", "-n", "-t", str(patience), "-T", "1", "-i", "eth0", "-s", str(HERE / "udhcpc")], check=False, timeout=90)
         found = re.search(r"^lease (\S+) from (\S+)", result.stdout, re.M)
         if found:
             self.address, self.server = found.groups()
@@ -138,6 +137,7 @@ class Host:
             with socket.socket(socket.AF_PACKET, socket.SOCK_RAW) as port:
                 port.bind(("eth0", 0))
                 port.send(frame)
+
         self.inside(work)
 
     def close(self) -> None:
@@ -164,6 +164,7 @@ class Ear:
             port.bind(("eth0", ETH_P_ALL))
             port.setsockopt(SOL_PACKET, PACKET_AUXDATA, 1)
             return port
+
         self.port = host.inside(work)
 
     def __enter__(self):
@@ -231,10 +232,26 @@ def provider(host: Host, leases: dict, names: dict, address="203.0.113.1") -> No
 
 def dnsmasq(host: Host, device: str, dhcp_range: str, options=()) -> None:
     process = host.start(
-        ["dnsmasq", "--keep-in-foreground", "--conf-file=/dev/null", "--user=root", "--pid-file=", "--no-resolv", "--no-hosts",
-         "--dhcp-authoritative", "--no-ping", "--bind-interfaces", f"--interface={device}", "--except-interface=lo", f"--dhcp-range={dhcp_range},1h",
-         f"--dhcp-leasefile=/run/l2wg-{os.getpid()}-{host.name}.leases", *options],
-        stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+        [
+            "dnsmasq",
+            "--keep-in-foreground",
+            "--conf-file=/dev/null",
+            "--user=root",
+            "--pid-file=",
+            "--no-resolv",
+            "--no-hosts",
+            "--dhcp-authoritative",
+            "--no-ping",
+            "--bind-interfaces",
+            f"--interface={device}",
+            "--except-interface=lo",
+            f"--dhcp-range={dhcp_range},1h",
+            f"--dhcp-leasefile=/run/l2wg-{os.getpid()}-{host.name}.leases",
+            *options,
+        ],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
     )
     time.sleep(0.3)
     if process.poll() is not None:

@@ -7,6 +7,7 @@
 The disk is what Debian gives. What makes a lab machine of it (the agent, what is masked so that it boots fast) rides in the
 initrd, which is made anew in a second when it changes.
 """
+
 import argparse
 import contextlib
 import fcntl
@@ -125,12 +126,9 @@ def need(packages) -> None:
 
 def sources(suite: str) -> str:
     """The system's own apt sources of Debian, with the name of the running release replaced by `suite`."""
-    running = dict(
-        line.split("=", 1) for line in Path("/etc/os-release").read_text().splitlines() if "=" in line
-    )["VERSION_CODENAME"].strip('"')
+    running = dict(line.split("=", 1) for line in Path("/etc/os-release").read_text().splitlines() if "=" in line)["VERSION_CODENAME"].strip('"')
     targets = subprocess.run(
-        ["apt-get", "indextargets", "--format", "$(REPO_URI) $(RELEASE) $(COMPONENT)", "Identifier: Packages"],
-        check=True, stdout=subprocess.PIPE, text=True,
+        ["apt-get", "indextargets", "--format", "$(REPO_URI) $(RELEASE) $(COMPONENT)", "Identifier: Packages"], check=True, stdout=subprocess.PIPE, text=True
     ).stdout.splitlines()
     lines = []
     for uri, release, component in (target.split() for target in targets):
@@ -146,13 +144,24 @@ def sources(suite: str) -> str:
 def mmdebstrap(suite: str, packages, target: Path, options=()) -> None:
     log = target.parent / "mmdebstrap.log"
     command = [
-        "mmdebstrap", "--variant=apt", f"--include={','.join(packages)}", "--aptopt=Acquire::Languages \"none\"",
-        "--aptopt=Apt::Install-Recommends \"false\"", *options, suite, str(target), "-",
+        "mmdebstrap",
+        "--variant=apt",
+        f"--include={','.join(packages)}",
+        '--aptopt=Acquire::Languages "none"',
+        '--aptopt=Apt::Install-Recommends "false"',
+        *options,
+        suite,
+        str(target),
+        "-",
     ]
     # INITRD=No: the kernel's package makes no initrd, ours mounts the disk. TZ and LC_ALL: the same image everywhere.
     with open(log, "w") as out:
         done = subprocess.run(
-            command, input=sources(suite), text=True, stdout=out, stderr=subprocess.STDOUT,
+            command,
+            input=sources(suite),
+            text=True,
+            stdout=out,
+            stderr=subprocess.STDOUT,
             env={**os.environ, "INITRD": "No", "LC_ALL": "C.UTF-8", "DEBIAN_FRONTEND": "noninteractive"},
         )
     if done.returncode:
@@ -210,10 +219,7 @@ def disk(suite: str, packages=ROUTER_PACKAGES, debs=()) -> Disk:
             kernel.unlink()
             with open(done / "disk.raw", "wb") as image:
                 image.truncate(3 << 30)
-            subprocess.run(
-                ["mke2fs", "-q", "-t", "ext4", "-O", "^metadata_csum_seed,^orphan_file", "-m", "0", "-d", str(root), str(done / "disk.raw")],
-                check=True,
-            )
+            subprocess.run(["mke2fs", "-q", "-t", "ext4", "-O", "^metadata_csum_seed,^orphan_file", "-m", "0", "-d", str(root), str(done / "disk.raw")], check=True)
             done.rename(target)
     return Disk(suite, target / "disk.raw", target / "vmlinuz", initrd(target))
 
@@ -278,9 +284,7 @@ def initrd(base: Path) -> Path:
 
 def pack(tree: Path) -> bytes:
     names = "".join(f"{path.relative_to(tree)}\n" for path in sorted(tree.rglob("*")))
-    return subprocess.run(
-        ["cpio", "--quiet", "-o", "-H", "newc", "-R", "0:0"], input=names.encode(), cwd=tree, stdout=subprocess.PIPE, check=True
-    ).stdout
+    return subprocess.run(["cpio", "--quiet", "-o", "-H", "newc", "-R", "0:0"], input=names.encode(), cwd=tree, stdout=subprocess.PIPE, check=True).stdout
 
 
 def with_files(base: Path, files: dict, target: Path) -> Path:

@@ -4,6 +4,7 @@ As a program it walks: it reads phases (JSON, made by `Walk`) from stdin, runs t
 more afterwards. It is one process, since starting Python takes a second there. A frame is known again by the marks in it, which tell
 its phase and its name: encryption hides them, and nothing else does.
 """
+
 import ctypes
 import ipaddress
 import json
@@ -155,10 +156,14 @@ class Walk:
         """`until`, an ear and the start of a name, is what has to be heard before the walk goes on."""
         number = len(self.phases)
         frames = self.frames(lambda what, size=50: (f"l2wg<{number}:{what}>".encode() * size)[:size])
-        self.phases.append({
-            "name": name, "argv": host.argv(["sh", "-c", script]) if script else [], "until": until,
-            "frames": [(namespace, interface, frame.hex()) for namespace, interface, frame in frames],
-        })
+        self.phases.append(
+            {
+                "name": name,
+                "argv": host.argv(["sh", "-c", script]) if script else [],
+                "until": until,
+                "frames": [(namespace, interface, frame.hex()) for namespace, interface, frame in frames],
+            }
+        )
 
     def run(self) -> dict:
         """name of the phase -> {ear: names that it heard}."""
@@ -212,9 +217,7 @@ class Probe:
         return not until or any(name.startswith(until[1]) for name in self.heard.get((number, until[0]), ()))
 
     def walk(self, number: int, phase: dict) -> None:
-        command = subprocess.Popen(
-            phase["argv"] or ["true"], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, universal_newlines=True
-        )
+        command = subprocess.Popen(phase["argv"] or ["true"], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, universal_newlines=True)
         deadline, over = time.monotonic() + PATIENCE, False
         while not over:
             over = command.poll() is not None and self.hears(number, phase["until"])  # after which comes one more round
@@ -235,10 +238,7 @@ def main() -> None:
         started = time.monotonic()
         probe.walk(number, phase)
         sys.stderr.write(f"{time.monotonic() - started:5.1f} s {phase['name']}\n")
-    print(json.dumps({
-        phase["name"]: {ear: sorted(probe.heard.get((number, ear), ())) for ear in work["ears"]}
-        for number, phase in enumerate(work["phases"])
-    }))
+    print(json.dumps({phase["name"]: {ear: sorted(probe.heard.get((number, ear), ())) for ear in work["ears"]} for number, phase in enumerate(work["phases"])}))
 
 
 if __name__ == "__main__":

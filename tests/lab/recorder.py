@@ -8,6 +8,7 @@
 ENTRY is TOOL-VERSION, of the commands in PATH, or TOOL-VERSION=FOLDER of those in a folder. All of one state are asked for
 before the next one is made, so whatever differs between two versions is the versions' own doing.
 """
+
 import json
 import os
 import subprocess
@@ -43,7 +44,11 @@ GRETAP = "ip link add gretap1 address " + MAC % 1 + " mtu 1500 type gretap local
 STATES = {
     "nothing": ("", [OBSERVE, "bridge -json -statistics fdb show"] + DEFAULTS + RULES),
     "reference": (
-        LAN + BRIDGE + WIREGUARD + GRETAP + """
+        LAN
+        + BRIDGE
+        + WIREGUARD
+        + GRETAP
+        + """
 ip link set gretap1 alias l2wg; ip link set gretap1 addrgenmode none; ip link set br0 mtu 1499; ip link set br0 mtu 1500
 ip link set gretap1 master br0; ip link set gretap1 type bridge_slave isolated on; ip link set gretap1 up
 ip link set br0 type bridge group_fwd_mask 0x4008 stp_state 1 nf_call_iptables 1 nf_call_ip6tables 1
@@ -51,13 +56,21 @@ ip route add default via 192.0.2.1 dev e0; ip -6 route add default via 2001:db8:
 bridge fdb add 02:00:00:00:00:01 dev e1 master static; bridge fdb add 02:00:00:00:00:02 dev e1 master dynamic vlan 1
 bridge fdb add 02:00:00:00:00:03 dev gretap1 master dynamic; bridge fdb add 33:33:00:00:00:99 dev e0
 """,
-        [OBSERVE, "ip -json -details -statistics address show", "bridge -json -statistics fdb show"] + DEFAULTS + RULES
+        [OBSERVE, "ip -json -details -statistics address show", "bridge -json -statistics fdb show"]
+        + DEFAULTS
+        + RULES
         + [one % name for one in LAYER3 for name in ("br0", "e0", "wg0", "e1")]
         + ["ip -json -6 address show dev br0 dadfailed", "ip route show match 10.15.14.1", "ip route show dev wg0 match 192.168.92.1"],
     ),
     "kinds": (
-        LAN + BRIDGE + WIREGUARD + GRETAP + """
-ip link add keyed address """ + MAC % 2 + """ type gretap local 192.168.178.1 remote 192.168.92.1 dev wg0 key 4294967295 nopmtudisc ignore-df
+        LAN
+        + BRIDGE
+        + WIREGUARD
+        + GRETAP
+        + """
+ip link add keyed address """
+        + MAC % 2
+        + """ type gretap local 192.168.178.1 remote 192.168.92.1 dev wg0 key 4294967295 nopmtudisc ignore-df
 ip link add two type gretap local 192.168.178.1 remote 192.168.92.2 ikey 1 okey 2.0.0.1 ttl 64
 ip link add six type ip6gretap local fd09::1 remote fd09::2 dev wg0 encaplimit none
 ip link add sixkey type ip6gretap local fd09::1 remote fd09::3 dev wg0 key 7
@@ -81,13 +94,20 @@ ip link set e0 alias 'a "name" of its own'
         [OBSERVE, "bridge -json -statistics fdb show"] + [one % name for one in LAYER3 for name in ("br0", "mv0", "wg0")],
     ),
     "dead": (
-        LAN + BRIDGE + WIREGUARD + GRETAP + """
+        LAN
+        + BRIDGE
+        + WIREGUARD
+        + GRETAP
+        + """
 ip link set gretap1 master br0; ip link del wg0; ip link set peer1 down; ip link set br0 down; ip address add 10.1.1.1/32 dev lo
 """,
         [OBSERVE, "bridge -json -statistics fdb show"],
     ),
     "routes": (
-        LAN + BRIDGE + WIREGUARD + """
+        LAN
+        + BRIDGE
+        + WIREGUARD
+        + """
 ip route add default via 192.0.2.1 dev e0 metric 100 mtu 1400
 ip route add default via 192.0.2.2 dev e0 metric 200 onlink proto dhcp src 192.0.2.7
 ip route add default metric 300 nexthop via 192.0.2.3 dev e0 weight 1 nexthop via 192.168.178.9 dev br0 weight 2
@@ -108,7 +128,10 @@ ip link set br0 type bridge stp_state 0
         + ["ip route show match 10.71.1.1", "ip route show match 9.9.9.9", "ip route show dev wg0 match 10.71.0.1", "ip route show match 10.66.1.1"],
     ),
     "ways": (
-        LAN + BRIDGE + WIREGUARD + """
+        LAN
+        + BRIDGE
+        + WIREGUARD
+        + """
 n=1815248896
 ip route replace unreachable 0.0.0.0/0 table $n metric 4294967295 proto kernel
 ip route replace 10.9.0.2 dev wg0 table $n mtu 1558 proto kernel
@@ -119,11 +142,20 @@ ip -6 route replace fd09::2 dev wg0 table $n mtu 1566 proto kernel
 ip -6 rule add priority 4789 from fd09::1 to fd09::2 ipproto gre table $n protocol kernel
 ip rule add priority 4789 from 10.9.0.5 to 10.9.0.6 ipproto udp dport 4789 table 1815248898 protocol kernel
 """,
-        RULES + ["ip -4 route show table 1815248896", "ip -6 route show table 1815248897", "ip -4 route show table 1815248898",
-                 "ip -json -4 route show table 1815248896", "ip -json -6 route show table 1815248897"],
+        RULES
+        + [
+            "ip -4 route show table 1815248896",
+            "ip -6 route show table 1815248897",
+            "ip -4 route show table 1815248898",
+            "ip -json -4 route show table 1815248896",
+            "ip -json -6 route show table 1815248897",
+        ],
     ),
     "policies": (
-        LAN + BRIDGE + WIREGUARD + """
+        LAN
+        + BRIDGE
+        + WIREGUARD
+        + """
 ip link add red type vrf table 10; ip link set red up
 for f in -4 -6; do
 ip $f rule add not fwmark 51820 table 51820; ip $f rule add table main suppress_prefixlength 0
@@ -138,7 +170,10 @@ ip rule add tun_id 5 table 109 || :
         RULES,
     ),
     "get": (
-        LAN + BRIDGE + WIREGUARD + """
+        LAN
+        + BRIDGE
+        + WIREGUARD
+        + """
 ip route add default via 192.0.2.1 dev e0; ip -6 route add default via 2001:db8::1 dev e0
 ip route add blackhole 10.66.0.0/16; ip route add prohibit 10.67.0.0/16; ip route add unreachable 10.68.0.0/16
 ip route add 10.70.0.0/16 via inet6 fe80::1 dev e0; ip route add 10.71.0.0/16 dev wg0 mtu 1300; ip route add 10.73.0.0/16 dev wg0 mtu lock 1300
@@ -147,27 +182,60 @@ ip -6 route add blackhole fd66::/16; ip -6 route add unreachable fd68::/16; ip -
 ip link add red type vrf table 10; ip link set red up; ip link add mv0 link e0 type macvlan; ip link set mv0 master red up
 ip address add 10.80.0.1/24 dev mv0; ip route add default via 10.80.0.9 dev mv0 table 10
 """,
-        ["ip route get " + words for words in (
-            "198.51.100.1", "2001:db8:9::1", "192.168.178.1", "fd00:1::1", "192.168.178.10", "192.168.92.1 from 192.168.178.1", "192.0.2.99", "127.0.0.1", "::1",
-            "fe80::5 dev e0", "fe80::5 dev br0", "192.168.178.255", "255.255.255.255", "224.0.0.5", "ff02::1 dev e0", "10.66.0.1", "10.67.0.1", "10.68.0.1",
-            "10.70.0.1", "10.71.0.1", "10.73.0.1", "10.74.0.1", "fd66::1", "fd68::1", "fd71::1", "10.80.0.5 vrf red", "8.8.8.8 vrf red", "10.15.14.1 from 9.9.9.9",
-            "fd09::2 from fd09::1", "fd00:1::7 from fd00:1::1",
-        )] + ["ip -json route get 198.51.100.1", "ip -json route get 10.66.0.1", "ip -json route get 2001:db8:9::1"],
+        [
+            "ip route get " + words
+            for words in (
+                "198.51.100.1",
+                "2001:db8:9::1",
+                "192.168.178.1",
+                "fd00:1::1",
+                "192.168.178.10",
+                "192.168.92.1 from 192.168.178.1",
+                "192.0.2.99",
+                "127.0.0.1",
+                "::1",
+                "fe80::5 dev e0",
+                "fe80::5 dev br0",
+                "192.168.178.255",
+                "255.255.255.255",
+                "224.0.0.5",
+                "ff02::1 dev e0",
+                "10.66.0.1",
+                "10.67.0.1",
+                "10.68.0.1",
+                "10.70.0.1",
+                "10.71.0.1",
+                "10.73.0.1",
+                "10.74.0.1",
+                "fd66::1",
+                "fd68::1",
+                "fd71::1",
+                "10.80.0.5 vrf red",
+                "8.8.8.8 vrf red",
+                "10.15.14.1 from 9.9.9.9",
+                "fd09::2 from fd09::1",
+                "fd00:1::7 from fd00:1::1",
+            )
+        ]
+        + ["ip -json route get 198.51.100.1", "ip -json route get 10.66.0.1", "ip -json route get 2001:db8:9::1"],
     ),
     "closed": (LAN, ["ip route get 198.51.100.1", "ip route get 2001:db8:9::1", "ip -4 route get 192.0.2.9"] + DEFAULTS),
     "neighbours": (
-        LAN + """
+        LAN
+        + """
 ip neighbour add 192.0.2.1 lladdr 52:54:00:00:02:01 dev e0 nud reachable; ip neighbour add 2001:db8::1 lladdr 52:54:00:00:02:01 dev e0 nud reachable router
 ping -c1 -W1 192.0.2.99 >/dev/null
 ip neighbour add 192.0.2.50 lladdr 02:00:00:00:00:50 dev e0 nud permanent; ip neighbour add 192.0.2.51 lladdr 02:00:00:00:00:51 dev e0 nud noarp
 ip neighbour add 192.0.2.52 lladdr 02:00:00:00:00:52 dev e0 nud stale; ip neighbour add proxy 192.0.2.53 dev e0; sleep 4
 """,
-        ["ip -json neighbour show to %s dev e0" % one for one in (
-            "192.0.2.1", "2001:db8::1", "192.0.2.99", "192.0.2.50", "192.0.2.51", "192.0.2.52", "192.0.2.53", "192.0.2.77",
-        )],
+        [
+            "ip -json neighbour show to %s dev e0" % one
+            for one in ("192.0.2.1", "2001:db8::1", "192.0.2.99", "192.0.2.50", "192.0.2.51", "192.0.2.52", "192.0.2.53", "192.0.2.77")
+        ],
     ),
     "logins": (
-        LAN + """
+        LAN
+        + """
 cp $(readlink -f $(command -v python3)) /tmp/sshd
 cat >/tmp/login.py <<'X'
 import socket, time
@@ -183,10 +251,7 @@ rm -f /tmp/login.ready; /tmp/sshd /tmp/login.py & for i in 1 2 3 4 5 6 7 8 9 10 
 """,
         ["ss -H -t -n -p state established"],
     ),
-    "batch": (
-        LAN + BRIDGE + WIREGUARD + GRETAP,
-        [],
-    ),
+    "batch": (LAN + BRIDGE + WIREGUARD + GRETAP, []),
 }
 # Lines for `ip -batch -`: what fails there, and how that is told.
 BATCHES = {

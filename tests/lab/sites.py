@@ -5,6 +5,7 @@ files, packages and ifupdown's state goes away with the site.
 
       device -- enp3s0  A  enp1s0 ------ enp1s0  B  enp2s0 -- hostB
 """
+
 import concurrent.futures
 import json
 import re
@@ -67,9 +68,7 @@ class Namespace:
     def ping(self, target: str, count=1, size=56, fragment=True, timeout=2, interval=0.2) -> int:
         """How many answers come back. `fragment=False` sets DF: a size of 1472 makes an IPv4 packet of 1500."""
         words = [] if fragment else ["-M", "do"]
-        return received(self.run(
-            ["ping", "-n", "-q", "-c", count, "-i", interval, "-W", timeout, "-s", size, *words, target], check=False, timeout=60 + 3 * count
-        ))
+        return received(self.run(["ping", "-n", "-q", "-c", count, "-i", interval, "-W", timeout, "-s", size, *words, target], check=False, timeout=60 + 3 * count))
 
     def links(self) -> dict:
         """name -> what `ip -json -details link` says."""
@@ -163,9 +162,7 @@ class Pair:
         directory = topology.SITES[site.name]
         interfaces = (topology.REFERENCE / directory / "interfaces").read_text()
         # No provider in here: the address of the WAN is written down.
-        site.write("/etc/network/interfaces", interfaces.replace(
-            "iface enp1s0 inet dhcp", f"iface enp1s0 inet static\n    address {WAN[site.name]}/24"
-        ))
+        site.write("/etc/network/interfaces", interfaces.replace("iface enp1s0 inet dhcp", f"iface enp1s0 inet static\n    address {WAN[site.name]}/24"))
         # Either side calls the other at once. As in the reference, where B knows no endpoint, WireGuard needs 15 s after a restart.
         conf = re.sub(r"^(Endpoint|PersistentKeepalive).*\n|\n+\Z", "", topology.wg_conf(directory, *self.keys), flags=re.M)
         conf = re.sub(r"^ListenPort.*\n", "", conf, flags=re.M).replace("[Interface]\n", "[Interface]\nListenPort = 4900\n")

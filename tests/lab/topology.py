@@ -1,8 +1,9 @@
 """The reference case: two routers as the admin has them before l2wg, and the hosts around them.
 
-      hostA ---- enp2s0  A  enp1s0 ~~ provider ~~ enp1s0  B  enp2s0 ---- hostB (DHCP server, router advertisements)
-      device --- enp3s0 (unused so far)                   br0 = {enp2s0}
+hostA ---- enp2s0  A  enp1s0 ~~ provider ~~ enp1s0  B  enp2s0 ---- hostB (DHCP server, router advertisements)
+device --- enp3s0 (unused so far)                   br0 = {enp2s0}
 """
+
 import re
 import subprocess
 import uuid
@@ -20,12 +21,26 @@ SITES = {"A": "site-a", "B": "site-b"}
 # The answers that the admin gives to debconf.
 ANSWERS = {
     "A": {
-        "underlay": "wg0", "local": "192.168.178.1", "remote": "192.168.92.1", "bridge": "br0", "bridge-ports": "enp3s0",
-        "bridge-address": "", "attach": "true", "apply": "true", "ip-forward": "true",
+        "underlay": "wg0",
+        "local": "192.168.178.1",
+        "remote": "192.168.92.1",
+        "bridge": "br0",
+        "bridge-ports": "enp3s0",
+        "bridge-address": "",
+        "attach": "true",
+        "apply": "true",
+        "ip-forward": "true",
     },
     "B": {
-        "underlay": "wg0", "local": "192.168.92.1", "remote": "192.168.178.1", "bridge": "br0", "bridge-ports": "",
-        "bridge-address": "", "attach": "true", "apply": "true", "ip-forward": "true",
+        "underlay": "wg0",
+        "local": "192.168.92.1",
+        "remote": "192.168.178.1",
+        "bridge": "br0",
+        "bridge-ports": "",
+        "bridge-address": "",
+        "attach": "true",
+        "apply": "true",
+        "ip-forward": "true",
     },
 }
 BOOLEANS = ("attach", "apply", "ip-forward", "move-address")
@@ -40,6 +55,7 @@ class Keys:
 def new_keys() -> Keys:
     def wg(word, given=None):
         return subprocess.run(["wg", word], input=given, check=True, stdout=subprocess.PIPE, text=True).stdout.strip()
+
     private = wg("genkey")
     return Keys(private, wg("pubkey", private))
 
@@ -96,9 +112,12 @@ class Reference:
         self.device = self._host("device", "02:00:00:00:0a:03")
         self.host_b = self._host("hostB", "02:00:00:00:0b:02", ["192.168.92.10/24", "fd00:92::10/64"])
         self.host_b.run(["ip", "route", "add", "default", "via", "192.168.92.1"])
-        hosts.dnsmasq(self.host_b, "eth0", "192.168.92.100,192.168.92.199,255.255.255.0", [
-            "--dhcp-option=option:router,192.168.92.1", "--enable-ra", "--dhcp-range=fd00:92::,ra-only", "--ra-param=eth0,10,0",
-        ])
+        hosts.dnsmasq(
+            self.host_b,
+            "eth0",
+            "192.168.92.100,192.168.92.199,255.255.255.0",
+            ["--dhcp-option=option:router,192.168.92.1", "--enable-ra", "--dhcp-range=fd00:92::,ra-only", "--ra-param=eth0,10,0"],
+        )
 
     @staticmethod
     def mac(site: str, nic: int) -> str:

@@ -6,6 +6,7 @@
 boots one, runs the command in it as root, and throws it away. With --keep NAME instead of a command it runs until Ctrl-C or SIGTERM;
 `tests/lab/sh NAME COMMAND...` then runs commands in it.
 """
+
 import argparse
 import atexit
 import base64
@@ -46,15 +47,14 @@ class Result:
 
     def check(self, where="") -> "Result":
         if self.rc != 0:
-            raise CommandFailed(
-                f"{where}$ {' '.join(self.argv)}\nrc {self.rc}\n--- stdout\n{self.stdout}--- stderr\n{self.stderr}"
-            )
+            raise CommandFailed(f"{where}$ {' '.join(self.argv)}\nrc {self.rc}\n--- stdout\n{self.stdout}--- stderr\n{self.stderr}")
         return self
 
 
 @dataclass(frozen=True)
 class Nic:
     """A virtio-net card behind its own PCIe port, so that it comes up as enp1s0, enp2s0... in the order given."""
+
     mac: str
     tap: int  # file descriptor of the host's end
 
@@ -78,12 +78,29 @@ def accelerator(disk: image.Disk) -> list:
     verdict = image.cache() / f"kvm-{boot}"
     if not verdict.exists():
         command = [
-            "qemu-system-x86_64", "-machine", "q35", "-accel", "kvm", "-cpu", "host", "-m", "256", "-display", "none", "-nodefaults",
-            "-no-reboot", "-serial", "stdio", "-kernel", str(disk.kernel), "-initrd", str(disk.initrd), "-append", "console=ttyS0 quiet l2wg.probe",
+            "qemu-system-x86_64",
+            "-machine",
+            "q35",
+            "-accel",
+            "kvm",
+            "-cpu",
+            "host",
+            "-m",
+            "256",
+            "-display",
+            "none",
+            "-nodefaults",
+            "-no-reboot",
+            "-serial",
+            "stdio",
+            "-kernel",
+            str(disk.kernel),
+            "-initrd",
+            str(disk.initrd),
+            "-append",
+            "console=ttyS0 quiet l2wg.probe",
         ]
-        process = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, preexec_fn=die_with_parent
-        )
+        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, preexec_fn=die_with_parent)
         try:
             out, _ = process.communicate(timeout=10)
         except subprocess.TimeoutExpired:
@@ -177,6 +194,7 @@ class Agent:
 @dataclass(frozen=True)
 class Running:
     """A command under way in the machine."""
+
     agent: Agent
     number: int
     argv: tuple
@@ -196,9 +214,7 @@ class VM:
         self.directory = Path(directory)
         self.console = self.directory / f"{name}.console"
         overlay = self.directory / f"{name}.qcow2"
-        subprocess.run(
-            ["qemu-img", "create", "-q", "-f", "qcow2", "-F", "raw", "-b", str(disk.image), str(overlay)], check=True
-        )
+        subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", "-F", "raw", "-b", str(disk.image), str(overlay)], check=True)
         how = INSTRUCTIONS if icount else accelerator(disk)
         initrd = image.with_files(disk.initrd, files, self.directory / f"{name}.initrd") if files else disk.initrd
         self.shell = self.directory / f"{name}.shell"
@@ -208,21 +224,55 @@ class VM:
         # norandmaps: QEMU's translations are kept by virtual address, so with ASLR every process has its libraries translated anew.
         # Without, a fork and exec costs a third.
         self.command = [
-            "qemu-system-x86_64", "-name", f"l2wg-{name}", "-machine", "q35", *how, "-m", str(memory), "-smp", str(cpus),
-            "-display", "none", "-nodefaults", "-no-reboot", "-serial", f"file:{self.console}",
-            "-qmp", f"unix:{self.qmp},server=on,wait=off",
-            "-kernel", str(disk.kernel), "-initrd", str(initrd),
-            "-append", "console=ttyS0 quiet loglevel=4 systemd.show_status=auto mitigations=off random.trust_cpu=on audit=0 norandmaps",
-            "-drive", f"file={overlay},if=none,id=disk,format=qcow2,cache=unsafe", "-device", "virtio-blk-pci,drive=disk",
-            "-device", "virtio-rng-pci", "-device", "virtio-serial-pci",
-            "-chardev", f"socket,id=lab,path={self.lab},server=on,wait=off", "-device", "virtserialport,chardev=lab,name=lab",
-            "-chardev", f"socket,id=shell,path={self.shell},server=on,wait=off", "-device", "virtserialport,chardev=shell,name=shell",
+            "qemu-system-x86_64",
+            "-name",
+            f"l2wg-{name}",
+            "-machine",
+            "q35",
+            *how,
+            "-m",
+            str(memory),
+            "-smp",
+            str(cpus),
+            "-display",
+            "none",
+            "-nodefaults",
+            "-no-reboot",
+            "-serial",
+            f"file:{self.console}",
+            "-qmp",
+            f"unix:{self.qmp},server=on,wait=off",
+            "-kernel",
+            str(disk.kernel),
+            "-initrd",
+            str(initrd),
+            "-append",
+            "console=ttyS0 quiet loglevel=4 systemd.show_status=auto mitigations=off random.trust_cpu=on audit=0 norandmaps",
+            "-drive",
+            f"file={overlay},if=none,id=disk,format=qcow2,cache=unsafe",
+            "-device",
+            "virtio-blk-pci,drive=disk",
+            "-device",
+            "virtio-rng-pci",
+            "-device",
+            "virtio-serial-pci",
+            "-chardev",
+            f"socket,id=lab,path={self.lab},server=on,wait=off",
+            "-device",
+            "virtserialport,chardev=lab,name=lab",
+            "-chardev",
+            f"socket,id=shell,path={self.shell},server=on,wait=off",
+            "-device",
+            "virtserialport,chardev=shell,name=shell",
         ]
         for number, nic in enumerate(nics, 1):
             self.command += [
-                "-device", f"pcie-root-port,id=port{number},chassis={number},slot={number}",
-                "-netdev", f"tap,id=wire{number},fd={nic.tap}",
-                "-device", f"virtio-net-pci,netdev=wire{number},mac={nic.mac},bus=port{number},romfile=",
+                "-device",
+                f"pcie-root-port,id=port{number},chassis={number},slot={number}",
+                "-netdev",
+                f"tap,id=wire{number},fd={nic.tap}",
+                "-device",
+                f"virtio-net-pci,netdev=wire{number},mac={nic.mac},bus=port{number},romfile=",
             ]
         atexit.register(self.close)
         self._power_on()
@@ -230,8 +280,7 @@ class VM:
     def _power_on(self) -> None:
         self.started = time.monotonic()
         self.process = subprocess.Popen(
-            self.command, stdin=subprocess.DEVNULL, stderr=open(self.directory / f"{self.name}.qemu", "w"),
-            pass_fds=self.taps, preexec_fn=die_with_parent,
+            self.command, stdin=subprocess.DEVNULL, stderr=open(self.directory / f"{self.name}.qemu", "w"), pass_fds=self.taps, preexec_fn=die_with_parent
         )
         self.agent = self._patiently(lambda: Agent(self.lab))
         self.off = False

@@ -1,4 +1,5 @@
 """What goes wrong in the lab, told in a line with a cure to who has typed a command: no traceback (but with L2WG_TRACEBACK=1)."""
+
 import contextlib
 import os
 import subprocess

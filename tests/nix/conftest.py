@@ -16,9 +16,7 @@ HERE = pathlib.Path(__file__).resolve().parent
 TREE = HERE.parents[1]
 sys.path.insert(0, str(TREE))
 
-subprocess.run(
-    [TREE / "tests/need", "nix-bin", "python3-jinja2", "python3-pip", "python3-setuptools", "python3-wheel", "systemd"], check=True
-)
+subprocess.run([TREE / "tests/need", "nix-bin", "python3-jinja2", "python3-pip", "python3-setuptools", "python3-wheel", "systemd"], check=True)
 
 SITE_A = {
     "networking": {
@@ -36,15 +34,7 @@ SITE_A = {
     "services": {
         "l2wg": {
             "enable": True,
-            "tunnels": {
-                "gretap1": {
-                    "underlay": "wg0",
-                    "local": "192.168.178.1",
-                    "remote": "192.168.92.1",
-                    "bridge": "br0",
-                    "bridgePorts": ["enp3s0"],
-                }
-            },
+            "tunnels": {"gretap1": {"underlay": "wg0", "local": "192.168.178.1", "remote": "192.168.92.1", "bridge": "br0", "bridgePorts": ["enp3s0"]}},
         }
     },
 }
@@ -63,14 +53,7 @@ SITE_B = {
             }
         },
     },
-    "services": {
-        "l2wg": {
-            "enable": True,
-            "tunnels": {
-                "gretap1": {"underlay": "wg0", "local": "192.168.92.1", "remote": "192.168.178.1", "bridge": "br0"}
-            },
-        }
-    },
+    "services": {"l2wg": {"enable": True, "tunnels": {"gretap1": {"underlay": "wg0", "local": "192.168.92.1", "remote": "192.168.178.1", "bridge": "br0"}}}},
 }
 DEVICE_WG0 = "sys-subsystem-net-devices-wg0.device"
 DEVICE_BR0 = "sys-subsystem-net-devices-br0.device"
@@ -115,8 +98,7 @@ class Nix:
 
     def run(self, *words, fails=False):
         done = subprocess.run(
-            [str(word) for word in words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, universal_newlines=True,
-            env=self.environment, cwd=self.folder,
+            [str(word) for word in words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, universal_newlines=True, env=self.environment, cwd=self.folder
         )
         assert (done.returncode != 0) == fails, done.stdout + done.stderr
         return done.stderr if fails else done.stdout
@@ -159,8 +141,6 @@ def evaluate(nix, nixpkgs, tmp_path):
         # nixpkgs builds the real thing, which is no more than evaluated here.
         built = "null" if package is None else json.dumps(package)
         (tmp_path / "config.json").write_text(json.dumps(config))
-        return nix.instantiate(
-            HERE / "evaluate.nix", fails, json=tmp_path / "config.json", nixpkgs=nixpkgs, package=built
-        )
+        return nix.instantiate(HERE / "evaluate.nix", fails, json=tmp_path / "config.json", nixpkgs=nixpkgs, package=built)
 
     return run

@@ -88,7 +88,7 @@ def test_both_refuse_the_same_tunnels(evaluate, tunnels, wrong):
 def test_every_name_of_the_kernel_is_refused(evaluate):
     tunnels = {name: dict(ONE, key=index) for index, name in enumerate(schema.KERNEL_NAMES)}
     failed = evaluate({"services": {"l2wg": {"enable": True, "tunnels": tunnels}}})["failed"]
-    refused = {message.split(": ")[0][len(T):] for message in failed if "device of the kernel's own" in message}
+    refused = {message.split(": ")[0][len(T) :] for message in failed if "device of the kernel's own" in message}
     assert refused == set(schema.KERNEL_NAMES)
 
 
@@ -161,9 +161,7 @@ def test_each_backend_is_known_with_the_networks_of_its_peers(evaluate, nixpkgs,
     assert evaluate(but(SITE_A, BACKENDS[backend]))["failed"] == []
     strange = json.loads(json.dumps(BACKENDS[backend]).replace("192.168.92.0/24", "192.168.93.0/24"))
     message = failed(evaluate(but(SITE_A, strange)))
-    assert message.startswith(
-        T + "gretap1.remote: AllowedIPs of no peer of wg0 cover 192.168.92.1 (they are: 10.15.14.0/24 192.168.93.0/24"
-    )
+    assert message.startswith(T + "gretap1.remote: AllowedIPs of no peer of wg0 cover 192.168.92.1 (they are: 10.15.14.0/24 192.168.93.0/24")
     assert 'cure: add "192.168.92.1/32" to the allowedIPs of the peer' in message
 
 
@@ -203,9 +201,7 @@ def test_a_network_covers_what_python_says(nix):
     import ipaddress
 
     rows = " ".join('(ip.covers (ip.network "%s") (ip.address "%s"))' % (net, one) for one, net, _ in COVERS)
-    got = json.loads(
-        nix.run("nix-instantiate", "--eval", "--strict", "--json", "-E", "let ip = import %s/nix/addresses.nix; in [ %s ]" % (HERE.parents[1], rows))
-    )
+    got = json.loads(nix.run("nix-instantiate", "--eval", "--strict", "--json", "-E", "let ip = import %s/nix/addresses.nix; in [ %s ]" % (HERE.parents[1], rows)))
     for (one, net, covers), nixes in zip(COVERS, got):
         assert (ipaddress.ip_address(one) in ipaddress.ip_network(net, strict=False)) is covers, (one, net)
         assert nixes is covers, (one, net)

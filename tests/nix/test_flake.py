@@ -74,9 +74,7 @@ def test_the_scripts_of_the_vm_tests_are_python(nix, variant):
 def test_the_routers_of_the_vm_tests_are_right(nix, tmp_path, variant, site):
     """With the stand-in: what this module says of them, and that they are what their name says."""
     (tmp_path / "config.json").write_text("{}")
-    got = nix.instantiate(
-        HERE / "evaluate.nix", json=tmp_path / "config.json", package='"/opt/l2wg"', imports="[ %s.%s.nodes.%s ]" % (TESTS, variant, site)
-    )
+    got = nix.instantiate(HERE / "evaluate.nix", json=tmp_path / "config.json", package='"/opt/l2wg"', imports="[ %s.%s.nodes.%s ]" % (TESTS, variant, site))
     assert (got["failed"], got["warnings"], list(got["units"])) == ([], [], ["l2wg-gretap1"])
     (text,) = got["files"].values()
     assert ("encapsulation  = vxlan" in text) is ("vxlan" in variant) and ("fd00:" in text) is ("ipv6" in variant)
@@ -89,10 +87,10 @@ def test_the_routers_of_the_vm_tests_are_right(nix, tmp_path, variant, site):
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_nixpkgs_makes_the_vm_test_of_it(nix, nixpkgs, variant):
     """All four systems are evaluated, whole; none is built, none boots."""
-    expression = "(import %s { system = \"x86_64-linux\"; }).testers.runNixOSTest %s.%s" % (nixpkgs, TESTS, variant)
+    expression = '(import %s { system = "x86_64-linux"; }).testers.runNixOSTest %s.%s' % (nixpkgs, TESTS, variant)
     failed = "builtins.mapAttrs (_: one: map (a: a.message) (builtins.filter (a: !a.assertion) one.assertions)) (%s).nodes" % expression
     assert evaluated(nix, failed) == {name: [] for name in NODES}
-    told = "builtins.mapAttrs (_: one: builtins.filter (text: builtins.match \"services.l2wg.*\" text != null) one.warnings) (%s).nodes" % expression
+    told = 'builtins.mapAttrs (_: one: builtins.filter (text: builtins.match "services.l2wg.*" text != null) one.warnings) (%s).nodes' % expression
     assert evaluated(nix, told) == {name: [] for name in NODES}
     tops = "builtins.mapAttrs (_: one: one.system.build.toplevel.drvPath) (%s).nodes" % expression
     assert len(evaluated(nix, tops)) == 4

@@ -22,9 +22,7 @@ TWICE = {
 def with_imports(nix, nixpkgs, tmp_path):
     def run(imports, fails=False):
         (tmp_path / "config.json").write_text(json.dumps(SITE_A))
-        return nix.instantiate(
-            HERE / "evaluate.nix", fails, json=tmp_path / "config.json", nixpkgs=nixpkgs, package='"/opt/l2wg"', imports="[ %s ]" % " ".join(imports)
-        )
+        return nix.instantiate(HERE / "evaluate.nix", fails, json=tmp_path / "config.json", nixpkgs=nixpkgs, package='"/opt/l2wg"', imports="[ %s ]" % " ".join(imports))
 
     return run
 

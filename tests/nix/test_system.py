@@ -35,9 +35,7 @@ def test_the_firewall_is_closed_until_it_is_opened(evaluate, changes, of_tunnel,
 @pytest.mark.parametrize("rule", [rule for changes, _, rule in FIREWALL if "networking.nftables.enable" in changes])
 def test_nft_takes_the_rule(rule):
     text = "table inet t { chain input { type filter hook input priority 0; %s\n}\n}\n" % rule.strip()
-    done = subprocess.run(
-        ["unshare", "-n", "nft", "--check", "-f", "-"], input=text.encode(), stderr=subprocess.PIPE, env={"PATH": "/usr/sbin:/usr/bin"}
-    )
+    done = subprocess.run(["unshare", "-n", "nft", "--check", "-f", "-"], input=text.encode(), stderr=subprocess.PIPE, env={"PATH": "/usr/sbin:/usr/bin"})
     assert done.returncode == 0, done.stderr.decode()
 
 

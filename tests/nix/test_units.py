@@ -18,10 +18,7 @@ NETWORKD = {
         "wireguardPeers": [{"PublicKey": "x", "AllowedIPs": ["192.168.92.0/24"]}],
     },
 }
-SCRIPTED = {
-    "networking.wg-quick": None,
-    "networking.wireguard.interfaces.wg0": {"privateKeyFile": "/k", "peers": [{"publicKey": "x", "allowedIPs": ["0.0.0.0/0"]}]},
-}
+SCRIPTED = {"networking.wg-quick": None, "networking.wireguard.interfaces.wg0": {"privateKeyFile": "/k", "peers": [{"publicKey": "x", "allowedIPs": ["0.0.0.0/0"]}]}}
 EXTERNAL = {"networking.wg-quick": None, "networking.bridges": None, "networking.interfaces": None, ONE + ".external": ["underlay", "bridge"]}
 FLUSH = {"networking.nftables": {"enable": True, "flushRuleset": True}}
 
@@ -50,9 +47,7 @@ def test_systemd_takes_them(evaluate, tmp_path, package, site, changes):
         pytest.skip("AllowedIPs there are site A's")
     name = "l2wg-gretap1.service"
     (tmp_path / name).write_text(evaluate(but(site, changes), package=package)["units"]["l2wg-gretap1"])
-    done = subprocess.run(
-        ["systemd-analyze", "verify", "--man=no", "./" + name], cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
-    )
+    done = subprocess.run(["systemd-analyze", "verify", "--man=no", "./" + name], cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     mine = [line for line in done.stdout.decode().splitlines() if "l2wg" in line]
     assert mine == [] and done.returncode == 0, done.stdout.decode()
 
@@ -63,7 +58,9 @@ def test_it_is_locked_in(unit, tmp_path):
     assert shutil.which("systemd-analyze")
     done = subprocess.run(
         ["systemd-analyze", "security", "--offline=true", "--threshold=22", "--no-pager", "./l2wg-gretap1.service"],
-        cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
     )
     assert done.returncode == 0, done.stdout.decode()
 
@@ -127,9 +124,7 @@ def test_when_it_runs(unit, site, changes, bound, partners, wanted):
 
 def test_names_are_escaped_as_systemd_does(unit):
     text = unit(tunnel(but(SITE_B, {"networking.bridges": None, "networking.interfaces": None}), {"bridge": "br-lan", "external": ["bridge"]}))[0]
-    done = subprocess.run(
-        ["systemd-escape", "--path", "--suffix=device", "/sys/subsystem/net/devices/br-lan"], stdout=subprocess.PIPE, check=True
-    )
+    done = subprocess.run(["systemd-escape", "--path", "--suffix=device", "/sys/subsystem/net/devices/br-lan"], stdout=subprocess.PIPE, check=True)
     assert words(text, "BindsTo") == [DEVICE_WG0, done.stdout.decode().strip()]
 
 
@@ -145,12 +140,7 @@ def test_a_switch_touches_what_has_changed_and_no_more(evaluate):
     """switch-to-configuration compares unit files; X-ReloadIfChanged has it reload those that differ, not restart."""
     before = evaluate(TWO)["units"]
     third = {"underlay": "wg0", "local": "10.0.0.1", "remote": "192.168.92.1", "bridge": "br0"}
-    for changes in (
-        {SECOND + ".mtu": 1400},
-        {SECOND + ".enable": False},
-        {"services.l2wg.tunnels.gretap3": third},
-        {"services.l2wg.openFirewall": True},
-    ):
+    for changes in ({SECOND + ".mtu": 1400}, {SECOND + ".enable": False}, {"services.l2wg.tunnels.gretap3": third}, {"services.l2wg.openFirewall": True}):
         assert evaluate(but(TWO, changes))["units"]["l2wg-gretap1"] == before["l2wg-gretap1"], changes
     after = evaluate(but(TWO, {SECOND + ".mtu": 1400}))["units"]["l2wg-gretap2"]
     assert {line.partition("=")[0] for line in lines(after) ^ lines(before["l2wg-gretap2"])} == {"X-Restart-Triggers"}

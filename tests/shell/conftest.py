@@ -1,4 +1,5 @@
 """debian/l2wg.config's functions, run by the shells that Debian's /bin/sh may be, against a made-up router."""
+
 import shutil
 import subprocess
 from pathlib import Path
@@ -40,7 +41,7 @@ class Router:
         script = self.path / "bin/ip"
         script.write_text(
             "#!/bin/sh\n"
-            'for last; do :; done\n'
+            "for last; do :; done\n"
             'case "$*" in\n'
             "    *' route show table all dev '*) ;;\n"
             f"    *route*) cat <<'E'\n{default}\nE\n    ;;\n"
@@ -73,8 +74,7 @@ class Router:
             if not (self.path / "tools" / tool).exists():
                 (self.path / "tools" / tool).symlink_to(shutil.which(tool, path="/usr/bin:/bin"))
         done = subprocess.run(
-            [f"/bin/{self.shell}", str(script), *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-            env={"PATH": f"{self.path}/bin:{self.path}/tools"}, timeout=300,
+            [f"/bin/{self.shell}", str(script), *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, env={"PATH": f"{self.path}/bin:{self.path}/tools"}, timeout=300
         )
         assert done.stderr == b"", done.stderr
         return done.stdout.decode(errors="surrogateescape")

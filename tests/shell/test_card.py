@@ -1,4 +1,5 @@
 """A card as other programs see it: cksum(1), a shell, a QR code and what reads it."""
+
 import subprocess
 import sys
 
@@ -12,7 +13,7 @@ subprocess.run([TOP / "tests/need", "qrencode", "zbar-tools"], check=True)
 
 KEY = "AQIDBAUGBwgJCgsMDQ4PEBESExQVFhcYGRobHB0eHyA="
 USUAL = card.Card("router-site-b", KEY, "vpn.example.org:51820", ("198.18.7.9",), "192.168.92.0/24")
-LARGE = card.Card("x" * 32, KEY, "a" * 60 + ".example.org:51820", ("198.18.7.9", "fd00::1"), "fd00:92::/64", "vxlan", 2 ** 24 - 1, 9000)
+LARGE = card.Card("x" * 32, KEY, "a" * 60 + ".example.org:51820", ("198.18.7.9", "fd00::1"), "fd00:92::/64", "vxlan", 2**24 - 1, 9000)
 
 
 def said(*argv, **options):
@@ -28,6 +29,7 @@ def test_a_picture_of_it_is_read(one, tmp_path):
 
 def test_a_usual_card_fits_a_terminal():
     """80 columns and 40 rows, with the margin that l2wg asks for. Small letters would need more."""
+
     def size(text):
         rows = said("qrencode", "-t", "UTF8", "-m", "2", text).splitlines()
         return max(map(len, rows)), len(rows)

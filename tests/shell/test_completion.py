@@ -1,4 +1,5 @@
 """Completion by real shells at a terminal, of a router that is made up; and that it is what the parser says."""
+
 import importlib.machinery
 import importlib.util
 import os
@@ -46,7 +47,7 @@ class Terminal:
             text = re.sub(rf"(?<=[ (]){place}(?=\*)", f"{path}{place}", text)
         (path / "completions" / FILES[shell]).write_text(text)
         command = path / "bin/l2wg"
-        command.write_text("#!/bin/sh\necho \"CALLED <$*>\"\n")
+        command.write_text('#!/bin/sh\necho "CALLED <$*>"\n')
         command.chmod(0o755)
         environment = {"PATH": f"{path}/bin:/usr/bin:/bin", "HOME": str(path), "TERM": "dumb", "BASH_COMPLETION_USER_DIR": str(path), "LC_ALL": "C.UTF-8"}
         self.out, inside = pty.openpty()

@@ -1,4 +1,5 @@
 """What the config script takes and refuses is what Python takes and refuses; what it guesses is what the sites have."""
+
 import os
 import pathlib
 import stat
@@ -24,33 +25,204 @@ VALUES
 """
 
 NAMES = [
-    "wg0", "gretap1", "a", "a" * 15, "a" * 16, "br-lan", "eth0.10", "enp1s0f0np0", "_x", "-x", ".", "..", "...", "a b", "a;b", "a$b",
-    "a`b", "a'b", 'a"b', "a/b", "ä", "a:1", "*", "?", "[a]", "a,b", "\\", "%i", "!", "0", "lo", "gre0", "gretap0", "erspan0", "ip6gre0",
-    "ip6gretap0", "ip6tnl0", "tunl0", "sit0", "ip_vti0", "ip6_vti0", "gre00", "all", "default", "all0",
+    "wg0",
+    "gretap1",
+    "a",
+    "a" * 15,
+    "a" * 16,
+    "br-lan",
+    "eth0.10",
+    "enp1s0f0np0",
+    "_x",
+    "-x",
+    ".",
+    "..",
+    "...",
+    "a b",
+    "a;b",
+    "a$b",
+    "a`b",
+    "a'b",
+    'a"b',
+    "a/b",
+    "ä",
+    "a:1",
+    "*",
+    "?",
+    "[a]",
+    "a,b",
+    "\\",
+    "%i",
+    "!",
+    "0",
+    "lo",
+    "gre0",
+    "gretap0",
+    "erspan0",
+    "ip6gre0",
+    "ip6gretap0",
+    "ip6tnl0",
+    "tunl0",
+    "sit0",
+    "ip_vti0",
+    "ip6_vti0",
+    "gre00",
+    "all",
+    "default",
+    "all0",
 ]
 ADDRESSES = [
-    "192.168.178.2", "10.0.0.1", "1.2.3.4", "223.255.255.254", "224.0.0.1", "239.1.2.3", "240.0.0.1", "255.255.255.255", "0.0.0.0",
-    "127.0.0.1", "127.255.0.1", "126.0.0.1", "128.0.0.1", "169.254.1.1", "169.253.1.1", "1.2.3", "1.2.3.4.5", "1.2.3.256", "1.2.3.1000",
-    "1..2.3", ".1.2.3", "1.2.3.", "1.2.3.04", "01.2.3.4", "1.2.3.4/24", "1.2.3.-4", "1.2.3.+4", "1.2.3.4 5", "1.2.3.x", "0x1.2.3.4",
-    "fd00::1", "::1", "2001:db8::1%eth0", "somewhere", "*", "$(reboot)", "16909060", "0.0.0.1",
-    "::", "0:0::0", "0::1", "::2", "fe80::1", "febf::1", "fec0::1", "ff02::1", "fe8::1", "ff2::1", "02::1", "0db8::01", "::01.2.3.4",
-    "fd00::1:", "1:2:3:4:5:6:7:", "FD00:92::A", "fd00::1::2", "fd00:92", "fd00::1.2.3.4", "fd00::1/64",
+    "192.168.178.2",
+    "10.0.0.1",
+    "1.2.3.4",
+    "223.255.255.254",
+    "224.0.0.1",
+    "239.1.2.3",
+    "240.0.0.1",
+    "255.255.255.255",
+    "0.0.0.0",
+    "127.0.0.1",
+    "127.255.0.1",
+    "126.0.0.1",
+    "128.0.0.1",
+    "169.254.1.1",
+    "169.253.1.1",
+    "1.2.3",
+    "1.2.3.4.5",
+    "1.2.3.256",
+    "1.2.3.1000",
+    "1..2.3",
+    ".1.2.3",
+    "1.2.3.",
+    "1.2.3.04",
+    "01.2.3.4",
+    "1.2.3.4/24",
+    "1.2.3.-4",
+    "1.2.3.+4",
+    "1.2.3.4 5",
+    "1.2.3.x",
+    "0x1.2.3.4",
+    "fd00::1",
+    "::1",
+    "2001:db8::1%eth0",
+    "somewhere",
+    "*",
+    "$(reboot)",
+    "16909060",
+    "0.0.0.1",
+    "::",
+    "0:0::0",
+    "0::1",
+    "::2",
+    "fe80::1",
+    "febf::1",
+    "fec0::1",
+    "ff02::1",
+    "fe8::1",
+    "ff2::1",
+    "02::1",
+    "0db8::01",
+    "::01.2.3.4",
+    "fd00::1:",
+    "1:2:3:4:5:6:7:",
+    "FD00:92::A",
+    "fd00::1::2",
+    "fd00:92",
+    "fd00::1.2.3.4",
+    "fd00::1/64",
 ]
 PORTS = [
-    "", "enp3s0", "enp3s0 enp4s0", "enp3s0,enp4s0", "enp3s0, enp4s0", " enp3s0\tenp4s0 ", ",", "enp3s0,,enp4s0", "enp3s0 enp3s0",
-    "enp3s0,enp3s0", "br0", "wg0", "gretap1", "lo", "enp3s0 lo", "enp3s0;enp4s0", "enp*", "*", "?", "[e]", "a" * 16, "enp3s0 $(reboot)",
-    "-x", "..",
+    "",
+    "enp3s0",
+    "enp3s0 enp4s0",
+    "enp3s0,enp4s0",
+    "enp3s0, enp4s0",
+    " enp3s0\tenp4s0 ",
+    ",",
+    "enp3s0,,enp4s0",
+    "enp3s0 enp3s0",
+    "enp3s0,enp3s0",
+    "br0",
+    "wg0",
+    "gretap1",
+    "lo",
+    "enp3s0 lo",
+    "enp3s0;enp4s0",
+    "enp*",
+    "*",
+    "?",
+    "[e]",
+    "a" * 16,
+    "enp3s0 $(reboot)",
+    "-x",
+    "..",
 ]
 PREFIXES = [
-    "", "192.168.92.1/24", "192.168.92.1", "192.168.92.0/24", "192.168.92.255/24", "192.168.92.1/33", "192.168.92.1/32", "192.168.92.0/31",
-    "192.168.92.1/31", "192.168.92.0/32", "192.168.92.1/", "/24", "192.168.92.1/24/24", "192.168.92.1/255.255.255.0", "192.168.92.1/-1",
-    "192.168.92.1/0", "192.168.92.1/1", "192.168.92.1/x", "192.168.92.256/24", "10.0.0.1/8", "10.255.255.255/8", "10.0.0.0/8",
-    "127.0.0.1/8", "0.0.0.0/0", "0.0.0.0/32", "224.0.0.1/4", "239.0.0.1/24", "169.254.0.1/16", "192.168.92.1 /24",
-    "fd00:92::1/64", "fd00:92::1", "fd00::1/128", "fd00::1/129", "fd00::1/0", "::1/128", "::/0", "::/128", "ff02::1/16", "fe80::1/64",
-    "1:2:3:4:5:6:7:8/64", "1:2:3:4:5:6:7/64", "1:2:3:4:5:6:7:8:9/64", "1:2:3:4:5:6:7::8/112", "1:2:3:4:5:6:7::1:8/112", "1::2::3/64", "1:::2/64", ":1/64",
-    "1:/64", "fd00::12345/64", "fd00::g/64", "fd00::1%br0/64", "::ffff:1.2.3.4/96", "fd00::1.2.3.4/96", "fd00::1.2.3.400/96",
-    "ff2::1/16", "fd00::1/064", "fd00::1/08", "192.168.92.1/024", "192.168.92.1/00",
-    "1:2:3:4:5:6:1.2.3.4/64", "1:2:3:4:5:6:7:1.2.3.4/64", "FD00::A/64", "*", "$(reboot)/24", "1.2.3.4:5/24",
+    "",
+    "192.168.92.1/24",
+    "192.168.92.1",
+    "192.168.92.0/24",
+    "192.168.92.255/24",
+    "192.168.92.1/33",
+    "192.168.92.1/32",
+    "192.168.92.0/31",
+    "192.168.92.1/31",
+    "192.168.92.0/32",
+    "192.168.92.1/",
+    "/24",
+    "192.168.92.1/24/24",
+    "192.168.92.1/255.255.255.0",
+    "192.168.92.1/-1",
+    "192.168.92.1/0",
+    "192.168.92.1/1",
+    "192.168.92.1/x",
+    "192.168.92.256/24",
+    "10.0.0.1/8",
+    "10.255.255.255/8",
+    "10.0.0.0/8",
+    "127.0.0.1/8",
+    "0.0.0.0/0",
+    "0.0.0.0/32",
+    "224.0.0.1/4",
+    "239.0.0.1/24",
+    "169.254.0.1/16",
+    "192.168.92.1 /24",
+    "fd00:92::1/64",
+    "fd00:92::1",
+    "fd00::1/128",
+    "fd00::1/129",
+    "fd00::1/0",
+    "::1/128",
+    "::/0",
+    "::/128",
+    "ff02::1/16",
+    "fe80::1/64",
+    "1:2:3:4:5:6:7:8/64",
+    "1:2:3:4:5:6:7/64",
+    "1:2:3:4:5:6:7:8:9/64",
+    "1:2:3:4:5:6:7::8/112",
+    "1:2:3:4:5:6:7::1:8/112",
+    "1::2::3/64",
+    "1:::2/64",
+    ":1/64",
+    "1:/64",
+    "fd00::12345/64",
+    "fd00::g/64",
+    "fd00::1%br0/64",
+    "::ffff:1.2.3.4/96",
+    "fd00::1.2.3.4/96",
+    "fd00::1.2.3.400/96",
+    "ff2::1/16",
+    "fd00::1/064",
+    "fd00::1/08",
+    "192.168.92.1/024",
+    "192.168.92.1/00",
+    "1:2:3:4:5:6:1.2.3.4/64",
+    "1:2:3:4:5:6:7:1.2.3.4/64",
+    "FD00::A/64",
+    "*",
+    "$(reboot)/24",
+    "1.2.3.4:5/24",
 ]
 
 
@@ -103,9 +275,7 @@ def test_a_value_of_two_lines_is_refused(router):
 
 @pytest.mark.parametrize("path", sorted(GOLDEN.glob("good-*.conf")), ids=lambda path: path.stem)
 def test_good_files_are_read_as_python_reads_them(router, path):
-    out = router.run(
-        'tunnel=gretap1\nif read_file "$1" && check_values; then printf "%s" "$values"; else echo "refused: $line $wrong"; fi', str(path)
-    )
+    out = router.run('tunnel=gretap1\nif read_file "$1" && check_values; then printf "%s" "$values"; else echo "refused: $line $wrong"; fi', str(path))
     said = {}
     for line in out.splitlines():
         key, value = line.split("=", 1)
@@ -115,8 +285,22 @@ def test_good_files_are_read_as_python_reads_them(router, path):
 
 
 def test_sh_knows_every_key_that_python_knows(router):
-    values = {"stp": "no", "isolated": "no", "link-local": "no", "vlans": "all", "dhcp": "pass", "forward": "accept", "encapsulation": "vxlan",
-              "storm-limit": "off", "mss-clamp": "off", "mtu": "1500", "key": "7", "port": "8472", "bridge-ports": "enp3s0", "site": "hut"}
+    values = {
+        "stp": "no",
+        "isolated": "no",
+        "link-local": "no",
+        "vlans": "all",
+        "dhcp": "pass",
+        "forward": "accept",
+        "encapsulation": "vxlan",
+        "storm-limit": "off",
+        "mss-clamp": "off",
+        "mtu": "1500",
+        "key": "7",
+        "port": "8472",
+        "bridge-ports": "enp3s0",
+        "site": "hut",
+    }
     values["bridge-address"] = ""
     text = wish(**{key.replace("-", "_"): values[key] for key in schema.KEYS if key in values})
     assert len(text.splitlines()) == len(schema.KEYS) and refuses(text) == "good"
@@ -258,9 +442,7 @@ def test_remote_is_the_first_host_behind_the_peer(router, allowed, remote):
     assert router.run("guess_remote wg0").strip() == remote
 
 
-@pytest.mark.parametrize(
-    "why", ["device is gone", "has a master", "wireless", "carries a VLAN", "named in interfaces", "PPPoE", "has an address", "IPv6 address"]
-)
+@pytest.mark.parametrize("why", ["device is gone", "has a master", "wireless", "carries a VLAN", "named in interfaces", "PPPoE", "has an address", "IPv6 address"])
 def test_a_port_with_a_job_is_not_proposed(router, why):
     ports(router.site("a").ip(SITE_A, DEFAULT))
     device = router.path / "sys/class/net/enp3s0"
@@ -289,10 +471,7 @@ def test_a_link_local_address_does_not_make_a_port_busy(router):
     assert router.run("guess_bridge_ports br0") == "enp3s0\n"
 
 
-@pytest.mark.parametrize(
-    "method, more, busy",
-    [("static", "", 0), ("static", "iface br0 inet manual\n", 1), ("dhcp", "", 1), ("manual", "", 0), ("ppp", "", 1)],
-)
+@pytest.mark.parametrize("method, more, busy", [("static", "", 0), ("static", "iface br0 inet manual\n", 1), ("dhcp", "", 1), ("manual", "", 0), ("ppp", "", 1)])
 def test_a_port_with_an_address_is_refused_unless_that_can_move(router, method, more, busy):
     router.ip()
     (router.path / "etc/network/interfaces").write_text(f"auto enp3s0\niface enp3s0 inet {method}\n{more}")
@@ -308,9 +487,25 @@ def test_a_dot_in_a_name_is_a_dot(router):
 
 CARD_B = card.encode(card.Card("site-b", "AQIDBAUGBwgJCgsMDQ4PEBESExQVFhcYGRobHB0eHyA=", "b.example.org:51820", ("198.18.7.9",), "192.168.92.0/24"))
 CARDS = [
-    CARD_B, CARD_B.lower(), f"  {CARD_B} ", CARD_B[:50] + " " + CARD_B[50:], "", CARD_B[:-1], CARD_B[:60], CARD_B[1:], CARD_B + "0", CARD_B.replace("A", "B", 1),
-    CARD_B[:-1] + ("0" if CARD_B[-1] != "0" else "1"), CARD_B.replace("L2WG1", "L2WG2"), "L2WG1::FFFFFFFF", "L2WG1:$(reboot):00000000", "*", "hello",
-    CARD_B[:20] + "1" + CARD_B[21:], CARD_B[:20] + ":" + CARD_B[21:], f"> {CARD_B[:70]} > {CARD_B[70:]}",
+    CARD_B,
+    CARD_B.lower(),
+    f"  {CARD_B} ",
+    CARD_B[:50] + " " + CARD_B[50:],
+    "",
+    CARD_B[:-1],
+    CARD_B[:60],
+    CARD_B[1:],
+    CARD_B + "0",
+    CARD_B.replace("A", "B", 1),
+    CARD_B[:-1] + ("0" if CARD_B[-1] != "0" else "1"),
+    CARD_B.replace("L2WG1", "L2WG2"),
+    "L2WG1::FFFFFFFF",
+    "L2WG1:$(reboot):00000000",
+    "*",
+    "hello",
+    CARD_B[:20] + "1" + CARD_B[21:],
+    CARD_B[:20] + ":" + CARD_B[21:],
+    f"> {CARD_B[:70]} > {CARD_B[70:]}",
 ]
 
 
@@ -330,6 +525,7 @@ def test_a_card_is_taken_that_python_takes(router):
 
 
 # What is no file: debconf's questions come all the same, since dpkg waits for them.
+
 
 def make_odd(path, kind):
     """Something of that kind at a path, or a link to it."""
@@ -377,7 +573,7 @@ def test_nothing_else_has_the_questions_wait(router, kind):
     out = router.run(
         "for name in br9 br8; do if is_defined $name; then echo $name; fi; done\n"
         "wireguard_values wg7 Address; wireguard_values wg0 Address; if is_attached wg7; then echo attached; fi\n"
-        "guess_remote wg7; if is_idle \"$sys/class/net/enp4s0\" enp4s0; then echo idle; fi\nguess_local wg7 >&2 2>/dev/null; echo end"
+        'guess_remote wg7; if is_idle "$sys/class/net/enp4s0" enp4s0; then echo idle; fi\nguess_local wg7 >&2 2>/dev/null; echo end'
     )
     assert out.split() == ["br9", "10.15.14.2/24", "idle", "end"]
 

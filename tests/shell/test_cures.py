@@ -1,4 +1,5 @@
 """Cures that `l2wg check` prints for sed(1), pasted into a shell as they stand."""
+
 import subprocess
 import sys
 from pathlib import Path

@@ -1,4 +1,5 @@
 """What the tests' own tools say where something is not there: a line and a cure, and no traceback."""
+
 import os
 import subprocess
 from pathlib import Path
@@ -10,7 +11,10 @@ TESTS = Path(__file__).resolve().parents[1]
 
 def run(*argv, **environment):
     done = subprocess.run(
-        [str(word) for word in argv], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        [str(word) for word in argv],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
         env=dict({name: value for name, value in os.environ.items() if name not in ("CI", "L2WG_TRACEBACK")}, **environment),
     )
     return done.returncode, done.stdout, done.stderr

@@ -1,4 +1,5 @@
 """ifupdown's hook with the environment that ifupdown and ifupdown2 give it: what it calls."""
+
 import os
 import socket
 import stat
@@ -57,6 +58,7 @@ def test_the_meta_call_of_ifup_all_is_none_either(call):
 
 # What is no file beside a good one: ifup of any interface goes on, and so does dpkg's.
 
+
 def sparse(path):
     with open(path, "wb") as file:
         file.truncate(1 << 40)
@@ -79,8 +81,14 @@ def unix(path):
 
 
 ODD = {
-    "pipe": os.mkfifo, "socket": unix, "device": endless, "folder": os.mkdir, "nowhere": lambda path: os.symlink("none", path),
-    "loop": lambda path: os.symlink(path, path), "sparse": sparse, "long": long,
+    "pipe": os.mkfifo,
+    "socket": unix,
+    "device": endless,
+    "folder": os.mkdir,
+    "nowhere": lambda path: os.symlink("none", path),
+    "loop": lambda path: os.symlink(path, path),
+    "sparse": sparse,
+    "long": long,
 }
 
 
@@ -97,8 +105,7 @@ def test_nothing_has_ifup_wait(kind, shell, tmp_path):
 
     def run(name):
         done = subprocess.run(
-            [shell, "-c", text], env={"IFACE": name, "PATH": "/usr/bin:/bin", **IFUPDOWN["up"]},
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=60, text=True,
+            [shell, "-c", text], env={"IFACE": name, "PATH": "/usr/bin:/bin", **IFUPDOWN["up"]}, stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=60, text=True
         )
         assert (done.returncode, done.stderr) == (0, "")
         return done.stdout
@@ -109,6 +116,7 @@ def test_nothing_has_ifup_wait(kind, shell, tmp_path):
 
 
 # dhcpcd's, which reads ours in: it must go on behind it.
+
 
 @pytest.fixture
 def begins(tmp_path):

@@ -1,4 +1,5 @@
 """Random hostile values: sh and Python agree on each, nothing is executed, and wg-quick hears of our two lines and of no other."""
+
 import os
 import random
 import re
@@ -15,9 +16,41 @@ from l2wg_hooks.config import schema, wg_quick  # noqa: E402
 # Values of each question; more by the same variable as for tests/fuzz.
 CASES = int(os.environ.get("CASES") or 100) * 10
 SIGNS = list(";$`'\"\\(){}[]<>|&!~*?#=%^+-_.,:/@ \t\v\f\r\x01\x1b\x7f") + [
-    "$(touch owned)", "`touch owned`", "%i", "%s", "\\n", "\\0", "\\c", "{{ 7*7 }}",
-    "\u00e4", "\u00a0", "\u2028", "\u2003", "\u0663", "\uff11", "\udcff", "\udc80", "0", "1",
-    "255", "256", "08", "9" * 30, "::", "fe80", "%eth0", "/24", "/129", "/032", "all", "default", "lo", "gre0", "..", "a" * 15, "A" * 65536,
+    "$(touch owned)",
+    "`touch owned`",
+    "%i",
+    "%s",
+    "\\n",
+    "\\0",
+    "\\c",
+    "{{ 7*7 }}",
+    "\u00e4",
+    "\u00a0",
+    "\u2028",
+    "\u2003",
+    "\u0663",
+    "\uff11",
+    "\udcff",
+    "\udc80",
+    "0",
+    "1",
+    "255",
+    "256",
+    "08",
+    "9" * 30,
+    "::",
+    "fe80",
+    "%eth0",
+    "/24",
+    "/129",
+    "/032",
+    "all",
+    "default",
+    "lo",
+    "gre0",
+    "..",
+    "a" * 15,
+    "A" * 65536,
 ]
 
 
@@ -102,13 +135,15 @@ def heard(folder):
     body = re.search(r"^parse_options\(\) \{\n.*?^\}\n", script, re.M | re.S).group(0)
     done = subprocess.run(
         ["bash", "-c", "shopt -s extglob\n" + WG_QUICK % body, "bash", str(folder)],
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, env={"PATH": "/usr/bin:/bin", "LC_ALL": "C"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env={"PATH": "/usr/bin:/bin", "LC_ALL": "C"},
     )
     found = {}
     for block in done.stdout.split(b"\0\0\n")[:-1]:
         name, rest, *hooks = block.split(b"\0")
         at = hooks.index(b"--") if b"--" in hooks else len(hooks)
-        found[name.rpartition(b"/")[2]] = (rest, [one for one in hooks[:at] if one], [one for one in hooks[at + 1:] if one])
+        found[name.rpartition(b"/")[2]] = (rest, [one for one in hooks[:at] if one], [one for one in hooks[at + 1 :] if one])
     return found
 
 
@@ -126,7 +161,7 @@ def test_wg_quick_hears_of_our_two_lines_and_of_no_other(tmp_path):
         for _ in range(rng.randint(0, 3)):
             at, to = rng.randint(0, len(text)), rng.randint(0, len(text))
             sign = rng.choice([sign for sign in SIGNS if len(sign) < 100] + ["\n", "\r\n", "\n[Interface]\n", "\n[Peer]\n", "\nPostUp = x\n"])
-            text = rng.choice([text[:at] + sign + text[at:], text[:at] + text[at:at + 30] + text[at:], text[:at] + text[to:] if at < to else text])
+            text = rng.choice([text[:at] + sign + text[at:], text[:at] + text[at : at + 30] + text[at:], text[:at] + text[to:] if at < to else text])
         new = wg_quick.attach(text, "wg%d" % number)
         name = b"wg%d.conf" % number
         for folder, one in (("before", text), ("after", text if new is None else new)):

@@ -1,4 +1,5 @@
 """Debian's promtool on what `l2wg metrics` prints: tests/golden/status, which the unit tests compare to the letter."""
+
 import subprocess
 
 import pytest

@@ -1,4 +1,5 @@
 """Which port is free, and which bridge has a LAN behind it: debconf's word on the cases that Python is fed, too."""
+
 import os
 import subprocess
 import sys
@@ -12,8 +13,9 @@ import ports as table  # noqa: E402
 
 def play(router, case):
     table.build(case, router.path)
-    words = "".join("4: enp3s0    %s %s scope %s enp3s0\n" % (
-        "inet6" if ":" in one else "inet", one, "link" if one.startswith("fe80") else "global") for one in case.addresses)
+    words = "".join(
+        "4: enp3s0    %s %s scope %s enp3s0\n" % ("inet6" if ":" in one else "inet", one, "link" if one.startswith("fe80") else "global") for one in case.addresses
+    )
     says = {"ip -o addr show dev enp3s0": words, "ip -o -4 addr show scope global": words, **case.says}
     for tool in ("ip", "bridge"):
         rows = "".join('    "%s") cat <<"E"\n%sE\n    ;;\n' % (argv, text) for argv, text in says.items() if argv.split()[0] == tool)

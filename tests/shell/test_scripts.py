@@ -1,4 +1,5 @@
 """The sh scripts as text: what dash, posh and Debian policy have to say about them; and the translations."""
+
 import re
 import subprocess
 

@@ -3,6 +3,7 @@
 Recorded on Debian's kernels in the lab: site A and site B of the reference case (`right`), site A with
 fences and a storm limit and wg0 down (`down`), and with a second tunnel that site B knows nothing of (`fenced`). WireGuard's secret keys are left out.
 """
+
 import json
 import pathlib
 import sys
@@ -22,12 +23,7 @@ A = "underlay = wg0\nlocal = 192.168.178.1\nremote = 192.168.92.1\nbridge = br0\
 B = "underlay = wg0\nlocal = 192.168.92.1\nremote = 192.168.178.1\nbridge = br0\nbridge-ports =\n"
 FENCED = A + "dhcp = block\nvlans = untagged,10-19\nstorm-limit = 1000\n"
 SECOND = "underlay = wg0\nlocal = 192.168.178.1\nremote = 192.168.92.1\nbridge = br0\nkey = 7\nmtu = 1400\n"
-CASES = {
-    "right-a": {"gretap1": A},
-    "right-b": {"gretap1": B},
-    "down-a": {"gretap1": FENCED},
-    "fenced-a": {"gretap1": FENCED, "gretap2": SECOND},
-}
+CASES = {"right-a": {"gretap1": A}, "right-b": {"gretap1": B}, "down-a": {"gretap1": FENCED}, "fenced-a": {"gretap1": FENCED, "gretap2": SECOND}}
 
 
 def wished(texts):
@@ -47,6 +43,7 @@ def crowd(text):
 
 def seen(case, texts=None, **more):
     """The Survey of a recording. `texts` stand for its files; `more` replaces what else is in it."""
+
     def read(what):
         return (GOLDEN / ("%s.%s" % (case, what))).read_text()
 

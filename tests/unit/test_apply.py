@@ -635,6 +635,7 @@ def test_plan_says_so_and_does_nothing(router, capsys):
 
 # With more in it: `l2wg pair`
 
+
 @pytest.fixture
 def more(router, monkeypatch):
     conf = router.etc / "wg0.quick"
@@ -797,7 +798,9 @@ def test_a_site_that_cannot_go_whole_stays_whole(router, unpaired, monkeypatch, 
     if where == "the peer":
         monkeypatch.setattr(process, "run", lambda argv, *more: process.Result(1, "", "no") if argv[:2] == ("wg", "set") else fake(argv, *more))
     if where == "the route":
-        monkeypatch.setattr(process, "run", lambda argv, stdin="", *more: process.Result(1, "", "Command failed -:1") if "route delete" in stdin else fake(argv, stdin, *more))
+        monkeypatch.setattr(
+            process, "run", lambda argv, stdin="", *more: process.Result(1, "", "Command failed -:1") if "route delete" in stdin else fake(argv, stdin, *more)
+        )
     if where == "health":
         router.worse = (Problem("the login from 192.168.92.7: there is no way to it any more"),)
     if where == "edited":

@@ -11,9 +11,7 @@ from l2wg_hooks.pairing import card
 
 KEY = base64.b64encode(bytes(range(1, 33))).decode()
 SITE_B = card.Card("site-b", KEY, "b.example.org:51820", ("198.18.7.9",), "192.168.92.0/24")
-FULL = card.Card(
-    "x" * 32, KEY, "[2001:db8::7]:65535", ("198.18.7.9", "fd00::1"), "fd00:92::/64", "vxlan", 2 ** 24 - 1, 9216
-)
+FULL = card.Card("x" * 32, KEY, "[2001:db8::7]:65535", ("198.18.7.9", "fd00::1"), "fd00:92::/64", "vxlan", 2**24 - 1, 9216)
 SMALL = card.Card("a", KEY, "", ("fd00::1",))
 # As `printf %s WORDS | cksum` prints them (coreutils 9.1).
 CKSUMS = {"": 4294967295, "a": 1220704766, "L2WG1:ABC": 2166634017, "123456789": 930766865}
@@ -31,10 +29,9 @@ def test_there_and_back(one):
 
 def test_the_format_stands():
     """A card that an older l2wg has printed is read for ever."""
-    assert card.decode(
-        "L2WG1:AEDHG2LUMUWWEARAAEBAGBAFAYDQQCIKBMGA2DQPCAIREEYUCULBOGAZDINRYHI6D4QAGE3CFZSXQYLNOBWGKLTPOJTTUN"
-        "JRHAZDABAEYYJAOCIFAUMMBKC4AA:EFDB2CDF"
-    ) == SITE_B
+    assert (
+        card.decode("L2WG1:AEDHG2LUMUWWEARAAEBAGBAFAYDQQCIKBMGA2DQPCAIREEYUCULBOGAZDINRYHI6D4QAGE3CFZSXQYLNOBWGKLTPOJTTUNJRHAZDABAEYYJAOCIFAUMMBKC4AA:EFDB2CDF") == SITE_B
+    )
     assert card.encode(SITE_B).endswith(":EFDB2CDF")
 
 

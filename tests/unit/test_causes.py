@@ -1,4 +1,5 @@
 """The table of causes: what it must be, and that nothing in it, or beside it, is left untold or untried."""
+
 import ast
 import pathlib
 import re

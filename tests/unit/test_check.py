@@ -1,4 +1,5 @@
 """`l2wg check` as a whole: one check never stops another, and what it gives to programs."""
+
 import dataclasses
 import json
 import os
@@ -53,8 +54,18 @@ def heard(**changes):
 def healthy(monkeypatch, tmp_path):
     """A site on which nothing is wrong, as the modules that look would tell. A test changes what it likes."""
     state = types.SimpleNamespace(
-        wished=Wish((ONE,), (), ()), links=dict(LINKS), heard=heard(), peers=PEERS, said={}, counters={}, pending=False, tmp=tmp_path,
-        intent=preview.Intent((ONE,), {}, {}, (), (), Plan(), (), True), ifupdown=True, stanzas=(), passed=[],
+        wished=Wish((ONE,), (), ()),
+        links=dict(LINKS),
+        heard=heard(),
+        peers=PEERS,
+        said={},
+        counters={},
+        pending=False,
+        tmp=tmp_path,
+        intent=preview.Intent((ONE,), {}, {}, (), (), Plan(), (), True),
+        ifupdown=True,
+        stanzas=(),
+        passed=[],
     )
     monkeypatch.setattr(os, "geteuid", lambda: 0)
     monkeypatch.setattr(store, "load", lambda *_: state.wished)
@@ -298,8 +309,7 @@ def test_lines_of_wg_quick(healthy):
 
 def test_routes_that_the_next_start_cannot_add(healthy):
     (healthy.tmp / "wg0.conf").write_text(
-        "[Interface]\nAddress = 10.15.14.2/24\nPostUp = l2wg up %i || :\nPostDown = l2wg down %i || :\n"
-        "[Peer]\nPublicKey = K=\nAllowedIPs = 192.168.92.0/24\n"
+        "[Interface]\nAddress = 10.15.14.2/24\nPostUp = l2wg up %i || :\nPostDown = l2wg down %i || :\n[Peer]\nPublicKey = K=\nAllowedIPs = 192.168.92.0/24\n"
     )
     healthy.said["-4 route show table main"] = "192.168.92.0/24 dev br0 proto kernel scope link src 192.168.92.2\n"
     problem = told(healthy, "route-clash")
@@ -362,9 +372,7 @@ def test_no_handshake(healthy):
 def test_handshake_old_and_the_name_that_means_another_address(healthy, monkeypatch):
     healthy.peers = peer(handshake=1)
     told(healthy, "handshake-old")
-    (healthy.tmp / "wg0.conf").write_text(
-        (healthy.tmp / "wg0.conf").read_text() + "[Peer]\nPublicKey = far=\nEndpoint = b.example.org:4900\n"
-    )
+    (healthy.tmp / "wg0.conf").write_text((healthy.tmp / "wg0.conf").read_text() + "[Peer]\nPublicKey = far=\nEndpoint = b.example.org:4900\n")
     for addresses, cause in ((["203.0.113.20"], "handshake-old"), (["203.0.113.99"], "endpoint-stale"), ([], "endpoint-unresolved")):
         monkeypatch.setattr(endpoint_dns, "resolve", lambda name: addresses)
         told(healthy, cause)
@@ -502,7 +510,7 @@ def test_loop_and_storm(healthy):
 def test_a_loop_beside_another_tunnel_may_be_a_ring_of_both(healthy):
     healthy.counters = {("loop", "gretap1"): 3}
     healthy.wished = Wish((ONE, dataclasses.replace(ONE, name="gretap2", key=2)), (), ())
-    hint, = [one.hint for one in runner.check().problems if one.id == "loop"]
+    (hint,) = [one.hint for one in runner.check().problems if one.id == "loop"]
     assert "by gretap2, find and cut that way" in hint and "isolated = yes" in hint
 
 

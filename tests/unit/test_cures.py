@@ -50,7 +50,7 @@ def of(command, said, is_wireless=lambda name: False):
         (NFT, "/run/l2wg.nft:3:9-40: Error: File not found: /var/lib/l2wg/rules.nft", "l2wg apply # writes these files anew"),
         (NFT, "netlink.c: Unable to initialize Netlink socket: Protocol not supported", "`modprobe nf_tables` must work"),
         (NFT, "something else", "nft --check --file /run/l2wg.nft"),
-        ("sysctl -qw net/ipv4/conf/br0/arp_ignore=1", "sysctl: setting key \"net/ipv4/conf/br0/arp_ignore\": Read-only file system", "as in a container"),
+        ("sysctl -qw net/ipv4/conf/br0/arp_ignore=1", 'sysctl: setting key "net/ipv4/conf/br0/arp_ignore": Read-only file system', "as in a container"),
         ("modprobe br_netfilter", "modprobe: FATAL: Module br_netfilter not found in directory /lib/modules/6.1.0", "reboot, if it was upgraded"),
         ("iptables -w -t mangle -A FORWARD", "iptables v1.8.9 (nf_tables): Could not fetch: Permission denied (you must be root)", "run it as root"),
         ("wg set wg0 peer x endpoint b.example.org:1", "Name or service not known: `b.example.org:1'", "is DNS at work here?"),

@@ -1,4 +1,5 @@
 """The filters of the packet sockets, run by a small interpreter of classic BPF on packets built by hand; and what these packets say."""
+
 import struct
 
 import pytest

@@ -1,4 +1,5 @@
 """Echo requests and their answers, the sizes that a path is measured by, and the judgement."""
+
 import struct
 
 import pytest

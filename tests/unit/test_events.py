@@ -152,7 +152,7 @@ STEPS = [Step(("ip", "link", "set", "dev", name, "up"), "test", name) for name i
 @pytest.mark.parametrize(
     "said, ran, complaint",
     [
-        (["Cannot find device \"a\"\nCommand failed -:1"], [["a", "b", "a", "c"], ["b", "c"]], "`ip link set dev a up` failed: Cannot find"),
+        (['Cannot find device "a"\nCommand failed -:1'], [["a", "b", "a", "c"], ["b", "c"]], "`ip link set dev a up` failed: Cannot find"),
         (["Error: Unknown device type.\nCommand failed -:2"], [["a", "b", "a", "c"], ["a", "c"]], "Unknown device type"),
         (["what?"], [["a", "b", "a", "c"], ["b", "c"]], "what?"),
         (["RTNETLINK answers: File exists\nCommand failed -:4"], [["a", "b", "a", "c"]], "File exists"),

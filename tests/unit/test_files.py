@@ -1,4 +1,5 @@
 """Files that are none: named pipes, sockets, devices, folders, links to nowhere, and what has no end. Nothing waits, and each is told of."""
+
 import ast
 import os
 import pathlib
@@ -10,17 +11,7 @@ import pytest
 
 from l2wg_hooks.apply import apply, rollback, saved_state
 from l2wg_hooks.check import runner
-from l2wg_hooks.config import (
-    edit,
-    ifupdown,
-    ifupdown_bridge,
-    ifupdown_files,
-    last_applied,
-    references,
-    store,
-    tunnel_file,
-    wg_quick,
-)
+from l2wg_hooks.config import edit, ifupdown, ifupdown_bridge, ifupdown_files, last_applied, references, store, tunnel_file, wg_quick
 from l2wg_hooks.errors import L2wgError
 from l2wg_hooks.managers import dhcpcd, networkmanager
 from l2wg_hooks.netfilter import nftables, nftables_state
@@ -115,7 +106,7 @@ def test_reading(odd, tmp_path):
     said = odd(path)
     with pytest.raises(L2wgError) as caught:
         files.read(str(path))
-    problem, = caught.value.problems
+    (problem,) = caught.value.problems
     assert problem.path == str(path) and problem.message.startswith(said)
     # The cure is a command for that file.
     assert "it'\"'\"'s" in problem.hint and "Traceback" not in str(caught.value)
@@ -203,7 +194,7 @@ def test_a_tunnel_beside_it_stands(odd, tmp_path, monkeypatch):
     said = odd(tmp_path / "bad.conf")
     found = store.load()
     assert [one.name for one in found.tunnels] == ["good"] and found.broken == ("bad",)
-    problem, = found.problems
+    (problem,) = found.problems
     assert problem.path == str(tmp_path / "bad.conf") and problem.message.startswith(said) and problem.hint
     assert store.texts() == {"good": GOOD}
 
@@ -245,7 +236,7 @@ def test_interfaces_and_all_that_it_sources(odd, way, tmp_path, monkeypatch):
     if odd.name in ("folder", "nowhere", "loop"):
         assert found.unread == ()  # nothing to ifupdown either
     else:
-        problem, = found.unread
+        (problem,) = found.unread
         assert problem.path == str(folder / "odd") and problem.message.startswith(said)
 
 

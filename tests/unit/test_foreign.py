@@ -1,4 +1,5 @@
 """Packets of tunnels as the underlay carries them; built by hand from the RFCs."""
+
 import dataclasses
 import ipaddress
 import struct
@@ -39,7 +40,7 @@ IN6 = ("fd00:92::1", "fd00:178::1")
     [
         (ip(*IN, 47, gre()), Carrier("gretap", *IN, None)),
         (ip(*IN, 47, gre(7)), Carrier("gretap", *IN, 7)),
-        (ip(*IN, 47, gre(2 ** 32 - 1, checksum=True)), Carrier("gretap", *IN, 2 ** 32 - 1)),
+        (ip(*IN, 47, gre(2**32 - 1, checksum=True)), Carrier("gretap", *IN, 2**32 - 1)),
         (ip(*IN, 17, vxlan(42)), Carrier("vxlan", *IN, 42, 4789)),
         (ip(*IN, 17, vxlan(42, port=8472)), Carrier("vxlan", *IN, 42, 8472)),
         (ip(*IN6, 47, gre(7)), Carrier("gretap", *IN6, 7)),

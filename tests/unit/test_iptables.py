@@ -63,11 +63,7 @@ def test_the_module_is_loaded_once_and_for_nobody_but_us():
 
 
 def test_all_of_ours_goes_and_nothing_else():
-    assert steps([], DONE._replace(ipv6=EMPTY)) == [
-        "iptables -w -t mangle -D FORWARD -j l2wg",
-        "iptables -w -t mangle -F l2wg",
-        "iptables -w -t mangle -X l2wg",
-    ]
+    assert steps([], DONE._replace(ipv6=EMPTY)) == ["iptables -w -t mangle -D FORWARD -j l2wg", "iptables -w -t mangle -F l2wg", "iptables -w -t mangle -X l2wg"]
 
 
 def _do(argv, state):

@@ -67,6 +67,7 @@ def syslog(tmp_path, monkeypatch):
 
 # The protocols
 
+
 def test_an_entry_to_the_byte():
     fields = [("MESSAGE", "an öl"), ("L2WG_COMMANDS", "a\nbc"), ("EMPTY", "")]
     assert journal.encode(fields) == b"MESSAGE=an \xc3\xb6l\nL2WG_COMMANDS\n\x04\0\0\0\0\0\0\0a\nbc\nEMPTY=\n"
@@ -130,6 +131,7 @@ def test_what_a_service_does_is_among_its_lines(journald, monkeypatch, tmp_path,
 
 
 # The story
+
 
 def did(tunnels, there, event=("up", "wg0")):
     done = planner.plan(tunnels, there)
@@ -217,6 +219,7 @@ def test_an_event_in_words(words, said):
 
 
 # Events
+
 
 def test_an_event_leaves_one_line_and_a_second_one_none(etc, kernel, journald):  # noqa: F811
     (etc / "gretap1.conf").write_text(GOOD)

@@ -1,4 +1,5 @@
 """The kernel's modules and switches, and the ways of IP packets."""
+
 import dataclasses
 
 import pytest

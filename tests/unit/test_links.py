@@ -104,7 +104,7 @@ def test_iptables_sees_a_bridge_when_both_of_its_families_do(golden, suite):
         ({}, None),
         ({"ikey": "0.0.0.7", "okey": "0.0.0.9"}, 9),
         ({"okey": "1.2.3.4"}, 0x01020304),
-        ({"okey": "255.255.255.255"}, 2 ** 32 - 1),
+        ({"okey": "255.255.255.255"}, 2**32 - 1),
         ({"okey": "0.0.0.0"}, 0),
         ({"key": "0x7"}, 7),
         ({"id": 0}, 0),

@@ -84,7 +84,9 @@ def test_what_is_defined_and_not_up_moves_in_the_file_only():
         (STATIC, {"enp2s0": Addresses((("192.168.92.1/24", "valid_lft", "300"),))}, "", "a lease of DHCP"),
         (STATIC, HELD, "bridge-address = 10.0.0.1/8\n", "bridge-address says 10.0.0.1/8"),
         (
-            STATIC + "    up ethtool -K $IFACE gro off; ip route add 10.0.0.0/8 dev $IFACE\n", HELD, "",
+            STATIC + "    up ethtool -K $IFACE gro off; ip route add 10.0.0.0/8 dev $IFACE\n",
+            HELD,
+            "",
             "interfaces:1: `up ethtool -K $IFACE gro off; ip route add 10.0.0.0/8 dev $IFACE` is about the card (`ethtool -K $IFACE gro off`)",
         ),
     ],

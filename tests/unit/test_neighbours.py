@@ -66,6 +66,7 @@ def test_without_neighbours_nothing_is_told(system):
 
 # Managers
 
+
 def test_what_is_ours():
     assert ONE.own == ("gretap1", "br0", "enp3s0")
     assert dataclasses.replace(ONE, bridge_ports=()).own == ("gretap1",), "the bridge is somebody else's"
@@ -195,6 +196,7 @@ def test_the_plan_has_networkmanager_let_go_of_ours_only():
 
 # Firewalls
 
+
 def recorded(golden, name):
     return (golden / "firewalls" / name).read_text()
 
@@ -233,8 +235,7 @@ def test_others_get_a_rule_of_their_own(system):
 
 
 @pytest.mark.parametrize(
-    "switches, link, told_of",
-    [({}, {}, 0), ({"ip": "0"}, {}, 0), ({"ip": "1"}, {}, 1), ({"ip6": "1"}, {}, 0), ({"ip": "0"}, {"bridge_iptables": True}, 1)],
+    "switches, link, told_of", [({}, {}, 0), ({"ip": "0"}, {}, 0), ({"ip": "1"}, {}, 1), ({"ip6": "1"}, {}, 0), ({"ip": "0"}, {"bridge_iptables": True}, 1)]
 )
 def test_docker_drops_what_crosses_a_bridge_if_br_netfilter_shows_it(system, golden, switches, link, told_of):
     system["iptables-save"] = recorded(golden, "docker.save")
@@ -305,6 +306,7 @@ def test_what_nft_prints_one_day_is_no_error(system):
 
 
 # forward = accept
+
 
 def test_iptables_is_looked_at_only_where_a_tunnel_wants_it_or_wanted_it(monkeypatch):
     looked = []

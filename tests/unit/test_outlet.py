@@ -1,4 +1,5 @@
 """Names from the command line: what is written where, and by whose link nothing is. tests/deb has it with another user's."""
+
 import os
 import stat
 
@@ -28,7 +29,7 @@ def theirs(tmp_path, monkeypatch):
 def refused(path, *words):
     with pytest.raises(L2wgError) as caught:
         outlet.write(str(path), TEXT)
-    problem, = caught.value.problems
+    (problem,) = caught.value.problems
     assert problem.path == str(path) and problem.hint and all(word in problem.message for word in words), problem
     return problem
 

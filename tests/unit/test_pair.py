@@ -55,8 +55,13 @@ class Router:
 def router(tmp_path, monkeypatch):
     here = Router(tmp_path)
     for module, name, value in (
-        (wg_quick, "DIRECTORY", "wireguard"), (store, "DIRECTORY", "l2wg"), (local_facts, "NIXOS", "NIXOS"), (ports, "ROOT", ""),
-        (lock, "FILES", "lock"), (ifupdown, "MAIN", "network/interfaces"), (ifupdown_bridge, "OURS", "network/interfaces.d/l2wg"),
+        (wg_quick, "DIRECTORY", "wireguard"),
+        (store, "DIRECTORY", "l2wg"),
+        (local_facts, "NIXOS", "NIXOS"),
+        (ports, "ROOT", ""),
+        (lock, "FILES", "lock"),
+        (ifupdown, "MAIN", "network/interfaces"),
+        (ifupdown_bridge, "OURS", "network/interfaces.d/l2wg"),
     ):
         monkeypatch.setattr(module, name, str(tmp_path / value))
     (tmp_path / "network").mkdir()
@@ -78,6 +83,7 @@ def fails(call, said):
 
 
 # Facts
+
 
 def test_a_card_of_a_router_that_is_down_and_of_one_that_is_up(router):
     router.conf(CONF)
@@ -152,6 +158,7 @@ def test_which_wireguard(router):
 
 
 # Pairing
+
 
 def test_a_new_peer(router):
     router.conf(CONF)
@@ -239,6 +246,7 @@ def test_the_route_is_the_one_of_wg_quick(router, table, steps):
 
 def test_a_name_that_nobody_knows_is_refused(router, monkeypatch):
     """wg-quick would not bring up wg0 with it, at the next boot."""
+
     def nobody(*_words, **_more):
         raise socket.gaierror(-2, "Name or service not known")
 
@@ -296,7 +304,7 @@ def test_whose_the_address_was_is_told(router):
     router.conf(CONF + "\n[Peer]\nPublicKey = %s\nAllowedIPs = 198.18.0.0/24\n" % KEYS[2])
     router.link("br0", "bridge")
     router.says["ip", "-4", "route", "show", "match", "198.18.0.2"] = "default via 203.0.113.1 dev enp1s0 \n198.18.0.0/15 dev wg0 scope link \n"
-    one, = router.intend().notes
+    (one,) = router.intend().notes
     assert "198.18.0.2 is in AllowedIPs 198.18.0.0/24 of the peer %s, too" % KEYS[2] in one
     router.says["ip", "-4", "route", "show", "match", "198.18.0.2"] += "198.18.0.0/16 via 10.0.0.1 dev enp2s0 \n"
     assert "198.18.0.0/16 via 10.0.0.1 dev enp2s0" in router.intend().notes[1]
@@ -412,6 +420,7 @@ def test_on_nixos_the_configuration_is_told(router):
 
 # The command
 
+
 def test_nobody_there_has_not_agreed(router, monkeypatch, capsys):
     from l2wg_hooks.apply import apply, preview
     from l2wg_hooks.model import Plan
@@ -435,6 +444,7 @@ def test_the_card_alone_is_on_standard_output(router, capsys):
 
 
 # Init
+
 
 def test_init(router):
     bootstrap.init("wg0", 51999, "", {"name": "hut"})

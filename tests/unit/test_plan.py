@@ -17,10 +17,7 @@ RIGHT = Link(
     "gretap1", 9, "gretap", up=True, mtu=1500, mac=TUNNEL.mac, master="br0", alias="l2wg",
     local="192.168.178.1", remote="192.168.92.1", underlay="wg0", pmtudisc=False, ignore_df=True, ttl=64,
 )  # fmt: skip
-ADD = (
-    "ip link add name gretap1 address %s mtu 1500 type gretap local 192.168.178.1 remote 192.168.92.1 dev wg0 nopmtudisc ignore-df ttl 64"
-    % TUNNEL.mac
-)
+ADD = "ip link add name gretap1 address %s mtu 1500 type gretap local 192.168.178.1 remote 192.168.92.1 dev wg0 nopmtudisc ignore-df ttl 64" % TUNNEL.mac
 DELETE = "ip link delete dev gretap1"
 ALIAS = "ip link set dev gretap1 alias l2wg"
 JOIN = "ip link set dev gretap1 master br0"
@@ -244,14 +241,7 @@ def test_a_plan_carried_out_leaves_nothing_to_do():
     """All states of a tunnel and its surroundings: after the steps, as the kernel does them, the plan is empty."""
     import itertools
 
-    choices = {
-        "underlay": ["wg0", "if5", ""],
-        "master": ["br0", "br1", ""],
-        "up": [True, False],
-        "mtu": [1500, 1382],
-        "alias": ["l2wg", ""],
-        "ignore_df": [True, False],
-    }
+    choices = {"underlay": ["wg0", "if5", ""], "master": ["br0", "br1", ""], "up": [True, False], "mtu": [1500, 1382], "alias": ["l2wg", ""], "ignore_df": [True, False]}
     count = 0
     for values in itertools.product(*choices.values()):
         for bridge in (BR0, but(BR0, mtu=9000), None):
@@ -389,9 +379,7 @@ def test_a_port_of_another_bridge_loses_its_settings_by_moving():
     assert steps(WG0, BR0, moved, tunnels=[but(TUNNEL, isolated=True)]) == [JOIN, ISOLATED + "on"]
 
 
-@pytest.mark.parametrize(
-    "pvid, vids", [(1, ["2-4094"]), (0, ["1-4094"]), (10, ["1-9", "11-4094"]), (4094, ["1-4093"]), (2, ["1-1", "3-4094"])]
-)
+@pytest.mark.parametrize("pvid, vids", [(1, ["2-4094"]), (0, ["1-4094"]), (10, ["1-9", "11-4094"]), (4094, ["1-4093"]), (2, ["1-1", "3-4094"])])
 def test_a_bridge_that_filters_vlans_lets_all_pass_the_tunnel(pvid, vids):
     bridge = but(BR0, vlan_filtering=True, pvid=pvid)
     assert steps(WG0, bridge) == [ADD, ALIAS, JOIN] + ["bridge vlan add dev gretap1 vid " + vid for vid in vids] + [UP]
@@ -493,9 +481,7 @@ def test_an_underlay_that_is_down_takes_no_routes():
     assert seeing([TUNNEL], of(but(WG0, up=False), BR0, RIGHT), {"ways": PolicyRoutes((), {})}).waiting == ()
 
 
-@pytest.mark.parametrize(
-    "tunnels, links", [([VX4], of(BR0)), ([VX4], of(BR0, right(VX4))), ([TUNNEL], of(WG0, BR0, RIGHT))]
-)
+@pytest.mark.parametrize("tunnels, links", [([VX4], of(BR0)), ([VX4], of(BR0, right(VX4))), ([TUNNEL], of(WG0, BR0, RIGHT))])
 def test_a_way_goes_with_its_tunnel(tunnels, links):
     result = seeing(tunnels, links, {"ways": way(VX4)})
     assert [step.reason for step in result.steps if step.group == "ways"] == ["no tunnel needs it"] * 3

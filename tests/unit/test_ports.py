@@ -1,4 +1,5 @@
 """Which port is free, and which bridge has a LAN behind it: Python's word on the cases that debconf's sh is fed, too."""
+
 import sys
 from pathlib import Path
 

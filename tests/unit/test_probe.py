@@ -11,7 +11,7 @@ THERE = Link("gretap1", 9, "gretap", up=True, master="br0")
 
 
 def test_the_bytes_of_a_probe():
-    head = b"\xff\xff\xff\xff\xff\xff" b"\xfe\xff\xab\xcc\x78\x53" b"\x88\xb5"
+    head = b"\xff\xff\xff\xff\xff\xff\xfe\xff\xab\xcc\x78\x53\x88\xb5"
     assert loop_probe.frame(TUNNEL) == head + b"l2wg loop probe gretap1" + bytes(60 - 14 - 23)
 
 

@@ -108,7 +108,7 @@ def test_a_unit_of_wg_quick_that_is_enabled(router):
         ("etc/systemd/system/vpn.service", "[Service]\nExecStart=/usr/bin/wg setconf wg0 /etc/wireguard/wg0.conf\n"),
         ("etc/systemd/system/vpn@wg0.service", "[Service]\nExecStartPre=-/usr/bin/wg setconf %i \\\n  /etc/wireguard/%i.conf\n"),
         ("etc/systemd/system/x.service.d/a.conf", "ExecStart=/bin/sh -c 'wg setconf wg0 /etc/wireguard/wg0.conf'\n"),
-        ("etc/rc.local", "#!/bin/sh\nDEV=wg0\nCONF=/etc/wireguard/$DEV.conf\nip link add $DEV type wireguard\nwg setconf $DEV \"$CONF\"\n"),
+        ("etc/rc.local", '#!/bin/sh\nDEV=wg0\nCONF=/etc/wireguard/$DEV.conf\nip link add $DEV type wireguard\nwg setconf $DEV "$CONF"\n'),
         ("usr/local/sbin/vpn", "#!/bin/sh\nwg addconf wg0 /etc/wireguard/wg0.conf\n"),
         ("etc/systemd/network/wg.netdev", "[NetDev]\nName = wg0\nKind = wireguard\n[WireGuard]\nPrivateKeyFile=/etc/wg.key\n"),
         ("etc/NetworkManager/system-connections/wg", "[connection]\ntype=wireguard\ninterface-name=wg0\n"),

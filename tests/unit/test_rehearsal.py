@@ -20,7 +20,7 @@ MAIN, OURS = "/etc/network/interfaces", ifupdown_bridge.OURS
     [
         "ip route add 10.0.0.0/8 via 192.0.2.1 dev $IFACE || true",
         "/sbin/ethtool -K $IFACE gro off gso off",
-        "[ -x /usr/sbin/ethtool ] && ethtool -s \"$IFACE\" wol g",
+        '[ -x /usr/sbin/ethtool ] && ethtool -s "$IFACE" wol g',
         "test -e /etc/network/if-pre-up.d/bridge || ip link add $IFACE type bridge forward_delay 0",
         "for port in enp2s0 enp3s0; do ip link set $port up master $IFACE; done",
         "if ip link show wg0 >/dev/null 2>&1; then wg set wg0 fwmark 1; else ip link add wg0 type wireguard; fi",
@@ -109,7 +109,10 @@ def test_commands_of_stanzas_are_run_by_number_and_no_line_moves():
     assert text.splitlines()[:10] == INTERFACES.splitlines()[:4] + ["    up /do 7", "", "    post-up :", ""] + INTERFACES.splitlines()[8:10]
     assert text.splitlines()[-1] == "    pre-up /do 9" and text.count("\n") == INTERFACES.count("\n")
     assert [(one.number, one.line, one.interface, one.key, one.stranger) for one in lines] == [
-        (7, 5, "br0", "up", ""), (8, 7, "br0", "post-up", "logger"), (9, 13, "wg0", "pre-up", "")]
+        (7, 5, "br0", "up", ""),
+        (8, 7, "br0", "post-up", "logger"),
+        (9, 13, "wg0", "pre-up", ""),
+    ]
     assert lines[0].command.split() == "ip route add 10.0.0.0/8 via 192.168.92.9".split()
 
 
@@ -117,8 +120,7 @@ def test_commands_of_wg_quick_are_run_by_number_and_no_line_moves():
     conf = "[Interface]\nPrivateKey = x # y\nPreUp = echo %i\npostup=l2wg up %i || :\r\nPostDown = reboot\n[Peer]\nPostUp = no\n"
     text, lines = tame.wireguard_file(conf, "/etc/wireguard/wg0.conf", "wg0", 1, "/do")
     assert text == "[Interface]\nPrivateKey = x # y\nPreUp = /do 1\npostup = /do 2\r\nPostDown = :\n[Peer]\nPostUp = no\n"
-    assert [(one.line, one.command, one.stranger) for one in lines] == [
-        (3, "echo wg0", ""), (4, "l2wg up wg0 || :", ""), (5, "reboot", "reboot")]
+    assert [(one.line, one.command, one.stranger) for one in lines] == [(3, "echo wg0", ""), (4, "l2wg up wg0 || :", ""), (5, "reboot", "reboot")]
 
 
 def test_hooks_are_those_of_packages_that_are_known():
@@ -141,18 +143,25 @@ def test_keys_stay_inside():
 
 # Who stands in.
 
+
 def row(name, kind="", mac="52:54:00:00:00:01", **more):
     return dict({"ifname": name, "ifindex": 2, "link_type": "ether", "address": mac, "linkinfo": {"info_kind": kind} if kind else {}}, **more)
 
 
 def test_cards_are_what_no_stanza_makes():
     rows = [
-        row("enp1s0", permaddr="52:54:00:00:00:99"), row("lo", link_type="loopback"), row("br0", "bridge"), row("eth0", "veth"),
-        row("veth1234", "veth"), row("dummy0", "dummy"), row("enp1s0.10", "vlan"), row("wg0", "wireguard", link_type="none"), row("port", "veth"),
+        row("enp1s0", permaddr="52:54:00:00:00:99"),
+        row("lo", link_type="loopback"),
+        row("br0", "bridge"),
+        row("eth0", "veth"),
+        row("veth1234", "veth"),
+        row("dummy0", "dummy"),
+        row("enp1s0.10", "vlan"),
+        row("wg0", "wireguard", link_type="none"),
+        row("port", "veth"),
     ]
     stanzas, _ = ifupdown.parse("iface eth0 inet dhcp\niface dummy0 inet manual\n pre-up ip link add dummy0 type dummy\n", MAIN)
-    assert cast.nics(rows, stanzas, ["port"]) == (
-        cast.Nic("enp1s0", "52:54:00:00:00:99"), cast.Nic("eth0", "52:54:00:00:00:01"), cast.Nic("port", "52:54:00:00:00:01"))
+    assert cast.nics(rows, stanzas, ["port"]) == (cast.Nic("enp1s0", "52:54:00:00:00:99"), cast.Nic("eth0", "52:54:00:00:00:01"), cast.Nic("port", "52:54:00:00:00:01"))
 
 
 HELD = {
@@ -188,10 +197,7 @@ KEY = "2iKwjfxm"
 def look(*rows, routes=(), wireguard=()):
     """rows are (Link, addresses), routes (interface, words)."""
     known = {one.name: one for one, _ in rows}
-    held = {
-        one.name: Addresses(tuple((word,) for word in given), tuple(tuple(words.split()) for name, words in routes if name == one.name))
-        for one, given in rows
-    }
+    held = {one.name: Addresses(tuple((word,) for word in given), tuple(tuple(words.split()) for name, words in routes if name == one.name)) for one, given in rows}
     return Look(restore.Snapshot({name: one for name, one in known.items()}, held), dict(wireguard))
 
 
@@ -201,8 +207,11 @@ def link(name, kind="", addresses=(), master=""):
 
 WG0 = {"wg0": Interface("x", 51820, (Peer(KEY, "", ("192.168.178.0/24", "10.15.14.2/32"), 0, 0, 0, None),))}
 WHOLE = look(
-    link("enp2s0", master="br0"), link("br0", "bridge", ("192.168.92.1/24",)), link("wg0", "wireguard", ("10.15.14.1/24",)),
-    link("gretap1", "gretap", (), "br0"), routes=[("br0", "default via 192.168.92.254"), ("wg0", "192.168.178.0/24"), ("br0", "10.9.0.0/16 proto bird")],
+    link("enp2s0", master="br0"),
+    link("br0", "bridge", ("192.168.92.1/24",)),
+    link("wg0", "wireguard", ("10.15.14.1/24",)),
+    link("gretap1", "gretap", (), "br0"),
+    routes=[("br0", "default via 192.168.92.254"), ("wg0", "192.168.178.0/24"), ("br0", "10.9.0.0/16 proto bird")],
     wireguard=WG0,
 )
 NAMES = ("br0", "enp2s0", "wg0")
@@ -211,8 +220,17 @@ NAMES = ("br0", "enp2s0", "wg0")
 def test_facts_are_what_is_there_and_not_what_comes_and_goes():
     found = outcome.facts(WHOLE, NAMES)
     assert {str(one) for one in found} == {
-        "enp2s0", "br0", "wg0", "enp2s0 as a port of br0", "192.168.92.1/24", "10.15.14.1/24", "the route default via 192.168.92.254",
-        "the route 192.168.178.0/24", "wg0's peer 2iKwjfxm", "192.168.178.0/24 for a peer of wg0", "10.15.14.2/32 for a peer of wg0",
+        "enp2s0",
+        "br0",
+        "wg0",
+        "enp2s0 as a port of br0",
+        "192.168.92.1/24",
+        "10.15.14.1/24",
+        "the route default via 192.168.92.254",
+        "the route 192.168.178.0/24",
+        "wg0's peer 2iKwjfxm",
+        "192.168.178.0/24 for a peer of wg0",
+        "10.15.14.2/32 for a peer of wg0",
     }
     passing = look(link("br0", "bridge"))
     passing.picture.held["br0"] = Addresses((("2001:db8::1/64", "valid_lft", "900"), ("2001:db8::2/64",)))
@@ -222,12 +240,9 @@ def test_facts_are_what_is_there_and_not_what_comes_and_goes():
 def test_what_moves_is_not_lost_and_what_is_gone_as_a_whole_is_told_once():
     moved = {"enp2s0": "br0"}
     port = look(link("enp2s0", "", ("192.168.92.1/24",)), routes=[("enp2s0", "default via 192.168.92.254"), ("enp2s0", "10.0.0.0/8")])
-    bridge = look(
-        link("enp2s0", master="br0"), link("br0", "bridge", ("192.168.92.1/24",)), routes=[("br0", "default via 192.168.92.254"), ("br0", "10.0.0.0/8")]
-    )
+    bridge = look(link("enp2s0", master="br0"), link("br0", "bridge", ("192.168.92.1/24",)), routes=[("br0", "default via 192.168.92.254"), ("br0", "10.0.0.0/8")])
     assert outcome.lost(outcome.facts(port, NAMES), outcome.facts(bridge, NAMES), moved) == ()
-    assert [str(one) for one in outcome.lost(outcome.facts(WHOLE, NAMES), outcome.facts(bridge, NAMES), moved)] == [
-        "wg0", "10.15.14.1/24", "the route 192.168.178.0/24"]
+    assert [str(one) for one in outcome.lost(outcome.facts(WHOLE, NAMES), outcome.facts(bridge, NAMES), moved)] == ["wg0", "10.15.14.1/24", "the route 192.168.178.0/24"]
 
 
 def test_routes_are_read_by_the_interface_in_the_line():
@@ -309,7 +324,11 @@ def test_what_the_wish_takes_away_is_not_lost():
     applied = [Tunnel("t", "wg0", "a", "b", "br0", ("enp2s0", "enp3s0"), "192.168.92.1/24"), Tunnel("u", "wg0", "a", "b", "br1", ("enp4s0",))]
     wished = [Tunnel("t", "wg0", "a", "b", "br0", ("enp2s0",))]
     assert set(rehearse._gone(applied, wished, WHOLE)) == {
-        Fact("address", "br0", "192.168.92.1/24"), Fact("port", "enp3s0", "br0"), Fact("port", "enp4s0", "br1"), Fact("interface", "br1")}
+        Fact("address", "br0", "192.168.92.1/24"),
+        Fact("port", "enp3s0", "br0"),
+        Fact("port", "enp4s0", "br1"),
+        Fact("interface", "br1"),
+    }
 
 
 def test_a_bridge_that_the_wish_takes_away_need_not_come_up():
@@ -322,8 +341,11 @@ def test_a_bridge_that_the_wish_takes_away_need_not_come_up():
 def test_what_a_change_is_for_is_not_lost():
     peer = Peer("KEY", "", ("198.18.20.100/32", "192.168.50.0/24"), 0, 0, 0, None)
     assert set(rehearse.going("wg0", [peer], [("198.18.20.100", "dev", "wg0"), ("fd00::7", "dev", "wg0", "table", "7")])) == {
-        Fact("route", "wg0", "198.18.20.100"), Fact("route", "wg0", "fd00::7 table 7"), Fact("peer", "wg0", "KEY"),
-        Fact("allowed", "wg0", "198.18.20.100/32"), Fact("allowed", "wg0", "192.168.50.0/24"),
+        Fact("route", "wg0", "198.18.20.100"),
+        Fact("route", "wg0", "fd00::7 table 7"),
+        Fact("peer", "wg0", "KEY"),
+        Fact("allowed", "wg0", "198.18.20.100/32"),
+        Fact("allowed", "wg0", "192.168.50.0/24"),
     }
     assert rehearse.going("", (), ()) == ()
 
@@ -370,6 +392,7 @@ def test_a_line_that_has_moved_and_failed_before_is_the_same_line():
 
 
 # The command, and apply's side.
+
 
 @pytest.fixture
 def etc(tmp_path, monkeypatch):

@@ -1,4 +1,5 @@
 """What a tunnel may close a ring with, and what is said of one. That frames are found to come round is the lab's to show."""
+
 import dataclasses
 
 import pytest
@@ -65,7 +66,7 @@ def test_who_is_isolated_no_more_forwards_to_the_others():
 
 def test_a_ring_is_told_once_with_all_ways_out():
     asked = [ring_probe.Joining(ONE, ("enp3s0", "gretap2")), ring_probe.Joining(TWO, ("gretap1",))]
-    problem, = ring_probe.judge(asked, {("gretap1", "gretap2"), ("gretap1", "enp3s0")})
+    (problem,) = ring_probe.judge(asked, {("gretap1", "gretap2"), ("gretap1", "enp3s0")})
     assert (problem.path, problem.line, problem.key) == ("/etc/l2wg/gretap1.conf", 4, "bridge")
     assert "a frame that left by it came back by enp3s0" in problem.message
     for choice in ("leave this tunnel out", "by enp3s0, find and cut that way", "isolated = yes", "STP"):

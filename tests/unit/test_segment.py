@@ -1,4 +1,5 @@
 """The bridge, its neighbours' addresses and its DHCP servers, judged."""
+
 import dataclasses
 
 import pytest

@@ -135,9 +135,7 @@ def test_a_misspelt_key_is_answered_with_the_right_one():
 
 def test_two_files_that_contradict_each_other():
     first = one(RIGHT + "bridge-ports = enp3s0\nbridge-address = 10.0.0.1/24\n")
-    second = one(
-        RIGHT.replace("br0", "br1") + "bridge-ports = enp3s0\n", "gretap2"
-    )
+    second = one(RIGHT.replace("br0", "br1") + "bridge-ports = enp3s0\n", "gretap2")
     third = dataclasses.replace(first, name="gretap3", bridge_address="10.0.0.2/24", key=7)
     said = "\n".join(str(problem) for problem in conflicts.between([first, second, third]))
     assert "gretap1 has the same ends and key" in said
@@ -200,10 +198,7 @@ def test_the_kernels_word_for_a_tunnel_follows_from_its_ends():
 
 
 def test_a_vni_is_taken_once():
-    tunnels = [
-        parse(RIGHT.replace("192.168.92.1", "192.168.92.%d" % number) + "encapsulation = vxlan\n", "/%d" % number, "t%d" % number)[0]
-        for number in (1, 2)
-    ]
+    tunnels = [parse(RIGHT.replace("192.168.92.1", "192.168.92.%d" % number) + "encapsulation = vxlan\n", "/%d" % number, "t%d" % number)[0] for number in (1, 2)]
     (problem,) = conflicts.between(tunnels)
     assert "t1 has the same VNI" in str(problem)
 

@@ -19,7 +19,7 @@ def words(text):
         ("LC_ALL=C timeout -k 1 5s sudo -n ip 'a b' \"c d\" e\\ f", ["ip a b c d e f"]),
         ("sh -c 'ip a; ip r'", ["sh -c ip a; ip r", "ip a", "ip r"]),
         ("wg setconf a <(wg-quick strip a)", ["wg setconf a <(wg-quick strip a)", "wg-quick strip a"]),
-        ("echo \"$(ip a)\" `ip r` ${x:-a b}", ["echo $(ip a) `ip r` ${x:-a b}", "ip a", "ip r"]),
+        ('echo "$(ip a)" `ip r` ${x:-a b}', ["echo $(ip a) `ip r` ${x:-a b}", "ip a", "ip r"]),
         ("command -v ethtool # ; reboot", ["command -v ethtool"]),
         ("", []),
         ("';", [";"]),
@@ -31,7 +31,7 @@ def test_the_commands_of_a_line(text, found):
 
 
 def test_what_is_written_and_read():
-    one, = shell_words.commands("echo 4 2>/dev/null >/sys/x <in >>out")
+    (one,) = shell_words.commands("echo 4 2>/dev/null >/sys/x <in >>out")
     assert one == shell_words.Command(("echo", "4"), ("/dev/null", "/sys/x", "out"), ("in",)) and one.name == "echo"
     assert shell_words.commands(">/x")[0].targets == ("/x",) and shell_words.commands(">/x")[0].name == ""
 

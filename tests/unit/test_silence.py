@@ -18,9 +18,7 @@ BR0 = Link("br0", 6, "bridge", up=True)
 # What Debian's kernels make of a new interface.
 NEW = {switch: "1" if switch.endswith("/accept_ra") else "0" for switch in dict(bridge_switches.SILENT, **bridge_switches.OWN)}
 QUIET = dict(NEW, **{switch: values[0] for switch, values in bridge_switches.SILENT.items()})
-ALL = (
-    "sysctl -qw net/ipv4/conf/br0/arp_ignore=1 net/ipv4/conf/br0/rp_filter=1 net/ipv6/conf/br0/accept_ra=0 net/ipv6/conf/br0/disable_ipv6=1"
-)
+ALL = "sysctl -qw net/ipv4/conf/br0/arp_ignore=1 net/ipv4/conf/br0/rp_filter=1 net/ipv6/conf/br0/accept_ra=0 net/ipv6/conf/br0/disable_ipv6=1"
 
 
 def ours(tunnel=TUNNEL, defined=ifupdown.Defined((), ()), moving=()):

@@ -53,8 +53,7 @@ NEITHERS = ["logger 'enp2s0 is up'", "true", "sleep 5", "sysctl -p", "systemctl 
 
 
 @pytest.mark.parametrize(
-    "command, whose",
-    [(one, whose) for table, whose in ((CARDS, CARD), (NETWORKS, NETWORK), (BOTHS, BOTH), (UNKNOWNS, UNKNOWN), (NEITHERS, NEITHER)) for one in table],
+    "command, whose", [(one, whose) for table, whose in ((CARDS, CARD), (NETWORKS, NETWORK), (BOTHS, BOTH), (UNKNOWNS, UNKNOWN), (NEITHERS, NEITHER)) for one in table]
 )
 def test_whose_a_command_is_wherever_it_stands_in_the_line(command, whose):
     assert ifupdown_commands.judge(command, "enp2s0").whose == whose
@@ -85,4 +84,6 @@ def test_the_name_in_a_command(command, after):
 
 
 def test_a_dot_in_the_bridges_name():
-    assert ifupdown_commands.renamed("sysctl net.ipv4.conf.enp2s0.x=1 net/ipv4/conf/enp2s0/x=1", "enp2s0", "br.5") == "sysctl net.ipv4.conf.br/5.x=1 net/ipv4/conf/br.5/x=1"
+    assert (
+        ifupdown_commands.renamed("sysctl net.ipv4.conf.enp2s0.x=1 net/ipv4/conf/enp2s0/x=1", "enp2s0", "br.5") == "sysctl net.ipv4.conf.br/5.x=1 net/ipv4/conf/br.5/x=1"
+    )

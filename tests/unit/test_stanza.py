@@ -40,9 +40,7 @@ def test_only_the_ports_own_lines_are_set_aside():
     assert ifupdown_stanzas.set_aside(ASIDE, ["enp2s0"]) == ASIDE, "a second time changes nothing"
 
 
-@pytest.mark.parametrize(
-    "text", [TEXT, TEXT.replace("\n", "\r\n"), TEXT.rstrip("\n"), "iface enp2s0 inet static\n address 1.2.3.4/8\n\n\n", ""]
-)
+@pytest.mark.parametrize("text", [TEXT, TEXT.replace("\n", "\r\n"), TEXT.rstrip("\n"), "iface enp2s0 inet static\n address 1.2.3.4/8\n\n\n", ""])
 def test_what_is_put_back_is_what_was(text):
     assert ifupdown_stanzas.put_back(ifupdown_stanzas.set_aside(text, ["enp2s0"]), ["enp2s0"]) == text
 
@@ -62,10 +60,7 @@ def test_only_the_port_that_leaves_gets_its_lines_back():
 
 
 def test_what_is_aside_is_read_where_it_stands_and_nothing_else_is():
-    assert [(one.interface, one.family, one.line) for one in ifupdown.parse(ifupdown_stanzas.aside(ASIDE), "f")[0]] == [
-        ("enp2s0", "inet", 4),
-        ("enp2s0", "inet6", 10),
-    ]
+    assert [(one.interface, one.family, one.line) for one in ifupdown.parse(ifupdown_stanzas.aside(ASIDE), "f")[0]] == [("enp2s0", "inet", 4), ("enp2s0", "inet6", 10)]
     assert [one.interface for one in ifupdown.parse(ASIDE, "f")[0]] == ["enp20s0"]
 
 

@@ -1,4 +1,5 @@
 """The state of all tunnels from recordings of real routers, and what is said to be wrong with it."""
+
 import dataclasses
 import json
 import os
@@ -57,7 +58,7 @@ def test_nothing_is_wrong_with_a_wire_that_works(case):
 
 
 def test_what_is_known_of_a_tunnel():
-    one, = build().tunnels
+    (one,) = build().tunnels
     assert (one.there, one.up, one.joined, one.mtu, one.whole, one.mss, one.guarded, one.age) == (True, True, True, 1500, 1382, (1342, 1322), True, 8040.5)
     assert (one.peer.endpoint, one.peer.age, one.underlay.mtu, one.underlay.port) == ("203.0.113.20:4900", 29, 1420, 4900)
     assert one.traffic.received[:2] == (8, 2088)
@@ -91,7 +92,10 @@ WRONGS = {
         dict(peers={"wg0": wg_interfaces.Interface("k", 4900, (wg_interfaces.Peer("p", "", ("192.168.93.0/24", "fd00::/8"), CASE["now"], 0, 0, None),))}),
         [("gretap1", "AllowedIPs of no peer of wg0 cover 192.168.92.1: WireGuard drops what comes from there")],
     ),
-    "no guard": (dict(report=nftables_state.Report(nftables_state.Rules(intact=False))), [("", "the rules are not in force: the tables l2wg are not as this version of l2wg loads them")]),
+    "no guard": (
+        dict(report=nftables_state.Report(nftables_state.Rules(intact=False))),
+        [("", "the rules are not in force: the tables l2wg are not as this version of l2wg loads them")],
+    ),
     "no nft": (
         dict(report=nftables_state.Report(nftables_state.Rules(intact=False), unknown="the command nft is not there")),
         [("", "whether the guard stands is not known: the command nft is not there")],
@@ -114,7 +118,7 @@ def test_what_is_wrong_is_said(what):
         assert said(found) == wanted
     for text in forms(found).values():
         assert text.endswith("\n")
-    assert "l2wg_faults{level=\"wrong\"} 0" not in forms(found)["metrics"]
+    assert 'l2wg_faults{level="wrong"} 0' not in forms(found)["metrics"]
     assert json.loads(forms(found)["json"])["ok"] is False
 
 
@@ -187,8 +191,11 @@ def test_a_guard_that_drops_all_there_is_is_told(what, message, hint):
 def test_a_guard_that_drops_what_strangers_send_is_no_fault():
     assert guarded(received=1, injection=9).faults == ()
     assert guarded().faults == (), "a new tunnel, and nobody has sent yet"
-    away = build(report=seen("right-a").report._replace(packets={("injection",) + ENDS: 9}), time=CASE["now"] + 600,
-                 traffic=dict(seen("right-a").traffic, gretap1=interface_counters.Traffic()))
+    away = build(
+        report=seen("right-a").report._replace(packets={("injection",) + ENDS: 9}),
+        time=CASE["now"] + 600,
+        traffic=dict(seen("right-a").traffic, gretap1=interface_counters.Traffic()),
+    )
     assert [message for _, message in said(away)] == ["no handshake with the peer for 10 min: nothing has crossed since (it is away, or nobody sends)"]
 
 
@@ -262,7 +269,7 @@ def test_ipv6_ends_and_vxlan():
 
 def test_lines_are_short_whatever_the_names():
     long = "underlay = wg-very-long-na\nlocal = 2001:db8:1111:2222:3333:4444:5555:6666\nremote = 2001:db8:1111:2222:3333:4444:5555:7777\nbridge = bridge-of-names\n"
-    peer = wg_interfaces.Peer("k" * 44, "[2001:db8:aaaa:bbbb:cccc:dddd:eeee:ffff]:51820", ("::/0",), 1, 2 ** 50, 2 ** 50, None)
+    peer = wg_interfaces.Peer("k" * 44, "[2001:db8:aaaa:bbbb:cccc:dddd:eeee:ffff]:51820", ("::/0",), 1, 2**50, 2**50, None)
     some = {"wg-very-long-na": wg_interfaces.Interface("k", 51820, (peer,))}
     linked = seen("right-a").links
     base = dict(linked, **{
@@ -334,6 +341,7 @@ def test_rates_between_two_looks():
 
 def test_the_document_is_what_the_manual_says():
     """Every name, by the path to it, that can occur: a recording with all of them against the manual's list."""
+
     def paths(value, at=""):
         if isinstance(value, dict):
             for key, one in value.items():
@@ -348,7 +356,7 @@ def test_the_document_is_what_the_manual_says():
     for case in CASES:
         names |= set(paths(render_json.document(build(case))))
     manual = (TREE / "docs" / "l2wg.8").read_text()
-    table = manual.partition(".\\\" schema begins")[2].partition(".\\\" schema ends")[0]
+    table = manual.partition('.\\" schema begins')[2].partition('.\\" schema ends')[0]
     assert names == {line[7:] for line in table.splitlines() if line.startswith(".It Cm ")}
 
 
@@ -418,7 +426,7 @@ def test_of_a_crowd_some_are_listed_and_all_are_counted():
     assert totals == {"enp3s0": count} and [one.idle for one in listed["enp3s0"]] == list(range(1, fdb_table.MOST + 1))
     found = build(stations=listed, crowds=totals)
     texts = forms(found)
-    port, = [one for one in json.loads(texts["json"])["bridges"][0]["ports"] if one["name"] == "enp3s0"]
+    (port,) = [one for one in json.loads(texts["json"])["bridges"][0]["ports"] if one["name"] == "enp3s0"]
     assert (port["stations_total"], port["stations_cut"], len(port["stations"])) == (count, True, fdb_table.MOST)
     assert 'l2wg_port_stations{bridge="br0",port="enp3s0"} %d\n' % count in texts["metrics"]
     assert "%d MACs" % count in texts["diagram"]
@@ -437,7 +445,7 @@ def test_a_crowd_takes_no_more_room_than_a_few():
     assert some.found()[1] == {"enp3s0": 5 * fdb_table.MOST}
 
 
-@pytest.mark.parametrize("size", [1, 7, 64, 10 ** 6])
+@pytest.mark.parametrize("size", [1, 7, 64, 10**6])
 def test_however_the_pieces_come(size):
     text = fdb(20) + fdb(0)[2:]
     some = fdb_table.Crowd()
@@ -446,7 +454,7 @@ def test_however_the_pieces_come(size):
     assert some.found() == crowd(text) and some.found()[1] == {"enp3s0": 20}
 
 
-NO_LIST = ["{}", "[{}", "[1]", "[{}]]", "[[{}]]", "x", '[{"a":}]', "[" + '{"a":' * 10 ** 5, '[{"a":"' + "x" * 10 ** 5, '[{"master":1,"ifname":[]}]']
+NO_LIST = ["{}", "[{}", "[1]", "[{}]]", "[[{}]]", "x", '[{"a":}]', "[" + '{"a":' * 10**5, '[{"a":"' + "x" * 10**5, '[{"master":1,"ifname":[]}]']
 
 
 @pytest.mark.parametrize("text", NO_LIST, ids=range(len(NO_LIST)))

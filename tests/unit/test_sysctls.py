@@ -12,11 +12,7 @@ from l2wg_hooks.plan import address_move
 def proc(tmp_path, monkeypatch):
     monkeypatch.setattr(sysctls, "ROOT", str(tmp_path))
     usual = {"rp_filter": "0", "arp_ignore": "0", "forwarding": "0", "mtu": "1500", "mc_forwarding": "0"}
-    for name, values in (
-        ("default", usual),
-        ("enp2s0", dict(usual, rp_filter="2", forwarding="1", mtu="1400", mc_forwarding="1")),
-        ("br0", dict(usual, rp_filter="1")),
-    ):
+    for name, values in (("default", usual), ("enp2s0", dict(usual, rp_filter="2", forwarding="1", mtu="1400", mc_forwarding="1")), ("br0", dict(usual, rp_filter="1"))):
         for folder in sysctls.FOLDERS:
             directory = tmp_path / folder / name
             directory.mkdir(parents=True)

@@ -1,4 +1,5 @@
 """Whoever sits at a terminal. It is a real one: a pseudo-terminal of the kernel."""
+
 import os
 import sys
 import time

@@ -40,8 +40,18 @@ def test_both_sites_come_to_the_same():
         there = negotiate.find(two, one)
         assert here == there._replace(local=there.remote, remote=there.local)
         assert here.local in one.addresses and here.remote in two.addresses
-        text = tunnel_file.fresh("t", {"underlay": "wg0", "local": here.local, "remote": here.remote, "bridge": "br0", "mtu": str(here.mtu),
-                                    "encapsulation": here.encapsulation, "key": "" if here.number is None else str(here.number)})
+        text = tunnel_file.fresh(
+            "t",
+            {
+                "underlay": "wg0",
+                "local": here.local,
+                "remote": here.remote,
+                "bridge": "br0",
+                "mtu": str(here.mtu),
+                "encapsulation": here.encapsulation,
+                "key": "" if here.number is None else str(here.number),
+            },
+        )
         assert tunnel_file.parse(text, "t.conf", "t")[1] == ()
         count += 1
     assert count > 500
@@ -82,12 +92,7 @@ PEERS = wg_quick_peers.sections("[Peer]\nPublicKey = %s\nAllowedIPs = 198.18.0.9
 
 @pytest.mark.parametrize(
     "remote, said",
-    [
-        ("198.18.0.2", None),
-        ("198.18.0.1", "is this router's own (wg0)"),
-        ("10.7.7.7", "is in the network of enp2s0"),
-        ("198.18.0.9", "has 198.18.0.9 already"),
-    ],
+    [("198.18.0.2", None), ("198.18.0.1", "is this router's own (wg0)"), ("10.7.7.7", "is in the network of enp2s0"), ("198.18.0.9", "has 198.18.0.9 already")],
 )
 def test_collisions(remote, said):
     agreed = negotiate.find(A, B)._replace(remote=remote)
@@ -144,12 +149,12 @@ def test_an_endpoint_that_is_on_a_network_of_this_router_or_its_own():
 def test_whose_the_address_was():
     agreed = negotiate.find(A, B)
     held = wg_quick_peers.sections("[Peer]\nPublicKey = %s\nAllowedIPs = 198.18.0.0/24, 198.18.0.0/16\n" % KEYS[2])
-    one, = negotiate.moved(agreed, B, "wg0", held, [])
+    (one,) = negotiate.moved(agreed, B, "wg0", held, [])
     assert "198.18.0.2 is in AllowedIPs 198.18.0.0/24 of the peer %s, too" % KEYS[2] in one
     assert not list(negotiate.moved(agreed, B._replace(key=KEYS[2]), "wg0", held, [])) and not list(negotiate.moved(agreed, B, "wg0", [], []))
-    one, = negotiate.moved(agreed, B, "wg0", [], ["198.18.0.0/15 via 10.0.0.7 dev enp2s0"])
+    (one,) = negotiate.moved(agreed, B, "wg0", [], ["198.18.0.0/15 via 10.0.0.7 dev enp2s0"])
     assert "198.18.0.0/15 via 10.0.0.7 dev enp2s0" in one
-    one, = negotiate.moved(agreed._replace(remote="9.9.9.9"), B, "wg0", [], [])
+    (one,) = negotiate.moved(agreed._replace(remote="9.9.9.9"), B, "wg0", [], [])
     assert one.startswith("9.9.9.9 is a public address")
 
 
@@ -164,7 +169,7 @@ def test_a_site_with_a_new_key_and_its_old_address():
 def test_a_site_with_a_new_key_and_another_address():
     tunnels = [Tunnel("gretap4", "wg0", "198.18.0.1", "198.18.0.7", "br0"), Tunnel("else", "wg1", "10.0.0.1", "198.18.0.7", "br0")]
     text = wg_quick_peers.add("", "b", [("PublicKey", KEYS[2]), ("AllowedIPs", "198.18.0.7/32")])
-    one, = negotiate.namesakes(B, "wg0", wg_quick_peers.sections(text), tunnels)
+    (one,) = negotiate.namesakes(B, "wg0", wg_quick_peers.sections(text), tunnels)
     assert KEYS[2] in one and "/etc/l2wg/gretap4.conf" in one and "else" not in one and "wg set wg0 peer %s remove" % KEYS[2] in one
     assert not list(negotiate.namesakes(B._replace(name="c"), "wg0", wg_quick_peers.sections(text), tunnels))
     assert not list(negotiate.namesakes(B._replace(key=KEYS[2]), "wg0", wg_quick_peers.sections(text), tunnels))
@@ -187,28 +192,33 @@ def test_notes():
 
 def test_nix():
     text = negotiate.nix(negotiate.find(A._replace(mtu=1400, number=5), B), B, "wg0", False)
-    for line in ('allowedIPs = [ "198.18.0.2/32" ]; endpoint = "b.example.org:51820"; persistentKeepalive = 25; } # b',
-                 '  local = "198.18.0.1";', "  mtu = 1400;", "  key = 5;"):
+    for line in (
+        'allowedIPs = [ "198.18.0.2/32" ]; endpoint = "b.example.org:51820"; persistentKeepalive = 25; } # b',
+        '  local = "198.18.0.1";',
+        "  mtu = 1400;",
+        "  key = 5;",
+    ):
         assert line in text
     assert "persistentKeepalive" not in negotiate.nix(negotiate.find(A, B), B, "wg0", True)
 
 
 def test_one_wire_is_what_joins_and_nothing_else():
     """A LAN that no bridge of either site joins is no false alarm; an older card does not tell, and gets an `if`."""
+
     def said(other, bridge="br0", ports="", **addresses):
         links = {name: Link(name, 3, "bridge" if name.startswith("br") else "", addresses=(one,)) for name, one in addresses.items()}
         text = "underlay = wg0\nlocal = 198.18.0.1\nremote = 198.18.0.2\nbridge = %s\nbridge-ports = %s\n" % (bridge, ports)
         return list(negotiate.notes(negotiate.find(A, other), other, None, links, tunnel_file.parse(text, "", "gretap1")[0]))
 
     joined, apart = B._replace(joined=True), B._replace(joined=False)
-    one, = said(joined, br0="192.168.178.1/24")
+    (one,) = said(joined, br0="192.168.178.1/24")
     assert "br0 has 192.168.178.0/24, and the LAN of b is 192.168.92.0/24: both are on one wire" in one
-    one, = said(B, br0="192.168.178.1/24")
+    (one,) = said(B, br0="192.168.178.1/24")
     assert "if b has that in its bridge, both are on one wire" in one
     assert said(apart, br0="192.168.178.1/24") == [], "the LAN of b is not in the tunnel"
     assert said(joined, br0="192.168.92.2/24") == [], "that is what a bridge is for"
     assert said(joined, br1="192.168.178.1/24") == [], "another bridge of this router is not in the tunnel either"
-    one, = said(joined, ports="enp2s0", enp2s0="192.168.178.1/24")
+    (one,) = said(joined, ports="enp2s0", enp2s0="192.168.178.1/24")
     assert "enp2s0 has 192.168.178.0/24" in one and "both are on one wire" in one, "its address is about to move"
-    one, = said(apart, enp2s0="192.168.92.7/24")
+    (one,) = said(apart, enp2s0="192.168.92.7/24")
     assert "nobody can route between the two" in one

@@ -1,4 +1,5 @@
 """Whatever version of ip(8) and nft(8) has printed it, we read the same: that of Debian 12 is what the lab shows to be right."""
+
 import json
 import re
 
@@ -151,7 +152,8 @@ def test_policy_rules_by_name_are_seen(monkeypatch, version):
     move = type("Move", (), {"port": "e0", "bridge": "br0"})
     told = [
         list(name_references._ruled(move, family, tools.recorded(one, "policies")["ip %s rule show" % family].out))
-        for one in (version, NEWEST) for family in ("-4", "-6")
+        for one in (version, NEWEST)
+        for family in ("-4", "-6")
     ]
     assert told[:2] == told[2:] and all(len(some) == 1 for some in told)
 
@@ -188,8 +190,8 @@ def test_what_cannot_be_looked_at_is_told_before_a_change(monkeypatch):
     monkeypatch.setattr(verify, "_nudge", lambda *_: None)
     monkeypatch.setattr(verify.time, "sleep", lambda _: None)
     assert [way.hop for way in verify.look([tunnel], here).ways] == ["192.0.2.1", "192.0.2.7", "2001:db8::7"]
-    said = (1, "", "Option \"-json\" is unknown, try \"ip -help\".\n")
-    garbage = (0, "[{\"unreachable\",\n", "")
+    said = (1, "", 'Option "-json" is unknown, try "ip -help".\n')
+    garbage = (0, '[{"unreachable",\n', "")
     for start in usual:
         for how in (said, garbage)[: 1 if start in ("ss", "wg show") else 2]:
             if start == "ip neighbour change":

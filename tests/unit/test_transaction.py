@@ -55,11 +55,7 @@ def change(box, confirm=False):
 
 
 def files_of(box):
-    return {
-        str(path.relative_to(box)): path.read_text()
-        for path in sorted(box.rglob("*"))
-        if path.is_file() and path.relative_to(box).parts[0] != "lib"
-    }
+    return {str(path.relative_to(box)): path.read_text() for path in sorted(box.rglob("*")) if path.is_file() and path.relative_to(box).parts[0] != "lib"}
 
 
 BEFORE = {"admins": "before\n", "etc/one.conf": OLD}
@@ -217,6 +213,7 @@ def test_two_of_us_do_not_change_files_at_once(tmp_path, monkeypatch):
 
 
 # Who else names the port
+
 
 def test_lines_that_name_a_port_are_found(tmp_path, monkeypatch):
     monkeypatch.setattr(references, "ROOT", str(tmp_path))

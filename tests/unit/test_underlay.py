@@ -1,4 +1,5 @@
 """What WireGuard says of itself, judged."""
+
 import dataclasses
 
 import pytest

@@ -95,6 +95,7 @@ def test_help_runs_nothing(capsys, no_command):
 
 # The man page and the parser name the same.
 
+
 def synopsis(text):
     """{command: its long options} of the section SYNOPSIS."""
     part = re.search(r"^\.Sh SYNOPSIS\n(.*?)^\.Sh", text, re.M | re.S).group(1)

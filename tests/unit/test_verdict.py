@@ -60,8 +60,8 @@ def save(*rules, policy="DROP", chains=()):
         ("-m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT", True),
         ("-m conntrack --ctstate NEW -j ACCEPT", True),
         ("-m addrtype --dst-type LOCAL -j ACCEPT", False),
-        ("-j LOG --log-prefix \"a b -j ACCEPT\"", True),
-        ("-m comment --comment \"it's\" -j ACCEPT", False),
+        ('-j LOG --log-prefix "a b -j ACCEPT"', True),
+        ('-m comment --comment "it\'s" -j ACCEPT', False),
         ("-m set --match-set friends src -j ACCEPT", False),  # may be: then nothing is claimed
         ("-m set --match-set friends src -j DROP", True),  # or by the policy
         ("-j NFQUEUE --queue-num 0", False),

@@ -1,4 +1,5 @@
 """The screen of `l2wg status --watch`: what is wrong first, and never more than fits."""
+
 import dataclasses
 
 import pytest
@@ -61,9 +62,9 @@ def test_what_crosses_and_how_it_was():
     assert watch.rates({}, None, first) == {} and watch.rates({}, first, first) == {}
 
 
-@pytest.mark.parametrize("number, said", [
-    (0, "0 bit/s"), (999, "999 bit/s"), (1000, "1.00 kbit/s"), (1254321, "1.25 Mbit/s"), (10 ** 9, "1.00 Gbit/s"), (10 ** 12, "1000.00 Gbit/s"),
-])
+@pytest.mark.parametrize(
+    "number, said", [(0, "0 bit/s"), (999, "999 bit/s"), (1000, "1.00 kbit/s"), (1254321, "1.25 Mbit/s"), (10**9, "1.00 Gbit/s"), (10**12, "1000.00 Gbit/s")]
+)
 def test_bits(number, said):
     assert watch.bits(number) == said
 

@@ -52,10 +52,7 @@ def test_where_the_lines_go():
     assert attach(TEXTS["by hand"], "wg0").index(UP) > attach(TEXTS["by hand"], "wg0").index("echo 2")
 
 
-@pytest.mark.parametrize(
-    "line",
-    ["PostUp = l2wg up %i", "PostUp = l2wg up wg0 || :", "postup=/usr/bin/l2wg  up %i||true", "PostUp = l2wg up wg0 # ours", UP + "\r"],
-)
+@pytest.mark.parametrize("line", ["PostUp = l2wg up %i", "PostUp = l2wg up wg0 || :", "postup=/usr/bin/l2wg  up %i||true", "PostUp = l2wg up wg0 # ours", UP + "\r"])
 def test_lines_that_are_there_by_hand_are_ours_too(line):
     text = "[Interface]\n" + line + "\n"
     assert attach(text, "wg0").count("up") == text.count("up")

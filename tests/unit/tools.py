@@ -2,6 +2,7 @@
 
 iproute2 4.20 and nft 0.9.0 are those of Debian 10, 5.10 and 0.9.8 those of Debian 11, all on the kernel of Debian 12.
 """
+
 import pathlib
 
 from l2wg_hooks.system import process

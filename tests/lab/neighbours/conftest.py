@@ -1,4 +1,5 @@
 """One machine for the whole tier: the tests run in the order of their file, and each puts its neighbour to rest again."""
+
 import pytest
 import vm as machines
 from neighbourhood import Neighbourhood

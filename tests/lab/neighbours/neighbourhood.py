@@ -9,6 +9,7 @@ network namespace of the same machine, wired by hand: nobody but A has neighbour
 
     python3 tests/lab/neighbours/neighbourhood.py --keep NAME     boots it and keeps it; then: tests/lab/sh NAME COMMAND...
 """
+
 import os
 import re
 import sys

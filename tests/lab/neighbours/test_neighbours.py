@@ -2,6 +2,7 @@
 
 The cures that `l2wg check` tells are run as they stand.
 """
+
 import os
 import re
 
@@ -28,6 +29,7 @@ def fine(lab, *words):
 
 # NetworkManager
 
+
 def test_networkmanager_lets_go_of_the_port_and_leaves_the_rest(lab):
     assert [lab.nm(name) for name in ("gretap1", "br0", "enp3s0")] == ["unmanaged"] * 3
     fine(lab)
@@ -46,6 +48,7 @@ def test_networkmanager_starts_when_all_is_there(lab):
 
 
 # systemd-networkd
+
 
 def test_networkd_leaves_the_tunnel_alone(lab):
     """A second tunnel, for the policy route that VXLAN has."""
@@ -73,6 +76,7 @@ def test_networkd_has_a_file_for_the_port(lab):
 
 
 # DHCP clients
+
 
 def test_dhclient_is_for_the_wan_only(lab):
     clients = lab.vm.sh("cat /proc/[0-9]*/cmdline | tr '\\0' ' ' | grep -ao 'dhclient.*'").stdout
@@ -156,6 +160,7 @@ def test_dhcpcd_that_does_not_listen_gets_no_answer(lab):
 
 # Firewalls
 
+
 def test_nftables_service_brings_the_guard_back(lab):
     lab.comes_back()
     for word in ("start", "reload", "restart", "stop"):
@@ -229,6 +234,7 @@ def test_firewalld(lab):
 
 
 # ifupdown2
+
 
 def test_ifupdown2(lab):
     before = lab.vm.sh("cat /sys/class/net/gretap1/ifindex").stdout

@@ -1,4 +1,5 @@
 """One machine for the whole tier, with the package installed and nothing configured. Every test gets its two sites."""
+
 import image
 import pytest
 import vm as machines

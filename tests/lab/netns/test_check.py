@@ -2,6 +2,7 @@
 
 Firewalls and other managers are the neighbours' tier; loops and storms are test_datapath's.
 """
+
 import contextlib
 import json
 import re
@@ -89,8 +90,7 @@ def test_files_and_switches(wire):
     """Several at once: each is told of, and each cure cures."""
     site = wire.a
     conf, main = site.read("/etc/wireguard/wg0.conf"), site.read("/etc/network/interfaces")
-    site.write("/etc/wireguard/wg0.conf", conf.replace(
-        "PostUp = l2wg up %i || :\n", "PostUp = l2wg up %i || :\n" * 2 + "PostUp = l2wg up wg7 || :\n"), 0o600)
+    site.write("/etc/wireguard/wg0.conf", conf.replace("PostUp = l2wg up %i || :\n", "PostUp = l2wg up %i || :\n" * 2 + "PostUp = l2wg up wg7 || :\n"), 0o600)
     site.write("/etc/network/interfaces", re.sub(r"^source.*\n", "", main, flags=re.M))
     site.sh("ip link set br0 mtu 1382; sysctl -qw net.ipv4.ip_forward=0; nft flush ruleset")
     found = problems(site, "--passive")
@@ -165,8 +165,9 @@ def test_the_peers_name_means_another_address(wire):
     """Site B is made to wait for a call, so that nothing but A's own endpoint counts."""
     own = wire.b.sh("wg show wg0 peers").stdout.strip()
     allowed = wire.b.sh("wg show wg0 allowed-ips").stdout.split("\t")[1].replace(" ", ",").strip()
-    with faulty(wire.b, f"wg set wg0 peer {own} remove; wg set wg0 peer {own} allowed-ips {allowed}",
-                f"wg set wg0 peer {own} endpoint 203.0.113.10:4900 persistent-keepalive 1"):
+    with faulty(
+        wire.b, f"wg set wg0 peer {own} remove; wg set wg0 peer {own} allowed-ips {allowed}", f"wg set wg0 peer {own} endpoint 203.0.113.10:4900 persistent-keepalive 1"
+    ):
         site = wire.a
         peer = site.sh("wg show wg0 peers").stdout.strip()
         allowed = site.sh("wg show wg0 allowed-ips").stdout.split("\t")[1].replace(" ", ",").strip()
@@ -275,6 +276,7 @@ def test_addresses_twice(wire):
 
 def test_dhcp_servers(wired):
     """One is as it should be, wherever it is; a second one beyond the tunnel is not, even if it runs on the router itself."""
+
     def server(namespace, device, first):
         """Start one; what ends it."""
         files = f"--pid-file=/run/dhcp-{first}.pid --dhcp-leasefile=/run/dhcp-{first}.leases"
@@ -305,8 +307,10 @@ def test_dhcp_servers(wired):
 def test_nothing_is_wrong_with_ipv6_and_with_two_tunnels(wire):
     ends = ("fd00:178::1", "fd00:92::1")
     for site, own, far in zip(wire.sites, ends, ends[::-1]):
-        site.sh(f"ip -6 address add {own}/128 dev wg0 nodad; ip -6 route add {far}/128 dev wg0; "
-                f"wg set wg0 peer $(wg show wg0 peers) allowed-ips $(wg show wg0 allowed-ips | cut -f2 | tr ' ' ,),{far}/128")
+        site.sh(
+            f"ip -6 address add {own}/128 dev wg0 nodad; ip -6 route add {far}/128 dev wg0; "
+            f"wg set wg0 peer $(wg show wg0 peers) allowed-ips $(wg show wg0 allowed-ips | cut -f2 | tr ' ' ,),{far}/128"
+        )
         site.sh(f"ip link add br1 type bridge; ip link set br1 up; l2wg set six underlay=wg0 bridge=br1 dhcp=block local={own} remote={far}")
     try:
         wire.both(lambda site: site.l2wg("up", "wg0"))

@@ -1,4 +1,5 @@
 """What crosses the wire, how large, and what the fences keep at home."""
+
 import json
 import os
 import re
@@ -37,12 +38,14 @@ def wired(vm):
 
 def wish(pair, *lines, a=(), b=(), ends=None):
     """The reference's wish with other lines on both sites, or on one; `ends` are A's and B's ends of the tunnel."""
+
     def work(site):
         more = lines + (a if site is pair.a else b)
         local, remote = (ends if site is pair.a else reversed(ends)) if ends else (None, None)
         change = f"s/^local.*/local = {local}/; s/^remote.*/remote = {remote}/" if ends else ""
         site.sh(f"sed '{change}' /root/good >/etc/l2wg/gretap1.conf; printf '%s\\n' {' '.join(repr(line) for line in more)} >>/etc/l2wg/gretap1.conf")
         site.l2wg("up", "wg0", "--strict")
+
     pair.both(work)
 
 
@@ -58,9 +61,7 @@ def heard(source, listener, frames, seconds=2.5, over=0.0):
     number = os.urandom(4).hex()
     ready = f"/tmp/ear-{number}"
     tokens = {name: token_of(one) for name, one in frames.items()}
-    ear = listener.start(
-        ["python3", "/root/frames.py", "listen", 1.5 + seconds + over, ready], timeout=60, input="\n".join(sorted(set(tokens.values())))
-    )
+    ear = listener.start(["python3", "/root/frames.py", "listen", 1.5 + seconds + over, ready], timeout=60, input="\n".join(sorted(set(tokens.values()))))
     source.run(["python3", "/root/frames.py", "send", ready, over], input="\n".join(one.hex() for one in frames.values()), timeout=60)
     got = json.loads(ear.wait().check().stdout)
     return {name: [bytes.fromhex(one) for one in got[token]] for name, token in tokens.items()}
@@ -119,8 +120,10 @@ def all_crosses(pair):
         got = heard(source, listener, sent)
         assert {name: [one[: len(sent[name])] for one in found] for name, found in got.items()} == {name: [one] for name, one in sent.items()}
     for words in (("-M", "do", "-s", "1472", "192.168.92.10"), ("-s", "4000", "192.168.92.10"), ("-M", "do", "-s", "1452", "fd00:92::10"), ("-s", "4000", "fd00:92::10")):
+
         def answers(words=words):
             return " 0% packet loss" in pair.device.run(["ping", "-n", "-q", "-c", "2", "-i", "0.3", "-W", "3", *words], check=False).stdout
+
         eventually(answers, 15)
 
 
@@ -150,9 +153,11 @@ def test_full_size_qinq_crosses(wire):
 V6 = ("fd00:15::2", "fd00:15::1")
 
 
-@pytest.mark.parametrize("lines, ends", [
-    (("key = 4000000000",), None), (("encapsulation = vxlan",), None), (("encapsulation = vxlan", "key = 77"), V6), ((), V6), (("key = 5",), V6),
-], ids=["gretap with a key", "vxlan", "vxlan over IPv6", "ip6gretap", "ip6gretap with a key"])
+@pytest.mark.parametrize(
+    "lines, ends",
+    [(("key = 4000000000",), None), (("encapsulation = vxlan",), None), (("encapsulation = vxlan", "key = 77"), V6), ((), V6), (("key = 5",), V6)],
+    ids=["gretap with a key", "vxlan", "vxlan over IPv6", "ip6gretap", "ip6gretap with a key"],
+)
 def test_every_encapsulation_carries_all(wire, lines, ends):
     wish(wire, *lines, ends=ends)
     assert wire.a.l2wg("plan", check=False).rc == 0
@@ -254,13 +259,25 @@ def test_one_clamping_router_is_enough(wire):
 
 def test_fences_against_dhcp(wire):
     home = {
-        "DHCPv4 request": udp(67), "DHCPv4 answer": udp(68), "DHCPv6 request": udp(547, version=6), "DHCPv6 answer": udp(546, version=6),
-        "router advertisement": icmp(134, 6), "redirect": icmp(137, 6), "IPv4 redirect": icmp(5, 4), "tagged DHCPv4": in_vlan(udp(67), 42),
+        "DHCPv4 request": udp(67),
+        "DHCPv4 answer": udp(68),
+        "DHCPv6 request": udp(547, version=6),
+        "DHCPv6 answer": udp(546, version=6),
+        "router advertisement": icmp(134, 6),
+        "redirect": icmp(137, 6),
+        "IPv4 redirect": icmp(5, 4),
+        "tagged DHCPv4": in_vlan(udp(67), 42),
         "tagged router advertisement": in_vlan(icmp(134, 6), 42),
     }
     away = {
-        "DNS": udp(53), "DNS over IPv6": udp(53, version=6), "UDP 547 over IPv4": udp(547), "router solicitation": icmp(133, 6),
-        "neighbour solicitation": icmp(135, 6), "echo": icmp(8, 4), "unknown kind": tagged(BROADCAST), "tagged DNS": in_vlan(udp(53), 42),
+        "DNS": udp(53),
+        "DNS over IPv6": udp(53, version=6),
+        "UDP 547 over IPv4": udp(547),
+        "router solicitation": icmp(133, 6),
+        "neighbour solicitation": icmp(135, 6),
+        "echo": icmp(8, 4),
+        "unknown kind": tagged(BROADCAST),
+        "tagged DNS": in_vlan(udp(53), 42),
     }
     assert all(heard(wire.host_b, wire.device, {**home, **away}).values()), "without the fence all passes"
     wish(wire, a=("dhcp = block",))
@@ -343,6 +360,7 @@ def address_of(host):
 
 def test_a_loop_is_seen_and_limited(wire):
     """FACTS 16: a second layer 2 path. One broadcast frame goes round for ever, as fast as the machine can."""
+
     def path(word):
         if word == "cut":
             wire.a.run(["ip", "link", "del", "loop0"])

@@ -1,4 +1,5 @@
 """Whatever is wrong with the tunnel: wg-quick and ifup succeed, WireGuard works, and the cure is told."""
+
 import pytest
 from hosts import eventually
 from sites import Pair
@@ -73,11 +74,15 @@ def test_bridge_missing(faulty):
     faulty.comes_back()
 
 
-@pytest.mark.parametrize("text, complaint", [
-    ("underlay wg0\nbridge = br0\n", "/etc/l2wg/gretap1.conf:1:"),
-    ("underlay = wg0\nlocal = 192.168.92.1\nremote = nonsense\nbridge = br0\n", "/etc/l2wg/gretap1.conf:3: remote:"),
-    ("\x00\xff\n", "/etc/l2wg/gretap1.conf"),
-], ids=["syntax", "value", "binary"])
+@pytest.mark.parametrize(
+    "text, complaint",
+    [
+        ("underlay wg0\nbridge = br0\n", "/etc/l2wg/gretap1.conf:1:"),
+        ("underlay = wg0\nlocal = 192.168.92.1\nremote = nonsense\nbridge = br0\n", "/etc/l2wg/gretap1.conf:3: remote:"),
+        ("\x00\xff\n", "/etc/l2wg/gretap1.conf"),
+    ],
+    ids=["syntax", "value", "binary"],
+)
 def test_broken_file(faulty, text, complaint):
     site = faulty.b
     good = site.read("/etc/l2wg/gretap1.conf")
@@ -100,8 +105,11 @@ def test_broken_second_file_does_not_stop_the_first(faulty):
 
 # What is no file, by the command that makes it.
 ODD = {
-    "pipe": "mkfifo %s", "socket": "python3 -c 'import socket, sys; socket.socket(socket.AF_UNIX).bind(sys.argv[1])' %s",
-    "device": "mknod %s c 1 5", "folder": "mkdir %s", "large": "truncate -s 1G %s",
+    "pipe": "mkfifo %s",
+    "socket": "python3 -c 'import socket, sys; socket.socket(socket.AF_UNIX).bind(sys.argv[1])' %s",
+    "device": "mknod %s c 1 5",
+    "folder": "mkdir %s",
+    "large": "truncate -s 1G %s",
 }
 
 

@@ -4,6 +4,7 @@ every probe is seen to see with the locks taken out.
 Site A is under test. Spoofed packets come to it from the WAN (B's end of that wire), from its LAN (hostA) and by the wire itself (device),
 and over WireGuard from B's LAN (hostB); what comes in is heard by the device, what leaks by B's end of the WAN.
 """
+
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -92,8 +93,11 @@ class Tunnel:
 
 
 TUNNELS = {
-    "gretap": Tunnel("gretap", 4), "gretap-key": Tunnel("gretap", 4, 77, thorough=False), "vxlan": Tunnel("vxlan", 4, 4711),
-    "ip6gretap": Tunnel("gretap", 6, 78), "vxlan6": Tunnel("vxlan", 6, port=8472, thorough=False),
+    "gretap": Tunnel("gretap", 4),
+    "gretap-key": Tunnel("gretap", 4, 77, thorough=False),
+    "vxlan": Tunnel("vxlan", 4, 4711),
+    "ip6gretap": Tunnel("gretap", 6, 78),
+    "vxlan6": Tunnel("vxlan", 6, port=8472, thorough=False),
 }
 
 
@@ -103,9 +107,7 @@ def tunnels(*quick):
 
 
 # Those that the kernel refuses by itself.
-REFUSED = (
-    "overlapping fragments", "another key", "first fragment without UDP or GRE", "first fragment without its second header",
-)
+REFUSED = ("overlapping fragments", "another key", "first fragment without UDP or GRE", "first fragment without its second header")
 FEW = ("plain", "fragments")
 
 
@@ -172,7 +174,7 @@ class Lab:
         self.pair.comes_back()
 
     def _switch(self, site) -> None:
-        local, remote = ENDS[self.tunnel.family][::1 if site is self.a else -1]
+        local, remote = ENDS[self.tunnel.family][:: 1 if site is self.a else -1]
         site.l2wg("set", "gretap1", f"local={local}", f"remote={remote}", *self.tunnel.settings)
         site.sh(ANEW[site.name], timeout=120)
 
@@ -185,9 +187,7 @@ class Lab:
         local, remote = ENDS[self.tunnel.family]
         sent = [
             ("device", "eth0", ethernet(target, "02:00:00:00:0d:01", packets.LOCAL_EXPERIMENTAL, mark(f"out {what}", size)))
-            for what, target, size in (
-                ("broadcast", packets.BROADCAST, 60), ("unicast", self.macs["hostB"], 60), ("full size", packets.BROADCAST, 1500),
-            )
+            for what, target, size in (("broadcast", packets.BROADCAST, 60), ("unicast", self.macs["hostB"], 60), ("full size", packets.BROADCAST, 1500))
         ]
 
         def send(namespace, interface, to, name, source, target, only=FEW, wrap=None):
@@ -260,17 +260,30 @@ def events(lab):
     walk.phase("shutdown: WireGuard", site, "wg-quick down wg0")
     walk.phase("boot: interfaces", site, f"ifup -a && ifup -a --allow=hotplug; ip route replace default via {WAN[4][1]}")
     walk.phase("boot: WireGuard", site, WG_QUICK_UP, WIRED)
-    walk.phase("wg-quick down fails half-way", site, """
+    walk.phase(
+        "wg-quick down fails half-way",
+        site,
+        """
         cp -a /etc/wireguard/wg0.conf /root/; sed -i '0,/^PostDown/s//PostDown = false\\n&/' /etc/wireguard/wg0.conf
         ! wg-quick down wg0 && ip link show gretap1 && ! ip link show wg0
-    """)
+    """,
+    )
     walk.phase("wg-quick up after that", site, f"cp -a /root/wg0.conf /etc/wireguard/; {WG_QUICK_UP}", WIRED)
-    walk.phase("package gone", site, """
+    walk.phase(
+        "package gone",
+        site,
+        """
         mkdir /root/away; mv /usr/bin/l2wg /usr/lib/python3/dist-packages/l2wg_hooks /root/away/; wg-quick down wg0
-    """)
-    walk.phase("package back", site, f"""
+    """,
+    )
+    walk.phase(
+        "package back",
+        site,
+        f"""
         mv /root/away/l2wg /usr/bin/; mv /root/away/l2wg_hooks /usr/lib/python3/dist-packages/; {WG_QUICK_UP}
-    """, WIRED)
+    """,
+        WIRED,
+    )
     heard = walk.run()
     lab.addresses()
     return heard
@@ -445,11 +458,14 @@ def test_flushes_all_the_time(reference):
     """Ten events beside a loop of them; the one after it finds what is missing."""
     site = reference.a
     before = rules(site)
-    site.sh("""
+    site.sh(
+        """
         (while [ ! -e /root/enough ]; do nft flush ruleset; done) &
         for i in 1 2 3 4 5 6 7 8 9 10; do l2wg up wg0 2>/dev/null; done
         touch /root/enough; wait; rm /root/enough
-    """, timeout=300)
+    """,
+        timeout=300,
+    )
     assert not ours(site)
     admins(reference)
     site.l2wg("up", "wg0")

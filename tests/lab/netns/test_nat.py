@@ -3,6 +3,7 @@
 Site A rewrites the source of what it forwards to B to the tunnel's own end, and that of all that it sends, as home routers do. A host
 behind it (hostA) has raw sockets.
 """
+
 import packets
 import pytest
 from packets import OUTSIDER, ethernet
@@ -78,10 +79,7 @@ def in_vxlan(frame: bytes, vni: int) -> bytes:
 def by_socket(source: str, target: str, port: int, data: bytes, user="root") -> str:
     """Send a datagram as a user without privileges can; who is not let hears of it (EPERM)."""
     family = "socket.AF_INET6" if ":" in source else "socket.AF_INET"
-    program = (
-        f"import socket; s = socket.socket({family}, socket.SOCK_DGRAM); s.bind(('{source}', 0)); "
-        f"s.sendto(bytes.fromhex('{data.hex()}'), ('{target}', {port}))"
-    )
+    program = f"import socket; s = socket.socket({family}, socket.SOCK_DGRAM); s.bind(('{source}', 0)); s.sendto(bytes.fromhex('{data.hex()}'), ('{target}', {port}))"
     return f'setpriv --reuid={user} --clear-groups python3 -c "{program}" || :'
 
 

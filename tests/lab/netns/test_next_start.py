@@ -1,4 +1,5 @@
 """What the next `ifup`, or the next `wg-quick up`, makes of what l2wg leaves behind: the real ones, a second time."""
+
 import json
 import re
 

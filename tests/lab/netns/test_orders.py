@@ -1,4 +1,5 @@
 """Level-triggered: whichever comes last, bridge or WireGuard, finishes the work."""
+
 import itertools
 
 import pytest

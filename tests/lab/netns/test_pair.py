@@ -2,6 +2,7 @@
 
 One story, in this order. C is a site of its own behind B's other port; `stick` is plugged into it.
 """
+
 import re
 import sys
 import time
@@ -80,7 +81,8 @@ def state(site):
     """All that pairing could change: files with their modes, peers, routes, links."""
     return site.sh(
         "cd /etc; for f in wireguard/* l2wg/* network/interfaces.d/*; do [ ! -e $f ] || { stat -c '%n %a' $f; cat $f; }; done;"
-        " wg show wg0 allowed-ips; wg show wg0 endpoints; wg show wg0 persistent-keepalive; ip -4 route; ip -br link | sed 's/@.*//' | cut -d' ' -f1 | sort", check=False
+        " wg show wg0 allowed-ips; wg show wg0 endpoints; wg show wg0 persistent-keepalive; ip -4 route; ip -br link | sed 's/@.*//' | cut -d' ' -f1 | sort",
+        check=False,
     ).stdout
 
 
@@ -206,8 +208,7 @@ def test_what_fails_is_undone_as_a_whole(sites):
 def test_a_card_that_would_lead_this_router_into_the_tunnel(sites):
     """Refused with nothing changed: WireGuard's own packets, to the new peer or another one, and what the router needs elsewhere."""
     b, key = sites.b, topology.new_keys().public
-    b.sh("cp /etc/hosts /root/hosts; echo 192.0.2.77 loop.example.org >>/etc/hosts; mv /etc/resolv.conf /root/;"
-         " echo nameserver 192.0.2.53 >/etc/resolv.conf")
+    b.sh("cp /etc/hosts /root/hosts; echo 192.0.2.77 loop.example.org >>/etc/hosts; mv /etc/resolv.conf /root/; echo nameserver 192.0.2.53 >/etc/resolv.conf")
     for address, endpoint, said in (
         ("192.0.2.77", "192.0.2.77:1", "192.0.2.77, where evil is to be called, is an address inside WireGuard"),
         ("192.0.2.77", "loop.example.org:1", "is where evil is to be called, which would go into wg0"),

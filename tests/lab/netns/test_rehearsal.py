@@ -1,6 +1,7 @@
 """The next start, played on a copy by the real ifup and wg-quick: each kind of file that would cut a router off is found by that
 alone, with none of l2wg's own guards in between, and nothing outside the copy notices.
 """
+
 import json
 import re
 import time
@@ -270,8 +271,11 @@ CHANGES = [
     ("another encapsulation", "l2wg set gretap1 encapsulation=vxlan key=7"),
     ("a second tunnel", "l2wg set two underlay=wg0 local=192.168.178.1 remote=192.168.92.9 bridge=br0"),
     ("no second tunnel", "rm /etc/l2wg/two.conf"),
-    ("the admin's own bridge", "rm -f /etc/network/interfaces.d/l2wg; printf 'auto br0\\niface br0 inet manual\\n    bridge_ports enp3s0\\n' "
-                               ">/etc/network/interfaces.d/mine; l2wg set gretap1 bridge-ports="),
+    (
+        "the admin's own bridge",
+        "rm -f /etc/network/interfaces.d/l2wg; printf 'auto br0\\niface br0 inet manual\\n    bridge_ports enp3s0\\n' "
+        ">/etc/network/interfaces.d/mine; l2wg set gretap1 bridge-ports=",
+    ),
     ("none", "rm /etc/l2wg/gretap1.conf"),
 ]
 

@@ -1,4 +1,5 @@
 """A second way between the sites: found before the tunnel that closes the ring forwards its first frame."""
+
 import pytest
 
 # One broadcast of a host behind B, and a second in which it may go round.

@@ -4,6 +4,7 @@ hostB asks: it sends a router advertisement, asks by ARP for each address of rou
 A's bridge, which it knows from what the bridge sends. `open_up` makes the bridge what the kernel makes of each, to see that
 all of this would be answered.
 """
+
 import json
 import os
 from pathlib import Path
@@ -39,8 +40,7 @@ def found(wire, addresses=ADDRESSES):
     """What hostB finds of router A behind the bridge, by the names of what it tried."""
     own, bridge = mac(wire.host_b, "eth0"), mac(wire.a, "br0")
     token = os.urandom(8)
-    frames = {f"{how} {address}": packets.arp_request(own, source, address) for address in addresses
-              for how, source in (("arp", "192.168.92.10"), ("probe", "0.0.0.0"))}
+    frames = {f"{how} {address}": packets.arp_request(own, source, address) for address in addresses for how, source in (("arp", "192.168.92.10"), ("probe", "0.0.0.0"))}
     datagram = b"\x9c\x40\x00\x09\x00\x10\x00\x00" + token  # UDP from port 40000 to 9, no checksum
     for name, source in (("forwarded", "192.168.92.10"), ("forwarded for others", "10.9.9.9")):
         frames[name] = packets.ethernet(bridge, own, packets.IP, packets.ip4(source, FAR, packets.UDP, datagram)[0])
@@ -52,8 +52,11 @@ def found(wire, addresses=ADDRESSES):
     eventually(lambda: all(wire.vm.agent.run(["test", "-e", ready], 10).rc == 0 for ready, _ in ears), 30)
     wire.host_b.run(["python3", "/root/frames.py", "send", ears[0][0], 1], input="\n".join(one.hex() for one in frames.values()), timeout=60)
     heard = [[bytes.fromhex(one) for some in json.loads(ear.wait().check().stdout).values() for one in some] for _, ear in ears]
-    seen = {"arp %s" % packets.ipaddress.ip_address(one[28:32]) for one in heard[0]
-            if one[6:12] == bytes.fromhex(bridge.replace(":", "")) and one[12:14] == b"\x08\x06" and one[20:22] == b"\0\x02"}
+    seen = {
+        "arp %s" % packets.ipaddress.ip_address(one[28:32])
+        for one in heard[0]
+        if one[6:12] == bytes.fromhex(bridge.replace(":", "")) and one[12:14] == b"\x08\x06" and one[20:22] == b"\0\x02"
+    }
     seen |= {"forwarded"} if heard[1] else set()
     seen |= {"advertisement"} if addresses_of(wire) or "br0" in wire.a.run(["ip", "-6", "route", "show", "default"]).stdout else set()
     return seen

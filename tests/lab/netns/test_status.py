@@ -1,4 +1,5 @@
 """`l2wg status` and `l2wg metrics` on a wire that works, and on one that does not."""
+
 import json
 import re
 
@@ -31,7 +32,7 @@ def address(host):
 def test_a_wire_that_works_is_told_to_be_right(wired):
     assert wired.device.ping(HOST_B, count=3) >= 1
     document = look(wired.a)
-    tunnel, = document["tunnels"]
+    (tunnel,) = document["tunnels"]
     assert document["ok"] and document["faults"] == [] and document["guard_intact"] is True
     assert (tunnel["up"], tunnel["joined"], tunnel["guarded"], tunnel["mtu"], tunnel["mss_ipv4"]) == (True, True, True, 1500, 1342)
     assert tunnel["peer"]["endpoint"] == "203.0.113.20:4900" and tunnel["peer"]["handshake_age"] <= 180

@@ -1,4 +1,5 @@
 """The wire stands: what crosses it, what it leaves alone, and that it comes back by itself."""
+
 import re
 
 import pytest
@@ -52,6 +53,7 @@ def test_wireguard_and_lan_were_not_restarted(wired):
 
 def test_a_second_run_does_not_flap(wired):
     """Frames go on while events come, and the kernel tells of no link that went down, came, or left its bridge."""
+
     def watch(work):
         """(frames lost, what the kernel told of links that are not as they should be) while `work()` goes on."""
         for site in wired.sites:

@@ -1,4 +1,5 @@
 """Two full routers for each file of tests, which run in their order: each goes on where the one before left."""
+
 import pytest
 import topology
 import vm as machines

@@ -1,4 +1,5 @@
 """What the stories of this tier ask of a router."""
+
 import re
 import time
 
@@ -45,7 +46,7 @@ def admins_files(router) -> dict:
     """Digest, mode and owner of all that an admin has under /etc that could concern us."""
     out = router.sh(
         "cd /etc; find network wireguard sysctl.d modules-load.d modprobe.d l2wg hosts hostname udev systemd ! -type d 2>/dev/null"
-        " | sort | while read -r f; do echo \"$f $(stat -c '%a %u %g %F' \"$f\") $(readlink \"$f\" || sha256sum <\"$f\")\"; done"
+        ' | sort | while read -r f; do echo "$f $(stat -c \'%a %u %g %F\' "$f") $(readlink "$f" || sha256sum <"$f")"; done'
     ).stdout
     return dict(line.split(" ", 1) for line in out.splitlines())
 

@@ -2,6 +2,7 @@
 
 Site B is the reference's before it has a bridge, with more in its interfaces(5) than most have. One story, in this order.
 """
+
 import socket
 import threading
 import time
@@ -11,7 +12,8 @@ import topology
 from hosts import eventually
 from steps import QUIET, WIREGUARD, Pings, admins_files, comes_back, links, wired
 
-INTERFACES = {"B": """\
+INTERFACES = {
+    "B": """\
 source /etc/network/interfaces.d/*
 
 auto lo
@@ -34,7 +36,8 @@ iface enp2s0 inet static
 iface enp2s0 inet6 static
     address fd00:92::1/64
 # The end.
-"""}
+"""
+}
 # A login as sshd has it: a TCP connection of a process of that name, which answers each line.
 SSHD = r"""
 import ctypes, socket, sys
@@ -169,6 +172,7 @@ def test_it_is_all_on_the_bridge_and_stays_there(site_a, notes, boots):
 
 # Changes that undo themselves
 
+
 def change(router, *words):
     router.run(["l2wg", "set", "gretap1", *words])
 
@@ -265,11 +269,9 @@ def test_killed_in_the_middle_it_is_undone(site_a, how):
     assert a.run(["l2wg", "plan"], check=False).rc == 0
 
 
-@pytest.mark.parametrize("harm, said", [
-    ("ip route del default", "default route"),
-    ("ip address del 192.168.178.1/24 dev enp2s0", "lost its address 192.168.178.1"),
-    ("exit 1", "ifup"),
-])
+@pytest.mark.parametrize(
+    "harm, said", [("ip route del default", "default route"), ("ip address del 192.168.178.1/24 dev enp2s0", "lost its address 192.168.178.1"), ("exit 1", "ifup")]
+)
 def test_what_costs_a_way_is_undone(site_a, harm, said):
     """A hook of somebody else's does the harm, as a step of our own would."""
     a = site_a.a
@@ -289,6 +291,7 @@ def test_what_costs_a_way_is_undone(site_a, harm, said):
 
 
 # The end
+
 
 def test_purge_gives_the_lines_back(site_a, notes):
     b = site_a.b

@@ -2,6 +2,7 @@
 
 One story, in this order. Neither has ever had WireGuard; B has its bridge and can be called, A has a free port.
 """
+
 import re
 
 import pytest
@@ -34,10 +35,7 @@ def plain(router):
 def test_two_pastes(fresh):
     a, b = fresh.a, fresh.b
     assert not wired(fresh)
-    cards = {
-        "B": l2wg(b, "init", "--name", "site-b", "--endpoint", "MyRemoteServer.com").stdout.strip(),
-        "A": l2wg(a, "init", "--name", "site-a").stdout.strip(),
-    }
+    cards = {"B": l2wg(b, "init", "--name", "site-b", "--endpoint", "MyRemoteServer.com").stdout.strip(), "A": l2wg(a, "init", "--name", "site-a").stdout.strip()}
     for router in (a, b):
         assert router.sh(f"stat -c '%a %U' {WG0} /etc/wireguard; systemctl is-enabled wg-quick@wg0").stdout == "600 root\n700 root\nenabled\n"
         assert l2wg(router, "card").stdout.strip() == cards[router.name]

@@ -2,6 +2,7 @@
 
 One story in the order of this file, since booting is what costs time: before, install, what crosses, reboots, restarts, remove, purge.
 """
+
 import json
 import re
 import subprocess
@@ -34,15 +35,15 @@ def installed(reference, deb, notes):
     ]
     try:
         for router in reference.routers.values():
-            notes[router.name, "apt"] = router.run(
-                ["apt-get", "install", "-y", f"/root/{deb.name}"], timeout=300, env={"DEBIAN_FRONTEND": "noninteractive"}
-            )
+            notes[router.name, "apt"] = router.run(["apt-get", "install", "-y", f"/root/{deb.name}"], timeout=300, env={"DEBIAN_FRONTEND": "noninteractive"})
         notes["back"] = waited(lambda: reference.device.lease(patience=3), 120)
         # The probe's own proof: half a second of drops in B is seen as a loss by A.
         time.sleep(1)
         before = [last_number(router) for router in reference.routers.values()]
-        reference.b.sh("nft add table ip probe; nft 'add chain ip probe drops { type filter hook input priority 0; }';"
-                       " nft add rule ip probe drops icmp type echo-request drop; sleep 2; nft delete table ip probe")
+        reference.b.sh(
+            "nft add table ip probe; nft 'add chain ip probe drops { type filter hook input priority 0; }';"
+            " nft add rule ip probe drops icmp type echo-request drop; sleep 2; nft delete table ip probe"
+        )
         time.sleep(1)
     finally:
         for router in reference.routers.values():
@@ -67,6 +68,7 @@ def missing(numbers) -> int:
 
 # Before
 
+
 def test_without_l2wg_nothing_crosses(reference):
     device, host_b = reference.device, reference.host_b
     assert reference.host_a.ping("192.168.92.10") == 3, "routed through WireGuard, as the admin has it"
@@ -79,6 +81,7 @@ def test_without_l2wg_nothing_crosses(reference):
 
 
 # Install
+
 
 def test_install_loses_no_ping_through_wireguard(installed, notes):
     for site in installed.routers:
@@ -125,6 +128,7 @@ def test_host_b_still_takes_full_size_packets_from_elsewhere(installed):
 
 
 # Reboots
+
 
 @pytest.mark.parametrize("which", ["A", "B", "AB"])
 def test_reboot(installed, which):
@@ -225,6 +229,7 @@ def test_all_crosses_after_the_restarts(installed):
 
 # Another version
 
+
 @pytest.mark.parametrize("version", ["99", "0.0.1"])
 def test_upgrade_and_downgrade_lose_no_frame(installed, deb, tmp_path, version):
     other = tmp_path / f"l2wg_{version}.deb"
@@ -251,6 +256,7 @@ def test_upgrade_and_downgrade_lose_no_frame(installed, deb, tmp_path, version):
 
 
 # Removal
+
 
 def test_remove(installed, notes):
     for site, router in installed.routers.items():

@@ -52,10 +52,7 @@ ONE = dict(line.split(" = ") for line in CONF.splitlines())
 def evaluated(directory, tunnels, bridges):
     """What tests/nix/evaluate.nix gives for these tunnels over one WireGuard interface."""
     quick = {"wg0": {"peers": [{"allowedIPs": ["0.0.0.0/0"]}]}}
-    wish = {
-        "networking": {"bridges": bridges, "wg-quick": {"interfaces": quick}},
-        "services": {"l2wg": {"enable": True, "tunnels": tunnels}},
-    }
+    wish = {"networking": {"bridges": bridges, "wg-quick": {"interfaces": quick}}, "services": {"l2wg": {"enable": True, "tunnels": tunnels}}}
     (directory / "wish.json").write_text(json.dumps(wish))
     done = subprocess.run(
         ["nix-instantiate", "--store", "dummy://", "--eval", "--strict", "--json", str(TOP / "tests/nix/evaluate.nix"),
@@ -95,14 +92,10 @@ class Router:
             time.sleep(0.3)
 
     def wired(self):
-        return self.becomes(
-            lambda units, links, ports, tables: units == ["active"] * 2 and ports == ["gretap1", "gretap2"] and tables == 2
-        )
+        return self.becomes(lambda units, links, ports, tables: units == ["active"] * 2 and ports == ["gretap1", "gretap2"] and tables == 2)
 
     def gone(self):
-        return self.becomes(
-            lambda units, links, ports, tables: units == ["inactive"] * 2 and links == ["-", "-"] and not ports and not tables
-        )
+        return self.becomes(lambda units, links, ports, tables: units == ["inactive"] * 2 and links == ["-", "-"] and not ports and not tables)
 
     def systemctl(self, *words):
         self.vm.run(["systemctl", *words], timeout=180)
