@@ -36,7 +36,7 @@ def _printing(words):
         # What cannot be written to a file is told by system/files.py, by the file's name.
         if error.errno != errno.ENOSPC:
             raise
-        print("l2wg: standard output: %s" % error.strerror, file=sys.stderr)
+        print(f"l2wg: standard output: {error.strerror}", file=sys.stderr)
         code = 1
     # What is still to be written would be tried again at the end of Python.
     sys.stdout = None
@@ -49,7 +49,7 @@ def _event(words, strict):
 
         return events.main(words, strict)
     except Exception as error:  # a broken installation must not cost anybody the VPN either
-        print("l2wg: %s: %s\n  hint: apt install --reinstall l2wg" % (type(error).__name__, error), file=sys.stderr)
+        print(f"l2wg: {type(error).__name__}: {error}\n  hint: apt install --reinstall l2wg", file=sys.stderr)
         return 1 if strict else 0
 
 
@@ -72,12 +72,12 @@ def _command(words):
 
     caller = log.who()
     called = " ".join([options.command] + [word.partition("=")[0] for word in words if word.startswith("--")])
-    label = "l2wg %s%s" % (called, " (%s)" % caller if caller else "")
+    label = "l2wg {}{}".format(called, f" ({caller})" if caller else "")
     log.begin(event_summary.EventSummary(called, label), getattr(command, "READ_ONLY", False), terminal.attended())
     try:
         if not _is_root():
             # Others do not see firewalls, leases and WireGuard's peers: even `plan` would be wrong.
-            fail("`l2wg %s` is for root" % options.command, "sudo l2wg %s" % " ".join(words), REFUSED)
+            fail(f"`l2wg {options.command}` is for root", "sudo l2wg {}".format(" ".join(words)), REFUSED)
         problems, code = command.run(options)
     except L2wgError as error:
         problems, code = error.problems, error.code

@@ -39,7 +39,7 @@ class Problem:
         where = ""
         if self.path:
             path = plain(self.path)
-            where = "%s:%d: " % (path, self.line) if self.line else "%s: " % path
+            where = "%s:%d: " % (path, self.line) if self.line else f"{path}: "
         if self.key:
             where += plain(self.key) + ": "
         text = where + plain(self.message)

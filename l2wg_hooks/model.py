@@ -64,8 +64,8 @@ class Tunnel:
         A bridge takes the lowest address of its ports for its own (br_stp_recalculate_bridge_id in net/bridge/br_stp_if.c),
         so ours starts with fe:ff, a locally administered address that sorts behind every network card's.
         """
-        seed = "%s %s %s %s" % (self.name, self.local, self.remote, self.key)
-        return "fe:ff:" + ":".join("%02x" % byte for byte in zlib.crc32(seed.encode()).to_bytes(4, "big"))
+        seed = f"{self.name} {self.local} {self.remote} {self.key}"
+        return "fe:ff:" + ":".join(f"{byte:02x}" for byte in zlib.crc32(seed.encode()).to_bytes(4, "big"))
 
     @property
     def own(self):

@@ -82,9 +82,9 @@ def _cut_off(intent):
     ports = {one.port: one for one in intent.moves}
     for address, zone in verify.logins() if ports else ():
         if zone in ports:
-            message = "somebody is logged in from %s by the link-local address of %s, and would be cut off" % (address, zone)
+            message = f"somebody is logged in from {address} by the link-local address of {zone}, and would be cut off"
             other = ports[zone].addresses[0].partition("/")[0]
-            return (Problem(message, "log in by another address of this router: %s" % other),)
+            return (Problem(message, f"log in by another address of this router: {other}"),)
     return ()
 
 
@@ -122,7 +122,7 @@ def _transact(intent, confirm, more):
         except L2wgError as error:
             failed, code = error.problems, error.code
         except BaseException as error:
-            _undo(Problem("%s: %s" % (type(error).__name__, error), "a bug, or somebody ended it"), rollback.NONE)
+            _undo(Problem(f"{type(error).__name__}: {error}", "a bug, or somebody ended it"), rollback.NONE)
             raise
         failed = tuple(ended) or worse or failed
         if failed:
@@ -151,8 +151,8 @@ def _tell_of_addresses(applied, tunnels):
     links, wished = link_table.read(), {one.bridge_address for one in tunnels}
     for bridge, address in sorted({(one.bridge, one.bridge_address) for one in store.parsed(applied) if one.bridge_address}):
         if address not in wished and bridge in links and address in links[bridge].addresses:
-            log.say("%s has %s until it goes down, lest somebody is cut off; to take it now:" % (bridge, address))
-            log.say("ip address del %s dev %s" % (address, bridge))
+            log.say(f"{bridge} has {address} until it goes down, lest somebody is cut off; to take it now:")
+            log.say(f"ip address del {address} dev {bridge}")
 
 
 def _had(one):
@@ -193,9 +193,9 @@ def unreached(intent):
         return ()
     return (
         Problem(
-            "does not source %s: %s is gone after a reboot" % (ifupdown_bridge.OURS, ", ".join(intent.bridges)),
+            "does not source {}: {} is gone after a reboot".format(ifupdown_bridge.OURS, ", ".join(intent.bridges)),
             # Its last line may have no end.
-            "printf '\\nsource /etc/network/interfaces.d/*\\n' >>%s" % ifupdown.MAIN,
+            f"printf '\\nsource /etc/network/interfaces.d/*\\n' >>{ifupdown.MAIN}",
             ifupdown.MAIN,
             id="not-sourced",
         ),
@@ -234,11 +234,11 @@ def _write(path, old, new):
             fail("somebody has changed it just now; it is as they left it", "look at it, then try again", path=path)
         files.remove(path)
         ours = path == ifupdown_bridge.OURS
-        log.did("%s: deleted%s" % (path, ", nothing is to be defined there; a bridge that is up stays up" if ours else ""))
+        log.did("{}: deleted{}".format(path, ", nothing is to be defined there; a bridge that is up stays up" if ours else ""))
         return
     os.makedirs(os.path.dirname(path), exist_ok=True)
     files.write(path, new, old=old)
-    log.did("%s: written" % path)
+    log.did(f"{path}: written")
 
 
 def _bring_up(name, intent):
@@ -256,8 +256,8 @@ def _bring_up(name, intent):
             log.line(line)
         if result.code:
             said = "; ".join(result.err.split("\n")[-3:]).strip("; ")
-            return (Problem("`%s` failed: %s" % (" ".join(argv), said), "ifup --verbose %s shows more" % name),)
-        log.note("%s: brought up by ifup" % name)
+            return (Problem("`{}` failed: {}".format(" ".join(argv), said), f"ifup --verbose {name} shows more"),)
+        log.note(f"{name}: brought up by ifup")
         return ()
     if bridge.address and bridge.address not in link.addresses and not bridge.stanzas:
         step = Step(("ip", "address", "add", bridge.address, "dev", name), "it is wished for", name)

@@ -160,13 +160,13 @@ def ifup_words(name, reached):
 
 def _meaning(tunnel, links):
     """What a tunnel that is about to join its bridge is for, in one sentence."""
-    site = tunnel.site or "the site of %s" % tunnel.remote
+    site = tunnel.site or f"the site of {tunnel.remote}"
     if tunnel.bridge_ports:
         verb = "joins" if len(tunnel.bridge_ports) == 1 else "join"
-        return "%s here %s the LAN of %s, by %s" % (" and ".join(tunnel.bridge_ports), verb, site, tunnel.name)
+        return "{} here {} the LAN of {}, by {}".format(" and ".join(tunnel.bridge_ports), verb, site, tunnel.name)
     ports = [link.name for link in links.values() if link.master == tunnel.bridge and not model.is_ours(link)]
-    what = "%s here%s" % (tunnel.bridge, ", with %s," % " and ".join(ports) if ports else "")
-    return "the LAN of %s is extended to %s, by %s" % (what, site, tunnel.name)
+    what = "{} here{}".format(tunnel.bridge, ", with {},".format(" and ".join(ports)) if ports else "")
+    return f"the LAN of {what} is extended to {site}, by {tunnel.name}"
 
 
 def _refused(tunnels, links, now, loading):
@@ -239,21 +239,21 @@ def copies_of(defined, moving, staying):
 
 def _lost(port, defined):
     """The Problem of comments that are not all there any more."""
-    message = "what was set aside of %s is not all there any more: what counts is the copy, and nothing is lost" % port
+    message = f"what was set aside of {port} is not all there any more: what counts is the copy, and nothing is lost"
     path = os.path.join(ifupdown_files.COPIES, port)
     if not os.path.exists(path):
-        message = "what was set aside of %s is gone, and its copy, too: what counts is %s" % (port, ifupdown_bridge.OURS)
+        message = f"what was set aside of {port} is gone, and its copy, too: what counts is {ifupdown_bridge.OURS}"
         return Problem(message, "l2wg apply # makes the copy anew", ifupdown.MAIN, id="aside-lost")
     hint = ""
     for name in defined.marked:
         left = ifupdown_stanzas.numbers_of(files.read(name), [port])
-        hint += "sed -i '%s' %s; " % (";".join("%dd" % number for number in left), name) if left else ""
-    hint += "{ echo; sed 's/^/%s/' %s; } >>%s # puts the comments back" % (ifupdown_stanzas.MARK, path, ifupdown.MAIN)
+        hint += "sed -i '{}' {}; ".format(";".join("%dd" % number for number in left), name) if left else ""
+    hint += f"{{ echo; sed 's/^/{ifupdown_stanzas.MARK}/' {path}; }} >>{ifupdown.MAIN} # puts the comments back"
     return Problem(message, hint, ifupdown.MAIN, id="aside-lost")
 
 
 def _is_about(problem, port):
-    return problem.key == "bridge-ports" and problem.message.startswith("%s carries the address" % port)
+    return problem.key == "bridge-ports" and problem.message.startswith(f"{port} carries the address")
 
 
 def _told_better(problems, moves, refused):
@@ -265,7 +265,7 @@ def _told_better(problems, moves, refused):
             problem = next((other for other in refused if _is_about(other, port)), problem)
             for one in moves:
                 if one.port == port:
-                    hint = "`l2wg apply --yes` moves it to %s, with no connection lost; or name another port" % one.bridge
+                    hint = f"`l2wg apply --yes` moves it to {one.bridge}, with no connection lost; or name another port"
                     problem = replace(problem, hint=hint)
         if problem not in found:
             found.append(problem)
@@ -330,5 +330,5 @@ def _released(old, bridges, now, aside):
         given = [address for one in aside if one.interface == name for address in one.addresses()]
         rest = bridges[bridge].moved if bridge in bridges else ()
         for argv in address_move.back(name, bridge, given, now.held, routes=not rest):
-            steps.append(Step(argv, "it is no port of %s any more" % bridge, bridge))
+            steps.append(Step(argv, f"it is no port of {bridge} any more", bridge))
     return tuple(steps)

@@ -77,7 +77,7 @@ def problems(tunnels, changed):
         return ()
     for one in asked:
         words = (one.tunnel.name, one.tunnel.bridge, ", ".join(one.others))
-        log.say("%s joins %s beside %s, which may close a ring: do its frames come back by another way?" % words)
+        log.say("{} joins {} beside {}, which may close a ring: do its frames come back by another way?".format(*words))
     names = [one.tunnel.name for one in asked if _comes(one.tunnel, links)]
     with _aside():
         links = link_table.read()
@@ -154,4 +154,4 @@ def choices(tunnel, ports):
     leave = "leave this tunnel out, since the other site can be reached already"
     apart = "have `isolated = yes` in every tunnel of every site of the ring, where each two sites have a tunnel (l2wg.conf(5))"
     speak = "have each bridge of the ring speak STP, so that one way waits for the other to fail"
-    return "%s; or, by %s, find and cut that way; or %s; or %s" % (leave, ports[0], apart, speak)
+    return f"{leave}; or, by {ports[0]}, find and cut that way; or {apart}; or {speak}"

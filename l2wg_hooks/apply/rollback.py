@@ -74,7 +74,7 @@ def rollback(reason, keep=NONE, alarm=False):
     `alarm` where nobody has asked for it, nor was told why.
     """
     path, saved, before, others = _change()
-    (log.alarm if alarm else log.did)("undoing: %s" % reason)
+    (log.alarm if alarm else log.did)(f"undoing: {reason}")
     known = _put_back(saved, keep)
     serve([path for path in saved.old if saved.old[path] != saved.new.get(path)])
     _switch_back(saved.switches)
@@ -124,7 +124,7 @@ def recover():
     if saved is None or saved.boot == saved_state.boot():
         return
     reason = "the machine went down before the last change was confirmed"
-    log.alarm("%s: its files are put back" % reason)
+    log.alarm(f"{reason}: its files are put back")
     _put_back(saved, NONE)
     files.remove(saved_state.OPEN)
     _note(reason)
@@ -151,15 +151,15 @@ def _put_back(saved, keep):
             files.remove(path)
         else:
             files.write(path, whole, saved.modes[path])
-        log.did("%s: as it was%s" % (path, "" if kept is None else ", but for what somebody has changed since"))
+        log.did("{}: as it was{}".format(path, "" if kept is None else ", but for what somebody has changed since"))
     there = store.texts()
     for name, now in there.items():
-        if now != saved.applied.get(name) and not (keep == NEW and name not in saved.applied or keep == ALL):
+        if now != saved.applied.get(name) and not ((keep == NEW and name not in saved.applied) or keep == ALL):
             # The admin's own lines: beside, where nothing reads them.
             files.write(store.path(name) + REJECTED, now, os.stat(store.path(name)).st_mode & 0o777)
             if name not in saved.applied:
                 files.remove(store.path(name))
-            log.did("%s: set aside as %s%s" % (store.path(name), name, store.SUFFIX + REJECTED))
+            log.did(f"{store.path(name)}: set aside as {name}{store.SUFFIX + REJECTED}")
     for name, text in saved.applied.items() if keep != ALL else ():
         if name not in there:
             _reject(store.path(name))
@@ -188,7 +188,7 @@ def _found(path):
             raise
         log.complain(error.problems)
         files.remove(path)
-        log.did("%s: was %s, which is deleted" % (path, files.kind(info)))
+        log.did(f"{path}: was {files.kind(info)}, which is deleted")
         return None
 
 
@@ -199,8 +199,8 @@ def _reject(path):
     except FileNotFoundError:
         return
     except OSError as error:
-        fail("cannot be set aside: %s" % error.strerror, "mv %s %s" % (path, path + REJECTED), path=path)
-    log.did("%s: set aside as %s" % (path, os.path.basename(path) + REJECTED))
+        fail(f"cannot be set aside: {error.strerror}", f"mv {path} {path + REJECTED}", path=path)
+    log.did(f"{path}: set aside as {os.path.basename(path) + REJECTED}")
 
 
 def serve(paths):
@@ -216,4 +216,4 @@ def _keep(path, text):
     os.makedirs(REJECTED_FILES, mode=0o700, exist_ok=True)
     copy = os.path.join(REJECTED_FILES, path.strip("/").replace("/", "_"))
     files.write(copy, text, 0o600)
-    log.complain([Problem("was edited meanwhile; it is put back", "what was in it is kept: %s" % copy, path)])
+    log.complain([Problem("was edited meanwhile; it is put back", f"what was in it is kept: {copy}", path)])

@@ -35,7 +35,7 @@ def arm(seconds, must):
     )
     result = process.run(argv)
     if result.code and must:
-        fail("`%s` failed: %s" % (" ".join(argv), result.err.strip()), "without a timer nothing was changed")
+        fail("`{}` failed: {}".format(" ".join(argv), result.err.strip()), "without a timer nothing was changed")
 
 
 def disarm():

@@ -64,8 +64,8 @@ def load(path):
     except (ValueError, L2wgError) as error:
         why = error.problems[0].message if isinstance(error, L2wgError) else error
         at = re.search(r"line ([0-9]+) column", str(error))
-        hint = "look at it; delete it to forget that change: rm %s" % path
-        return fail("cannot be understood: %s" % why, hint, path=path, line=int(at.group(1)) if at else 1)
+        hint = f"look at it; delete it to forget that change: rm {path}"
+        return fail(f"cannot be understood: {why}", hint, path=path, line=int(at.group(1)) if at else 1)
 
 
 def _saved(text):
@@ -74,7 +74,7 @@ def _saved(text):
     # One of an older version has not the fields that came later, which have defaults.
     needed = set(Saved._fields) - set(Saved._field_defaults)
     if not isinstance(found, dict) or not needed <= set(found) <= set(Saved._fields):
-        raise json_fields.Unfit("it has not %s" % ", ".join(Saved._fields))
+        raise json_fields.Unfit("it has not {}".format(", ".join(Saved._fields)))
     saved = Saved(**found)
     kinds = {str: (saved.boot, saved.shown), int: (saved.pid,), bool: (saved.waiting,), list: (saved.names, saved.others)}
     kinds[dict] = (saved.old, saved.modes, saved.new, saved.wished, saved.applied, saved.routes)
@@ -84,11 +84,11 @@ def _saved(text):
         for name in getattr(saved, key):
             json_fields.name({key: name}, key)
     for path, text in list(saved.old.items()) + list(saved.new.items()):
-        if not path.startswith("/") or "\0" in path or text is not None and not last_applied.is_text(text):
-            raise json_fields.Unfit("%s in it is no file" % ascii(path[:60]))
+        if not path.startswith("/") or "\0" in path or (text is not None and not last_applied.is_text(text)):
+            raise json_fields.Unfit(f"{ascii(path[:60])} in it is no file")
     for path, text in saved.old.items():
         if text is not None and json_fields.number(saved.modes, path, None, 0o7777) is None:
-            raise json_fields.Unfit("%s has no mode" % ascii(path[:60]))
+            raise json_fields.Unfit(f"{ascii(path[:60])} has no mode")
     if not all(last_applied.is_config(one) for one in (saved.wished, saved.applied)) or not all(
         last_applied.is_text(one) for one in saved.routes.values()
     ):

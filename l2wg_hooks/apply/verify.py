@@ -96,25 +96,25 @@ def _worse(before, links):
     gateways = [row[0] for row in _gateways()]
     for gateway in before.gateways:
         if gateway not in gateways:
-            yield Problem("the default route by %s is gone" % gateway)
+            yield Problem(f"the default route by {gateway} is gone")
     for address in before.addresses:
         if not holders(links, address.partition("/")[0]):
-            yield Problem("this router has lost its address %s" % address)
+            yield Problem(f"this router has lost its address {address}")
     for old in before.ways:
         now = _way(old.target, old.reason, old.zone, links=links, ask=old.answers)
         if now is None:
-            yield Problem("%s: there is no way to %s any more" % (old.reason, old.target))
+            yield Problem(f"{old.reason}: there is no way to {old.target} any more")
         elif now.device != old.device and getattr(links.get(old.device), "master", "") != now.device:
-            yield Problem("%s: the way to %s is by %s now, not by %s" % (old.reason, old.target, now.device, old.device))
+            yield Problem(f"{old.reason}: the way to {old.target} is by {now.device} now, not by {old.device}")
         elif old.answers and not now.answers:
-            yield Problem("%s: %s does not answer on %s any more" % (old.reason, now.hop, now.device))
+            yield Problem(f"{old.reason}: {now.hop} does not answer on {now.device} any more")
     alive = {name: _alive(name) for name in {name for name, _ in before.sessions}}
     for name, peer in before.sessions:
         if peer not in alive[name]:
-            yield Problem("%s has no session with its peer %s any more" % (name, peer))
+            yield Problem(f"{name} has no session with its peer {peer} any more")
     for name, target in before.echoes:
         if not _echo(name, target):
-            yield Problem("nothing comes back through %s from %s any more" % (name, target))
+            yield Problem(f"nothing comes back through {name} from {target} any more")
 
 
 def _deaf(tunnels, links):
@@ -122,19 +122,19 @@ def _deaf(tunnels, links):
     for tunnel in tunnels:
         link, bridge = links.get(tunnel.name), links.get(tunnel.bridge)
         if link and bridge and link.master == tunnel.bridge and not bridge.stp and link.port_state != "forwarding":
-            message = "%s does not forward to %s: its state is %s" % (bridge.name, link.name, link.port_state)
-            yield tunnel.problem("bridge", message, "bridge link show dev %s" % link.name)
+            message = f"{bridge.name} does not forward to {link.name}: its state is {link.port_state}"
+            yield tunnel.problem("bridge", message, f"bridge link show dev {link.name}")
 
 
 def _targets(underlays):
     """(address, reason, zone) of all that has to be reached."""
     found = _gateways()
-    found += [(address, "the login from %s" % address, zone) for address, zone in logins()]
+    found += [(address, f"the login from {address}", zone) for address, zone in logins()]
     for name in underlays:
         for line in process.lines("wg", "show", name, "endpoints"):
             address = line.split("\t")[-1].rpartition(":")[0].strip("[]")
             if address and address != "(none":
-                found.append((address.partition("%")[0], "WireGuard's %s" % name, address.partition("%")[2]))
+                found.append((address.partition("%")[0], f"WireGuard's {name}", address.partition("%")[2]))
     return sorted(set(found))
 
 

@@ -10,18 +10,18 @@ VERSIONS = ((features.IP, ("ip", "-V")), (features.NFT, ("nft", "--version")))
 
 def lines():
     """Lines for people: the versions, then what is there and what is not."""
-    told = ["%s %s" % (features.KERNEL, os.uname().release)]
-    told += ["%s %s" % (tool, features.version(process.output(*argv))) for tool, argv in VERSIONS]
+    told = [f"{features.KERNEL} {os.uname().release}"]
+    told += [f"{tool} {features.version(process.output(*argv))}" for tool, argv in VERSIONS]
     yield "this router: " + ", ".join(told)
     for one in features.FEATURES:
         if one.tool == features.NFT and os.geteuid():
-            yield "whether it has %s, only root can tell: sudo l2wg check -v" % one.name
+            yield f"whether it has {one.name}, only root can tell: sudo l2wg check -v"
             continue
         found, why = _ask(one)
         if found:
-            yield "has %s" % one.name
+            yield f"has {one.name}"
         else:
-            yield "has not %s (%s has%s): %s" % (one.name, features.since(one), "; here: " + why if why else "", one.without)
+            yield "has not {} ({} has{}): {}".format(one.name, features.since(one), "; here: " + why if why else "", one.without)
 
 
 def _ask(feature):

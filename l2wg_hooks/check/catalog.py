@@ -438,9 +438,9 @@ def page():
             symptoms.append(one.symptom)
     parts = [HEAD]
     for symptom in sorted(symptoms, key=ORDER.index):
-        parts.append("## %s\n\n| id | cause | cure |\n|---|---|---|" % symptom)
+        parts.append(f"## {symptom}\n\n| id | cause | cure |\n|---|---|---|")
         rows = [one for one in TABLE if one.symptom == symptom]
-        parts[-1] += "".join("\n| `%s` | %s | %s |" % (one.id, _cell(one.cause), _cell(one.cure)) for one in rows) + "\n"
+        parts[-1] += "".join(f"\n| `{one.id}` | {_cell(one.cause)} | {_cell(one.cure)} |" for one in rows) + "\n"
     return "\n".join(parts)
 
 

@@ -60,12 +60,12 @@ def judge(tunnel, peer, name, port, addresses):
 
     None where the name is not to blame.
     """
-    command = "wg set %s peer %s endpoint %s:%s" % (tunnel.underlay, peer.key, name, port)
+    command = f"wg set {tunnel.underlay} peer {peer.key} endpoint {name}:{port}"
     if not addresses:
         return tunnel.problem(
             "remote",
-            "the peer's Endpoint %s cannot be resolved" % name,
-            "getent ahosts %s # mend DNS on this router, or the name in wg-quick's file; then: %s" % (name, command),
+            f"the peer's Endpoint {name} cannot be resolved",
+            f"getent ahosts {name} # mend DNS on this router, or the name in wg-quick's file; then: {command}",
             "endpoint-unresolved",
         )
     current = peer.endpoint.rpartition(":")[0].strip("[]")
@@ -73,7 +73,7 @@ def judge(tunnel, peer, name, port, addresses):
         return None
     return tunnel.problem(
         "remote",
-        "the peer's Endpoint %s is %s now, and WireGuard still sends to %s" % (name, addresses[0], current or "nobody"),
-        "%s # for good, by a timer: /usr/share/doc/wireguard-tools/examples/reresolve-dns" % command,
+        "the peer's Endpoint {} is {} now, and WireGuard still sends to {}".format(name, addresses[0], current or "nobody"),
+        f"{command} # for good, by a timer: /usr/share/doc/wireguard-tools/examples/reresolve-dns",
         "endpoint-stale",
     )

@@ -34,34 +34,36 @@ def filtering(tunnels, links):
         yield from _forward(bridges[name], links[name], firewall)
     tables = sorted({table for table, _ in firewall.unread}) if firewall else ()
     if tables:
-        fail("this nft(8) was built without JSON: what its tables (%s) drop cannot be told" % ", ".join(tables))
+        fail("this nft(8) was built without JSON: what its tables ({}) drop cannot be told".format(", ".join(tables)))
 
 
 def _managed(tunnel, links):
     names = [name for name in tunnel.own if name in links]
     taken = networkd.networkd(names)
     if taken:
-        text = "[Match]\\nName=%s\\n\\n[Link]\\nUnmanaged=yes\\n" % " ".join(taken)
+        text = "[Match]\\nName={}\\n\\n[Link]\\nUnmanaged=yes\\n".format(" ".join(taken))
         yield tunnel.problem(
             "",
-            "systemd-networkd manages %s, too, and takes it out of %s" % (", ".join(taken), tunnel.bridge),
-            "printf '%s' >/etc/systemd/network/00-l2wg.network; networkctl reload; l2wg apply" % text,
+            "systemd-networkd manages {}, too, and takes it out of {}".format(", ".join(taken), tunnel.bridge),
+            f"printf '{text}' >/etc/systemd/network/00-l2wg.network; networkctl reload; l2wg apply",
             "networkd",
         )
     taken = dhcpcd.managed([name for name in names if links[name].kind != "bridge"])
     if taken:
         yield tunnel.problem(
             "",
-            "dhcpcd asks for leases on %s: an address of the other site, and its default route" % ", ".join(taken),
-            "sed -i '1i denyinterfaces %s' %s; systemctl restart dhcpcd" % (" ".join(taken), dhcpcd.CONFIG),
+            "dhcpcd asks for leases on {}: an address of the other site, and its default route".format(", ".join(taken)),
+            "sed -i '1i denyinterfaces {}' {}; systemctl restart dhcpcd".format(" ".join(taken), dhcpcd.CONFIG),
             "dhcpcd",
         )
     link = links.get(tunnel.name)
     if link is not None and link.addresses:
         yield tunnel.problem(
             "",
-            "%s carries the address %s: the other site's network is routed into it" % (tunnel.name, ", ".join(link.addresses)),
-            "ip address flush dev %s # and find out which DHCP client gave it" % tunnel.name,
+            "{} carries the address {}: the other site's network is routed into it".format(
+                tunnel.name, ", ".join(link.addresses)
+            ),
+            f"ip address flush dev {tunnel.name} # and find out which DHCP client gave it",
             "tunnel-address",
         )
 
@@ -78,8 +80,7 @@ def _forward(tunnel, bridge, firewall):
             told.add(base.where)
             yield tunnel.problem(
                 "bridge",
-                "the firewall (%s) drops frames that pass %s: br_netfilter, which Docker and others load, shows them to it"
-                % (base.where, bridge.name),
+                f"the firewall ({base.where}) drops frames that pass {bridge.name}: br_netfilter, which Docker and others load, shows them to it",
                 _let_pass(tunnel, base),
                 "firewall-forward",
             )
@@ -87,14 +88,14 @@ def _forward(tunnel, bridge, firewall):
 
 def _let_pass(tunnel, base):
     if base.table == "inet firewalld":
-        words = ("--permanent --add-interface=%s" % tunnel.bridge, "--permanent --add-forward", "--reload")
+        words = (f"--permanent --add-interface={tunnel.bridge}", "--permanent --add-forward", "--reload")
         return "; ".join("firewall-cmd " + word for word in words)
     if base.table in iptables.COMMANDS.values():
-        return "l2wg set %s forward=accept; l2wg apply" % tunnel.name
+        return f"l2wg set {tunnel.name} forward=accept; l2wg apply"
     if base.table in XTABLES:
-        return "%s -I FORWARD -i %s -o %s -j ACCEPT %s" % (base.table, tunnel.bridge, tunnel.bridge, KEPT)
-    rule = 'iifname "%s" oifname "%s" accept' % (tunnel.bridge, tunnel.bridge)
-    return "nft 'insert rule %s %s' %s" % (base.name, rule, KEPT)
+        return f"{base.table} -I FORWARD -i {tunnel.bridge} -o {tunnel.bridge} -j ACCEPT {KEPT}"
+    rule = f'iifname "{tunnel.bridge}" oifname "{tunnel.bridge}" accept'
+    return f"nft 'insert rule {base.name} {rule}' {KEPT}"
 
 
 def _switch(word):

@@ -70,9 +70,10 @@ def unpinned(tunnel, links, assigned):
         return None
     return tunnel.problem(
         "bridge",
-        "%s has its Ethernet address %s from %s: with the next port it gets another one, and whoever talks to %s is cut off"
-        % (bridge.name, bridge.mac, given[0], bridge.addresses[0].partition("/")[0]),
-        "ip link set dev %s address %s # and for good, where it is defined: hwaddress %s" % (bridge.name, bridge.mac, bridge.mac),
+        "{} has its Ethernet address {} from {}: with the next port it gets another one, and whoever talks to {} is cut off".format(
+            bridge.name, bridge.mac, given[0], bridge.addresses[0].partition("/")[0]
+        ),
+        f"ip link set dev {bridge.name} address {bridge.mac} # and for good, where it is defined: hwaddress {bridge.mac}",
         "bridge-mac",
     )
 
@@ -91,18 +92,20 @@ def heard(tunnel, links, value):
     if not value("ipv4", "rp_filter") and value("ipv4", "forwarding"):
         facts.append("forwards what is sent to its Ethernet address")
     if links[name].autoconfigured:
-        facts.append("has %s from a router advertisement" % links[name].autoconfigured[0])
+        facts.append(f"has {links[name].autoconfigured[0]} from a router advertisement")
     elif value("ipv6", "disable_ipv6") == 0 and (value("ipv6", "accept_ra") or 0) > (value("ipv6", "forwarding") or 0):
         facts.append("takes an IPv6 address and a default route from any router advertisement")
     if not facts:
         return None
-    words = "".join("net/%s=%s\\n" % (switch % name, values[0]) for switch, values in bridge_switches.SILENT.items())
-    path = "/etc/sysctl.d/70-%s.conf" % name
+    words = "".join(f"net/{switch % name}={values[0]}\\n" for switch, values in bridge_switches.SILENT.items())
+    path = f"/etc/sysctl.d/70-{name}.conf"
     return tunnel.problem(
         "bridge",
-        "%s has no address, but is an interface of this router to the other site's hosts: it %s" % (name, ", and ".join(facts)),
+        "{} has no address, but is an interface of this router to the other site's hosts: it {}".format(
+            name, ", and ".join(facts)
+        ),
         # udev has systemd-sysctl(8) read it whenever the bridge is made anew.
-        "printf '%s' >%s; sysctl -e -p %s # if it is to have no address" % (words, path, path),
+        f"printf '{words}' >{path}; sysctl -e -p {path} # if it is to have no address",
         "bridge-answers",
     )
 
@@ -111,7 +114,7 @@ def down(tunnel, links):
     """The Problem of a bridge that is down."""
     if links[tunnel.bridge].up:
         return None
-    return tunnel.problem("bridge", "%s is down" % tunnel.bridge, "ip link set dev %s up" % tunnel.bridge, "bridge-down")
+    return tunnel.problem("bridge", f"{tunnel.bridge} is down", f"ip link set dev {tunnel.bridge} up", "bridge-down")
 
 
 def blocked(tunnel, links):
@@ -124,10 +127,10 @@ def blocked(tunnel, links):
         return None
     if bridge.stp and link.port_state == "blocking":
         return None
-    message = "%s passes no frames to %s: its state is %s" % (bridge.name, link.name, link.port_state)
-    hint = "bridge link show dev %s # who has changed it?" % link.name
+    message = f"{bridge.name} passes no frames to {link.name}: its state is {link.port_state}"
+    hint = f"bridge link show dev {link.name} # who has changed it?"
     if bridge.stp:
-        hint = "wait: STP listens and learns for twice the forward delay, 30 s; then: bridge link show dev %s" % link.name
+        hint = f"wait: STP listens and learns for twice the forward delay, 30 s; then: bridge link show dev {link.name}"
     return tunnel.problem("bridge", message, hint, "port-blocked")
 
 
@@ -141,9 +144,11 @@ def duplicates(tunnel, asked, answers, own):
         machines = sorted({mac for mac, _ in by})
         if ours and by:
             mac, port = by[0]
-            message = "%s has %s, too, the address of this router's %s: it answers by %s" % (mac, address, tunnel.bridge, port)
+            message = f"{mac} has {address}, too, the address of this router's {tunnel.bridge}: it answers by {port}"
         elif len(machines) > 1:
-            message = "two machines have the gateway's address %s: %s" % (address, ", ".join("%s by %s" % row for row in by))
+            message = "two machines have the gateway's address {}: {}".format(
+                address, ", ".join("{} by {}".format(*row) for row in by)
+            )
         else:
             continue
         hint = "give one of them another address; who it is: ip neighbour, and the lists of both sites' DHCP servers"
@@ -153,8 +158,8 @@ def duplicates(tunnel, asked, answers, own):
 def refused(tunnel, addresses):
     """Problems of the IPv6 addresses that the kernel has not taken for the bridge, since somebody has them."""
     for address in addresses:
-        message = "another machine has %s, too: the kernel does not use it on %s" % (address, tunnel.bridge)
-        hint = "give one of them another address; then: ip address del and add it on %s" % tunnel.bridge
+        message = f"another machine has {address}, too: the kernel does not use it on {tunnel.bridge}"
+        hint = f"give one of them another address; then: ip address del and add it on {tunnel.bridge}"
         yield tunnel.problem("bridge", message, hint, "duplicate-address")
 
 
@@ -167,8 +172,9 @@ def servers(tunnel, offers, tunnels):
         if len(sides[address]) > 1:
             yield tunnel.problem(
                 "bridge",
-                "the DHCP server %s answers one question by %s: there is a second way between the sites"
-                % (address, " and by ".join(sorted(sides[address]))),
+                "the DHCP server {} answers one question by {}: there is a second way between the sites".format(
+                    address, " and by ".join(sorted(sides[address]))
+                ),
                 "find and cut that way, or have both bridges speak STP",
                 "dhcp-twice",
             )
@@ -178,8 +184,8 @@ def servers(tunnel, offers, tunnels):
         yield tunnel.problem(
             "dhcp",
             "%d DHCP servers answer on %s, %s: a device takes whichever is quicker"
-            % (len(by), tunnel.bridge, " and ".join("%s by %s" % row for row in sorted(by.items()))),
-            "l2wg set %s dhcp=block; l2wg apply # on both routers; or turn one of the servers off" % tunnel.name,
+            % (len(by), tunnel.bridge, " and ".join("{} by {}".format(*row) for row in sorted(by.items()))),
+            f"l2wg set {tunnel.name} dhcp=block; l2wg apply # on both routers; or turn one of the servers off",
             "dhcp-two-servers",
         )
 
@@ -207,9 +213,9 @@ def overlapping(tunnel, links, allowed):
             same = [one for one in joined if one.version == network.version and one.overlaps(network)]
             same += [one for one in behind if one.version == network.version and one.subnet_of(network)]
             if same:
-                where = "on %s" % tunnel.bridge if same[0] in joined else "behind the peer"
-                message = "%s is on %s, and %s, too" % (network, link.name, where)
+                where = f"on {tunnel.bridge}" if same[0] in joined else "behind the peer"
+                message = f"{network} is on {link.name}, and {where}, too"
                 message += ": both sites use the same subnet, on different segments"
-                hint = "renumber one side; or, if they are to be one LAN, make %s a port of %s" % (link.name, tunnel.bridge)
+                hint = f"renumber one side; or, if they are to be one LAN, make {link.name} a port of {tunnel.bridge}"
                 return tunnel.problem("bridge", message, hint, "subnet-twice")
     return None

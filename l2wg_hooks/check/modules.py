@@ -49,10 +49,10 @@ def judge(missing, release, stored):
     """
     for module, tunnel in sorted(missing.items(), key=lambda row: row[0]):
         if not stored:
-            message = "the modules of the running kernel %s are gone from %s, and %s is not loaded" % (release, STORE, module)
+            message = f"the modules of the running kernel {release} are gone from {STORE}, and {module} is not loaded"
             yield tunnel.problem("", message, "reboot: a newer kernel was installed", "reboot-needed")
         else:
             hint = "apt install linux-image-amd64 # or the package of your architecture's full kernel; then: reboot"
             if module == "wireguard":
                 hint = "Debian 10: apt install -t buster-backports linux-image-amd64; then: reboot # else: " + hint
-            yield tunnel.problem("", "the kernel %s has no module %s" % (release, module), hint, "module-missing")
+            yield tunnel.problem("", f"the kernel {release} has no module {module}", hint, "module-missing")

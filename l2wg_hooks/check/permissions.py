@@ -21,8 +21,8 @@ def problems(tunnels):
         found = None if path in seen else _writer(path, sticky_helps)
         seen.add(path)
         if found:
-            hint = "chown root: %s; chmod go-w %s # and see what is in it" % (path, path)
-            yield Problem("%s may write it, and root does what it says" % found, hint, path, id="rights")
+            hint = f"chown root: {path}; chmod go-w {path} # and see what is in it"
+            yield Problem(f"{found} may write it, and root does what it says", hint, path, id="rights")
 
 
 def _reached(paths):

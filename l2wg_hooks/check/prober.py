@@ -210,7 +210,7 @@ class _Sounding:
 
     def _has_come(self, tunnel):
         """Whether anything of the peer's tunnel has ever come in, and nobody there says that there is none."""
-        come = files.glance("/sys/class/net/%s/statistics/rx_packets" % tunnel.name).strip()
+        come = files.glance(f"/sys/class/net/{tunnel.name}/statistics/rx_packets").strip()
         return come != "0" and not self._refusal(tunnel)
 
     def _refusal(self, tunnel):
@@ -248,7 +248,7 @@ def candidate(tunnel):
     """An address in the other site's subnet, as far as one can guess it: nobody's, it is hoped. IPv4 only, "" else. Pure."""
     if tunnel.family == 6:
         return ""
-    network = ipaddress.ip_network("%s/24" % tunnel.remote, strict=False)
+    network = ipaddress.ip_network(f"{tunnel.remote}/24", strict=False)
     return next(str(network[last]) for last in (254, 253, 252) if str(network[last]) not in (tunnel.remote, tunnel.local))
 
 

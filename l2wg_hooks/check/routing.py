@@ -10,17 +10,17 @@ def absent(tunnel, links):
     if holders(links, tunnel.local):
         return None
     near = sorted(link.name for link in links.values() if link.addresses and link.name != "lo")
-    message = "no interface of this router has the address %s" % tunnel.local
-    hint = "give it to one, or name one that it has (ip -brief address show): l2wg set %s local=...; l2wg apply" % tunnel.name
-    message += "; there are addresses on %s" % ", ".join(near) if near else ""
+    message = f"no interface of this router has the address {tunnel.local}"
+    hint = f"give it to one, or name one that it has (ip -brief address show): l2wg set {tunnel.name} local=...; l2wg apply"
+    message += "; there are addresses on {}".format(", ".join(near)) if near else ""
     return tunnel.problem("local", message, hint, "local-absent")
 
 
 def taken(tunnel, links):
     """The Problem of `remote` that is an address of this router, too: then nothing that it sends there ever leaves it."""
     for link, word in holders(links, tunnel.remote):
-        message = "%s, the other router's end, is an address of this router's %s, too" % (tunnel.remote, link.name)
-        hint = "ip address del %s dev %s # and out of the file that gives it" % (word, link.name)
+        message = f"{tunnel.remote}, the other router's end, is an address of this router's {link.name}, too"
+        hint = f"ip address del {word} dev {link.name} # and out of the file that gives it"
         return tunnel.problem("remote", message, hint, "duplicate-address")
     return None
 
@@ -29,16 +29,18 @@ def elsewhere(tunnel, device, filters):
     """Problems of `remote`, whose packets leave by `device` ("": by none); `filters` are rp_filter of all and of the underlay."""
     if device == tunnel.underlay:
         return
-    by = "leave by %s" % device if device else "have no way"
+    by = f"leave by {device}" if device else "have no way"
     # The larger of the two counts: ip-sysctl.rst.
     if tunnel.family == 4 and not device and max(filters) in (STRICT, LOOSE):
-        message = "packets to %s %s, so rp_filter drops what comes from there" % (tunnel.remote, by)
-        yield tunnel.problem("remote", message, "ip route replace %s/32 dev %s" % (tunnel.remote, tunnel.underlay), "rp-filter")
+        message = f"packets to {tunnel.remote} {by}, so rp_filter drops what comes from there"
+        yield tunnel.problem("remote", message, f"ip route replace {tunnel.remote}/32 dev {tunnel.underlay}", "rp-filter")
     elif tunnel.family == 4 and max(filters) == STRICT:
         yield tunnel.problem(
             "remote",
-            "packets to %s %s, so strict rp_filter drops what comes from there by %s" % (tunnel.remote, by, tunnel.underlay),
-            "sysctl -w net.ipv4.conf.%s.rp_filter=2 # and for good, a file in /etc/sysctl.d" % tunnel.underlay.replace(".", "/"),
+            f"packets to {tunnel.remote} {by}, so strict rp_filter drops what comes from there by {tunnel.underlay}",
+            "sysctl -w net.ipv4.conf.{}.rp_filter=2 # and for good, a file in /etc/sysctl.d".format(
+                tunnel.underlay.replace(".", "/")
+            ),
             "rp-filter",
         )
     if device == tunnel.bridge:
@@ -46,7 +48,7 @@ def elsewhere(tunnel, device, filters):
     bits = 32 if tunnel.family == 4 else 128
     yield tunnel.problem(
         "remote",
-        "this router's packets to %s %s, not by %s" % (tunnel.remote, by, tunnel.underlay),
+        f"this router's packets to {tunnel.remote} {by}, not by {tunnel.underlay}",
         "ip route replace %s/%d dev %s # and for good: no `Table = off` in wg0.conf, or that line as PostUp"
         % (tunnel.remote, bits, tunnel.underlay),
         "route",
@@ -69,7 +71,7 @@ def stopped(tunnel, links, forwarding):
     name = "net.ipv4.ip_forward" if tunnel.family == 4 else "net.ipv6.conf.all.forwarding"
     return tunnel.problem(
         "",
-        "this router does not forward packets (%s = 0): hosts on %s cannot have it for their gateway" % (name, plain[0]),
-        "sysctl -w %s=1 # and for good: echo %s=1 >/etc/sysctl.d/60-l2wg.conf" % (name, name),
+        f"this router does not forward packets ({name} = 0): hosts on {plain[0]} cannot have it for their gateway",
+        f"sysctl -w {name}=1 # and for good: echo {name}=1 >/etc/sysctl.d/60-l2wg.conf",
         "forwarding",
     )

@@ -96,7 +96,7 @@ def _one(name, look, needs_root, scene):
     except L2wgError as error:
         return found, Outcome(name, UNLOOKED, "; ".join(one.message for one in error.problems))
     except Exception as error:  # one broken check must not hide what the others find
-        return found, Outcome(name, UNLOOKED, "%s: %s" % (type(error).__name__, error))
+        return found, Outcome(name, UNLOOKED, f"{type(error).__name__}: {error}")
     return found, Outcome(name, WRONG if found else OK)
 
 
@@ -158,7 +158,7 @@ class Scene:
         known = {name: self._once(("wg", name), lambda: wg_interfaces.look(name)) for name in {one.underlay for one in found}}
         for tunnel in found:
             if known[tunnel.underlay] is None:
-                raise Unlooked("`wg show %s dump` tells nothing" % tunnel.underlay)
+                raise Unlooked(f"`wg show {tunnel.underlay} dump` tells nothing")
         return [(tunnel, known[tunnel.underlay]) for tunnel in found]
 
     def bridged(self):
@@ -237,15 +237,15 @@ def _plan(scene):
     for name in intent.texts:
         if os.path.dirname(name) == ifupdown_files.COPIES:
             continue  # the next apply makes it
-        message = "is not what the files in %s ask for" % store.DIRECTORY
+        message = f"is not what the files in {store.DIRECTORY} ask for"
         yield Problem(message, "l2wg apply", name, id="files-differ")
     names = [tunnel.name for tunnel in intent.tunnels]
     for step in intent.steps + intent.todo.steps:
         # What the rules say comes first: it is the one that lets strangers in.
-        what = "guard, clamp and fences are not in force" if step.group == planner.GUARD else "%s: not as wished" % step.group
+        what = "guard, clamp and fences are not in force" if step.group == planner.GUARD else f"{step.group}: not as wished"
         cause = STEPS.get(step.group, "policy-route" if step.argv[1:2] in (("rule",), ("route",), ("-6",)) else "not-applied")
         name = step.group if step.group in names else ""
-        yield Problem("%s: %s (`%s`)" % (what, step.reason, step), "l2wg apply", id=cause, tunnel=name)
+        yield Problem(f"{what}: {step.reason} (`{step}`)", "l2wg apply", id=cause, tunnel=name)
     for one in intent.named:
         yield _with("names-port", one.problem())
 
@@ -261,21 +261,21 @@ def _waiting(scene):
         problem = underlay.absent(tunnel, links.get(tunnel.underlay), os.path.exists(wg_quick.path(tunnel.underlay)))
         if problem:
             problem = _startable(problem, tunnel.underlay, links, scene)
-            line = "%s waits for %s" % (tunnel.name, tunnel.underlay)
+            line = f"{tunnel.name} waits for {tunnel.underlay}"
             said |= {line, line + ": it is down"}
             yield problem
         if tunnel.bridge not in links:
-            said.add("%s waits for %s" % (tunnel.name, tunnel.bridge))
-            yield tunnel.problem("bridge", "%s is not there" % tunnel.bridge, _comes(tunnel), "bridge-absent")
+            said.add(f"{tunnel.name} waits for {tunnel.bridge}")
+            yield tunnel.problem("bridge", f"{tunnel.bridge} is not there", _comes(tunnel), "bridge-absent")
         problem = routing.absent(tunnel, links)
         if problem:
-            said.add("%s waits for its address: no interface of this router has %s" % (tunnel.name, tunnel.local))
+            said.add(f"{tunnel.name} waits for its address: no interface of this router has {tunnel.local}")
             yield problem
         for name in tunnel.bridge_ports:
             if name not in links:
-                said.add("%s waits for its port %s" % (tunnel.bridge, name))
-                hint = "ip -brief link # which is it? then: l2wg set %s bridge-ports=...; l2wg apply" % tunnel.name
-                yield tunnel.problem("bridge-ports", "the port %s is not there" % name, hint, "port-absent")
+                said.add(f"{tunnel.bridge} waits for its port {name}")
+                hint = f"ip -brief link # which is it? then: l2wg set {tunnel.name} bridge-ports=...; l2wg apply"
+                yield tunnel.problem("bridge-ports", f"the port {name} is not there", hint, "port-absent")
     for line in scene.intent.todo.waiting:
         if line not in said:
             yield Problem(line, "l2wg tries again with every event", id="waiting")
@@ -285,13 +285,15 @@ def _startable(problem, name, links, scene):
     """The Problem of an underlay that is not up, with a cure that would not fail, nor cost what is left of it."""
     clash = next((one.problem for one in scene.clashes if one.underlay == name), None)
     if clash:
-        hint = "not yet, since it would fail: %s; then: %s" % (clash.hint.partition(" # ")[0], problem.hint.partition(" # ")[0])
+        hint = "not yet, since it would fail: {}; then: {}".format(
+            clash.hint.partition(" # ")[0], problem.hint.partition(" # ")[0]
+        )
         return dataclasses.replace(problem, hint=hint)
     where = wg_quick.path(name)
     answer = wg_quick_readers.ask(name, files.read(where)) if os.path.exists(where) and name not in links else None
     if answer and not answer.quick:
         start = answer.start(name)
-        return dataclasses.replace(problem, hint=start or "bring it up by what does that: %s" % answer.hint)
+        return dataclasses.replace(problem, hint=start or f"bring it up by what does that: {answer.hint}")
     return problem
 
 
@@ -299,10 +301,10 @@ def _comes(tunnel):
     """What brings up a tunnel's bridge."""
     defined = ifupdown_files.read()
     if any(one.interface == tunnel.bridge for one in defined.stanzas):
-        return "ifup --force %s" % tunnel.bridge
+        return f"ifup --force {tunnel.bridge}"
     if tunnel.bridge_ports:
         return "l2wg apply"
-    return "nobody defines it: l2wg set %s bridge-ports=...; l2wg apply; or bring it up by what does define it" % tunnel.name
+    return f"nobody defines it: l2wg set {tunnel.name} bridge-ports=...; l2wg apply; or bring it up by what does define it"
 
 
 def _modules(scene):
@@ -486,17 +488,15 @@ def _peer(scene):
         elif heard.refused.get(tunnel.name):
             yield tunnel.problem(
                 "remote",
-                "the peer answers `%s` to the tunnel's packets: nobody there takes them" % heard.refused[tunnel.name],
-                "l2wg check # on the peer. There: local = %s, remote = %s, %s; and its firewall lets them in"
-                % (tunnel.remote, tunnel.local, _as_here(tunnel)),
+                f"the peer answers `{heard.refused[tunnel.name]}` to the tunnel's packets: nobody there takes them",
+                f"l2wg check # on the peer. There: local = {tunnel.remote}, remote = {tunnel.local}, {_as_here(tunnel)}; and its firewall lets them in",
                 "peer-refuses",
             )
         if heard.near.get(tunnel.name) and heard.small.get(tunnel.name) is False:
             bits = 32 if tunnel.family == 4 else 128
             yield tunnel.problem(
                 "local",
-                "the peer %s answers the address of %s, but not %s: its AllowedIPs do not cover that, or it has no way back"
-                % (tunnel.remote, tunnel.underlay, tunnel.local),
+                f"the peer {tunnel.remote} answers the address of {tunnel.underlay}, but not {tunnel.local}: its AllowedIPs do not cover that, or it has no way back",
                 "on the peer, in the [Peer] section of this router, add to AllowedIPs: %s/%d" % (tunnel.local, bits),
                 "peer-allowed-ips",
             )
@@ -505,7 +505,7 @@ def _peer(scene):
 def _as_here(tunnel):
     key = "no key" if tunnel.key is None else "key = %d" % tunnel.key
     port = ", port = %d" % tunnel.port if tunnel.kind == "vxlan" else ""
-    return "encapsulation = %s, %s%s" % (tunnel.encapsulation, key, port)
+    return f"encapsulation = {tunnel.encapsulation}, {key}{port}"
 
 
 def _foreign(link):
@@ -519,11 +519,11 @@ def _path(scene):
     quiet = []
     for tunnel, _ in scene.over():
         if tunnel.name in heard.deaf:
-            quiet.append("%s: %s" % (tunnel.name, heard.deaf[tunnel.name]))
+            quiet.append(f"{tunnel.name}: {heard.deaf[tunnel.name]}")
         elif heard.path.get(tunnel.name):
             yield path_mtu.judge(tunnel, scene.links[tunnel.underlay].mtu, heard.path[tunnel.name])
         elif not heard.small.get(tunnel.name):
-            quiet.append("%s: %s answers no echo request" % (tunnel.name, tunnel.remote))
+            quiet.append(f"{tunnel.name}: {tunnel.remote} answers no echo request")
     if quiet:
         raise Unlooked("; ".join(quiet))
 
@@ -535,7 +535,7 @@ def _loops(scene):
     frames, now = nftables_state.counters(), time.monotonic()
     notes = counter_growth.look(counter_growth.dropped(frames), {}, now)
     for tunnel in scene.tunnels:
-        keys = ["%s %s" % (what, tunnel.name) for what in ("loop", "storm")]
+        keys = [f"{what} {tunnel.name}" for what in ("loop", "storm")]
         # The probes have shown whether it goes on: what is over is no fault any more.
         looped, stormed = (notes[key].count if key in notes and counter_growth.recent(notes[key], now) else 0 for key in keys)
         since = [counter_growth.pause(notes.get(key), now) for key in keys]
@@ -549,7 +549,7 @@ def _loops(scene):
             yield tunnel.problem(
                 "storm-limit",
                 "%d frames were dropped, over %d a second%s" % (stormed, tunnel.storm_limit or 0, since[1]),
-                "see what sends them (tcpdump -n -e -i %s); a loop, or too low a limit" % tunnel.name,
+                f"see what sends them (tcpdump -n -e -i {tunnel.name}); a loop, or too low a limit",
                 "storm",
             )
 
@@ -562,7 +562,7 @@ def _dhcp(scene):
     for tunnel in tunnels:
         if prober.offered(scene.tunnels, tunnel.bridge):
             if tunnel.bridge in heard.mute:
-                raise Unlooked("%s: %s" % (tunnel.bridge, heard.mute[tunnel.bridge]))
+                raise Unlooked(f"{tunnel.bridge}: {heard.mute[tunnel.bridge]}")
             names = [one.name for one in scene.tunnels]
             yield from lan.servers(tunnel, heard.offers.get(tunnel.bridge, ()), names)
 
@@ -594,7 +594,7 @@ def _switch(family, name, switch):
 
 
 def _assigned(name):
-    return files.glance("/sys/class/net/%s/addr_assign_type" % name).strip()
+    return files.glance(f"/sys/class/net/{name}/addr_assign_type").strip()
 
 
 def _subnets(scene):
@@ -608,7 +608,7 @@ def _duplicates(scene):
     own = {link.mac for link in scene.links.values()}
     for tunnel in tunnels:
         if tunnel.bridge in heard.mute:
-            raise Unlooked("%s: %s" % (tunnel.bridge, heard.mute[tunnel.bridge]))
+            raise Unlooked(f"{tunnel.bridge}: {heard.mute[tunnel.bridge]}")
         asked = prober.asked(scene.links[tunnel.bridge], scene.gateways.get(tunnel.bridge, ()))
         yield from lan.duplicates(tunnel, asked, heard.answers.get(tunnel.bridge, ()), own)
         yield from lan.refused(tunnel, _failed(tunnel.bridge))

@@ -19,14 +19,14 @@ def absent(tunnel, link, has_file):
     """The Problem of an underlay that is not there (`link` is None) or down; None where it is up."""
     name = tunnel.underlay
     if link is None:
-        hint = "wg-quick up %s # and for the next boot: systemctl enable wg-quick@%s" % (name, name)
+        hint = f"wg-quick up {name} # and for the next boot: systemctl enable wg-quick@{name}"
         if not has_file:
-            hint = "there is no /etc/wireguard/%s.conf: make it, or name one that you have (wg show interfaces)" % name
-        return tunnel.problem("underlay", "the WireGuard interface %s is not there" % name, hint, "underlay-absent")
+            hint = f"there is no /etc/wireguard/{name}.conf: make it, or name one that you have (wg show interfaces)"
+        return tunnel.problem("underlay", f"the WireGuard interface {name} is not there", hint, "underlay-absent")
     if not link.up:
         # Down and up again by wg-quick: whoever took it down took its routes along.
-        hint = "wg-quick down %s; wg-quick up %s" % (name, name) if has_file else "ip link set dev %s up" % name
-        return tunnel.problem("underlay", "%s is down" % name, hint, "underlay-down")
+        hint = f"wg-quick down {name}; wg-quick up {name}" if has_file else f"ip link set dev {name} up"
+        return tunnel.problem("underlay", f"{name} is down", hint, "underlay-down")
     return None
 
 
@@ -55,17 +55,17 @@ def uncovered(tunnel, interface):
     if covering(interface.peers, tunnel.remote):
         return None
     bits = 32 if tunnel.family == 4 else 128
-    message = "AllowedIPs of no peer of %s cover %s: WireGuard drops what comes from there" % (tunnel.underlay, tunnel.remote)
+    message = f"AllowedIPs of no peer of {tunnel.underlay} cover {tunnel.remote}: WireGuard drops what comes from there"
     if not interface.peers:
-        hint = "%s has no peer at all: write a [Peer] section into /etc/wireguard/%s.conf" % (tunnel.underlay, tunnel.underlay)
+        hint = f"{tunnel.underlay} has no peer at all: write a [Peer] section into /etc/wireguard/{tunnel.underlay}.conf"
         return tunnel.problem("remote", message, hint, "allowed-ips")
     # Of several peers only the admin knows the right one.
     peer = interface.peers[0] if len(interface.peers) == 1 else None
     words = (list(peer.allowed) if peer else ["..."]) + ["%s/%d" % (tunnel.remote, bits)]
     which = "the [Peer] section" if peer else "the right [Peer] section"
-    hint = "in %s of /etc/wireguard/%s.conf: AllowedIPs = %s" % (which, tunnel.underlay, ", ".join(words))
+    hint = "in {} of /etc/wireguard/{}.conf: AllowedIPs = {}".format(which, tunnel.underlay, ", ".join(words))
     if peer:
-        hint += " # and now: wg set %s peer %s allowed-ips %s" % (tunnel.underlay, peer.key, ",".join(words))
+        hint += " # and now: wg set {} peer {} allowed-ips {}".format(tunnel.underlay, peer.key, ",".join(words))
     return tunnel.problem("remote", message, hint, "allowed-ips")
 
 
@@ -80,20 +80,20 @@ def silent(tunnel, interface, now):
     if not rows or alive(rows[0][1], now):
         return None
     length, peer = rows[0]
-    who = "the peer %s of %s" % (peer.key, tunnel.underlay)
+    who = f"the peer {peer.key} of {tunnel.underlay}"
     # Longest prefix wins, which is easily not the one that is meant.
     others = [other for _, other in rows[1:] if alive(other, now)]
     extra = ""
     if others:
         extra = "; %s has %s, too, in a shorter prefix than /%d, and is there" % (others[0].key, tunnel.remote, length)
     if not peer.handshake:
-        hint = "compare public keys (wg show %s) and ports; its firewall has to let in the UDP port of %s" % (
+        hint = "compare public keys (wg show {}) and ports; its firewall has to let in the UDP port of {}".format(
             tunnel.underlay,
             peer.endpoint or "its ListenPort",
         )
         if not peer.endpoint:
             hint = "no Endpoint is known here, so it has to call; UDP port %d of this router has to be open" % interface.port
-        return tunnel.problem("remote", "%s has never answered%s" % (who, extra), hint, "no-handshake")
+        return tunnel.problem("remote", f"{who} has never answered{extra}", hint, "no-handshake")
     minutes = max(0, now - peer.handshake) // 60
     message = "%s does not answer; it did %d minutes ago%s" % (who, minutes, extra)
     return tunnel.problem("remote", message, _still(peer), "handshake-old")
@@ -115,7 +115,7 @@ def unanswered(tunnel, before, interface):
     peer = rows[0][1]
     if peer.received != old.received or peer.sent < old.sent + QUESTION:
         return None
-    message = "the peer %s of %s does not answer any more: it was asked, and nothing has come" % (peer.key, tunnel.underlay)
+    message = f"the peer {peer.key} of {tunnel.underlay} does not answer any more: it was asked, and nothing has come"
     return tunnel.problem("remote", message, _still(peer), "handshake-old")
 
 

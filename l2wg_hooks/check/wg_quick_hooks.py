@@ -26,7 +26,7 @@ def judge(text, path, name, tunnels):
         if match and match.group("name") in ("%i", name):
             counted[row.key].append((number, wg_quick.is_ours(row, name)))
         elif match:
-            message = "calls l2wg for %s, and this is %s's file" % (match.group("name"), name)
+            message = "calls l2wg for {}, and this is {}'s file".format(match.group("name"), name)
             hint = "sed -i '%ds/%s/%%i/' %s" % (number, re.escape(match.group("name")), path)
             yield Problem(message, hint, id="postup-elsewhere", **where)
         elif _TUNNEL.search(row.value) and not any(_names(row.value, tunnel) for tunnel in tunnels):
@@ -38,8 +38,8 @@ def judge(text, path, name, tunnels):
     lines = dict(wg_quick.LINES)
     missing = [key for key in lines if not counted[key.lower()]]
     if missing:
-        said = " and ".join("`%s = %s`" % (key, lines[key]) for key in missing)
-        yield Problem("has no %s" % said, "l2wg attach %s" % name, path, id="postup-missing")
+        said = " and ".join(f"`{key} = {lines[key]}`" for key in missing)
+        yield Problem(f"has no {said}", f"l2wg attach {name}", path, id="postup-missing")
     for key in lines:
         found = counted[key.lower()]
         if len(found) > 1:
@@ -51,12 +51,12 @@ def _once(found, path, name):
     """What leaves one of the lines `found`, (number, whether `detach` knows it for ours) each, that all call l2wg."""
     others = ["%d" % number for number, ours in found if not ours]
     if not others:
-        return "l2wg detach %s; l2wg attach %s" % (name, name)
+        return f"l2wg detach {name}; l2wg attach {name}"
     plain = ["%dd" % number for number, ours in found if ours]
     if not plain:
-        return "take the call out of all but one of the lines %s" % ", ".join(others)
-    return "sed -i '%s' %s # line %s calls it, too, among other things" % (";".join(plain), path, others[0])
+        return "take the call out of all but one of the lines {}".format(", ".join(others))
+    return "sed -i '{}' {} # line {} calls it, too, among other things".format(";".join(plain), path, others[0])
 
 
 def _names(text, tunnel):
-    return re.search(r"(?<![\w.-])%s(?![\w.-])" % re.escape(tunnel), text)
+    return re.search(rf"(?<![\w.-]){re.escape(tunnel)}(?![\w.-])", text)

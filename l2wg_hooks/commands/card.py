@@ -41,7 +41,7 @@ def tell(underlay, picture):
         # A terminal may be dark: then the code is drawn in its own colours.
         done = process.run(("qrencode", "-t", "ANSIUTF8" if sys.stdout.isatty() else "UTF8", "-m", "2", line))
         if done.code:
-            fail("qrencode failed: %s" % done.err.strip(), "the card itself is: %s" % line)
+            fail(f"qrencode failed: {done.err.strip()}", f"the card itself is: {line}")
         sys.stdout.write(done.out)
     print(line, flush=True)
     return found.hints, 0
@@ -49,10 +49,10 @@ def tell(underlay, picture):
 
 def facts_of(one):
     """A Card for people, one fact a line."""
-    yield "site           %s" % one.name
-    yield "public key     %s" % one.key
+    yield f"site           {one.name}"
+    yield f"public key     {one.key}"
     yield "endpoint       %s" % (one.endpoint or "none: it calls, and cannot be called")
-    yield "address        %s" % ", ".join(one.addresses)
+    yield "address        {}".format(", ".join(one.addresses))
     joined = {True: ", in the tunnel's bridge", False: ", not in the tunnel's bridge", None: ""}[one.joined]
     yield "LAN            %s" % (one.lan + joined if one.lan else "none")
     more = "" if one.number is None else ", key %d" % one.number

@@ -27,9 +27,9 @@ def run(options):
         return (), code
     for one in report.outcomes:
         # --passive was asked for.
-        hidden = one.outcome != runner.UNLOOKED or options.passive and one.why.startswith("--passive")
+        hidden = one.outcome != runner.UNLOOKED or (options.passive and one.why.startswith("--passive"))
         if options.verbose or not hidden:
-            log.line("l2wg: %s: %s" % (one.name, one.outcome + (": " + one.why if one.why else "")))
+            log.line("l2wg: {}: {}".format(one.name, one.outcome + (": " + one.why if one.why else "")))
     for line in abilities.lines() if options.verbose else ():
         log.line("l2wg: " + line)
     if not report.problems:

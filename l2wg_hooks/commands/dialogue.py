@@ -14,7 +14,7 @@ def show(intent, last=()):
     for line in intent.waiting():
         log.say(line)
     for one in intent.told + tuple(one.problem() for one in intent.named if intent.texts):
-        log.line("l2wg: %s" % one)
+        log.line(f"l2wg: {one}")
 
 
 def agree(moves):
@@ -22,7 +22,7 @@ def agree(moves):
     if not terminal.attended():
         return False
     for one in moves:
-        log.line("%s. Its stanzas move, too: `l2wg plan` shows how." % one)
+        log.line(f"{one}. Its stanzas move, too: `l2wg plan` shows how.")
     return terminal.yes("Go on? Connections are kept. [y/N] ")
 
 

@@ -44,9 +44,9 @@ def run(options):
         log.line("  " + line)
     for line in found.notes:
         log.say(line)
-    own = "on the other router, if that has not been done: l2wg pair %s" % card.encode(found.facts.card)
+    own = f"on the other router, if that has not been done: l2wg pair {card.encode(found.facts.card)}"
     if not found.changes() and not intent.changes() and not intent.problems:
-        log.say("nothing to do: this router is paired with %s by %s" % (found.other.name, found.tunnel))
+        log.say(f"nothing to do: this router is paired with {found.other.name} by {found.tunnel}")
         if pair.waits(found):
             log.say(own)
         return (), 0
@@ -62,11 +62,11 @@ def run(options):
     problems = pair.carry_out(found, options.confirm, agree, options.rehearsed)
     if problems:
         return problems, 1
-    log.did("this router is paired with %s by %s" % (found.other.name, found.tunnel))
+    log.did(f"this router is paired with {found.other.name} by {found.tunnel}")
     if pair.answers(found):
-        log.say("%s answers: WireGuard's handshake is done" % found.other.name)
+        log.say(f"{found.other.name} answers: WireGuard's handshake is done")
     else:
-        log.say("%s has not answered yet: no handshake of WireGuard so far" % found.other.name)
+        log.say(f"{found.other.name} has not answered yet: no handshake of WireGuard so far")
         log.say(own)
     return (), dialogue.confirmed(options.confirm)
 

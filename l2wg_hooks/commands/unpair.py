@@ -27,7 +27,7 @@ def run(options):
     for line in found.notes:
         log.say(line)
     if not found.shown and not found.more.last and not intent.changes() and not intent.problems:
-        log.say("nothing to do: no tunnel leads to %s" % found.called)
+        log.say(f"nothing to do: no tunnel leads to {found.called}")
         return (), 0
     # In the order of what happens: the tunnel goes before the peer.
     dialogue.show(intent._replace(texts=dict(found.shown, **intent.texts)), found.more.last)
@@ -41,6 +41,6 @@ def run(options):
     problems = apply.apply(options.confirm, dialogue.agree, found.more, options.rehearsed)
     if problems:
         return problems, 1
-    log.did("this router is not paired with %s any more" % found.called)
-    log.say("on the other router, if that has not been done: l2wg unpair %s" % unpair.own_name())
+    log.did(f"this router is not paired with {found.called} any more")
+    log.say(f"on the other router, if that has not been done: l2wg unpair {unpair.own_name()}")
     return (), dialogue.confirmed(options.confirm)

@@ -35,7 +35,7 @@ def screen(commands):
 
 def refuse(message, hint):
     """End with USAGE: this command line makes no sense."""
-    log.line("l2wg: %s" % Problem(message, hint))
+    log.line(f"l2wg: {Problem(message, hint)}")
     raise SystemExit(USAGE)
 
 
@@ -44,7 +44,7 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message):
         command = self.prog.partition(" ")[2]
-        refuse("%s: %s" % (command, message) if command else message, "%s --help" % self.prog)
+        refuse(f"{command}: {message}" if command else message, f"{self.prog} --help")
 
 
 class Commands:
@@ -74,11 +74,11 @@ class Commands:
         first = next((word for word in words if not word.startswith("-")), None)
         if first is not None and first not in self.commands:
             near = difflib.get_close_matches(first, self.commands, 1)
-            refuse("no such command: %s" % ascii(first), "do you mean `l2wg %s`?" % near[0] if near else "l2wg --help")
+            refuse(f"no such command: {ascii(first)}", f"do you mean `l2wg {near[0]}`?" if near else "l2wg --help")
         options, rest = self.parser.parse_known_args(words)
         if rest:
             known = [word for action in self[first]._actions for word in action.option_strings] if first else []
             near = difflib.get_close_matches(rest[0].partition("=")[0], known, 1)
-            hint = "do you mean %s?" % near[0] if near else "l2wg %s --help" % first if first else "l2wg --help"
-            refuse("%s does not take %s" % (first or "l2wg", ascii(rest[0])), hint)
+            hint = f"do you mean {near[0]}?" if near else f"l2wg {first} --help" if first else "l2wg --help"
+            refuse("{} does not take {}".format(first or "l2wg", ascii(rest[0])), hint)
         return options

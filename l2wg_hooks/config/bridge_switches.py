@@ -63,7 +63,7 @@ def changes(bridges, links, leaving=()):
 
 def command(name, values):
     """The command that sets the switches of a bridge to {switch: value}. With slashes, a dot in the name is one."""
-    return ("sysctl", "-qw") + tuple("net/%s=%s" % (switch % name, values[switch]) for switch in values)
+    return ("sysctl", "-qw") + tuple(f"net/{switch % name}={values[switch]}" for switch in values)
 
 
 def undone(before, after, now, default):
@@ -79,6 +79,6 @@ def lines(switches):
     """The lines of interfaces(5) that do the same before a bridge is up."""
     if not switches:
         return ()
-    words = " ".join("net/%s=%s" % (switch % "$IFACE", values[0]) for switch, values in switches.items())
+    words = " ".join("net/{}={}".format(switch % "$IFACE", values[0]) for switch, values in switches.items())
     # Else bridge-utils makes the bridge and brings it up at once, after all lines of ours.
-    return ("pre-up ip link add $IFACE type bridge 2>/dev/null || true", "pre-up sysctl -qew %s || true" % words)
+    return ("pre-up ip link add $IFACE type bridge 2>/dev/null || true", f"pre-up sysctl -qew {words} || true")

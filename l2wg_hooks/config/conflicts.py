@@ -7,35 +7,35 @@ from l2wg_hooks.encapsulation import vxlan
 def within(tunnel):
     """What is wrong between the keys of one file, each of which is right by itself."""
     if tunnel.local == tunnel.remote:
-        yield tunnel.problem("remote", "%s is local, too" % tunnel.remote, "remote is the address of the other router")
+        yield tunnel.problem("remote", f"{tunnel.remote} is local, too", "remote is the address of the other router")
     if (":" in tunnel.local) != (":" in tunnel.remote):
-        yield tunnel.problem("remote", "%s is of another family than local" % tunnel.remote, "both IPv4, or both IPv6")
+        yield tunnel.problem("remote", f"{tunnel.remote} is of another family than local", "both IPv4, or both IPv6")
     if tunnel.encapsulation == "vxlan" and (tunnel.key or 0) > vxlan.VNI_MAX:
         yield tunnel.problem("key", "%d is no VNI" % tunnel.key, "with vxlan, a number from 0 to %d" % vxlan.VNI_MAX)
     if tunnel.port != vxlan.UDP_PORT and tunnel.encapsulation != "vxlan":
-        message = "%s has no UDP port" % tunnel.encapsulation
+        message = f"{tunnel.encapsulation} has no UDP port"
         yield tunnel.problem("port", message, "take this line out, or write encapsulation = vxlan")
     if tunnel.stp and not tunnel.bridge_ports:
         yield tunnel.problem(
             "stp",
-            "needs bridge-ports: without them %s is defined elsewhere" % tunnel.bridge,
-            "write `bridge_stp on` where %s is defined, and take this line out" % tunnel.bridge,
+            f"needs bridge-ports: without them {tunnel.bridge} is defined elsewhere",
+            f"write `bridge_stp on` where {tunnel.bridge} is defined, and take this line out",
         )
     names = {"underlay": tunnel.underlay, "bridge": tunnel.bridge}
     for key, name in names.items():
         if name == tunnel.name:
-            yield tunnel.problem(key, "%s is the tunnel itself" % name, "name another interface")
+            yield tunnel.problem(key, f"{name} is the tunnel itself", "name another interface")
     if tunnel.bridge == tunnel.underlay:
-        yield tunnel.problem("bridge", "%s is the underlay, too" % tunnel.bridge, "name a bridge, such as br0")
+        yield tunnel.problem("bridge", f"{tunnel.bridge} is the underlay, too", "name a bridge, such as br0")
     for port in tunnel.bridge_ports:
         if port in (tunnel.name, tunnel.underlay, tunnel.bridge, "lo"):
             yield tunnel.problem(
-                "bridge-ports", "%s cannot be a port of %s" % (port, tunnel.bridge), "name Ethernet ports, such as enp3s0"
+                "bridge-ports", f"{port} cannot be a port of {tunnel.bridge}", "name Ethernet ports, such as enp3s0"
             )
     if tunnel.bridge_address and not tunnel.bridge_ports:
         yield tunnel.problem(
             "bridge-address",
-            "needs bridge-ports: without them %s is defined elsewhere and keeps its addresses" % tunnel.bridge,
+            f"needs bridge-ports: without them {tunnel.bridge} is defined elsewhere and keeps its addresses",
             "name the ports, or leave bridge-address empty",
         )
 
@@ -50,39 +50,39 @@ def between(tunnels):
         same = ends.setdefault(identity, tunnel)
         if same is not tunnel:
             what = "VNI and port" if tunnel.encapsulation == "vxlan" else "ends and key"
-            yield tunnel.problem("remote", "%s has the same %s (%s)" % (same.name, what, same.path), "give each its own `key`")
+            yield tunnel.problem("remote", f"{same.name} has the same {what} ({same.path})", "give each its own `key`")
         if tunnel.kind != "gretap":
             # The policy rules of plan/policy_routes.py tell them apart by nothing else.
             same = ends.setdefault((tunnel.kind, tunnel.local, tunnel.remote), tunnel)
             if same.underlay != tunnel.underlay:
                 yield tunnel.problem(
-                    "underlay", "%s has the same ends over %s (%s)" % (same.name, same.underlay, same.path), "give it other ends"
+                    "underlay", f"{same.name} has the same ends over {same.underlay} ({same.path})", "give it other ends"
                 )
         for key in ("stp", "link-local"):
             if key in tunnel.lines and tunnel.bridge_ports:
                 other = bridges.setdefault((key, tunnel.bridge), tunnel)
                 if getattr(other, schema.KEYS[key][0]) != getattr(tunnel, schema.KEYS[key][0]):
-                    message = "%s has it otherwise for %s (%s)" % (other.name, tunnel.bridge, other.path)
+                    message = f"{other.name} has it otherwise for {tunnel.bridge} ({other.path})"
                     yield tunnel.problem(key, message, "write the same in both files")
         for port in tunnel.bridge_ports:
             other = ports.setdefault(port, tunnel)
             if other.bridge != tunnel.bridge:
                 yield tunnel.problem(
                     "bridge-ports",
-                    "%s is a port of %s already (%s)" % (port, other.bridge, other.path),
+                    f"{port} is a port of {other.bridge} already ({other.path})",
                     "a port can be in one bridge only",
                 )
             if port in names:
-                yield tunnel.problem("bridge-ports", "%s is a tunnel" % port, "name Ethernet ports, such as enp3s0")
+                yield tunnel.problem("bridge-ports", f"{port} is a tunnel", "name Ethernet ports, such as enp3s0")
         for key in ("underlay", "bridge"):
             name = getattr(tunnel, key)
             if name in names and name != tunnel.name:
-                yield tunnel.problem(key, "%s is a tunnel (%s)" % (name, names[name].path), "name another interface")
+                yield tunnel.problem(key, f"{name} is a tunnel ({names[name].path})", "name another interface")
         if tunnel.bridge_address:
             other = addresses.setdefault(tunnel.bridge, tunnel)
             if other.bridge_address != tunnel.bridge_address:
                 yield tunnel.problem(
                     "bridge-address",
-                    "%s has %s already (%s)" % (tunnel.bridge, other.bridge_address, other.path),
+                    f"{tunnel.bridge} has {other.bridge_address} already ({other.path})",
                     "write the same address in both files, or in one only",
                 )

@@ -36,8 +36,8 @@ def change(name, changes):
         raise L2wgError(*clashes)
     os.makedirs(os.path.dirname(where), exist_ok=True)
     files.write(where, new, old=old)
-    log.say("%s: written" % where)
-    log.note("%s: %s" % (where, ", ".join("%s = %s" % change for change in changes.items())))
+    log.say(f"{where}: written")
+    log.note("{}: {}".format(where, ", ".join("{} = {}".format(*change) for change in changes.items())))
 
 
 def _check(name, changes):
@@ -48,9 +48,9 @@ def _check(name, changes):
         problems.append(Problem(*error.args))
     for key, value in changes.items():
         if key not in schema.KEYS:
-            problems.append(Problem("no such key: %s" % schema.shown(key), "known keys: " + ", ".join(schema.KEYS)))
+            problems.append(Problem(f"no such key: {schema.shown(key)}", "known keys: " + ", ".join(schema.KEYS)))
         elif not value.isprintable() or "#" in value:
-            problems.append(Problem("%s cannot be a value" % schema.shown(value), "one line, without #", key=key))
+            problems.append(Problem(f"{schema.shown(value)} cannot be a value", "one line, without #", key=key))
     if problems:
         raise L2wgError(*problems)
 

@@ -56,7 +56,7 @@ def _as_port(theirs, ports, bridge, port):
 
 
 def _text(one):
-    return "iface %s %s %s\n" % (one.interface, one.family, one.method) + "".join("    %s %s\n" % pair for pair in one.options)
+    return f"iface {one.interface} {one.family} {one.method}\n" + "".join("    {} {}\n".format(*pair) for pair in one.options)
 
 
 class Port(NamedTuple):

@@ -85,8 +85,10 @@ def _of(one, port):
 
 def _of_file(path, port):
     """Whose a file of the kernel is."""
-    name = r"(?:%s|\$IFACE|\$\{IFACE\})" % re.escape(port)
-    if re.match(r"/sys/class/net/%s/(?!(?:%s)(?:/|\Z))|/sys/devices/|/sys/bus/|/proc/irq/" % (name, "|".join(_ANY_LINK)), path):
+    name = rf"(?:{re.escape(port)}|\$IFACE|\$\{{IFACE\}})"
+    if re.match(
+        r"/sys/class/net/{}/(?!(?:{})(?:/|\Z))|/sys/devices/|/sys/bus/|/proc/irq/".format(name, "|".join(_ANY_LINK)), path
+    ):
         return CARD
     return NETWORK if path.startswith("/proc/sys/net/") else NEITHER
 
@@ -143,4 +145,4 @@ def renamed(command, old, new):
 
 def pattern(name):
     """A pattern of an interface's name in a command: enp2s0:1 is a label of an address, and goes with it; enp2s0.10 is not it."""
-    return re.compile(r"(?<![\w.:-])%s(?![\w.-])" % re.escape(name))
+    return re.compile(rf"(?<![\w.:-]){re.escape(name)}(?![\w.-])")

@@ -91,12 +91,12 @@ def forget(text, ports):
 
 def with_source(text, path):
     """`text` with a line of ours that sources `path`: the first one, so that it is in nobody's stanza."""
-    return text if ADDED in text else ADDED + "source %s\n" % path + text
+    return text if ADDED in text else ADDED + f"source {path}\n" + text
 
 
 def without_source(text, path):
     """`text` without what `with_source` has added."""
-    return text.replace(ADDED + "source %s\n" % path, "").replace(ADDED, "")
+    return text.replace(ADDED + f"source {path}\n", "").replace(ADDED, "")
 
 
 def aside(text):
@@ -113,12 +113,14 @@ def split(options, port, bridge):
     theirs, its = [], []
     for key, value in options:
         if _CARD.match(key):
-            its.append("%s %s" % (key, value))
+            its.append(f"{key} {value}")
         elif key not in COMMANDS:
-            theirs.append("%s %s" % (key, value))
+            theirs.append(f"{key} {value}")
         elif ifupdown_commands.judge(value, port).stays:
-            its.append("%s %s" % (key, value))
+            its.append(f"{key} {value}")
         else:
             speaks = ifupdown_commands.speaks(value, port)
-            theirs.append("%s %s" % ("up" if key == "pre-up" and speaks else key, ifupdown_commands.renamed(value, port, bridge)))
+            theirs.append(
+                "{} {}".format("up" if key == "pre-up" and speaks else key, ifupdown_commands.renamed(value, port, bridge))
+            )
     return tuple(theirs), tuple(its)

@@ -36,8 +36,8 @@ def read():
             raise json_fields.Unfit("it has not {tunnel: text of its file}")
         return found
     except json_fields.Unfit as error:
-        hint = "what is in %s now counts as applied; rm %s" % (store.DIRECTORY, APPLIED)
-        log.complain([Problem("cannot be understood: %s" % error, hint, APPLIED, 1)])
+        hint = f"what is in {store.DIRECTORY} now counts as applied; rm {APPLIED}"
+        log.complain([Problem(f"cannot be understood: {error}", hint, APPLIED, 1)])
     except L2wgError as error:
         log.complain(error.problems)
     return store.texts()

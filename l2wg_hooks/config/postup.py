@@ -16,7 +16,7 @@ def attach_file(name, tunnels=()):
 
     where = wg_quick.path(name)
     if not os.path.exists(where):
-        hint = "make it, or if %s is not set up by wg-quick, call `l2wg up %s` from there" % (name, name)
+        hint = f"make it, or if {name} is not set up by wg-quick, call `l2wg up {name}` from there"
         fail("there is no such file", hint, path=where)
     old = files.read(where)
     answer = wg_quick_readers.ask(name, old)
@@ -24,18 +24,18 @@ def attach_file(name, tunnels=()):
     if problem:
         raise L2wgError(problem)
     if answer.told:
-        log.say("%s: nothing is put in, since %s; the hook of ifupdown does the same" % (where, answer.why))
+        log.say(f"{where}: nothing is put in, since {answer.why}; the hook of ifupdown does the same")
         return ()
     if not answer.quick:
-        fail("nothing is put in, since %s" % answer.why, answer.hint, path=where)
+        fail(f"nothing is put in, since {answer.why}", answer.hint, path=where)
     new = wg_quick.attach(old, name)
     if new is None:
         fail("has no [Interface] section", "it must be a wg-quick(8) file", path=where)
     if new != old:
         files.write(where, new, old=old)
-        log.did("%s: added %s" % (where, " and ".join("`%s = %s`" % line for line in wg_quick.LINES)))
+        log.did("{}: added {}".format(where, " and ".join("`{} = {}`".format(*line) for line in wg_quick.LINES)))
     else:
-        log.say("%s: both lines are there" % where)
+        log.say(f"{where}: both lines are there")
     return tuple(wg_quick.warnings(new, where, name, tunnels))
 
 
@@ -46,4 +46,4 @@ def detach_file(name):
     new = wg_quick.detach(old, name)
     if new != old:
         files.write(where, new, old=old)
-        log.did("%s: our lines are out" % where)
+        log.did(f"{where}: our lines are out")

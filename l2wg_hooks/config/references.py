@@ -30,14 +30,14 @@ class Mention(NamedTuple):
 
     def problem(self):
         """What to tell the admin of it."""
-        hint = "if it is about the network behind %s, and not the card, write %s instead" % (self.port, self.bridge)
-        return Problem("names %s, whose address is on %s: %s" % (self.port, self.bridge, self.text), hint, self.path, self.line)
+        hint = f"if it is about the network behind {self.port}, and not the card, write {self.bridge} instead"
+        return Problem(f"names {self.port}, whose address is on {self.bridge}: {self.text}", hint, self.path, self.line)
 
 
 def find(moved):
     """All Mentions of the ports in `moved`, {port: bridge}."""
     found = []
-    words = re.compile(r"(?<![\w:-])(%s)(?![\w:-]|[./]\d)" % "|".join(re.escape(port) for port in sorted(moved)))
+    words = re.compile(r"(?<![\w:-])({})(?![\w:-]|[./]\d)".format("|".join(re.escape(port) for port in sorted(moved))))
     for path in _paths() if moved else ():
         try:
             lines = _spoken(path, moved).split("\n")
@@ -90,4 +90,4 @@ def dnsmasq(mentions):
     if not bridges:
         return ""
     lines = ["# Written by l2wg: the address of a port that dnsmasq serves has moved to its bridge."]
-    return "\n".join(lines + ["interface=%s" % bridge for bridge in sorted(bridges)]) + "\n"
+    return "\n".join(lines + [f"interface={bridge}" for bridge in sorted(bridges)]) + "\n"

@@ -27,9 +27,9 @@ class Refused(Exception):
 def interface_name(value):
     """A name that the kernel, ip(8) and interfaces(5) all take."""
     if value in ("all", "default"):  # sysctl_dev_name_is_allowed in include/linux/inetdevice.h
-        raise Refused("%s is no interface name" % value, "the kernel keeps all and default for net.ipv4.conf; choose another")
+        raise Refused(f"{value} is no interface name", "the kernel keeps all and default for net.ipv4.conf; choose another")
     if not NAME.match(value) or value in (".", ".."):
-        raise Refused("%s is no interface name" % shown(value), "letters, digits, '.', '_' and '-' only, as in wg0")
+        raise Refused(f"{shown(value)} is no interface name", "letters, digits, '.', '_' and '-' only, as in wg0")
     if len(value) > json_fields.NAME_BYTES:
         raise Refused(
             "%s has %d bytes, the kernel takes %d" % (shown(value), len(value), json_fields.NAME_BYTES), "choose a shorter name"
@@ -40,7 +40,7 @@ def interface_name(value):
 def tunnel_name(value):
     """An interface name that is not one of the kernel's own."""
     if value in KERNEL_NAMES:
-        raise Refused("%s is a device of the kernel's own" % shown(value), "choose another name, such as gretap1")
+        raise Refused(f"{shown(value)} is a device of the kernel's own", "choose another name, such as gretap1")
     return interface_name(value)
 
 
@@ -61,13 +61,13 @@ def _address(value):
         address = ipaddress.ip_address(value)
         _no_octal(value)
     except ValueError:
-        raise Refused("%s is no IP address" % shown(value), "an address without prefix length, such as 192.168.178.1")
+        raise Refused(f"{shown(value)} is no IP address", "an address without prefix length, such as 192.168.178.1")
     if "%" in value:  # a zone, which Python before 3.9 does not know, and newer ones do not look at
-        raise Refused("%s cannot be an end of a tunnel" % shown(value), "an address that the peer's AllowedIPs cover")
+        raise Refused(f"{shown(value)} cannot be an end of a tunnel", "an address that the peer's AllowedIPs cover")
     if address.is_multicast or address.is_unspecified or address.is_loopback or address.is_link_local:
-        raise Refused("%s cannot be an end of a tunnel" % value, "an address that the peer's AllowedIPs cover")
+        raise Refused(f"{value} cannot be an end of a tunnel", "an address that the peer's AllowedIPs cover")
     if address.version == 4 and int(address) >= 0xF0000000:
-        raise Refused("%s cannot be an end of a tunnel" % value, "an address that the peer's AllowedIPs cover")
+        raise Refused(f"{value} cannot be an end of a tunnel", "an address that the peer's AllowedIPs cover")
     return str(address)
 
 
@@ -76,7 +76,7 @@ def _ports(value):
     known = set()
     for name in names:
         if name in known:
-            raise Refused("%s is named twice" % name, "name each port once")
+            raise Refused(f"{name} is named twice", "name each port once")
         known.add(name)
     return names
 
@@ -86,21 +86,21 @@ def _prefix(value):
         return ""
     hint = "an address of this router with its prefix length, such as 192.168.92.1/24"
     if "/" not in value:
-        raise Refused("%s has no prefix length" % shown(value), hint)
+        raise Refused(f"{shown(value)} has no prefix length", hint)
     try:
         interface = ipaddress.ip_interface(value)
         _no_octal(value)
     except ValueError:
-        raise Refused("%s is no address with a prefix length" % shown(value), hint)
+        raise Refused(f"{shown(value)} is no address with a prefix length", hint)
     network = interface.network
     if not re.match(r"[0-9a-fA-F.:]+/(0|[1-9][0-9]{0,2})\Z", value):
-        raise Refused("%s is no address with a prefix length" % shown(value), hint)
+        raise Refused(f"{shown(value)} is no address with a prefix length", hint)
     if network.num_addresses > 2 and interface.ip == network.network_address:
-        raise Refused("%s is the network, not an address in it" % value, hint)
+        raise Refused(f"{value} is the network, not an address in it", hint)
     if interface.version == 4 and network.num_addresses > 2 and interface.ip == network.broadcast_address:
-        raise Refused("%s is the broadcast address" % value, hint)
+        raise Refused(f"{value} is the broadcast address", hint)
     if interface.ip.is_multicast or interface.ip.is_unspecified or interface.ip.is_loopback:
-        raise Refused("%s cannot be an address of a bridge" % value, hint)
+        raise Refused(f"{value} cannot be an address of a bridge", hint)
     return str(interface)
 
 
@@ -120,7 +120,7 @@ def _key(value):
 def _choice(*words):
     def parse(value):
         if value not in words:
-            raise Refused("%s is not known" % shown(value), "one of: " + ", ".join(words))
+            raise Refused(f"{shown(value)} is not known", "one of: " + ", ".join(words))
         return value
 
     parse.words = words
@@ -144,8 +144,8 @@ def _vlans(value):
         match = re.match(r"([0-9]{1,4})(?:-([0-9]{1,4}))?\Z", part.strip(SPACE))
         first, last = (int(match.group(1)), int(match.group(2) or match.group(1))) if match else (0, 0)
         if not VLAN_MIN <= first <= last <= VLAN_MAX:
-            raise Refused("%s is no list of VLANs" % shown(value), hint)
-    return re.sub("[%s]" % SPACE, "", value)
+            raise Refused(f"{shown(value)} is no list of VLANs", hint)
+    return re.sub(f"[{SPACE}]", "", value)
 
 
 def _storm(value):
@@ -157,7 +157,7 @@ def _storm(value):
 def site_name(value):
     """A site's name."""
     if not SITE.match(value):
-        raise Refused("%s is no name of a site" % shown(value), "1 to 32 letters, digits and '-', as in site-b")
+        raise Refused(f"{shown(value)} is no name of a site", "1 to 32 letters, digits and '-', as in site-b")
     return value
 
 

@@ -69,7 +69,7 @@ def _bare(words):
     words = list(words)
     while words:
         name = os.path.basename(words[0])
-        if words[0] in _KEYWORDS or re.match(r"[A-Za-z_]\w*=", words[0]) and len(words) > 1:
+        if words[0] in _KEYWORDS or (re.match(r"[A-Za-z_]\w*=", words[0]) and len(words) > 1):
             del words[0]
         elif name in _WRAPPERS and len(words) > 1 and not (name == "command" and words[1] in ("-v", "-V")):
             del words[0]
@@ -101,7 +101,7 @@ def _tokens(text):
             end, more, inside = _double(text, at + 1)
             word, quoted, at = word + more, True, end
             parts = parts + inside
-        elif char in "`" or text.startswith("$(", at) and not text.startswith("$((", at):
+        elif char in "`" or (text.startswith("$(", at) and not text.startswith("$((", at)):
             end = _closing(text, at)
             parts = parts + [text[at:end].lstrip("$").strip("`()")]
             word, at = word + text[at:end], end
@@ -143,7 +143,7 @@ def _double(text, at):
     while at < len(text) and text[at] != '"':
         if text[at] == "\\" and at + 1 < len(text):
             word, at = word + text[at + 1], at + 2
-        elif text[at] == "`" or text.startswith("$(", at) and not text.startswith("$((", at):
+        elif text[at] == "`" or (text.startswith("$(", at) and not text.startswith("$((", at)):
             end = _closing(text, at)
             parts.append(text[at:end].lstrip("$").strip("`()"))
             word, at = word + text[at:end], end

@@ -38,7 +38,7 @@ def names():
     except FileNotFoundError:
         return []
     except OSError as error:
-        fail("cannot be read: %s" % error.strerror, "expected a directory: ls -ld %s" % DIRECTORY, path=DIRECTORY)
+        fail(f"cannot be read: {error.strerror}", f"expected a directory: ls -ld {DIRECTORY}", path=DIRECTORY)
     return sorted(name[: -len(SUFFIX)] for name in found if name.endswith(SUFFIX) and not name.startswith("."))
 
 

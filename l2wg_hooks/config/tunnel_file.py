@@ -14,7 +14,7 @@ def split(line):
     key, equals, value = code.partition("=")
     if not equals:
         raise schema.Refused(
-            "%s is not `key = value`" % schema.shown(code.strip(schema.SPACE)), "write key = value, or start the line with #"
+            f"{schema.shown(code.strip(schema.SPACE))} is not `key = value`", "write key = value, or start the line with #"
         )
     start = len(key) + 1 + len(value) - len(value.lstrip(schema.SPACE))
     stripped = value.strip(schema.SPACE)
@@ -47,7 +47,7 @@ def parse(text, path, name):
                 raise schema.Refused("stands on line %d already" % lines[key], "keep one of the two lines")
             lines[key] = number
             if key in schema.REQUIRED and not value:
-                raise schema.Refused("is empty", "write %s = ..., or delete the file" % key)
+                raise schema.Refused("is empty", f"write {key} = ..., or delete the file")
             field_name, parser = schema.KEYS[key]
             values[field_name] = parser(value)
         except schema.Refused as error:
@@ -55,7 +55,7 @@ def parse(text, path, name):
             problems.append(Problem(error.args[0], error.args[1], path, number, label))
     for key in schema.REQUIRED:
         if key not in lines:
-            problems.append(Problem("is missing", "add a line: %s = ..." % key, path, 0, key))
+            problems.append(Problem("is missing", f"add a line: {key} = ...", path, 0, key))
     if problems:
         return None, tuple(problems)
     tunnel = Tunnel(name=name, path=path, lines=lines, **values)
@@ -67,7 +67,7 @@ def _nearest(key):
     import difflib
 
     near = difflib.get_close_matches(key, schema.KEYS, 1)
-    return "do you mean %s?" % near[0] if near else "known keys: " + ", ".join(schema.KEYS)
+    return f"do you mean {near[0]}?" if near else "known keys: " + ", ".join(schema.KEYS)
 
 
 def edit(text, changes):
@@ -92,7 +92,7 @@ def edit(text, changes):
         head = row[:start] if row[:start].endswith((" ", "\t")) or not new else row[:start] + " "
         bare = not new and not row[stop:].strip(schema.SPACE)
         rows[index] = head.rstrip(schema.SPACE) + row[stop:] if bare else head + new + row[stop:]
-    added = ["%s = %s%s" % (key, value, end) for key, value in left.items() if value]
+    added = [f"{key} = {value}{end}" for key, value in left.items() if value]
     if added:
         if rows[-1]:
             rows[-1] += end
@@ -108,5 +108,5 @@ HEAD = """\
 
 def fresh(name, values):
     """The text of a new file for tunnel `name`: the keys that debconf asks for, and any others in `values`."""
-    rows = ["%s = %s" % (key.ljust(14), values.get(key, "")) for key in schema.KEYS if key in schema.ASKED or values.get(key)]
+    rows = ["{} = {}".format(key.ljust(14), values.get(key, "")) for key in schema.KEYS if key in schema.ASKED or values.get(key)]
     return HEAD % name + "".join(row.rstrip() + "\n" for row in rows)

@@ -69,7 +69,7 @@ def attach(text, name):
     """
     rows = rows_of(text)
     there = {row.key for row in rows if is_ours(row, name)}
-    missing = ["%s = %s" % line for line in LINES if line[0].lower() not in there]
+    missing = ["{} = {}".format(*line) for line in LINES if line[0].lower() not in there]
     settled = [index for index, row in enumerate(rows) if row.section == "[interface]" and row.key]
     if not settled:
         return None
@@ -103,9 +103,9 @@ def warnings(text, path, name, tunnels):
         if ours or row.key not in _VERBS:
             continue
         for tunnel in tunnels:
-            if re.search(r"(?<![\w.-])%s(?![\w.-])" % re.escape(tunnel), row.value):
+            if re.search(rf"(?<![\w.-]){re.escape(tunnel)}(?![\w.-])", row.value):
                 hint = "sed -i '%ds/^/#/' %s # l2wg looks after %s now" % (number, path, tunnel)
-                yield Problem("handles %s by hand" % tunnel, hint, path, number, row.text.partition("=")[0].strip())
+                yield Problem(f"handles {tunnel} by hand", hint, path, number, row.text.partition("=")[0].strip())
 
 
 def path(name):

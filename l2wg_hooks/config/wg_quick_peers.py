@@ -100,7 +100,7 @@ def add(text, name, values):
     """`text` with a [Peer] section for site `name` behind it: `values` are its (key, value) pairs."""
     end = (re.findall(r"\r?\n", text) or ["\n"])[0]
     gap = "" if not text else end if text.endswith("\n") else end + end
-    lines = ["[Peer]", "# " + name + MARK] + ["%s = %s" % pair for pair in values]
+    lines = ["[Peer]", "# " + name + MARK] + ["{} = {}".format(*pair) for pair in values]
     return text + gap + "".join(line + end for line in lines)
 
 
@@ -116,7 +116,7 @@ def change(text, key, values):
         mine = [index for index in range(section.start, section.stop) if rows[index].key == name.lower()]
         if not mine:
             last = rows[section.stop - 1]
-            new = last._replace(text="%s = %s" % (name, value), end=last.end)
+            new = last._replace(text=f"{name} = {value}", end=last.end)
             rows[section.stop - 1] = last._replace(end=last.end or end)
             rows.insert(section.stop, new)
             section = section._replace(stop=section.stop + 1)

@@ -57,17 +57,17 @@ class Answer(NamedTuple):
     def start(self, name):
         """The command that brings up the interface."""
         if self.told:
-            return "ifup %s" % name
+            return f"ifup {name}"
         if self.reader and self.reader.path.endswith(".service"):
-            return "systemctl start %s" % os.path.basename(self.reader.path)
-        return "wg-quick up %s" % name if self.quick else ""
+            return f"systemctl start {os.path.basename(self.reader.path)}"
+        return f"wg-quick up {name}" if self.quick else ""
 
     def problem(self, path, name, text):
         """The Problem of our lines in the file `path` that wg-quick(8) does not read; None where all is well."""
         if self.quick or wg_quick.detach(text, name) == text:
             return None
-        message = "has our PostUp and PostDown lines, and %s: %s does not come up the next time" % (self.why, name)
-        return Problem(message, "l2wg detach %s" % name, path, id="postup-unread")
+        message = f"has our PostUp and PostDown lines, and {self.why}: {name} does not come up the next time"
+        return Problem(message, f"l2wg detach {name}", path, id="postup-unread")
 
 
 def ask(name, text, defined=None):
@@ -75,35 +75,35 @@ def ask(name, text, defined=None):
     found = find(name, ifupdown_files.read() if defined is None else defined)
     for one in found:
         if one.program == "wg":
-            return Answer(False, "wg(8) reads it (%s)" % _where(one), _instead(name, one), one.told, one)
+            return Answer(False, f"wg(8) reads it ({_where(one)})", _instead(name, one), one.told, one)
     quick = any(one.program == "wg-quick" for one in found)
     for one in found if not quick else ():
         if one.program not in ("wg-quick", "wg"):
-            why = "%s makes %s (%s), and reads no file of wg-quick(8)" % (one.program, name, _where(one))
+            why = f"{one.program} makes {name} ({_where(one)}), and reads no file of wg-quick(8)"
             return Answer(False, why, _instead(name, one), False, one)
     if quick or text is None or wg_quick.is_wg_quick(text, name):
         return Answer(True)
     told = any(one.interface == name for one in (ifupdown_files.read() if defined is None else defined).stanzas)
     why = "it has no key of wg-quick(8), so it is one of wg(8), whose `wg setconf` takes no PostUp"
-    hint = "if wg-quick does read it: systemctl enable wg-quick@%s; l2wg attach %s" % (name, name)
-    return Answer(False, why, hint + "; if not, call `l2wg up %s` from what brings it up" % name, told)
+    hint = f"if wg-quick does read it: systemctl enable wg-quick@{name}; l2wg attach {name}"
+    return Answer(False, why, hint + f"; if not, call `l2wg up {name}` from what brings it up", told)
 
 
 def _where(one):
     said = "%s:%d" % (one.path, one.line) if one.line else one.path
-    return "%s: `%s`" % (said, one.text) if one.text else said
+    return f"{said}: `{one.text}`" if one.text else said
 
 
 def _instead(name, one):
     if one.told:
         return "nothing needs to be put in: the hook of ifupdown does the same"
     if one.program == "systemd-networkd":
-        return "`l2wg up %s` from networkd-dispatcher(8), or by hand; its peers belong into %s" % (name, one.path)
+        return f"`l2wg up {name}` from networkd-dispatcher(8), or by hand; its peers belong into {one.path}"
     if one.program == "NetworkManager":
-        return "`l2wg up %s` from a script in /etc/NetworkManager/dispatcher.d; its peers belong into that connection" % name
+        return f"`l2wg up {name}` from a script in /etc/NetworkManager/dispatcher.d; its peers belong into that connection"
     if one.path.endswith((".service", ".conf")):
-        return "have l2wg called there: a line `ExecStartPost=-/usr/bin/l2wg up %s` in its [Service] section" % name
-    return "have l2wg called there, once %s is up: l2wg up %s || :" % (name, name)
+        return f"have l2wg called there: a line `ExecStartPost=-/usr/bin/l2wg up {name}` in its [Service] section"
+    return f"have l2wg called there, once {name} is up: l2wg up {name} || :"
 
 
 def find(name, defined):
@@ -119,7 +119,7 @@ def find(name, defined):
                 found += [one._replace(path=path, line=number, text=value) for one in _called(name, value, {})]
     for path in _matching(SCRIPTS):
         found += _in_script(name, path, {})
-    for link in glob.glob(os.path.join(ROOT, "etc/systemd/system/*.*/wg-quick@%s.service" % name)):
+    for link in glob.glob(os.path.join(ROOT, f"etc/systemd/system/*.*/wg-quick@{name}.service")):
         found.append(Reader("wg-quick", link, 0, ""))
     found += _managed(name)
     return found
@@ -138,7 +138,7 @@ def _in_interfaces(name, defined):
                 program = "wg" if "wireguard" in value.split() else "wg-quick"  # ifupdown-ng's executors
                 yield Reader(program, one.path, one.line, "use " + value, True)
             elif mine and key == "wireguard-config-path":
-                yield Reader("wg", one.path, one.line, "%s %s" % (key, value), True)
+                yield Reader("wg", one.path, one.line, f"{key} {value}", True)
 
 
 def _called(name, text, known):

@@ -91,11 +91,11 @@ def parse(text, version, apart):
         if words[0] in _KINDS:
             del words[0]
         named = dict(zip(words, words[1:]))
-        network = _interface("%s/0" % ("0.0.0.0", "::")[version == 6] if words[:1] == ["default"] else "".join(words[:1]))
+        network = _interface("{}/0".format(("0.0.0.0", "::")[version == 6]) if words[:1] == ["default"] else "".join(words[:1]))
         metric = named.get("metric", "%d" % METRIC[4]) if version == 4 else named.get("metric", "%d" % METRIC[6])
         if network is None or "tos" in named or named.get("dev") == apart or metric != "%d" % METRIC[version]:
             continue
-        found.append(Route(network.network, named.get("dev", ""), "`%s`" % " ".join(words)))
+        found.append(Route(network.network, named.get("dev", ""), "`{}`".format(" ".join(words))))
     return tuple(found)
 
 
@@ -114,9 +114,9 @@ def defined(stanzas, apart, table="main"):
             if key in ("up", "post-up", "pre-up"):
                 for network, kind, device in _added(_spoken(value, one.interface), table):
                     if device not in ("", apart) and kind == "address":
-                        yield from _connected(str(network), device, "%s: `%s`" % (where, value))
+                        yield from _connected(str(network), device, f"{where}: `{value}`")
                     elif kind == "route" and device != apart:
-                        yield Route(network.network, device or one.interface, "%s: `%s`" % (where, value))
+                        yield Route(network.network, device or one.interface, f"{where}: `{value}`")
 
 
 def _spoken(command, interface):
@@ -188,7 +188,7 @@ def problem(name, clash, text, remotes):
     if wg_quick.path(name) != one.path:
         message = "the route to %s by %s is on %s, too (%s): `ip route add` fails, and `ifup %s` ends there" % (words + (name,))
         end = ", ".join(inside) or "a network that is not here"
-        return Problem(message, "write there in its place: %s" % end, one.path, one.line, id="route-clash")
+        return Problem(message, f"write there in its place: {end}", one.path, one.line, id="route-clash")
     message = "wg-quick adds a route to %s by %s, which %s has (%s): the next start says `File exists`, and %s is gone" % (
         words + (name,)
     )
@@ -202,9 +202,9 @@ def _cure(name, one, text, inside):
     rest = [word.strip(schema.SPACE) for word in row.value.split(",")]
     here = _narrowed(rest, one.network, inside)
     now = ",".join(_narrowed(section.allowed, one.network, inside))
-    commands = [] if now == "" else ["wg set %s peer %s allowed-ips %s" % (name, section.key, now)]
-    commands += ["ip route replace %s dev %s" % (end, name) for end in inside]
-    commands.append("ip route delete %s dev %s" % (one.network, name))
+    commands = [] if now == "" else [f"wg set {name} peer {section.key} allowed-ips {now}"]
+    commands += [f"ip route replace {end} dev {name}" for end in inside]
+    commands.append(f"ip route delete {one.network} dev {name}")
     rewritten = any(row.key == "saveconfig" and row.value == "true" for row in wg_quick.rows_of(text))
     if rewritten:  # by what `wg` has when it goes down
         return "; ".join(commands)

@@ -24,7 +24,7 @@ PATIENCE = 2
 def managed(names):
     """Those of `names` that the dhcpcd of all interfaces looks after at this moment."""
     for path in PIDS:
-        if files.glance("/proc/%s/comm" % files.glance(path).strip()).strip() == "dhcpcd":
+        if files.glance(f"/proc/{files.glance(path).strip()}/comm").strip() == "dhcpcd":
             text = files.glance(CONFIG)
             taken = [name for name in names if takes(text, name)]
             # All that it is at work with, in one answer: asked for one that it has let go of, 9.4.1 keeps the line.
@@ -88,5 +88,5 @@ def mute(name, mac):
         argv = ("tc", "filter", "replace") + place + match
         result = process.run(argv)
         if result.code:
-            message = "%s: `%s` failed: %s" % (name, " ".join(argv), result.err.strip())
-            yield Problem(message, "deny it to dhcpcd: `denyinterfaces %s` in %s" % (name, CONFIG))
+            message = "{}: `{}` failed: {}".format(name, " ".join(argv), result.err.strip())
+            yield Problem(message, f"deny it to dhcpcd: `denyinterfaces {name}` in {CONFIG}")

@@ -13,7 +13,7 @@ IFUPDOWN2 = "/usr/share/ifupdown2"
 
 def enter(bridge, options=()):
     """Tell ifupdown that `bridge`, which we have made, is up, without having it do anything but its hooks. Problems of that."""
-    lines = "".join("    %s %s\n" % option for option in options if option[0].startswith("dns-"))
+    lines = "".join("    {} {}\n".format(*option) for option in options if option[0].startswith("dns-"))
     return _books("ifup", bridge, lines)
 
 
@@ -25,7 +25,7 @@ def forget(bridge):
 def _books(command, bridge, lines):
     if os.path.isdir(IFUPDOWN2):
         return ()
-    files.write(BOOKS, "iface %s inet manual\n%s" % (bridge, lines))
+    files.write(BOOKS, f"iface {bridge} inet manual\n{lines}")
     try:
         result = process.run((command, "--force", "--interfaces", BOOKS, bridge))
     except L2wgError as error:
@@ -36,4 +36,4 @@ def _books(command, bridge, lines):
         log.line(line)
     if result.code == 0:
         return ()
-    return (Problem("`%s %s` failed" % (command, bridge), "%s --verbose %s shows more" % (command, bridge)),)
+    return (Problem(f"`{command} {bridge}` failed", f"{command} --verbose {bridge} shows more"),)

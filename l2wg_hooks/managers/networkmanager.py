@@ -19,5 +19,5 @@ def managed(names):
 
 
 def _marked(name):
-    index = files.glance("/sys/class/net/%s/ifindex" % name).strip()
+    index = files.glance(f"/sys/class/net/{name}/ifindex").strip()
     return bool(index) and "managed=true" in files.glance(os.path.join(DEVICES, index)).splitlines()

@@ -17,8 +17,8 @@ def problems(tunnel, firewall):
     for base, chains in firewall.drops(packet):
         yield tunnel.problem(
             "underlay",
-            "the firewall (%s) drops the tunnel's packets from %s; what lets established or new connections in does not let"
-            " them in, since they are of none (notrack)" % (base.where, tunnel.remote),
+            f"the firewall ({base.where}) drops the tunnel's packets from {tunnel.remote}; what lets established or new connections in does not let"
+            " them in, since they are of none (notrack)",
             _let_in(tunnel, base, chains, port),
             "firewall-input",
         )
@@ -36,12 +36,12 @@ def _let_in(tunnel, base, chains, port):
         what = "port port=%d protocol=udp" % port if port else "protocol value=gre"
         rule = "rule family=ipv%d source address=%s %s accept" % (tunnel.family, tunnel.remote, what)
         zone = process.output("firewall-cmd", "--get-zone-of-interface=" + tunnel.underlay).strip()
-        zone = "--zone=%s " % zone if zone else ""
-        return "firewall-cmd --permanent %s--add-rich-rule='%s'; firewall-cmd --reload" % (zone, rule)
+        zone = f"--zone={zone} " if zone else ""
+        return f"firewall-cmd --permanent {zone}--add-rich-rule='{rule}'; firewall-cmd --reload"
     if base.table in XTABLES:
         what = "-p udp --dport %d" % port if port else "-p gre"
-        rule = "-i %s -s %s -d %s %s -j ACCEPT" % (tunnel.underlay, tunnel.remote, tunnel.local, what)
-        return "%s -I INPUT %s %s" % (base.table, rule, KEPT)
+        rule = f"-i {tunnel.underlay} -s {tunnel.remote} -d {tunnel.local} {what} -j ACCEPT"
+        return f"{base.table} -I INPUT {rule} {KEPT}"
     ends.update(ip="ip" if tunnel.family == 4 else "ip6", what="udp dport %d" % port if port else "meta l4proto 47")
-    rule = 'iifname "%(wg)s" %(ip)s saddr %(from)s %(ip)s daddr %(to)s %(what)s accept' % ends
-    return "nft 'insert rule %s %s' %s" % (base.name, rule, KEPT)
+    rule = 'iifname "{wg}" {ip} saddr {from} {ip} daddr {to} {what} accept'.format(**ends)
+    return f"nft 'insert rule {base.name} {rule}' {KEPT}"

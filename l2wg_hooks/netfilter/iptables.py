@@ -23,7 +23,7 @@ def steps(tunnels, mtus, found):
         # The module begins with the global switches on, and every bridge of this host filtered.
         argvs.append(("modprobe", "br_netfilter"))
         names = ("iptables", "ip6tables", "arptables")
-        argvs.append(("sysctl", "-qw") + tuple("net.bridge.bridge-nf-call-%s=0" % name for name in names))
+        argvs.append(("sysctl", "-qw") + tuple(f"net.bridge.bridge-nf-call-{name}=0" for name in names))
     for position, (family, command) in enumerate(COMMANDS.items()):
         wanted = []
         for tunnel in tunnels:
@@ -44,9 +44,9 @@ def passes(bridges, found):
 
 
 def _chain(base, wanted, found, place="-A"):
-    jump, chain = "-A FORWARD -j " + CHAIN, ":%s " % CHAIN
+    jump, chain = "-A FORWARD -j " + CHAIN, f":{CHAIN} "
     has_jump, has_chain = jump in found, any(line.startswith(chain) for line in found)
-    rules = [line for line in found if line.startswith("-A %s " % CHAIN)]
+    rules = [line for line in found if line.startswith(f"-A {CHAIN} ")]
     argvs = []
     if not wanted:
         if has_jump:

@@ -39,9 +39,8 @@ def _walled(one, links, firewall):
         known = [base.where for base, _ in firewall.drops(before)]
         for where in [base.where for base, _ in firewall.drops(after)] if not known else ():
             yield Problem(
-                "the firewall (%s) lets pass what comes by %s, or goes there, and would drop it by %s"
-                % (where, one.port, one.bridge),
-                "add its rules for %s once more for %s, now and where it keeps them; then: l2wg apply" % (one.port, one.bridge),
+                f"the firewall ({where}) lets pass what comes by {one.port}, or goes there, and would drop it by {one.bridge}",
+                f"add its rules for {one.port} once more for {one.bridge}, now and where it keeps them; then: l2wg apply",
             )
 
 
@@ -52,15 +51,13 @@ def _unwalked(one, lines):
         names = [name for name in quoted if _names(name, one.port) and not _names(name, one.bridge)]
         twin = line
         for name in names:
-            twin = twin.replace('"%s"' % name, '"%s"' % one.bridge)
+            twin = twin.replace(f'"{name}"', f'"{one.bridge}"')
         # Where a rule says "not by this port", one more that says "not by the bridge" is another thing.
-        told = '"%s"' % one.bridge in line or "!=" not in line and (table, twin) in lines
+        told = f'"{one.bridge}"' in line or ("!=" not in line and (table, twin) in lines)
         if names and not told:
             yield Problem(
-                "a rule in nft(8)'s table %s names %s and not %s, and nft(8), built without JSON, does not tell what it does: %s"
-                % (table, one.port, one.bridge, line),
-                'name both there, as in { "%s", "%s" }, now and where the firewall keeps its rules; then: l2wg apply'
-                % (names[0], one.bridge),
+                f"a rule in nft(8)'s table {table} names {one.port} and not {one.bridge}, and nft(8), built without JSON, does not tell what it does: {line}",
+                f'name both there, as in {{ "{names[0]}", "{one.bridge}" }}, now and where the firewall keeps its rules; then: l2wg apply',
             )
 
 
@@ -101,6 +98,6 @@ def _ruled(one, family, text):
         if not there or wanted[1:] in [other[1:] for other in lines]:
             continue
         yield Problem(
-            "the policy rule `%s` goes by the name of %s, not by %s" % (" ".join(words[1:]), one.port, one.bridge),
-            "ip %s rule add priority %s %s; then: l2wg apply" % (family, words[0].rstrip(":"), " ".join(wanted[1:])),
+            "the policy rule `{}` goes by the name of {}, not by {}".format(" ".join(words[1:]), one.port, one.bridge),
+            "ip {} rule add priority {} {}; then: l2wg apply".format(family, words[0].rstrip(":"), " ".join(wanted[1:])),
         )

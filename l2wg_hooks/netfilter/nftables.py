@@ -76,7 +76,7 @@ def fits(entry, value):
         and all(key in entry and (entry[key] is None or _is_number(entry[key])) for key in _NUMBERS)
         and entry.get("family") in (4, 6)
         and all(isinstance(entry.get(key), bool) for key in ("untagged", "block_dhcp"))
-        and (vlans is None or isinstance(vlans, list) and all(_is_word(one) for one in vlans))
+        and (vlans is None or (isinstance(vlans, list) and all(_is_word(one) for one in vlans)))
         and set(value) == set(_VALUES) | {"bridge"}
         and all(_is_number(value[key]) for key in _VALUES)
         and _is_word(value["bridge"])
@@ -146,7 +146,7 @@ def load(entries, values):
     for index, one in enumerate(entries, 1):
         for key, number in sorted(values[one["name"]].items()):
             lines.append("define %s_%d = %s\n" % (key, index, number))
-    return "".join(lines) + 'include "%s"\n' % STATIC
+    return "".join(lines) + f'include "{STATIC}"\n'
 
 
 def shape(text):

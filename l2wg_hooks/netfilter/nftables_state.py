@@ -86,14 +86,14 @@ def _parse(text):
     """
     loaded = json_fields.load(text)
     if not isinstance(loaded, dict):
-        raise json_fields.Unfit("%s has not what we keep there" % LOADED)
+        raise json_fields.Unfit(f"{LOADED} has not what we keep there")
     entries, values, meant = (loaded.get(key) for key in ("entries", "values", "meant"))
     if not isinstance(entries, list) or not isinstance(values, dict) or not isinstance(meant, (str, type(None))):
-        raise json_fields.Unfit("%s has not what we keep there" % LOADED)
+        raise json_fields.Unfit(f"{LOADED} has not what we keep there")
     entries = [nftables.complete(one) if isinstance(one, dict) else one for one in entries]
     names = [one.get("name") if isinstance(one, dict) else None for one in entries]
     if not all(isinstance(name, str) and nftables.fits(one, values.get(name)) for name, one in zip(names, entries)):
-        raise json_fields.Unfit("%s has not what we keep there" % LOADED)
+        raise json_fields.Unfit(f"{LOADED} has not what we keep there")
     return entries, values, meant if loaded.get("template") == template() else None
 
 
@@ -119,7 +119,7 @@ def _steady(text):
 
 def stamp(entries):
     """One line that is another for other entries, and for another template."""
-    return "# %s %08x" % (json.dumps(entries, sort_keys=True), template())
+    return f"# {json.dumps(entries, sort_keys=True)} {template():08x}"
 
 
 def template():

@@ -158,7 +158,7 @@ def xtables(text, packet, command=""):
             if len(words) > 1:
                 chains.setdefault(words[1], []).append(_xrule(words[2:], packet, chains))
     command = command or ("iptables" if packet.family == 4 else "ip6tables")
-    bases = () if policy is None else (Base("%s: chain %s" % (command, name), command, name, policy),)
+    bases = () if policy is None else (Base(f"{command}: chain {name}", command, name, policy),)
     return Filter(bases, chains)
 
 
@@ -241,11 +241,11 @@ def _nft(listed, packet, skip):
         one = chain or rule
         if not one or one["family"] not in families or (one["family"], one["table"]) in skip:
             continue
-        prefix = "%s %s " % (one["family"], one["table"])
+        prefix = "{} {} ".format(one["family"], one["table"])
         if chain:
             chains.setdefault(prefix + chain["name"], [])
             if chain.get("hook") == packet.hook:
-                where = "nft: table %schain %s" % (prefix, chain["name"])
+                where = "nft: table {}chain {}".format(prefix, chain["name"])
                 bases.append(Base(where, prefix.strip(), prefix + chain["name"], chain.get("policy", ACCEPT)))
         else:
             chains.setdefault(prefix + rule["chain"], []).append(_nrule(rule["expr"], packet, prefix))
@@ -283,7 +283,7 @@ def _nmatch(match, packet):
 
 def _nvalue(left, value, packet):
     """Whether an expression of nft(8) has one value."""
-    if not isinstance(left, dict) or isinstance(value, str) and value.startswith("@"):
+    if not isinstance(left, dict) or (isinstance(value, str) and value.startswith("@")):
         return None
     meta, payload, conntrack = left.get("meta"), left.get("payload"), left.get("ct")
     if conntrack:
@@ -312,7 +312,7 @@ def _npayload(protocol, field, value, packet):
         if field in ("saddr", "daddr"):
             prefix = value.get("prefix") if isinstance(value, dict) else {"addr": value, "len": 32 if protocol == "ip" else 128}
             known = packet.source if field == "saddr" else packet.target
-            return _within(known, "%s/%s" % (prefix["addr"], prefix["len"])) if prefix else None
+            return _within(known, "{}/{}".format(prefix["addr"], prefix["len"])) if prefix else None
         if field in ("protocol", "nexthdr"):
             return None if packet.protocol is None else PROTOCOLS.get(str(value), value) == packet.protocol
         return None

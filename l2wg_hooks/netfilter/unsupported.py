@@ -30,7 +30,7 @@ def find(wanted):
         return Refusal()
     for one in features.FEATURES:
         if features.is_old(one, os.uname().release):
-            return Refusal(guard="Linux %s is older than %s, which has %s" % (os.uname().release, features.since(one), one.name))
+            return Refusal(guard=f"Linux {os.uname().release} is older than {features.since(one)}, which has {one.name}")
     if _taken(wanted):
         return Refusal()
     used = [one for one in OPTIONAL if any(_uses(entry, one) for entry in wanted.entries)]
@@ -81,9 +81,8 @@ def problems(refusal, tunnels):
             if _uses(nftables.entry(tunnel), feature):
                 yield tunnel.problem(
                     feature.key,
-                    "cannot be had on this router, which has no %s: nft(8) says: %s" % (feature.name, said),
-                    "l2wg set %s %s=%s; or what has it: %s and its kernel's modules (l2wg check -v)"
-                    % (tunnel.name, feature.key, OFF[feature.key], features.since(feature)),
+                    f"cannot be had on this router, which has no {feature.name}: nft(8) says: {said}",
+                    f"l2wg set {tunnel.name} {feature.key}={OFF[feature.key]}; or what has it: {features.since(feature)} and its kernel's modules (l2wg check -v)",
                     "nft-form",
                 )
 

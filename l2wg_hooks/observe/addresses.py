@@ -37,14 +37,14 @@ def parse(text, routes):
 def _word(one, key, default=None):
     text = json_fields.word(one, key, default)
     if text is None or not _WORD.match(text):
-        raise json_fields.Unfit("%s is %s" % (key, ascii(text)[:60]))
+        raise json_fields.Unfit(f"{key} is {ascii(text)[:60]}")
     return text
 
 
 def _address(name, one):
     family, local, size = _word(one, "family"), _word(one, "local"), json_fields.number(one, "prefixlen", None, 128)
     if size is None:
-        raise json_fields.Unfit("%s has no prefix length" % local)
+        raise json_fields.Unfit(f"{local} has no prefix length")
     if one.get("scope") == "link" and family == "inet6":
         return None
     words = ["%s/%d" % (local, size)]

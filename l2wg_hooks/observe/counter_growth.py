@@ -89,12 +89,12 @@ def look(counts, sent, now):
 
 def dropped(frames):
     """{key: count} of what nftables_state.counters gives: of each loop and storm that there has been."""
-    return {"%s %s" % key: count for key, count in frames.items() if key[0] in ("loop", "storm") and count}
+    return {"{} {}".format(*key): count for key, count in frames.items() if key[0] in ("loop", "storm") and count}
 
 
 def peer(underlay, key):
     """The key of the peer `key` of a WireGuard interface."""
-    return "peer %s %s" % (underlay, key)
+    return f"peer {underlay} {key}"
 
 
 def pause(note, now):

@@ -18,7 +18,7 @@ def _key(data):
         return None
     parts = text.split(".") if "." in text else [text]
     if not all(re.match(r"(0x[0-9a-fA-F]{1,8}|[0-9]{1,10})\Z", part) for part in parts) or len(parts) not in (1, 4):
-        raise json_fields.Unfit("key is %s" % ascii(text[:60]))
+        raise json_fields.Unfit(f"key is {ascii(text[:60])}")
     number = 0
     for part in parts:
         number = number * 256 + int(part, 16 if part.startswith("0x") else 10)
@@ -105,30 +105,30 @@ _ODD = {
 def _odd(data):
     words = [word for key, (word, usual) in _ODD.items() if key in data and data[key] is not None and data[key] not in usual]
     if data.get("ikey") != data.get("okey"):
-        words.append("ikey %s okey %s" % tuple(ascii(data.get(key))[:20] for key in ("ikey", "okey")))
+        words.append("ikey {} okey {}".format(*tuple(ascii(data.get(key))[:20] for key in ("ikey", "okey"))))
     return tuple(words)
 
 
 def _prefixed(one):
-    return "%s/%s" % (_checked(_ADDRESS, json_fields.word(one, "local")), json_fields.number(one, "prefixlen", "", 128))
+    return "{}/{}".format(_checked(_ADDRESS, json_fields.word(one, "local")), json_fields.number(one, "prefixlen", "", 128))
 
 
 def _mask(value):
     if not re.match(r"(0x)?[0-9a-fA-F]{1,8}\Z", str(value)):
-        raise json_fields.Unfit("group_fwd_mask is %s" % ascii(value)[:60])
+        raise json_fields.Unfit(f"group_fwd_mask is {ascii(value)[:60]}")
     return int(str(value), 16)
 
 
 def _checked(pattern, text):
     if not pattern.match(text):
-        raise json_fields.Unfit("%s is no address" % ascii(text[:60]))
+        raise json_fields.Unfit(f"{ascii(text[:60])} is no address")
     return text
 
 
 def refuse(error):
     """Raise L2wgError for what ip(8) has printed and system/json_fields.py does not take."""
     fail(
-        "`ip -json` printed what cannot be read: %s" % error,
+        f"`ip -json` printed what cannot be read: {error}",
         "is /sbin/ip that of the package iproute2 (4.20 or later)?",
     )
 
@@ -152,5 +152,5 @@ def read():
     """{name: Link} of what the kernel has now."""
     result = process.run(OBSERVE)
     if result.code:
-        fail("`%s` failed: %s" % (" ".join(OBSERVE), result.err.strip()), "is this root, and iproute2 4.20 or later?")
+        fail("`{}` failed: {}".format(" ".join(OBSERVE), result.err.strip()), "is this root, and iproute2 4.20 or later?")
     return parse(result.out)

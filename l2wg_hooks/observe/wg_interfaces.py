@@ -97,4 +97,6 @@ def put_back(name, peer):
         return ()  # it is gone, and its peers with it
     process.show(argv)
     result = process.run(argv)
-    return (Problem("`%s` failed: %s" % (" ".join(argv), result.err.strip()), "run it by hand as root"),) if result.code else ()
+    return (
+        (Problem("`{}` failed: {}".format(" ".join(argv), result.err.strip()), "run it by hand as root"),) if result.code else ()
+    )

@@ -42,17 +42,17 @@ def init(name="wg0", port=PORT, address="", remembered=None):
     Raises L2wgError, with nothing left behind, where it is there already or cannot be started. The caller holds lock.changing.
     """
     if local_facts.is_nixos():
-        fail("this is NixOS: its configuration makes WireGuard", "networking.wg-quick.interfaces.%s; then: l2wg card" % name)
+        fail("this is NixOS: its configuration makes WireGuard", f"networking.wg-quick.interfaces.{name}; then: l2wg card")
     where = wg_quick.path(name)
     if os.path.lexists(where):
-        fail("is there already, and a key is never replaced", "use it: l2wg card --underlay %s" % name, path=where)
+        fail("is there already, and a key is never replaced", f"use it: l2wg card --underlay {name}", path=where)
     links = link_table.read()
     if name in links:
-        fail("there is an interface %s already, which %s does not describe" % (name, where), "name another one: l2wg init wg1")
+        fail(f"there is an interface {name} already, which {where} does not describe", "name another one: l2wg init wg1")
     # Whoever waits for this file will not take what we are about to write into it.
     answer = wg_quick_readers.ask(name, None)
     if not answer.quick:
-        fail("it would be one of wg-quick(8), and %s" % answer.why, "name another one: l2wg init wg1", path=where)
+        fail(f"it would be one of wg-quick(8), and {answer.why}", "name another one: l2wg init wg1", path=where)
     _free(port)
     private, public = _keys()
     address = _address(address, public, links)
@@ -60,11 +60,11 @@ def init(name="wg0", port=PORT, address="", remembered=None):
     site.save(remembered or {})
     os.makedirs(wg_quick.DIRECTORY, mode=0o700, exist_ok=True)
     files.write(where, TEXT % (site.load().name, private, address, port), 0o600, old="")
-    log.did("%s: written; its key is new, and readable by root only" % where)
+    log.did(f"{where}: written; its key is new, and readable by root only")
     problem = _start(name)
     if problem:
         files.remove(where)  # nobody has its public key yet
-        raise L2wgError(problem, Problem("nothing was changed: %s is gone again" % where, "mend that, then: l2wg init %s" % name))
+        raise L2wgError(problem, Problem(f"nothing was changed: {where} is gone again", f"mend that, then: l2wg init {name}"))
 
 
 def _free(port):
@@ -87,7 +87,7 @@ def _keys():
     private = process.run(("wg", "genkey"))
     public = process.run(("wg", "pubkey"), private.out)
     if private.code or public.code:
-        fail("wg(8) makes no key: %s" % (private.err or public.err).strip(), "apt install wireguard-tools")
+        fail(f"wg(8) makes no key: {(private.err or public.err).strip()}", "apt install wireguard-tools")
     return private.out.strip(), public.out.strip()
 
 
@@ -99,28 +99,28 @@ def _address(wanted, public, links):
         fail(*error.args, key="--address")
     if ":" in address:
         # ip6gretap has 20 bytes more overhead, and no ignore-df.
-        fail("%s is IPv6" % address, "an IPv4 address for the tunnel's end: its frames need fewer bytes then", key="--address")
+        fail(f"{address} is IPv6", "an IPv4 address for the tunnel's end: its frames need fewer bytes then", key="--address")
     hint = "l2wg init --address ADDRESS, with one that nobody has at either site"
     for link in links.values():
         for one in link.addresses:
             if ipaddress.ip_address(address) in ipaddress.ip_interface(one).network:
-                fail("%s is in the network of %s (%s)" % (address, link.name, one), hint)
+                fail(f"{address} is in the network of {link.name} ({one})", hint)
     if process.output("ip", "route", "show", "match", address).replace("default", "", 1).strip().startswith(tuple("0123456789")):
-        fail("this router has a route for %s already" % address, hint)
+        fail(f"this router has a route for {address} already", hint)
     return address
 
 
 def _start(name):
     """Start it now and at each boot; the Problem of that, or None."""
     booting = rollback_timer.timed()
-    argv = ("systemctl", "enable", "--now", "wg-quick@%s" % name) if booting else ("wg-quick", "up", name)
+    argv = ("systemctl", "enable", "--now", f"wg-quick@{name}") if booting else ("wg-quick", "up", name)
     process.show(argv)
     result = process.run(argv)
     if result.code:
         if booting:
-            process.run(("systemctl", "disable", "wg-quick@%s" % name))
+            process.run(("systemctl", "disable", f"wg-quick@{name}"))
         said = " ".join(line for line in result.err.splitlines() if not line.startswith("[#]"))[-300:]
-        return Problem("`%s` failed: %s" % (" ".join(argv), said), "does `modprobe wireguard` work?")
+        return Problem("`{}` failed: {}".format(" ".join(argv), said), "does `modprobe wireguard` work?")
     if not booting:
-        log.say("there is no systemd here: have `wg-quick up %s` run at each boot" % name)
+        log.say(f"there is no systemd here: have `wg-quick up {name}` run at each boot")
     return None

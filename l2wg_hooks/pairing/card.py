@@ -96,7 +96,7 @@ def encode(card):
         fields.append((_MTU, card.mtu.to_bytes(MTU_BYTES[card.joined], "big")))
     body = b"".join(bytes((tag, len(value))) + value for tag, value in fields)
     text = "L2WG%d:%s" % (VERSION, base64.b32encode(body).decode().rstrip("="))
-    return "%s:%08X" % (text, checksum(text))
+    return f"{text}:{checksum(text):08X}"
 
 
 def decode(text):
@@ -106,11 +106,11 @@ def decode(text):
     if int(version) > VERSION:
         raise Refused("the card is of version %s, l2wg here knows %d" % (version, VERSION), NEWER)
     if int(version) != VERSION:
-        raise Refused("there are no cards of version %s" % version, ANOTHER)
+        raise Refused(f"there are no cards of version {version}", ANOTHER)
     body, colon, check_digits = rest.partition(":")
     odd = re.search(r"[^A-Z2-7]", body) or re.search(r"[^0-9A-F]", check_digits)
     if odd:
-        raise Refused("%s cannot be in a card" % shown(odd.group()), WHOLE)
+        raise Refused(f"{shown(odd.group())} cannot be in a card", WHOLE)
     if not colon or len(check_digits) < 8:
         raise Refused("the card is cut off at its end", WHOLE)
     if len(check_digits) > 8 or len(text) > LONGEST:
@@ -131,11 +131,11 @@ def _one(text):
     if not text:
         raise Refused("there is no card", ANOTHER)
     if any(ord(letter) > 126 for letter in text):
-        raise Refused("%s cannot be in a card" % shown(next(one for one in text if ord(one) > 126)), WHOLE)
+        raise Refused(f"{shown(next(one for one in text if ord(one) > 126))} cannot be in a card", WHOLE)
     parts = re.split(r"(?=L2WG[0-9]{1,4}:)", " " + text.upper())
     found = set(parts[1:])
     if parts[0].strip() or not found:
-        raise Refused("%s is no card" % shown(text), "a card begins with L2WG%d: and is printed by `l2wg card`" % VERSION)
+        raise Refused(f"{shown(text)} is no card", "a card begins with L2WG%d: and is printed by `l2wg card`" % VERSION)
     if len(found) > 1:
         raise Refused("these are %d different cards, or one that was pasted into another" % len(found), WHOLE)
     return found.pop()
@@ -185,7 +185,7 @@ def check(card):
         endpoint(card.endpoint)
     for address in card.addresses:
         if schema.KEYS["local"][1](address) != address:
-            raise Refused("%s is not how that address is written" % shown(address), ANOTHER)
+            raise Refused(f"{shown(address)} is not how that address is written", ANOTHER)
     if not 1 <= len(card.addresses) <= 2 or len({":" in one for one in card.addresses}) != len(card.addresses):
         raise Refused("the card has no address, or several of one family", ANOTHER)
     if card.lan:
@@ -199,7 +199,7 @@ def check(card):
 def public_key(value):
     """A public key as wg(8) writes it. Raises Refused; also for a key of nothing but zeros, which is nobody's."""
     if not re.match(r"[A-Za-z0-9+/]{43}=\Z", value) or base64.b64encode(base64.b64decode(value)).decode() != value:
-        raise Refused("%s is no public key of WireGuard" % shown(value), ANOTHER)
+        raise Refused(f"{shown(value)} is no public key of WireGuard", ANOTHER)
     if not any(base64.b64decode(value)):
         raise Refused("the public key is nothing but zeros", ANOTHER)
     return value
@@ -210,17 +210,17 @@ def endpoint(value):
     hint = "HOST:PORT, such as b.example.org:51820, 203.0.113.7:51820 or [2001:db8::7]:51820"
     host, colon, port = value.rpartition(":")
     if not colon or not re.match(r"[0-9]{1,5}\Z", port) or not 1 <= int(port) <= PORT_MAX or port[0] == "0":
-        raise Refused("%s is no endpoint" % shown(value), hint)
+        raise Refused(f"{shown(value)} is no endpoint", hint)
     bare = host[1:-1] if host[:1] == "[" and host[-1:] == "]" else ""
     if bare or re.match(r"[0-9.]+\Z", host):
         try:
             if ":" not in schema.KEYS["local"][1](bare) if bare else not schema.KEYS["local"][1](host):
                 raise Refused("", "")
         except Refused:
-            raise Refused("%s is no address that can be called" % shown(host), hint)
+            raise Refused(f"{shown(host)} is no address that can be called", hint)
         return bare or host, int(port)
     if len(host) > HOST_BYTES or not all(LABEL.match(label) for label in host.split(".")):
-        raise Refused("%s is no name of a host" % shown(host), hint)
+        raise Refused(f"{shown(host)} is no name of a host", hint)
     return host, int(port)
 
 
@@ -230,4 +230,4 @@ def _network(value):
             return
     except ValueError:
         pass
-    raise Refused("%s is no network" % shown(value), ANOTHER)
+    raise Refused(f"{shown(value)} is no network", ANOTHER)

@@ -47,7 +47,7 @@ def underlay(wanted=""):
     if not found:
         fail("there is no WireGuard interface on this router", "make one: l2wg init")
     if len(found) > 1:
-        fail("this router has several WireGuard interfaces: %s" % ", ".join(found), "name one: --underlay %s" % found[0])
+        fail("this router has several WireGuard interfaces: {}".format(", ".join(found)), f"name one: --underlay {found[0]}")
     return found[0]
 
 
@@ -83,7 +83,7 @@ def look(name, links):
             # wg(8) takes no such line.
             start = answer.start(name)
             hint = "bring it up first, or give it one where it is brought up%s" % (": " + start if start else "")
-        fail("%s has no address" % name, hint, path=where)
+        fail(f"{name} has no address", hint, path=where)
     try:
         card.check(found)
     except card.Refused as error:
@@ -94,11 +94,11 @@ def look(name, links):
 def _public(name, text):
     """The public key of a file's private one, which goes by standard input: arguments are everybody's to read."""
     if text is None:
-        fail("there is no WireGuard interface %s, and no %s" % (name, wg_quick.path(name)), "make both: l2wg init %s" % name)
+        fail(f"there is no WireGuard interface {name}, and no {wg_quick.path(name)}", f"make both: l2wg init {name}")
     private = wg_quick_peers.interface_values(text, "privatekey")
     if not private:
         start = wg_quick_readers.ask(name, text).start(name)
-        hint = "bring up %s first, if the key is set elsewhere%s" % (name, ": " + start if start else "")
+        hint = "bring up {} first, if the key is set elsewhere{}".format(name, ": " + start if start else "")
         fail("has no PrivateKey", hint, path=wg_quick.path(name))
     result = process.run(("wg", "pubkey"), private[-1] + "\n")
     if result.code:
@@ -148,14 +148,14 @@ def needed(other, called, live, sections):
 
     `called` are the addresses of the other site's endpoint, `live` is the wg_interfaces.Interface or None.
     """
-    found = [(address, "where %s is to be called" % other.name) for address in called]
+    found = [(address, f"where {other.name} is to be called") for address in called]
     for one in live.peers if live else ():
-        found.append((one.endpoint.rpartition(":")[0].strip("[]"), "where the peer %s is called" % one.key))
+        found.append((one.endpoint.rpartition(":")[0].strip("[]"), f"where the peer {one.key} is called"))
     for one in sections:
         host = one.endpoint.rpartition(":")[0].strip("[]")
         # Of one that is up, WireGuard has the address itself.
         known = live and any(peer.key == one.key and peer.endpoint for peer in live.peers)
-        found += [(address, "where the peer %s is called" % one.key) for address in ([] if known else resolved(host))]
+        found += [(address, f"where the peer {one.key} is called") for address in ([] if known else resolved(host))]
     for family in ("-4", "-6"):
         for line in process.output("ip", family, "route", "show", "table", "all").splitlines():
             words = line.split()
@@ -200,7 +200,7 @@ def way(addresses, underlay):
 def elsewhere(address, underlay):
     """The routes to an address that are not by `underlay`, without default ones: lines of `ip route`."""
     lines = process.output("ip", "-6" if ":" in address else "-4", "route", "show", "match", address).splitlines()
-    return [line.strip() for line in lines if not line.startswith("default") and " dev %s " % underlay not in line + " "]
+    return [line.strip() for line in lines if not line.startswith("default") and f" dev {underlay} " not in line + " "]
 
 
 def gates():

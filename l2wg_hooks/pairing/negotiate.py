@@ -32,18 +32,17 @@ def find(own, other):
         host = card.endpoint(one.endpoint)[0] if one.endpoint else ""
         if host in inside:
             raise Refused(
-                "%s, where %s is to be called, is an address inside WireGuard: its own packets would go into the tunnel"
-                % (host, one.name),
-                "l2wg card --endpoint HOST on %s, with what it is called by from outside; then pair with that card" % one.name,
+                f"{host}, where {one.name} is to be called, is an address inside WireGuard: its own packets would go into the tunnel",
+                f"l2wg card --endpoint HOST on {one.name}, with what it is called by from outside; then pair with that card",
             )
     ends = [(one, two) for one in own.addresses for two in other.addresses if (":" in one) == (":" in two)]
     if not ends:
-        both = "%s here, %s there" % (", ".join(own.addresses), ", ".join(other.addresses))
-        raise Refused("the two sites have no family of addresses in common (%s)" % both, "give both an IPv4 address in wg0.conf")
+        both = "{} here, {} there".format(", ".join(own.addresses), ", ".join(other.addresses))
+        raise Refused(f"the two sites have no family of addresses in common ({both})", "give both an IPv4 address in wg0.conf")
     local, remote = min(ends, key=lambda pair: ":" in pair[0])
     if local == remote:
         raise Refused(
-            "%s is this router's address inside WireGuard, too" % remote,
+            f"{remote} is this router's address inside WireGuard, too",
             "give one of the two another one (Address in wg0.conf), restart its WireGuard, and print its card anew",
         )
     encapsulation = "vxlan" if "vxlan" in (own.encapsulation, other.encapsulation) else "gretap"
@@ -62,28 +61,21 @@ def find(own, other):
 
 def collision(agreed, other, underlay, links, sections):
     """(what is wrong, cure) where the other site's end is somebody else's here; None where it is not."""
-    hint = "give %s another address inside WireGuard, and print its card anew" % other.name
+    hint = f"give {other.name} another address inside WireGuard, and print its card anew"
     end = ipaddress.ip_address(agreed.remote)
     for link in links.values():
         for address in link.addresses:
             inside = ipaddress.ip_interface(address)
             if end == inside.ip:
-                return "%s, the address of %s, is this router's own (%s)" % (end, other.name, link.name), hint
+                return f"{end}, the address of {other.name}, is this router's own ({link.name})", hint
             if end in inside.network and link.name != underlay:
-                return "%s, the address of %s, is in the network of %s (%s)" % (end, other.name, link.name, address), hint
+                return f"{end}, the address of {other.name}, is in the network of {link.name} ({address})", hint
     for one in sections:
         if one.key != other.key and wg_quick_peers.owns(one.allowed, agreed.remote):
-            who = "the peer %s%s" % (one.key, " (%s)" % one.ours if one.ours else "")
+            who = "the peer {}{}".format(one.key, f" ({one.ours})" if one.ours else "")
             # Two sites may have the same name, and a card proves nothing: the old key goes by the admin's hand only.
-            renewed = "wg set %s peer %s remove; sed -i 's|%s|%s|' %s # if that is %s, which has a new key; else " % (
-                underlay,
-                one.key,
-                one.key,
-                other.key,
-                wg_quick.path(underlay),
-                other.name,
-            )
-            return "%s has %s already" % (who, agreed.remote), renewed + hint
+            renewed = f"wg set {underlay} peer {one.key} remove; sed -i 's|{one.key}|{other.key}|' {wg_quick.path(underlay)} # if that is {other.name}, which has a new key; else "
+            return f"{who} has {agreed.remote} already", renewed + hint
     return None
 
 
@@ -99,11 +91,11 @@ def misled(agreed, other, underlay, needed, sections, tunnels):
 
     Its end is a route, and AllowedIPs, of that one address. None where nothing is wrong.
     """
-    hint = "give %s another address inside WireGuard (Address in its wg0.conf), and print its card anew" % other.name
+    hint = f"give {other.name} another address inside WireGuard (Address in its wg0.conf), and print its card anew"
     end = ipaddress.ip_address(agreed.remote)
     for one in needed:
         if ipaddress.ip_address(one.address) == end:
-            return "%s, the address of %s, is %s, which would go into %s" % (end, other.name, one.reason, underlay), hint
+            return f"{end}, the address of {other.name}, is {one.reason}, which would go into {underlay}", hint
     for one in tunnels:
         holder = wg_quick_peers.owner(sections, one.remote) if one.underlay == underlay else ""
         if holder not in ("", other.key) and ipaddress.ip_address(one.remote) == end:
@@ -119,14 +111,14 @@ def unreachable(called, other, underlay, sections, links, way):
     `way` is {address: the interface by which such a packet goes now}. The kernel sends none over the interface that it comes
     from (wg_socket_send_skb_to_peer in drivers/net/wireguard/socket.c). None where nothing is wrong.
     """
-    hint = "l2wg card --endpoint HOST on %s, with what it is called by from outside; then pair with that card" % other.name
+    hint = f"l2wg card --endpoint HOST on {other.name}, with what it is called by from outside; then pair with that card"
     message = "%s, where %s is to be called, is reached through %s: WireGuard's own packets would go into the tunnel"
     for address in called:
         end = ipaddress.ip_address(address)
         networks = [(link.name, ipaddress.ip_interface(word)) for link in links.values() for word in link.addresses]
         own = [name for name, one in networks if one.ip == end]
         if own:
-            return "%s, where %s is to be called, is this router's own (%s)" % (end, other.name, own[0]), hint
+            return f"{end}, where {other.name} is to be called, is this router's own ({own[0]})", hint
         if way.get(address):
             if way[address] == underlay:
                 return message % (end, other.name, underlay), hint
@@ -135,8 +127,8 @@ def unreachable(called, other, underlay, sections, links, way):
         led = wg_quick_peers.longest(sections, address)
         near = max([one.network.prefixlen for name, one in networks if name != underlay and end in one.network], default=0)
         if led and led.network.prefixlen > near:
-            reason = "%s, by AllowedIPs %s of the peer %s" % (underlay, led.network, led.key)
-            remedy = "take that network out of AllowedIPs of that peer in %s; or %s" % (wg_quick.path(underlay), hint)
+            reason = f"{underlay}, by AllowedIPs {led.network} of the peer {led.key}"
+            remedy = f"take that network out of AllowedIPs of that peer in {wg_quick.path(underlay)}; or {hint}"
             return message % (end, other.name, reason), remedy
     return None
 
@@ -149,11 +141,11 @@ def moved(agreed, other, underlay, sections, elsewhere):
     led = wg_quick_peers.longest(sections, agreed.remote, least=0)
     if led:
         words = (end, led.network, led.key, other.name)
-        yield "%s is in AllowedIPs %s of the peer %s, too: the more specific one counts, so it goes to %s" % words
+        yield "{} is in AllowedIPs {} of the peer {}, too: the more specific one counts, so it goes to {}".format(*words)
     for route in elsewhere:
-        yield "this router has a route for %s already (%s): from now on %s goes into %s" % (end, route, end, underlay)
+        yield f"this router has a route for {end} already ({route}): from now on {end} goes into {underlay}"
     if end.is_global:
-        yield "%s is a public address: whoever has it on the internet cannot be reached from this router any more" % end
+        yield f"{end} is a public address: whoever has it on the internet cannot be reached from this router any more"
 
 
 def namesakes(other, underlay, sections, tunnels):
@@ -164,14 +156,8 @@ def namesakes(other, underlay, sections, tunnels):
         theirs = [
             tunnel.name for tunnel in tunnels if tunnel.underlay == underlay and wg_quick_peers.covers(one.allowed, tunnel.remote)
         ]
-        files = " and ".join(["its [Peer] in %s" % wg_quick.path(underlay)] + [store.path(name) for name in theirs])
-        yield "the peer %s is called %s, too. If that is its old key: delete %s, then wg set %s peer %s remove; l2wg apply" % (
-            one.key,
-            one.ours,
-            files,
-            underlay,
-            one.key,
-        )
+        files = " and ".join([f"its [Peer] in {wg_quick.path(underlay)}"] + [store.path(name) for name in theirs])
+        yield f"the peer {one.key} is called {one.ours}, too. If that is its old key: delete {files}, then wg set {underlay} peer {one.key} remove; l2wg apply"
 
 
 def notes(agreed, other, leads, links, tunnel=None, guests=()):
@@ -180,11 +166,11 @@ def notes(agreed, other, leads, links, tunnel=None, guests=()):
     `tunnel` is the one that there will be, `guests` are bridges that no LAN is behind.
     """
     if leads and (leads.local, leads.remote) != (agreed.local, agreed.remote):
-        yield "%s leads to %s already, from %s to %s; it stays as it is" % (leads.name, other.name, leads.local, leads.remote)
+        yield f"{leads.name} leads to {other.name} already, from {leads.local} to {leads.remote}; it stays as it is"
         theirs, ours = (agreed.encapsulation, agreed.number, agreed.mtu), (leads.encapsulation, leads.key, leads.mtu)
         for word, one, two in zip(("encapsulation", "key", "mtu"), theirs, ours):
             if one != two:
-                yield "its %s is %s here, and %s by the two cards: it has to be the same at both sites" % (word, two, one)
+                yield f"its {word} is {two} here, and {one} by the two cards: it has to be the same at both sites"
     if not other.lan:
         return
     lan = ipaddress.ip_network(other.lan)
@@ -197,35 +183,25 @@ def notes(agreed, other, leads, links, tunnel=None, guests=()):
                 continue
             if link.name in joins:
                 if mine != lan and other.joined is not False:
-                    doubt = "" if other.joined else "if %s has that in its bridge, " % other.name
-                    yield "%s has %s, and the LAN of %s is %s: %sboth are on one wire, DHCP servers, too" % (
-                        link.name,
-                        mine,
-                        other.name,
-                        lan,
-                        doubt,
-                    )
+                    doubt = "" if other.joined else f"if {other.name} has that in its bridge, "
+                    yield f"{link.name} has {mine}, and the LAN of {other.name} is {lan}: {doubt}both are on one wire, DHCP servers, too"
             elif mine.overlaps(lan):
-                yield "%s has %s, as the LAN of %s: no harm to the tunnel, but nobody can route between the two" % (
-                    link.name,
-                    mine,
-                    other.name,
-                )
+                yield f"{link.name} has {mine}, as the LAN of {other.name}: no harm to the tunnel, but nobody can route between the two"
 
 
 def nix(agreed, other, underlay, called):
     """The same as options of NixOS; a card that was checked needs no escapes. `called`: whether others can call this site."""
     end = wg_quick_peers.host(agreed.remote)
-    ways = ' endpoint = "%s";' % other.endpoint if other.endpoint else ""
+    ways = f' endpoint = "{other.endpoint}";' if other.endpoint else ""
     ways += " persistentKeepalive = %d;" % KEEPALIVE if ways and not called else ""
     lines = [
-        "networking.wg-quick.interfaces.%s.peers = [" % underlay,
-        '  { publicKey = "%s"; allowedIPs = [ "%s" ];%s } # %s' % (other.key, end, ways, other.name),
+        f"networking.wg-quick.interfaces.{underlay}.peers = [",
+        f'  {{ publicKey = "{other.key}"; allowedIPs = [ "{end}" ];{ways} }} # {other.name}',
         "];",
-        "services.l2wg.tunnels.%s1 = {" % agreed.encapsulation,
-        '  underlay = "%s";' % underlay,
-        '  local = "%s";' % agreed.local,
-        '  remote = "%s";' % agreed.remote,
+        f"services.l2wg.tunnels.{agreed.encapsulation}1 = {{",
+        f'  underlay = "{underlay}";',
+        f'  local = "{agreed.local}";',
+        f'  remote = "{agreed.remote}";',
         '  bridge = "br0"; # or which you have',
     ]
     lines += ['  encapsulation = "vxlan";'] if agreed.encapsulation == "vxlan" else []

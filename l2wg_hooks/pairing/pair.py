@@ -72,9 +72,9 @@ def intend(text, wanted, ask_ports=False):
     here = local_facts.look(local_facts.underlay(wanted.underlay), links)
     if here.text is None:
         words = (_conf(here), here.underlay, here.underlay)
-        hint = "install -D -m 600 /dev/null %s; wg-quick save %s; systemctl enable wg-quick@%s" % words
+        hint = "install -D -m 600 /dev/null {}; wg-quick save {}; systemctl enable wg-quick@{}".format(*words)
         hint += " # if it was made by hand; pair is for what wg-quick brings up, not networkd"
-        fail("there is no such file, and %s is up" % here.underlay, hint, path=_conf(here))
+        fail(f"there is no such file, and {here.underlay} is up", hint, path=_conf(here))
     try:
         agreed = negotiate.find(here.card, other)
     except Refused as error:
@@ -176,7 +176,7 @@ def _reader(here):
     if problem:
         raise L2wgError(problem)
     if answer.reader and answer.reader.program != "wg":
-        fail("a peer that is written here would be lost: %s" % answer.why, answer.hint, path=_conf(here))
+        fail(f"a peer that is written here would be lost: {answer.why}", answer.hint, path=_conf(here))
     return answer
 
 
@@ -197,10 +197,10 @@ def _by_hand(answer, here, ways):
     if answer.quick:
         return
     instead = "the hook of ifupdown does the same" if answer.told else answer.hint
-    yield "%s gets no PostUp, since %s; %s" % (_conf(here), answer.why, instead)
+    yield f"{_conf(here)} gets no PostUp, since {answer.why}; {instead}"
     for words in ways:
-        line = "ip route add %s dev %s" % (words[0], here.underlay)
-        yield "wg(8) makes no routes: for the next start, have `%s` run where %s is brought up" % (line, here.underlay)
+        line = f"ip route add {words[0]} dev {here.underlay}"
+        yield f"wg(8) makes no routes: for the next start, have `{line}` run where {here.underlay} is brought up"
 
 
 def _tunnel(agreed, other, here, tunnels, wanted, sections, links):
@@ -210,12 +210,12 @@ def _tunnel(agreed, other, here, tunnels, wanted, sections, links):
     if leads:
         first = next((one for one in leads if one.name == wanted.tunnel), leads[0])
         if wanted.tunnel and wanted.tunnel != first.name:
-            fail("%s leads to %s already" % (first.name, other.name), "a second tunnel would be a loop", path=first.path)
+            fail(f"{first.name} leads to {other.name} already", "a second tunnel would be a loop", path=first.path)
         return first.name, first
     names = {one.name for one in tunnels}
     if wanted.tunnel:
         if wanted.tunnel in names:
-            fail("%s leads elsewhere" % wanted.tunnel, "name another one, or none", path=store.path(wanted.tunnel))
+            fail(f"{wanted.tunnel} leads elsewhere", "name another one, or none", path=store.path(wanted.tunnel))
         return wanted.tunnel, None
     number = 1
     while "%s%d" % (agreed.encapsulation, number) in names | set(links):
@@ -229,7 +229,7 @@ def _is_outdated(leads, agreed, other, here, sections, links):
     own |= {word.partition("/")[0] for one in ifupdown_files.read().stanzas for word in one.addresses()}
     # By hand, one of its ends may well be in a LAN: then the address of the card is among the peer's already.
     moved = any(one.key == other.key and one.ours and not wg_quick_peers.covers(one.allowed, agreed.remote) for one in sections)
-    return leads.remote == agreed.remote and leads.local not in own or moved and leads.local == agreed.local
+    return (leads.remote == agreed.remote and leads.local not in own) or (moved and leads.local == agreed.local)
 
 
 def _callable(here, other, sections, live):
@@ -246,8 +246,8 @@ def _callable(here, other, sections, live):
             return sorted({row[4][0].partition("%")[0] for row in socket.getaddrinfo(host, port, type=socket.SOCK_DGRAM)})
         except OSError as error:
             # wg-quick(8) does not bring up an interface with such a peer.
-            hint = "is DNS at work here? Or: l2wg card --endpoint HOST on %s, and pair with that card" % other.name
-            fail("%s, where %s is to be called, is not found: %s" % (host, other.name, error.args[-1]), hint)
+            hint = f"is DNS at work here? Or: l2wg card --endpoint HOST on {other.name}, and pair with that card"
+            fail(f"{host}, where {other.name} is to be called, is not found: {error.args[-1]}", hint)
     return []
 
 
@@ -278,7 +278,7 @@ def _other_way(text, other):
     for one in wg_quick_peers.sections(text):
         if one.key == other.key and other.endpoint and one.endpoint != other.endpoint:
             words = (other.name, one.endpoint or "no address", other.endpoint)
-            yield "%s is called at %s, as its [Peer] has it, not at %s, as its card says" % words
+            yield "{} is called at {}, as its [Peer] has it, not at {}, as its card says".format(*words)
 
 
 def _live(text, agreed, other, here, live, leads):
@@ -367,19 +367,19 @@ def _bridge(tunnels, wanted, links, ask_ports):
         return wanted.bridge or "br%d" % number, wanted.ports
     there = set(known) | {link.name for link in links.values() if link.kind == "bridge"}
     free, used = local_facts.free_ports(links, defined)
-    others = ", ".join("%s %s" % one for one in sorted(used.items()))
-    known_ports = "; free here: %s" % " ".join(free) if free else "; no Ethernet port of this router is free"
-    known_ports += " (%s)" % others if others and not free else ""
+    others = ", ".join("{} {}".format(*one) for one in sorted(used.items()))
+    known_ports = "; free here: {}".format(" ".join(free)) if free else "; no Ethernet port of this router is free"
+    known_ports += f" ({others})" if others and not free else ""
     hint = "name what the other site's network shall be plugged into: --bridge-ports PORT" + known_ports
     if wanted.bridge and wanted.bridge not in there:
-        fail("there is no bridge %s" % wanted.bridge, hint)
+        fail(f"there is no bridge {wanted.bridge}", hint)
     if wanted.bridge or len(known) == 1:
         name = wanted.bridge or known[0]
         # A bridge of ours goes with its last tunnel that names its ports.
         same = [one for one in tunnels if one.bridge == name]
         return name, same[0].bridge_ports if same else ()
     if known:
-        fail("this router has several bridges: %s" % ", ".join(known), "name one: --bridge %s" % known[0])
+        fail("this router has several bridges: {}".format(", ".join(known)), f"name one: --bridge {known[0]}")
     if ask_ports and len(free) == 1:
         return "br0", tuple(free)
     return fail("this router has no bridge", hint)
@@ -392,8 +392,8 @@ def _there(wanted, links):
     for name in wanted:
         if schema.NAME.match(name) and name not in links and name not in written:
             free = local_facts.free_ports(links, defined)[0]
-            hint = "free here: %s" % " ".join(free) if free else "see which there are: ip -brief link"
-            fail("this router has no port %s" % name, hint, key="--bridge-ports")
+            hint = "free here: {}".format(" ".join(free)) if free else "see which there are: ip -brief link"
+            fail(f"this router has no port {name}", hint, key="--bridge-ports")
 
 
 def _refuse_nixos(other):

@@ -54,7 +54,7 @@ def use(name, addresses, defined):
         return "carries an address"
     for sign in _names(_device(name)):
         if sign == "master" or sign.startswith("upper_"):
-            return "carries %s" % sign[6:] if sign != "master" else "is a port of another interface"
+            return f"carries {sign[6:]}" if sign != "master" else "is a port of another interface"
     return _kernels_use(name) or _written_use(name, defined)
 
 
@@ -69,26 +69,26 @@ def _kernels_use(name):
     for row in _lines("proc/net/packet"):
         words = row.split()
         if words[4:5] == [index] and words[3].lower() not in _IDLE_PROTOCOLS:
-            return "carries packets of protocol %s" % words[3]
+            return f"carries packets of protocol {words[3]}"
     # A second unicast address is that of a macvlan or an ipvlan; of one in another network namespace nothing else is seen here.
     own = _glance(_device(name, "address"))
     for line in process.output("bridge", "fdb", "show", "dev", name).splitlines():
         mac = line.partition(" ")[0]
         if re.match(r"[0-9a-f][02468ace]:", mac) and mac != own and " self" in line:
-            return "carries a second Ethernet address, %s" % mac
+            return f"carries a second Ethernet address, {mac}"
     return ""
 
 
 def _written_use(name, defined):
-    named = re.compile(r"(?:^|[^A-Za-z0-9_.-]|nic-|-[a-z])%s(?:$|[^A-Za-z0-9_-])" % re.escape(name), re.M)
+    named = re.compile(rf"(?:^|[^A-Za-z0-9_.-]|nic-|-[a-z]){re.escape(name)}(?:$|[^A-Za-z0-9_-])", re.M)
     found = [path for pattern in USERS for path in sorted(glob.glob(os.path.join(ROOT, pattern)))]
     for path in list(defined.paths) + found:
         text = re.sub("#.*", "", _glance(path))
         if named.search(text) and not _UNMANAGED.search(text):
-            return "is named in %s" % path
+            return f"is named in {path}"
     for pattern in SUPPLICANTS:
         for path in glob.glob(os.path.join(ROOT, pattern % name)):
-            return "is named by %s" % path
+            return f"is named by {path}"
     return ""
 
 

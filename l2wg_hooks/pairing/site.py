@@ -39,7 +39,7 @@ def _endpoint(value):
 
 def bracketed(host):
     """A host as it stands before a port: an IPv6 address in brackets."""
-    return "[%s]" % host if host.count(":") > 1 and not host.startswith("[") else host
+    return f"[{host}]" if host.count(":") > 1 and not host.startswith("[") else host
 
 
 KEYS = {
@@ -99,7 +99,7 @@ def save(changes):
     for key, value in changes.items():
         try:
             if "#" in value or not value.isprintable():
-                raise Refused("%s cannot be a value" % schema.shown(value), "one line, without #")
+                raise Refused(f"{schema.shown(value)} cannot be a value", "one line, without #")
             KEYS[key](value)
         except Refused as error:
             problems.append(Problem(error.args[0], error.args[1], key=key))
@@ -111,4 +111,4 @@ def save(changes):
         return
     os.makedirs(store.DIRECTORY, exist_ok=True)
     files.write(where, new, old=old)
-    log.say("%s: written" % where)
+    log.say(f"{where}: written")

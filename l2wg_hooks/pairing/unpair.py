@@ -56,7 +56,7 @@ class Unpairing(NamedTuple):
 def intend(name):
     """The Unpairing from the site, the tunnel or the public key `name`; nothing is changed. Raises L2wgError."""
     if local_facts.is_nixos():
-        hint = "take services.l2wg.tunnels.NAME and the peer of %s out of it, then: nixos-rebuild switch" % schema.shown(name)
+        hint = f"take services.l2wg.tunnels.NAME and the peer of {schema.shown(name)} out of it, then: nixos-rebuild switch"
         fail("this is NixOS: its configuration writes these files", hint)
     wished = store.load()
     if wished.problems:
@@ -73,7 +73,7 @@ def intend(name):
     called = next((one for lead in going for one in lead.names), str(going[0]))
     notes, text = [], wire.text
     if why:
-        notes.append("the peer %s of %s stays: %s" % (key, underlay, why))
+        notes.append(f"the peer {key} of {underlay} stays: {why}")
     elif any(one.key == key for one in wire.sections):
         text = wg_quick_peers.remove(text, key)
     if not any(one.underlay == underlay for one in left):
@@ -129,17 +129,17 @@ def _wires(name, links):
 
 def _meant(name, known):
     """The Leads that are called `name`: all to one peer. Raises L2wgError where there is none, or several are meant."""
-    found = [one for one in known if name in one.names + (one.key,) or one.tunnel and one.tunnel.name == name]
+    found = [one for one in known if name in one.names + (one.key,) or (one.tunnel and one.tunnel.name == name)]
     if not found:
-        there = ", ".join("%s (%s)" % (one.names[0], one) if one.names else str(one) for one in known)
-        hint = "there is: %s" % there if there else "there is no tunnel in %s, and no peer of `l2wg pair`" % store.DIRECTORY
-        fail("no other site and no tunnel is called %s here" % schema.shown(name), hint)
+        there = ", ".join(f"{one.names[0]} ({one})" if one.names else str(one) for one in known)
+        hint = f"there is: {there}" if there else f"there is no tunnel in {store.DIRECTORY}, and no peer of `l2wg pair`"
+        fail(f"no other site and no tunnel is called {schema.shown(name)} here", hint)
     if len({(one.underlay, one.key) for one in found}) > 1:
-        some = ["%s %s" % (one, "to the peer %s" % one.key if one.key else "to no peer") for one in found]
-        hint = "name one by its tunnel or by its key: l2wg unpair %s" % next(
-            (str(one) for one in found if not any(str(one) in other.names for other in known)), found[0].key
+        some = ["{} {}".format(one, f"to the peer {one.key}" if one.key else "to no peer") for one in found]
+        hint = "name one by its tunnel or by its key: l2wg unpair {}".format(
+            next((str(one) for one in found if not any(str(one) in other.names for other in known)), found[0].key)
         )
-        fail("%s may be each of these: %s" % (schema.shown(name), ", ".join(some)), hint)
+        fail("{} may be each of these: {}".format(schema.shown(name), ", ".join(some)), hint)
     return found
 
 
@@ -151,26 +151,26 @@ def _needed(key, wire, gone, left, underlay):
         return ""
     for tunnel in left:
         if wg_quick_peers.owner(wire.holders(), tunnel.remote) == key:
-            return "%s leads to it, too" % tunnel.name
+            return f"{tunnel.name} leads to it, too"
     path = wg_quick.path(underlay)
     if not mine:
-        return "it is in no file, so somebody has added it by hand. If it is to go: wg set %s peer %s remove" % (underlay, key)
+        return f"it is in no file, so somebody has added it by hand. If it is to go: wg set {underlay} peer {key} remove"
     if len(mine) > 1:
         return "it has %d [Peer] sections in %s" % (len(mine), path)
     rows = wg_quick.rows_of(wire.text)[mine[0].start : mine[0].stop]
-    then = ", then wg set %s peer %s remove" % (underlay, key) if live else ""
-    remedy = "If it is to go: delete its [Peer] in %s%s" % (path, then)
+    then = f", then wg set {underlay} peer {key} remove" if live else ""
+    remedy = f"If it is to go: delete its [Peer] in {path}{then}"
     if not mine[0].ours:
-        return "its [Peer] was not written by `l2wg pair`. %s" % remedy
+        return f"its [Peer] was not written by `l2wg pair`. {remedy}"
     others = sorted({row.text.partition("=")[0].strip() for row in rows if row.key and row.key not in WRITTEN})
-    if others or live and _has_secret(underlay, key):
-        return "it has %s, which `l2wg pair` does not write. %s" % (" and ".join(others) or "a preshared key", remedy)
+    if others or (live and _has_secret(underlay, key)):
+        return "it has {}, which `l2wg pair` does not write. {}".format(" and ".join(others) or "a preshared key", remedy)
     allowed = set(mine[0].allowed) | set(live.allowed if live else ())
     # Of a tunnel that is gone already, the card's address was one and no more.
     ends = {wg_quick_peers.host(one.remote) for one in gone} or set(mine[0].allowed[:1])
     wider = sorted(allowed - ends) or [one for one in allowed if not one.endswith(("/32", "/128"))]
     if wider:
-        return "its AllowedIPs are more than the tunnel's end: %s. %s" % (", ".join(wider), remedy)
+        return "its AllowedIPs are more than the tunnel's end: {}. {}".format(", ".join(wider), remedy)
     return ""
 
 
@@ -189,7 +189,7 @@ def _ways(ends, underlay, text):
         family = "-6" if ":" in end else "-4"
         for line in process.output("ip", family, "route", "show", "dev", underlay, "exact", end, *where).splitlines():
             if table == "off" or set(line.split()[1:]) - PLAIN:
-                told.append("the route `%s` of %s stays: wg-quick(8) makes none like it" % (line.strip(), underlay))
+                told.append(f"the route `{line.strip()}` of {underlay} stays: wg-quick(8) makes none like it")
             else:
                 found.append((end, "dev", underlay) + where)
     return tuple(found), told
@@ -199,5 +199,5 @@ def _staying(gone, left, links):
     """What else the admin should know: bridges that nobody defines any more, and that are still there."""
     for name in sorted({one.bridge for one in gone if one.bridge_ports} - {one.bridge for one in left if one.bridge_ports}):
         if name in links:
-            own = "" if links[name].addresses else "; or now: ifdown --force %s; ip link delete dev %s" % (name, name)
-            yield "%s is not defined any more, and stays up until the next boot%s" % (name, own)
+            own = "" if links[name].addresses else f"; or now: ifdown --force {name}; ip link delete dev {name}"
+            yield f"{name} is not defined any more, and stays up until the next boot{own}"

@@ -22,7 +22,7 @@ class Move(NamedTuple):
     paths: Tuple[str, ...]
 
     def __str__(self):
-        return "%s moves from %s to %s" % (" and ".join(self.addresses), self.port, self.bridge)
+        return "{} moves from {} to {}".format(" and ".join(self.addresses), self.port, self.bridge)
 
 
 def find(tunnels, defined, links, held):
@@ -40,7 +40,7 @@ def find(tunnels, defined, links, held):
             reason = _stays(tunnel, name, own, defined, addresses, held.get(name, Addresses()))
             if reason:
                 where = " (%s:%d)" % (own[0].path, own[0].line) if own else ""
-                hint = "it cannot be moved to %s by itself: %s" % (tunnel.bridge, reason)
+                hint = f"it cannot be moved to {tunnel.bridge} by itself: {reason}"
                 problems.append(bridge_steps.carries(tunnel, name, addresses[0], where, hint))
             else:
                 moves.append(Move(name, tunnel.bridge, addresses, tuple(sorted({one.path for one in own}))))
@@ -50,7 +50,7 @@ def find(tunnels, defined, links, held):
 def _stays(tunnel, name, own, defined, addresses, held):
     """Why the addresses of a port cannot move, with the cure; empty where they can."""
     if not [one for one in own if one.method == "static"]:
-        return "interfaces(5) gives %s no static address; take it from %s, or name another port" % (name, name)
+        return f"interfaces(5) gives {name} no static address; take it from {name}, or name another port"
     for one in own:
         if one.family not in ("inet", "inet6") or one.method not in ("static", "manual"):
             how = " ".join((one.family, one.method)).strip()
@@ -70,7 +70,7 @@ def _stays(tunnel, name, own, defined, addresses, held):
         return "its address is a lease of DHCP; give it a static one, or name another port"
     ends = [address.partition("/")[0] for address in addresses]
     if tunnel.bridge_address and tunnel.bridge_address.partition("/")[0] not in ends:
-        return "bridge-address says %s; leave that empty" % tunnel.bridge_address
+        return f"bridge-address says {tunnel.bridge_address}; leave that empty"
     return ""
 
 
@@ -81,7 +81,7 @@ def doubtful(moves, defined):
             for key, value in one.options if one.interface == move.port and one.path != ifupdown_bridge.OURS else ():
                 judged = ifupdown_commands.judge(value, move.port) if key in ifupdown_stanzas.COMMANDS else None
                 if judged and judged.whose == ifupdown_commands.UNKNOWN:
-                    what = "stays with %s" % move.port if judged.stays else "goes to %s" % move.bridge
+                    what = f"stays with {move.port}" if judged.stays else f"goes to {move.bridge}"
                     message = "`%s %s` %s; whether `%s` is about the card or about its network cannot be told"
                     hint = "if that is wrong, call it from a script in /etc/network/if-up.d, which is run for %s and for %s"
                     words = (key, value, what, judged.part)
@@ -109,7 +109,7 @@ def steps(moves, links, held, settings=None):
     found, new = [], set()
     for move in moves:
         port = links.get(move.port)
-        if port is None or port.master == move.bridge and not port.addresses:
+        if port is None or (port.master == move.bridge and not port.addresses):
             continue  # nothing is on it now: the text is all that moves
         words = []
         made = move.bridge not in links and move.bridge not in new

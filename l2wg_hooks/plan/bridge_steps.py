@@ -15,7 +15,7 @@ def settings(tunnel, bridge):
         mask = 0  # ours, from when the wish was another
     if mask != bridge.group_forward:
         reason = "LLDP and 802.1X %s" % ("pass" if tunnel.link_local else "stay at home")
-        yield commands.set_link(bridge.name, bridge.name, reason, "type", "bridge", "group_fwd_mask", "0x%x" % mask)
+        yield commands.set_link(bridge.name, bridge.name, reason, "type", "bridge", "group_fwd_mask", f"0x{mask:x}")
     # Where it is not written, the bridge may be somebody's who has decided otherwise.
     if "stp" in tunnel.lines and tunnel.bridge_ports and tunnel.stp != bridge.stp:
         reason = "stp = %s" % ("yes" if tunnel.stp else "no")
@@ -35,11 +35,11 @@ def ports(tunnel, there):
         port = there.get(name)
         problem = unfit(tunnel, port)
         if port is None:
-            yield "%s waits for its port %s" % (tunnel.bridge, name)
+            yield f"{tunnel.bridge} waits for its port {name}"
         elif problem:
             yield problem
         elif port.master != tunnel.bridge:
-            yield commands.set_link(tunnel.bridge, name, "it is no port of %s" % tunnel.bridge, "master", tunnel.bridge)
+            yield commands.set_link(tunnel.bridge, name, f"it is no port of {tunnel.bridge}", "master", tunnel.bridge)
             if not port.up:
                 yield commands.set_link(tunnel.bridge, name, "it is down", "up")
 
@@ -49,7 +49,7 @@ def unfit(tunnel, port):
     if port is None or port.master == tunnel.bridge:
         return None
     if port.master:
-        message = "%s is a port of %s" % (port.name, port.master)
+        message = f"{port.name} is a port of {port.master}"
         return tunnel.problem("bridge-ports", message, "take it out there, or name another port")
     return carries(tunnel, port.name, port.addresses[0]) if port.addresses else None
 
@@ -58,8 +58,7 @@ def carries(tunnel, port, address, where="", hint=""):
     """The Problem of a port with an address: somebody may be logged in by it, and would be cut off."""
     return tunnel.problem(
         "bridge-ports",
-        "%s carries the address %s%s, and whoever uses it would be cut off" % (port, address, where),
+        f"{port} carries the address {address}{where}, and whoever uses it would be cut off",
         hint
-        or "name a port without address; or define %s with it in interfaces(5) yourself, and leave bridge-ports empty"
-        % tunnel.bridge,
+        or f"name a port without address; or define {tunnel.bridge} with it in interfaces(5) yourself, and leave bridge-ports empty",
     )

@@ -46,10 +46,10 @@ def set_link(group, name, reason, *words):
 
 
 def described(link):
-    return "an interface of kind %s" % link.kind if link.kind else "a network card"
+    return f"an interface of kind {link.kind}" if link.kind else "a network card"
 
 
 def sysctls(interface, values):
     """A sysctl(8) command that sets them. With slashes, since a name may have dots."""
     rows = ((folder, interface, name, value) for (folder, name), value in values.items())
-    return ("sysctl", "-qew") + tuple("%s/%s/%s=%s" % row for row in rows)
+    return ("sysctl", "-qew") + tuple("{}/{}/{}={}".format(*row) for row in rows)

@@ -65,7 +65,7 @@ def _load(rules, old):
     elif rules.entries == old.entries:
         reason = "the underlay's MTU or the bridge's address has changed"
     else:
-        reason = "guard, clamp and fences of %s" % ", ".join(one["name"] for one in rules.entries)
+        reason = "guard, clamp and fences of {}".format(", ".join(one["name"] for one in rules.entries))
     return Step(("nft", "-f", nftables.FILE), reason, GUARD)
 
 
@@ -87,7 +87,7 @@ def _aside(tunnels, there, links, seen, broken=()):
     passing = [one["name"] for one in seen.rules.entries if one.get("forward") == "accept"]
     if seen.filter is not None and not set(passing) & set(broken):
         bridges = sorted({tunnel.bridge for tunnel in tunnels if tunnel.forward == "accept" and tunnel.name in there})
-        reason = "iptables is to let pass what crosses %s" % ", ".join(bridges) if bridges else "forward = as-is"
+        reason = "iptables is to let pass what crosses {}".format(", ".join(bridges)) if bridges else "forward = as-is"
         steps += [Step(argv, reason, "iptables") for argv in iptables.passes(bridges, seen.filter)]
     return tuple(steps)
 
@@ -96,7 +96,7 @@ def _silence(links, leaving, seen):
     """Steps for the bridges of ours that answer for this router: before a tunnel is a port of theirs."""
     # A group of its own: the ports of a bridge, and its tunnels, do not wait for this.
     return tuple(
-        Step(argv, reason, "sysctl of %s" % bridge)
+        Step(argv, reason, f"sysctl of {bridge}")
         for bridge, argv, reason in bridge_switches.changes(seen.bridges, links, leaving)
     )
 

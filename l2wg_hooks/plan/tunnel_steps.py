@@ -21,9 +21,9 @@ def doomed(tunnels, links, leaving, broken):
         if tunnel.name in leaving:
             doomed[tunnel.name] = delete(tunnel.name, "it is to go")
         elif underlay is None or tunnel.underlay in leaving:
-            doomed[tunnel.name] = delete(tunnel.name, "its underlay %s is gone" % tunnel.underlay)
+            doomed[tunnel.name] = delete(tunnel.name, f"its underlay {tunnel.underlay} is gone")
         elif underlay.kind not in model.WIREGUARD_KINDS:
-            doomed[tunnel.name] = delete(tunnel.name, "its underlay %s is no WireGuard" % tunnel.underlay)
+            doomed[tunnel.name] = delete(tunnel.name, f"its underlay {tunnel.underlay} is no WireGuard")
         else:
             wrong = _wrong(tunnel, link)
             if wrong:
@@ -43,7 +43,9 @@ def _wrong(tunnel, link):
         wish += (("pmtudisc", link.pmtudisc, False), ("ignore-df", link.ignore_df, True))
     if tunnel.kind == "vxlan":
         wish += (("UDP port", link.port, tunnel.port),)
-    return ["%s is %s, not %s" % row for row in wish if row[1] != row[2]] + ["it was made with %s" % word for word in link.odd]
+    return ["{} is {}, not {}".format(*row) for row in wish if row[1] != row[2]] + [
+        f"it was made with {word}" for word in link.odd
+    ]
 
 
 def _ends(tunnel, link):
@@ -75,41 +77,38 @@ def changes(tunnel, links, leaving, seen):
     if link is not None and link.kind not in model.TUNNEL_KINDS:
         yield tunnel.problem(
             "",
-            "%s is taken by %s" % (tunnel.name, commands.described(link)),
-            "rename the file to another tunnel name, or delete that interface: ip link delete dev %s" % tunnel.name,
+            f"{tunnel.name} is taken by {commands.described(link)}",
+            f"rename the file to another tunnel name, or delete that interface: ip link delete dev {tunnel.name}",
         )
         return
     underlay = there.get(tunnel.underlay)
     if underlay is not None and underlay.kind not in model.WIREGUARD_KINDS:
         yield tunnel.problem(
             "underlay",
-            "%s is %s, not a WireGuard interface: frames would travel in the clear"
-            % (tunnel.underlay, commands.described(underlay)),
+            f"{tunnel.underlay} is {commands.described(underlay)}, not a WireGuard interface: frames would travel in the clear",
             "name the WireGuard interface, such as wg0",
         )
         underlay = None
     elif underlay is None:
-        yield "%s waits for %s" % (tunnel.name, tunnel.underlay)
+        yield f"{tunnel.name} waits for {tunnel.underlay}"
     elif underlay.master:
         # vrf_l3_rcv and vrf_l3_out in drivers/net/vrf.c: netfilter sees the VRF in the place of the interface.
         yield tunnel.problem(
             "underlay",
-            "%s is in the VRF %s: the guard would take the tunnel's packets for a stranger's"
-            % (tunnel.underlay, underlay.master),
-            "take it out: ip link set dev %s nomaster # and where that is configured; WireGuard's own packets may go by a VRF"
-            % tunnel.underlay,
+            f"{tunnel.underlay} is in the VRF {underlay.master}: the guard would take the tunnel's packets for a stranger's",
+            f"take it out: ip link set dev {tunnel.underlay} nomaster # and where that is configured; WireGuard's own packets may go by a VRF",
         )
         underlay = None
     bridge = there.get(tunnel.bridge)
     if bridge is not None and bridge.kind != "bridge":
         yield tunnel.problem(
-            "bridge", "%s is %s, not a bridge" % (tunnel.bridge, commands.described(bridge)), "name a bridge, such as br0"
+            "bridge", f"{tunnel.bridge} is {commands.described(bridge)}, not a bridge", "name a bridge, such as br0"
         )
         bridge = None
     elif bridge is None:
-        yield "%s waits for %s" % (tunnel.name, tunnel.bridge)
+        yield f"{tunnel.name} waits for {tunnel.bridge}"
     if not holders(there, tunnel.local):
-        yield "%s waits for its address: no interface of this router has %s" % (tunnel.name, tunnel.local)
+        yield f"{tunnel.name} waits for its address: no interface of this router has {tunnel.local}"
     for name in tunnel.own:
         if name in seen.managed:
             # It would take a port out of the bridge when it finds no lease there, and all it has with `networking off`.
@@ -129,17 +128,18 @@ def _make(tunnel, link, links, bridge, seen):
             if _excludes(other, tunnel):
                 yield tunnel.problem(
                     "remote",
-                    "%s has the same %s: the kernel takes no second one"
-                    % (other.name, "VNI and port" if tunnel.kind == "vxlan" else "ends, underlay and key"),
-                    "if nothing needs it: ip link delete dev %s; else give this tunnel a `key` on both routers" % other.name,
+                    "{} has the same {}: the kernel takes no second one".format(
+                        other.name, "VNI and port" if tunnel.kind == "vxlan" else "ends, underlay and key"
+                    ),
+                    f"if nothing needs it: ip link delete dev {other.name}; else give this tunnel a `key` on both routers",
                 )
                 return
     if seen.ways is not None and policy_routes.needed(tunnel.kind):
         if links[tunnel.underlay].up:
             for argv in policy_routes.steps(tunnel, seen.ways):
-                yield Step(argv, "its packets, of any size, leave by %s only" % tunnel.underlay, tunnel.name)
+                yield Step(argv, f"its packets, of any size, leave by {tunnel.underlay} only", tunnel.name)
         else:
-            yield "%s waits for %s: it is down" % (tunnel.name, tunnel.underlay)
+            yield f"{tunnel.name} waits for {tunnel.underlay}: it is down"
     if link is None:
         yield Step(_add(tunnel), "it is not there", tunnel.name)
         yield commands.set_link(tunnel.name, tunnel.name, "marks it as ours", "alias", model.ALIAS)
@@ -159,7 +159,7 @@ def _make(tunnel, link, links, bridge, seen):
     if bridge is None:
         # Up without a bridge, it would be a port of the router itself, with the other site's router advertisements.
         if master:
-            yield commands.set_link(tunnel.name, tunnel.name, "lets go of %s" % master, "nomaster")
+            yield commands.set_link(tunnel.name, tunnel.name, f"lets go of {master}", "nomaster")
         if up:
             yield commands.set_link(tunnel.name, tunnel.name, "it has no bridge", "down")
         return
@@ -167,15 +167,15 @@ def _make(tunnel, link, links, bridge, seen):
         if bridge.mtu > tunnel.mtu:
             # Only a set MTU holds when a port with a smaller one joins, and setting the value that it has does not
             # count (br_mtu_auto_adjust in net/bridge/br_if.c).
-            reason = "%s keeps its MTU" % bridge.name
+            reason = f"{bridge.name} keeps its MTU"
             yield commands.set_link(tunnel.name, bridge.name, reason, "mtu", str(bridge.mtu - 1))
             yield commands.set_link(tunnel.name, bridge.name, reason, "mtu", str(bridge.mtu))
-        yield commands.set_link(tunnel.name, tunnel.name, "it is no port of %s" % bridge.name, "master", bridge.name)
+        yield commands.set_link(tunnel.name, tunnel.name, f"it is no port of {bridge.name}", "master", bridge.name)
         if bridge.vlan_filtering:
             for first, last in ((1, bridge.pvid - 1), (bridge.pvid + 1, 4094)):
                 if first <= last:
                     vlans = ("bridge", "vlan", "add", "dev", tunnel.name, "vid", "%d-%d" % (first, last))
-                    yield Step(vlans, "%s filters VLANs, and a new port has none" % bridge.name, tunnel.name)
+                    yield Step(vlans, f"{bridge.name} filters VLANs, and a new port has none", tunnel.name)
     if tunnel.isolated != (master == bridge.name and link.isolated):
         word, reason = ("on", "isolated = yes") if tunnel.isolated else ("off", "isolated = no")
         yield commands.set_link(tunnel.name, tunnel.name, reason, "type", "bridge_slave", "isolated", word)

@@ -26,4 +26,4 @@ def answer(frame):
     """(address, its Ethernet address) of an ARP reply; None where the frame is none."""
     if len(frame) < 42 or frame[12:14] != ETHERTYPE or frame[14:22] != HEAD + struct.pack("!H", REPLY):
         return None
-    return str(ipaddress.IPv4Address(frame[28:32])), ":".join("%02x" % byte for byte in frame[22:28])
+    return str(ipaddress.IPv4Address(frame[28:32])), ":".join(f"{byte:02x}" for byte in frame[22:28])

@@ -49,7 +49,7 @@ def discover(mac, number):
 
 def is_served(text):
     """Whether /proc/net/udp (proc(5)) says that somebody on this router listens to the servers' port."""
-    return any(line.split()[1].endswith(":%04X" % SERVER_PORT) for line in text.splitlines() if len(line.split()) > 2)
+    return any(line.split()[1].endswith(f":{SERVER_PORT:04X}") for line in text.splitlines() if len(line.split()) > 2)
 
 
 def payload(frame):
@@ -70,7 +70,7 @@ def offer(frame, number):
     server = options.get(SERVER_ID, frame[26:30])
     if len(server) != 4:
         return None
-    return Offer(str(ipaddress.IPv4Address(server)), ":".join("%02x" % byte for byte in frame[6:12]))
+    return Offer(str(ipaddress.IPv4Address(server)), ":".join(f"{byte:02x}" for byte in frame[6:12]))
 
 
 def _options(data):

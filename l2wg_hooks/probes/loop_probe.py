@@ -15,7 +15,7 @@ FRAME_MIN = 60
 def frame(tunnel, source=None):
     """The probe of a tunnel, from its Ethernet address or `source` (6 bytes): broadcast, so that every bridge passes it on."""
     source = source or bytes.fromhex(tunnel.mac.replace(":", ""))
-    text = ("l2wg loop probe %s" % tunnel.name).encode()
+    text = (f"l2wg loop probe {tunnel.name}").encode()
     return (BROADCAST + source + ETHERTYPE + text).ljust(FRAME_MIN, b"\0")
 
 

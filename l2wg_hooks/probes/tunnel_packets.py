@@ -115,8 +115,8 @@ def judge(tunnel, found):
     want = wished(tunnel)
     if found.kind != want.kind:
         # gretap in the messages of IPv6's, too: it is the settings' word.
-        message = "the peer sends %s, and here is %s" % (found.kind, want.kind)
-        hint = BOTH + "l2wg set %s encapsulation=%s; l2wg apply" % (tunnel.name, found.kind)
+        message = f"the peer sends {found.kind}, and here is {want.kind}"
+        hint = BOTH + f"l2wg set {tunnel.name} encapsulation={found.kind}; l2wg apply"
         return tunnel.problem("encapsulation", message, hint, "encapsulation-differs")
     if found.port != want.port:
         message = "the peer sends to UDP port %d, and here it is %d" % (found.port, want.port)
@@ -124,20 +124,15 @@ def judge(tunnel, found):
         return tunnel.problem("port", message, hint, "port-differs")
     if (found.source, found.target) == (want.source, want.target):
         word = "VNI" if want.kind == "vxlan" else "key"
-        message = "the peer sends %s %s, and here it is %s" % (word, _shown(found.number), _shown(want.number))
+        message = f"the peer sends {word} {_shown(found.number)}, and here it is {_shown(want.number)}"
         key = "" if found.number is None else "%d" % found.number
-        hint = BOTH + "l2wg set %s key=%s; l2wg apply" % (tunnel.name, key)
+        hint = BOTH + f"l2wg set {tunnel.name} key={key}; l2wg apply"
         return tunnel.problem("key", message, hint, "key-differs")
-    message = "the peer sends from %s to %s, and here it is from %s to %s: the ends are not each other's mirror" % (
-        found.source,
-        found.target,
-        want.source,
-        want.target,
-    )
+    message = f"the peer sends from {found.source} to {found.target}, and here it is from {want.source} to {want.target}: the ends are not each other's mirror"
     if found.source != want.source:
-        hint = "local = %s there; or here: l2wg set %s remote=%s; l2wg apply" % (want.source, tunnel.name, found.source)
+        hint = f"local = {want.source} there; or here: l2wg set {tunnel.name} remote={found.source}; l2wg apply"
         return tunnel.problem("remote", message, hint, "ends-differ")
-    hint = "remote = %s there; or here: l2wg set %s local=%s; l2wg apply" % (want.target, tunnel.name, found.target)
+    hint = f"remote = {want.target} there; or here: l2wg set {tunnel.name} local={found.target}; l2wg apply"
     return tunnel.problem("local", message, hint, "ends-differ")
 
 

@@ -85,7 +85,7 @@ ROUTE = (
 )
 DELETE = (("operation not supported", "it is no link that can be deleted: ip -details link show dev {name}"),)
 NO_GUARD = "no tunnel is made without its guard: "
-CHECK = "nft --check --file %s # shows what is wrong" % nftables.FILE
+CHECK = f"nft --check --file {nftables.FILE} # shows what is wrong"
 RENDER = NO_GUARD + "l2wg apply # writes these files anew"
 NF_TABLES = NO_GUARD + "`modprobe nf_tables` must work" + KERNEL
 NFT = (

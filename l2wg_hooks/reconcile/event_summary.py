@@ -51,7 +51,7 @@ class EventSummary(log.Summary):
             parts += _done(steps, sites) + [one] * bool(one)
             steps = []
         parts += _short(self.waiting)
-        return "%s: %s" % (self.label, "; ".join(parts)) if parts else ""
+        return "{}: {}".format(self.label, "; ".join(parts)) if parts else ""
 
     def fields(self, tunnels, sites=()):
         """What programs ask for, as pairs; `tunnels` are the names that are wished for, `sites` as for text()."""
@@ -93,8 +93,8 @@ def label(words):
     if words == ["down", "--all"]:
         return "all tunnels are to go"
     if words[-2] == "dhcpcd":
-        return "dhcpcd begins with %s" % words[-1]
-    return "%s %s%s" % (words[-1], "is up" if words[-2] == "up" else "goes down", " (ifupdown)" if len(words) > 2 else "")
+        return f"dhcpcd begins with {words[-1]}"
+    return "{} {}{}".format(words[-1], "is up" if words[-2] == "up" else "goes down", " (ifupdown)" if len(words) > 2 else "")
 
 
 def _done(steps, sites):
@@ -107,9 +107,9 @@ def _done(steps, sites):
             found[subject].append(words)
     alike = {}
     for subject, words in found.items():
-        name = "%s (%s)" % (subject, sites[subject]) if subject in sites else subject
+        name = f"{subject} ({sites[subject]})" if subject in sites else subject
         alike.setdefault(", ".join(words), []).append(name)
-    return ["%s: %s" % (_names(subjects), words) for words, subjects in alike.items() if words]
+    return [f"{_names(subjects)}: {words}" for words, subjects in alike.items() if words]
 
 
 def _word(step, made):
@@ -118,9 +118,9 @@ def _word(step, made):
     if argv[:3] == ("ip", "link", "add"):
         return group, "made"
     if argv[:3] == ("ip", "link", "delete"):
-        return argv[4], "deleted (%s)" % step.reason
+        return argv[4], f"deleted ({step.reason})"
     if argv[0] == "nft":
-        return group, "gone" if step.reason == planner.LAST_GOES else "loaded (%s)" % step.reason
+        return group, "gone" if step.reason == planner.LAST_GOES else f"loaded ({step.reason})"
     if argv[:4] == ("ip", "link", "set", "dev"):
         own, word = argv[4] == step.group, argv[5]
         if word == "up":
@@ -130,7 +130,7 @@ def _word(step, made):
         if made and (not own or word != "down"):
             return group, ""
         words = WORDS.get(word)
-        return argv[4], "%s (%s)" % (words % argv[6] if "%" in words else words, step.reason) if words else step.reason
+        return argv[4], "{} ({})".format(words % argv[6] if "%" in words else words, step.reason) if words else step.reason
     return (argv[3], "let go by NetworkManager") if argv[0] == "nmcli" else (group, "" if made else step.reason)
 
 

@@ -58,7 +58,7 @@ def main(words, strict=False):
     except Exception as error:  # whatever it is, it must not cost anybody the VPN
         if strict:
             raise
-        problems = (Problem("%s: %s" % (type(error).__name__, error), "a bug: run `l2wg %s --strict`" % " ".join(words)),)
+        problems = (Problem(f"{type(error).__name__}: {error}", "a bug: run `l2wg {} --strict`".format(" ".join(words))),)
     finally:
         log.tell()
     log.complain(problems)

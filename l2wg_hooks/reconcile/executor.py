@@ -73,8 +73,8 @@ def _problem(step, err):
     from l2wg_hooks.reconcile import cures
 
     hint = cures.of(step.argv, err, _is_wireless)
-    return Problem("%s: `%s` failed: %s" % (step.group, step, said or "no reason given"), hint)
+    return Problem("{}: `{}` failed: {}".format(step.group, step, said or "no reason given"), hint)
 
 
 def _is_wireless(name):
-    return os.path.exists("/sys/class/net/%s/phy80211" % name)
+    return os.path.exists(f"/sys/class/net/{name}/phy80211")

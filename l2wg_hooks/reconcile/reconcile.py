@@ -38,8 +38,7 @@ def reconcile(leaving=(), may_skip=False, only=None):
                 break
         else:
             failed = tuple(
-                Problem("`%s` had no effect: %s" % (step, step.reason), "is another manager at work on it?")
-                for step in todo.steps
+                Problem(f"`{step}` had no effect: {step.reason}", "is another manager at work on it?") for step in todo.steps
             )
         tell_what_waits(todo.waiting)
         return wished.problems + todo.problems + failed

@@ -20,11 +20,11 @@ def store(entries):
         head, _, body = files.text(nftables.STATIC, most=files.OURS).partition("\n")
     except L2wgError:  # not as we have left it
         head = body = ""
-    if head == "%s %08x" % (stamp, zlib.crc32(body.encode("utf-8", "surrogateescape"))):
+    if head == "{} {:08x}".format(stamp, zlib.crc32(body.encode("utf-8", "surrogateescape"))):
         return
     body = nftables.render(entries)
     os.makedirs(os.path.dirname(nftables.STATIC), mode=0o755, exist_ok=True)
-    files.write(nftables.STATIC, "%s %08x\n%s" % (stamp, zlib.crc32(body.encode()), body))
+    files.write(nftables.STATIC, f"{stamp} {zlib.crc32(body.encode()):08x}\n{body}")
 
 
 def load(wanted, step):

@@ -27,7 +27,7 @@ def nics(rows, stanzas, wished) -> Tuple[Nic, ...]:
         mac = json_fields.word(row, "permaddr") or json_fields.word(row, "address")
         if json_fields.word(row, "link_type") != "ether" or len(mac) != 17:
             continue
-        if not kind or kind in LENT and name in named and name not in commands.split():
+        if not kind or (kind in LENT and name in named and name not in commands.split()):
             found.append(Nic(name, mac))
     return tuple(found)
 
@@ -78,6 +78,6 @@ def given(held, nics, defined) -> Tuple[str, ...]:
     found = []
     for one in nics:
         if one.name not in defined and one.name in held:
-            found.append("link set dev %s up" % one.name)
+            found.append(f"link set dev {one.name} up")
             found += lines(held[one.name], one.name)
     return tuple(found)

@@ -213,7 +213,7 @@ def _double(text, at):
             return word, inner, at + 1
         if char == "\\" and at + 1 < len(text):
             word, at = word + text[at + 1], at + 2
-        elif text.startswith("$(", at) and not text.startswith("$((", at) or char == "`":
+        elif (text.startswith("$(", at) and not text.startswith("$((", at)) or char == "`":
             one, at = _substituted(text, at)
             inner.append(one)
             word += "$()"

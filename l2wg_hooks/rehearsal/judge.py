@@ -80,7 +80,7 @@ def _when(moment, found):
     """How a moment is called."""
     if moment == BOOT:
         return "at the next boot"
-    return "by `%s`" % "; ".join(str(one) for one in found.steps if one.moment == moment)
+    return "by `{}`".format("; ".join(str(one) for one in found.steps if one.moment == moment))
 
 
 def _told(new, old, failures, steps, lost, down, scene):
@@ -92,7 +92,7 @@ def _told(new, old, failures, steps, lost, down, scene):
         said.add(moment)
         missing = [one for one in lost.get(moment, ()) if one not in told]
         told.update(missing)
-        behind = "; missing then: %s" % _listed(missing) if missing else ""
+        behind = f"; missing then: {_listed(missing)}" if missing else ""
         # What has failed once fails again, by what it has left.
         broken = [one for one in failures if one.moment == moment and one.line.interface not in bad]
         stopped = [one for one in steps if one.moment == moment and (one.argv[0] == "wg-quick" or one.code is None)]
@@ -103,25 +103,25 @@ def _told(new, old, failures, steps, lost, down, scene):
         for one in broken:
             line = one.line
             how = _said(one.said) if one.code is not None else "it does not come to its end"
-            message = "`%s` fails %s: %s%s" % (line.command, _when(moment, new), how or "exit code %s" % one.code, behind)
+            message = "`{}` fails {}: {}{}".format(line.command, _when(moment, new), how or f"exit code {one.code}", behind)
             yield Problem(message, HINT, line.path, line.line, line.key)
             behind = ""
         for one in stopped:
             how = _said(one.said) if one.code is not None else "it does not come to its end"
             path = wg_quick.path(one.interface) if one.argv[0] == "wg-quick" else ""
             line, why = _culprit(scene.texts.get(path, ""), new, one.interface)
-            message = "`%s` fails %s: %s%s%s" % (one, _when(moment, new), how, why, behind)
+            message = f"`{one}` fails {_when(moment, new)}: {how}{why}{behind}"
             yield Problem(message, HINT, path, line)
             behind = ""
         if moment == BOOT and down and not broken:
             path, line = _stanza(new, down[0]) or _stanza(old, down[0]) or ("", 0)
-            message = "`ifup %s` fails %s: %s%s" % (down[0], _when(moment, new), _ifup_said(new, down[0]), behind)
+            message = f"`ifup {down[0]}` fails {_when(moment, new)}: {_ifup_said(new, down[0])}{behind}"
             yield Problem(message, HINT, path, line)
             behind = ""
         if behind:
             path, line = _place(missing, new, old)
             when = "the next boot" if moment == BOOT else _when(moment, new)[3:]
-            message = "missing after %s: %s" % (when, _listed(missing))
+            message = f"missing after {when}: {_listed(missing)}"
             yield Problem(message, HINT, path, line)
 
 
@@ -137,7 +137,7 @@ def _said(text):
 
 def _ifup_said(found, name):
     texts = [one.said for one in found.steps if one.argv[0] == "ifup" and one.code != 0]
-    return _said("\n".join(texts)) or "ifupdown does not count %s among what is up" % name
+    return _said("\n".join(texts)) or f"ifupdown does not count {name} among what is up"
 
 
 def _stanza(found, name):
@@ -175,7 +175,7 @@ def _culprit(text, found, name):
             except ValueError:
                 continue
             if network in taken:
-                return number, " (%s is the network of %s, too)" % (network, taken[network])
+                return number, f" ({network} is the network of {taken[network]}, too)"
     return 0, ""
 
 
@@ -187,15 +187,8 @@ def unmet(found, scene):
                 continue
             link = look.links.get(tunnel.name)
             if link is None or link.master != tunnel.bridge:
-                what = "missing" if link is None else "no port of %s" % tunnel.bridge
-                message = "%s is %s %s, and %s, %s and %s are there" % (
-                    tunnel.name,
-                    what,
-                    _when(moment, found),
-                    tunnel.underlay,
-                    tunnel.local,
-                    tunnel.bridge,
-                )
+                what = "missing" if link is None else f"no port of {tunnel.bridge}"
+                message = f"{tunnel.name} is {what} {_when(moment, found)}, and {tunnel.underlay}, {tunnel.local} and {tunnel.bridge} are there"
                 yield Problem(message, HINT, tunnel.path, tunnel=tunnel.name)
                 break
 
@@ -208,7 +201,7 @@ def waiting(found, scene):
         if not absent and not holders(look.links, tunnel.local):
             absent = [tunnel.local]
         if absent:
-            yield "%s waits after the next boot: nothing brings up %s" % (tunnel.name, " and ".join(absent))
+            yield "{} waits after the next boot: nothing brings up {}".format(tunnel.name, " and ".join(absent))
 
 
 def _out_of_reach(new, old, scene):
@@ -216,13 +209,13 @@ def _out_of_reach(new, old, scene):
     cards = outcome.cards(old, scene.nics) - outcome.cards(new, scene.nics)
     for fact in sorted(cards):
         path, line = _stanza(old, fact.interface) or ("", 0)
-        message = "%s gets %s at a boot today, and would not get it any more" % (fact.interface, fact.value)
+        message = f"{fact.interface} gets {fact.value} at a boot today, and would not get it any more"
         yield Problem(message, HINT, path, line)
     for port, bridge in scene.moved.items():
         for key, value in sorted(old.settings.get(port, {}).items()):
             there = [new.settings.get(name, {}).get(key) for name in (port, bridge)]
             if value not in there:
                 path, line = _stanza(old, port) or ("", 0)
-                fact = Fact("setting", port, "%s = %s" % (key, value))
-                message = "%s is set at a boot today, and would be neither for it nor for %s" % (fact, bridge)
+                fact = Fact("setting", port, f"{key} = {value}")
+                message = f"{fact} is set at a boot today, and would be neither for it nor for {bridge}"
                 yield Problem(message, HINT, path, line)

@@ -181,14 +181,14 @@ def lost(before, after, moved):
 
 
 def _moveable(fact, moved):
-    if fact.kind == "address" or fact.kind == "route" and " via " in fact.value:
+    if fact.kind == "address" or (fact.kind == "route" and " via " in fact.value):
         return fact._replace(interface="")
     return fact._replace(interface=moved.get(fact.interface, fact.interface)) if fact.kind == "route" else fact
 
 
 def cards(outcome, nics):
     """The Facts of an Outcome about cards: each command that reached one of `nics`."""
-    return {Fact("card", name, "`%s`" % command) for name, command in outcome.card if name in nics}
+    return {Fact("card", name, f"`{command}`") for name, command in outcome.card if name in nics}
 
 
 def card_command(words, names):
@@ -211,5 +211,5 @@ def changed(before, after):
 def normal(command, moved):
     """A command as it is the same on a port and on the bridge that has its stanza now; `moved` is {port: bridge}."""
     for port, bridge in moved.items():
-        command = re.sub(r"(?<![\w-])%s(?![\w-])" % re.escape(port), bridge, command)
+        command = re.sub(rf"(?<![\w-]){re.escape(port)}(?![\w-])", bridge, command)
     return command

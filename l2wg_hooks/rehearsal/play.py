@@ -204,7 +204,7 @@ class Play:
             self.keep(path, text, found, "bash")
         listed = {}
         for package in tame.PACKAGES:
-            for path in ("/var/lib/dpkg/info/%s.list" % package, "/var/lib/dpkg/info/%s.conffiles" % package):
+            for path in (f"/var/lib/dpkg/info/{package}.list", f"/var/lib/dpkg/info/{package}.conffiles"):
                 listed.setdefault(package, set()).update(files.glance(path).split())
         folders = [os.path.join("/etc/network", folder) for folder in HOOKS]
         there = [os.path.join(folder, name) for folder in folders if os.path.isdir(folder) for name in sorted(os.listdir(folder))]
@@ -240,8 +240,8 @@ class Play:
                         os.unlink(path)
                         _script(path, text.replace("%(folder)s", FOLDER).replace("%(name)s", name))
         for name, lines in self.part.leases.items():
-            _write("%s/lease.%s" % (FOLDER, name), "".join(line + "\n" for line in lines))
-        hosts = "".join("%s %s\n" % (address, name) for name, address in self.part.hosts)
+            _write(f"{FOLDER}/lease.{name}", "".join(line + "\n" for line in lines))
+        hosts = "".join(f"{address} {name}\n" for name, address in self.part.hosts)
         _write("/etc/hosts", hosts + files.text("/etc/hosts"))
         _write("/etc/nsswitch.conf", re.sub("(?m)^hosts:.*$", "hosts: files", files.text("/etc/nsswitch.conf") or "hosts:\n"))
         # Its ports forward at once, or would after half a minute; a port that is not there does not come here.
@@ -252,7 +252,7 @@ class Play:
     def prompt(self):
         """Have a process of its own run l2wg's events, by the code that this one has loaded: Python is slow to start."""
         for name in ("ask", "answer"):
-            os.mkfifo("%s/%s" % (FOLDER, name), 0o600)
+            os.mkfifo(f"{FOLDER}/{name}", 0o600)
         if os.fork():
             return
         try:
@@ -283,14 +283,14 @@ class Play:
         for kind in ("bridge", "wireguard"):
             result = process.run(("ip", "link", "add", "name", "l2wg-try", "type", kind))
             if result.code:
-                raise Unavailable("no interface of kind %s is to be had here: %s" % (kind, result.err.strip()))
+                raise Unavailable(f"no interface of kind {kind} is to be had here: {result.err.strip()}")
             process.run(("ip", "link", "delete", "dev", "l2wg-try"))
 
     def batch(self, lines):
         if lines:
             result = process.run(("ip", "-force", "-batch", "-"), "".join(line + "\n" for line in lines))
             if result.code:
-                self.others.append("`ip` says: %s" % "; ".join(result.err.split("\n")[:3]))
+                self.others.append("`ip` says: {}".format("; ".join(result.err.split("\n")[:3])))
 
     def boot(self, defined):
         """networking.service, udev's hotplug, wg-quick@.service; the WireGuard interfaces that come so, and those by hand."""
@@ -318,7 +318,7 @@ class Play:
         """Take each interface down and bring it up once more, and look."""
         names = [one.interface for one in defined.stanzas]
         for name in self.part.again:
-            if self.hung or not os.path.exists("/sys/class/net/" + name) and name not in names:
+            if self.hung or (not os.path.exists("/sys/class/net/" + name) and name not in names):
                 continue
             if name in quick:
                 argvs = (("wg-quick", "down", name), ("wg-quick", "up", name))
@@ -368,7 +368,7 @@ class Play:
         if self.hung:
             done = [(number, moment) for number, _, moment in ended]
             failed += [(int(number), None, moment) for number, moment in begun if (number, moment) not in done]
-        said = "%s/said.%%d" % FOLDER
+        said = f"{FOLDER}/said.%d"
         return [(self.lines[number], code, files.glance(said % number).strip(), moment) for number, code, moment in failed]
 
 
@@ -421,9 +421,9 @@ def _settings():
     """{interface: {key: value}} of the network's sysctls, and what sysfs has of cards."""
     found = {}
     for family in ("ipv4", "ipv6"):
-        for path in glob.glob("/proc/sys/net/%s/conf/*/*" % family):
+        for path in glob.glob(f"/proc/sys/net/{family}/conf/*/*"):
             name, key = path.split("/")[-2:]
-            found.setdefault(name, {})["%s.%s" % (family, key)] = files.glance(path).strip()
+            found.setdefault(name, {})[f"{family}.{key}"] = files.glance(path).strip()
     for pattern in ("mtu", "tx_queue_len", "gro_flush_timeout", "napi_defer_hard_irqs", "threaded", "queues/*/?ps_cpus"):
         for path in glob.glob("/sys/class/net/*/" + pattern):
             name, key = path[len("/sys/class/net/") :].split("/", 1)

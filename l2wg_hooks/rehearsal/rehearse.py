@@ -61,13 +61,13 @@ def compare(new, old, both=False):
     if differs or both:
         problems = judge.worse(found, look.rehearse(old, scene, moved=True), scene)
     told = {str(one) for one in problems}
-    notes = ["not worse than before: %s" % one for one in (_place(one) for one in differs if str(one) not in told)]
+    notes = [f"not worse than before: {one}" for one in (_place(one) for one in differs if str(one) not in told)]
     return Verdict(problems, tuple(notes) + tuple(judge.waiting(found, scene)) + look.notes, found)
 
 
 def _place(problem):
     where = ":".join(filter(None, (problem.path, str(problem.line or ""))))
-    return "%s: %s" % (where, problem.message) if where else problem.message
+    return f"{where}: {problem.message}" if where else problem.message
 
 
 class _Look:
@@ -118,7 +118,7 @@ class _Look:
                 if link.kind == "wireguard":
                     yield name
                 else:
-                    self.notes += ("not rehearsed: %s, whose WireGuard is not the kernel's" % name,)
+                    self.notes += (f"not rehearsed: {name}, whose WireGuard is not the kernel's",)
 
     def rehearse(self, what, scene, moved=False):
         """The Outcome of the start with these Files; with `moved`, ports whose stanzas move are taken down and up, too."""
@@ -176,10 +176,10 @@ def of_change(texts, wished, both, gone=()):
     try:
         verdict = compare(new, today(), both)
     except stage.Unavailable as error:
-        log.say("the next start is not rehearsed: %s" % error)
+        log.say(f"the next start is not rehearsed: {error}")
         return ()
     for line in verdict.notes:
-        log.say("rehearsal: %s" % line)
+        log.say(f"rehearsal: {line}")
     _say_skipped(verdict.new, few=True)
     if verdict.problems:
         hint = "mend what is said above; with --no-rehearsal, `l2wg apply` goes on all the same"
@@ -196,14 +196,14 @@ def _say_skipped(found, few=False):
         log.say("not rehearsed: %d hooks and methods of others; `l2wg rehearse` lists them" % len(found.others))
         return
     for one in found.others:
-        log.say("not rehearsed: %s" % one)
+        log.say(f"not rehearsed: {one}")
 
 
 def report(intent, verbose=False):
     """(Problems, exit code) of the start as the Intent of `l2wg apply` would leave it or, where that refuses, as it is."""
     texts = {} if intent.problems else {path: new or None for path, (_, new) in intent.texts.items()}
     if texts:
-        log.say("with the files as `l2wg apply` would write them: %s" % ", ".join(sorted(texts)))
+        log.say("with the files as `l2wg apply` would write them: {}".format(", ".join(sorted(texts))))
     elif intent.problems:
         log.say("`l2wg apply` would refuse, so this is with the files as they are")
     new, old = Files(texts, store.texts()), today()
@@ -217,7 +217,7 @@ def report(intent, verbose=False):
             worse = judge.worse(found, look.rehearse(old, scene, moved=True), scene)
             problems += [one for one in worse if one.message not in told]
     except stage.Unavailable as error:
-        fail("nothing can be rehearsed: %s" % error, "it takes ifupdown, namespaces and overlay file systems", code=2)
+        fail(f"nothing can be rehearsed: {error}", "it takes ifupdown, namespaces and overlay file systems", code=2)
     if verbose:
         _say_steps(found)
     for line in judge.waiting(found, scene):
@@ -232,6 +232,6 @@ def report(intent, verbose=False):
 
 def _say_steps(found):
     for one in found.steps:
-        log.line("[rehearsal] %s%s" % (one, "" if one.code == 0 else " # exit code %s" % one.code))
+        log.line("[rehearsal] {}{}".format(one, "" if one.code == 0 else f" # exit code {one.code}"))
         for line in one.said.splitlines():
             log.line("  " + line)

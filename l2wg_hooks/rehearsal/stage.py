@@ -115,7 +115,7 @@ def _manage(caller, write, work):
     try:
         _call("unshare", CLONE_NEWNS | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWPID | CLONE_NEWNET)
     except OSError as error:
-        _say(write, why="no namespaces are to be had here: %s" % error.strerror)
+        _say(write, why=f"no namespaces are to be had here: {error.strerror}")
         return
     first = os.fork()
     if first == 0:
@@ -156,7 +156,7 @@ def _perform(write, work):
     try:
         stage = Stage()
     except OSError as error:
-        _say(write, why="%s: %s" % (error.filename or "no copy of the file system is to be had here", error.strerror))
+        _say(write, why="{}: {}".format(error.filename or "no copy of the file system is to be had here", error.strerror))
         return
     except Unavailable as error:
         _say(write, why=str(error))
@@ -166,7 +166,7 @@ def _perform(write, work):
     except Unavailable as error:
         _say(write, why=str(error))
     except Exception as error:  # a bug must not be taken for a fault of the router's
-        _say(write, why="%s: %s" % (type(error).__name__, error))
+        _say(write, why=f"{type(error).__name__}: {error}")
     else:
         _say(write, found=found)
     os._exit(0)
@@ -179,7 +179,7 @@ class Stage:
         try:
             _mount("none", "/", None, MS_REC | MS_PRIVATE)
         except OSError as error:  # what is mounted from now on would be seen outside
-            raise Unavailable("/ is no mount of its own, as in a chroot: %s" % error.strerror)
+            raise Unavailable(f"/ is no mount of its own, as in a chroot: {error.strerror}")
         there = [name for name in _mounts() if FOLDERS.match(name)]
         # In this namespace only: nobody outside sees it, and nothing is left of it.
         _mount("tmpfs", "/run", "tmpfs", MS_NOSUID | MS_NODEV, SIZE)
@@ -247,11 +247,11 @@ class Stage:
 
 def _copy(path, target, upper, work):
     """Mount a copy of `path` at `target`: read from there, written to `upper`."""
-    options = "lowerdir=%s,upperdir=%s,workdir=%s" % (path, upper, work)
+    options = f"lowerdir={path},upperdir={upper},workdir={work}"
     try:
         _mount("overlay", target, "overlay", MS_NODEV, options)
     except OSError as error:
-        raise Unavailable("no copy of %s is to be had: overlay: %s" % (path, error.strerror))
+        raise Unavailable(f"no copy of {path} is to be had: overlay: {error.strerror}")
 
 
 def _bound(path, flags=0, over=True):

@@ -37,7 +37,7 @@ def interfaces_file(text, path, first, runner):
             elif current is not None and one.words[0] in ifupdown_stanzas.COMMANDS:
                 line = Line(first + len(found), path, number, current, one.words[0], one.rest, harmless.stranger(one.rest))
                 found.append(line)
-                rows.append("    %s %s\n" % (one.words[0], _runs(line, runner)))
+                rows.append(f"    {one.words[0]} {_runs(line, runner)}\n")
                 joined = True
                 continue
         # The rest of a command that goes on behind a backslash is in the Line as a whole.
@@ -55,7 +55,7 @@ def wireguard_file(text, path, name, first, runner):
             key = row.text.partition("=")[0].strip()
             line = Line(first + len(found), path, number, name, key, command, harmless.stranger(command))
             found.append(line)
-            whole = "%s = %s" % (key, _runs(line, runner))
+            whole = f"{key} = {_runs(line, runner)}"
         rows.append(whole + row.end)
     return "".join(rows), tuple(found)
 

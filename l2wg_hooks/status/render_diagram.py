@@ -59,16 +59,16 @@ def _card(port):
 def _tunnel(status, one):
     """Rows of a tunnel: (wire, text), from the bridge to the other site."""
     fine, far, below = status.carries(one), one.peer, one.underlay
-    wire = "%s %s %s %s" % (one.name, "══" if fine else "╳═", below.name, "~~" if fine else "~╳")
+    wire = "{} {} {} {}".format(one.name, "══" if fine else "╳═", below.name, "~~" if fine else "~╳")
     end = far.endpoint if far and far.endpoint else "?"
     rows = [wire + " " + end] if len(wire + " " + end) <= RIGHT else [wire, end]
-    rows += ["to %s" % one.wish.site] if one.wish.site else []
-    ends = "%s ══ %s" % (one.wish.local, one.wish.remote)
-    rows += [ends] if len(ends) <= RIGHT else ["here %s" % one.wish.local, "there %s" % one.wish.remote]
-    rows.append("%s, MTU %s%s" % (one.wish.kind, one.mtu or "none", ", MSS %d and %d" % one.mss if one.mss else ""))
-    rows.append("%s MTU %s%s" % (below.name, below.mtu or "none", ", peer %s" % key(far.key) if far else ", no peer"))
+    rows += [f"to {one.wish.site}"] if one.wish.site else []
+    ends = f"{one.wish.local} ══ {one.wish.remote}"
+    rows += [ends] if len(ends) <= RIGHT else [f"here {one.wish.local}", f"there {one.wish.remote}"]
+    rows.append("{}, MTU {}{}".format(one.wish.kind, one.mtu or "none", ", MSS %d and %d" % one.mss if one.mss else ""))
+    rows.append("{} MTU {}{}".format(below.name, below.mtu or "none", f", peer {key(far.key)}" if far else ", no peer"))
     if far is not None:
-        rows.append("handshake %s ago" % duration(far.age) if far.age is not None else "no handshake yet")
+        rows.append(f"handshake {duration(far.age)} ago" if far.age is not None else "no handshake yet")
     rows += ["WRONG: " + fault.message for fault in status.of(one.name) if fault.level == WRONG]
     wire = "────" if one.joined else "─╳──"
     for text in rows:

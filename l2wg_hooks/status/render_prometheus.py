@@ -14,9 +14,9 @@ def render(status):
     """The text: each metric with its HELP and TYPE, then its samples. One without samples is left out."""
     lines = []
     for name, kind, said, samples in _metrics(status):
-        rows = dict.fromkeys("l2wg_%s%s %s" % (name, _labels(labels), _number(value)) for labels, value in samples)
+        rows = dict.fromkeys(f"l2wg_{name}{_labels(labels)} {_number(value)}" for labels, value in samples)
         if rows:
-            lines += ["# HELP l2wg_%s %s" % (name, said), "# TYPE l2wg_%s %s" % (name, kind)]
+            lines += [f"# HELP l2wg_{name} {said}", f"# TYPE l2wg_{name} {kind}"]
             lines += rows
     return "\n".join(lines) + "\n"
 
@@ -26,7 +26,7 @@ def _number(value):
 
 
 def _labels(labels):
-    return "{%s}" % ",".join('%s="%s"' % (name, _escape(value)) for name, value in labels.items()) if labels else ""
+    return "{{{}}}".format(",".join(f'{name}="{_escape(value)}"' for name, value in labels.items())) if labels else ""
 
 
 def _escape(value):
@@ -91,7 +91,7 @@ def _traffic(what, some):
             ("dropped", "dropped_frames", "Frames that the %s dropped while %s."),
         ):
             counts = [(labels, getattr(one[index], field)) for labels, one in some]
-            yield "%s_%s_%s_total" % (what, way, unit), COUNTER, said % (what, verb), counts
+            yield f"{what}_{way}_{unit}_total", COUNTER, said % (what, verb), counts
 
 
 def _peers(tunnels):

@@ -93,20 +93,19 @@ def render(status):
 def _said(status):
     """For those who do not see it: one sentence a tunnel."""
     words = [
-        "%s: tunnel %s of bridge %s leads through %s from %s to %s%s; it is %s."
-        % (
+        "{}: tunnel {} of bridge {} leads through {} from {} to {}{}; it is {}.".format(
             status.host,
             one.name,
             one.wish.bridge,
             one.wish.underlay,
             one.wish.local,
             one.wish.remote,
-            " (%s)" % one.wish.site if one.wish.site else "",
+            f" ({one.wish.site})" if one.wish.site else "",
             "well" if status.well(one) else "not well",
         )  # fmt: skip
         for one in status.tunnels
     ]
-    return " ".join(words) or "%s has no tunnel." % status.host
+    return " ".join(words) or f"{status.host} has no tunnel."
 
 
 def _columns(status, bridge):
@@ -128,7 +127,7 @@ def _wrong(status, about):
 
 
 def _tunnel(status, one):
-    rows = (one.wish.local, "%s, MTU %s" % (one.wish.kind, one.mtu or "none"))
+    rows = (one.wish.local, "{}, MTU {}".format(one.wish.kind, one.mtu or "none"))
     rows += ("in one packet up to %d" % one.whole,)
     rows += ("MSS %d (IPv4), %d (IPv6)" % one.mss,) if one.mss else ()
     return one.name, rows + tuple(_wrong(status, one.name)), GOOD if status.carries(one) else BAD, "tunnel"
@@ -137,7 +136,7 @@ def _tunnel(status, one):
 def _peer(status, one):
     far, below = one.peer, one.underlay
     rows = (one.wish.remote,) if one.wish.site else ()
-    rows += ("other end of %s" % one.name, "key %s" % key(far.key) if far else "no peer")
+    rows += (f"other end of {one.name}", f"key {key(far.key)}" if far else "no peer")
     over = " ".join((below.name,) + below.addresses[:1]) + ", MTU %s" % (below.mtu or "none")
     under = far.endpoint if far and far.endpoint else "endpoint unknown"
     return one.wish.site or one.wish.remote, rows, GOOD if status.carries(one) else BAD, "peer", over, under

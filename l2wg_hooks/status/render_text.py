@@ -64,11 +64,11 @@ class _Pen:
 
     def faults(self, faults):
         for one in faults:
-            where = "%s:%d: " % (one.path, one.line) if one.line else "%s: " % one.path if one.path else ""
-            where += "%s: " % one.key if one.key else ""
+            where = "%s:%d: " % (one.path, one.line) if one.line else f"{one.path}: " if one.path else ""
+            where += f"{one.key}: " if one.key else ""
             self.row("WRONG" if one.level == WRONG else "note", where + one.message, COLOURS[one.level])
             if one.hint:
-                self.row("", "(%s)" % one.hint, COLOURS[one.level])
+                self.row("", f"({one.hint})", COLOURS[one.level])
 
 
 def count(number, word, plural=""):
@@ -80,10 +80,10 @@ def headline(status):
     """How many tunnels there are, and how much is wrong."""
     tunnels = count(len(status.tunnels), "tunnel")
     if status.wrong:
-        return "%s: %s, %s wrong" % (status.host, tunnels, count(len(status.wrong), "thing is", "things are"))
+        return "{}: {}, {} wrong".format(status.host, tunnels, count(len(status.wrong), "thing is", "things are"))
     if not status.tunnels:
-        return "%s: %s" % (status.host, EMPTY)
-    return "%s: %s, nothing is wrong" % (status.host, tunnels)
+        return f"{status.host}: {EMPTY}"
+    return f"{status.host}: {tunnels}, nothing is wrong"
 
 
 def state_word(one):
@@ -96,27 +96,27 @@ def state_word(one):
 def _tunnel(pen, status, one, rates):
     wish, far, below = one.wish, one.peer, one.underlay
     state = state_word(one)
-    since = ", made %s ago" % duration(one.age) if one.age is not None else ""
+    since = f", made {duration(one.age)} ago" if one.age is not None else ""
     name = paint(one.name, "bold", pen.colour) + (" to " + paint(wish.site, "bold", pen.colour) if wish.site else "")
-    pen.lines.append("%s %s%s" % (name, paint(state, "green" if state == "up" else "red", pen.colour), since))
+    pen.lines.append("{} {}{}".format(name, paint(state, "green" if state == "up" else "red", pen.colour), since))
     pen.faults(status.of(one.name))
     number = ", %s %d" % ("VNI" if wish.kind == "vxlan" else "key", wish.number) if wish.number is not None else ""
-    pen.row("ends", "%s here, %s there, %s%s" % (wish.local, wish.remote, wish.kind, number))
+    pen.row("ends", f"{wish.local} here, {wish.remote} there, {wish.kind}{number}")
     if below.there:
         port = ", UDP port %d" % below.port if below.port else ""
         word = "up" if below.up else "down"
         text = "%s %s, MTU %d%s" % (below.name, word, below.mtu, port)
         pen.row("underlay", ", ".join((text,) + below.addresses), up="green", down="red")
     else:
-        pen.row("underlay", "%s missing" % below.name, missing="red")
+        pen.row("underlay", f"{below.name} missing", missing="red")
     if far is not None:
-        hand = "handshake %s ago" % duration(far.age) if far.age is not None else "no handshake yet"
-        where = "at %s" % far.endpoint if far.endpoint else "endpoint not known yet"
-        pen.row("peer", "%s %s, %s" % (key(far.key), where, hand))
-        pen.row("", "%s received, %s sent" % (size(far.received), size(far.sent)))
+        hand = f"handshake {duration(far.age)} ago" if far.age is not None else "no handshake yet"
+        where = f"at {far.endpoint}" if far.endpoint else "endpoint not known yet"
+        pen.row("peer", f"{key(far.key)} {where}, {hand}")
+        pen.row("", f"{size(far.received)} received, {size(far.sent)} sent")
     else:
         pen.row("peer", "none", none="red")
-    pen.row("bridge", "%s%s" % (wish.bridge, "" if one.joined else tie(" (not a port of it)")))
+    pen.row("bridge", "{}{}".format(wish.bridge, "" if one.joined else tie(" (not a port of it)")))
     pen.row("MTU", "%s, of these %d in one packet, more in fragments" % (one.mtu if one.there else "none", one.whole))
     clamp = "not clamped" if wish.mss_clamp == "off" else "no clamp in force"
     if one.mss is not None:
@@ -124,7 +124,7 @@ def _tunnel(pen, status, one, rates):
     pen.row("MSS", clamp)
     guards = {True: "in force", False: "MISSING", None: "unknown"}
     drops = ", ".join(tie("%d %s" % (one.dropped[what], GUARD[what])) for what in PACKETS)
-    pen.row("guard", "%s, dropped %s" % (guards[one.guarded], drops), MISSING="red", unknown="yellow")
+    pen.row("guard", f"{guards[one.guarded]}, dropped {drops}", MISSING="red", unknown="yellow")
     fenced = {"loop": True, "storm": wish.storm_limit is not None, "dhcp": wish.dhcp == "block", "vlans": wish.vlans != "all"}
     drops = ", ".join(tie("%d %s" % (one.dropped[what], FENCES[what])) for what in FRAMES if fenced[what] or one.dropped[what])
     pen.row("fences", "dropped " + drops)
@@ -143,10 +143,10 @@ def _bridge(pen, status, bridge, rates):
         state = paint("up", "green", pen.colour) if bridge.up else paint("down", "red", pen.colour)
         pen.lines.append("%s %s, MTU %d, %s" % (name, state, bridge.mtu, bridge.mac))
     else:
-        pen.lines.append("%s %s" % (name, paint("missing", "red", pen.colour)))
+        pen.lines.append("{} {}".format(name, paint("missing", "red", pen.colour)))
     pen.faults(status.of(bridge.name))
     if bridge.there:
-        pen.row("addresses", "%s; STP %s" % (", ".join(bridge.addresses) or "none", "on" if bridge.stp else "off"))
+        pen.row("addresses", "{}; STP {}".format(", ".join(bridge.addresses) or "none", "on" if bridge.stp else "off"))
     for port in bridge.ports:
         _port(pen, port, rates.get(port.name))
 
@@ -169,8 +169,8 @@ def _port(pen, port, rates):
     text = word
     if port.joined:
         text += ", %d frames/s in, %d out" % rates if rates and not port.tunnel else ""
-        text += ", %s%s" % (count(port.crowd, "MAC"), ":" if port.stations else "")
-        text += "".join(" %s," % tie(_station(one)) for one in port.stations[:STATIONS])
+        text += ", {}{}".format(count(port.crowd, "MAC"), ":" if port.stations else "")
+        text += "".join(f" {tie(_station(one))}," for one in port.stations[:STATIONS])
         text = text.rstrip(",")
         if port.crowd > STATIONS:
             known = "all" if port.crowd == len(port.stations) else "the %d heard last" % len(port.stations)
@@ -182,7 +182,7 @@ def _port(pen, port, rates):
 def _station(one):
     idle = "fixed" if one.fixed else "" if one.idle is None else duration(one.idle) + " ago"
     words = ", ".join(filter(None, (idle, "VLAN %d" % one.vlan if one.vlan else "")))
-    return "%s (%s)" % (one.mac, words) if words else one.mac
+    return f"{one.mac} ({words})" if words else one.mac
 
 
 def _table(pen, status):

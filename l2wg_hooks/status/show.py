@@ -28,10 +28,10 @@ def _known(found, names):
     known = [one.name for one in found.tunnels]
     for name in names:
         if name not in known:
-            said = "there is %s" % ", ".join(known[:8]) if known else "there is none in /etc/l2wg"
-            if any(fault.path.endswith("/%s.conf" % name) for fault in found.faults):
+            said = "there is {}".format(", ".join(known[:8])) if known else "there is none in /etc/l2wg"
+            if any(fault.path.endswith(f"/{name}.conf") for fault in found.faults):
                 said = "its file has mistakes: l2wg status"
-            fail("%s is no tunnel" % ascii(name), said)
+            fail(f"{ascii(name)} is no tunnel", said)
 
 
 def _print(found, options):

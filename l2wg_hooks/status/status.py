@@ -296,12 +296,12 @@ def _faults(seen, tunnels, bridges):
         yield Fault(NOTE, "", "a change waits for its confirmation, or came to no end", "l2wg confirm, or l2wg rollback")
     elif seen.undone:
         when, reason = seen.undone
-        message = "the last change was undone %s ago: %s" % (duration(max(0, seen.time - when)), reason)
+        message = f"the last change was undone {duration(max(0, seen.time - when))} ago: {reason}"
         yield Fault(NOTE, "", message, "l2wg plan; what was set aside: ls /etc/l2wg/*.rejected; the next apply ends this note")
     for line in seen.blind:
         yield Fault(WRONG, "", line)
     if seen.report.unknown and seen.wished.tunnels:
-        yield Fault(WRONG, "", "whether the guard stands is not known: %s" % seen.report.unknown)
+        yield Fault(WRONG, "", f"whether the guard stands is not known: {seen.report.unknown}")
     yield from _planned(seen, [bridge.name for bridge in bridges])
     for tunnel in tunnels:
         yield from _wire(tunnel, tunnel.underlay.name in seen.peers, seen)
@@ -333,7 +333,7 @@ def _planned(seen, bridges):
     for group, words in reasons.items():
         what = "the rules are not in force: " if group == planner.GUARD else ""
         if group not in known and not what:
-            what = "%s: " % group
+            what = f"{group}: "
         rest = "; ".join(dict.fromkeys(words[:1] if words[0] == "it is not there" else words))
         yield Fault(WRONG, group if group in known else "", what + rest)
     for line in todo.waiting:
@@ -348,14 +348,14 @@ def _wire(tunnel, answers, seen):
     name, underlay, peer = tunnel.name, tunnel.underlay, tunnel.peer
     if underlay.there:
         if not underlay.up:
-            yield Fault(WRONG, name, "%s is down" % underlay.name)
+            yield Fault(WRONG, name, f"{underlay.name} is down")
         if not answers:
-            yield Fault(WRONG, name, "wg(8) says nothing of %s" % underlay.name)
+            yield Fault(WRONG, name, f"wg(8) says nothing of {underlay.name}")
         elif peer is None:
             message = "AllowedIPs of no peer of %s cover %s: WireGuard drops what comes from there"
             yield Fault(WRONG, name, message % (underlay.name, tunnel.wish.remote))
         elif not peer.handshake:
-            yield Fault(WRONG, name, "no handshake with the peer since %s is there: nothing crosses" % underlay.name)
+            yield Fault(WRONG, name, f"no handshake with the peer since {underlay.name} is there: nothing crosses")
         elif peer.age > SESSION:
             message = "no handshake with the peer for %d min: nothing has crossed since (it is away, or nobody sends)"
             yield Fault(WRONG, name, message % (peer.age // 60))
@@ -370,7 +370,7 @@ def _wire(tunnel, answers, seen):
         ("storm", "%d frames were dropped, over %d a second%s", ""),
     ):
         if tunnel.dropped[what]:
-            note = seen.notes.get("%s %s" % (what, name))
+            note = seen.notes.get(f"{what} {name}")
             rest = tunnel.wish.bridge if what == "loop" else tunnel.wish.storm_limit or 0
             said = message % (tunnel.dropped[what], rest, counter_growth.pause(note, seen.clock))
             now = counter_growth.recent(note, seen.clock)
@@ -405,7 +405,7 @@ def _segment(bridge, wanted):
     if not bridge.there:
         return  # the plan says that it waits
     if not bridge.up:
-        yield Fault(WRONG, name, "%s is down" % name)
+        yield Fault(WRONG, name, f"{name} is down")
     if bridge.mtu < wanted:
         message = "the MTU of %s is %d, the tunnel's %d: larger packets of its own get lost"
         yield Fault(WRONG, name, message % (name, bridge.mtu, wanted))
@@ -413,11 +413,11 @@ def _segment(bridge, wanted):
         if not port.joined or (port.tunnel and not port.up):
             continue  # the plan says so
         if not port.up:
-            yield Fault(NOTE, name, "%s is down" % port.name)
+            yield Fault(NOTE, name, f"{port.name} is down")
         elif not port.carrier:
-            yield Fault(NOTE, name, "nothing is plugged into %s" % port.name)
+            yield Fault(NOTE, name, f"nothing is plugged into {port.name}")
         elif port.state not in ("", "forwarding", "disabled"):
-            yield Fault(NOTE, name, "%s is %s: spanning tree lets nothing pass" % (port.name, port.state))
+            yield Fault(NOTE, name, f"{port.name} is {port.state}: spanning tree lets nothing pass")
     if not any(port.joined and not port.tunnel for port in bridge.ports) and not bridge.addresses:
         if sum(port.joined for port in bridge.ports) == 1:
-            yield Fault(NOTE, name, "%s has no port but the tunnel, and no address: there is nobody to talk to" % name)
+            yield Fault(NOTE, name, f"{name} has no port but the tunnel, and no address: there is nobody to talk to")

@@ -59,7 +59,7 @@ def look():
     if isinstance(ip, L2wgError):
         raise ip
     if ip.code:
-        fail("`%s` failed: %s" % (" ".join(LINKS), ip.err.strip()), "is iproute2 4.20 or later installed?", REFUSED)
+        fail("`{}` failed: {}".format(" ".join(LINKS), ip.err.strip()), "is iproute2 4.20 or later installed?", REFUSED)
     found = link_table.parse(ip.out)
     try:
         counted = interface_counters.read(json_fields.table(ip.out))
@@ -96,7 +96,7 @@ def _growth(known, report, clock):
 def _blind(argv, result):
     if isinstance(result, L2wgError):
         return result.problems[0].message
-    return "`%s` failed: %s" % (" ".join(argv), result.err.strip()) if result.code else ""
+    return "`{}` failed: {}".format(" ".join(argv), result.err.strip()) if result.code else ""
 
 
 def _ages(some):

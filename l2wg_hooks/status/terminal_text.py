@@ -28,7 +28,7 @@ def wants_lines(environment=os.environ):
 
 def paint(text, colour, on):
     """`text` in a colour of CODES, if that is `on`."""
-    return "\x1b[%sm%s\x1b[0m" % (CODES[colour], text) if on else text
+    return f"\x1b[{CODES[colour]}m{text}\x1b[0m" if on else text
 
 
 def wrap(text, width):
@@ -90,7 +90,7 @@ def size(number):
     for unit in ("KiB", "MiB", "GiB"):
         number /= 1024.0
         if number < 1024:
-            return "%.1f %s" % (number, unit)
+            return f"{number:.1f} {unit}"
     return "%.1f TiB" % (number / 1024.0)
 
 

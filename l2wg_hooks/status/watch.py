@@ -71,7 +71,7 @@ def render(status, flows, trips, size, colour=False, drawn=True, names=()):
     some.sort(key=lambda one: status.carries(one))
     lines = [(headline(status), "red" if status.wrong else "green")]
     for one in sorted(status.faults, key=lambda fault: fault.level != WRONG):
-        about = "%s: " % one.about if one.about and not one.message.startswith(one.about) else ""
+        about = f"{one.about}: " if one.about and not one.message.startswith(one.about) else ""
         where = "%s:%d: " % (one.path, one.line) if one.line else ""
         lines.append(("%-6s%s%s%s" % ("WRONG" if one.level == WRONG else "note", about, where, one.message), COLOURS[one.level]))
     # What is wrong has half of the screen at most, and says how much more there is.
@@ -94,15 +94,15 @@ def render(status, flows, trips, size, colour=False, drawn=True, names=()):
 
 def trip(milliseconds):
     """A round trip in words."""
-    return "no answer to an echo" if milliseconds is None else "round trip %.1f ms" % milliseconds
+    return "no answer to an echo" if milliseconds is None else f"round trip {milliseconds:.1f} ms"
 
 
 def _tunnel(one, flow, trips, drawn):
-    site = " to %s" % one.wish.site if one.wish.site else ""
+    site = f" to {one.wish.site}" if one.wish.site else ""
     hand = "no peer"
     if one.peer is not None:
-        hand = "handshake %s ago" % duration(one.peer.age) if one.peer.age is not None else "no handshake yet"
-    words = ["%s%s %s" % (one.name, site, state_word(one)), hand] + ([trip(trips[one.name])] if one.name in trips else [])
+        hand = f"handshake {duration(one.peer.age)} ago" if one.peer.age is not None else "no handshake yet"
+    words = [f"{one.name}{site} {state_word(one)}", hand] + ([trip(trips[one.name])] if one.name in trips else [])
     found = [(", ".join(words), "bold")]
     for number, word in enumerate(("received", "sent")):
         if flow is None:
@@ -114,12 +114,15 @@ def _tunnel(one, flow, trips, drawn):
 
 
 def _bridge(bridge, flows):
-    yield "%s %s" % (bridge.name, "missing" if not bridge.there else "up, MTU %d" % bridge.mtu if bridge.up else "down"), "bold"
+    yield (
+        "{} {}".format(bridge.name, "missing" if not bridge.there else "up, MTU %d" % bridge.mtu if bridge.up else "down"),
+        "bold",
+    )
     for port in bridge.ports:
         flow = flows.get(port.name)
         words = [port_word(port)] + ([count(port.crowd, "MAC")] if port.joined else [])
         if flow is not None and not port.tunnel:
-            words.append("%s in, %s out" % tuple(bits(one[-1]) for one in flow.bits))
+            words.append("{} in, {} out".format(*tuple(bits(one[-1]) for one in flow.bits)))
         yield "  %-15s %s" % (port.name, ", ".join(words)), ""
 
 
@@ -131,7 +134,7 @@ def _table(status, some, flows, trips, drawn):
     for one in some:
         flow = flows.get(one.name)
         ways = [bits(each[-1]) for each in flow.bits] if flow else ["-", "-"]
-        echo = "-" if trips.get(one.name) is None else "%.1f ms" % trips[one.name]
+        echo = "-" if trips.get(one.name) is None else f"{trips[one.name]:.1f} ms"
         well = status.carries(one)
         state = state_word(one) if well or not one.up else "WRONG"
         yield row % (one.name, state, cut(one.wish.site or "-", 12), echo, ways[0], ways[1]), "" if well else "red"

@@ -36,8 +36,8 @@ CHECK = ("nft", "-c", "-f", "/dev/stdin")
 
 
 def _chain(family, hook, *rules, sets=""):
-    lines = "".join("\t\t%s\n" % rule for rule in rules)
-    head = "table %s l2wg_asks {\n%s\tchain asks {\n\t\ttype filter hook %s priority 0; policy accept;\n" % (family, sets, hook)
+    lines = "".join(f"\t\t{rule}\n" for rule in rules)
+    head = f"table {family} l2wg_asks {{\n{sets}\tchain asks {{\n\t\ttype filter hook {hook} priority 0; policy accept;\n"
     return head + lines + "\t}\n}\n"
 
 
@@ -192,9 +192,9 @@ def version(said):
     """The first number with dots in what `ip -V` or `nft --version` said; iproute2 had dates until 5.0."""
     found = re.search(r"[0-9]+(\.[0-9]+)+", said)
     date = re.search(r"iproute2-ss([0-9]{6})", said)
-    return found.group() if found else "of %s" % date.group(1) if date else "?"
+    return found.group() if found else f"of {date.group(1)}" if date else "?"
 
 
 def since(feature):
     """Such as "nft 0.9.0"."""
-    return "%s %s" % (feature.tool, ".".join(map(str, feature.since)))
+    return "{} {}".format(feature.tool, ".".join(map(str, feature.since)))

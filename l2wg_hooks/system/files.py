@@ -75,12 +75,12 @@ def _bytes(path, most, cut=False):
     if cut:
         return b"".join(parts)[:most]
     size = "%d MiB" % (most >> 20) if most >> 20 else "%d KiB" % (most >> 10)
-    return fail("is larger than %s, and is not read" % size, _aside(path), path=path)
+    return fail(f"is larger than {size}, and is not read", _aside(path), path=path)
 
 
 def _only_regular(path, info):
     if not stat.S_ISREG(info.st_mode):
-        fail("is %s, expected a regular file" % kind(info), _aside(path), path=path)
+        fail(f"is {kind(info)}, expected a regular file", _aside(path), path=path)
 
 
 def kind(info):
@@ -90,7 +90,7 @@ def kind(info):
 
 def _aside(path):
     word = quoted(path)
-    return "see what it is: ls -ldL %s; then put it aside: mv %s %s" % (word, word, quoted(path + ".aside"))
+    return "see what it is: ls -ldL {}; then put it aside: mv {} {}".format(word, word, quoted(path + ".aside"))
 
 
 def quoted(path):
@@ -106,10 +106,10 @@ def _unread(path, error):
 
     word = quoted(path)
     if os.path.islink(path) and error.errno in (errno.ENOENT, errno.ELOOP):
-        hint = "see where to: namei -l %s; make that, or delete the link: rm %s" % (word, word)
+        hint = f"see where to: namei -l {word}; make that, or delete the link: rm {word}"
         fail("is a symbolic link that leads nowhere", hint, path=path)
-    hint = "is this root?" if error.errno in (errno.EACCES, errno.EPERM) else "look at it: ls -ldL %s" % word
-    return fail("cannot be read: %s" % error.strerror, hint, path=path)
+    hint = "is this root?" if error.errno in (errno.EACCES, errno.EPERM) else f"look at it: ls -ldL {word}"
+    return fail(f"cannot be read: {error.strerror}", hint, path=path)
 
 
 def write(path, text, mode=0o644, old=None):
@@ -158,7 +158,7 @@ def write(path, text, mode=0o644, old=None):
 
 def refused(path, error):
     """Raise the L2wgError of an OSError that came while `path` was written."""
-    fail("cannot be written: %s; it is as it was" % error.strerror, _cure(error), _code(error), path=path)
+    fail(f"cannot be written: {error.strerror}; it is as it was", _cure(error), _code(error), path=path)
 
 
 def _now(path):
@@ -186,7 +186,7 @@ def remove(path):
     except FileNotFoundError:
         pass
     except OSError as error:
-        fail("cannot be deleted: %s" % error.strerror, _cure(error), _code(error), path=path)
+        fail(f"cannot be deleted: {error.strerror}", _cure(error), _code(error), path=path)
 
 
 def _remove(path):

@@ -34,7 +34,7 @@ def read(text):
         if line[0] not in " \t":
             found.append(_route(words))
         elif not found:
-            raise json_fields.Unfit("%s is no route" % ascii(line[:60]))
+            raise json_fields.Unfit(f"{ascii(line[:60])} is no route")
         elif words[0] != "nexthop":  # a cached one's: "cache expires 590sec mtu 1400"
             _details(found[-1], words)
     return found
@@ -43,7 +43,7 @@ def read(text):
 def _route(words):
     route = {"type": words.pop(0)} if words[0] in TYPES else {}
     if not words or not _NETWORK.match(words[0]):
-        raise json_fields.Unfit("%s is no route" % ascii(" ".join(words)[:60]))
+        raise json_fields.Unfit("{} is no route".format(ascii(" ".join(words)[:60])))
     route["dst"] = words.pop(0)
     _details(route, words)
     return route
@@ -77,7 +77,7 @@ def _details(route, words):
 def _value(pattern, word, words):
     value = words.pop(0) if words else ""
     if not pattern.match(value):
-        raise json_fields.Unfit("%s is %s" % (word, ascii(value[:60])))
+        raise json_fields.Unfit(f"{word} is {ascii(value[:60])}")
     return value
 
 

@@ -24,7 +24,7 @@ def load(text):
     except RecursionError:
         raise Unfit("nested too deep")
     except ValueError as error:
-        raise Unfit("%s: %s" % (type(error).__name__, error))
+        raise Unfit(f"{type(error).__name__}: {error}")
 
 
 def table(text):
@@ -58,7 +58,7 @@ class Rows:
                     raise Unfit("nested too deep")
                 except (StopIteration, ValueError) as error:
                     if size - at > self.LONGEST:
-                        raise Unfit("%s: %s" % (type(error).__name__, error))
+                        raise Unfit(f"{type(error).__name__}: {error}")
                     break  # its end is yet to come
                 if found:
                     self._add(found)
@@ -87,9 +87,9 @@ def name(record, key, default=""):
     try:
         size = len(found.encode("utf-8", "surrogateescape"))
     except UnicodeEncodeError:
-        raise Unfit("%s is %s, no interface" % (key, ascii(found[:60])))
+        raise Unfit(f"{key} is {ascii(found[:60])}, no interface")
     if found != default and (not found or size > NAME_BYTES or found in (".", "..") or _NO_NAME.search(found)):
-        raise Unfit("%s is %s, no interface" % (key, ascii(found[:60])))
+        raise Unfit(f"{key} is {ascii(found[:60])}, no interface")
     return found
 
 
@@ -117,7 +117,7 @@ def rows(record, key):
     """The records of the list under `key`, none where it is not there. Raises Unfit."""
     found = listed(record, key)
     if not all(isinstance(one, dict) for one in found):
-        raise Unfit("%s is no list of objects" % key)
+        raise Unfit(f"{key} is no list of objects")
     return found
 
 
@@ -126,5 +126,5 @@ def _of(record, key, kind, default):
     if found is None:
         return default
     if not isinstance(found, kind):
-        raise Unfit("%s is no %s" % (key, {str: "string", dict: "object", list: "list"}[kind]))
+        raise Unfit("{} is no {}".format(key, {str: "string", dict: "object", list: "list"}[kind]))
     return found

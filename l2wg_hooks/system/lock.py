@@ -32,8 +32,8 @@ def _opened(path):
         hint = "run it as root, with /run mounted"
         if os.path.lexists(path) and not os.geteuid():
             # Nothing is in it, so nothing is lost with it.
-            hint = "rm -r %s # l2wg makes it anew" % path
-        return fail("cannot be opened: %s" % error.strerror, hint, path=path)
+            hint = f"rm -r {path} # l2wg makes it anew"
+        return fail(f"cannot be opened: {error.strerror}", hint, path=path)
 
 
 def _try(descriptor):
@@ -50,7 +50,7 @@ def _wait(descriptor, path):
     end = time.monotonic() + PATIENCE
     while not _try(descriptor):
         if time.monotonic() > end:
-            fail("%s is held by another l2wg for over %d s" % (path, PATIENCE), "see who: fuser -v %s" % path)
+            fail("%s is held by another l2wg for over %d s" % (path, PATIENCE), f"see who: fuser -v {path}")
         time.sleep(PAUSE)
 
 

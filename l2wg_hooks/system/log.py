@@ -116,7 +116,7 @@ def complain(problems):
     """Every problem, with its cure, on stderr and in the journal, behind what was done until then."""
     tell()
     for problem in problems:
-        _print("l2wg: %s" % problem)
+        _print(f"l2wg: {problem}")
         if _quiet or (_attended and not _acted):
             continue
         more = [("MESSAGE_ID", journal.PROBLEM), ("L2WG_EVENT", _summary.event)] + list(_summary.fields_of(problem))

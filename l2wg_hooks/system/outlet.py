@@ -141,7 +141,7 @@ def _put(way, data):
         # As with fs.protected_regular.
         message = "is a file of the user %d in a directory for everybody; nothing was written" % there.st_uid
         word = files.quoted(way.path)
-        fail(message, "see what it is: ls -l %s; then delete it: rm %s, or name another file" % (word, word), path=way.path)
+        fail(message, f"see what it is: ls -l {word}; then delete it: rm {word}, or name another file", path=way.path)
     keep = there if there is not None and _is_trusted(there) and there.st_nlink == 1 else None
     _replace(way, data, keep)
 
@@ -171,8 +171,8 @@ def _onto(way, data):
     """Write to what cannot be replaced: a device for characters of root's, such as /dev/null and /dev/tty."""
     info = way.there
     if not stat.S_ISCHR(info.st_mode) or not _is_trusted(info):
-        hint = "name a regular file, or leave the writing to the shell: l2wg ... >%s" % files.quoted(way.path)
-        fail("is %s, expected a regular file; nothing was written" % files.kind(info), hint, path=way.path)
+        hint = f"name a regular file, or leave the writing to the shell: l2wg ... >{files.quoted(way.path)}"
+        fail(f"is {files.kind(info)}, expected a regular file; nothing was written", hint, path=way.path)
     descriptor = os.open(way.name, os.O_WRONLY | os.O_NOCTTY | os.O_NONBLOCK | os.O_NOFOLLOW, dir_fd=way.folder)
     try:
         now = os.fstat(descriptor)

@@ -56,15 +56,15 @@ def run(argv, stdin="", environment=()):
             input=stdin,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            universal_newlines=True,
+            text=True,
             errors="surrogateescape",
             env=dict(ENVIRONMENT, **dict(environment)),
             timeout=PATIENCE,
         )
     except (ValueError, UnicodeEncodeError):  # a NUL, or what is no byte: not to be had from any program or file
-        fail("`%s` is no command" % " ".join(argv), "look for odd bytes in the names there")
+        fail("`{}` is no command".format(" ".join(argv)), "look for odd bytes in the names there")
     except FileNotFoundError:
-        fail("the command %s is not there" % argv[0], "apt install %s" % PACKAGES.get(argv[0], argv[0]))
+        fail(f"the command {argv[0]} is not there", f"apt install {PACKAGES.get(argv[0], argv[0])}")
     except subprocess.TimeoutExpired:
         fail("`%s` did not end within %d s" % (" ".join(argv), PATIENCE), "run it by hand to see what it waits for")
     return Result(done.returncode, done.stdout, done.stderr)
@@ -89,7 +89,7 @@ def _done(argv, no=None):
     result = run(argv)
     if result.code not in (0, no):
         said = result.err.strip().partition("\n")[0]
-        fail("`%s` failed: %s" % (" ".join(argv), said or "code %d" % result.code), "run it by hand as root")
+        fail("`{}` failed: {}".format(" ".join(argv), said or "code %d" % result.code), "run it by hand as root")
     return "" if result.code else result.out
 
 
@@ -97,8 +97,8 @@ def read(reader, argv, no=None):
     try:
         return reader(_done(argv, no))
     except json_fields.Unfit as error:
-        what = "`%s` printed what cannot be read: %s" % (" ".join(argv), error)
-        return fail(what, "is %s that of the package %s?" % (argv[0], PACKAGES.get(argv[0], argv[0])))
+        what = "`{}` printed what cannot be read: {}".format(" ".join(argv), error)
+        return fail(what, f"is {argv[0]} that of the package {PACKAGES.get(argv[0], argv[0])}?")
 
 
 def table(*argv):
@@ -120,7 +120,7 @@ def feed(argv, take):
             list(argv), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=ENVIRONMENT, bufsize=0
         )
     except FileNotFoundError:
-        fail("the command %s is not there" % argv[0], "apt install %s" % PACKAGES.get(argv[0], argv[0]))
+        fail(f"the command {argv[0]} is not there", f"apt install {PACKAGES.get(argv[0], argv[0])}")
     clock = threading.Timer(PATIENCE, lambda: (late.append(True), child.kill()))
     ear = threading.Thread(target=lambda: said.append(child.stderr.read()))
     clock.start()

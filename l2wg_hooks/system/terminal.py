@@ -46,7 +46,7 @@ def progress():
     """Gives a function that shows at a terminal what is being looked at, each in the place of the last; nothing elsewhere."""
 
     def tell(text):
-        sys.stderr.write("\r[l2wg] %s\x1b[K" % text)
+        sys.stderr.write(f"\r[l2wg] {text}\x1b[K")
         sys.stderr.flush()
 
     if not sys.stderr.isatty():

@@ -11,7 +11,7 @@ from pathlib import Path
 
 TOP = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(TOP / "tests/deb"), str(TOP / "tests/lab")]
-import box  # noqa: E402 # found by the path above
+import box  # found by the path above
 
 ROUNDS = 100
 CONF = "underlay = wg0\nlocal = 192.168.178.1\nremote = 192.168.92.1\nbridge = br0\nbridge-ports = enp3s0\nbridge-address =\n"

@@ -15,7 +15,7 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 TOP = HERE.parents[1]
 sys.path.insert(0, str(TOP / "tests/lab"))
-import image  # noqa: E402
+import image
 
 # What l2wg depends on, and what it takes to ask questions.
 PACKAGES = (

@@ -9,7 +9,7 @@ from screen import Screen
 from test_questions import ADDRESS, BRIDGE, GRETAP1, INSTALL, LOCAL, PORTS, RECONFIGURE, STANZA, UNDERLAY, WG0, error
 
 sys.path.insert(0, str(TOP))
-from l2wg_hooks.pairing import card  # noqa: E402
+from l2wg_hooks.pairing import card
 
 CARD = "Card of the other site:"
 KEY = "AQIDBAUGBwgJCgsMDQ4PEBESExQVFhcYGRobHB0eHyA="

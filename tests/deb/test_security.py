@@ -134,7 +134,7 @@ def writable_by_others(box, ignore=BOOKS):
             inside, info = os.path.relpath(path, box.upper), os.lstat(path)
             if inside.startswith(tuple(ignore)) or not (stat.S_ISREG(info.st_mode) or stat.S_ISDIR(info.st_mode)):
                 continue
-            if info.st_uid or info.st_mode & 0o022 and not info.st_mode & stat.S_ISVTX:
+            if info.st_uid or (info.st_mode & 0o022 and not info.st_mode & stat.S_ISVTX):
                 found.append((inside, oct(info.st_mode), info.st_uid))
     return found
 
@@ -317,7 +317,7 @@ def test_what_is_no_file_keeps_nobody_waiting(site_a):
     def told(done, *kinds):
         assert "Traceback" not in done.stdout + done.stderr
         for kind in kinds:
-            assert f"/etc/l2wg/{kind}.conf: is " in done.stderr and f"mv /etc/l2wg/{kind}.conf " in done.stderr or kind == "nowhere", (kind, done.stderr)
+            assert (f"/etc/l2wg/{kind}.conf: is " in done.stderr and f"mv /etc/l2wg/{kind}.conf " in done.stderr) or kind == "nowhere", (kind, done.stderr)
 
     # A stranger, whose hooks are ours, too, and the bridge.
     site_a.sh("ip link add enp9s0 type veth peer name far9; printf 'iface enp9s0 inet manual\\n' >>/etc/network/interfaces")

@@ -9,12 +9,12 @@ import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
-import image  # noqa: E402
-import topology  # noqa: E402
-import vm as machines  # noqa: E402
-import words  # noqa: E402
-from hosts import NEEDS  # noqa: E402
-from sites import Pair  # noqa: E402
+import image
+import topology
+import vm as machines
+import words
+from hosts import NEEDS
+from sites import Pair
 
 BY_HAND = (
     "PostUp = ip link add name gretap1 type gretap local 192.168.178.1 remote 192.168.92.1\n"

@@ -21,13 +21,13 @@ from pathlib import Path
 from typing import Callable
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
-import chart  # noqa: E402
-import image  # noqa: E402
-import topology  # noqa: E402
-import vm as machines  # noqa: E402
-import words  # noqa: E402
-from hosts import NEEDS, eventually  # noqa: E402
-from sites import Namespace, Pair  # noqa: E402
+import chart
+import image
+import topology
+import vm as machines
+import words
+from hosts import NEEDS, eventually
+from sites import Namespace, Pair
 
 TOP = Path(__file__).resolve().parents[2]
 PACKAGES = (*image.ROUTER_PACKAGES, "openvpn", "openssl", "iperf3", "ethtool")

@@ -305,7 +305,7 @@ def told_of(argv, folder, stdin="", comment=""):
 def ask(argv, folder, stdin=""):
     path = (folder + ":" if folder else "") + "/usr/sbin:/usr/bin:/sbin:/bin"
     words = ["env", "-i", "PATH=" + path, "LC_ALL=C"] + argv
-    done = subprocess.run(words, input=stdin, stdout=subprocess.PIPE, stderr=subprocess.PIPE, universal_newlines=True, timeout=60)
+    done = subprocess.run(words, input=stdin, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=60)
     return [done.returncode, done.stdout, done.stderr]
 
 

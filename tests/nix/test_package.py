@@ -11,7 +11,7 @@ import l2wg_hooks
 
 
 def run(*words):
-    return subprocess.run(words, stdout=subprocess.PIPE, check=True, universal_newlines=True).stdout
+    return subprocess.run(words, stdout=subprocess.PIPE, check=True, text=True).stdout
 
 
 def test_the_command_runs(package):

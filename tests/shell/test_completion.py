@@ -14,8 +14,8 @@ import pytest
 from conftest import TOP
 
 sys.path.insert(0, str(TOP))
-from l2wg_hooks.commands import registry, usage  # noqa: E402 # the tree must be found first
-from l2wg_hooks.config import schema  # noqa: E402 # the tree must be found first
+from l2wg_hooks.commands import registry, usage  # the tree must be found first
+from l2wg_hooks.config import schema  # the tree must be found first
 
 subprocess.run([TOP / "tests/need", "bash-completion", "zsh", "python3-jinja2"], check=True)
 SETUP = {

@@ -9,8 +9,8 @@ import pytest
 
 TOP = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(TOP))
-from l2wg_hooks.config import schema, store, tunnel_file  # noqa: E402
-from l2wg_hooks.pairing import card  # noqa: E402
+from l2wg_hooks.config import schema, store, tunnel_file
+from l2wg_hooks.pairing import card
 
 GOLDEN = TOP / "tests/golden/settings"
 

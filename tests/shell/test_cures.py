@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
-from l2wg_hooks.apply import apply, preview  # noqa: E402
-from l2wg_hooks.check import wg_quick_hooks  # noqa: E402
-from l2wg_hooks.config import ifupdown, ifupdown_files  # noqa: E402
+from l2wg_hooks.apply import apply, preview
+from l2wg_hooks.check import wg_quick_hooks
+from l2wg_hooks.config import ifupdown, ifupdown_files
 
 HEAD, PEER = "[Interface]\nAddress = 10.15.14.2/24\nPrivateKey = x=\n", "[Peer]\nPublicKey = y=\n"
 UP, DOWN = "PostUp = l2wg up %i || :\n", "PostDown = l2wg down %i || :\n"

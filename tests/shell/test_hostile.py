@@ -11,7 +11,7 @@ from conftest import TOP
 from test_config import ADDRESSES, NAMES, PORTS, PREFIXES, refuses, tunnel_name, wish
 
 sys.path.insert(0, str(TOP / "tests/fuzz"))
-from l2wg_hooks.config import schema, wg_quick  # noqa: E402
+from l2wg_hooks.config import schema, wg_quick
 
 # Values of each question; more by the same variable as for tests/fuzz.
 CASES = int(os.environ.get("CASES") or 100) * 10

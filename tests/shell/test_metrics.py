@@ -10,11 +10,11 @@ GOLDEN = sorted((TOP / "tests/golden/status").glob("*.metrics"))
 
 @pytest.fixture(scope="module")
 def promtool():
-    return subprocess.run([TOP / "tests/promtool"], check=True, stdout=subprocess.PIPE, universal_newlines=True).stdout.strip()
+    return subprocess.run([TOP / "tests/promtool"], check=True, stdout=subprocess.PIPE, text=True).stdout.strip()
 
 
 def check(promtool, text):
-    done = subprocess.run([promtool, "check", "metrics"], input=text, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, universal_newlines=True)
+    done = subprocess.run([promtool, "check", "metrics"], input=text, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     return done.returncode, done.stdout
 
 

@@ -8,7 +8,7 @@ import pytest
 from conftest import TOP
 
 sys.path.insert(0, str(TOP / "tests"))
-import ports as table  # noqa: E402
+import ports as table
 
 
 def play(router, case):

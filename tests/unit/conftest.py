@@ -11,14 +11,14 @@ TREE = pathlib.Path(__file__).resolve().parents[2]
 GOLDEN = TREE / "tests" / "golden"
 sys.path.insert(0, str(TREE))
 
-from l2wg_hooks import cli  # noqa: E402
-from l2wg_hooks.apply import rollback  # noqa: E402
-from l2wg_hooks.commands import registry  # noqa: E402
-from l2wg_hooks.config import ifupdown_files, wg_quick_readers  # noqa: E402
-from l2wg_hooks.observe import counter_growth  # noqa: E402
-from l2wg_hooks.reconcile import event_summary, reconcile  # noqa: E402
-from l2wg_hooks.rehearsal import stage  # noqa: E402
-from l2wg_hooks.system import journal, log  # noqa: E402
+from l2wg_hooks import cli
+from l2wg_hooks.apply import rollback
+from l2wg_hooks.commands import registry
+from l2wg_hooks.config import ifupdown_files, wg_quick_readers
+from l2wg_hooks.observe import counter_growth
+from l2wg_hooks.reconcile import event_summary, reconcile
+from l2wg_hooks.rehearsal import stage
+from l2wg_hooks.system import journal, log
 
 
 @pytest.fixture(autouse=True)

@@ -13,11 +13,11 @@ GOLDEN = TREE / "tests" / "golden" / "status"
 if __name__ == "__main__":
     sys.path.insert(0, str(TREE))
 
-from l2wg_hooks.config import store, tunnel_file  # noqa: E402
-from l2wg_hooks.netfilter import nftables_state  # noqa: E402
-from l2wg_hooks.observe import fdb_table, interface_counters, link_table, wg_interfaces  # noqa: E402
-from l2wg_hooks.status import render_diagram, render_json, render_prometheus, render_svg, render_text, status, survey  # noqa: E402
-from l2wg_hooks.system import json_fields, process  # noqa: E402
+from l2wg_hooks.config import store, tunnel_file
+from l2wg_hooks.netfilter import nftables_state
+from l2wg_hooks.observe import fdb_table, interface_counters, link_table, wg_interfaces
+from l2wg_hooks.status import render_diagram, render_json, render_prometheus, render_svg, render_text, status, survey
+from l2wg_hooks.system import json_fields, process
 
 A = "underlay = wg0\nlocal = 192.168.178.1\nremote = 192.168.92.1\nbridge = br0\nbridge-ports = enp3s0\n"
 B = "underlay = wg0\nlocal = 192.168.92.1\nremote = 192.168.178.1\nbridge = br0\nbridge-ports =\n"

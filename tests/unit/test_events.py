@@ -130,9 +130,8 @@ def test_a_lock_that_is_held_for_ever_is_told_of(etc, monkeypatch):
     monkeypatch.setattr(lock, "PATIENCE", 0.05)
     with lock.working():
         for may_skip in (True, False):
-            with pytest.raises(L2wgError) as error:
-                with lock.working(may_skip):
-                    pass
+            with pytest.raises(L2wgError) as error, lock.working(may_skip):
+                pass
             assert "fuser" in str(error.value)
 
 
@@ -140,9 +139,8 @@ def test_a_lock_file_is_no_way_into_another_file(etc):
     victim = etc / "victim"
     victim.write_text("mine")
     os.symlink(str(victim), lock.WORK)
-    with pytest.raises(L2wgError):
-        with lock.working():
-            pass
+    with pytest.raises(L2wgError), lock.working():
+        pass
     assert victim.read_text() == "mine"
 
 

@@ -276,7 +276,7 @@ def test_what_else_is_read(odd, tmp_path, monkeypatch):
     assert last_applied.read() == {}
     for read in (lambda: saved_state.load(path), site.load, lambda: files.text(path, None)):
         try:
-            assert not there and read() is not None or read() is None
+            assert (not there and read() is not None) or read() is None
         except L2wgError as error:
             assert there and all(one.path == path and one.hint for one in error.problems)
     assert dhcpcd.managed(["gretap1"]) == () and journal._unit() == "" and references.find({"eth0": "br0"}) == []

@@ -4,7 +4,7 @@ import os
 import socket
 
 import pytest
-from test_events import GOOD, etc, kernel  # noqa: F401 # fixtures
+from test_events import GOOD, etc, kernel  # fixtures
 
 from l2wg_hooks import cli
 from l2wg_hooks.commands import registry
@@ -221,7 +221,7 @@ def test_an_event_in_words(words, said):
 # Events
 
 
-def test_an_event_leaves_one_line_and_a_second_one_none(etc, kernel, journald):  # noqa: F811
+def test_an_event_leaves_one_line_and_a_second_one_none(etc, kernel, journald):
     (etc / "gretap1.conf").write_text(GOOD)
     kernel["links"] = {"br0": BR0}
     events.main(["up", "wg0"])
@@ -248,7 +248,7 @@ def test_what_was_done_is_told_and_what_was_not_is_not(journald, monkeypatch):
     assert dict(problem)["MESSAGE"].startswith("b: `ip link set dev b up` failed: what?\n  hint: ")
 
 
-def test_a_bug_in_the_middle_does_not_hide_what_was_done(etc, journald, monkeypatch):  # noqa: F811
+def test_a_bug_in_the_middle_does_not_hide_what_was_done(etc, journald, monkeypatch):
     def half():
         log.note("gretap1: made")
         raise ZeroDivisionError
@@ -284,7 +284,7 @@ def test_a_command_is_called_by_its_options(journald, monkeypatch):
     assert dict(entries(journald)[0])["MESSAGE"] == "l2wg apply --confirm --yes: something"
 
 
-def test_commands_say_who_and_no_secret(etc, journald, monkeypatch, tmp_path):  # noqa: F811
+def test_commands_say_who_and_no_secret(etc, journald, monkeypatch, tmp_path):
     from l2wg_hooks.system import lock
 
     monkeypatch.setattr(lock, "FILES", str(tmp_path / "files.lock"))
@@ -306,7 +306,7 @@ def test_commands_say_who_and_no_secret(etc, journald, monkeypatch, tmp_path):  
     assert SECRET not in repr(told)
 
 
-def test_who_looks_changes_nothing(etc, journald, monkeypatch, capsys, tmp_path):  # noqa: F811
+def test_who_looks_changes_nothing(etc, journald, monkeypatch, capsys, tmp_path):
     """And hears of it even where a timer of somebody's has called, whose output the journal has."""
     stream = os.fstat(2)
     monkeypatch.setenv("JOURNAL_STREAM", "%d:%d" % (stream.st_dev, stream.st_ino))

@@ -38,7 +38,7 @@ fd01::/64 via fd00::2 metric 1024 pref medium
 default via fe80::9 proto ra metric 1024 expires 1790sec pref medium
 default via fd00::2 metric 7 expires 99sec pref medium
 multicast ff00::/8 table local proto kernel metric 256 pref medium
-"""  # noqa: W291 # as ip(8) prints it
+"""  # as ip(8) prints it
 
 
 def words(commands):

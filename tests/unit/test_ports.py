@@ -11,7 +11,7 @@ from l2wg_hooks.pairing import local_facts, ports
 from l2wg_hooks.system import process
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-import ports as table  # noqa: E402
+import ports as table
 
 
 @pytest.fixture
@@ -35,7 +35,7 @@ def test_a_free_port(play, name):
     addresses = tuple(word for word in case.addresses if not word.startswith("fe80"))
     free, used = local_facts.free_ports({"enp3s0": Link("enp3s0", 7, addresses=addresses)}, play(case))
     assert (free == ["enp3s0"]) == case.right
-    assert not used or not case.right and used["enp3s0"].startswith(("carries ", "is "))
+    assert not used or (not case.right and used["enp3s0"].startswith(("carries ", "is ")))
 
 
 @pytest.mark.parametrize("name", sorted(table.BRIDGES))

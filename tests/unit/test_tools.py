@@ -266,7 +266,7 @@ def test_a_firewall_that_cannot_be_walked_is_told_where_it_names_the_port(monkey
     assert {table for table, _ in here.unread} == {"inet filter", "ip nat"}
     move = type("Move", (), {"port": "enp3s0", "bridge": "br0"})
     told = list(name_references._unwalked(move, here.unread))
-    assert len(told) == 4 and all("enp3s0 and not br0" in one.message and '{ "enp3s0", "br0" }' in one.hint or "enp*" in one.hint for one in told)
+    assert len(told) == 4 and all(("enp3s0 and not br0" in one.message and '{ "enp3s0", "br0" }' in one.hint) or "enp*" in one.hint for one in told)
     cured = [(table, line.replace('"enp3s0"', '"br0"').replace('"enp*"', '"br0"')) for table, line in here.unread]
     assert list(name_references._unwalked(move, here.unread + tuple(cured))) == []
 

@@ -204,10 +204,8 @@ def test_extended_attributes_stay(tmp_path):
 def test_two_of_us_do_not_change_files_at_once(tmp_path, monkeypatch):
     monkeypatch.setattr(lock, "FILES", str(tmp_path / "files"))
     monkeypatch.setattr(lock, "PATIENCE", 0.05)
-    with lock.changing():
-        with pytest.raises(L2wgError, match="held by another"):
-            with lock.changing():
-                pass
+    with lock.changing(), pytest.raises(L2wgError, match="held by another"), lock.changing():
+        pass
     with lock.changing():
         pass
 

@@ -17,11 +17,11 @@ import uuid
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-import hosts  # noqa: E402
-import image  # noqa: E402
-import topology  # noqa: E402
-import vm as machines  # noqa: E402
-from sites import Namespace  # noqa: E402
+import hosts
+import image
+import topology
+import vm as machines
+from sites import Namespace
 
 NEIGHBOURS = "network-manager docker.io ufw firewalld".split()
 # Its package with the service.

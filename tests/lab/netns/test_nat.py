@@ -7,7 +7,7 @@ behind it (hostA) has raw sockets.
 import packets
 import pytest
 from packets import OUTSIDER, ethernet
-from test_guard import (  # noqa: F401 # fixtures
+from test_guard import (  # fixtures
     EARS,
     ENDS,
     HOST_A,
@@ -89,7 +89,7 @@ def marked(number: int, name: str) -> bytes:
 
 
 @pytest.fixture(scope="module")
-def behind(lab):  # noqa: F811
+def behind(lab):
     """Both sites wired up by the reference's tunnel."""
     lab.a.configure()
     lab.a.run(["wg-quick", "up", "wg0"], timeout=120)
