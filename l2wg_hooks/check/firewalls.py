@@ -80,7 +80,8 @@ def _forward(tunnel, bridge, firewall):
             told.add(base.where)
             yield tunnel.problem(
                 "bridge",
-                f"the firewall ({base.where}) drops frames that pass {bridge.name}: br_netfilter, which Docker and others load, shows them to it",
+                f"the firewall ({base.where}) drops frames that pass {bridge.name}: br_netfilter, which Docker "
+                f"and others load, shows them to it",
                 _let_pass(tunnel, base),
                 "firewall-forward",
             )

@@ -68,11 +68,11 @@ def unpinned(tunnel, links, assigned):
     ]
     if not given or assigned == SET or not bridge.addresses:
         return None
+    own = bridge.addresses[0].partition("/")[0]
     return tunnel.problem(
         "bridge",
-        "{} has its Ethernet address {} from {}: with the next port it gets another one, and whoever talks to {} is cut off".format(
-            bridge.name, bridge.mac, given[0], bridge.addresses[0].partition("/")[0]
-        ),
+        f"{bridge.name} has its Ethernet address {bridge.mac} from {given[0]}: with the next port it gets another one, and "
+        f"whoever talks to {own} is cut off",
         f"ip link set dev {bridge.name} address {bridge.mac} # and for good, where it is defined: hwaddress {bridge.mac}",
         "bridge-mac",
     )

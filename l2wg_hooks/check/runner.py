@@ -1,6 +1,6 @@
 """`l2wg check`: what is wrong, as facts with cures. It changes nothing.
 
-Every check is by itself: one that cannot look says why, and the others go on. What can be found is in check/catalog.py; who judges
+Every check is by itself: one that cannot look says why, and the others go on. What can be found is in catalog.py; who judges
 are the pure functions of the modules named there. Here is who looks, and in which order.
 """
 
@@ -9,6 +9,7 @@ import json
 import os
 import threading
 import time
+from functools import partial
 from typing import NamedTuple, Tuple
 
 from l2wg_hooks import model
@@ -155,7 +156,7 @@ class Scene:
     def over(self):
         """[(Tunnel, wg_interfaces.Interface of its underlay)] where that one is there."""
         found = self.laid()
-        known = {name: self._once(("wg", name), lambda: wg_interfaces.look(name)) for name in {one.underlay for one in found}}
+        known = {name: self._once(("wg", name), partial(wg_interfaces.look, name)) for name in {one.underlay for one in found}}
         for tunnel in found:
             if known[tunnel.underlay] is None:
                 raise Unlooked(f"`wg show {tunnel.underlay} dump` tells nothing")
@@ -203,6 +204,10 @@ class Scene:
         if self.thread is not None:
             self.thread.join()
         return self._once("heard", lambda: None)
+
+    def wait_for_probes(self):
+        """For whoever looks at what they have left behind, such as counters. Raises Unlooked where none may be sent."""
+        return self.heard
 
 
 def _listed(*words):
@@ -489,14 +494,16 @@ def _peer(scene):
             yield tunnel.problem(
                 "remote",
                 f"the peer answers `{heard.refused[tunnel.name]}` to the tunnel's packets: nobody there takes them",
-                f"l2wg check # on the peer. There: local = {tunnel.remote}, remote = {tunnel.local}, {_as_here(tunnel)}; and its firewall lets them in",
+                f"l2wg check # on the peer. There: local = {tunnel.remote}, remote = {tunnel.local}, "
+                f"{_as_here(tunnel)}; and its firewall lets them in",
                 "peer-refuses",
             )
         if heard.near.get(tunnel.name) and heard.small.get(tunnel.name) is False:
             bits = 32 if tunnel.family == 4 else 128
             yield tunnel.problem(
                 "local",
-                f"the peer {tunnel.remote} answers the address of {tunnel.underlay}, but not {tunnel.local}: its AllowedIPs do not cover that, or it has no way back",
+                f"the peer {tunnel.remote} answers the address of {tunnel.underlay}, but not {tunnel.local}: its "
+                f"AllowedIPs do not cover that, or it has no way back",
                 "on the peer, in the [Peer] section of this router, add to AllowedIPs: %s/%d" % (tunnel.local, bits),
                 "peer-allowed-ips",
             )
@@ -529,7 +536,7 @@ def _path(scene):
 
 
 def _loops(scene):
-    scene.heard
+    scene.wait_for_probes()
     if not any(tunnel.name in scene.links for tunnel in scene.tunnels):
         raise Idle("there is no tunnel")
     frames, now = nftables_state.counters(), time.monotonic()
@@ -583,10 +590,10 @@ def _heard(scene):
     asked = {one.interface for one in defined.stanzas if one.addresses()} | set(ifupdown_bridge.ours(scene.tunnels, defined))
     for tunnel in scene.bridged():
         if tunnel.bridge not in asked:
-            yield lan.heard(tunnel, scene.links, lambda family, switch: _switch(family, tunnel.bridge, switch))
+            yield lan.heard(tunnel, scene.links, partial(_switch, tunnel.bridge))
 
 
-def _switch(family, name, switch):
+def _switch(name, family, switch):
     """The number of a switch of an interface, of IPv4 the larger one of it and `all`; None where the kernel has no such thing."""
     names = (name, "all") if family == "ipv4" and switch != "forwarding" else (name,)
     found = [modules.sysctl("net", family, "conf", one, switch) for one in names]

@@ -79,7 +79,10 @@ def _pasted(person):
     if hasattr(sys.stdin, "reconfigure"):
         # Not the card that was meant, perhaps, nor any text.
         sys.stdin.reconfigure(errors="surrogateescape")
-    for line in iter(lambda: sys.stdin.readline(PASTED - len(text)), ""):
+    while True:
+        line = sys.stdin.readline(PASTED - len(text))
+        if not line:
+            break
         text += line
         try:
             card.decode(text)

@@ -20,7 +20,7 @@ def run(options):
     for word in options.changes:
         key, equals, value = word.partition("=")
         if not equals:
-            fail(f"{ascii(word)} is not KEY=VALUE", "for example: l2wg set gretap1 bridge=br0")
+            fail(f"{word!a} is not KEY=VALUE", "for example: l2wg set gretap1 bridge=br0")
         changes[key.strip()] = value.strip()
     with lock.changing():
         edit.change(options.tunnel, changes)

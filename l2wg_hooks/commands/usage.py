@@ -74,7 +74,7 @@ class Commands:
         first = next((word for word in words if not word.startswith("-")), None)
         if first is not None and first not in self.commands:
             near = difflib.get_close_matches(first, self.commands, 1)
-            refuse(f"no such command: {ascii(first)}", f"do you mean `l2wg {near[0]}`?" if near else "l2wg --help")
+            refuse(f"no such command: {first!a}", f"do you mean `l2wg {near[0]}`?" if near else "l2wg --help")
         options, rest = self.parser.parse_known_args(words)
         if rest:
             known = [word for action in self[first]._actions for word in action.option_strings] if first else []

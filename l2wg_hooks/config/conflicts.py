@@ -1,7 +1,10 @@
 """What contradicts itself in one tunnel's file, or between several. Pure."""
 
+from typing import Dict, Tuple
+
 from l2wg_hooks.config import schema
 from l2wg_hooks.encapsulation import vxlan
+from l2wg_hooks.model import Tunnel
 
 
 def within(tunnel):
@@ -42,9 +45,13 @@ def within(tunnel):
 
 def between(tunnels):
     """Problems between the files: what two tunnels cannot both have."""
-    ends, ports, addresses, bridges, names = {}, {}, {}, {}, {tunnel.name: tunnel for tunnel in tunnels}
+    ends: Dict[tuple, Tunnel] = {}
+    ports: Dict[str, Tunnel] = {}
+    addresses: Dict[str, Tunnel] = {}
+    bridges: Dict[Tuple[str, str], Tunnel] = {}
+    names = {tunnel.name: tunnel for tunnel in tunnels}
     for tunnel in tunnels:
-        identity = (tunnel.kind, tunnel.underlay, tunnel.local, tunnel.remote, tunnel.number)
+        identity: tuple = (tunnel.kind, tunnel.underlay, tunnel.local, tunnel.remote, tunnel.number)
         if tunnel.encapsulation == "vxlan":
             identity = (tunnel.kind, tunnel.family, tunnel.number, tunnel.port)  # vxlan_exists in drivers/net/vxlan
         same = ends.setdefault(identity, tunnel)
@@ -61,7 +68,7 @@ def between(tunnels):
         for key in ("stp", "link-local"):
             if key in tunnel.lines and tunnel.bridge_ports:
                 other = bridges.setdefault((key, tunnel.bridge), tunnel)
-                if getattr(other, schema.KEYS[key][0]) != getattr(tunnel, schema.KEYS[key][0]):
+                if getattr(other, schema.KEYS[key].field) != getattr(tunnel, schema.KEYS[key].field):
                     message = f"{other.name} has it otherwise for {tunnel.bridge} ({other.path})"
                     yield tunnel.problem(key, message, "write the same in both files")
         for port in tunnel.bridge_ports:

@@ -57,7 +57,7 @@ def _check(name, changes):
 
 def differs(tunnel, key, value):
     """Whether a value means something else than what the Tunnel has; what cannot be a value does."""
-    field, parser = schema.KEYS[key]
+    field, parser = schema.KEYS[key].field, schema.KEYS[key].parse
     try:
         return parser(value) != getattr(tunnel, field)
     except schema.Refused:

@@ -4,7 +4,7 @@ import fnmatch
 import os
 import re
 from dataclasses import dataclass, replace
-from typing import Dict, NamedTuple, Tuple
+from typing import Dict, List, NamedTuple, Optional, Tuple
 
 from l2wg_hooks.config import ifupdown_stanzas
 from l2wg_hooks.config.schema import SPACE
@@ -38,9 +38,10 @@ class Stanza:
 class Defined(NamedTuple):
     """All stanzas, all files that they were read from, and their source lines: (word, pattern, folder of the file).
 
-    `aside` are those that config/ifupdown_stanzas.py has set aside: commented out, since a bridge of ours has them now. `marked` are the files
-    with such comments, `copies` what is kept of them beside, {port: text}, and `lost` the ports whose comments are not all
-    there any more: then `aside` has the copy. `ifupdown` is false where there is none: on NixOS, whose own configuration
+    `aside` are those that ifupdown_stanzas.py has set aside: commented out, since a bridge of ours has them now. `marked` are
+    the files with such comments, `copies` what is kept of them beside, {port: text}, and `lost` the ports whose comments are
+    not all there any more: then `aside` has the copy. `ifupdown` is false where there is none: on NixOS, whose own
+    configuration
     defines the bridges.
     `unread` are Problems of what is no file that anybody could read: who defines what in there, nobody knows.
     """
@@ -96,7 +97,9 @@ def lines_of(text):
 
 def parse(text, path):
     """(stanzas, sources) of one file's text; sources are the (word, pattern) of its source lines. Pure."""
-    stanzas, sources, current = [], [], None
+    stanzas: List[Tuple[Stanza, List[Tuple[str, str]]]] = []
+    sources: List[Tuple[str, str]] = []
+    current: Optional[List[Tuple[str, str]]] = None
     for line in lines_of(text):
         word = line.words[0]
         if word in ("source", "source-directory", "source-dir"):
@@ -107,13 +110,14 @@ def parse(text, path):
             if word == "iface" and len(line.words) > 1:
                 family, method = (line.words[2:4] + ("", ""))[:2]
                 parent = line.words[line.words.index("inherits") + 1 :][:1] if "inherits" in line.words[2:] else ()
-                stanzas.append([line.words[1], family, method, path, line.number, [], "".join(parent)])
-                current = stanzas[-1][5]
+                current = []
+                bare = Stanza(line.words[1], family, method, path, line.number, inherits="".join(parent))
+                stanzas.append((bare, current))
         elif current is not None:
             # A command may mean its spaces.
             value = line.rest if word in ifupdown_stanzas.COMMANDS else " ".join(line.words[1:])
             current.append((word.replace("_", "-"), value))
-    return [Stanza(*row[:5], options=tuple(row[5]), inherits=row[6]) for row in stanzas], sources
+    return [replace(bare, options=tuple(options)) for bare, options in stanzas], sources
 
 
 def same_keys(one, other, commands=True):

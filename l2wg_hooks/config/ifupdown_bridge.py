@@ -97,7 +97,7 @@ def ours(tunnels, defined, moving=(), old="", links=None):
     # What was set aside before is of the past where its port has got a stanza again.
     moved = tuple(one for one in defined.stanzas if one.interface in moving and one.path != OURS)
     moved += tuple(one for one in defined.aside if one.interface not in moving)
-    bridges = {}
+    bridges: Dict[str, Bridge] = {}
     for tunnel in tunnels:
         if not tunnel.bridge_ports or tunnel.bridge in elsewhere:
             continue

@@ -5,7 +5,7 @@ ethtool(8) on a bridge does nothing, and an address, a route or a sysctl of the 
 """
 
 import re
-from typing import NamedTuple
+from typing import Dict, NamedTuple, Optional
 
 from l2wg_hooks.config import shell_words
 
@@ -55,7 +55,7 @@ class Judgement(NamedTuple):
 def judge(command, port):
     """The Judgement of a command line in a stanza of `port`."""
     known = [(_of(one, port), " ".join(one.words)) for one in shell_words.commands(command)]
-    found = {}
+    found: Dict[Optional[str], str] = {}
     for whose, part in known:
         found.setdefault(whose, part)
     if CARD in found and NETWORK in found:
@@ -65,8 +65,8 @@ def judge(command, port):
     if NETWORK in found:
         return Judgement(NETWORK, False, found[NETWORK])
     # `ip link set ... up` alone is the card's; beside what is the network's, it does for that.
-    part = found.get(CARD, found.get("either"))
-    return Judgement(NEITHER) if part is None else Judgement(CARD, True, part)
+    said = found[CARD] if CARD in found else found.get("either")
+    return Judgement(NEITHER) if said is None else Judgement(CARD, True, said)
 
 
 def _of(one, port):

@@ -3,10 +3,11 @@
 import glob
 import os
 import re
+from typing import List, Set, Tuple
 
 from l2wg_hooks.config import ifupdown, ifupdown_stanzas
 from l2wg_hooks.config.schema import NAME
-from l2wg_hooks.errors import L2wgError
+from l2wg_hooks.errors import L2wgError, Problem
 from l2wg_hooks.system import files
 
 # A copy of what was set aside for each port, under its name: comments in a file of the admin's are anybody's to take out.
@@ -15,7 +16,13 @@ COPIES = "/var/lib/l2wg/aside"
 
 def read(main=None):
     """What interfaces(5) defines, all sourced files included. A file that cannot be read defines nothing."""
-    stanzas, paths, lines, aside, marked, visited, unread = [], [], [], [], [], set(), []
+    stanzas: List[ifupdown.Stanza] = []
+    aside: List[ifupdown.Stanza] = []
+    paths: List[str] = []
+    marked: List[str] = []
+    lines: List[Tuple[str, str, str]] = []
+    unread: List[Problem] = []
+    visited: Set[str] = set()
 
     def visit(path):
         real = os.path.realpath(path)

@@ -2,6 +2,7 @@
 
 import ipaddress
 import re
+from typing import Any, Callable, NamedTuple, Tuple
 
 from l2wg_hooks.system import json_fields
 
@@ -117,23 +118,6 @@ def _key(value):
     return _number(0, KEY_MAX, "a GRE key or a VNI; leave it empty for none")(value) if value else None
 
 
-def _choice(*words):
-    def parse(value):
-        if value not in words:
-            raise Refused(f"{shown(value)} is not known", "one of: " + ", ".join(words))
-        return value
-
-    parse.words = words
-    return parse
-
-
-def _yes_no(value):
-    return _choice(*_yes_no.words)(value) == "yes"
-
-
-_yes_no.words = ("yes", "no")
-
-
 def _vlans(value):
     if value == "all":
         return value
@@ -165,33 +149,63 @@ def _site(value):
     return site_name(value) if value else ""
 
 
-# key of the file -> (field of Tunnel, parser). The order is that of a new file.
-KEYS = {
-    "underlay": ("underlay", interface_name),
-    "local": ("local", _address),
-    "remote": ("remote", _address),
-    "bridge": ("bridge", interface_name),
-    "bridge-ports": ("bridge_ports", _ports),
-    "bridge-address": ("bridge_address", _prefix),
-    "encapsulation": ("encapsulation", _choice("gretap", "vxlan")),
-    "key": ("key", _key),
-    "port": ("port", _number(1, PORT_MAX, "the UDP port of a VXLAN, on both routers the same")),
-    "mtu": ("mtu", _number(MTU_MIN, MTU_MAX, "bytes of a frame's payload, 1500 on an ordinary LAN")),
-    "mss-clamp": ("mss_clamp", _choice("nftables", "iptables", "off")),
-    "forward": ("forward", _choice("as-is", "accept")),
-    "stp": ("stp", _yes_no),
-    "dhcp": ("dhcp", _choice("pass", "block")),
-    "vlans": ("vlans", _vlans),
-    "isolated": ("isolated", _yes_no),
-    "storm-limit": ("storm_limit", _storm),
-    "link-local": ("link_local", _yes_no),
-    "site": ("site", _site),
-}
-REQUIRED = ("underlay", "local", "remote", "bridge")
-# Asked by debconf, hence always written into a new file, even when empty.
-ASKED = ("underlay", "local", "remote", "bridge", "bridge-ports", "bridge-address")
+class Key(NamedTuple):
+    """One key of the file.
+
+    `parse` gives a Tunnel's value of its text, or raises Refused; `choices` are the values that it takes, where these are a few
+    words. Without a `required` one there is no tunnel. Debconf has `asked` for it, so a new file has it even where it is empty.
+    `completion` says what the shells look up for its value.
+    """
+
+    name: str
+    parse: Callable[[str], Any]
+    choices: Tuple[str, ...] = ()
+    required: bool = False
+    asked: bool = False
+    completion: str = ""
+
+    @property
+    def field(self):
+        """Of Tunnel."""
+        return self.name.replace("-", "_")
 
 
-def words(key):
-    """The values that a key takes, where these are a few words; else nothing."""
-    return getattr(KEYS[key][1], "words", ())
+def _choice(name, *words):
+    def parse(value):
+        if value not in words:
+            raise Refused(f"{shown(value)} is not known", "one of: " + ", ".join(words))
+        return value
+
+    return Key(name, parse, words)
+
+
+def _yes_no(name):
+    words = _choice(name, "yes", "no")
+    return words._replace(parse=lambda value: words.parse(value) == "yes")
+
+
+# In the order of a new file.
+_KEYS = (
+    Key("underlay", interface_name, required=True, asked=True, completion="underlays"),
+    Key("local", _address, required=True, asked=True),
+    Key("remote", _address, required=True, asked=True),
+    Key("bridge", interface_name, required=True, asked=True, completion="bridges"),
+    Key("bridge-ports", _ports, asked=True, completion="ports"),
+    Key("bridge-address", _prefix, asked=True),
+    _choice("encapsulation", "gretap", "vxlan"),
+    Key("key", _key),
+    Key("port", _number(1, PORT_MAX, "the UDP port of a VXLAN, on both routers the same")),
+    Key("mtu", _number(MTU_MIN, MTU_MAX, "bytes of a frame's payload, 1500 on an ordinary LAN")),
+    _choice("mss-clamp", "nftables", "iptables", "off"),
+    _choice("forward", "as-is", "accept"),
+    _yes_no("stp"),
+    _choice("dhcp", "pass", "block"),
+    Key("vlans", _vlans),
+    _yes_no("isolated"),
+    Key("storm-limit", _storm),
+    _yes_no("link-local"),
+    Key("site", _site),
+)
+KEYS = {key.name: key for key in _KEYS}
+REQUIRED = tuple(key.name for key in _KEYS if key.required)
+ASKED = tuple(key.name for key in _KEYS if key.asked)

@@ -12,6 +12,8 @@ _KEYWORDS = ("if", "then", "elif", "else", "while", "until", "do", "!", "{", "}"
 # Run what stands behind them and their own options.
 _WRAPPERS = ("command", "exec", "env", "nice", "ionice", "nohup", "sudo", "timeout", "busybox", "chronic", "setsid", "eval")
 SHELLS = ("sh", "dash", "bash", "ash")
+# Longer ones first.
+_REDIRECTIONS = ("<<<", "<<-", "<<", "<>", "<&", ">>", ">|", ">&", ">", "<")
 _ENDS = ("&&", "||", ";;", ";", "&", "|", "(", ")", "\n")
 # How deep a line may be in itself: sh -c '...' in $(...) in ...
 _DEEPEST = 5
@@ -51,7 +53,10 @@ def commands(text, depth=0) -> List[Command]:
 
 
 def _command(tokens):
-    words, targets, sources, into = [], [], [], None
+    words: List[str] = []
+    targets: List[str] = []
+    sources: List[str] = []
+    into = None
     for kind, word in tokens:
         if kind == "redirect":
             into = targets if ">" in word else sources
@@ -82,7 +87,8 @@ def _bare(words):
 
 def _tokens(text):
     """(kind, word, substitutions in it) of each token; kind is "word", "redirect" or "end"."""
-    at, word, parts, quoted = 0, "", [], False
+    at, word, quoted = 0, "", False
+    parts: List[str] = []
 
     def flush():
         if word or quoted:
@@ -117,9 +123,9 @@ def _tokens(text):
             if word.isdigit():
                 word = ""  # the descriptor
             yield from flush()
-            match = re.match(r"(<<<|<<-|<<|<>|<&|>>|>\||>&|>|<)", text[at:])
-            word, parts, quoted, at = "", [], False, at + match.end()
-            yield "redirect", match.group(), []
+            sign = next(one for one in _REDIRECTIONS if text.startswith(one, at))
+            word, parts, quoted, at = "", [], False, at + len(sign)
+            yield "redirect", sign, []
         elif char in " \t\r\v\f":
             yield from flush()
             word, parts, quoted, at = "", [], False, at + 1

@@ -1,3 +1,5 @@
+from typing import Any, Dict, List
+
 from l2wg_hooks.config import conflicts, schema
 from l2wg_hooks.errors import Problem
 from l2wg_hooks.model import Tunnel
@@ -28,8 +30,9 @@ def lines_of(text):
 
 def parse(text, path, name):
     """(Tunnel or None, problems) of one file's text: all that is wrong in it, not just the first."""
-    problems = []
-    lines, values = {}, {}
+    problems: List[Problem] = []
+    lines: Dict[str, int] = {}
+    values: Dict[str, Any] = {}
     try:
         schema.tunnel_name(name)
     except schema.Refused as error:
@@ -48,8 +51,8 @@ def parse(text, path, name):
             lines[key] = number
             if key in schema.REQUIRED and not value:
                 raise schema.Refused("is empty", f"write {key} = ..., or delete the file")
-            field_name, parser = schema.KEYS[key]
-            values[field_name] = parser(value)
+            known = schema.KEYS[key]
+            values[known.field] = known.parse(value)
         except schema.Refused as error:
             label = key if schema.NAME.match(key) and len(key) <= 30 else schema.shown(key) if key else ""
             problems.append(Problem(error.args[0], error.args[1], path, number, label))
@@ -59,8 +62,8 @@ def parse(text, path, name):
     if problems:
         return None, tuple(problems)
     tunnel = Tunnel(name=name, path=path, lines=lines, **values)
-    problems = tuple(conflicts.within(tunnel))
-    return (None if problems else tunnel), problems
+    contradictions = tuple(conflicts.within(tunnel))
+    return (None if contradictions else tunnel), contradictions
 
 
 def _nearest(key):

@@ -2,7 +2,7 @@
 
 import ipaddress
 import re
-from typing import NamedTuple, Tuple
+from typing import NamedTuple, Tuple, Union
 
 from l2wg_hooks.config import schema, wg_quick
 
@@ -68,10 +68,13 @@ def owner(found, address):
     return found.key if found else ""
 
 
+Network = Union[ipaddress.IPv4Network, ipaddress.IPv6Network]
+
+
 class Led(NamedTuple):
     """One of AllowedIPs, and the public key of its peer."""
 
-    network: object
+    network: Network
     key: str
 
 
@@ -123,7 +126,8 @@ def change(text, key, values):
             continue
         row = rows[mine[-1]]
         code, hash_, comment = row.text.partition("#")
-        head = re.match(r"[^=]*=[ \t]*", code).group()
+        name_of, sign, written = code.partition("=")
+        head = name_of + sign + written[: len(written) - len(written.lstrip(" \t"))]
         tail = code[len(code.rstrip()) :] if code.rstrip() != head.rstrip() else " " if hash_ else ""
         rows[mine[-1]] = row._replace(text=head + value + tail + hash_ + comment)
     return "".join(row.text + row.end for row in rows)

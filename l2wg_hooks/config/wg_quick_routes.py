@@ -6,7 +6,7 @@ deletes the interface again. It all works as long as nobody restarts it: so who 
 
 import ipaddress
 import re
-from typing import NamedTuple, Tuple
+from typing import Dict, List, NamedTuple, Tuple
 
 from l2wg_hooks.config import schema, shell_words, wg_quick, wg_quick_peers, wg_quick_readers
 from l2wg_hooks.errors import Problem
@@ -23,7 +23,7 @@ CONNECTED_METRIC = {4: 0, 6: 256}
 class Route(NamedTuple):
     """One route that is, or will be: its network, the interface that has it, and who says so."""
 
-    network: object
+    network: wg_quick_peers.Network
     device: str
     source: str
 
@@ -31,7 +31,7 @@ class Route(NamedTuple):
 class Wanted(NamedTuple):
     """One route that is added when WireGuard starts, by `ip route add`; `line` of the file at `path` says so."""
 
-    network: object
+    network: wg_quick_peers.Network
     path: str
     line: int
 
@@ -232,11 +232,13 @@ class Clash(NamedTuple):
 
 def look(tunnels, stanzas, texts=()) -> Tuple[Clash, ...]:
     """All Clashes of the next start of the tunnels' underlays. `texts` is {path: text} of files that are not written yet."""
-    found, shown = [], {}
+    found: List[Clash] = []
+    shown: Dict[str, List[str]] = {}
     for name in sorted({one.underlay for one in tunnels}):
         path = wg_quick.path(name)
         text = dict(texts).get(path, None) or files.text(path, None)
-        routes, table = (), "main"
+        routes: Tuple[Wanted, ...] = ()
+        table = "main"
         if text is not None and wg_quick_readers.ask(name, text).quick:
             routes, table = wanted(text, path), table_of(text)
         routes = tuple(routes) + tuple(exclusive(stanzas, name))

@@ -17,7 +17,8 @@ def problems(tunnel, firewall):
     for base, chains in firewall.drops(packet):
         yield tunnel.problem(
             "underlay",
-            f"the firewall ({base.where}) drops the tunnel's packets from {tunnel.remote}; what lets established or new connections in does not let"
+            f"the firewall ({base.where}) drops the tunnel's packets from {tunnel.remote}; what lets established "
+            f"or new connections in does not let"
             " them in, since they are of none (notrack)",
             _let_in(tunnel, base, chains, port),
             "firewall-input",

@@ -56,8 +56,10 @@ def _unwalked(one, lines):
         told = f'"{one.bridge}"' in line or ("!=" not in line and (table, twin) in lines)
         if names and not told:
             yield Problem(
-                f"a rule in nft(8)'s table {table} names {one.port} and not {one.bridge}, and nft(8), built without JSON, does not tell what it does: {line}",
-                f'name both there, as in {{ "{names[0]}", "{one.bridge}" }}, now and where the firewall keeps its rules; then: l2wg apply',
+                f"a rule in nft(8)'s table {table} names {one.port} and not {one.bridge}, and nft(8), built "
+                f"without JSON, does not tell what it does: {line}",
+                f'name both there, as in {{ "{names[0]}", "{one.bridge}" }}, now and where the firewall keeps '
+                f"its rules; then: l2wg apply",
             )
 
 

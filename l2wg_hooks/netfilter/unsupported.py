@@ -82,7 +82,8 @@ def problems(refusal, tunnels):
                 yield tunnel.problem(
                     feature.key,
                     f"cannot be had on this router, which has no {feature.name}: nft(8) says: {said}",
-                    f"l2wg set {tunnel.name} {feature.key}={OFF[feature.key]}; or what has it: {features.since(feature)} and its kernel's modules (l2wg check -v)",
+                    f"l2wg set {tunnel.name} {feature.key}={OFF[feature.key]}; or what has it: "
+                    f"{features.since(feature)} and its kernel's modules (l2wg check -v)",
                     "nft-form",
                 )
 

@@ -25,7 +25,7 @@ class Traffic(NamedTuple):
 
 
 def read(entries):
-    """{name: Traffic} of what `ip -json -statistics address show` listed; 32-bit kernels have `stats`. Raises json_fields.Unfit."""
+    """{name: Traffic} of what `ip -json -statistics address show` listed; 32-bit kernels have `stats`. Raises Unfit."""
     found = {}
     for entry in entries:
         both = json_fields.inner(entry, "stats64") or json_fields.inner(entry, "stats")

@@ -18,7 +18,7 @@ def _key(data):
         return None
     parts = text.split(".") if "." in text else [text]
     if not all(re.match(r"(0x[0-9a-fA-F]{1,8}|[0-9]{1,10})\Z", part) for part in parts) or len(parts) not in (1, 4):
-        raise json_fields.Unfit(f"key is {ascii(text[:60])}")
+        raise json_fields.Unfit(f"key is {text[:60]!a}")
     number = 0
     for part in parts:
         number = number * 256 + int(part, 16 if part.startswith("0x") else 10)
@@ -121,7 +121,7 @@ def _mask(value):
 
 def _checked(pattern, text):
     if not pattern.match(text):
-        raise json_fields.Unfit(f"{ascii(text[:60])} is no address")
+        raise json_fields.Unfit(f"{text[:60]!a} is no address")
     return text
 
 

@@ -94,7 +94,7 @@ def _keys():
 def _address(wanted, public, links):
     """The wanted address, or the one that follows from the key. Raises L2wgError where this router cannot have it."""
     try:
-        address = schema.KEYS["local"][1](wanted) if wanted else inner(public)
+        address = schema.KEYS["local"].parse(wanted) if wanted else inner(public)
     except schema.Refused as error:
         fail(*error.args, key="--address")
     if ":" in address:

@@ -184,16 +184,16 @@ def check(card):
     if card.endpoint:
         endpoint(card.endpoint)
     for address in card.addresses:
-        if schema.KEYS["local"][1](address) != address:
+        if schema.KEYS["local"].parse(address) != address:
             raise Refused(f"{shown(address)} is not how that address is written", ANOTHER)
     if not 1 <= len(card.addresses) <= 2 or len({":" in one for one in card.addresses}) != len(card.addresses):
         raise Refused("the card has no address, or several of one family", ANOTHER)
     if card.lan:
         _network(card.lan)
-    schema.KEYS["encapsulation"][1](card.encapsulation)
+    schema.KEYS["encapsulation"].parse(card.encapsulation)
     if card.number is not None:
-        schema.KEYS["key"][1](str(card.number))
-    schema.KEYS["mtu"][1](str(card.mtu))
+        schema.KEYS["key"].parse(str(card.number))
+    schema.KEYS["mtu"].parse(str(card.mtu))
 
 
 def public_key(value):
@@ -214,7 +214,7 @@ def endpoint(value):
     bare = host[1:-1] if host[:1] == "[" and host[-1:] == "]" else ""
     if bare or re.match(r"[0-9.]+\Z", host):
         try:
-            if ":" not in schema.KEYS["local"][1](bare) if bare else not schema.KEYS["local"][1](host):
+            if ":" not in schema.KEYS["local"].parse(bare) if bare else not schema.KEYS["local"].parse(host):
                 raise Refused("", "")
         except Refused:
             raise Refused(f"{shown(host)} is no address that can be called", hint)

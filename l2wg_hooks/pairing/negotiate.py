@@ -32,7 +32,8 @@ def find(own, other):
         host = card.endpoint(one.endpoint)[0] if one.endpoint else ""
         if host in inside:
             raise Refused(
-                f"{host}, where {one.name} is to be called, is an address inside WireGuard: its own packets would go into the tunnel",
+                f"{host}, where {one.name} is to be called, is an address inside WireGuard: its own packets "
+                f"would go into the tunnel",
                 f"l2wg card --endpoint HOST on {one.name}, with what it is called by from outside; then pair with that card",
             )
     ends = [(one, two) for one in own.addresses for two in other.addresses if (":" in one) == (":" in two)]
@@ -74,7 +75,10 @@ def collision(agreed, other, underlay, links, sections):
         if one.key != other.key and wg_quick_peers.owns(one.allowed, agreed.remote):
             who = "the peer {}{}".format(one.key, f" ({one.ours})" if one.ours else "")
             # Two sites may have the same name, and a card proves nothing: the old key goes by the admin's hand only.
-            renewed = f"wg set {underlay} peer {one.key} remove; sed -i 's|{one.key}|{other.key}|' {wg_quick.path(underlay)} # if that is {other.name}, which has a new key; else "
+            renewed = (
+                f"wg set {underlay} peer {one.key} remove; sed -i 's|{one.key}|{other.key}|' "
+                f"{wg_quick.path(underlay)} # if that is {other.name}, which has a new key; else "
+            )
             return f"{who} has {agreed.remote} already", renewed + hint
     return None
 
@@ -157,7 +161,10 @@ def namesakes(other, underlay, sections, tunnels):
             tunnel.name for tunnel in tunnels if tunnel.underlay == underlay and wg_quick_peers.covers(one.allowed, tunnel.remote)
         ]
         files = " and ".join([f"its [Peer] in {wg_quick.path(underlay)}"] + [store.path(name) for name in theirs])
-        yield f"the peer {one.key} is called {one.ours}, too. If that is its old key: delete {files}, then wg set {underlay} peer {one.key} remove; l2wg apply"
+        yield (
+            f"the peer {one.key} is called {one.ours}, too. If that is its old key: delete {files}, then wg set "
+            f"{underlay} peer {one.key} remove; l2wg apply"
+        )
 
 
 def notes(agreed, other, leads, links, tunnel=None, guests=()):
@@ -184,9 +191,15 @@ def notes(agreed, other, leads, links, tunnel=None, guests=()):
             if link.name in joins:
                 if mine != lan and other.joined is not False:
                     doubt = "" if other.joined else f"if {other.name} has that in its bridge, "
-                    yield f"{link.name} has {mine}, and the LAN of {other.name} is {lan}: {doubt}both are on one wire, DHCP servers, too"
+                    yield (
+                        f"{link.name} has {mine}, and the LAN of {other.name} is {lan}: {doubt}both are on one wire, "
+                        f"DHCP servers, too"
+                    )
             elif mine.overlaps(lan):
-                yield f"{link.name} has {mine}, as the LAN of {other.name}: no harm to the tunnel, but nobody can route between the two"
+                yield (
+                    f"{link.name} has {mine}, as the LAN of {other.name}: no harm to the tunnel, but nobody can "
+                    f"route between the two"
+                )
 
 
 def nix(agreed, other, underlay, called):

@@ -43,11 +43,11 @@ def bracketed(host):
 
 
 KEYS = {
-    "name": schema.KEYS["site"][1],
+    "name": schema.KEYS["site"].parse,
     "endpoint": _endpoint,
-    "encapsulation": schema.KEYS["encapsulation"][1],
-    "key": schema.KEYS["key"][1],
-    "mtu": schema.KEYS["mtu"][1],
+    "encapsulation": schema.KEYS["encapsulation"].parse,
+    "key": schema.KEYS["key"].parse,
+    "mtu": schema.KEYS["mtu"].parse,
 }
 
 

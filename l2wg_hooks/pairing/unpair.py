@@ -32,7 +32,7 @@ class Lead(NamedTuple):
 
 
 class Wires(NamedTuple):
-    """A WireGuard interface: its wg-quick file ("": none), the sections in it, and the wg_interfaces.Interface (None: it is down)."""
+    """A WireGuard interface: its wg-quick file ("": none), its sections, and its wg_interfaces.Interface (None: it is down)."""
 
     text: str
     sections: Tuple[wg_quick_peers.Section, ...]
@@ -136,8 +136,9 @@ def _meant(name, known):
         fail(f"no other site and no tunnel is called {schema.shown(name)} here", hint)
     if len({(one.underlay, one.key) for one in found}) > 1:
         some = ["{} {}".format(one, f"to the peer {one.key}" if one.key else "to no peer") for one in found]
-        hint = "name one by its tunnel or by its key: l2wg unpair {}".format(
-            next((str(one) for one in found if not any(str(one) in other.names for other in known)), found[0].key)
+        hint = (
+            f"name one by its tunnel or by its key: l2wg unpair "
+            f"{next((str(one) for one in found if not any(str(one) in other.names for other in known)), found[0].key)}"
         )
         fail("{} may be each of these: {}".format(schema.shown(name), ", ".join(some)), hint)
     return found

@@ -5,7 +5,7 @@ both for a moment, so that no connection notices.
 """
 
 from dataclasses import replace
-from typing import NamedTuple, Tuple
+from typing import List, NamedTuple, Set, Tuple
 
 from l2wg_hooks.config import ifupdown_bridge, ifupdown_commands, ifupdown_stanzas
 from l2wg_hooks.errors import Problem
@@ -28,7 +28,8 @@ class Move(NamedTuple):
 def find(tunnels, defined, links, held):
     """(Moves, Problems): which wished ports with an address could give it to their bridge, and why others could not."""
     elsewhere = {one.interface for one in defined.stanzas if one.path != ifupdown_bridge.OURS}
-    moves, problems = [], []
+    moves: List[Move] = []
+    problems: List[Problem] = []
     for tunnel in tunnels:
         for name in tunnel.bridge_ports if tunnel.bridge not in elsewhere else ():
             link = links.get(name, Link(name, 0))
@@ -106,12 +107,13 @@ def steps(moves, links, held, settings=None):
 
     `settings` is {port: its sysctls, as sysctls.differing has them}, which the bridge gets before it has an address.
     """
-    found, new = [], set()
+    found: List[Step] = []
+    new: Set[str] = set()
     for move in moves:
         port = links.get(move.port)
         if port is None or (port.master == move.bridge and not port.addresses):
             continue  # nothing is on it now: the text is all that moves
-        words = []
+        words: List[Tuple[str, ...]] = []
         made = move.bridge not in links and move.bridge not in new
         if made:
             new.add(move.bridge)

@@ -60,5 +60,6 @@ def carries(tunnel, port, address, where="", hint=""):
         "bridge-ports",
         f"{port} carries the address {address}{where}, and whoever uses it would be cut off",
         hint
-        or f"name a port without address; or define {tunnel.bridge} with it in interfaces(5) yourself, and leave bridge-ports empty",
+        or f"name a port without address; or define {tunnel.bridge} with it in interfaces(5) yourself, and leave "
+        f"bridge-ports empty",
     )

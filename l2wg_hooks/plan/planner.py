@@ -4,6 +4,8 @@ Every event asks for the same plan, so the order of events does not matter: what
 and whichever event comes last finishes the work.
 """
 
+from typing import Dict
+
 from l2wg_hooks import model
 from l2wg_hooks.config import bridge_switches
 from l2wg_hooks.errors import Problem
@@ -25,14 +27,21 @@ def plan(tunnels, links, leaving=(), broken=(), seen=Observed()):
     doomed = tunnel_steps.doomed(tunnels, links, leaving, broken)
     rest = {name: link for name, link in links.items() if name not in doomed}
     # Each once, in order. Dicts, since hundreds of tunnels have thousands of steps.
-    steps, waiting, problems = {}, {}, {}
+    steps: Dict[Step, None] = {}
+    waiting: Dict[str, None] = {}
+    problems: Dict[Problem, None] = {}
     # Where one tunnel is told to go, others may be about to: none is made then.
     parting = any(tunnel.name in leaving for tunnel in tunnels)
     for tunnel in tunnels:
         if tunnel.name in leaving or (parting and tunnel.name not in links):
             continue
         for result in tunnel_steps.changes(tunnel, rest, leaving, seen):
-            {Step: steps, str: waiting, Problem: problems}[type(result)][result] = None
+            if isinstance(result, Step):
+                steps[result] = None
+            elif isinstance(result, Problem):
+                problems[result] = None
+            else:
+                waiting[result] = None
     there = {step.group for step in steps if step.argv[:3] == ("ip", "link", "add")}
     wished = [tunnel.name for tunnel in tunnels]
     there |= {
@@ -42,8 +51,8 @@ def plan(tunnels, links, leaving=(), broken=(), seen=Observed()):
     loads = () if rules == seen.rules else (_load(rules, seen.rules),)
     # First what must not be, then the guard, and only then what it guards.
     aside = _aside(tunnels, there, links, seen, broken) + _silence(links, leaving, seen)
-    steps = tuple(doomed.values()) + loads + aside + tuple(steps)
-    return Plan(steps, tuple(waiting), tuple(problems), rules if loads else None)
+    whole = tuple(doomed.values()) + loads + aside + tuple(steps)
+    return Plan(whole, tuple(waiting), tuple(problems), rules if loads else None)
 
 
 def _rules(tunnels, links, broken, old):

@@ -11,6 +11,7 @@ link's, whenever it starts (ManageForeignRoutingPolicyRules and ManageForeignRou
 
 import re
 import zlib
+from typing import List, Tuple
 
 from l2wg_hooks.encapsulation import headers
 
@@ -71,7 +72,7 @@ def steps(tunnel, found):
     known = [rule for rule in found.rules if str(rule.get("table")) == number]
     right = [rule for rule in known if _matches(tunnel, rule)]
     routes = found.routes.get(number, []) if right else []
-    argvs = []
+    argvs: List[Tuple[str, ...]] = []
     if not any(route.get("type") == "unreachable" for route in routes):
         argvs.append(("ip", "route", "replace", "unreachable", _all(tunnel.family), "table", number, "metric", LAST) + OURS)
     if not any(_leads(tunnel, route) for route in routes):

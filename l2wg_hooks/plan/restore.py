@@ -3,7 +3,7 @@
 A tunnel that was there before is not dealt with here: the plan of the old wish makes and mends it.
 """
 
-from typing import Dict, NamedTuple
+from typing import Dict, List, NamedTuple
 
 from l2wg_hooks.model import Addresses, Link, Step, is_ours
 from l2wg_hooks.plan import commands
@@ -21,7 +21,8 @@ def steps(before, now, names, others=()):
 
     An address is first given back and then taken away, so that none is ever gone.
     """
-    back, gone = [], []
+    back: List[Step] = []
+    gone: List[Step] = []
     for name in names:
         old, new = before.links.get(name), now.links.get(name)
         if new is None:

@@ -96,7 +96,8 @@ def changes(tunnel, links, leaving, seen):
         yield tunnel.problem(
             "underlay",
             f"{tunnel.underlay} is in the VRF {underlay.master}: the guard would take the tunnel's packets for a stranger's",
-            f"take it out: ip link set dev {tunnel.underlay} nomaster # and where that is configured; WireGuard's own packets may go by a VRF",
+            f"take it out: ip link set dev {tunnel.underlay} nomaster # and where that is configured; "
+            f"WireGuard's own packets may go by a VRF",
         )
         underlay = None
     bridge = there.get(tunnel.bridge)

@@ -128,7 +128,10 @@ def judge(tunnel, found):
         key = "" if found.number is None else "%d" % found.number
         hint = BOTH + f"l2wg set {tunnel.name} key={key}; l2wg apply"
         return tunnel.problem("key", message, hint, "key-differs")
-    message = f"the peer sends from {found.source} to {found.target}, and here it is from {want.source} to {want.target}: the ends are not each other's mirror"
+    message = (
+        f"the peer sends from {found.source} to {found.target}, and here it is from {want.source} to {want.target}: "
+        f"the ends are not each other's mirror"
+    )
     if found.source != want.source:
         hint = f"local = {want.source} there; or here: l2wg set {tunnel.name} remote={found.source}; l2wg apply"
         return tunnel.problem("remote", message, hint, "ends-differ")

@@ -188,7 +188,10 @@ def unmet(found, scene):
             link = look.links.get(tunnel.name)
             if link is None or link.master != tunnel.bridge:
                 what = "missing" if link is None else f"no port of {tunnel.bridge}"
-                message = f"{tunnel.name} is {what} {_when(moment, found)}, and {tunnel.underlay}, {tunnel.local} and {tunnel.bridge} are there"
+                message = (
+                    f"{tunnel.name} is {what} {_when(moment, found)}, and {tunnel.underlay}, {tunnel.local} and "
+                    f"{tunnel.bridge} are there"
+                )
                 yield Problem(message, HINT, tunnel.path, tunnel=tunnel.name)
                 break
 

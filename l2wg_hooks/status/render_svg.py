@@ -102,7 +102,7 @@ def _said(status):
             one.wish.remote,
             f" ({one.wish.site})" if one.wish.site else "",
             "well" if status.well(one) else "not well",
-        )  # fmt: skip
+        )
         for one in status.tunnels
     ]
     return " ".join(words) or f"{status.host} has no tunnel."

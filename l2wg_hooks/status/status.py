@@ -1,6 +1,6 @@
 """The state of all tunnels at one moment, and what is wrong with it: wish + Survey -> Status. Pure.
 
-Whoever shows it (status/render_text.py, status/render_diagram.py, status/render_json.py, status/render_prometheus.py, status/render_svg.py) gets this and nothing else. What is wrong
+Whoever shows it (render_*.py) gets this and nothing else. What is wrong
 here are the facts that cost nothing: what `l2wg apply` would do, and what the kernel says anyway. `l2wg check` looks for causes.
 """
 

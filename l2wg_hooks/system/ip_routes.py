@@ -34,7 +34,7 @@ def read(text):
         if line[0] not in " \t":
             found.append(_route(words))
         elif not found:
-            raise json_fields.Unfit(f"{ascii(line[:60])} is no route")
+            raise json_fields.Unfit(f"{line[:60]!a} is no route")
         elif words[0] != "nexthop":  # a cached one's: "cache expires 590sec mtu 1400"
             _details(found[-1], words)
     return found
@@ -77,7 +77,7 @@ def _details(route, words):
 def _value(pattern, word, words):
     value = words.pop(0) if words else ""
     if not pattern.match(value):
-        raise json_fields.Unfit(f"{word} is {ascii(value[:60])}")
+        raise json_fields.Unfit(f"{word} is {value[:60]!a}")
     return value
 
 

@@ -87,9 +87,9 @@ def name(record, key, default=""):
     try:
         size = len(found.encode("utf-8", "surrogateescape"))
     except UnicodeEncodeError:
-        raise Unfit(f"{key} is {ascii(found[:60])}, no interface")
+        raise Unfit(f"{key} is {found[:60]!a}, no interface")
     if found != default and (not found or size > NAME_BYTES or found in (".", "..") or _NO_NAME.search(found)):
-        raise Unfit(f"{key} is {ascii(found[:60])}, no interface")
+        raise Unfit(f"{key} is {found[:60]!a}, no interface")
     return found
 
 

@@ -54,8 +54,7 @@ def run(argv, stdin="", environment=()):
         done = subprocess.run(
             list(argv),
             input=stdin,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
+            capture_output=True,
             text=True,
             errors="surrogateescape",
             env=dict(ENVIRONMENT, **dict(environment)),

@@ -6,7 +6,6 @@ import re
 
 from hypothesis import settings as hypothesis
 from hypothesis import strategies as st
-
 from l2wg_hooks.config import schema
 
 TESTS = pathlib.Path(__file__).resolve().parents[1]

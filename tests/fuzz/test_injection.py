@@ -9,7 +9,6 @@ import pytest
 from hostile import FIRM, RIGHT, TOKENS
 from hypothesis import assume, given
 from hypothesis import strategies as st
-
 from l2wg_hooks.config import bridge_switches, ifupdown, ifupdown_bridge, schema, store, tunnel_file
 from l2wg_hooks.model import Link, Observed, PolicyRoutes, Rules, Step, Tables, Tunnel
 from l2wg_hooks.netfilter import nftables

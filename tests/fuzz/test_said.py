@@ -10,8 +10,6 @@ import pytest
 from hostile import FIRM
 from hypothesis import given
 from hypothesis import strategies as st
-from test_text import printable
-
 from l2wg_hooks.apply import verify
 from l2wg_hooks.check import firewalls, underlay
 from l2wg_hooks.config import store, tunnel_file
@@ -25,6 +23,7 @@ from l2wg_hooks.plan import address_move, planner, policy_routes, restore
 from l2wg_hooks.probes import loop_probe
 from l2wg_hooks.reconcile import executor
 from l2wg_hooks.system import ip_routes, json_fields, process
+from test_text import printable
 
 CORPUS = hostile.corpus()
 SHOWN = hostile.texts("golden/links/bookworm-right.json", "golden/links/*.json")

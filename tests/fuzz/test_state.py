@@ -7,9 +7,6 @@ import pytest
 from hostile import few
 from hypothesis import given
 from hypothesis import strategies as st
-from test_said import ROUTES, SHOWN, refused
-from test_text import printable
-
 from l2wg_hooks.apply import rollback, rollback_timer, saved_state, transaction
 from l2wg_hooks.config import last_applied, store, tunnel_file
 from l2wg_hooks.errors import L2wgError
@@ -19,6 +16,8 @@ from l2wg_hooks.netfilter import nftables, nftables_state
 from l2wg_hooks.plan import planner
 from l2wg_hooks.reconcile import executor, reconcile, ruleset
 from l2wg_hooks.system import files, lock, log, process
+from test_said import ROUTES, SHOWN, refused
+from test_text import printable
 
 CORPUS = hostile.corpus()
 WISH = "underlay = wg0\nlocal = 192.168.178.1\nremote = 192.168.92.1\nbridge = br0\nvlans = 1-5\n"

@@ -7,7 +7,6 @@ import pytest
 from hostile import FIRM, RIGHT
 from hypothesis import assume, given
 from hypothesis import strategies as st
-
 from l2wg_hooks.config import conflicts, edit, ifupdown, ifupdown_bridge, ifupdown_files, ifupdown_stanzas, references, schema, store, tunnel_file, wg_quick
 from l2wg_hooks.errors import L2wgError
 from l2wg_hooks.system import files
@@ -128,7 +127,7 @@ def test_what_was_set_is_what_is_read(text, keys, data):
     tunnel = tunnel_file.parse(new, PATH, "gretap1")[0]
     assume(tunnel is not None)
     for key, value in changes.items():
-        field, parser = schema.KEYS[key]
+        field, parser = schema.KEYS[key].field, schema.KEYS[key].parse
         if value or key in tunnel.lines:
             assert getattr(tunnel, field) == parser(value)
 
@@ -141,7 +140,7 @@ def test_a_fresh_file_has_what_was_asked_for(keys, data):
     for problem in problems:
         sound(problem)
     if tunnel:
-        assert all(getattr(tunnel, schema.KEYS[key][0]) == schema.KEYS[key][1](value) for key, value in values.items() if value)
+        assert all(getattr(tunnel, schema.KEYS[key].field) == schema.KEYS[key].parse(value) for key, value in values.items() if value)
 
 
 @pytest.fixture(scope="module")
@@ -178,7 +177,7 @@ def test_l2wg_set_takes_no_value_that_is_none(etc, name, key, value, old):
                 if path.stem == name:
                     tunnel = tunnel_file.parse(files.read(str(path)), str(path), path.stem)[0]
                     assert tunnel is not None
-                    field, parser = schema.KEYS[key]
+                    field, parser = schema.KEYS[key].field, schema.KEYS[key].parse
                     assert not value.strip(schema.SPACE) or getattr(tunnel, field) == parser(value.strip(schema.SPACE))
                     there = tunnel_file.parse(old or "", "", "x")[0]
                     assert there or set(tunnel.lines) <= set(FIRM) | set(schema.ASKED) | {key} or old

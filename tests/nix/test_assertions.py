@@ -4,7 +4,6 @@ import json
 
 import pytest
 from conftest import HERE, SITE_A, SITE_B, but, tunnel
-
 from l2wg_hooks.config import conflicts, schema, tunnel_file
 
 T = "services.l2wg.tunnels."

@@ -6,7 +6,6 @@ import re
 
 import pytest
 from conftest import HERE, SITE_A, TREE, tunnel
-
 from l2wg_hooks.config import schema, tunnel_file
 from l2wg_hooks.model import Tunnel
 
@@ -74,7 +73,7 @@ def option_value(key, text):
 
 def file_takes(key, text):
     try:
-        schema.KEYS[key][1](text)
+        schema.KEYS[key].parse(text)
     except schema.Refused:
         return False
     return not (key in schema.REQUIRED and not text)
@@ -106,7 +105,7 @@ def test_every_option_has_type_default_example_description(options):
 
 
 def test_defaults_are_those_of_the_file(options):
-    for key, (name, _) in schema.KEYS.items():
+    for key, name in ((one.name, one.field) for one in schema.KEYS.values()):
         if key in schema.REQUIRED:
             continue
         (default,) = [one.default for one in dataclasses.fields(Tunnel) if one.name == name]
@@ -133,7 +132,7 @@ def test_examples_are_right(evaluate, options):
     assert got["failed"] == []
     wish, problems = tunnel_file.parse(got["files"]["l2wg/gretap1.conf"], "gretap1.conf", "gretap1")
     assert problems == ()
-    for key, (name, _) in schema.KEYS.items():
+    for key, name in ((one.name, one.field) for one in schema.KEYS.values()):
         value = told[camel(key)]
         assert getattr(wish, name) == (tuple(value) if isinstance(value, list) else value), key
         assert key in wish.lines, "what is not the default is written"

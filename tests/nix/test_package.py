@@ -5,9 +5,8 @@ import json
 import pathlib
 import subprocess
 
-from conftest import HERE, TREE
-
 import l2wg_hooks
+from conftest import HERE, TREE
 
 
 def run(*words):

@@ -5,7 +5,6 @@ import textwrap
 
 import pytest
 from conftest import SITE_A, SITE_B, TREE
-
 from l2wg_hooks.config import tunnel_file
 
 

@@ -5,7 +5,6 @@ import re
 
 import pytest
 from conftest import SITE_A, SITE_B, TREE
-
 from l2wg_hooks.config import tunnel_file
 from l2wg_hooks.model import Link
 from l2wg_hooks.observe import link_table

@@ -4,7 +4,6 @@ import contextlib
 import stat
 
 import pytest
-
 from l2wg_hooks import cli, model
 from l2wg_hooks.apply import apply, preview, rollback, rollback_timer, saved_state, transaction, verify
 from l2wg_hooks.commands import dialogue, registry

@@ -3,7 +3,6 @@
 import json
 
 import pytest
-
 from l2wg_hooks.errors import L2wgError
 from l2wg_hooks.model import Link
 from l2wg_hooks.netfilter import name_references

@@ -5,7 +5,6 @@ import random
 import zlib
 
 import pytest
-
 from l2wg_hooks.config.schema import Refused
 from l2wg_hooks.pairing import card
 

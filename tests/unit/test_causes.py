@@ -6,7 +6,6 @@ import re
 
 import pytest
 from conftest import TREE
-
 from l2wg_hooks.check import catalog
 
 TESTS = TREE / "tests"

@@ -7,7 +7,6 @@ import socket
 import types
 
 import pytest
-
 from l2wg_hooks import cli
 from l2wg_hooks.apply import preview, saved_state
 from l2wg_hooks.check import catalog, endpoint_dns, firewalls, modules, permissions, prober, runner

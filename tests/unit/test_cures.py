@@ -1,7 +1,6 @@
 """The cure is the failed step's: the same words of ip(8) mean another thing for another step. What was said is of real kernels and programs."""
 
 import pytest
-
 from l2wg_hooks.model import Step, Tunnel
 from l2wg_hooks.plan import tunnel_steps
 from l2wg_hooks.reconcile import cures, executor

@@ -3,9 +3,8 @@
 import struct
 
 import pytest
-from test_foreign import IN, IN6, gre, ip, vxlan
-
 from l2wg_hooks.probes import arp, dhcp, packet_socket
+from test_foreign import IN, IN6, gre, ip, vxlan
 
 MAC = "fe:ff:00:00:00:01"
 

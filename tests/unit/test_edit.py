@@ -2,7 +2,6 @@ import os
 import stat
 
 import pytest
-
 from l2wg_hooks import cli
 from l2wg_hooks.config import edit, store
 from l2wg_hooks.errors import L2wgError

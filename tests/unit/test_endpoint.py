@@ -2,7 +2,6 @@ import socket
 import threading
 
 import pytest
-
 from l2wg_hooks.check import endpoint_dns
 from l2wg_hooks.model import Tunnel
 from l2wg_hooks.observe.wg_interfaces import Peer

@@ -6,7 +6,6 @@ import sys
 
 import pytest
 import rooms
-
 from l2wg_hooks import cli
 from l2wg_hooks.config import store
 from l2wg_hooks.errors import L2wgError, Problem

@@ -8,7 +8,6 @@ import socket
 import stat
 
 import pytest
-
 from l2wg_hooks.apply import apply, rollback, saved_state
 from l2wg_hooks.check import runner
 from l2wg_hooks.config import edit, ifupdown, ifupdown_bridge, ifupdown_files, last_applied, references, store, tunnel_file, wg_quick

@@ -5,7 +5,6 @@ import ipaddress
 import struct
 
 import pytest
-
 from l2wg_hooks.model import Tunnel
 from l2wg_hooks.probes import tunnel_packets
 from l2wg_hooks.probes.tunnel_packets import Carrier

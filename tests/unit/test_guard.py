@@ -4,7 +4,6 @@ import dataclasses
 import json
 
 import pytest
-
 from l2wg_hooks.config import tunnel_file
 from l2wg_hooks.model import Link, Observed, PolicyRoutes, Rules, Tables, Tunnel
 from l2wg_hooks.netfilter import nftables

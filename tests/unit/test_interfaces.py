@@ -1,5 +1,4 @@
 import pytest
-
 from l2wg_hooks.config import ifupdown, ifupdown_bridge, ifupdown_files
 from l2wg_hooks.model import Tunnel
 

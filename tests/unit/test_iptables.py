@@ -1,7 +1,6 @@
 import itertools
 
 import pytest
-
 from l2wg_hooks.model import Tables, Tunnel
 from l2wg_hooks.netfilter import iptables
 

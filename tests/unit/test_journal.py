@@ -4,8 +4,6 @@ import os
 import socket
 
 import pytest
-from test_events import GOOD, etc, kernel  # fixtures
-
 from l2wg_hooks import cli
 from l2wg_hooks.commands import registry
 from l2wg_hooks.config import store, wg_quick
@@ -14,6 +12,7 @@ from l2wg_hooks.model import Link, Step
 from l2wg_hooks.plan import planner
 from l2wg_hooks.reconcile import event_summary, events, executor, reconcile
 from l2wg_hooks.system import journal, log, process, terminal
+from test_events import GOOD, etc, kernel  # noqa: F401 # fixtures
 
 SECRET = "yAnz5TF+lXXJte14tji3zlMNq+hd2rYUIgJBgB3fBmk="
 

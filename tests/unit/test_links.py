@@ -1,7 +1,6 @@
 import json
 
 import pytest
-
 from l2wg_hooks.errors import L2wgError
 from l2wg_hooks.observe import link_table
 

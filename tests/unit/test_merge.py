@@ -1,7 +1,6 @@
 """A change is taken back out of a text that somebody has edited since."""
 
 import pytest
-
 from l2wg_hooks.config import ifupdown_bridge, ifupdown_stanzas, revert
 
 OLD = "auto lo\niface enp2s0 inet static\n    address 192.168.92.1/24\n# The end.\n"

@@ -1,7 +1,6 @@
 """Which addresses can move from a port to its bridge, and what is said of those that cannot."""
 
 import pytest
-
 from l2wg_hooks.config import ifupdown, tunnel_file
 from l2wg_hooks.config.ifupdown import Defined
 from l2wg_hooks.model import Addresses, Link

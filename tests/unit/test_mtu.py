@@ -1,5 +1,4 @@
 import pytest
-
 from l2wg_hooks.encapsulation import headers
 from l2wg_hooks.model import Tunnel
 

@@ -5,7 +5,6 @@ import json
 import socket
 
 import pytest
-
 from l2wg_hooks.check import firewalls
 from l2wg_hooks.config import store
 from l2wg_hooks.managers import dhcpcd, networkd, networkmanager

@@ -4,7 +4,6 @@ import os
 import stat
 
 import pytest
-
 from l2wg_hooks.errors import L2wgError
 from l2wg_hooks.system import outlet
 

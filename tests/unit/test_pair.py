@@ -6,7 +6,6 @@ import socket
 import stat
 
 import pytest
-
 from l2wg_hooks import cli
 from l2wg_hooks.apply import rollback_timer
 from l2wg_hooks.config import edit, ifupdown, ifupdown_bridge, store, wg_quick, wg_quick_peers

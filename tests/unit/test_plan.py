@@ -1,7 +1,6 @@
 import dataclasses
 
 import pytest
-
 from l2wg_hooks.config import conflicts
 from l2wg_hooks.model import Link, Observed, PolicyRoutes, Rules, Step, Tables, Tunnel
 from l2wg_hooks.netfilter import nftables

@@ -4,7 +4,6 @@ import sys
 from pathlib import Path
 
 import pytest
-
 from l2wg_hooks.config import ifupdown, ifupdown_files
 from l2wg_hooks.model import Link
 from l2wg_hooks.pairing import local_facts, ports

@@ -1,5 +1,4 @@
 import pytest
-
 from l2wg_hooks.check import wg_quick_hooks
 
 HEAD = "[Interface]\nAddress = 10.15.14.2/24\nPrivateKey = x=\n"

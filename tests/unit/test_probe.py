@@ -2,7 +2,6 @@ import dataclasses
 import socket
 
 import pytest
-
 from l2wg_hooks.model import Link, Tunnel
 from l2wg_hooks.probes import loop_probe
 

@@ -1,7 +1,6 @@
 """Who reads a WireGuard file: interfaces(5), units, scripts and other managers, in real files of a scratch folder."""
 
 import pytest
-
 from l2wg_hooks import cli
 from l2wg_hooks.config import ifupdown, postup, store, wg_quick, wg_quick_readers
 from l2wg_hooks.errors import L2wgError

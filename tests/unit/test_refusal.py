@@ -5,8 +5,6 @@ import dataclasses
 import pytest
 import test_apply
 import test_rules
-from test_rules import LINKS, OTHER, TUNNEL, carry_out, did, of, with_tunnels
-
 from l2wg_hooks.apply import apply, preview
 from l2wg_hooks.config import schema, store
 from l2wg_hooks.config.store import Wish
@@ -14,6 +12,7 @@ from l2wg_hooks.errors import L2wgError
 from l2wg_hooks.model import Rules
 from l2wg_hooks.netfilter import unsupported
 from l2wg_hooks.system import features, process
+from test_rules import LINKS, OTHER, TUNNEL, carry_out, did, of, with_tunnels
 
 nft, router = test_rules.nft, test_apply.router  # fixtures
 FULL = dataclasses.replace(OTHER, vlans="untagged,10", dhcp="block", path="/etc/l2wg/gretap2.conf", lines={"storm-limit": 7, "vlans": 8})

@@ -3,7 +3,6 @@
 import json
 
 import pytest
-
 from l2wg_hooks.config import ifupdown, ifupdown_bridge, last_applied, store, wg_quick
 from l2wg_hooks.model import Addresses, Link, Tunnel
 from l2wg_hooks.observe.wg_interfaces import Interface, Peer

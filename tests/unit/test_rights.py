@@ -3,7 +3,6 @@
 import os
 
 import pytest
-
 from l2wg_hooks.check import permissions
 from l2wg_hooks.config import last_applied, store, wg_quick
 from l2wg_hooks.model import Tunnel

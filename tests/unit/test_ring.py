@@ -3,7 +3,6 @@
 import dataclasses
 
 import pytest
-
 from l2wg_hooks.apply import ring_probe
 from l2wg_hooks.model import Link, Plan, Step, Tunnel
 from l2wg_hooks.plan import planner

@@ -4,7 +4,6 @@ import ipaddress
 import types
 
 import pytest
-
 from l2wg_hooks.config import edit, ifupdown, store, tunnel_file, wg_quick, wg_quick_routes
 from l2wg_hooks.errors import L2wgError
 from l2wg_hooks.system import process

@@ -6,7 +6,6 @@ import os
 import sys
 
 import pytest
-
 from l2wg_hooks.apply import apply, preview
 from l2wg_hooks.config import last_applied, store
 from l2wg_hooks.errors import L2wgError, Problem

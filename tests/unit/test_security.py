@@ -7,7 +7,6 @@ import stat
 
 import pytest
 from conftest import TREE
-
 from l2wg_hooks import cli
 from l2wg_hooks.system import files, process
 

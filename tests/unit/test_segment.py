@@ -3,7 +3,6 @@
 import dataclasses
 
 import pytest
-
 from l2wg_hooks.check import lan
 from l2wg_hooks.check.lan import Answer
 from l2wg_hooks.model import Link, Tunnel

@@ -2,7 +2,6 @@ import dataclasses
 import pathlib
 
 import pytest
-
 from l2wg_hooks.config import conflicts, schema
 from l2wg_hooks.config.tunnel_file import edit, fresh, parse
 
@@ -32,7 +31,7 @@ def test_good_files_say_what_their_values_files_say(path):
     tunnel = one(read(path), path.stem[:15])
     said = []
     for key in schema.ASKED:
-        value = getattr(tunnel, schema.KEYS[key][0])
+        value = getattr(tunnel, schema.KEYS[key].field)
         value = ",".join(value) if isinstance(value, tuple) else value
         if key in tunnel.lines:
             said.append("%s=%s" % (key, value))

@@ -1,7 +1,6 @@
 """Lines of sh, taken apart."""
 
 import pytest
-
 from l2wg_hooks.config import shell_words
 
 

@@ -3,7 +3,6 @@
 import dataclasses
 
 import pytest
-
 from l2wg_hooks.apply import rollback, saved_state
 from l2wg_hooks.config import bridge_switches, ifupdown, ifupdown_bridge
 from l2wg_hooks.model import Link, Observed, Rules, Switches, Tunnel

@@ -1,7 +1,6 @@
 """The name of the other site, wherever a tunnel is shown or told of."""
 
 import recorded
-
 from l2wg_hooks.config import schema, tunnel_file
 from l2wg_hooks.model import Step
 from l2wg_hooks.reconcile import event_summary
@@ -39,6 +38,6 @@ def test_the_journal_names_the_site():
 
 def test_a_name_is_one_word():
     for name in ("", "b", "site-b", "a" * 32):
-        assert schema.KEYS["site"][1](name) == name
+        assert schema.KEYS["site"].parse(name) == name
     tunnel, problems = tunnel_file.parse(recorded.A + "site = $(reboot)\n", "x.conf", "x")
     assert tunnel is None and "is no name of a site" in str(problems[0])

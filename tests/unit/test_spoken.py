@@ -1,7 +1,6 @@
 """Commands of a stanza: about the card, or about the network behind it."""
 
 import pytest
-
 from l2wg_hooks.config import ifupdown_commands
 from l2wg_hooks.config.ifupdown_commands import BOTH, CARD, NEITHER, NETWORK, UNKNOWN
 

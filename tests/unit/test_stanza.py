@@ -1,7 +1,6 @@
 """Stanzas set aside and put back, to the byte."""
 
 import pytest
-
 from l2wg_hooks.config import ifupdown, ifupdown_bridge, ifupdown_stanzas
 
 TEXT = """source interfaces.d/*

@@ -6,8 +6,6 @@ import os
 import signal
 
 import pytest
-from recorded import CASES, SECOND, TREE, A, crowd, forms, seen, wished
-
 from l2wg_hooks import cli
 from l2wg_hooks.apply import saved_state
 from l2wg_hooks.config import store, tunnel_file
@@ -18,6 +16,7 @@ from l2wg_hooks.observe.fdb_table import Station
 from l2wg_hooks.status import render_json, render_text, status, survey, terminal_text
 from l2wg_hooks.status.status import NOTE, WRONG
 from l2wg_hooks.system import files, process, terminal
+from recorded import CASES, SECOND, TREE, A, crowd, forms, seen, wished
 
 MINE = CASES["right-a"]
 

@@ -1,11 +1,10 @@
 import os
 
 import pytest
-from test_move import HELD, LIVE, find
-
 from l2wg_hooks.model import Link
 from l2wg_hooks.observe import sysctls
 from l2wg_hooks.plan import address_move
+from test_move import HELD, LIVE, find
 
 
 @pytest.fixture

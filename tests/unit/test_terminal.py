@@ -5,7 +5,6 @@ import sys
 import time
 
 import pytest
-
 from l2wg_hooks.system import terminal
 
 

@@ -4,7 +4,6 @@ import base64
 import itertools
 
 import pytest
-
 from l2wg_hooks.config import tunnel_file, wg_quick_peers
 from l2wg_hooks.config.schema import Refused
 from l2wg_hooks.encapsulation import vxlan

@@ -5,7 +5,6 @@ import re
 
 import pytest
 import tools
-
 from l2wg_hooks.apply import saved_state, verify
 from l2wg_hooks.errors import L2wgError
 from l2wg_hooks.model import Addresses, Rules, Step, Tunnel

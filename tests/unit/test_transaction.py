@@ -3,7 +3,6 @@
 import os
 
 import pytest
-
 from l2wg_hooks.apply import rollback, rollback_timer, saved_state, transaction
 from l2wg_hooks.config import last_applied, references, store
 from l2wg_hooks.errors import L2wgError

@@ -3,7 +3,6 @@
 import dataclasses
 
 import pytest
-
 from l2wg_hooks.check import underlay
 from l2wg_hooks.model import Link, Tunnel
 from l2wg_hooks.observe.wg_interfaces import Interface, Peer

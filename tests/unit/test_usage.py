@@ -8,7 +8,6 @@ import types
 
 import pytest
 from conftest import TREE
-
 from l2wg_hooks import cli
 from l2wg_hooks.commands import pair, registry, usage
 

@@ -1,7 +1,6 @@
 import json
 
 import pytest
-
 from l2wg_hooks.netfilter import trace
 from l2wg_hooks.netfilter.trace import Packet
 

@@ -3,11 +3,10 @@
 import dataclasses
 
 import pytest
-from recorded import CASES, seen
-
 from l2wg_hooks.observe.interface_counters import Traffic, Way
 from l2wg_hooks.status import status, watch
 from l2wg_hooks.status.status import NOTE, WRONG, Fault
+from recorded import CASES, seen
 
 SIZE = 80, 24
 

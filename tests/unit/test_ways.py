@@ -3,7 +3,6 @@ import itertools
 import json
 
 import pytest
-
 from l2wg_hooks.config import conflicts
 from l2wg_hooks.errors import L2wgError
 from l2wg_hooks.model import PolicyRoutes, Rules, Step, Tunnel

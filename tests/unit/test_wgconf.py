@@ -2,7 +2,6 @@ import os
 import stat
 
 import pytest
-
 from l2wg_hooks.config import postup, wg_quick
 from l2wg_hooks.config.wg_quick import attach, detach
 from l2wg_hooks.errors import L2wgError

@@ -1,5 +1,4 @@
 import pytest
-
 from l2wg_hooks.config import wg_quick_peers
 
 A, B = "A" * 42 + "0=", "B" * 42 + "0="

@@ -7,7 +7,7 @@ behind it (hostA) has raw sockets.
 import packets
 import pytest
 from packets import OUTSIDER, ethernet
-from test_guard import (  # fixtures
+from test_guard import (  # noqa: F401 # fixtures
     EARS,
     ENDS,
     HOST_A,
