@@ -24,7 +24,8 @@ def lines(text, kept="\n\t"):
 class Problem:
     """One thing that is wrong. `path` and `line` (1-based) are empty and 0 where no file is to blame.
 
-    `tunnel` is the one that it is about, `id` that of its cause in check/catalog.py: both empty where nobody asked for them.
+    `id` is that of its cause in check/catalog.py, `tunnel` the one that it is about, and `subject` what else: all empty where
+    nobody asks for them.
     """
 
     message: str
@@ -34,6 +35,7 @@ class Problem:
     key: str = ""
     id: str = field(default="", compare=False)
     tunnel: str = field(default="", compare=False)
+    subject: str = field(default="", compare=False)
 
     def __str__(self):
         where = ""

@@ -199,6 +199,30 @@ class Step:
 
 
 @dataclass(frozen=True)
+class Wait:
+    """What has to come by another event. `subject` is the tunnel that waits, or the bridge; `name` is what it waits for.
+
+    `kind` is "underlay", "underlay-up" (it is there, and down), "bridge", "address" (of the router) or "port".
+    """
+
+    subject: str
+    kind: str
+    name: str
+
+    def __str__(self):
+        return WAITS[self.kind].format(self.subject, self.name)
+
+
+WAITS = {
+    "underlay": "{} waits for {}",
+    "underlay-up": "{} waits for {}: it is down",
+    "bridge": "{} waits for {}",
+    "address": "{} waits for its address: no interface of this router has {}",
+    "port": "{} waits for its port {}",
+}
+
+
+@dataclass(frozen=True)
 class Plan:
     """Steps to run now, what waits for an event, and what is wrong.
 
@@ -206,6 +230,6 @@ class Plan:
     """
 
     steps: Tuple[Step, ...] = ()
-    waiting: Tuple[str, ...] = ()
+    waiting: Tuple[Wait, ...] = ()
     problems: Tuple[Problem, ...] = ()
     rules: Optional[Rules] = None

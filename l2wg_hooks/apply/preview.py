@@ -253,14 +253,14 @@ def _lost(port, defined):
 
 
 def _is_about(problem, port):
-    return problem.key == "bridge-ports" and problem.message.startswith(f"{port} carries the address")
+    return problem.id == bridge_steps.PORT_ADDRESS and problem.subject == port
 
 
 def _told_better(problems, moves, refused):
     """`problems`, where those of ports that carry addresses say what can be done about each."""
     found = []
     for problem in problems:
-        port = problem.message.partition(" ")[0]
+        port = problem.subject
         if _is_about(problem, port):
             problem = next((other for other in refused if _is_about(other, port)), problem)
             for one in moves:

@@ -4,7 +4,6 @@ import os
 import re
 import socket
 import time
-from dataclasses import replace
 from typing import NamedTuple, Tuple
 
 from l2wg_hooks.errors import L2wgError, Problem
@@ -58,12 +57,9 @@ def look(tunnels, links, new=(), silent=()):
     try:
         return _look(tunnels, links, new, silent)
     except L2wgError as error:
-        raise L2wgError(*(_blind(problem) for problem in error.problems), code=error.code)
-
-
-def _blind(problem):
-    why = "who needs this router to stay as it is cannot be seen, so nothing is changed: "
-    return replace(problem, message=why + problem.message)
+        why = "who needs this router to stay as it is cannot be seen, so nothing is changed"
+        blind = Problem(why, "mend what is told next")
+        raise L2wgError(blind, *error.problems, code=error.code)
 
 
 def _look(tunnels, links, new, silent):

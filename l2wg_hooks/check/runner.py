@@ -17,6 +17,7 @@ from l2wg_hooks.apply import apply, preview, ring_probe, saved_state
 from l2wg_hooks.check import endpoint_dns, firewalls, lan, modules, permissions, prober, routing, underlay, wg_quick_hooks
 from l2wg_hooks.config import ifupdown_bridge, ifupdown_files, last_applied, store, wg_quick, wg_quick_readers, wg_quick_routes
 from l2wg_hooks.errors import L2wgError, Problem
+from l2wg_hooks.model import Wait
 from l2wg_hooks.netfilter import nftables_state
 from l2wg_hooks.observe import counter_growth, link_table, wg_interfaces
 from l2wg_hooks.plan import planner
@@ -237,7 +238,7 @@ def _plan(scene):
     intent = scene.intent
     for problem in intent.problems:
         if problem not in scene.wished.problems and problem not in ifupdown_files.read().unread:
-            yield _with("port-address" if "carries the address" in problem.message else "settings", problem)
+            yield _with("settings", problem)
     yield from intent.told
     for name in intent.texts:
         if os.path.dirname(name) == ifupdown_files.COPIES:
@@ -259,31 +260,30 @@ STEPS = {planner.GUARD: "guard", "iptables": "clamp", "ways": "policy-route", "N
 
 
 def _waiting(scene):
-    """What a tunnel waits for: the plan says it, in one line; here are the reasons that are known."""
+    """What a tunnel waits for: the plan says what; here are the reasons that are known."""
     tunnels, links = scene.tunnels, scene.links
     said = set()
     for tunnel in tunnels:
         problem = underlay.absent(tunnel, links.get(tunnel.underlay), os.path.exists(wg_quick.path(tunnel.underlay)))
         if problem:
             problem = _startable(problem, tunnel.underlay, links, scene)
-            line = f"{tunnel.name} waits for {tunnel.underlay}"
-            said |= {line, line + ": it is down"}
+            said |= {Wait(tunnel.name, kind, tunnel.underlay) for kind in ("underlay", "underlay-up")}
             yield problem
         if tunnel.bridge not in links:
-            said.add(f"{tunnel.name} waits for {tunnel.bridge}")
+            said.add(Wait(tunnel.name, "bridge", tunnel.bridge))
             yield tunnel.problem("bridge", f"{tunnel.bridge} is not there", _comes(tunnel), "bridge-absent")
         problem = routing.absent(tunnel, links)
         if problem:
-            said.add(f"{tunnel.name} waits for its address: no interface of this router has {tunnel.local}")
+            said.add(Wait(tunnel.name, "address", tunnel.local))
             yield problem
         for name in tunnel.bridge_ports:
             if name not in links:
-                said.add(f"{tunnel.bridge} waits for its port {name}")
+                said.add(Wait(tunnel.bridge, "port", name))
                 hint = f"ip -brief link # which is it? then: l2wg set {tunnel.name} bridge-ports=...; l2wg apply"
                 yield tunnel.problem("bridge-ports", f"the port {name} is not there", hint, "port-absent")
-    for line in scene.intent.todo.waiting:
-        if line not in said:
-            yield Problem(line, "l2wg tries again with every event", id="waiting")
+    for one in scene.intent.todo.waiting:
+        if one not in said:
+            yield Problem(str(one), "l2wg tries again with every event", id="waiting")
 
 
 def _startable(problem, name, links, scene):

@@ -32,9 +32,7 @@ def judge(text, path, name, tunnels):
         elif _TUNNEL.search(row.value) and not any(_names(row.value, tunnel) for tunnel in tunnels):
             hint = "if it is the same wire, delete that line and its companions: l2wg looks after it"
             yield Problem("makes a layer 2 tunnel by hand", hint, id="postup-by-hand", **where)
-    for problem in wg_quick.warnings(text, path, name, tunnels):
-        cause = "postup-unsafe" if "without" in problem.message else "postup-by-hand"
-        yield Problem(problem.message, problem.hint, path, problem.line, problem.key, cause)
+    yield from wg_quick.warnings(text, path, name, tunnels)
     lines = dict(wg_quick.LINES)
     missing = [key for key in lines if not counted[key.lower()]]
     if missing:

@@ -11,8 +11,8 @@ def show(intent, last=()):
     for line in intent.meant:
         log.say(line)
     terminal.show(intent.texts, intent.all_steps() + tuple(last))
-    for line in intent.waiting():
-        log.say(line)
+    for one in intent.waiting():
+        log.say(str(one))
     for one in intent.told + tuple(one.problem() for one in intent.named if intent.texts):
         log.line(f"l2wg: {one}")
 

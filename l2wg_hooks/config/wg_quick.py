@@ -99,13 +99,17 @@ def warnings(text, path, name, tunnels):
         ours = is_ours(row, name)
         if ours and not ours.group("safe"):
             hint = r"sed -i '%ds/[;[:space:]]*\(#.*\)*$/ || : \1/' %s" % (number, path)
-            yield Problem("without `|| :` it costs the VPN where l2wg is not installed", hint, path, number, row.key)
+            yield Problem(
+                "without `|| :` it costs the VPN where l2wg is not installed", hint, path, number, row.key, "postup-unsafe"
+            )
         if ours or row.key not in _VERBS:
             continue
         for tunnel in tunnels:
             if re.search(rf"(?<![\w.-]){re.escape(tunnel)}(?![\w.-])", row.value):
                 hint = "sed -i '%ds/^/#/' %s # l2wg looks after %s now" % (number, path, tunnel)
-                yield Problem(f"handles {tunnel} by hand", hint, path, number, row.text.partition("=")[0].strip())
+                yield Problem(
+                    f"handles {tunnel} by hand", hint, path, number, row.text.partition("=")[0].strip(), "postup-by-hand"
+                )
 
 
 def path(name):

@@ -1,7 +1,12 @@
 """What the wish says of a bridge and of its Ethernet ports. Pure."""
 
+from dataclasses import replace
+
+from l2wg_hooks.model import Wait
 from l2wg_hooks.plan import commands
 
+# The id of the Problem of a port with an address.
+PORT_ADDRESS = "port-address"
 # LLDP (IEEE 802.1AB, 01-80-C2-00-00-0E) and 802.1X (01-80-C2-00-00-03): bit N is the address that ends in N.
 LINK_LOCAL = 1 << 0xE | 1 << 0x3
 
@@ -35,7 +40,7 @@ def ports(tunnel, there):
         port = there.get(name)
         problem = unfit(tunnel, port)
         if port is None:
-            yield f"{tunnel.bridge} waits for its port {name}"
+            yield Wait(tunnel.bridge, "port", name)
         elif problem:
             yield problem
         elif port.master != tunnel.bridge:
@@ -56,10 +61,12 @@ def unfit(tunnel, port):
 
 def carries(tunnel, port, address, where="", hint=""):
     """The Problem of a port with an address: somebody may be logged in by it, and would be cut off."""
-    return tunnel.problem(
+    problem = tunnel.problem(
         "bridge-ports",
         f"{port} carries the address {address}{where}, and whoever uses it would be cut off",
         hint
         or f"name a port without address; or define {tunnel.bridge} with it in interfaces(5) yourself, and leave "
         f"bridge-ports empty",
+        PORT_ADDRESS,
     )
+    return replace(problem, subject=port)

@@ -9,7 +9,7 @@ from typing import Dict
 from l2wg_hooks import model
 from l2wg_hooks.config import bridge_switches
 from l2wg_hooks.errors import Problem
-from l2wg_hooks.model import Observed, Plan, Rules, Step
+from l2wg_hooks.model import Observed, Plan, Rules, Step, Wait
 from l2wg_hooks.netfilter import iptables, nftables
 from l2wg_hooks.plan import bridge_steps, policy_routes, tunnel_steps
 
@@ -28,7 +28,7 @@ def plan(tunnels, links, leaving=(), broken=(), seen=Observed()):
     rest = {name: link for name, link in links.items() if name not in doomed}
     # Each once, in order. Dicts, since hundreds of tunnels have thousands of steps.
     steps: Dict[Step, None] = {}
-    waiting: Dict[str, None] = {}
+    waiting: Dict[Wait, None] = {}
     problems: Dict[Problem, None] = {}
     # Where one tunnel is told to go, others may be about to: none is made then.
     parting = any(tunnel.name in leaving for tunnel in tunnels)

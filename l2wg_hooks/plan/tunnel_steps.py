@@ -2,7 +2,7 @@
 
 from l2wg_hooks import model
 from l2wg_hooks.encapsulation.headers import TTL
-from l2wg_hooks.model import Step, holders
+from l2wg_hooks.model import Step, Wait, holders
 from l2wg_hooks.plan import bridge_steps, commands, policy_routes
 
 
@@ -71,7 +71,7 @@ def _excludes(link, tunnel):
 
 
 def changes(tunnel, links, leaving, seen):
-    """Yield the Steps, the strings (waits) and the Problems of one tunnel, in the order to do them."""
+    """Yield the Steps, the Waits and the Problems of one tunnel, in the order to do them."""
     there = {name: link for name, link in links.items() if name not in leaving}
     link = links.get(tunnel.name)
     if link is not None and link.kind not in model.TUNNEL_KINDS:
@@ -90,7 +90,7 @@ def changes(tunnel, links, leaving, seen):
         )
         underlay = None
     elif underlay is None:
-        yield f"{tunnel.name} waits for {tunnel.underlay}"
+        yield Wait(tunnel.name, "underlay", tunnel.underlay)
     elif underlay.master:
         # vrf_l3_rcv and vrf_l3_out in drivers/net/vrf.c: netfilter sees the VRF in the place of the interface.
         yield tunnel.problem(
@@ -107,9 +107,9 @@ def changes(tunnel, links, leaving, seen):
         )
         bridge = None
     elif bridge is None:
-        yield f"{tunnel.name} waits for {tunnel.bridge}"
+        yield Wait(tunnel.name, "bridge", tunnel.bridge)
     if not holders(there, tunnel.local):
-        yield f"{tunnel.name} waits for its address: no interface of this router has {tunnel.local}"
+        yield Wait(tunnel.name, "address", tunnel.local)
     for name in tunnel.own:
         if name in seen.managed:
             # It would take a port out of the bridge when it finds no lease there, and all it has with `networking off`.
@@ -140,7 +140,7 @@ def _make(tunnel, link, links, bridge, seen):
             for argv in policy_routes.steps(tunnel, seen.ways):
                 yield Step(argv, f"its packets, of any size, leave by {tunnel.underlay} only", tunnel.name)
         else:
-            yield f"{tunnel.name} waits for {tunnel.underlay}: it is down"
+            yield Wait(tunnel.name, "underlay-up", tunnel.underlay)
     if link is None:
         yield Step(_add(tunnel), "it is not there", tunnel.name)
         yield commands.set_link(tunnel.name, tunnel.name, "marks it as ours", "alias", model.ALIAS)

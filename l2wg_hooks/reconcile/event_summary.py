@@ -58,7 +58,7 @@ class EventSummary(log.Summary):
         sites = dict(sites)
         steps = [one for one in self.told if isinstance(one, Step)]
         names = {one.group for one in steps if one.group in tunnels or one.argv[:3] == ("ip", "link", "delete")}
-        names |= {line.partition(" ")[0] for line in self.waiting} & set(tunnels)
+        names |= {one.subject for one in self.waiting} & set(tunnels)
         yield "L2WG_EVENT", self.event
         for name in sorted(names)[:LISTED]:
             yield "L2WG_TUNNEL", name
@@ -68,7 +68,7 @@ class EventSummary(log.Summary):
             yield "L2WG_COMMANDS", "\n".join(str(step) for step in steps)
             yield "L2WG_REASONS", "\n".join(step.reason for step in steps)
         if self.waiting:
-            yield "L2WG_WAITING", "\n".join(self.waiting)
+            yield "L2WG_WAITING", "\n".join(str(one) for one in self.waiting)
 
 
 def _sites():
@@ -139,7 +139,7 @@ def _names(names):
     return ", ".join(names[:NAMED]) + more
 
 
-def _short(lines):
-    """The first few lines, and how many there are beside."""
-    more = ["and %d more wait" % (len(lines) - NAMED)] if len(lines) > NAMED else []
-    return list(lines[:NAMED]) + more
+def _short(waits):
+    """The first few, and how many there are beside."""
+    more = ["and %d more wait" % (len(waits) - NAMED)] if len(waits) > NAMED else []
+    return [str(one) for one in waits[:NAMED]] + more

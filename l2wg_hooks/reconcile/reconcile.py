@@ -78,18 +78,18 @@ def execute(todo, links):
     return failed + executor.apply([step for step in gone if step.group not in guarded]) + unguarded
 
 
-def tell_what_waits(lines):
+def tell_what_waits(waits):
     """Print what waits for another event, and tell the journal where that was something else until now."""
-    for line in lines:
-        log.say(line)
-    text = "".join(line + "\n" for line in lines)
+    for one in waits:
+        log.say(str(one))
+    text = "".join(f"{one}\n" for one in waits)
     try:
         before = files.text(WAITING)
     except L2wgError:  # not as we have left it
         before = None
     try:
         if text != before:
-            log.waits(lines)
+            log.waits(waits)
             if text:
                 files.write(WAITING, text)
             else:

@@ -104,25 +104,25 @@ def _told(new, old, failures, steps, lost, down, scene):
             line = one.line
             how = _said(one.said) if one.code is not None else "it does not come to its end"
             message = "`{}` fails {}: {}{}".format(line.command, _when(moment, new), how or f"exit code {one.code}", behind)
-            yield Problem(message, HINT, line.path, line.line, line.key)
+            yield Problem(message, HINT, line.path, line.line, line.key, subject=f"{moment} {line.command}")
             behind = ""
         for one in stopped:
             how = _said(one.said) if one.code is not None else "it does not come to its end"
             path = wg_quick.path(one.interface) if one.argv[0] == "wg-quick" else ""
             line, why = _culprit(scene.texts.get(path, ""), new, one.interface)
             message = f"`{one}` fails {_when(moment, new)}: {how}{why}{behind}"
-            yield Problem(message, HINT, path, line)
+            yield Problem(message, HINT, path, line, subject=f"{moment} {one}")
             behind = ""
         if moment == BOOT and down and not broken:
             path, line = _stanza(new, down[0]) or _stanza(old, down[0]) or ("", 0)
             message = f"`ifup {down[0]}` fails {_when(moment, new)}: {_ifup_said(new, down[0])}{behind}"
-            yield Problem(message, HINT, path, line)
+            yield Problem(message, HINT, path, line, subject=f"{moment} ifup {down[0]}")
             behind = ""
         if behind:
             path, line = _place(missing, new, old)
             when = "the next boot" if moment == BOOT else _when(moment, new)[3:]
             message = f"missing after {when}: {_listed(missing)}"
-            yield Problem(message, HINT, path, line)
+            yield Problem(message, HINT, path, line, subject=f"{moment} {_listed(missing)}")
 
 
 def _listed(facts):
@@ -192,7 +192,7 @@ def unmet(found, scene):
                     f"{tunnel.name} is {what} {_when(moment, found)}, and {tunnel.underlay}, {tunnel.local} and "
                     f"{tunnel.bridge} are there"
                 )
-                yield Problem(message, HINT, tunnel.path, tunnel=tunnel.name)
+                yield Problem(message, HINT, tunnel.path, tunnel=tunnel.name, subject=f"{moment} {tunnel.name}")
                 break
 
 
@@ -213,7 +213,7 @@ def _out_of_reach(new, old, scene):
     for fact in sorted(cards):
         path, line = _stanza(old, fact.interface) or ("", 0)
         message = f"{fact.interface} gets {fact.value} at a boot today, and would not get it any more"
-        yield Problem(message, HINT, path, line)
+        yield Problem(message, HINT, path, line, subject=str(fact))
     for port, bridge in scene.moved.items():
         for key, value in sorted(old.settings.get(port, {}).items()):
             there = [new.settings.get(name, {}).get(key) for name in (port, bridge)]
@@ -221,4 +221,4 @@ def _out_of_reach(new, old, scene):
                 path, line = _stanza(old, port) or ("", 0)
                 fact = Fact("setting", port, f"{key} = {value}")
                 message = f"{fact} is set at a boot today, and would be neither for it nor for {bridge}"
-                yield Problem(message, HINT, path, line)
+                yield Problem(message, HINT, path, line, subject=str(fact))

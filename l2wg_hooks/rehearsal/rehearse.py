@@ -213,9 +213,9 @@ def report(intent, verbose=False):
         found = look.rehearse(new, scene)
         problems = list(judge.differs(found, scene))
         if intent.moves or any(path not in (ifupdown_bridge.OURS,) for path in texts):
-            told = {one.message for one in problems}
+            told = {(one.path, one.line, one.subject) for one in problems}
             worse = judge.worse(found, look.rehearse(old, scene, moved=True), scene)
-            problems += [one for one in worse if one.message not in told]
+            problems += [one for one in worse if (one.path, one.line, one.subject) not in told]
     except stage.Unavailable as error:
         fail(f"nothing can be rehearsed: {error}", "it takes ifupdown, namespaces and overlay file systems", code=2)
     if verbose:

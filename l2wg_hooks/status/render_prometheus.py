@@ -4,7 +4,6 @@ Names after its conventions: prometheus.io/docs/practices/naming.
 """
 
 from l2wg_hooks import __version__
-from l2wg_hooks.status.render_text import port_word
 from l2wg_hooks.status.status import FRAMES, NOTE, PACKETS, WRONG
 
 GAUGE, COUNTER = "gauge", "counter"
@@ -110,7 +109,7 @@ def _bridges(bridges):
     mtus = [({"bridge": one.name}, one.mtu) for one in bridges if one.there]
     yield "bridge_mtu_bytes", GAUGE, "The MTU of the bridge.", mtus
     ports = [({"bridge": bridge.name, "port": port.name}, port) for bridge in bridges for port in bridge.ports]
-    forwarding = [(labels, port_word(port) == "forwarding") for labels, port in ports]
+    forwarding = [(labels, port.forwards and bool(port.state)) for labels, port in ports]
     yield "port_forwarding", GAUGE, "Whether frames pass the port of the bridge.", forwarding
     learnt = [(labels, port.crowd) for labels, port in ports]
     yield "port_stations", GAUGE, "Ethernet addresses that the bridge has learnt behind the port.", learnt

@@ -111,7 +111,7 @@ def _said(status):
 def _columns(status, bridge):
     """What stands in the four columns: [(name, rows, state, kind)] of ports, bridge, tunnels, peers."""
     ports = [
-        (port.name, (port_word(port),), GOOD if port_word(port) == "forwarding" else IDLE if port.joined else BAD, "port")
+        (port.name, (port_word(port),), GOOD if port.forwards and port.state else IDLE if port.joined else BAD, "port")
         for port in bridge.ports
         if not port.tunnel
     ]

@@ -175,8 +175,8 @@ def _port(pen, port, rates):
         if port.crowd > STATIONS:
             known = "all" if port.crowd == len(port.stations) else "the %d heard last" % len(port.stations)
             text += ", and %d more (--json has %s)" % (port.crowd - STATIONS, known)
-    colour = {"forwarding": "green", "up": "green", "missing": "red", "not": "red"}.get(word.partition(" ")[0], "yellow")
-    pen.row(port.name, text, **{word.partition(" ")[0]: colour})
+    colour = "green" if port.forwards else "yellow" if port.joined else "red"
+    pen.row(port.name, text, **{word.split(" ")[0]: colour})
 
 
 def _station(one):

@@ -6,7 +6,7 @@ here are the facts that cost nothing: what `l2wg apply` would do, and what the k
 
 import ipaddress
 from dataclasses import dataclass, field
-from typing import Dict, Optional, Tuple
+from typing import Dict, List, Optional, Tuple
 
 from l2wg_hooks import model
 from l2wg_hooks.encapsulation import headers
@@ -30,7 +30,8 @@ PACKETS = ("injection", "leak", "forgery")
 class Fault:
     """One thing that is not as it should be (WRONG), or worth a look (NOTE). `about` is a tunnel, a bridge, or "".
 
-    `path`, `line` and `key` point at a file's mistake, `hint` is its cure; what has none is for `l2wg check`.
+    `path`, `line` and `key` point at a file's mistake, `hint` is its cure; what has none is for `l2wg check`. A message that is
+    `named` begins with the name of what it is about.
     """
 
     level: str
@@ -40,6 +41,7 @@ class Fault:
     path: str = ""
     line: int = 0
     key: str = ""
+    named: bool = False
 
 
 @dataclass(frozen=True)
@@ -84,6 +86,11 @@ class Port:
     traffic: Traffic = Traffic()
     stations: Tuple[Station, ...] = ()
     crowd: int = 0
+
+    @property
+    def forwards(self):
+        """Whether frames pass: it is plugged in, and STP lets them, or there is none."""
+        return self.there and self.joined and self.up and self.carrier and self.state in ("", "forwarding")
 
 
 @dataclass(frozen=True)
@@ -325,7 +332,8 @@ def _planned(seen, bridges):
     )
     paths = {tunnel.path: tunnel.name for tunnel in seen.wished.tunnels}
     known = set(paths.values()) | set(bridges)
-    reasons = {}
+    reasons: Dict[str, List[str]] = {}
+    made = {step.group for step in todo.steps if step.argv[:3] == ("ip", "link", "add")}
     for step in todo.steps:
         if step.group == planner.GUARD and seen.report.unknown:
             continue
@@ -334,11 +342,10 @@ def _planned(seen, bridges):
         what = "the rules are not in force: " if group == planner.GUARD else ""
         if group not in known and not what:
             what = f"{group}: "
-        rest = "; ".join(dict.fromkeys(words[:1] if words[0] == "it is not there" else words))
+        rest = "; ".join(dict.fromkeys(words[:1] if group in made else words))
         yield Fault(WRONG, group if group in known else "", what + rest)
-    for line in todo.waiting:
-        about = line.partition(" ")[0]
-        yield Fault(WRONG, about if about in known else "", line)
+    for one in todo.waiting:
+        yield Fault(WRONG, one.subject if one.subject in known else "", str(one), named=True)
     for problem in todo.problems:
         yield _of(problem, paths.get(problem.path, ""))
 
@@ -405,7 +412,7 @@ def _segment(bridge, wanted):
     if not bridge.there:
         return  # the plan says that it waits
     if not bridge.up:
-        yield Fault(WRONG, name, f"{name} is down")
+        yield Fault(WRONG, name, f"{name} is down", named=True)
     if bridge.mtu < wanted:
         message = "the MTU of %s is %d, the tunnel's %d: larger packets of its own get lost"
         yield Fault(WRONG, name, message % (name, bridge.mtu, wanted))
@@ -420,4 +427,4 @@ def _segment(bridge, wanted):
             yield Fault(NOTE, name, f"{port.name} is {port.state}: spanning tree lets nothing pass")
     if not any(port.joined and not port.tunnel for port in bridge.ports) and not bridge.addresses:
         if sum(port.joined for port in bridge.ports) == 1:
-            yield Fault(NOTE, name, f"{name} has no port but the tunnel, and no address: there is nobody to talk to")
+            yield Fault(NOTE, name, f"{name} has no port but the tunnel, and no address: there is nobody to talk to", named=True)

@@ -71,7 +71,7 @@ def render(status, flows, trips, size, colour=False, drawn=True, names=()):
     some.sort(key=lambda one: status.carries(one))
     lines = [(headline(status), "red" if status.wrong else "green")]
     for one in sorted(status.faults, key=lambda fault: fault.level != WRONG):
-        about = f"{one.about}: " if one.about and not one.message.startswith(one.about) else ""
+        about = f"{one.about}: " if one.about and not one.named else ""
         where = "%s:%d: " % (one.path, one.line) if one.line else ""
         lines.append(("%-6s%s%s%s" % ("WRONG" if one.level == WRONG else "note", about, where, one.message), COLOURS[one.level]))
     # What is wrong has half of the screen at most, and says how much more there is.

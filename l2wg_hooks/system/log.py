@@ -95,9 +95,9 @@ def alarm(message):
     did(message)
 
 
-def waits(lines):
+def waits(these):
     """What waits for another event, if that is news."""
-    _summary.waiting = tuple(lines)
+    _summary.waiting = tuple(these)
 
 
 def tell():

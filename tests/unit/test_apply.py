@@ -11,7 +11,7 @@ from l2wg_hooks.commands import rollback as cli_rollback
 from l2wg_hooks.config import ifupdown, ifupdown_bridge, ifupdown_files, last_applied, references, store, wg_quick
 from l2wg_hooks.errors import L2wgError, Problem
 from l2wg_hooks.managers import ifupdown_state
-from l2wg_hooks.model import Addresses, Link, Observed, Step, Tunnel
+from l2wg_hooks.model import Addresses, Link, Observed, Step, Tunnel, Wait
 from l2wg_hooks.netfilter import nftables
 from l2wg_hooks.observe import link_table, snapshot, sysctls, wg_interfaces
 from l2wg_hooks.pairing import pair
@@ -110,7 +110,7 @@ def test_what_comes_behind_ifup_is_shown_too(router):
     at = steps.index("ifup --force br0")
     assert "ip link set dev gretap1 master br0" in steps[at:] and "ip link set dev gretap1 up" in steps[at:]
     assert not [step for step in steps if "master br0" in step and "enp3s0" in step], "ifup itself does that"
-    assert "gretap1 waits for br0" in intent.todo.waiting and "gretap1 waits for br0" not in intent.waiting()
+    assert Wait("gretap1", "bridge", "br0") in intent.todo.waiting and Wait("gretap1", "bridge", "br0") not in intent.waiting()
     # Where the bridge is there, the plan says all.
     router.ours.write_text(intent.texts[str(router.ours)][1])
     router.links["br0"] = Link("br0", 6, "bridge", up=True)

@@ -17,10 +17,11 @@ from l2wg_hooks.config import ifupdown, ifupdown_bridge, ifupdown_files, store, 
 from l2wg_hooks.config.references import Mention
 from l2wg_hooks.config.store import Wish
 from l2wg_hooks.errors import L2wgError, Problem, fail
-from l2wg_hooks.model import Link, Plan, Step, Tunnel
+from l2wg_hooks.model import Link, Plan, Step, Tunnel, Wait
 from l2wg_hooks.netfilter import nftables_state
 from l2wg_hooks.observe import counter_growth, link_table, wg_interfaces
 from l2wg_hooks.observe.wg_interfaces import Interface, Peer
+from l2wg_hooks.plan import bridge_steps
 from l2wg_hooks.plan.planner import GUARD
 from l2wg_hooks.probes.path_mtu import Path
 from l2wg_hooks.probes.tunnel_packets import Carrier
@@ -197,7 +198,7 @@ def test_settings(healthy):
 
 
 def test_port_address(healthy):
-    healthy.intent = healthy.intent._replace(problems=(ONE.problem("bridge-ports", "enp3s0 carries the address 10.0.0.1/8, and whoever"),))
+    healthy.intent = healthy.intent._replace(problems=(bridge_steps.carries(ONE, "enp3s0", "10.0.0.1/8"),))
     told(healthy, "port-address")
 
 
@@ -244,19 +245,19 @@ def without(healthy, *names):
 
 def test_underlay_absent(healthy):
     without(healthy, "wg0", "gretap1")
-    healthy.intent = healthy.intent._replace(todo=Plan(waiting=("gretap1 waits for wg0",)))
+    healthy.intent = healthy.intent._replace(todo=Plan(waiting=(Wait("gretap1", "underlay", "wg0"),)))
     told(healthy, "underlay-absent")
 
 
 def test_underlay_down(healthy):
     healthy.links["wg0"] = dataclasses.replace(LINKS["wg0"], up=False)
-    healthy.intent = healthy.intent._replace(todo=Plan(waiting=("gretap1 waits for wg0: it is down",)))
+    healthy.intent = healthy.intent._replace(todo=Plan(waiting=(Wait("gretap1", "underlay-up", "wg0"),)))
     told(healthy, "underlay-down")
 
 
 def test_bridge_absent(healthy):
     without(healthy, "br0")
-    healthy.intent = healthy.intent._replace(todo=Plan(waiting=("gretap1 waits for br0",)))
+    healthy.intent = healthy.intent._replace(todo=Plan(waiting=(Wait("gretap1", "bridge", "br0"),)))
     assert told(healthy, "bridge-absent").hint == "l2wg apply"
     healthy.stanzas = (ifupdown.Stanza("br0", "inet", "manual", "/etc/network/interfaces", 3),)
     assert told(healthy, "bridge-absent").hint == "ifup --force br0"
@@ -266,20 +267,19 @@ def test_bridge_absent(healthy):
 
 def test_local_absent(healthy):
     healthy.links["enp2s0"] = dataclasses.replace(LINKS["enp2s0"], addresses=("192.168.178.7/24",))
-    line = "gretap1 waits for its address: no interface of this router has 192.168.178.1"
-    healthy.intent = healthy.intent._replace(todo=Plan(waiting=(line,)))
+    healthy.intent = healthy.intent._replace(todo=Plan(waiting=(Wait("gretap1", "address", "192.168.178.1"),)))
     healthy.said["get 192.168.92.1"] = "192.168.92.1 from 192.168.178.1 dev wg0 uid 0 \n    cache \n"
     told(healthy, "local-absent")
 
 
 def test_port_absent(healthy):
     without(healthy, "enp3s0")
-    healthy.intent = healthy.intent._replace(todo=Plan(waiting=("br0 waits for its port enp3s0",)))
+    healthy.intent = healthy.intent._replace(todo=Plan(waiting=(Wait("br0", "port", "enp3s0"),)))
     assert told(healthy, "port-absent").key == "bridge-ports"
 
 
 def test_waiting_for_something_else(healthy):
-    healthy.intent = healthy.intent._replace(todo=Plan(waiting=("gretap1 waits for the moon",)))
+    healthy.intent = healthy.intent._replace(todo=Plan(waiting=(Wait("gretap1", "bridge", "moon"),)))
     told(healthy, "waiting")
 
 

@@ -198,7 +198,7 @@ def test_what_cannot_be_looked_at_is_told_before_a_change(monkeypatch):
             broken[:] = [start, how]
             with pytest.raises(L2wgError) as error:
                 verify.look([tunnel], here)
-            assert "so nothing is changed: `" + start in str(error.value) and "hint: " in str(error.value)
+            assert "so nothing is changed\n  hint: mend what is told next\n`" + start in str(error.value) and "hint: " in str(error.value)
 
 
 # nft(8)
