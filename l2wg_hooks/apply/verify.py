@@ -8,14 +8,12 @@ from typing import NamedTuple, Tuple
 
 from l2wg_hooks.errors import L2wgError, Problem
 from l2wg_hooks.model import holders
-from l2wg_hooks.observe import link_table
+from l2wg_hooks.observe import link_table, wg_interfaces
 from l2wg_hooks.system import ip_routes, process
 
 # Seconds for all of it to be as good again; a neighbour is asked three times, a second apart (ARP, ND).
 PATIENCE = 10
 PAUSE = 0.5
-# Seconds after which WireGuard takes a session for dead: REJECT_AFTER_TIME of its paper.
-SESSION = 180
 # RFC 863; nobody listens there, but whoever is there resolves our address first, and WireGuard carries it.
 DISCARD = 9
 DEFAULT = "the default route"
@@ -127,9 +125,9 @@ def _targets(underlays):
     found = _gateways()
     found += [(address, f"the login from {address}", zone) for address, zone in logins()]
     for name in underlays:
-        for line in process.lines("wg", "show", name, "endpoints"):
-            address = line.split("\t")[-1].rpartition(":")[0].strip("[]")
-            if address and address != "(none":
+        for peer in wg_interfaces.read(name).peers:
+            address = peer.endpoint.rpartition(":")[0].strip("[]")
+            if address:
                 found.append((address.partition("%")[0], f"WireGuard's {name}", address.partition("%")[2]))
     return sorted(set(found))
 
@@ -212,8 +210,7 @@ def _nudge(address, device=""):
 def _alive(underlay):
     """Public keys of the peers with a session."""
     now = time.time()
-    rows = [line.split("\t") for line in process.lines("wg", "show", underlay, "latest-handshakes")]
-    return {row[0] for row in rows if len(row) == 2 and row[1].isdecimal() and now - int(row[1][:20]) < SESSION}
+    return {peer.key for peer in wg_interfaces.read(underlay).peers if wg_interfaces.alive(peer, now)}
 
 
 def _echo(underlay, target):
@@ -231,5 +228,4 @@ def _echo(underlay, target):
 
 
 def _received(underlay):
-    rows = [line.split("\t") for line in process.lines("wg", "show", underlay, "transfer")]
-    return sum(int(row[1][:20]) for row in rows if len(row) == 3 and row[1].isdecimal())
+    return sum(peer.received for peer in wg_interfaces.read(underlay).peers)

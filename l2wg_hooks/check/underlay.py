@@ -1,11 +1,9 @@
 """The underlay as a tunnel needs it: WireGuard that is up, a peer whose AllowedIPs cover `remote`, a session. Pure."""
 
-import ipaddress
-
+from l2wg_hooks.config.allowed_ips import AllowedIPs
 from l2wg_hooks.encapsulation import headers
+from l2wg_hooks.observe import wg_interfaces
 
-# Seconds after which WireGuard takes a session for dead: REJECT_AFTER_TIME of its paper.
-SESSION = 180
 # What WireGuard adds to a packet: its header and authentication tag (its paper, 5.4.6), UDP and IP.
 WIREGUARD = 32 + headers.UDP
 # Seconds after which a peer has answered: what it has got, by an empty packet after 10, KEEPALIVE_TIMEOUT of the paper; where it
@@ -32,22 +30,11 @@ def absent(tunnel, link, has_file):
 
 def covering(peers, address):
     """[(prefix length, Peer)] of those whose AllowedIPs cover `address`, the one that gets its packets first."""
-    end = ipaddress.ip_address(address)
     found = []
-    for peer in peers:
-        networks = [network for network in map(_network, peer.allowed) if network]
-        lengths = [network.prefixlen for network in networks if network.version == end.version and end in network]
-        if lengths:
-            found.append((max(lengths), peer))
-    return sorted(found, key=lambda row: -row[0])
-
-
-def _network(word):
-    """A word of AllowedIPs; None where wg(8) printed something else."""
-    try:
-        return ipaddress.ip_network(word, strict=False)
-    except ValueError:
-        return None
+    for network, peer in AllowedIPs(peers).covering(address):
+        if not any(peer is one for _, one in found):
+            found.append((network.prefixlen, peer))
+    return found
 
 
 def uncovered(tunnel, interface):
@@ -69,20 +56,15 @@ def uncovered(tunnel, interface):
     return tunnel.problem("remote", message, hint, "allowed-ips")
 
 
-def alive(peer, now):
-    """Whether a Peer has a session at `now`, seconds since the epoch."""
-    return bool(peer.handshake) and now - peer.handshake < SESSION
-
-
 def silent(tunnel, interface, now):
     """The Problem of the peer at `remote` that WireGuard has no session with; None where it has one, or no such peer."""
     rows = covering(interface.peers, tunnel.remote)
-    if not rows or alive(rows[0][1], now):
+    if not rows or wg_interfaces.alive(rows[0][1], now):
         return None
     length, peer = rows[0]
     who = f"the peer {peer.key} of {tunnel.underlay}"
     # Longest prefix wins, which is easily not the one that is meant.
-    others = [other for _, other in rows[1:] if alive(other, now)]
+    others = [other for _, other in rows[1:] if wg_interfaces.alive(other, now)]
     extra = ""
     if others:
         extra = "; %s has %s, too, in a shorter prefix than /%d, and is there" % (others[0].key, tunnel.remote, length)

@@ -2,9 +2,10 @@
 
 import ipaddress
 import re
-from typing import NamedTuple, Tuple, Union
+from typing import NamedTuple, Tuple
 
 from l2wg_hooks.config import schema, wg_quick
+from l2wg_hooks.config.allowed_ips import AllowedIPs, Network, networks
 
 # Behind a site's name, in the comment of a section that we have written.
 MARK = ", by `l2wg pair`"
@@ -59,16 +60,13 @@ def host(address):
 def covers(allowed, address):
     """Whether one of the AllowedIPs covers an address."""
     end = ipaddress.ip_address(address)
-    return any(network.version == end.version and end in network for network in _networks(allowed))
+    return any(network.version == end.version and end in network for network in networks(allowed))
 
 
 def owner(found, address):
     """The public key of the peer that WireGuard sends an address to, by the most specific of all AllowedIPs; "" for none."""
     found = longest(found, address, least=0)
     return found.key if found else ""
-
-
-Network = Union[ipaddress.IPv4Network, ipaddress.IPv6Network]
 
 
 class Led(NamedTuple):
@@ -80,23 +78,14 @@ class Led(NamedTuple):
 
 def longest(found, address, least=1):
     """The Led that has an address, the most specific of all with `least` bits at least; None where there is none."""
-    end = ipaddress.ip_address(address)
-    fits = [Led(network, one.key) for one in found for network in _networks(one.allowed) if end in network]
-    return max((one for one in fits if one.network.prefixlen >= least), key=lambda one: one.network.prefixlen, default=None)
+    rows = AllowedIPs(found).covering(address)
+    return next((Led(network, one.key) for network, one in rows if network.prefixlen >= least), None)
 
 
 def owns(allowed, address):
     """Whether one of the AllowedIPs is this very address and no more: another peer cannot have it, too."""
     host = ipaddress.ip_network(address)
-    return any(network == host for network in _networks(allowed))
-
-
-def _networks(allowed):
-    for one in allowed:
-        try:
-            yield ipaddress.ip_network(one, strict=False)
-        except ValueError:
-            continue  # wg(8) says what is wrong with it
+    return any(network == host for network in networks(allowed))
 
 
 def add(text, name, values):

@@ -9,6 +9,7 @@ import re
 from typing import Dict, List, NamedTuple, Tuple
 
 from l2wg_hooks.config import schema, shell_words, wg_quick, wg_quick_peers, wg_quick_readers
+from l2wg_hooks.config.allowed_ips import Network
 from l2wg_hooks.errors import Problem
 from l2wg_hooks.system import files, process
 
@@ -23,7 +24,7 @@ CONNECTED_METRIC = {4: 0, 6: 256}
 class Route(NamedTuple):
     """One route that is, or will be: its network, the interface that has it, and who says so."""
 
-    network: wg_quick_peers.Network
+    network: Network
     device: str
     source: str
 
@@ -31,7 +32,7 @@ class Route(NamedTuple):
 class Wanted(NamedTuple):
     """One route that is added when WireGuard starts, by `ip route add`; `line` of the file at `path` says so."""
 
-    network: wg_quick_peers.Network
+    network: Network
     path: str
     line: int
 

@@ -3,10 +3,12 @@
 import re
 from typing import NamedTuple, Optional, Tuple
 
-from l2wg_hooks.errors import L2wgError, Problem
+from l2wg_hooks.errors import L2wgError, Problem, fail
 from l2wg_hooks.system import process
 
 NEVER = -1
+# Seconds after which WireGuard takes no packet of a session any more (REJECT_AFTER_TIME in its white paper, 6.1).
+SESSION = 180
 
 
 class Peer(NamedTuple):
@@ -78,6 +80,17 @@ def look(name):
     except L2wgError:
         return None
     return None if result.code else parse(result.out)
+
+
+def read(name):
+    """The same, for what has to be known. Raises L2wgError where it cannot be looked at."""
+    found = parse("".join(line + "\n" for line in process.lines("wg", "show", name, "dump")))
+    return found or fail(f"`wg show {name} dump` printed what cannot be read", "is wg that of the package wireguard-tools?")
+
+
+def alive(peer, now):
+    """Whether a Peer has a session at `now`, seconds since the epoch."""
+    return bool(peer.handshake) and now - peer.handshake < SESSION
 
 
 def unknown(key):

@@ -4,6 +4,7 @@ import ipaddress
 import struct
 from typing import NamedTuple
 
+from l2wg_hooks.probes import checksum
 from l2wg_hooks.probes.arp import BROADCAST, packed
 
 SERVER_PORT, CLIENT_PORT = 67, 68
@@ -21,13 +22,6 @@ class Offer(NamedTuple):
     mac: str
 
 
-def _checksum(data):
-    total = sum(struct.unpack("!%dH" % (len(data) // 2), data))
-    while total >> 16:
-        total = (total & 0xFFFF) + (total >> 16)
-    return ~total & 0xFFFF
-
-
 def question(mac, number):
     """A DHCPDISCOVER from `mac` with transaction `number`, as UDP carries it.
 
@@ -43,7 +37,7 @@ def discover(mac, number):
     body = question(mac, number)
     udp = struct.pack("!HHHH", CLIENT_PORT, SERVER_PORT, 8 + len(body), 0)  # 0: no checksum (RFC 768)
     head = struct.pack("!BBHHHBBH4s4s", 0x45, 0, 28 + len(body), 0, 0, 64, 17, 0, bytes(4), b"\xff" * 4)
-    head = head[:10] + struct.pack("!H", _checksum(head)) + head[12:]
+    head = head[:10] + struct.pack("!H", checksum.internet(head)) + head[12:]
     return BROADCAST + packed(mac) + b"\x08\x00" + head + udp + body
 
 

@@ -8,7 +8,7 @@ import socket
 import struct
 
 from l2wg_hooks.encapsulation import headers
-from l2wg_hooks.probes import tunnel_packets
+from l2wg_hooks.probes import checksum, tunnel_packets
 
 # Of ICMP, without its IP header.
 HEAD = 8
@@ -38,11 +38,7 @@ def request(family, ident, number, size):
     text = struct.pack("!BBHHH", REQUEST[family], 0, 0, ident, number).ljust(size - headers.IP[family], b"l")
     if family == 6:
         return text  # the kernel adds the checksum
-    words = struct.unpack("!%dH" % ((len(text) + 1) // 2), text + b"\0" * (len(text) % 2))
-    total = sum(words)
-    while total >> 16:
-        total = (total & 0xFFFF) + (total >> 16)
-    return text[:2] + struct.pack("!H", ~total & 0xFFFF) + text[4:]
+    return text[:2] + struct.pack("!H", checksum.internet(text)) + text[4:]
 
 
 def reply(packet, family, ident):

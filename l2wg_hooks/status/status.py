@@ -4,22 +4,21 @@ Whoever shows it (render_*.py) gets this and nothing else. What is wrong
 here are the facts that cost nothing: what `l2wg apply` would do, and what the kernel says anyway. `l2wg check` looks for causes.
 """
 
-import ipaddress
 from dataclasses import dataclass, field
 from typing import Dict, List, Optional, Tuple
 
 from l2wg_hooks import model
+from l2wg_hooks.config.allowed_ips import AllowedIPs
 from l2wg_hooks.encapsulation import headers
 from l2wg_hooks.model import Observed, Tunnel
 from l2wg_hooks.netfilter import nftables
 from l2wg_hooks.observe import counter_growth
 from l2wg_hooks.observe.fdb_table import Station
 from l2wg_hooks.observe.interface_counters import Traffic
+from l2wg_hooks.observe.wg_interfaces import SESSION
 from l2wg_hooks.plan import planner
 from l2wg_hooks.status.terminal_text import duration
 
-# Seconds after which WireGuard takes no packet of a session any more (REJECT_AFTER_TIME in its white paper, 6.1).
-SESSION = 180
 WRONG, NOTE = "wrong", "note"
 # What our rules drop, in the order in which it is shown: frames in the bridge, packets of the tunnel.
 FRAMES = ("loop", "storm", "dhcp", "vlans")
@@ -170,7 +169,7 @@ def build(seen):
     report = seen.report
     intact = None if report.unknown else report.rules.intact
     entries = {one["name"]: one for one in report.rules.entries} if intact else {}
-    covers = {name: _coverage(interface) for name, interface in seen.peers.items()}
+    covers = {name: AllowedIPs(interface.peers) for name, interface in seen.peers.items()}
     tunnels = tuple(_state(tunnel, seen, entries, intact, covers) for tunnel in seen.wished.tunnels)
     bridges = _bridges(seen)
     known = {(one.wish.local, one.wish.remote) for one in tunnels}
@@ -219,27 +218,9 @@ def _mss(tunnel, seen, guarded):
     return (values["mss4"], values["mss6"]) if values else None
 
 
-def _coverage(interface):
-    """[({prefix: {network as a number: Peer}}, longest first)] by IP version, since a scan costs peers x tunnels."""
-    found = {4: {}, 6: {}}
-    for peer in interface.peers:
-        for word in peer.allowed:
-            network = ipaddress.ip_network(word, strict=False)
-            found[network.version].setdefault(network.prefixlen, {})[int(network.network_address)] = peer
-    return {version: sorted(by.items(), reverse=True) for version, by in found.items()}
-
-
 def _peer(cover, remote):
-    """The peer that packets to `remote` go to: the one with the longest prefix, as the kernel does it; None where none has."""
-    if cover is None:
-        return None
-    address = ipaddress.ip_address(remote)
-    bits, number = address.max_prefixlen, int(address)
-    for prefix, networks in cover[address.version]:
-        peer = networks.get(number >> (bits - prefix) << (bits - prefix))
-        if peer is not None:
-            return peer
-    return None
+    """The peer that packets to `remote` go to; None where none has it, or nobody has told of the underlay."""
+    return next((peer for _, peer in cover.covering(remote)), None) if cover else None
 
 
 def _far(peer, now):

@@ -252,9 +252,6 @@ ANSWERS = {
     "nmcli": "gretap1:connected\nbr0:unmanaged\n",
     "networkctl": "1 lo loopback carrier unmanaged\n2 gretap1 ether routable configured\n",
     "wg show wg0 dump": DUMP,
-    "wg show wg0 endpoints": "peer\t192.0.2.1:51820\nother\t(none)\n",
-    "wg show wg0 latest-handshakes": "peer\t1700000000\n",
-    "wg show wg0 transfer": "peer\t1\t2\n",
     "ss": SS,
     "firewall-cmd": "public\n",
 }
@@ -328,4 +325,4 @@ def test_the_tools_are_asked_at_all(mad):
     assert underlay.uncovered(TUNNELS[0], wg_interfaces.look("wg0")) is None, "what is no network covers nothing, and hurts nobody"
     health = verify.look(TUNNELS, here)
     assert health.gateways and [way.reason for way in health.ways if "login" in way.reason]
-    assert verify._received("wg0") == 1
+    assert verify._received("wg0") == 100

@@ -713,7 +713,7 @@ def test_nobody_is_asked_for_an_echo_by_a_tunnel_that_is_new(monkeypatch, router
     monkeypatch.undo()
     asked = []
     monkeypatch.setattr(verify, "_echo", lambda name, target: asked.append(target) or True)
-    monkeypatch.setattr(process, "run", lambda argv, *more: process.Result(0, "", ""))
+    monkeypatch.setattr(process, "run", lambda argv, *more: process.Result(0, "private\tpublic\t51820\toff\n" if argv[-1] == "dump" else "", ""))
     monkeypatch.setattr(verify, "_alive", lambda name: set())
     monkeypatch.setattr(verify, "_gateways", lambda: [])
     monkeypatch.setattr(verify, "logins", lambda: [])

@@ -3,7 +3,7 @@
 import struct
 
 import pytest
-from l2wg_hooks.probes import arp, dhcp, packet_socket
+from l2wg_hooks.probes import arp, checksum, dhcp, packet_socket
 from test_foreign import IN, IN6, gre, ip, vxlan
 
 MAC = "fe:ff:00:00:00:01"
@@ -134,7 +134,7 @@ def test_no_offer_of_any_length_hurts():
 
 def test_the_question_is_a_whole_packet():
     frame = dhcp.discover(MAC, 0x01020304)
-    assert struct.unpack_from("!H", frame, 16)[0] == len(frame) - 14 and dhcp._checksum(frame[14:34]) == 0
+    assert struct.unpack_from("!H", frame, 16)[0] == len(frame) - 14 and checksum.internet(frame[14:34]) == 0
     assert struct.unpack_from("!HHH", frame, 34) == (68, 67, len(frame) - 34)
     body = dhcp.payload(frame)
     assert body == dhcp.question(MAC, 0x01020304) and len(body) == 300

@@ -9,6 +9,7 @@ import pytest
 from l2wg_hooks import cli
 from l2wg_hooks.apply import saved_state
 from l2wg_hooks.config import store, tunnel_file
+from l2wg_hooks.config.allowed_ips import AllowedIPs
 from l2wg_hooks.errors import L2wgError, Problem
 from l2wg_hooks.netfilter import nftables_state
 from l2wg_hooks.observe import counter_growth, fdb_table, interface_counters, wg_interfaces
@@ -245,7 +246,7 @@ def test_several_peers_and_the_longest_prefix():
     """As the kernel looks AllowedIPs up."""
     some = [("near", ("192.168.92.1/32",)), ("site", ("192.168.92.0/24",)), ("all", ("0.0.0.0/0", "::/0"))]
     interface = wg_interfaces.Interface("k", 1, tuple(wg_interfaces.Peer(key, "", allowed, 1, 0, 0, None) for key, allowed in some))
-    cover = status._coverage(interface)
+    cover = AllowedIPs(interface.peers)
     wanted = (("192.168.92.1", "near"), ("192.168.92.2", "site"), ("10.0.0.1", "all"), ("fd00::1", "all"))
     assert [status._peer(cover, remote).key for remote, _ in wanted] == [key for _, key in wanted]
 

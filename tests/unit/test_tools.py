@@ -173,7 +173,7 @@ def test_what_cannot_be_looked_at_is_told_before_a_change(monkeypatch):
     tunnel = Tunnel("gretap1", "wg0", "192.168.178.1", "192.168.92.1", "br0")
     here = link_table.parse(tools.recorded(NEWEST, "reference")[OBSERVE].out)
     usual = {
-        "wg show": "", "ss": tools.recorded(NEWEST, "logins")["ss -H -t -n -p state established"].out,
+        "wg show": "private\tpublic\t51820\toff\n", "ss": tools.recorded(NEWEST, "logins")["ss -H -t -n -p state established"].out,
         "ip route get": "192.0.2.7 dev e0 src 192.0.2.7 uid 0 \n", "ip -4 route": "default via 192.0.2.1 dev e0 \n", "ip -6 route": "",
         "ip -json neighbour": '[{"dst":"192.0.2.1","state":["REACHABLE"]}]', "ip neighbour change": "",
     }  # fmt: skip
