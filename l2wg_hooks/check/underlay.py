@@ -1,5 +1,7 @@
 """The underlay as a tunnel needs it: WireGuard that is up, a peer whose AllowedIPs cover `remote`, a session. Pure."""
 
+from typing import List, Tuple
+
 from l2wg_hooks.config.allowed_ips import AllowedIPs
 from l2wg_hooks.encapsulation import headers
 from l2wg_hooks.observe import wg_interfaces
@@ -30,7 +32,7 @@ def absent(tunnel, link, has_file):
 
 def covering(peers, address):
     """[(prefix length, Peer)] of those whose AllowedIPs cover `address`, the one that gets its packets first."""
-    found = []
+    found: List[Tuple[int, wg_interfaces.Peer]] = []
     for network, peer in AllowedIPs(peers).covering(address):
         if not any(peer is one for _, one in found):
             found.append((network.prefixlen, peer))

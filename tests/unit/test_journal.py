@@ -8,7 +8,7 @@ from l2wg_hooks import cli
 from l2wg_hooks.commands import registry
 from l2wg_hooks.config import store, wg_quick
 from l2wg_hooks.errors import Problem
-from l2wg_hooks.model import Link, Step
+from l2wg_hooks.model import Link, Step, Wait
 from l2wg_hooks.plan import planner
 from l2wg_hooks.reconcile import event_summary, events, executor, reconcile
 from l2wg_hooks.system import journal, log, process, terminal
@@ -352,3 +352,19 @@ def test_what_the_journal_has_anyhow_is_not_printed_twice(monkeypatch, capsys, t
     monkeypatch.setenv("JOURNAL_STREAM", "%d:%d" % (stream.st_dev, stream.st_ino + 1))
     log.say("five")
     assert capsys.readouterr().err == "[l2wg] one\nfour\n[l2wg] five\n"
+
+
+@pytest.mark.parametrize("count, more", [(1, ""), (3, ""), (4, "; and 1 more wait"), (9, "; and 6 more wait")])
+def test_of_many_that_wait_some_are_named(count, more):
+    one = event_summary.EventSummary("up wg0", "wg0 is up")
+    one.waiting = tuple(Wait("t%d" % number, "underlay", "wg0") for number in range(count))
+    text = one.text()
+    assert text == "wg0 is up: " + "; ".join("t%d waits for wg0" % number for number in range(min(count, 3))) + more
+    assert dict(one.fields([]))["L2WG_WAITING"].count("\n") == count - 1
+
+
+@pytest.mark.parametrize("count, names", [(2, "a, b"), (3, "a, b, c"), (4, "a, b, c and 1 more")])
+def test_of_many_that_fared_alike_some_are_named(count, names):
+    one = event_summary.EventSummary("up wg0", "wg0 is up")
+    one.told += [Step(("ip", "link", "set", "dev", name, "up"), "it is down", name) for name in "abcd"[:count]]
+    assert one.text() == "wg0 is up: %s: up" % names

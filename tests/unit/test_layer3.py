@@ -2,6 +2,7 @@
 
 import json
 
+import pytest
 from l2wg_hooks.apply import saved_state
 from l2wg_hooks.model import Addresses, Link
 from l2wg_hooks.observe import addresses, link_table
@@ -140,3 +141,13 @@ def test_each_attribute_comes_back():
         "ip link set dev p down",
         "ip address delete 10.0.0.1/8 dev b",
     ]
+
+
+@pytest.mark.parametrize(
+    "line", ["", "   ", "\tnexthop via 192.0.2.1 dev p weight 1", "local 192.0.2.7", "broadcast 192.0.2.255", "192.0.2.0/24 proto kernel"]
+)
+def test_what_is_no_route_of_somebodys(line):
+    there = "198.51.100.0/24 via 192.0.2.1"
+    shown = json.dumps([{"ifname": "p", "ifindex": 2, "addr_info": []}])
+    for text in (line + "\n" + there + "\n", there + "\n" + line + "\n"):
+        assert addresses.parse(shown, {"p": text})["p"].routes == (("198.51.100.0/24", "via", "192.0.2.1"),)

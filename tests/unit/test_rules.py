@@ -519,3 +519,21 @@ def test_without_tables_no_counters(monkeypatch):
 def test_the_note_is_json_that_people_can_read(nft):
     ruleset.load(of(TUNNEL), NFT)
     assert sorted(json.loads(read(nftables_state.LOADED))) == ["entries", "meant", "template", "values"]
+
+
+@pytest.mark.parametrize("entry, value", [
+    (None, {}), ([], {}), ("x", {}), ({}, None), ({}, []), ({}, {}),
+])  # fmt: skip
+def test_what_is_no_entry_is_none_of_ours(entry, value):
+    assert not nftables.fits(entry, value)
+
+
+def test_an_entry_is_one_in_whole():
+    entry, value = nftables.entry(TUNNEL), nftables.value(TUNNEL, LINKS)
+    assert nftables.fits(entry, value)
+    for key in entry:
+        assert not nftables.fits({name: one for name, one in entry.items() if name != key}, value), key
+        assert not nftables.fits(dict(entry, **{key: ["no such thing"]}), value) or key == "vlans", key
+    for key in value:
+        assert not nftables.fits(entry, {name: one for name, one in value.items() if name != key}), key
+        assert not nftables.fits(entry, dict(value, **{key: "no; such thing"})), key

@@ -634,3 +634,23 @@ def test_a_file_of_problems_only(machine, tmp_path, capsys):
     assert cli.main(["status"]) == 1
     assert "gretap1.conf:1:" in capsys.readouterr().out
     assert wished({"a": "x"}).broken == ("a",)
+
+
+def test_a_port_is_a_tunnel_by_what_it_is_or_by_what_is_wished():
+    """A tunnel of ours whose file is gone is none of the wish, and no Ethernet port either."""
+    ports = {port.name: port for port in build().bridges[0].ports}
+    assert (ports["gretap1"].tunnel, ports["enp3s0"].tunnel) == (True, False)
+    theirs = build(links=but("gretap1", alias=""))
+    assert {port.name: port.tunnel for port in theirs.bridges[0].ports} == {"enp3s0": False, "gretap1": True}, "by the wish"
+    orphan = dataclasses.replace(seen("right-a").links["gretap1"], name="old", alias="l2wg")
+    found = build(links=dict(seen("right-a").links, old=orphan))
+    assert {port.name: port.tunnel for port in found.bridges[0].ports}["old"] is True, "by its alias"
+
+
+@pytest.mark.parametrize("changes, word, forwards", [
+    ({}, "up", True), ({"state": "forwarding"}, "forwarding", True), ({"state": "blocking"}, "blocking", False), ({"carrier": False}, "no carrier", False),
+    ({"up": False}, "down", False), ({"joined": False}, "not a port", False), ({"there": False}, "missing", False),
+])  # fmt: skip
+def test_what_a_port_does(changes, word, forwards):
+    port = dataclasses.replace(status.Port("enp3s0", False, True, True, True, True), **changes)
+    assert (render_text.port_word(port), port.forwards) == (word, forwards)

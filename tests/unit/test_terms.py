@@ -221,3 +221,24 @@ def test_one_wire_is_what_joins_and_nothing_else():
     assert "enp2s0 has 192.168.178.0/24" in one and "both are on one wire" in one, "its address is about to move"
     (one,) = said(apart, enp2s0="192.168.92.7/24")
     assert "nobody can route between the two" in one
+
+
+@pytest.mark.parametrize("mine, theirs, ends", [
+    (("198.18.0.1", "fd00::1"), ("fd00::2", "198.18.0.2"), ("198.18.0.1", "198.18.0.2")),
+    (("fd00::1", "198.18.0.1"), ("198.18.0.2", "fd00::2"), ("198.18.0.1", "198.18.0.2")),
+    (("fd00::1", "198.18.0.1"), ("fd00::2",), ("fd00::1", "fd00::2")),
+])  # fmt: skip
+def test_ends_are_ipv4_where_both_have_it(mine, theirs, ends):
+    found = negotiate.find(A._replace(addresses=mine), B._replace(addresses=theirs))
+    assert (found.local, found.remote) == ends
+
+
+@pytest.mark.parametrize("who", [0, 1])
+def test_nobody_is_called_by_an_address_that_only_the_tunnel_has(who):
+    cards = [A, B]
+    for host in A.addresses + B.addresses:
+        cards[who] = (A, B)[who]._replace(endpoint=("[%s]:1" if ":" in host else "%s:1") % host)
+        with pytest.raises(Refused, match="is an address inside WireGuard"):
+            negotiate.find(*cards)
+    cards[who] = (A, B)[who]._replace(endpoint="203.0.113.7:1")
+    assert negotiate.find(*cards).remote == "198.18.0.2"

@@ -242,3 +242,28 @@ def test_lines_that_name_a_port_are_found(tmp_path, monkeypatch):
     assert references.dnsmasq(found).endswith("\ninterface=br0\n")
     assert references.dnsmasq(found[:1]) == "" and references.find({}) == []
     assert "write br0 instead" in str(found[0].problem())
+
+
+def test_only_a_worker_of_this_boot_is_stopped(box, monkeypatch):
+    """Not one that waits for its confirmation, not ourselves, and nobody else who has got its number since."""
+    killed = []
+    monkeypatch.setattr(transaction.time, "sleep", lambda seconds: None)
+    monkeypatch.setattr(transaction.os, "kill", lambda pid, number: killed.append((pid, number)))
+    alive = {4242: 2}
+
+    def is_l2wg(pid):
+        alive[pid] = alive.get(pid, 0) - 1
+        return alive[pid] >= 0
+
+    monkeypatch.setattr(transaction, "_is_l2wg", is_l2wg)
+    transaction.stop_worker()
+    assert killed == [], "there is none"
+    transaction.begin([], [], [])
+    saved = saved_state.load(saved_state.OPEN)
+    for changes in ({"pid": os.getpid()}, {"pid": 4242, "waiting": True}, {"pid": 4242, "boot": "another"}):
+        saved_state.store(saved_state.OPEN, saved._replace(**changes)._asdict())
+        transaction.stop_worker()
+        assert killed == [], changes
+    saved_state.store(saved_state.OPEN, saved._replace(pid=4242)._asdict())
+    transaction.stop_worker()
+    assert killed == [(4242, transaction.signal.SIGTERM)] * 2
