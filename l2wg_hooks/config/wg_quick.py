@@ -36,7 +36,8 @@ def rows_of(text) -> List[Row]:
     for whole in re.findall(r"[^\n]*\n|[^\n]+\Z", text):
         # A CR alone ends no line: at the end of the file it is a space behind the last value.
         bare = re.sub(r"\r?\n\Z", "", whole)
-        key, _, value = bare.partition("#")[0].partition("=")
+        # bash reads over a NUL.
+        key, _, value = bare.replace("\0", "").partition("#")[0].partition("=")
         key = key.strip(schema.SPACE).lower()
         if key.startswith("["):
             section = key
