@@ -1,6 +1,7 @@
 """The command line as people meet it: one screen of help, errors with a cure, and a man page that says the same."""
 
 import os
+import pathlib
 import re
 import shlex
 import sys
@@ -28,7 +29,7 @@ def options(parser, hidden=False):
 def test_every_command_has_one_group_and_one_handler(commands):
     assert len(registry.NAMES) == len(set(registry.NAMES))
     assert {one.GROUP for one in commands.commands.values()} == set(usage.GROUPS)
-    files = {path.stem for path in (TREE / "l2wg_hooks/commands").glob("*.py")} - {"__init__", "registry", "usage", "options", "dialogue"}
+    files = {path.stem for path in pathlib.Path(registry.__file__).parent.glob("*.py")} - {"__init__", "registry", "usage", "options", "dialogue"}
     assert set(commands.commands) == files and set(cli.EVENTS) - {"event"} <= files
     assert all(callable(one.run) for one in commands.commands.values())
 
