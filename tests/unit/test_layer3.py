@@ -143,9 +143,7 @@ def test_each_attribute_comes_back():
     ]
 
 
-@pytest.mark.parametrize(
-    "line", ["", "   ", "\tnexthop via 192.0.2.1 dev p weight 1", "local 192.0.2.7", "broadcast 192.0.2.255", "192.0.2.0/24 proto kernel"]
-)
+@pytest.mark.parametrize("line", ["", "   ", "\tnexthop via 192.0.2.1 dev p weight 1", "local 192.0.2.7", "broadcast 192.0.2.255", "192.0.2.0/24 proto kernel"])
 def test_what_is_no_route_of_somebodys(line):
     there = "198.51.100.0/24 via 192.0.2.1"
     shown = json.dumps([{"ifname": "p", "ifindex": 2, "addr_info": []}])
