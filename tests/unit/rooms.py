@@ -2,6 +2,7 @@
 
 import ast
 import pathlib
+from functools import lru_cache
 from typing import Dict, NamedTuple, Set
 
 import l2wg_hooks
@@ -17,6 +18,7 @@ class Imports(NamedTuple):
     outside: Set[str]
 
 
+@lru_cache(maxsize=None)
 def read() -> Dict[str, Imports]:
     """{module, such as "plan.planner": its Imports}, in folders of any depth."""
     paths = {}
