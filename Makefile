@@ -45,7 +45,7 @@ minimal:
 
 ## make shell        the sh scripts, and completion in bash and zsh
 shell:
-	@tests/need python3-pytest python3-jinja2 python3-hypothesis python3-venv dash shellcheck devscripts bash-completion zsh iproute2 mount
+	@tests/need python3-pytest python3-jinja2 python3-hypothesis python3-venv dash shellcheck devscripts bash-completion zsh iproute2 mount git
 	$(PYTEST) -q tests/shell
 
 ## make nix          the NixOS module and package: evaluated and built, not booted
