@@ -198,8 +198,7 @@ class Step:
         return " ".join(self.argv)
 
 
-@dataclass(frozen=True)
-class Wait:
+class Wait(NamedTuple):
     """What has to come by another event. `subject` is the tunnel that waits, or the bridge; `name` is what it waits for.
 
     `kind` is "underlay", "underlay-up" (it is there, and down), "bridge", "address" (of the router) or "port".

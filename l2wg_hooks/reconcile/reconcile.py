@@ -6,7 +6,7 @@ from l2wg_hooks.netfilter import nftables_state
 from l2wg_hooks.observe import link_table, snapshot
 from l2wg_hooks.plan import planner
 from l2wg_hooks.probes import loop_probe
-from l2wg_hooks.reconcile import executor, ruleset
+from l2wg_hooks.reconcile import executor
 from l2wg_hooks.system import files, lock, log
 
 # The kernel's links can change while we work (a port comes, a bridge goes): look again, but not for ever.
@@ -51,6 +51,8 @@ def execute(todo, links):
     """
     if todo.rules is None:
         return executor.apply(todo.steps)
+    from l2wg_hooks.reconcile import ruleset  # most events have no rules to load
+
     at = [step.group for step in todo.steps].index(planner.GUARD)
     failed = executor.apply(todo.steps[:at])
     unguarded = ruleset.load(todo.rules, todo.steps[at])
