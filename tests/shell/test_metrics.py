@@ -5,7 +5,7 @@ import subprocess
 import pytest
 from conftest import TOP
 
-GOLDEN = sorted((TOP / "tests/golden/status").glob("*.metrics"))
+GOLDEN = sorted((TOP / "tests/golden/status").glob("*/out/metrics"))
 
 
 @pytest.fixture(scope="module")
@@ -18,7 +18,7 @@ def check(promtool, text):
     return done.returncode, done.stdout
 
 
-@pytest.mark.parametrize("path", GOLDEN, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", GOLDEN, ids=lambda path: path.parts[-3])
 def test_prometheus_has_nothing_to_say(promtool, path):
     assert check(promtool, path.read_text()) == (0, "")
 

@@ -1,7 +1,6 @@
 """What real routers said, as the Survey that status/status.py gets: tests/golden/status. Run as a program, it draws anew what they should look like.
 
-Recorded on Debian's kernels in the lab: site A and site B of the reference case (`right`), site A with
-fences and a storm limit and wg0 down (`down`), and with a second tunnel that site B knows nothing of (`fenced`). WireGuard's secret keys are left out.
+tests/golden/status/README.md tells what was recorded, and where.
 """
 
 import json
@@ -45,11 +44,11 @@ def seen(case, texts=None, **more):
     """The Survey of a recording. `texts` stand for its files; `more` replaces what else is in it."""
 
     def read(what):
-        return (GOLDEN / ("%s.%s" % (case, what))).read_text()
+        return (GOLDEN / case / "in" / what).read_text()
 
     entries = json_fields.table(read("links"))
     before = nftables_state.LOADED, nftables_state.template
-    nftables_state.LOADED, nftables_state.template = str(GOLDEN / (case + ".loaded")), lambda: 0
+    nftables_state.LOADED, nftables_state.template = str(GOLDEN / case / "in" / "loaded"), lambda: 0
     try:
         report = nftables_state.report([process.Result(0, read("inet"), ""), process.Result(0, read("bridge"), "")])
     finally:
@@ -70,7 +69,7 @@ def seen(case, texts=None, **more):
 
 
 def forms(found):
-    """{suffix: text} of a Status in all its forms."""
+    """{name in `out`: text} of a Status in all its forms."""
     return {
         "screen": render_text.render(found),
         "colour": render_text.render(found, colour=True),
@@ -86,7 +85,7 @@ def main():
     """Write what is wanted, to be looked at before it is committed."""
     for case in CASES:
         for suffix, text in forms(status.build(seen(case))).items():
-            (GOLDEN / ("%s.%s" % (case, suffix))).write_text(text)
+            (GOLDEN / case / "out" / suffix).write_text(text)
     (TREE / "docs" / "status.svg").write_text(render_svg.render(status.build(seen("right-a"))))
 
 

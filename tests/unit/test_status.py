@@ -44,7 +44,7 @@ def said(found, level=WRONG):
 def test_it_looks_as_it_should(golden, case):
     """tests/unit/recorded.py draws them anew; look at the difference."""
     for suffix, text in forms(build(case)).items():
-        assert text == (golden / "status" / ("%s.%s" % (case, suffix))).read_text(), suffix
+        assert text == (golden / "status" / case / "out" / suffix).read_text(), suffix
 
 
 def test_the_picture_in_the_docs_is_what_is_drawn():
@@ -525,7 +525,7 @@ def machine(monkeypatch, tmp_path, golden):
     """The commands answer as recorded; `broken` maps a command's name to what becomes of it."""
     monkeypatch.setattr(os, "geteuid", lambda: 0)
     monkeypatch.setattr(store, "DIRECTORY", str(tmp_path))
-    monkeypatch.setattr(nftables_state, "LOADED", str(golden / "status" / "right-a.loaded"))
+    monkeypatch.setattr(nftables_state, "LOADED", str(golden / "status" / "right-a" / "in" / "loaded"))
     monkeypatch.setattr(nftables_state, "template", lambda: 0)
     monkeypatch.setattr(saved_state, "OPEN", str(tmp_path / "open"))
     monkeypatch.setattr(survey, "UDEV", str(tmp_path / "n%d"))
@@ -539,7 +539,7 @@ def machine(monkeypatch, tmp_path, golden):
         broken = state["broken"].get(argv[0])
         if isinstance(broken, Exception):
             raise broken
-        return broken or process.Result(0, (golden / "status" / ("right-a." + name)).read_text(), "")
+        return broken or process.Result(0, (golden / "status" / "right-a" / "in" / name).read_text(), "")
 
     def feed(argv, take):
         result = fake(argv)
