@@ -4,8 +4,23 @@ import ipaddress
 import socket
 import threading
 
+from l2wg_hooks.check.cause import QUIET, Cause
 from l2wg_hooks.config import wg_quick
 
+CAUSES = (
+    Cause(
+        "endpoint-stale",
+        QUIET,
+        "The peer's Endpoint is a DNS name that means another address now. WireGuard resolves names only once, when it starts.",
+        "`wg set wg0 peer KEY endpoint NAME:PORT` resolves it again; for good: reresolve-dns of wireguard-tools, by a timer.",
+    ),
+    Cause(
+        "endpoint-unresolved",
+        QUIET,
+        "The peer's Endpoint is a DNS name that nobody can resolve now, so a restart of WireGuard would hang and fail.",
+        "Mend DNS on this router (`getent ahosts NAME`), or write the address.",
+    ),
+)
 # Seconds for a name to be resolved; a resolver that is not there takes 10 and more for each of its servers.
 PATIENCE = 3
 

@@ -1,5 +1,7 @@
 """What else on this router is in the way of the wire: firewalls, and other managers of interfaces. For `l2wg check`."""
 
+from l2wg_hooks.check.cause import LEASE, NOTHING, REACH, WAITS, Cause
+from l2wg_hooks.check.scene import Check
 from l2wg_hooks.errors import fail
 from l2wg_hooks.managers import dhcpcd, networkd
 from l2wg_hooks.netfilter import inbound, iptables
@@ -8,6 +10,39 @@ from l2wg_hooks.netfilter.inbound import KEPT, XTABLES
 from l2wg_hooks.netfilter.trace import Packet
 from l2wg_hooks.system import files
 
+CAUSES = (
+    Cause(
+        "networkd",
+        WAITS,
+        "A .network file of systemd-networkd matches a port, the bridge or the tunnel.",
+        "A file that sorts first, with `Unmanaged=yes`: the command is printed.",
+    ),
+    Cause(
+        "dhcpcd",
+        LEASE,
+        "dhcpcd takes the tunnel or a port for a network card, and asks for a lease on it.",
+        "`denyinterfaces` in /etc/dhcpcd.conf: the command is printed.",
+    ),
+    Cause(
+        "tunnel-address",
+        LEASE,
+        "The tunnel interface has an IP address: the other site's network is routed into it.",
+        "`ip address flush dev gretap1`, and find out which DHCP client gave it.",
+    ),
+    Cause(
+        "firewall-input",
+        NOTHING,
+        "A firewall on this router drops the tunnel's packets. They belong to no connection (notrack), so a rule for "
+        "established or new ones does not let them in.",
+        "Let them in: the command for ufw, firewalld, iptables or nft is printed.",
+    ),
+    Cause(
+        "firewall-forward",
+        REACH,
+        "br_netfilter shows bridged frames to a firewall whose policy for FORWARD is to drop (Docker sets it).",
+        "`l2wg set gretap1 forward=accept; l2wg apply`, or the firewall's own command: it is printed.",
+    ),
+)
 SWITCH = "/proc/sys/net/bridge/bridge-nf-call-%stables"
 # What a firewall hardly has an opinion on: TCP's discard port.
 DISCARD = 9
@@ -101,3 +136,14 @@ def _let_pass(tunnel, base):
 
 def _switch(word):
     return files.glance(SWITCH % word).strip()
+
+
+def _managers(scene):
+    return managing(scene.tunnels, scene.links)
+
+
+def _firewalls(scene):
+    return filtering(scene.tunnels, scene.links)
+
+
+CHECKS = (Check("other managers", _managers), Check("firewalls", _firewalls))

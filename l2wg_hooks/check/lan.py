@@ -1,22 +1,73 @@
 """The joined LAN as this router sees it: its bridge, who else has its addresses, and who hands out leases. Pure."""
 
 import ipaddress
-from typing import NamedTuple
+from functools import partial
 
 from l2wg_hooks import model
-from l2wg_hooks.config import bridge_switches
+from l2wg_hooks.check import modules, prober, underlay
+from l2wg_hooks.check.cause import LARGE, LEASE, NOTHING, OPEN, QUIET, REACH, STORM, Cause
+from l2wg_hooks.check.scene import Check, Idle, Unlooked, listed
+from l2wg_hooks.config import bridge_switches, ifupdown_bridge, ifupdown_files
+from l2wg_hooks.system import files
 
+CAUSES = (
+    Cause(
+        "bridge-answers",
+        OPEN,
+        "A bridge that you define has no address, but is an interface of this router: it answers ARP for all of the router's "
+        "addresses, forwards, and is configured by router advertisements of either site.",
+        "A file in /etc/sysctl.d, which udev has read whenever the bridge is made: the command is printed. A bridge that l2wg "
+        "defines (`bridge-ports`) is kept from it.",
+    ),
+    Cause("bridge-down", NOTHING, "The bridge is there, but down: it passes no frames.", "`ip link set dev br0 up`."),
+    Cause(
+        "port-blocked",
+        NOTHING,
+        "The tunnel is a port of its bridge, but passes no frames yet: STP listens and learns; or it is disabled.",
+        "Wait twice the bridge's forward delay, 30 s. A port that STP blocks is no fault: `bridge link show dev gretap1`.",
+    ),
+    Cause(
+        "bridge-mtu",
+        LARGE,
+        "The bridge has shrunk: a port with a small MTU has joined, and may have gone since.",
+        "Give that port the LAN's MTU, or the tunnel the port's. Then set the bridge's, twice, since setting the value that it "
+        "has does not count: `ip link set dev br0 mtu 1499; ip link set dev br0 mtu 1500`.",
+    ),
+    Cause(
+        "bridge-mac",
+        QUIET,
+        "The bridge has its Ethernet address from a tunnel and gets another one as soon as a port joins: whoever talks "
+        "to its IP address is "
+        "cut off until ARP has forgotten the old one.",
+        "Pin it: `ip link set dev br0 address ...`; for good, `hwaddress` in its stanza.",
+    ),
+    Cause(
+        "dhcp-two-servers",
+        LEASE,
+        "Two DHCP servers answer on the joined LAN, one on either side of the tunnel, and a device takes whichever is quicker.",
+        "Turn one off, or keep DHCP at home: `l2wg set gretap1 dhcp=block; l2wg apply`, on both routers.",
+    ),
+    Cause(
+        "dhcp-twice",
+        STORM,
+        "One DHCP server's answer to one question arrives by two ports: there is a second way between the sites.",
+        "Find and cut it, or have both bridges speak STP.",
+    ),
+    Cause(
+        "duplicate-address",
+        REACH,
+        "Another machine on the joined LAN has an address of this router, or two have the gateway's.",
+        "Give one of them another address; both sites' routers often are .1 when two LANs become one.",
+    ),
+    Cause(
+        "subnet-twice",
+        REACH,
+        "Both sites use the same subnet, on different segments: this router has it on an interface that is not the bridge.",
+        "Renumber one of them, or make that interface a port of the bridge.",
+    ),
+)
 # net/core/net-sysfs.c, /sys/class/net/*/addr_assign_type: somebody has set it (NET_ADDR_SET).
 SET = "3"
-HERE = "this router"
-
-
-class Answer(NamedTuple):
-    """Who answered, an ARP probe for `address` or a DHCPDISCOVER: its Ethernet address, and the port that this came in by."""
-
-    address: str
-    mac: str
-    port: str
 
 
 def ports(bridge, links):
@@ -219,3 +270,78 @@ def overlapping(tunnel, links, allowed):
                 hint = f"renumber one side; or, if they are to be one LAN, make {link.name} a port of {tunnel.bridge}"
                 return tunnel.problem("bridge", message, hint, "subnet-twice")
     return None
+
+
+def _bridge(scene):
+    for tunnel in scene.bridged():
+        yield down(tunnel, scene.links)
+        yield shrunk(tunnel, scene.links)
+        yield unpinned(tunnel, scene.links, _assigned(tunnel.bridge))
+    for tunnel in scene.tunnels:
+        if tunnel.bridge in scene.links:
+            yield blocked(tunnel, scene.links)
+
+
+def _heard(scene):
+    """Bridges that l2wg does not define; of its own, the plan says what they are to be."""
+    defined = ifupdown_files.read()
+    asked = {one.interface for one in defined.stanzas if one.addresses()} | set(ifupdown_bridge.ours(scene.tunnels, defined))
+    for tunnel in scene.bridged():
+        if tunnel.bridge not in asked:
+            yield heard(tunnel, scene.links, partial(_switch, tunnel.bridge))
+
+
+def _switch(name, family, switch):
+    """The number of a switch of an interface, of IPv4 the larger one of it and `all`; None where the kernel has no such thing."""
+    names = (name, "all") if family == "ipv4" and switch != "forwarding" else (name,)
+    found = [modules.sysctl("net", family, "conf", one, switch) for one in names]
+    return max((int(one) for one in found if one.isdigit()), default=None)
+
+
+def _assigned(name):
+    return files.glance(f"/sys/class/net/{name}/addr_assign_type").strip()
+
+
+def _subnets(scene):
+    for tunnel, interface in scene.over():
+        rows = underlay.covering(interface.peers, tunnel.remote)
+        yield overlapping(tunnel, scene.links, rows[0][1].allowed if rows else ())
+
+
+def _duplicates(scene):
+    tunnels, heard = scene.bridged(), scene.heard
+    own = {link.mac for link in scene.links.values()}
+    for tunnel in tunnels:
+        if tunnel.bridge in heard.mute:
+            raise Unlooked(f"{tunnel.bridge}: {heard.mute[tunnel.bridge]}")
+        asked = prober.asked(scene.links[tunnel.bridge], scene.gateways.get(tunnel.bridge, ()))
+        yield from duplicates(tunnel, asked, heard.answers.get(tunnel.bridge, ()), own)
+        yield from refused(tunnel, _failed(tunnel.bridge))
+
+
+def _failed(name):
+    """IPv6 addresses that the kernel gave up, since another machine has them (RFC 4862, 5.4)."""
+    found = listed("-6", "address", "show", "dev", name, "dadfailed")
+    return [one["local"] for link in found for one in link.get("addr_info", []) if one.get("dadfailed")]
+
+
+def _dhcp(scene):
+    tunnels = scene.bridged()
+    if not any(prober.offered(scene.tunnels, one.bridge) for one in tunnels):
+        raise Idle("dhcp = block")
+    heard = scene.heard
+    for tunnel in tunnels:
+        if prober.offered(scene.tunnels, tunnel.bridge):
+            if tunnel.bridge in heard.mute:
+                raise Unlooked(f"{tunnel.bridge}: {heard.mute[tunnel.bridge]}")
+            names = [one.name for one in scene.tunnels]
+            yield from servers(tunnel, heard.offers.get(tunnel.bridge, ()), names)
+
+
+CHECKS = (
+    Check("bridge", _bridge, False),
+    Check("bridge as an interface", _heard, False),
+    Check("subnets", _subnets),
+    Check("duplicate addresses", _duplicates, asked=True),
+    Check("DHCP servers", _dhcp, asked=True),
+)

@@ -3,8 +3,24 @@
 import os
 
 from l2wg_hooks import model
+from l2wg_hooks.check.cause import NOTHING, Cause
+from l2wg_hooks.check.scene import Check
 from l2wg_hooks.system import files, process
 
+CAUSES = (
+    Cause(
+        "module-missing",
+        NOTHING,
+        "The kernel has no module for the tunnel, the bridge or the rules.",
+        "Install a kernel that has it: linux-image-amd64 does, linux-image-cloud-amd64 and hosters' own may not.",
+    ),
+    Cause(
+        "reboot-needed",
+        NOTHING,
+        "The kernel was upgraded, and the modules of the one that runs are gone from the disk.",
+        "Reboot.",
+    ),
+)
 SYSCTLS = "/proc/sys"
 MODULES = "/sys/module"
 STORE = "/lib/modules"
@@ -56,3 +72,17 @@ def judge(missing, release, stored):
             if module == "wireguard":
                 hint = "Debian 10: apt install -t buster-backports linux-image-amd64; then: reboot # else: " + hint
             yield tunnel.problem("", f"the kernel {release} has no module {module}", hint, "module-missing")
+
+
+def _modules(scene):
+    tunnels, links = scene.tunnels, scene.links
+    needed = wanted(tunnels, links, bool(sysctl("net", "bridge", "bridge-nf-call-iptables")))
+    if any(os.path.exists(os.path.join(folder, "wireguard-go")) for folder in process.ENVIRONMENT["PATH"].split(":")):
+        needed.pop("wireguard", None)
+    missing = {name: tunnel for name, tunnel in needed.items() if not loadable(name)}
+    release = os.uname().release
+    stored = not os.path.isdir(STORE) or os.path.isdir(os.path.join(STORE, release))
+    return judge(missing, release, stored)
+
+
+CHECKS = (Check("kernel modules", _modules, False),)

@@ -7,8 +7,19 @@ meant: the harm that it is to prevent.
 import os
 import stat
 
+from l2wg_hooks.check.cause import OPEN, Cause
+from l2wg_hooks.check.scene import Check, with_id
 from l2wg_hooks.config import last_applied, store, wg_quick
 from l2wg_hooks.errors import Problem
+
+CAUSES = (
+    Cause(
+        "rights",
+        OPEN,
+        "Somebody else than root may write a file, or a directory, that decides what root does.",
+        "`chown root: FILE; chmod go-w FILE`, and see what is in it.",
+    ),
+)
 
 
 def problems(tunnels):
@@ -47,3 +58,11 @@ def _writer(path, sticky_helps):
         return "everybody"
     # The group's bits are the mask of an access control list, too.
     return "the group %d" % info.st_gid if info.st_mode & stat.S_IWGRP else ""
+
+
+def _rights(scene):
+    for problem in problems(scene.tunnels):
+        yield with_id("rights", problem)
+
+
+CHECKS = (Check("who may write the files", _rights),)

@@ -13,7 +13,6 @@ import socket
 import time
 from typing import Dict, NamedTuple, Optional, Tuple
 
-from l2wg_hooks.check import lan
 from l2wg_hooks.probes import arp, dhcp, icmp_echo, loop_probe, packet_socket, path_mtu, tunnel_packets
 from l2wg_hooks.system import files
 
@@ -26,6 +25,17 @@ TIMES, PAUSE, SMALL_SIZE = 3, 0.25, 100
 ENOUGH = 300
 # Paths that are measured at the same time, each in up to three seconds.
 SEARCHES = 8
+
+
+HERE = "this router"
+
+
+class Answer(NamedTuple):
+    """Who answered, an ARP probe for `address` or a DHCPDISCOVER: its Ethernet address, and the port that this came in by."""
+
+    address: str
+    mac: str
+    port: str
 
 
 class Heard(NamedTuple):
@@ -201,12 +211,12 @@ class _Sounding:
         bridge = packet.device if packet.device in self.bridges else self.links[packet.device].master
         answer = arp.answer(packet.data)
         if answer and not packet.out and packet.device != bridge:
-            self.heard.answers[bridge].append(lan.Answer(answer[0], answer[1], packet.device))
+            self.heard.answers[bridge].append(Answer(answer[0], answer[1], packet.device))
         offer = dhcp.offer(packet.data, self.number)
         # What goes out of the bridge itself is a server's on this router; what goes out of a port has come in by another one.
         if offer and packet.out == (packet.device == bridge):
-            port = lan.HERE if packet.out else packet.device
-            self.heard.offers[bridge].append(lan.Answer(offer.server, offer.mac, port))
+            port = HERE if packet.out else packet.device
+            self.heard.offers[bridge].append(Answer(offer.server, offer.mac, port))
 
     def _has_come(self, tunnel):
         """Whether anything of the peer's tunnel has ever come in, and nobody there says that there is none."""

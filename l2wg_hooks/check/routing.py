@@ -1,7 +1,38 @@
 """The way of IP packets to and from a tunnel's ends: the kernel's route, reverse path filtering, forwarding. Pure."""
 
+from l2wg_hooks.check import modules
+from l2wg_hooks.check.cause import NOTHING, REACH, Cause
+from l2wg_hooks.check.scene import Check
 from l2wg_hooks.model import holders
+from l2wg_hooks.system import ip_routes
 
+CAUSES = (
+    Cause(
+        "local-absent",
+        NOTHING,
+        "No interface of this router has the address `local`, so nothing that the peer sends arrives.",
+        "Give it to an interface, or correct `local`, and `remote` on the peer.",
+    ),
+    Cause(
+        "route",
+        REACH,
+        "This router's own packets to `remote` do not leave by the underlay. The tunnel itself is bound to it and goes on.",
+        "Give WireGuard the route: `ip route replace REMOTE/32 dev wg0`; wg-quick makes it of AllowedIPs, unless `Table = off`.",
+    ),
+    Cause(
+        "rp-filter",
+        NOTHING,
+        "Strict reverse path filtering on the underlay drops what comes from `remote`, since the way back is by "
+        "another interface.",
+        "`sysctl -w net.ipv4.conf.wg0.rp_filter=2`; for good: a file in /etc/sysctl.d.",
+    ),
+    Cause(
+        "forwarding",
+        REACH,
+        "This router does not forward IP packets. The wire needs none of that, but the hosts that have it for their gateway do.",
+        "`sysctl -w net.ipv4.ip_forward=1`; for good: `dpkg-reconfigure l2wg`, or a file in /etc/sysctl.d.",
+    ),
+)
 STRICT, LOOSE = "1", "2"
 
 
@@ -75,3 +106,26 @@ def stopped(tunnel, links, forwarding):
         f"sysctl -w {name}=1 # and for good: echo {name}=1 >/etc/sysctl.d/60-l2wg.conf",
         "forwarding",
     )
+
+
+def _way(scene):
+    for tunnel in scene.laid():
+        if not scene.links[tunnel.underlay].up:
+            continue  # then nothing is routed by it, and it is told of
+        own = taken(tunnel, scene.links)
+        if own:
+            yield own
+            continue
+        words = ("get", tunnel.remote) + (("from", tunnel.local) if absent(tunnel, scene.links) is None else ())
+        found = ip_routes.show("-%d" % tunnel.family, "route", *words)
+        filters = [modules.sysctl("net", "ipv4", "conf", name, "rp_filter") for name in ("all", tunnel.underlay)]
+        yield from elsewhere(tunnel, found[0].get("dev", "") if found else "", filters)
+
+
+def _forwarding(scene):
+    for tunnel in scene.tunnels:
+        words = ("ipv4", "ip_forward") if tunnel.family == 4 else ("ipv6", "conf", "all", "forwarding")
+        yield stopped(tunnel, scene.links, modules.sysctl("net", *words))
+
+
+CHECKS = (Check("routes and rp_filter", _way, False), Check("forwarding", _forwarding, False))

@@ -1,16 +1,67 @@
 """The underlay as a tunnel needs it: WireGuard that is up, a peer whose AllowedIPs cover `remote`, a session. Pure."""
 
+import dataclasses
+import time
 from typing import List, Tuple
 
+from l2wg_hooks.check import endpoint_dns, wg_quick_hooks
+from l2wg_hooks.check.cause import LARGE, NOTHING, QUIET, Cause
+from l2wg_hooks.check.scene import Check
+from l2wg_hooks.config import wg_quick
 from l2wg_hooks.config.allowed_ips import AllowedIPs
 from l2wg_hooks.encapsulation import headers
+from l2wg_hooks.errors import L2wgError
 from l2wg_hooks.observe import wg_interfaces
+from l2wg_hooks.system import files, ip_routes
 
+CAUSES = (
+    Cause(
+        "underlay-absent",
+        NOTHING,
+        "The WireGuard interface is not there.",
+        "`wg-quick up wg0`, and `systemctl enable wg-quick@wg0` for the next boot.",
+    ),
+    Cause(
+        "underlay-down",
+        NOTHING,
+        "The WireGuard interface is there, but down.",
+        "`wg-quick down wg0; wg-quick up wg0`, which brings back its routes, too.",
+    ),
+    Cause(
+        "no-handshake",
+        NOTHING,
+        "WireGuard has never reached the peer: wrong public key on one side, wrong endpoint, a closed UDP port, or the "
+        "peer is not up.",
+        "Compare the public keys (`wg show`), the endpoint and the peer's ListenPort; let that UDP port in there.",
+    ),
+    Cause(
+        "handshake-old",
+        QUIET,
+        "WireGuard reached the peer once, but gets no answer now: it is down, or has another address.",
+        "See to the peer and its line; a side behind NAT needs `PersistentKeepalive = 25`.",
+    ),
+    Cause(
+        "allowed-ips",
+        NOTHING,
+        "AllowedIPs of no peer cover `remote`: WireGuard drops the tunnel's packets, both ways.",
+        "Add `remote` to the AllowedIPs of that peer; the line and the command are printed.",
+    ),
+    Cause(
+        "wg-fragments",
+        LARGE,
+        "WireGuard's full-size packets do not fit the interface that they leave by, so each travels in two pieces: "
+        "slow, and lost "
+        "wherever fragments are dropped.",
+        "`MTU = N` in [Interface] of wg0.conf; or leave the line out, and wg-quick computes it.",
+    ),
+)
 # What WireGuard adds to a packet: its header and authentication tag (its paper, 5.4.6), UDP and IP.
 WIREGUARD = 32 + headers.UDP
 # Seconds after which a peer has answered: what it has got, by an empty packet after 10, KEEPALIVE_TIMEOUT of the paper; where it
 # has restarted and knows the session no more, the handshake that this side begins REKEY_TIMEOUT later.
 ANSWER = 15
+# Seconds for WireGuard to shake hands once there is something to send; and for a peer to say anything at all, at the latest.
+SESSION_PATIENCE, ANSWER_PATIENCE = 3, ANSWER + 1.5
 # Bytes that the smallest question makes WireGuard send; empty packets, which nobody answers, have 32.
 QUESTION = 128
 
@@ -119,3 +170,99 @@ def fragmented(tunnel, link, family, leaves, room):
         "/etc/wireguard/%s.conf: MTU = %d" % (link.name, room - over, link.name, room - over),
         "wg-fragments",
     )
+
+
+def _wg_quick(name):
+    """The text of a WireGuard interface's wg-quick file; "" where there is none, or it cannot be read, as _boot tells."""
+    try:
+        return files.text(wg_quick.path(name))
+    except L2wgError:
+        return ""
+
+
+def _allowed(scene):
+    for tunnel, interface in scene.over():
+        problem = uncovered(tunnel, interface)
+        if problem and wg_quick_hooks.is_rewritten(_wg_quick(tunnel.underlay)):
+            hint = problem.hint + " # SaveConfig = true: the command alone, since wg-quick rewrites the file"
+            problem = dataclasses.replace(problem, hint=hint)
+        yield problem
+
+
+def _outer(scene):
+    """WireGuard's own packets."""
+    for tunnel, interface in scene.over():
+        rows = covering(interface.peers, tunnel.remote)
+        address = rows[0][1].endpoint.rpartition(":")[0].strip("[]") if rows else ""
+        if not address or "%" in address:
+            continue
+        family = 6 if ":" in address else 4
+        found = ip_routes.show("-%d" % family, "route", "get", address)
+        device = scene.links.get(found[0].get("dev", "")) if found else None
+        if device is None or device.name == tunnel.underlay:
+            continue
+        own = [one["mtu"] for one in found[0].get("metrics", []) if one["mtu"]]
+        yield fragmented(tunnel, scene.links[tunnel.underlay], family, device.name, min(own + [device.mtu]))
+
+
+def _session(scene):
+    """Read after the sounding, which gives WireGuard something to send."""
+    if scene.thread is not None:
+        scene.thread.join()
+    late = time.monotonic() + SESSION_PATIENCE
+    tunnels = [tunnel for tunnel, _ in scene.over() if scene.links[tunnel.underlay].up]
+    while True:
+        known = {name: wg_interfaces.look(name) for name in {tunnel.underlay for tunnel in tunnels}}
+        now = int(time.time())
+        found = [(one, known[one.underlay]) for one in tunnels if known[one.underlay]]
+        quiet = [row + (silent(*row, now=now),) for row in found]
+        quiet = [row for row in quiet if row[2]]
+        if not quiet or scene.passive or time.monotonic() > late:
+            break
+        time.sleep(0.2)
+    yield from _silent(quiet, scene)
+    told = [row[0] for row in quiet]
+    if not scene.passive:
+        yield from _silent(_unanswered([one for one in tunnels if one not in told], scene), scene)
+
+
+def _silent(rows, scene):
+    for tunnel, interface, problem in rows:
+        peer = covering(interface.peers, tunnel.remote)[0][1]
+        # By its name nobody has to guess why.
+        yield _stale(tunnel, peer, scene) or problem
+
+
+def _unanswered(tunnels, scene):
+    """[(Tunnel, Interface, Problem)] of those whose peer looks alive, but answers nothing, not even what no firewall forbids."""
+    heard, before = scene.heard, scene.before
+    asked = [tunnel for tunnel in tunnels if before.get(tunnel.underlay)]
+    mute = [one for one in asked if heard.small.get(one.name) is False and not heard.near.get(one.name)]
+    rows = []
+    while mute:
+        known = {name: wg_interfaces.look(name) for name in {tunnel.underlay for tunnel in mute}}
+        there = [(one, known[one.underlay]) for one in mute if known[one.underlay]]
+        rows = [(one, now, unanswered(one, before[one.underlay], now)) for one, now in there]
+        rows = [row for row in rows if row[2]]
+        if not rows or time.monotonic() > scene.began + ANSWER_PATIENCE:
+            break
+        mute = [row[0] for row in rows]
+        time.sleep(0.2)
+    return rows
+
+
+def _stale(tunnel, peer, scene):
+    if scene.passive:
+        return None
+    name, port = endpoint_dns.named(_wg_quick(tunnel.underlay)).get(peer.key, ("", ""))
+    if not name:
+        return None
+    addresses = scene.once(("dns", name), lambda: endpoint_dns.resolve(name))
+    return endpoint_dns.judge(tunnel, peer, name, port, addresses)
+
+
+CHECKS = (
+    Check("AllowedIPs", _allowed),
+    Check("WireGuard's packets", _outer),
+    Check("WireGuard's session", _session, asked=True),
+)

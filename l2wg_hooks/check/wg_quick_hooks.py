@@ -2,9 +2,42 @@
 
 import re
 
+from l2wg_hooks.check.cause import REBOOT, Cause
 from l2wg_hooks.config import wg_quick
 from l2wg_hooks.errors import Problem
 
+CAUSES = (
+    Cause(
+        "postup-missing",
+        REBOOT,
+        "wg0.conf has not both lines that tell l2wg when WireGuard comes and goes.",
+        "`l2wg attach wg0`.",
+    ),
+    Cause(
+        "postup-doubled",
+        REBOOT,
+        "wg0.conf has one of our lines more than once.",
+        "`l2wg detach wg0; l2wg attach wg0`.",
+    ),
+    Cause(
+        "postup-elsewhere",
+        REBOOT,
+        "A line in wg0.conf calls l2wg for another interface: it was copied from that one's file.",
+        "Write `%i` in the place of the name.",
+    ),
+    Cause(
+        "postup-by-hand",
+        REBOOT,
+        "wg0.conf has lines that make the same tunnel by hand; whichever comes second fails, and a failing PostUp costs the VPN.",
+        "Delete these lines: l2wg looks after the tunnel.",
+    ),
+    Cause(
+        "postup-unsafe",
+        REBOOT,
+        "A line of ours in wg0.conf has lost its `|| :`, so that it costs the VPN where l2wg is not installed.",
+        "Write `|| :` at its end again.",
+    ),
+)
 _ANY = re.compile(r"(?:^|[;&|]\s*)(?:/\S*/)?l2wg\s+(?:up|down)\s+(?P<name>[^\s;|&]+)")
 # What the usual recipes make a layer 2 tunnel with.
 _TUNNEL = re.compile(r"\bip\s+(?:-\S+\s+)*link\s+add\b.*\btype\s+(?:gretap|ip6gretap|vxlan)\b")

@@ -37,9 +37,9 @@ def test_every_cause_has_a_test_that_provokes_it():
 
 def test_no_id_is_told_that_the_table_lacks():
     package = pathlib.Path(catalog.__file__).parents[1]
-    text = "".join(path.read_text() for path in package.rglob("*.py") if path.name != "catalog.py")
+    text = "".join(path.read_text() for path in package.rglob("*.py"))
     for one in catalog.TABLE:
-        assert '"%s"' % one.id in text, "nobody tells of %s" % one.id
+        assert text.count('"%s"' % one.id) > 1, "but for its row, nobody tells of %s" % one.id
     said = set()
     for path in package.rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):

@@ -9,10 +9,10 @@ import types
 import pytest
 from l2wg_hooks import cli
 from l2wg_hooks.apply import preview, saved_state
-from l2wg_hooks.check import catalog, endpoint_dns, firewalls, modules, permissions, prober, runner
-from l2wg_hooks.check.lan import Answer
-from l2wg_hooks.check.prober import Heard
-from l2wg_hooks.check.runner import IDLE, OK, UNLOOKED, WRONG, Idle, Scene, Unlooked
+from l2wg_hooks.check import catalog, endpoint_dns, firewalls, lan, modules, permissions, prober, runner, underlay
+from l2wg_hooks.check.prober import Answer, Heard
+from l2wg_hooks.check.runner import IDLE, OK, UNLOOKED, WRONG
+from l2wg_hooks.check.scene import Idle, Scene, Unlooked
 from l2wg_hooks.config import ifupdown, ifupdown_bridge, ifupdown_files, store, wg_quick
 from l2wg_hooks.config.references import Mention
 from l2wg_hooks.config.store import Wish
@@ -82,9 +82,9 @@ def healthy(monkeypatch, tmp_path):
     monkeypatch.setattr(ifupdown_files, "read", lambda: ifupdown.Defined(state.stanzas, (), ifupdown=state.ifupdown))
     monkeypatch.setattr(ifupdown_bridge, "OURS", str(tmp_path / "ours"))
     monkeypatch.setattr(wg_quick, "DIRECTORY", str(tmp_path))
-    monkeypatch.setattr(runner, "_assigned", lambda name: "0")
-    monkeypatch.setattr(runner, "SESSION_PATIENCE", 0)
-    monkeypatch.setattr(runner, "ANSWER_PATIENCE", 0)
+    monkeypatch.setattr(lan, "_assigned", lambda name: "0")
+    monkeypatch.setattr(underlay, "SESSION_PATIENCE", 0)
+    monkeypatch.setattr(underlay, "ANSWER_PATIENCE", 0)
     monkeypatch.setattr(modules, "sysctl", lambda *words: "1" if words[-1] == "ip_forward" else "0")
     monkeypatch.setattr(modules, "loadable", lambda name: True)
     (tmp_path / "wg0.conf").write_text("[Interface]\nAddress = x\nPostUp = l2wg up %i || :\nPostDown = l2wg down %i || :\n")
@@ -121,8 +121,8 @@ def test_no_tunnel_nothing_to_check(healthy):
 
 
 def test_one_check_that_fails_never_stops_the_others(healthy, monkeypatch):
-    for name, _, _ in runner.CHECKS:
-        broken = tuple((one, _raise if one == name else look, root) for one, look, root in runner.CHECKS)
+    for name in [one.name for one in runner.CHECKS]:
+        broken = tuple(one._replace(look=_raise) if one.name == name else one for one in catalog.CHECKS)
         with monkeypatch.context() as patch:
             patch.setattr(runner, "CHECKS", broken)
             found = runner.check()
@@ -380,8 +380,8 @@ def test_handshake_old_and_the_name_that_means_another_address(healthy, monkeypa
 def test_an_answer_to_the_sounding_is_waited_for(healthy, monkeypatch):
     """A side that was quiet for long has no session until the sounding has made one."""
     looks = []
-    monkeypatch.setattr(runner, "SESSION_PATIENCE", 30)
-    monkeypatch.setattr(runner.time, "sleep", lambda seconds: None)
+    monkeypatch.setattr(underlay, "SESSION_PATIENCE", 30)
+    monkeypatch.setattr(underlay.time, "sleep", lambda seconds: None)
     monkeypatch.setattr(wg_interfaces, "look", lambda name: looks.append(name) or (peer(handshake=1) if len(looks) < 6 else PEERS))
     assert ids() == [] and len(looks) >= 6
 
@@ -414,8 +414,8 @@ def test_a_peer_that_has_just_gone(healthy, monkeypatch, later, small, near, cau
 
 
 def test_the_peers_own_answer_is_waited_for(healthy, monkeypatch):
-    monkeypatch.setattr(runner, "ANSWER_PATIENCE", 30)
-    monkeypatch.setattr(runner.time, "sleep", lambda seconds: None)
+    monkeypatch.setattr(underlay, "ANSWER_PATIENCE", 30)
+    monkeypatch.setattr(underlay.time, "sleep", lambda seconds: None)
     healthy.heard = heard(small={"gretap1": False}, near={"gretap1": None})
     looks(monkeypatch, {"sent": 100, "received": 900}, *[ASKED] * 20, dict(ASKED, received=932))
     assert ids() == []
@@ -516,7 +516,7 @@ def test_a_loop_beside_another_tunnel_may_be_a_ring_of_both(healthy):
 @pytest.mark.parametrize("what", ["loop", "storm"])
 def test_a_loop_that_is_over_is_no_fault(healthy, monkeypatch, what):
     now = [10000.0]
-    monkeypatch.setattr(runner.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(underlay.time, "monotonic", lambda: now[0])
     healthy.counters = {(what, "gretap1"): 3}
     told(healthy, what)
     now[0] += 300

@@ -9,7 +9,7 @@ import stat
 
 import pytest
 from l2wg_hooks.apply import apply, rollback, saved_state
-from l2wg_hooks.check import runner
+from l2wg_hooks.check import boot, underlay
 from l2wg_hooks.config import edit, ifupdown, ifupdown_bridge, ifupdown_files, last_applied, references, store, tunnel_file, wg_quick
 from l2wg_hooks.errors import L2wgError
 from l2wg_hooks.managers import dhcpcd, networkmanager
@@ -251,9 +251,9 @@ def test_check_tells_of_them(tmp_path, monkeypatch):
         tunnels = [tunnel_file.parse(GOOD, "x", "gretap1")[0]]
         intent = None
 
-    found = [(one.id, os.path.basename(one.path)) for one in runner._boot(Scene())]
+    found = [(one.id, os.path.basename(one.path)) for one in boot._boot(Scene())]
     assert found == [("unreadable", "interfaces"), ("unreadable", "wg0.conf")]
-    assert runner._wg_quick("wg0") == ""
+    assert underlay._wg_quick("wg0") == ""
 
 
 def test_what_else_is_read(odd, tmp_path, monkeypatch):

@@ -3,8 +3,8 @@
 import dataclasses
 
 import pytest
-from l2wg_hooks.check import lan
-from l2wg_hooks.check.lan import Answer
+from l2wg_hooks.check import lan, prober
+from l2wg_hooks.check.prober import Answer
 from l2wg_hooks.model import Link, Tunnel
 
 ONE = Tunnel("gretap1", "wg0", "192.168.178.1", "192.168.92.1", "br0")
@@ -121,7 +121,7 @@ def test_dhcp_two_servers():
     ((cause, message, hint),) = servers(HERE, THERE)
     assert cause == "dhcp-two-servers" and "192.168.178.10 by gretap1 and 192.168.92.10 by enp3s0" in message
     assert hint.startswith("l2wg set gretap1 dhcp=block; l2wg apply #")
-    assert servers(THERE, ("192.168.92.1", "52:54:00:00:00:03", lan.HERE))[0][0] == "dhcp-two-servers", "one of them runs on this router"
+    assert servers(THERE, ("192.168.92.1", "52:54:00:00:00:03", prober.HERE))[0][0] == "dhcp-two-servers", "one of them runs on this router"
     assert servers(THERE, ("10.0.0.1", "02:00:00:00:00:0d", "gretap2"))[0][0] == "dhcp-two-servers", "one at each spoke of a hub"
 
 
