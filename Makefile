@@ -103,6 +103,10 @@ lab-kernels: deb
 	@tests/need python3-pytest
 	for suite in bullseye bookworm trixie; do $(PYTEST) tests/lab/netns --suite $$suite --deb "$(DEB)" || exit 1; done
 
+## make mutants      faults planted in the pure part, and which of them no unit test sees; ONLY="plan/planner ..." for some modules
+mutants:
+	@tests/mutants $(ONLY)
+
 ## make bench        what a hook, `wg-quick up` and the datapath cost, as ratios; writes docs/bench
 bench: deb
 	@$(PYTHON) -B tests/bench/hooks.py
@@ -113,4 +117,4 @@ bench: deb
 clean:
 	rm -rf out build deb_dist dist *.egg-info
 
-.PHONY: docs help demo test lint unit fuzz matrix minimal shell nix deb debtest dsc lab netns router neighbours units long lab-kernels bench clean
+.PHONY: docs help demo test lint unit fuzz matrix minimal shell nix deb debtest dsc lab netns router neighbours units long lab-kernels mutants bench clean

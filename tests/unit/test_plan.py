@@ -591,3 +591,26 @@ def test_a_vxlan_that_the_kernel_takes_no_second_one_beside():
     assert plan([VX4], of(WG0, BR0, LAN6, but(other, port=8472))).problems == ()
     assert plan([VX6], of(WG0, BR0, LAN6, but(other, key=5))).problems == ()
     assert [str(step) for step in plan([but(VX4, port=8472)], of(WG0, BR0, LAN6, right(VX4))).steps][0] == "ip link delete dev vx4"
+
+
+def test_one_that_leaves_keeps_no_other_from_being_looked_after():
+    other = Tunnel("gretap2", "wg0", "192.168.178.1", "192.168.92.1", "br0", key=7)
+    there = dataclasses.replace(RIGHT, name="gretap2", key=7, mac=other.mac, mtu=1400)
+    for tunnels in ((TUNNEL, other), (other, TUNNEL)):
+        assert steps(WG0, BR0, RIGHT, there, tunnels=tunnels, leaving=("gretap1",)) == [DELETE, "ip link set dev gretap2 mtu 1500"]
+
+
+def test_what_is_done_to_others_is_no_reason_for_a_guard():
+    """No tunnel is there, and none is made: only a port joins."""
+    wish = dataclasses.replace(TUNNEL, bridge_ports=("enp3s0",))
+    result = planner.plan([wish], of(BR0, but(PORT, master="")))
+    assert [str(step) for step in result.steps] == ["ip link set dev enp3s0 master br0"] and result.rules is None
+
+
+@pytest.mark.parametrize("broken, wanted", [((), ["iptables"]), (("other",), ["iptables"]), (("gretap1",), [])])
+def test_what_passes_for_a_file_that_cannot_be_read_goes_on_passing(broken, wanted):
+    entry = dict(nftables.entry(TUNNEL), forward="accept")
+    values = {"gretap1": nftables.value(TUNNEL, of(WG0, BR0, RIGHT))}
+    tables = Tables(("*filter", ":FORWARD DROP [0:0]", ":l2wg - [0:0]", "-A FORWARD -j l2wg", "-A l2wg -i br0 -o br0 -j ACCEPT"), (), True)
+    found = planner.plan([], of(WG0, BR0, RIGHT), broken=broken, seen=Observed(Rules([entry], values), filter=tables))
+    assert [step.group for step in found.steps if step.argv[0] == "iptables"][:1] == wanted
