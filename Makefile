@@ -60,7 +60,7 @@ deb:
 
 ## make debtest      real dpkg and debconf
 debtest: deb
-	$(PYTEST) tests/deb --suite $(SUITE)
+	$(PYTEST) --durations=20 tests/deb --suite $(SUITE)
 
 ## make docs         docs/troubleshooting.md, of the table that `l2wg check` has
 docs:
@@ -76,32 +76,32 @@ lab: netns router neighbours units
 ## make netns        both sites in one machine, as network namespaces
 netns: deb
 	@tests/need python3-pytest
-	$(PYTEST) tests/lab/netns -m "not long" --suite $(SUITE) --deb "$(DEB)"
+	$(PYTEST) --durations=20 tests/lab/netns -m "not long" --suite $(SUITE) --deb "$(DEB)"
 
 ## make router       whole routers: boots, ssh sessions, power cuts
 router: deb
 	@tests/need python3-pytest
-	$(PYTEST) tests/lab/router --suite $(SUITE) --deb "$(DEB)"
+	$(PYTEST) --durations=20 tests/lab/router --suite $(SUITE) --deb "$(DEB)"
 
 ## make neighbours   beside other network managers and firewalls
 neighbours: deb
 	@tests/need python3-pytest
-	$(PYTEST) tests/lab/neighbours --suite $(SUITE) --deb "$(DEB)"
+	$(PYTEST) --durations=20 tests/lab/neighbours --suite $(SUITE) --deb "$(DEB)"
 
 ## make units        the units of the NixOS module, under a real systemd
 units: deb
 	@tests/need python3-pytest
-	$(PYTEST) tests/lab/units --suite $(SUITE) --deb "$(DEB)"
+	$(PYTEST) --durations=20 tests/lab/units --suite $(SUITE) --deb "$(DEB)"
 
 ## make long         the lab's proofs that `make test` leaves out: most of an hour; tests/README.md says which, and when they ran
 long: deb
 	@tests/need python3-pytest
-	$(PYTEST) tests/lab/netns -m long --suite $(SUITE) --deb "$(DEB)"
+	$(PYTEST) --durations=20 tests/lab/netns -m long --suite $(SUITE) --deb "$(DEB)"
 
 ## make lab-kernels  the lab's first part on Debian's kernels 5.10, 6.1 and 6.12, each with its own nft and ip
 lab-kernels: deb
 	@tests/need python3-pytest
-	for suite in bullseye bookworm trixie; do $(PYTEST) tests/lab/netns --suite $$suite --deb "$(DEB)" || exit 1; done
+	for suite in bullseye bookworm trixie; do $(PYTEST) --durations=20 tests/lab/netns --suite $$suite --deb "$(DEB)" || exit 1; done
 
 ## make mutants      faults planted in the pure part, and which of them no unit test sees; ONLY="plan/planner ..." for some modules
 mutants:
