@@ -138,6 +138,12 @@ def intend(moving=False, wished_too=None):
     return Intent(wished.tunnels, texts, bridges, moves, steps, todo, problems, reached, named, told, ifup, behind, meant)
 
 
+def intend_moves(wished_too=None):
+    """The Intent of now, with the moves of addresses for which nothing but the admin's agreement is missing."""
+    intent = intend(wished_too=wished_too)
+    return intend(moving=True, wished_too=wished_too) if intent.moves and not intent.unasked() else intent
+
+
 def _ifup(wished, bridges, links, found, reached):
     """(Steps for our bridges that are not there, the Plan for when they are); nothing and None where there is none."""
     missing = {name: bridge for name, bridge in bridges.items() if name not in links}

@@ -1,4 +1,4 @@
-"""The joined LAN as this router sees it: its bridge, who else has its addresses, and who hands out leases. Pure."""
+"""The joined LAN as this router sees it: its bridge, who else has its addresses, and who hands out leases."""
 
 import ipaddress
 from functools import partial

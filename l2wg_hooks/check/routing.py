@@ -1,4 +1,4 @@
-"""The way of IP packets to and from a tunnel's ends: the kernel's route, reverse path filtering, forwarding. Pure."""
+"""The way of IP packets to and from a tunnel's ends: the kernel's route, reverse path filtering, forwarding."""
 
 from l2wg_hooks.check import modules
 from l2wg_hooks.check.cause import NOTHING, REACH, Cause

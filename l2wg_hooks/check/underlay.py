@@ -1,4 +1,4 @@
-"""The underlay as a tunnel needs it: WireGuard that is up, a peer whose AllowedIPs cover `remote`, a session. Pure."""
+"""The underlay as a tunnel needs it: WireGuard that is up, a peer whose AllowedIPs cover `remote`, a session."""
 
 import dataclasses
 import time

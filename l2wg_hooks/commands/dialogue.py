@@ -3,6 +3,7 @@
 import time
 
 from l2wg_hooks.apply import transaction
+from l2wg_hooks.errors import fail
 from l2wg_hooks.system import lock, log, terminal
 
 
@@ -24,6 +25,16 @@ def agree(moves):
     for one in moves:
         log.line(f"{one}. Its stanzas move, too: `l2wg plan` shows how.")
     return terminal.yes("Go on? Connections are kept. [y/N] ")
+
+
+def consents(question, person):
+    """Whether the `person` at the terminal says yes; else that nothing was changed. Raises L2wgError where there is none."""
+    if not person:
+        fail("nobody is here to agree, nothing was changed", "run it at a terminal, or with --yes")
+    if terminal.yes(question):
+        return True
+    log.say("nothing was changed")
+    return False
 
 
 def confirmed(seconds):

@@ -2,7 +2,6 @@
 
 import sys
 
-from l2wg_hooks import errors
 from l2wg_hooks.apply import apply, preview
 from l2wg_hooks.commands import card as card_command
 from l2wg_hooks.commands import dialogue, usage
@@ -37,9 +36,7 @@ def run(options):
     wanted = pair.Wanted(options.underlay, options.tunnel, options.bridge, ports, options.bridge_address)
     apply.settle()
     found = pair.intend(text, wanted, person and not options.yes)
-    intent = preview.intend(wished_too=found.more.wish)
-    if intent.moves and not intent.unasked():
-        intent = preview.intend(moving=True, wished_too=found.more.wish)
+    intent = preview.intend_moves(found.more.wish)
     for line in card_command.facts_of(found.other):
         log.line("  " + line)
     for line in found.notes:
@@ -53,10 +50,7 @@ def run(options):
     dialogue.show(intent._replace(texts=dict(found.shown, **intent.texts), steps=found.more.steps + intent.steps))
     if intent.problems:
         return intent.problems, 1
-    if not options.yes and not (person and terminal.yes("Write this? [y/N] ")):
-        if not person:
-            errors.fail("nobody is here to agree, nothing was changed", "run it at a terminal, or with --yes")
-        log.say("nothing was changed")
+    if not options.yes and not dialogue.consents("Write this? [y/N] ", person):
         return (), 1
     agree = (lambda moves: True) if options.move_address else dialogue.agree
     problems = pair.carry_out(found, options.confirm, agree, options.rehearsed)

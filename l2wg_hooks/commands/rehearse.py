@@ -15,7 +15,4 @@ def add_arguments(parser):
 
 
 def run(options):
-    intent = preview.intend()
-    if intent.moves and not intent.unasked():
-        intent = preview.intend(moving=True)
-    return rehearse.report(intent, options.verbose)
+    return rehearse.report(preview.intend_moves(), options.verbose)

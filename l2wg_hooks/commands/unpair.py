@@ -1,6 +1,5 @@
 """`l2wg unpair`."""
 
-from l2wg_hooks import errors
 from l2wg_hooks.apply import apply, preview
 from l2wg_hooks.commands import dialogue, usage
 from l2wg_hooks.commands import options as common
@@ -33,10 +32,7 @@ def run(options):
     dialogue.show(intent._replace(texts=dict(found.shown, **intent.texts)), found.more.last)
     if intent.problems:
         return intent.problems, 1
-    if not options.yes and not (person and terminal.yes("Take this out? [y/N] ")):
-        if not person:
-            errors.fail("nobody is here to agree, nothing was changed", "run it at a terminal, or with --yes")
-        log.say("nothing was changed")
+    if not options.yes and not dialogue.consents("Take this out? [y/N] ", person):
         return (), 1
     problems = apply.apply(options.confirm, dialogue.agree, found.more, options.rehearsed)
     if problems:

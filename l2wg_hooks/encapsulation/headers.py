@@ -7,6 +7,8 @@ TCP, UDP, ETHERNET = 20, 8, 14
 GRE, GRE_KEY, VXLAN = 4, 4, 8
 # IEEE 802.1Q
 VLAN_TAG = 4
+# Hops that the outer packet may take, whatever the inner one says: frames with TTL 1 (OSPF, RIP, IGMP) cross a WireGuard hub.
+TTL = 64
 
 
 def overhead(tunnel):
@@ -20,7 +22,3 @@ def mss(tunnel, underlay_mtu, tags=0):
     """(MSS over IPv4, over IPv6) of TCP segments that cross the tunnel in one packet, in a frame with so many VLAN tags."""
     payload = min(tunnel.mtu, underlay_mtu - overhead(tunnel) - tags * VLAN_TAG)
     return tuple(payload - IP[family] - TCP for family in (4, 6))
-
-
-# Hops that the outer packet may take, whatever the inner one says: frames with TTL 1 (OSPF, RIP, IGMP) cross a WireGuard hub.
-TTL = 64

@@ -7,6 +7,8 @@ from l2wg_hooks.config import bridge_switches
 from l2wg_hooks.system import files
 
 ROOT = "/proc/sys"
+# Where the switches of bridge_switches.py are.
+SWITCHES = "/proc/sys/net"
 FOLDERS = ("net/ipv4/conf", "net/ipv6/conf", "net/ipv4/neigh", "net/ipv6/neigh")
 # The link's own; a secret, which only the kernel may make up; the same values in another unit; and what is no setting.
 _APART = ("mtu", "stable_secret", "mc_forwarding", "base_reachable_time", "retrans_time", "hop_limit")
@@ -38,9 +40,6 @@ def _names(directory):
         return [name for name in found if os.stat(os.path.join(directory, name)).st_mode & stat.S_IWUSR]
     except OSError:
         return []
-
-
-SWITCHES = "/proc/sys/net"
 
 
 def of_bridge(bridge):
