@@ -830,3 +830,15 @@ def test_a_typing_error_costs_no_line_of_what_was_right(router):
     with pytest.raises(L2wgError):
         apply.apply()
     assert router.ours.read_text() == ours
+
+
+def test_moves_for_which_only_the_agreement_is_missing_are_in_the_intent(router):
+    router.main.write_text(MAIN + "iface enp3s0 inet static\n    address 10.0.0.1/8\n")
+    router.links["enp3s0"] = Link("enp3s0", 3, mac="02:00:00:00:00:03", addresses=("10.0.0.1/8",), up=True)
+    router.held["enp3s0"] = Addresses((("10.0.0.1/8",),))
+    assert preview.intend().problems and preview.intend_moves() == preview.intend(moving=True)
+    assert preview.intend_moves().problems == () and [one.port for one in preview.intend_moves().moves] == ["enp3s0"]
+    # Another fault is one that no agreement takes away: what would move is told of, and does not.
+    (router.conf.parent / "gretap9.conf").write_text("nonsense\n")
+    assert preview.intend().moves and preview.intend().unasked()
+    assert preview.intend_moves() == preview.intend() != preview.intend(moving=True)

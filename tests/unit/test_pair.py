@@ -9,7 +9,7 @@ import pytest
 from l2wg_hooks import cli
 from l2wg_hooks.apply import rollback_timer
 from l2wg_hooks.config import edit, ifupdown, ifupdown_bridge, store, wg_quick, wg_quick_peers
-from l2wg_hooks.errors import L2wgError
+from l2wg_hooks.errors import L2wgError, Problem
 from l2wg_hooks.model import Link
 from l2wg_hooks.observe import link_table, wg_interfaces
 from l2wg_hooks.pairing import bootstrap, card, local_facts, pair, ports, site, unpair
@@ -672,3 +672,23 @@ def test_what_somebody_has_written_into_the_section_stays(paired):
 def test_unpair_on_nixos_is_for_its_configuration(router):
     (router.etc / "NIXOS").write_text("")
     fails(lambda: unpair.intend("site-b"), "take services.l2wg.tunnels.NAME")
+
+
+@pytest.mark.parametrize("command", ["pair", "unpair"])
+@pytest.mark.parametrize("answer, said, done", [(None, "nobody is here to agree, nothing was changed", 0), (False, "nothing was changed", 0), (True, "", 1)])
+def test_nothing_is_done_without_a_yes(paired, monkeypatch, capsys, command, answer, said, done):
+    """By nobody at a terminal, or by somebody there who says no."""
+    from l2wg_hooks.apply import apply, preview
+    from l2wg_hooks.model import Plan
+    from l2wg_hooks.system import terminal
+
+    intent = preview.Intent((), {}, {}, (), (), Plan((), ()), (), True)
+    applied = []
+    monkeypatch.setattr(preview, "intend", lambda moving=False, wished_too=None: intent)
+    monkeypatch.setattr(apply, "settle", lambda: None)
+    monkeypatch.setattr(apply, "apply", lambda *words: applied.append(words) or (Problem("so far"),))
+    monkeypatch.setattr(terminal, "attended", lambda: answer is not None)
+    monkeypatch.setattr(terminal, "yes", lambda question: answer)
+    other = card.encode(card.Card("c", KEYS[2], "203.0.113.30:1", ("198.18.0.3",)))
+    assert cli.main([command, other if command == "pair" else "site-b"]) == 1
+    assert len(applied) == done and said in capsys.readouterr().err
