@@ -4,13 +4,14 @@ import zlib
 from dataclasses import dataclass, field
 from typing import Dict, NamedTuple, Optional, Tuple
 
-from l2wg_hooks.encapsulation import vxlan
+from l2wg_hooks.encapsulation import registry
+from l2wg_hooks.encapsulation.base import Identity
 from l2wg_hooks.errors import Problem
 
 # What an interface's alias says where l2wg has made it.
 ALIAS = "l2wg"
 # What may stand under the name of a tunnel and be re-made by us; anything else there belongs to somebody.
-TUNNEL_KINDS = ("gretap", "ip6gretap", "vxlan")
+TUNNEL_KINDS = tuple(registry.KINDS)
 # tun: WireGuard in user space (wireguard-go), for kernels without the module.
 WIREGUARD_KINDS = ("wireguard", "tun")
 
@@ -26,9 +27,9 @@ class Tunnel:
     bridge: str
     bridge_ports: Tuple[str, ...] = ()
     bridge_address: str = ""
-    encapsulation: str = "gretap"
+    encapsulation: str = registry.DEFAULT
     key: Optional[int] = None
-    port: int = vxlan.UDP_PORT
+    port: Optional[int] = None
     mtu: int = 1500
     mss_clamp: str = "nftables"
     forward: str = "as-is"
@@ -48,14 +49,41 @@ class Tunnel:
         return 6 if ":" in self.local else 4
 
     @property
+    def packing(self):
+        """The Encapsulation that `encapsulation` is the word for."""
+        return registry.ENCAPSULATIONS[self.encapsulation]
+
+    @property
+    def link_kind(self):
+        """The LinkKind that the kernel makes of it."""
+        return self.packing.kinds[self.family]
+
+    @property
     def kind(self):
         """The kernel's word for the tunnel, as in `ip link add type`."""
-        return "ip6gretap" if self.encapsulation == "gretap" and self.family == 6 else self.encapsulation
+        return self.link_kind.name
 
     @property
     def number(self):
         """What tells this tunnel's packets from those of others between the same ends: the GRE key (None: none), or the VNI."""
-        return vxlan.VNI_DEFAULT if self.encapsulation == "vxlan" and self.key is None else self.key
+        return self.packing.number_default if self.key is None else self.key
+
+    @property
+    def udp_port(self):
+        """That its packets go to; None where they are not UDP."""
+        if self.packing.udp_port is None:
+            return None
+        return self.packing.udp_port if self.port is None else self.port
+
+    @property
+    def overhead(self):
+        """Bytes from the payload of the largest frame to the packet that the underlay carries."""
+        return self.packing.overhead(self)
+
+    @property
+    def identity(self):
+        """What the kernel tells it from other tunnels by."""
+        return Identity(self.underlay, self.local, self.remote, self.number, self.udp_port)
 
     @property
     def mac(self):
@@ -118,6 +146,11 @@ class Link:
     bridge_iptables: bool = False
     vlan_filtering: bool = False
     pvid: int = 1
+
+    @property
+    def identity(self):
+        """Of a tunnel: what the kernel tells it from others by."""
+        return Identity(self.underlay, self.local, self.remote, self.key, self.port)
 
 
 def is_ours(link):

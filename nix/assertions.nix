@@ -5,6 +5,7 @@
 let
   inherit (config) networking;
   ip = import ./addresses.nix;
+  encapsulations = import ./encapsulations.nix;
   file = import ./file.nix { inherit lib; };
   kernelNames = [
     "lo"
@@ -27,15 +28,13 @@ let
     message = "${option name key}: ${message}\n  cure: ${cure}";
   };
 
-  number = tunnel: if tunnel.encapsulation == "vxlan" && tunnel.key == null then 1 else tunnel.key;
-  family = tunnel: ip.family (ip.address tunnel.local);
-  ends = tunnel: map ip.address [ tunnel.local tunnel.remote ];
-  isGretap4 = tunnel: tunnel.encapsulation == "gretap" && family tunnel == 4;
+  inherit (encapsulations) ends family;
 
   ofOne =
     name: tunnel:
     let
       inherit (tunnel) bridge underlay;
+      packing = encapsulations.of tunnel;
       at = refuse name;
       goodName = builtins.match "[A-Za-z0-9_.-]+" name != null && name != "." && name != "..";
       elsewhere = "it needs bridgePorts: without them ${bridge} is defined elsewhere";
@@ -76,13 +75,14 @@ let
         "${tunnel.remote} is of another family than local"
         "both IPv4, or both IPv6"
       )
-      (at "port" (tunnel.encapsulation != "vxlan" && tunnel.port != 4789)
+      (at "port"
+        (packing.udpPort == null && tunnel.port != null && !lib.elem tunnel.port encapsulations.defaultPorts)
         "${tunnel.encapsulation} has no UDP port"
-        "take this option out, or set encapsulation to vxlan"
+        "take this option out, or set encapsulation to ${lib.concatStringsSep " or " encapsulations.withPort}"
       )
-      (at "key" (tunnel.encapsulation == "vxlan" && tunnel.key != null && tunnel.key > 16777215)
-        "${toString tunnel.key} is no VNI"
-        "with vxlan, a number from 0 to 16777215"
+      (at "key" (tunnel.key != null && tunnel.key > packing.numberMax)
+        "${toString tunnel.key} is no ${packing.numberWord}"
+        "with ${tunnel.encapsulation}, a number from 0 to ${toString packing.numberMax}"
       )
       (at "stp" (tunnel.stp == true && tunnel.bridgePorts == [ ])
         elsewhere
@@ -123,20 +123,18 @@ let
       at = refuse second;
       also = option first "";
       sameKind = one.encapsulation == two.encapsulation && family one == family two;
-      isVxlan = one.encapsulation == "vxlan";
-      sameWay = if isVxlan then one.port == two.port else one.underlay == two.underlay && ends one == ends two;
-      what = if isVxlan then "VNI and port" else "ends and key";
+      packing = encapsulations.of one;
       shared = builtins.filter (port: lib.elem port one.bridgePorts) two.bridgePorts;
       clash = key: one.${key} != null && two.${key} != null && one.${key} != two.${key};
       bothOwn = one.bridge == two.bridge && one.bridgePorts != [ ] && two.bridgePorts != [ ];
       ofBridge = key: at key (bothOwn && clash key) "${also} has it otherwise for ${two.bridge}" "write the same in both";
     in
     [
-      (at "remote" (sameKind && sameWay && number one == number two)
-        "${also} has the same ${what}"
+      (at "remote" (sameKind && packing.exclusive one == packing.exclusive two)
+        "${also} has the same ${packing.exclusiveWords}"
         "give each its own key, the same on both routers"
       )
-      (at "underlay" (sameKind && !isGretap4 one && ends one == ends two && one.underlay != two.underlay)
+      (at "underlay" (sameKind && (encapsulations.kind one).ownRoute && ends one == ends two && one.underlay != two.underlay)
         "${also} has the same ends over ${one.underlay}"
         "give it other ends"
       )
@@ -179,9 +177,8 @@ let
       bridgeMakers = builtins.filter (path: path != "networking.bridges.${bridge}") (links.makers bridge);
       underlayMakers = links.makers underlay;
 
-      kind = if tunnel.encapsulation == "vxlan" then "vxlan" else if isGretap4 tunnel then "gretap" else "ip6gretap";
       # networkd's file for the tunnel is ours, unless another one comes first.
-      ofTunnel = networkd.says { Name = name; Type = "ether"; Kind = kind; };
+      ofTunnel = networkd.says { Name = name; Type = "ether"; Kind = (encapsulations.kind tunnel).name; };
 
       ofPort =
         port:

@@ -5,6 +5,7 @@ let
   inherit (lib) mkOption types;
   cfg = config.services.l2wg;
   ip = import ./addresses.nix;
+  encapsulations = import ./encapsulations.nix;
   file = import ./file.nix { inherit lib; };
   options = import ./options.nix { inherit lib; };
   misspelt = import ./misspelt.nix { inherit lib options; };
@@ -22,9 +23,9 @@ let
   own = builtins.filter (tunnel: tunnel.bridgePorts != [ ]) all;
   ownBridges = lib.unique (map (tunnel: tunnel.bridge) own);
   ownPorts = bridge: lib.unique (lib.concatMap (tunnel: lib.optionals (tunnel.bridge == bridge) tunnel.bridgePorts) own);
-  isIPv6 = tunnel: ip.family (ip.address tunnel.local) == 6;
-  # l2wg_hooks/plan/policy_routes.py: all but gretap over IPv4 have a policy route.
-  routed = builtins.any (tunnel: tunnel.encapsulation == "vxlan" || isIPv6 tunnel) all;
+  isIPv6 = tunnel: encapsulations.family tunnel == 6;
+  # l2wg_hooks/plan/policy_routes.py
+  routed = builtins.any (tunnel: (encapsulations.kind tunnel).ownRoute) all;
   classic = builtins.any (tunnel: tunnel.mssClamp == "iptables") all;
 
   # A bridge of the module's own that NixOS gives no address: this router is not to be there.
@@ -70,20 +71,14 @@ let
     in
     "${config.systemd.package}/lib/systemd/systemd-sysctl ${toString prefixes} || true\n";
 
-  kernelModule =
-    tunnel:
-    if tunnel.encapsulation == "vxlan" then
-      "vxlan"
-    else if isIPv6 tunnel then
-      "ip6_gre"
-    else
-      "ip_gre";
+  kernelModule = tunnel: (encapsulations.kind tunnel).module;
 
   nftablesRule =
     tunnel:
     let
       family = if isIPv6 tunnel then "ip6" else "ip";
-      packets = if tunnel.encapsulation == "vxlan" then "udp dport ${toString tunnel.port}" else "meta l4proto gre";
+      port = encapsulations.udpPort tunnel;
+      packets = if port == null then "meta l4proto gre" else "udp dport ${toString port}";
     in
     ''iifname "${tunnel.underlay}" ${family} saddr ${tunnel.remote} ${family} daddr ${tunnel.local} ${packets} accept'';
 
@@ -91,7 +86,8 @@ let
     tunnel:
     let
       command = if isIPv6 tunnel then "ip6tables" else "iptables";
-      packets = if tunnel.encapsulation == "vxlan" then "-p udp --dport ${toString tunnel.port}" else "-p gre";
+      port = encapsulations.udpPort tunnel;
+      packets = if port == null then "-p gre" else "-p udp --dport ${toString port}";
     in
     "${command} -A nixos-fw -i ${tunnel.underlay} -s ${tunnel.remote} -d ${tunnel.local} ${packets} -j nixos-fw-accept";
 

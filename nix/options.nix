@@ -4,6 +4,7 @@
 let
   inherit (lib) mkOption types;
   ip = import ./addresses.nix;
+  encapsulations = import ./encapsulations.nix;
 
   checked = description: check: types.addCheck types.str check // { inherit description; };
 
@@ -94,7 +95,7 @@ in
     description = "An address with its prefix length for the bridge; only with `bridgePorts`.";
   };
   encapsulation = mkOption {
-    type = types.enum [ "gretap" "vxlan" ];
+    type = types.enum (builtins.attrNames encapsulations.all);
     default = "gretap";
     example = "vxlan";
     description = "gretap (with IPv6 ends the kernel's ip6gretap), or vxlan: unicast, learning.";
@@ -109,10 +110,12 @@ in
     '';
   };
   port = mkOption {
-    type = types.ints.between 1 65535;
-    default = 4789;
+    type = types.nullOr (types.ints.between 1 65535);
+    default = null;
     example = 8472;
-    description = "The UDP port of vxlan; both routers have the same one. 8472 is what Linux itself and flannel have.";
+    description = ''
+      The UDP port of vxlan; both routers have the same one. null: IANA's, 4789. 8472 is what Linux itself and flannel have.
+    '';
   };
   mtu = mkOption {
     type = types.ints.between 576 9216;

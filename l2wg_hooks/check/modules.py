@@ -24,8 +24,6 @@ CAUSES = (
 SYSCTLS = "/proc/sys"
 MODULES = "/sys/module"
 STORE = "/lib/modules"
-# What the kinds of Links are made by.
-KINDS = {"gretap": "ip_gre", "ip6gretap": "ip6_gre", "vxlan": "vxlan"}
 
 
 def sysctl(*words):
@@ -41,7 +39,7 @@ def wanted(tunnels, links, classic):
     found = {}
     for tunnel in tunnels:
         if tunnel.name not in links:
-            found.setdefault(KINDS[tunnel.kind], tunnel)
+            found.setdefault(tunnel.link_kind.module, tunnel)
         if tunnel.bridge not in links:
             found.setdefault("bridge", tunnel)
         if tunnel.underlay not in links:

@@ -3,6 +3,7 @@
 from l2wg_hooks import model
 from l2wg_hooks.check.cause import LARGE, NOTHING, Cause
 from l2wg_hooks.check.scene import Check, Unlooked
+from l2wg_hooks.encapsulation import registry
 from l2wg_hooks.probes import path_mtu, tunnel_packets
 
 CAUSES = (
@@ -24,7 +25,7 @@ CAUSES = (
     Cause(
         "encapsulation-differs",
         NOTHING,
-        "One side has `encapsulation = gretap`, the other one vxlan.",
+        "The sides have different encapsulations.",
         "The same on both sides: `l2wg set gretap1 encapsulation=...; l2wg apply`.",
     ),
     Cause(
@@ -59,7 +60,8 @@ CAUSES = (
 def _peer(scene):
     """Whether the peer takes what we send, and sends what we take."""
     heard = scene.heard
-    known = {tunnel_packets.wished(tunnel) for tunnel in scene.tunnels} | {_foreign(link) for link in scene.links.values()}
+    known = {tunnel_packets.wished(tunnel) for tunnel in scene.tunnels}
+    known |= {_foreign(link) for link in scene.links.values() if link.kind in model.TUNNEL_KINDS and not model.is_ours(link)}
     own = {address.partition("/")[0] for link in scene.links.values() for address in link.addresses}
     for tunnel, _ in scene.over():
         # What is only passing through is none of ours.
@@ -88,14 +90,14 @@ def _peer(scene):
 
 def _as_here(tunnel):
     key = "no key" if tunnel.key is None else "key = %d" % tunnel.key
-    port = ", port = %d" % tunnel.port if tunnel.kind == "vxlan" else ""
+    port = ", port = %d" % tunnel.udp_port if tunnel.udp_port else ""
     return f"encapsulation = {tunnel.encapsulation}, {key}{port}"
 
 
 def _foreign(link):
     """What somebody else's tunnel takes."""
-    kind = "vxlan" if link.kind == "vxlan" else "gretap" if link.kind in model.TUNNEL_KINDS and not model.is_ours(link) else ""
-    return tunnel_packets.Carrier(kind, link.remote, link.local, link.key, link.port)
+    packing, _ = registry.KINDS[link.kind]
+    return tunnel_packets.Carrier(packing.name, link.remote, link.local, link.key, link.port)
 
 
 def _path(scene):

@@ -2,6 +2,7 @@
 
 import re
 
+from l2wg_hooks import model
 from l2wg_hooks.check.cause import REBOOT, Cause
 from l2wg_hooks.config import wg_quick
 from l2wg_hooks.errors import Problem
@@ -40,7 +41,7 @@ CAUSES = (
 )
 _ANY = re.compile(r"(?:^|[;&|]\s*)(?:/\S*/)?l2wg\s+(?:up|down)\s+(?P<name>[^\s;|&]+)")
 # What the usual recipes make a layer 2 tunnel with.
-_TUNNEL = re.compile(r"\bip\s+(?:-\S+\s+)*link\s+add\b.*\btype\s+(?:gretap|ip6gretap|vxlan)\b")
+_TUNNEL = re.compile(r"\bip\s+(?:-\S+\s+)*link\s+add\b.*\btype\s+(?:" + "|".join(model.TUNNEL_KINDS) + r")\b")
 
 
 def is_rewritten(text):

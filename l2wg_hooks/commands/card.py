@@ -4,6 +4,7 @@ import sys
 
 from l2wg_hooks.commands import options as common
 from l2wg_hooks.commands import usage
+from l2wg_hooks.encapsulation import registry
 from l2wg_hooks.errors import fail
 from l2wg_hooks.observe import link_table
 from l2wg_hooks.pairing import card, local_facts, site
@@ -19,7 +20,7 @@ def add_arguments(parser):
     parser.add_argument("--underlay", metavar="WG", default="")
     parser.add_argument("--qr", action="store_true", help="print a QR code, too")
     common.add_site(parser)
-    for word, said in (("encapsulation", "gretap or vxlan"), ("key", "GRE key or VNI"), ("mtu", "bytes")):
+    for word, said in (("encapsulation", " or ".join(registry.ENCAPSULATIONS)), ("key", "GRE key or VNI"), ("mtu", "bytes")):
         parser.add_argument("--" + word, metavar=word.upper(), help="what this site asks of tunnels: " + said)
 
 

@@ -3,8 +3,12 @@
 from typing import Dict, Tuple
 
 from l2wg_hooks.config import schema
-from l2wg_hooks.encapsulation import vxlan
+from l2wg_hooks.encapsulation import registry
 from l2wg_hooks.model import Tunnel
+
+WITH_PORT = tuple(one.name for one in registry.ENCAPSULATIONS.values() if one.udp_port is not None)
+# As Nix, and many a file, has it for every tunnel.
+DEFAULT_PORTS = tuple(registry.ENCAPSULATIONS[name].udp_port for name in WITH_PORT)
 
 
 def within(tunnel):
@@ -13,11 +17,13 @@ def within(tunnel):
         yield tunnel.problem("remote", f"{tunnel.remote} is local, too", "remote is the address of the other router")
     if (":" in tunnel.local) != (":" in tunnel.remote):
         yield tunnel.problem("remote", f"{tunnel.remote} is of another family than local", "both IPv4, or both IPv6")
-    if tunnel.encapsulation == "vxlan" and (tunnel.key or 0) > vxlan.VNI_MAX:
-        yield tunnel.problem("key", "%d is no VNI" % tunnel.key, "with vxlan, a number from 0 to %d" % vxlan.VNI_MAX)
-    if tunnel.port != vxlan.UDP_PORT and tunnel.encapsulation != "vxlan":
+    packing = tunnel.packing
+    if (tunnel.key or 0) > packing.number_max:
+        hint = "with %s, a number from 0 to %d" % (packing.name, packing.number_max)
+        yield tunnel.problem("key", "%d is no %s" % (tunnel.key, packing.number_word), hint)
+    if tunnel.udp_port is None and tunnel.port not in (None, *DEFAULT_PORTS):
         message = f"{tunnel.encapsulation} has no UDP port"
-        yield tunnel.problem("port", message, "take this line out, or write encapsulation = vxlan")
+        yield tunnel.problem("port", message, "take this line out, or write encapsulation = " + " or ".join(WITH_PORT))
     if tunnel.stp and not tunnel.bridge_ports:
         yield tunnel.problem(
             "stp",
@@ -51,14 +57,11 @@ def between(tunnels):
     bridges: Dict[Tuple[str, str], Tunnel] = {}
     names = {tunnel.name: tunnel for tunnel in tunnels}
     for tunnel in tunnels:
-        identity: tuple = (tunnel.kind, tunnel.underlay, tunnel.local, tunnel.remote, tunnel.number)
-        if tunnel.encapsulation == "vxlan":
-            identity = (tunnel.kind, tunnel.family, tunnel.number, tunnel.port)  # vxlan_exists in drivers/net/vxlan
-        same = ends.setdefault(identity, tunnel)
+        same = ends.setdefault((tunnel.kind, "once", tunnel.packing.exclusive(tunnel.identity)), tunnel)
         if same is not tunnel:
-            what = "VNI and port" if tunnel.encapsulation == "vxlan" else "ends and key"
-            yield tunnel.problem("remote", f"{same.name} has the same {what} ({same.path})", "give each its own `key`")
-        if tunnel.kind != "gretap":
+            message = f"{same.name} has the same {tunnel.packing.exclusive_words} ({same.path})"
+            yield tunnel.problem("remote", message, "give each its own `key`")
+        if tunnel.link_kind.own_route:
             # The policy rules of plan/policy_routes.py tell them apart by nothing else.
             same = ends.setdefault((tunnel.kind, tunnel.local, tunnel.remote), tunnel)
             if same.underlay != tunnel.underlay:

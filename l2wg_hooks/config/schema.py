@@ -4,6 +4,7 @@ import ipaddress
 import re
 from typing import Any, Callable, NamedTuple, Tuple
 
+from l2wg_hooks.encapsulation import registry
 from l2wg_hooks.system import json_fields
 
 NAME = re.compile(r"[A-Za-z0-9_.-]+\Z")
@@ -11,7 +12,7 @@ NAME = re.compile(r"[A-Za-z0-9_.-]+\Z")
 KERNEL_NAMES = ("lo", "gre0", "gretap0", "erspan0", "ip6gre0", "ip6gretap0", "ip6tnl0", "tunl0", "sit0", "ip_vti0", "ip6_vti0")
 # 576: what every IPv4 host takes (RFC 791). 9216: what network cards call jumbo.
 MTU_MIN, MTU_MAX = 576, 9216
-KEY_MAX = 2**32 - 1
+KEY_MAX = max(one.number_max for one in registry.ENCAPSULATIONS.values())
 PORT_MAX = 2**16 - 1
 VLAN_MIN, VLAN_MAX = 1, 4094
 # What sh, in the C locale, takes for space. Python's str.strip() takes more, such as U+00A0.
@@ -118,6 +119,11 @@ def _key(value):
     return _number(0, KEY_MAX, "a GRE key or a VNI; leave it empty for none")(value) if value else None
 
 
+def _port(value):
+    hint = "the UDP port of a VXLAN, on both routers the same; leave it empty for 4789"
+    return _number(1, PORT_MAX, hint)(value) if value else None
+
+
 def _vlans(value):
     if value == "all":
         return value
@@ -192,9 +198,9 @@ _KEYS = (
     Key("bridge", interface_name, required=True, asked=True, completion="bridges"),
     Key("bridge-ports", _ports, asked=True, completion="ports"),
     Key("bridge-address", _prefix, asked=True),
-    _choice("encapsulation", "gretap", "vxlan"),
+    _choice("encapsulation", *registry.ENCAPSULATIONS),
     Key("key", _key),
-    Key("port", _number(1, PORT_MAX, "the UDP port of a VXLAN, on both routers the same")),
+    Key("port", _port),
     Key("mtu", _number(MTU_MIN, MTU_MAX, "bytes of a frame's payload, 1500 on an ordinary LAN")),
     _choice("mss-clamp", "nftables", "iptables", "off"),
     _choice("forward", "as-is", "accept"),

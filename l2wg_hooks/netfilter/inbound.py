@@ -10,9 +10,8 @@ XTABLES = tuple(name + back for name in iptables.COMMANDS.values() for back in (
 
 def problems(tunnel, firewall):
     """Yield a Problem for each chain of a Firewall that drops the packets of this tunnel's peer, and how to let them in."""
-    vxlan = tunnel.kind == "vxlan"
-    port = tunnel.port if vxlan else None
-    protocol = "udp" if vxlan else "gre"
+    port = tunnel.udp_port
+    protocol = "udp" if port else "gre"
     packet = Packet("input", tunnel.family, tunnel.underlay, None, tunnel.remote, tunnel.local, protocol, port, tracked=False)
     for base, chains in firewall.drops(packet):
         yield tunnel.problem(

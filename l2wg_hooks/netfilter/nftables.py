@@ -8,7 +8,7 @@ rules needs no template. Both are plain values that survive JSON.
 import re
 
 from l2wg_hooks.config.schema import UNTAGGED
-from l2wg_hooks.encapsulation import headers
+from l2wg_hooks.encapsulation import headers, registry
 from l2wg_hooks.encapsulation.vxlan import UDP_PORT
 
 STATIC = "/var/lib/l2wg/rules.nft"
@@ -37,7 +37,8 @@ def entry(tunnel):
         "local": tunnel.local,
         "remote": tunnel.remote,
         "number": tunnel.number,
-        "port": tunnel.port,
+        # Without a meaning for GRE; older versions have noted one all the same.
+        "port": UDP_PORT if tunnel.udp_port is None else tunnel.udp_port,
         "mac": tunnel.mac,
         "bridge": tunnel.bridge,
         "clamp": tunnel.mss_clamp,
@@ -75,12 +76,19 @@ def fits(entry, value):
         all(_is_word(entry.get(key)) for key in _STRINGS)
         and all(key in entry and (entry[key] is None or _is_number(entry[key])) for key in _NUMBERS)
         and entry.get("family") in (4, 6)
+        and _is_packed(entry)
         and all(isinstance(entry.get(key), bool) for key in ("untagged", "block_dhcp"))
         and (vlans is None or (isinstance(vlans, list) and all(_is_word(one) for one in vlans)))
         and set(value) == set(_VALUES) | {"bridge"}
         and all(_is_number(value[key]) for key in _VALUES)
         and _is_word(value["bridge"])
     )
+
+
+def _is_packed(entry):
+    """Whether its encapsulation is one that we have, and what that needs is there."""
+    packing, _ = registry.KINDS.get(entry["kind"], (None, None))
+    return packing is not None and (packing.udp_port is None or None not in (entry["number"], entry["port"]))
 
 
 def _is_word(value):
@@ -111,21 +119,30 @@ def render(entries):
     """The text of STATIC for these entries. It takes away all that was loaded before."""
     from l2wg_hooks import templates  # slow to start, and most events find their rules in force
 
-    ends = [dict(one, gre=one["kind"] != "vxlan", ip="ip" if one["family"] == 4 else "ip6") for one in entries]
-    for end in ends:
-        end["keyed"] = end["gre"] and end["number"] is not None
-        # What tells its packets from those of other tunnels between the same two addresses, as far as the guard does.
-        end["sort"] = end["keyed"] if end["gre"] else (end["port"], end["number"])
-    vxlans = [end for end in ends if not end["gre"]]
+    ends = [_end(one) for one in entries]
     return templates.render(
         "rules.j2",
         empty=EMPTY,
         tunnels=entries,
-        ends=_grouped(ends, "gre", "sort", "local", "remote"),
+        ends=_grouped(ends, "match", "local", "remote"),
         # All that goes between two addresses by GRE, or to one UDP port.
-        ways=_grouped([dict(end, port=0 if end["gre"] else end["port"]) for end in ends], "gre", "port", "local", "remote"),
-        vnis=_grouped(vxlans, "family", "sort"),
-        ports6=sorted({end["port"] for end in vxlans if end["family"] == 6}),
+        ways=_grouped(ends, "protocol", "local", "remote"),
+        vnis=_grouped([end for end in ends if end["from_anybody"]], "family", "match"),
+        ports6=sorted({end["port"] for end in ends if end["udp"] and end["family"] == 6}),
+    )
+
+
+def _end(entry):
+    """An entry, and how nft(8) says what its packets are, as far as the guard tells them from others between the same ends."""
+    packing, _ = registry.KINDS[entry["kind"]]
+    udp = packing.udp_port is not None
+    return dict(
+        entry,
+        ip="ip" if entry["family"] == 4 else "ip6",
+        udp=udp,
+        protocol="udp dport %d" % entry["port"] if udp else "meta l4proto %d" % packing.protocol,
+        match=packing.match(entry["number"], entry["port"]),
+        from_anybody=packing.from_anybody,
     )
 
 

@@ -2,6 +2,7 @@
 
 import re
 
+from l2wg_hooks.encapsulation import registry
 from l2wg_hooks.errors import fail
 from l2wg_hooks.model import Link
 from l2wg_hooks.system import json_fields, process
@@ -59,7 +60,7 @@ def _link(entry):
         ignore_df=bool(data.get("ignore_df", False)),
         port=json_fields.number(data, "port", None),
         ttl=json_fields.number(data, "ttl"),
-        odd=_odd(data),
+        odd=_odd(json_fields.word(info, "info_kind"), data),
         isolated=bool(slave.get("isolated", False)),
         port_state=str(slave.get("state", "")),
         stp=bool(data.get("stp_state", 0)),
@@ -70,40 +71,10 @@ def _link(entry):
     )
 
 
-# What ip(8) calls it -> the word that sets it, and what it is without that word (ip/link_gre.c, link_gre6.c, link_vxlan.c).
-# Keys that it leaves out, as older ones do, stand for the latter.
-_ODD = {
-    "tos": ("tos", (0, "0", "0x0", "0x00")),
-    "tclass": ("tclass", (0, "0", "0x0", "0x00")),
-    "flowlabel": ("flowlabel", (0, "0", "0x0", "0x00000")),
-    "label": ("flowlabel", (0, "0x0")),
-    "iseq": ("iseq", (False,)),
-    "oseq": ("oseq", (False,)),
-    "icsum": ("icsum", (False,)),
-    "ocsum": ("ocsum", (False,)),
-    "encap_limit": ("encaplimit", ()),
-    "ip6_tnl_f_use_orig_tclass": ("tclass inherit", (False,)),
-    "ip6_tnl_f_use_orig_flowlabel": ("flowlabel inherit", (False,)),
-    "ip6_tnl_f_rcv_dscp_copy": ("dscp inherit", (False,)),
-    "ip6_tnl_f_use_orig_fwmark": ("fwmark inherit", (False,)),
-    "fwmark": ("fwmark", (0, "0", "0x0")),
-    "encap": ("encap", ({},)),
-    "external": ("external", (False,)),
-    "learning": ("nolearning", (True,)),
-    "df": ("df", ("unset", 0)),
-    "udp_csum": ("noudpcsum", (True,)),
-    "udp_zero_csum6_tx": ("udp6zerocsumtx", (False,)),
-    "udp_zero_csum6_rx": ("udp6zerocsumrx", (False,)),
-    "remcsum_tx": ("remcsumtx", (False,)),
-    "remcsum_rx": ("remcsumrx", (False,)),
-    "gbp": ("gbp", (False,)),
-    "gpe": ("gpe", (False,)),
-    "limit": ("maxaddress", (0,)),
-}
-
-
-def _odd(data):
-    words = [word for key, (word, usual) in _ODD.items() if key in data and data[key] is not None and data[key] not in usual]
+def _odd(kind, data):
+    packing, _ = registry.KINDS.get(kind, (None, None))
+    options = packing.options if packing else {}
+    words = [word for key, (word, usual) in options.items() if data.get(key) is not None and data[key] not in usual]
     if data.get("ikey") != data.get("okey"):
         words.append("ikey {} okey {}".format(*tuple(ascii(data.get(key))[:20] for key in ("ikey", "okey"))))
     return tuple(words)

@@ -22,6 +22,7 @@ from typing import NamedTuple, Optional, Tuple
 
 from l2wg_hooks.config import schema
 from l2wg_hooks.config.schema import Refused, shown
+from l2wg_hooks.encapsulation import registry
 
 VERSION = 1
 # Characters. The largest card that can be made has some 700, and would still fit into a QR code.
@@ -57,7 +58,7 @@ class Card(NamedTuple):
     endpoint: str
     addresses: Tuple[str, ...]
     lan: str = ""
-    encapsulation: str = "gretap"
+    encapsulation: str = registry.DEFAULT
     number: Optional[int] = None
     mtu: int = 1500
     joined: Optional[bool] = None
@@ -88,7 +89,7 @@ def encode(card):
     if card.lan:
         lan = ipaddress.ip_network(card.lan)
         fields.append((_LAN, bytes((lan.prefixlen,)) + lan.network_address.packed))
-    if card.encapsulation != "gretap":
+    if card.encapsulation != registry.DEFAULT:
         fields.append((_ENCAPSULATION, card.encapsulation.encode()))
     if card.number is not None:
         fields.append((_NUMBER, card.number.to_bytes(4, "big")))
@@ -168,7 +169,7 @@ def _card(fields):
             known.get(_ENDPOINT, b"").decode("ascii"),
             tuple(str(ipaddress.ip_address(value)) for tag, value in fields if tag == _ADDRESS),
             "%s/%d" % (ipaddress.ip_address(lan[1:]), lan[0]) if lan else "",
-            known.get(_ENCAPSULATION, b"gretap").decode("ascii"),
+            known.get(_ENCAPSULATION, registry.DEFAULT.encode()).decode("ascii"),
             int.from_bytes(known[_NUMBER], "big") if _NUMBER in known else None,
             int.from_bytes(known.get(_MTU, b"\x05\xdc"), "big"),
             {size: joined for joined, size in MTU_BYTES.items()}.get(len(known.get(_MTU, b""))),

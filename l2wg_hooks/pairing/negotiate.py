@@ -6,7 +6,7 @@ from typing import NamedTuple, Optional
 
 from l2wg_hooks.config import store, wg_quick, wg_quick_peers
 from l2wg_hooks.config.schema import Refused
-from l2wg_hooks.encapsulation import vxlan
+from l2wg_hooks.encapsulation import registry
 from l2wg_hooks.pairing import card
 
 # Seconds, for a site that nobody can call: what wg(8) calls sensible. A NAT may forget a UDP flow after 2 minutes (RFC 4787).
@@ -46,7 +46,13 @@ def find(own, other):
             f"{remote} is this router's address inside WireGuard, too",
             "give one of the two another one (Address in wg0.conf), restart its WireGuard, and print its card anew",
         )
-    encapsulation = "vxlan" if "vxlan" in (own.encapsulation, other.encapsulation) else "gretap"
+    asked = {one.encapsulation for one in (own, other)} - {registry.DEFAULT}
+    if len(asked) > 1:
+        raise Refused(
+            f"this site wants {own.encapsulation}, the other one {other.encapsulation}",
+            "l2wg card --encapsulation WORD, the same on both",
+        )
+    encapsulation = asked.pop() if asked else registry.DEFAULT
     numbers = {one.number for one in (own, other)} - {None}
     if len(numbers) > 1:
         raise Refused(
@@ -54,9 +60,10 @@ def find(own, other):
             "l2wg card --key NUMBER, the same on both",
         )
     number = numbers.pop() if numbers else None
-    if number is None and encapsulation == "vxlan":
+    packing = registry.ENCAPSULATIONS[encapsulation]
+    if number is None and packing.number_default is not None:
         # VNIs are the kernel's, not the ends': a hub needs a different one for each site.
-        number = 1 + zlib.crc32("".join(sorted((own.key, other.key))).encode()) % vxlan.VNI_MAX
+        number = 1 + zlib.crc32("".join(sorted((own.key, other.key))).encode()) % packing.number_max
     return Terms(local, remote, encapsulation, number, min(own.mtu, other.mtu))
 
 
@@ -217,7 +224,7 @@ def nix(agreed, other, underlay, called):
         f'  remote = "{agreed.remote}";',
         '  bridge = "br0"; # or which you have',
     ]
-    lines += ['  encapsulation = "vxlan";'] if agreed.encapsulation == "vxlan" else []
+    lines += [f'  encapsulation = "{agreed.encapsulation}";'] if agreed.encapsulation != registry.DEFAULT else []
     lines += ["  key = %d;" % agreed.number] if agreed.number is not None else []
     lines += ["  mtu = %d;" % agreed.mtu] if agreed.mtu != 1500 else []
     return "\n".join(lines + ["};"])

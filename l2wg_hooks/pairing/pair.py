@@ -22,6 +22,7 @@ from l2wg_hooks.config import (
     wg_quick_routes,
 )
 from l2wg_hooks.config.schema import Refused
+from l2wg_hooks.encapsulation import registry
 from l2wg_hooks.errors import L2wgError, fail
 from l2wg_hooks.model import Step
 from l2wg_hooks.observe import link_table, wg_interfaces
@@ -343,7 +344,8 @@ def _wish(name, agreed, other, here, tunnels, wanted, before, links, ask_ports):
         text = tunnel_file.edit(files.read(path), changes)
     else:
         bridge, ports = _bridge(tunnels, wanted, links, ask_ports)
-        values = {key: value for key, value in values.items() if value != {"encapsulation": "gretap", "mtu": "1500"}.get(key, "")}
+        unwritten = {"encapsulation": registry.DEFAULT, "mtu": "1500"}
+        values = {key: value for key, value in values.items() if value != unwritten.get(key, "")}
         values.update({"underlay": here.underlay, "local": agreed.local, "remote": agreed.remote, "bridge": bridge})
         values.update({"bridge-ports": " ".join(ports), "bridge-address": wanted.address})
         text = tunnel_file.fresh(name, values)

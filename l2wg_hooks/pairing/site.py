@@ -9,6 +9,7 @@ from typing import NamedTuple, Optional
 
 from l2wg_hooks.config import schema, store, tunnel_file
 from l2wg_hooks.config.schema import Refused
+from l2wg_hooks.encapsulation import registry
 from l2wg_hooks.errors import L2wgError, Problem
 from l2wg_hooks.pairing import card
 from l2wg_hooks.system import files, log
@@ -21,7 +22,7 @@ class Site(NamedTuple):
 
     name: str = ""
     endpoint: str = ""
-    encapsulation: str = "gretap"
+    encapsulation: str = registry.DEFAULT
     key: Optional[int] = None
     mtu: int = 1500
 

@@ -1,7 +1,6 @@
 """The way of a tunnel's own packets: a policy route, for the encapsulations that need one. Pure.
 
-The kernel drops or bounces a frame that does not fit the route's MTU for GRE over IPv6 (ip6_tnl_xmit in
-net/ipv6/ip6_tunnel.c) and VXLAN (skb_tunnel_check_pmtu in net/ipv4/ip_tunnel_core.c); only IPv4's gretap has ignore-df.
+For all but gretap over IPv4 the kernel drops or bounces a frame that does not fit the route's MTU: encapsulation/ says where.
 A route with a larger MTU lets all through, and WireGuard's own packets are fragmented instead. It has a table of its own,
 which only the tunnel's packets look into, and which says "unreachable" without the underlay: so nothing leaks, either.
 
@@ -13,7 +12,7 @@ import re
 import zlib
 from typing import List, Tuple
 
-from l2wg_hooks.encapsulation import headers
+from l2wg_hooks.encapsulation import headers, registry
 
 # Before all rules that wg-quick(8) and people make, after the kernel's own (0).
 PRIORITY = 4789
@@ -25,7 +24,7 @@ OURS = ("proto", "kernel")
 
 def needed(kind):
     """Whether a tunnel of this kind has a way of its own."""
-    return kind != "gretap"
+    return registry.KINDS[kind][1].own_route
 
 
 def table(name):
@@ -50,7 +49,7 @@ def is_route(route):
 
 def _size(tunnel):
     """Bytes of its largest packet, with two VLAN tags in the frame."""
-    return tunnel.mtu + headers.overhead(tunnel) + 2 * headers.VLAN_TAG
+    return tunnel.mtu + tunnel.overhead + 2 * headers.VLAN_TAG
 
 
 def _all(family):
@@ -80,14 +79,13 @@ def steps(tunnel, found):
             ("ip", "route", "replace", tunnel.remote, "dev", tunnel.underlay, "table", number, "mtu", str(_size(tunnel))) + OURS
         )
     if not right:
-        proto = ("ipproto", "udp", "dport", str(tunnel.port)) if tunnel.kind == "vxlan" else ("ipproto", "gre")
+        proto = ("ipproto", "udp", "dport", str(tunnel.udp_port)) if tunnel.udp_port else ("ipproto", "gre")
         argvs.append(_rule("add", tunnel.local, tunnel.remote, proto, number))
     return argvs
 
 
 def _matches(tunnel, rule):
-    port = tunnel.port if tunnel.kind == "vxlan" else None
-    return (rule.get("src"), rule.get("dst"), rule.get("dport")) == (tunnel.local, tunnel.remote, port)
+    return (rule.get("src"), rule.get("dst"), rule.get("dport")) == (tunnel.local, tunnel.remote, tunnel.udp_port)
 
 
 def _leads(tunnel, route):

@@ -37,37 +37,16 @@ def delete(name, reason):
 
 def _wrong(tunnel, link):
     """What cannot be changed in place and differs from the wish, as "what it is, not what it should be"."""
-    # A VXLAN that is bound to its underlay takes no frames above that one's MTU.
-    wish = _ends(tunnel, link) + (("underlay", link.underlay or "none", "none" if tunnel.kind == "vxlan" else tunnel.underlay),)
-    if tunnel.kind == "gretap":
-        wish += (("pmtudisc", link.pmtudisc, False), ("ignore-df", link.ignore_df, True))
-    if tunnel.kind == "vxlan":
-        wish += (("UDP port", link.port, tunnel.port),)
+    wish = (("kind", link.kind, tunnel.kind),) + tunnel.packing.fixed(tunnel, link)
     return ["{} is {}, not {}".format(*row) for row in wish if row[1] != row[2]] + [
         f"it was made with {word}" for word in link.odd
     ]
 
 
-def _ends(tunnel, link):
-    return (
-        ("kind", link.kind, tunnel.kind),
-        ("local end", link.local, tunnel.local),
-        ("remote end", link.remote, tunnel.remote),
-        ("key", link.key, tunnel.number),
-    )
-
-
 def _excludes(link, tunnel):
-    """Whether the kernel makes no `tunnel` beside this Link.
-
-    See ip_tunnel_find in net/ipv4/ip_tunnel.c and vxlan_exists in drivers/net/vxlan/vxlan_core.c.
-    """
-    if link.name == tunnel.name or link.kind != tunnel.kind:
-        return False
-    if tunnel.kind == "vxlan":
-        same_family = (":" in (link.local or link.remote)) == (tunnel.family == 6)
-        return same_family and (link.key, link.port) == (tunnel.number, tunnel.port)
-    return link.underlay == tunnel.underlay and not any(row[1] != row[2] for row in _ends(tunnel, link))
+    """Whether the kernel makes no `tunnel` beside this Link."""
+    once = tunnel.packing.exclusive
+    return link.name != tunnel.name and link.kind == tunnel.kind and once(link.identity) == once(tunnel.identity)
 
 
 def changes(tunnel, links, leaving, seen):
@@ -129,9 +108,7 @@ def _make(tunnel, link, links, bridge, seen):
             if _excludes(other, tunnel):
                 yield tunnel.problem(
                     "remote",
-                    "{} has the same {}: the kernel takes no second one".format(
-                        other.name, "VNI and port" if tunnel.kind == "vxlan" else "ends, underlay and key"
-                    ),
+                    f"{other.name} has the same {tunnel.packing.exclusive_words}: the kernel takes no second one",
                     f"if nothing needs it: ip link delete dev {other.name}; else give this tunnel a `key` on both routers",
                 )
                 return
@@ -186,20 +163,9 @@ def _make(tunnel, link, links, bridge, seen):
 
 def _add(tunnel):
     words = ["ip", "link", "add", "name", tunnel.name, "address", tunnel.mac, "mtu", str(tunnel.mtu), "type", tunnel.kind]
-    ends = ["local", tunnel.local, "remote", tunnel.remote]
-    if tunnel.kind == "vxlan":
-        # Not bound by `dev`, which would cap its MTU: plan/policy_routes.py leads its packets instead.
-        words += ["id", str(tunnel.number)] + ends + ["dstport", str(tunnel.port), "learning"]
-        return tuple(words) + _ttl(tunnel)[2:]
-    # dev: nothing leaves by another route when the underlay goes.
-    words += ends + ["dev", tunnel.underlay]
-    if tunnel.key is not None:
-        words += ["key", str(tunnel.key)]
-    # A full-size frame is fragmented, since a bridge cannot say "too big". GRE over IPv6 cannot: plan/policy_routes.py.
-    words += ["nopmtudisc", "ignore-df"] if tunnel.kind == "gretap" else ["encaplimit", "none"]
-    return tuple(words) + _ttl(tunnel)[2:]
+    return tuple(words + tunnel.packing.link_words(tunnel)) + _ttl(tunnel)[2:]
 
 
 def _ttl(tunnel):
     """The words for ip(8) that give a tunnel's packets a TTL, or hop limit, of their own."""
-    return ("type", tunnel.kind, "hoplimit" if tunnel.kind == "ip6gretap" else "ttl", str(TTL))
+    return ("type", tunnel.kind, tunnel.link_kind.ttl, str(TTL))

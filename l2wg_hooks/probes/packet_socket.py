@@ -57,9 +57,10 @@ def lan_filter():
     )
 
 
-def wan_filter(vxlan_ports):
-    """IP without a link layer, as WireGuard has it: GRE, and UDP to the ports of VXLANs; heads of packets only."""
-    ports = tuple(("", JEQ, port, TAKE, None) for port in vxlan_ports[:-1]) + (("", JEQ, vxlan_ports[-1], TAKE, LEAVE),)
+def wan_filter(udp_ports):
+    """IP without a link layer, as WireGuard has it: GRE, and UDP to some ports; heads of packets only."""
+    *most, last = sorted(udp_ports)
+    ports = tuple(("", JEQ, port, TAKE, None) for port in most) + (("", JEQ, last, TAKE, LEAVE),)
     return assemble(
         (
             ("", LDB, 0, None, None),

@@ -4,31 +4,29 @@ import ipaddress
 import struct
 from typing import NamedTuple, Optional
 
-from l2wg_hooks.encapsulation.vxlan import UDP_PORT
+from l2wg_hooks.encapsulation import registry
+from l2wg_hooks.encapsulation.base import UDP
 
-GRE, UDP, DESTINATION, ICMP, ICMP6 = 47, 17, 60, 1, 58
-# Transparent Ethernet bridging: of GRE packets, those that carry frames.
-ETHERNET = 0x6558
-KEYED, CHECKSUM = 0x2000, 0x8000
+DESTINATION, ICMP, ICMP6 = 60, 1, 58
 
 # (type, code) of ICMP: RFC 792, RFC 1812; RFC 4443.
 SAID4 = {(3, 2): "protocol unreachable", (3, 3): "port unreachable"}
 SAID4.update({(3, code): "prohibited" for code in (9, 10, 13)})
 SAID6 = {(1, 1): "prohibited", (1, 4): "port unreachable", (4, 1): "protocol unreachable"}
 
-# Where a peer's VXLAN may send to: IANA's port, and the kernel's own default, which older systems and other software have.
-VXLAN_PORTS = (UDP_PORT, 8472)
+# The encapsulations that are no UDP.
+OTHERS = {one.protocol: name for name, one in registry.ENCAPSULATIONS.items() if one.udp_port is None}
 
 BOTH = "the same on both sides, either there, or here: "
 
 
 class Carrier(NamedTuple):
-    """A packet that carries a frame: `kind` as in `ip link add type`, but for IPv6, too; `number` is the key or the VNI.
+    """A packet that carries a frame: by which encapsulation, between whom; `number` is the key or the VNI.
 
-    `port` is the UDP port that a VXLAN is sent to.
+    `port` is the UDP port that it is sent to.
     """
 
-    kind: str
+    encapsulation: str
     source: str
     target: str
     number: Optional[int]
@@ -64,36 +62,28 @@ def datagram(packet):
 
 
 def ports(tunnels):
-    """The UDP ports at which packets of these tunnels, or of peers that have another port, may come."""
-    return tuple(sorted(set(VXLAN_PORTS) | {tunnel.port for tunnel in tunnels}))
+    """{UDP port: encapsulation} of where packets of these tunnels, or of peers that have another port, may come."""
+    own = {tunnel.udp_port: tunnel.encapsulation for tunnel in tunnels if tunnel.udp_port is not None}
+    return {**registry.PEER_PORTS, **own}
 
 
-def carrier(packet, vxlan_ports=VXLAN_PORTS):
+def carrier(packet, ports=registry.PEER_PORTS):
     """The Carrier of a packet; None where it carries no frame, or too little of it is here to tell."""
     found = datagram(packet)
     if found is None:
         return None
     try:
-        if found.protocol == GRE:
-            flags, what = struct.unpack_from("!HH", found.data)
-            if what != ETHERNET:
-                return None
-            place = 8 if flags & CHECKSUM else 4
-            number = struct.unpack_from("!I", found.data, place)[0] if flags & KEYED else None
-            return Carrier("gretap", found.source, found.target, number)
         port = struct.unpack_from("!H", found.data, 2)[0] if found.protocol == UDP else None
-        if port in vxlan_ports:
-            return Carrier("vxlan", found.source, found.target, struct.unpack_from("!I", found.data, 12)[0] >> 8, port)
+        name = ports.get(port) if port is not None else OTHERS.get(found.protocol)
+        number = registry.ENCAPSULATIONS[name].decode(found.data) if name else None
     except struct.error:
-        pass
-    return None
+        return None
+    return Carrier(name, found.source, found.target, number[0], port) if name and number else None
 
 
 def wished(tunnel):
     """The Carrier of what a tunnel's peer has to send."""
-    if tunnel.kind == "vxlan":
-        return Carrier("vxlan", tunnel.remote, tunnel.local, tunnel.number, tunnel.port)
-    return Carrier("gretap", tunnel.remote, tunnel.local, tunnel.number)
+    return Carrier(tunnel.encapsulation, tunnel.remote, tunnel.local, tunnel.number, tunnel.udp_port)
 
 
 def stranger(tunnel, heard, known):
@@ -113,18 +103,16 @@ def stranger(tunnel, heard, known):
 def judge(tunnel, found):
     """The Problem of a Carrier that `stranger` has found."""
     want = wished(tunnel)
-    if found.kind != want.kind:
-        # gretap in the messages of IPv6's, too: it is the settings' word.
-        message = f"the peer sends {found.kind}, and here is {want.kind}"
-        hint = BOTH + f"l2wg set {tunnel.name} encapsulation={found.kind}; l2wg apply"
+    if found.encapsulation != want.encapsulation:
+        message = f"the peer sends {found.encapsulation}, and here is {want.encapsulation}"
+        hint = BOTH + f"l2wg set {tunnel.name} encapsulation={found.encapsulation}; l2wg apply"
         return tunnel.problem("encapsulation", message, hint, "encapsulation-differs")
     if found.port != want.port:
         message = "the peer sends to UDP port %d, and here it is %d" % (found.port, want.port)
         hint = BOTH + "l2wg set %s port=%d; l2wg apply" % (tunnel.name, found.port)
         return tunnel.problem("port", message, hint, "port-differs")
     if (found.source, found.target) == (want.source, want.target):
-        word = "VNI" if want.kind == "vxlan" else "key"
-        message = f"the peer sends {word} {_shown(found.number)}, and here it is {_shown(want.number)}"
+        message = f"the peer sends {tunnel.packing.number_word} {_shown(found.number)}, and here it is {_shown(want.number)}"
         key = "" if found.number is None else "%d" % found.number
         hint = BOTH + f"l2wg set {tunnel.name} key={key}; l2wg apply"
         return tunnel.problem("key", message, hint, "key-differs")
@@ -158,8 +146,6 @@ def refusal(packet, tunnel):
     about = datagram(packet[8:])
     if about is None or (about.source, about.target) != (tunnel.local, tunnel.remote):
         return ""
-    if tunnel.kind == "vxlan":
-        ours = about.protocol == UDP and about.data[2:4] == struct.pack("!H", tunnel.port)
-    else:
-        ours = about.protocol == GRE
+    ours = about.protocol == tunnel.packing.protocol
+    ours = ours and (tunnel.udp_port is None or about.data[2:4] == struct.pack("!H", tunnel.udp_port))
     return said if ours else ""

@@ -6,11 +6,12 @@ a wireless card where a port joins. So they are looked up among that step's only
 
 from typing import Callable, NamedTuple, Tuple
 
+from l2wg_hooks.encapsulation import registry
 from l2wg_hooks.netfilter import nftables
 
 UNKNOWN = "run that command by hand as root"
 # Of what makes each kind of link.
-MODULES = {"gretap": "ip_gre", "ip6gretap": "ip6_gre", "vxlan": "vxlan", "bridge": "bridge"}
+MODULES = dict(registry.MODULES, bridge="bridge")
 AGAIN = "it went while we worked; the next event, or `l2wg apply`, tries again"
 ROOT = "run it as root; in a container, one with CAP_NET_ADMIN"
 KERNEL = ": the kernel of package linux-image-amd64 has that"
@@ -159,7 +160,7 @@ def _sets(key):
 
 
 KINDS = (
-    Kind(_ip("link", "add", type=("gretap", "ip6gretap", "vxlan")), TUNNEL + COMMON),
+    Kind(_ip("link", "add", type=tuple(registry.KINDS)), TUNNEL + COMMON),
     Kind(_ip("link", "add", type=("bridge",)), BRIDGE + COMMON),
     Kind(_sets("master"), JOIN + COMMON),
     Kind(_sets("mtu"), MTU + COMMON),

@@ -100,7 +100,7 @@ def _tunnel(pen, status, one, rates):
     name = paint(one.name, "bold", pen.colour) + (" to " + paint(wish.site, "bold", pen.colour) if wish.site else "")
     pen.lines.append("{} {}{}".format(name, paint(state, "green" if state == "up" else "red", pen.colour), since))
     pen.faults(status.of(one.name))
-    number = ", %s %d" % ("VNI" if wish.kind == "vxlan" else "key", wish.number) if wish.number is not None else ""
+    number = ", %s %d" % (wish.packing.number_word, wish.number) if wish.number is not None else ""
     pen.row("ends", f"{wish.local} here, {wish.remote} there, {wish.kind}{number}")
     if below.there:
         port = ", UDP port %d" % below.port if below.port else ""

@@ -9,7 +9,6 @@ from typing import Dict, List, Optional, Tuple
 
 from l2wg_hooks import model
 from l2wg_hooks.config.allowed_ips import AllowedIPs
-from l2wg_hooks.encapsulation import headers
 from l2wg_hooks.model import Observed, Tunnel
 from l2wg_hooks.netfilter import nftables
 from l2wg_hooks.observe import counter_growth
@@ -197,7 +196,7 @@ def _state(tunnel, seen, entries, intact, covers):
         there and link.up,
         there and bool(tunnel.bridge) and link.master == tunnel.bridge,
         link.mtu if there else 0,
-        min(tunnel.mtu, (below.mtu if below else nftables.UNDERLAY_MTU) - headers.overhead(tunnel)),
+        min(tunnel.mtu, (below.mtu if below else nftables.UNDERLAY_MTU) - tunnel.overhead),
         _mss(tunnel, seen, guarded),
         guarded,
         underlay,
@@ -379,7 +378,7 @@ def _blocked(tunnel, packets):
         return
     for what, (message, hint) in BLOCKED.items():
         # Without ends are the rules of a VXLAN's number, and of fragments.
-        dropped = tunnel.dropped[what] + (packets.get((what, "", ""), 0) if tunnel.wish.kind == "vxlan" else 0)
+        dropped = tunnel.dropped[what] + (packets.get((what, "", ""), 0) if tunnel.wish.packing.from_anybody else 0)
         if dropped:
             said = "nothing has come by it yet, and the guard drops: %d packets of the tunnel " % dropped
             said += message % tunnel.underlay.name

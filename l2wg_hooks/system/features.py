@@ -9,6 +9,8 @@ import json
 import re
 from typing import Dict, NamedTuple, Tuple
 
+from l2wg_hooks.encapsulation import registry
+
 IP, NFT, KERNEL = "iproute2", "nft", "Linux"
 
 
@@ -161,9 +163,7 @@ FEATURES = (
     Feature(name, KERNEL, since, without, ("modprobe", "-n", "-q", module))
     for name, since, without, module in (
         ("WireGuard", (5, 6), "no tunnel: Debian 10 needs the kernel of buster-backports", "wireguard"),
-        ("GRE over IPv4", (4, 19), "no encapsulation = gretap", "ip_gre"),
-        ("GRE over IPv6", (4, 19), "no encapsulation = gretap between IPv6 addresses", "ip6_gre"),
-        ("VXLAN", (4, 19), "no encapsulation = vxlan", "vxlan"),
+        *((kind.title, (4, 19), kind.without, kind.module) for _, kind in registry.KINDS.values()),
         ("iptables sees bridged frames", (4, 19), "no mss-clamp = iptables", "br_netfilter"),
     )
 )

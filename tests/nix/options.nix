@@ -37,5 +37,6 @@ in
   names = map file.camelCase file.keys;
   top = facts module.options.services.l2wg;
   tunnel = facts tunnel;
+  encapsulations = lib.mapAttrs (_: one: removeAttrs one [ "exclusive" ]) (import ../../nix/encapsulations.nix).all;
   takes = if values == null then [ ] else map takes (builtins.fromJSON (builtins.readFile values));
 }

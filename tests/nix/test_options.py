@@ -7,6 +7,7 @@ import re
 import pytest
 from conftest import HERE, SITE_A, TREE, tunnel
 from l2wg_hooks.config import schema, tunnel_file
+from l2wg_hooks.encapsulation import registry
 from l2wg_hooks.model import Tunnel
 
 MORE = ["enable", "external", "settings"]  # not of the file
@@ -37,7 +38,7 @@ VALUES = {
     ),
     "encapsulation": (["gretap", "vxlan"], ["", "gre", "GRETAP", "ip6gretap"]),
     "key": (["", "0", "4294967295"], ["-1", "4294967296", "$(reboot)", "0x1"]),
-    "port": (["1", "4789", "65535"], ["", "0", "65536", "http"]),
+    "port": (["", "1", "4789", "65535"], ["0", "65536", "http"]),
     "mtu": (["576", "1500", "9216"], ["", "575", "9217", "70000", "1500.0", "jumbo"]),
     "mss-clamp": (["nftables", "iptables", "off"], ["", "on", "nft"]),
     "forward": (["as-is", "accept"], ["", "drop", "yes"]),
@@ -62,7 +63,7 @@ def camel(key):
 
 def option_value(key, text):
     """What an admin writes in Nix for what stands in the file; where Nix has no such thing, the text itself."""
-    if text == {"key": "", "bridge-address": "", "storm-limit": "off"}.get(key):
+    if text == {"key": "", "port": "", "bridge-address": "", "storm-limit": "off"}.get(key):
         return None
     if key in NUMBERS and re.match(r"-?[0-9]+\Z", text):
         return int(text)
@@ -112,6 +113,20 @@ def test_defaults_are_those_of_the_file(options):
         got = options["tunnel"][camel(key)]["default"]
         unwritten = {"stp": False, "link-local": False, "bridge-address": ""}
         assert got == (None if key in unwritten and default == unwritten[key] else list(default) if key == "bridge-ports" else default), key
+
+
+def test_encapsulations_are_those_of_debian(options):
+    assert options["encapsulations"] == {
+        name: {
+            "kinds": {str(family): {"name": kind.name, "module": kind.module, "ownRoute": kind.own_route} for family, kind in one.kinds.items()},
+            "udpPort": one.udp_port,
+            "numberWord": one.number_word,
+            "numberMax": one.number_max,
+            "numberDefault": one.number_default,
+            "exclusiveWords": one.exclusive_words,
+        }
+        for name, one in registry.ENCAPSULATIONS.items()
+    }
 
 
 def test_every_key_has_values_to_try():

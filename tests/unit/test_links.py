@@ -132,6 +132,6 @@ def test_keys_and_vnis_are_numbers(data, key):
     ],
 )
 def test_what_makes_a_tunnels_packets_other_ones(data, ttl, odd):
-    entry = {"ifindex": 1, "ifname": "t", "linkinfo": {"info_kind": "gretap", "info_data": data}}
+    entry = {"ifindex": 1, "ifname": "t", "linkinfo": {"info_kind": "vxlan" if "learning" in data else "gretap", "info_data": data}}
     found = link_table.parse(json.dumps([entry]))["t"]
     assert (found.ttl, found.odd) == (ttl, odd)

@@ -25,7 +25,7 @@ def tunnel(encapsulation="gretap", family=4, **more):
 )
 def test_what_an_encapsulation_takes_and_leaves(encapsulation, family, key, overhead, mss, tagged):
     one = tunnel(encapsulation, family, key=key)
-    assert headers.overhead(one) == overhead
+    assert one.overhead == overhead
     assert headers.mss(one, 1420) == mss
     assert headers.mss(one, 1420, tags=1) == tagged
 

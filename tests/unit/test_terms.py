@@ -6,7 +6,7 @@ import itertools
 import pytest
 from l2wg_hooks.config import tunnel_file, wg_quick_peers
 from l2wg_hooks.config.schema import Refused
-from l2wg_hooks.encapsulation import vxlan
+from l2wg_hooks.encapsulation.vxlan import VXLAN
 from l2wg_hooks.model import Link, Tunnel
 from l2wg_hooks.pairing import card, negotiate
 
@@ -65,7 +65,7 @@ def test_what_they_come_to():
 def test_a_hub_with_vxlan_has_a_vni_for_each_site():
     cards = [card.Card(key[:2], key, "", ("198.18.1.%d" % number,), encapsulation="vxlan") for number, key in enumerate(KEYS, 1)]
     numbers = {negotiate.find(cards[0], other).number for other in cards[1:]}
-    assert len(numbers) == 2 and all(1 <= number <= vxlan.VNI_MAX for number in numbers)
+    assert len(numbers) == 2 and all(1 <= number <= VXLAN.number_max for number in numbers)
 
 
 @pytest.mark.parametrize(

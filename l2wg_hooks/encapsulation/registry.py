@@ -1,0 +1,18 @@
+"""The encapsulations that l2wg has. Pure."""
+
+from typing import Dict, Tuple
+
+from l2wg_hooks.encapsulation.base import Encapsulation, LinkKind
+from l2wg_hooks.encapsulation.gretap import GRETAP
+from l2wg_hooks.encapsulation.vxlan import VXLAN
+
+ENCAPSULATIONS: Dict[str, Encapsulation] = {one.name: one for one in (GRETAP, VXLAN)}
+DEFAULT = GRETAP.name
+# By the kernel's word for the link.
+KINDS: Dict[str, Tuple[Encapsulation, LinkKind]] = {
+    kind.name: (one, kind) for one in ENCAPSULATIONS.values() for kind in one.kinds.values()
+}
+# {the word: what makes it}
+MODULES = {name: kind.module for name, (_, kind) in KINDS.items()}
+# The UDP ports of an unknown peer's packets, and whose they are.
+PEER_PORTS = {port: one.name for one in ENCAPSULATIONS.values() for port in one.peer_ports}
