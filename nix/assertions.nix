@@ -61,7 +61,7 @@ let
           "name another interface";
     in
     [
-      (at "" (!goodName) "this is no interface name" "letters, digits, '.', '_' and '-' only, such as gretap1")
+      (at "" (!goodName) "this is not the name of an interface" "letters, digits, '.', '_' and '-' only, such as gretap1")
       (at "" (builtins.stringLength name > 15)
         "this name has ${toString (builtins.stringLength name)} bytes, the kernel takes 15"
         "choose a shorter name"
@@ -81,7 +81,7 @@ let
         "take this option out, or set encapsulation to ${lib.concatStringsSep " or " encapsulations.withPort}"
       )
       (at "key" (tunnel.key != null && tunnel.key > packing.numberMax)
-        "${toString tunnel.key} is no ${packing.numberWord}"
+        "${toString tunnel.key} is too large for a ${packing.numberWord}"
         "with ${tunnel.encapsulation}, a number from 0 to ${toString packing.numberMax}"
       )
       (at "stp" (tunnel.stp == true && tunnel.bridgePorts == [ ])
@@ -223,7 +223,7 @@ let
             "name Ethernet ports, such as enp3s0"
           )
           (at "bridgePorts" (port != bridge && links.isBridge port)
-            "${port} is a bridge, and a bridge is no port of another one"
+            "${port} is a bridge, and a bridge cannot be a port of another one"
             "name its ports instead; or make ${port} the bridge of this tunnel"
           )
           (at "bridgePorts" (taken != [ ])

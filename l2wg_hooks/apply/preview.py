@@ -336,5 +336,5 @@ def _released(old, bridges, now, aside):
         given = [address for one in aside if one.interface == name for address in one.addresses()]
         rest = bridges[bridge].moved if bridge in bridges else ()
         for argv in address_move.back(name, bridge, given, now.held, routes=not rest):
-            steps.append(Step(argv, f"it is no port of {bridge} any more", bridge))
+            steps.append(Step(argv, f"it is no longer a port of {bridge}", bridge))
     return tuple(steps)

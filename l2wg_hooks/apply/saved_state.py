@@ -85,7 +85,7 @@ def _saved(text):
             json_fields.name({key: name}, key)
     for path, text in list(saved.old.items()) + list(saved.new.items()):
         if not path.startswith("/") or "\0" in path or (text is not None and not last_applied.is_text(text)):
-            raise json_fields.Unfit(f"{path[:60]!a} in it is no file")
+            raise json_fields.Unfit(f"{path[:60]!a} in it is not a file")
     for path, text in saved.old.items():
         if text is not None and json_fields.number(saved.modes, path, None, 0o7777) is None:
             raise json_fields.Unfit(f"{path[:60]!a} has no mode")

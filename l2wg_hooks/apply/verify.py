@@ -97,7 +97,7 @@ def _worse(before, links):
     for old in before.ways:
         now = _way(old.target, old.reason, old.zone, links=links, ask=old.answers)
         if now is None:
-            yield Problem(f"{old.reason}: there is no way to {old.target} any more")
+            yield Problem(f"{old.reason}: there is no longer a way to {old.target}")
         elif now.device != old.device and getattr(links.get(old.device), "master", "") != now.device:
             yield Problem(f"{old.reason}: the way to {old.target} is by {now.device} now, not by {old.device}")
         elif old.answers and not now.answers:

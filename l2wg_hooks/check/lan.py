@@ -24,7 +24,7 @@ CAUSES = (
         "port-blocked",
         NOTHING,
         "The tunnel is a port of its bridge, but passes no frames yet: STP listens and learns; or it is disabled.",
-        "Wait twice the bridge's forward delay, 30 s. A port that STP blocks is no fault: `bridge link show dev gretap1`.",
+        "Wait twice the bridge's forward delay, 30 s. A port that STP blocks is not a fault: `bridge link show dev gretap1`.",
     ),
     Cause(
         "bridge-mtu",

@@ -26,7 +26,7 @@ def given(options, *words):
 
 def _seconds(word):
     if not word.isdigit() or not 5 <= int(word) <= 86400:
-        raise argparse.ArgumentTypeError(f"{word!a} is no number of seconds from 5 to 86400")
+        raise argparse.ArgumentTypeError(f"expected a number of seconds from 5 to 86400, not {word!a}")
     return int(word)
 
 
@@ -37,5 +37,5 @@ def interval(word):
     except ValueError:
         seconds = 0
     if not 0.1 <= seconds <= 86400:
-        raise argparse.ArgumentTypeError(f"{word!a} is no number of seconds from 0.1 to 86400")
+        raise argparse.ArgumentTypeError(f"expected a number of seconds from 0.1 to 86400, not {word!a}")
     return seconds

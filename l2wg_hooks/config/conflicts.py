@@ -20,7 +20,7 @@ def within(tunnel):
     packing = tunnel.packing
     if (tunnel.key or 0) > packing.number_max:
         hint = "with %s, a number from 0 to %d" % (packing.name, packing.number_max)
-        yield tunnel.problem("key", "%d is no %s" % (tunnel.key, packing.number_word), hint)
+        yield tunnel.problem("key", "%d is too large for a %s" % (tunnel.key, packing.number_word), hint)
     if tunnel.udp_port is None and tunnel.port not in (None, *DEFAULT_PORTS):
         message = f"{tunnel.encapsulation} has no UDP port"
         yield tunnel.problem("port", message, "take this line out, or write encapsulation = " + " or ".join(WITH_PORT))

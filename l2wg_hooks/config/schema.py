@@ -29,9 +29,11 @@ class Refused(Exception):
 def interface_name(value):
     """A name that the kernel, ip(8) and interfaces(5) all take."""
     if value in ("all", "default"):  # sysctl_dev_name_is_allowed in include/linux/inetdevice.h
-        raise Refused(f"{value} is no interface name", "the kernel keeps all and default for net.ipv4.conf; choose another")
+        raise Refused(f"expected the name of an interface, not {value}", "the kernel keeps all and default for net.ipv4.conf")
     if not NAME.match(value) or value in (".", ".."):
-        raise Refused(f"{shown(value)} is no interface name", "letters, digits, '.', '_' and '-' only, as in wg0")
+        raise Refused(
+            f"expected the name of an interface, not {shown(value)}", "letters, digits, '.', '_' and '-' only, as in wg0"
+        )
     if len(value) > json_fields.NAME_BYTES:
         raise Refused(
             "%s has %d bytes, the kernel takes %d" % (shown(value), len(value), json_fields.NAME_BYTES), "choose a shorter name"
@@ -63,7 +65,7 @@ def _address(value):
         address = ipaddress.ip_address(value)
         _no_octal(value)
     except ValueError:
-        raise Refused(f"{shown(value)} is no IP address", "an address without prefix length, such as 192.168.178.1")
+        raise Refused(f"expected an IP address, not {shown(value)}", "an address without prefix length, such as 192.168.178.1")
     if "%" in value:  # a zone, which Python before 3.9 does not know, and newer ones do not look at
         raise Refused(f"{shown(value)} cannot be an end of a tunnel", "an address that the peer's AllowedIPs cover")
     if address.is_multicast or address.is_unspecified or address.is_loopback or address.is_link_local:
@@ -93,10 +95,10 @@ def _prefix(value):
         interface = ipaddress.ip_interface(value)
         _no_octal(value)
     except ValueError:
-        raise Refused(f"{shown(value)} is no address with a prefix length", hint)
+        raise Refused(f"expected an address with a prefix length, not {shown(value)}", hint)
     network = interface.network
     if not re.match(r"[0-9a-fA-F.:]+/(0|[1-9][0-9]{0,2})\Z", value):
-        raise Refused(f"{shown(value)} is no address with a prefix length", hint)
+        raise Refused(f"expected an address with a prefix length, not {shown(value)}", hint)
     if network.num_addresses > 2 and interface.ip == network.network_address:
         raise Refused(f"{value} is the network, not an address in it", hint)
     if interface.version == 4 and network.num_addresses > 2 and interface.ip == network.broadcast_address:
@@ -109,7 +111,7 @@ def _prefix(value):
 def _number(low, high, unit):
     def parse(value):
         if not re.match(r"[0-9]{1,10}\Z", value) or not low <= int(value) <= high:
-            raise Refused("%s is no number from %d to %d" % (shown(value), low, high), unit)
+            raise Refused("expected a number from %d to %d, not %s" % (low, high, shown(value)), unit)
         return int(value)
 
     return parse
@@ -134,7 +136,7 @@ def _vlans(value):
         match = re.match(r"([0-9]{1,4})(?:-([0-9]{1,4}))?\Z", part.strip(SPACE))
         first, last = (int(match.group(1)), int(match.group(2) or match.group(1))) if match else (0, 0)
         if not VLAN_MIN <= first <= last <= VLAN_MAX:
-            raise Refused(f"{shown(value)} is no list of VLANs", hint)
+            raise Refused(f"expected a list of VLANs, not {shown(value)}", hint)
     return re.sub(f"[{SPACE}]", "", value)
 
 
@@ -147,7 +149,7 @@ def _storm(value):
 def site_name(value):
     """A site's name."""
     if not SITE.match(value):
-        raise Refused(f"{shown(value)} is no name of a site", "1 to 32 letters, digits and '-', as in site-b")
+        raise Refused(f"expected the name of a site, not {shown(value)}", "1 to 32 letters, digits and '-', as in site-b")
     return value
 
 
@@ -179,7 +181,7 @@ class Key(NamedTuple):
 def _choice(name, *words):
     def parse(value):
         if value not in words:
-            raise Refused(f"{shown(value)} is not known", "one of: " + ", ".join(words))
+            raise Refused(f"unknown value {shown(value)}", "one of: " + ", ".join(words))
         return value
 
     return Key(name, parse, words)

@@ -92,7 +92,7 @@ def _mask(value):
 
 def _checked(pattern, text):
     if not pattern.match(text):
-        raise json_fields.Unfit(f"{text[:60]!a} is no address")
+        raise json_fields.Unfit(f"{text[:60]!a} is not an address")
     return text
 
 

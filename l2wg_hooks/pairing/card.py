@@ -121,7 +121,7 @@ def decode(text):
     try:
         packed = base64.b32decode(body + "=" * (-len(body) % 8))
     except (binascii.Error, ValueError):
-        raise Refused("the card is no base32", ANOTHER)
+        raise Refused("the card is not base32", ANOTHER)
     card = _card(_fields(packed))
     check(card)
     return card
@@ -136,7 +136,7 @@ def _one(text):
     parts = re.split(r"(?=L2WG[0-9]{1,4}:)", " " + text.upper())
     found = set(parts[1:])
     if parts[0].strip() or not found:
-        raise Refused(f"{shown(text)} is no card", "a card begins with L2WG%d: and is printed by `l2wg card`" % VERSION)
+        raise Refused(f"expected a card, not {shown(text)}", "a card begins with L2WG%d: and is printed by `l2wg card`" % VERSION)
     if len(found) > 1:
         raise Refused("these are %d different cards, or one that was pasted into another" % len(found), WHOLE)
     return found.pop()
@@ -200,7 +200,7 @@ def check(card):
 def public_key(value):
     """A public key as wg(8) writes it. Raises Refused; also for a key of nothing but zeros, which is nobody's."""
     if not re.match(r"[A-Za-z0-9+/]{43}=\Z", value) or base64.b64encode(base64.b64decode(value)).decode() != value:
-        raise Refused(f"{shown(value)} is no public key of WireGuard", ANOTHER)
+        raise Refused(f"expected a public key of WireGuard, not {shown(value)}", ANOTHER)
     if not any(base64.b64decode(value)):
         raise Refused("the public key is nothing but zeros", ANOTHER)
     return value
@@ -211,17 +211,17 @@ def endpoint(value):
     hint = "HOST:PORT, such as b.example.org:51820, 203.0.113.7:51820 or [2001:db8::7]:51820"
     host, colon, port = value.rpartition(":")
     if not colon or not re.match(r"[0-9]{1,5}\Z", port) or not 1 <= int(port) <= PORT_MAX or port[0] == "0":
-        raise Refused(f"{shown(value)} is no endpoint", hint)
+        raise Refused(f"expected an endpoint, not {shown(value)}", hint)
     bare = host[1:-1] if host[:1] == "[" and host[-1:] == "]" else ""
     if bare or re.match(r"[0-9.]+\Z", host):
         try:
             if ":" not in schema.KEYS["local"].parse(bare) if bare else not schema.KEYS["local"].parse(host):
                 raise Refused("", "")
         except Refused:
-            raise Refused(f"{shown(host)} is no address that can be called", hint)
+            raise Refused(f"the address {shown(host)} cannot be called", hint)
         return bare or host, int(port)
     if len(host) > HOST_BYTES or not all(LABEL.match(label) for label in host.split(".")):
-        raise Refused(f"{shown(host)} is no name of a host", hint)
+        raise Refused(f"expected the name of a host, not {shown(host)}", hint)
     return host, int(port)
 
 
@@ -231,4 +231,4 @@ def _network(value):
             return
     except ValueError:
         pass
-    raise Refused(f"{shown(value)} is no network", ANOTHER)
+    raise Refused(f"expected a network, not {shown(value)}", ANOTHER)

@@ -44,7 +44,7 @@ def ports(tunnel, there):
         elif problem:
             yield problem
         elif port.master != tunnel.bridge:
-            yield commands.set_link(tunnel.bridge, name, f"it is no port of {tunnel.bridge}", "master", tunnel.bridge)
+            yield commands.set_link(tunnel.bridge, name, f"it is not a port of {tunnel.bridge}", "master", tunnel.bridge)
             if not port.up:
                 yield commands.set_link(tunnel.bridge, name, "it is down", "up")
 

@@ -148,7 +148,7 @@ def _make(tunnel, link, links, bridge, seen):
             reason = f"{bridge.name} keeps its MTU"
             yield commands.set_link(tunnel.name, bridge.name, reason, "mtu", str(bridge.mtu - 1))
             yield commands.set_link(tunnel.name, bridge.name, reason, "mtu", str(bridge.mtu))
-        yield commands.set_link(tunnel.name, tunnel.name, f"it is no port of {bridge.name}", "master", bridge.name)
+        yield commands.set_link(tunnel.name, tunnel.name, f"it is not a port of {bridge.name}", "master", bridge.name)
         if bridge.vlan_filtering:
             for first, last in ((1, bridge.pvid - 1), (bridge.pvid + 1, 4094)):
                 if first <= last:

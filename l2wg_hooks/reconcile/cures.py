@@ -84,7 +84,7 @@ ROUTE = (
     ("operation not supported", "the kernel must have policy routing (CONFIG_IP_MULTIPLE_TABLES)" + KERNEL),
     ("no such process", "it was not there any more: ip route show table all"),
 )
-DELETE = (("operation not supported", "it is no link that can be deleted: ip -details link show dev {name}"),)
+DELETE = (("operation not supported", "it is not a link that can be deleted: ip -details link show dev {name}"),)
 NO_GUARD = "no tunnel is made without its guard: "
 CHECK = f"nft --check --file {nftables.FILE} # shows what is wrong"
 RENDER = NO_GUARD + "l2wg apply # writes these files anew"

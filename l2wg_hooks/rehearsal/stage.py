@@ -179,7 +179,7 @@ class Stage:
         try:
             _mount("none", "/", None, MS_REC | MS_PRIVATE)
         except OSError as error:  # what is mounted from now on would be seen outside
-            raise Unavailable(f"/ is no mount of its own, as in a chroot: {error.strerror}")
+            raise Unavailable(f"/ is not a mount of its own, as in a chroot: {error.strerror}")
         there = [name for name in _mounts() if FOLDERS.match(name)]
         # In this namespace only: nobody outside sees it, and nothing is left of it.
         _mount("tmpfs", "/run", "tmpfs", MS_NOSUID | MS_NODEV, SIZE)

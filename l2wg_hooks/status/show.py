@@ -31,7 +31,7 @@ def _known(found, names):
             said = "there is {}".format(", ".join(known[:8])) if known else "there is none in /etc/l2wg"
             if any(fault.path.endswith(f"/{name}.conf") for fault in found.faults):
                 said = "its file has mistakes: l2wg status"
-            fail(f"{name!a} is no tunnel", said)
+            fail(f"{name!a} is not a tunnel", said)
 
 
 def _print(found, options):

@@ -34,7 +34,7 @@ def read(text):
         if line[0] not in " \t":
             found.append(_route(words))
         elif not found:
-            raise json_fields.Unfit(f"{line[:60]!a} is no route")
+            raise json_fields.Unfit(f"{line[:60]!a} is not a route")
         elif words[0] != "nexthop":  # a cached one's: "cache expires 590sec mtu 1400"
             _details(found[-1], words)
     return found
@@ -43,7 +43,7 @@ def read(text):
 def _route(words):
     route = {"type": words.pop(0)} if words[0] in TYPES else {}
     if not words or not _NETWORK.match(words[0]):
-        raise json_fields.Unfit("{} is no route".format(ascii(" ".join(words)[:60])))
+        raise json_fields.Unfit("{} is not a route".format(ascii(" ".join(words)[:60])))
     route["dst"] = words.pop(0)
     _details(route, words)
     return route

@@ -31,7 +31,7 @@ def table(text):
     """The records of a JSON array of them, empty ones left out; iproute2 4.20 prints nothing for none. Raises Unfit."""
     found = load(text or "[]")
     if not isinstance(found, list) or not all(isinstance(one, dict) for one in found):
-        raise Unfit("it is no list of objects")
+        raise Unfit("it is not a list of objects")
     return [one for one in found if one]
 
 
@@ -68,7 +68,7 @@ class Rows:
                 self._began, self._ended = True, self._began
                 at += 1
             else:
-                raise Unfit("it is no list of objects")
+                raise Unfit("it is not a list of objects")
         self._rest = text[at:]
 
     def ended(self):
@@ -99,7 +99,7 @@ def number(record, key, default=0, most=NUMBER_MAX):
     if found is None:
         return default
     if isinstance(found, bool) or not isinstance(found, int) or not 0 <= found <= most:
-        raise Unfit("%s is no number from 0 to %d" % (key, most))
+        raise Unfit("%s is not a number from 0 to %d" % (key, most))
     return found
 
 
@@ -117,7 +117,7 @@ def rows(record, key):
     """The records of the list under `key`, none where it is not there. Raises Unfit."""
     found = listed(record, key)
     if not all(isinstance(one, dict) for one in found):
-        raise Unfit(f"{key} is no list of objects")
+        raise Unfit(f"{key} is not a list of objects")
     return found
 
 

@@ -61,7 +61,7 @@ def run(argv, stdin="", environment=()):
             timeout=PATIENCE,
         )
     except (ValueError, UnicodeEncodeError):  # a NUL, or what is no byte: not to be had from any program or file
-        fail("`{}` is no command".format(" ".join(argv)), "look for odd bytes in the names there")
+        fail("`{}` is not a command".format(" ".join(argv)), "look for odd bytes in the names there")
     except FileNotFoundError:
         fail(f"the command {argv[0]} is not there", f"apt install {PACKAGES.get(argv[0], argv[0])}")
     except subprocess.TimeoutExpired:

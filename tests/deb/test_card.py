@@ -38,7 +38,7 @@ def test_a_card_is_asked_for_first_and_spares_the_rest(router, frontend):
     before = router.get(WG0)
     screen = Screen(router, *INSTALL, frontend=frontend, priority="medium")
     screen.answer(CARD, type=SITE_B[:-5])
-    error(screen, "This is no whole card")
+    error(screen, "This card is incomplete")
     screen.answer(CARD, type=SITE_B)
     screen.answer(BRIDGE)
     screen.answer(PORTS, type="enp3s0")
@@ -161,7 +161,7 @@ def test_a_port_that_does_not_exist_is_refused_unless_it_is_for_later(router):
         ({"card": SITE_B[:-1], "bridge_ports": "enp3s0"}, "the card is cut off at its end"),
         ({"card": SITE_B}, "this router has no bridge"),
         ({"card": SITE_B, "bridge_ports": "enp2s0"}, "enp2s0 carries the address 192.168.178.1/24"),
-        ({"card": "$(touch /root/x)", "bridge_ports": "enp3s0"}, "is no card"),
+        ({"card": "$(touch /root/x)", "bridge_ports": "enp3s0"}, "expected a card, not "),
     ],
 )
 def test_what_is_wrong_with_a_card_configures_nothing(router, answers, said):

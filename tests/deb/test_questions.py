@@ -161,7 +161,7 @@ def test_going_back_over_the_first_question_of_a_reconfiguration_changes_nothing
 def test_wrong_answers_are_named_and_asked_again(site_a, terminal):
     screen = start(site_a, INSTALL, terminal)
     screen.answer(UNDERLAY, type="wg 0")
-    error(screen, '"wg 0" is no interface name')
+    error(screen, '"wg 0" is not the name of an interface')
     screen.answer(UNDERLAY, type="wg0")
     screen.answer(LOCAL, type="192.168.178.256")
     error(screen, '"192.168.178.256" cannot be an end of the tunnel')

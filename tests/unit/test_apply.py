@@ -319,7 +319,7 @@ def test_without_a_tunnel_our_file_goes(router):
 
 
 def test_what_is_worse_afterwards_is_undone(router):
-    router.worse = (Problem("the default route: there is no way to 10.0.0.1 any more"),)
+    router.worse = (Problem("the default route: there is no longer a way to 10.0.0.1"),)
     with pytest.raises(L2wgError, match="nothing was changed"):
         apply.apply()
     assert not router.ours.exists() and not saved_state.pending()
@@ -801,7 +801,7 @@ def test_a_site_that_cannot_go_whole_stays_whole(router, unpaired, monkeypatch, 
             process, "run", lambda argv, stdin="", *more: process.Result(1, "", "Command failed -:1") if "route delete" in stdin else fake(argv, stdin, *more)
         )
     if where == "health":
-        router.worse = (Problem("the login from 192.168.92.7: there is no way to it any more"),)
+        router.worse = (Problem("the login from 192.168.92.7: there is no longer a way to it"),)
     if where == "edited":
         router.conf.write_text(CONF + "mtu = 1400\n")
     before = everything(router)

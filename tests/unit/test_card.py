@@ -88,7 +88,7 @@ def test_a_cut_paste_is_told(length):
     said = told(LINE[:length])
     assert "cut off" in said if length > 6 else "card" in said
     if length:
-        assert "no card" in told(LINE[length:]) or length < 6
+        assert "expected a card" in told(LINE[length:]) or length < 6
 
 
 def test_each_changed_letter_is_told():
@@ -103,8 +103,8 @@ def test_each_changed_letter_is_told():
     [
         ("", "there is no card"),
         ("\n \n", "there is no card"),
-        ("hello", "'hello' is no card"),
-        ("$(reboot)" + LINE, "is no card"),
+        ("hello", "expected a card, not 'hello'"),
+        ("$(reboot)" + LINE, "expected a card, not "),
         (LINE.replace("L2WG1", "L2WG2"), "of version 2, l2wg here knows 1"),
         (LINE.replace("L2WG1", "L2WG999"), "of version 999, l2wg here"),
         (LINE.replace("L2WG1", "L2WG0"), "no cards of version 0"),
@@ -137,12 +137,12 @@ GOOD = NAME + PUBLIC + ADDRESS
     "body, said",
     [
         (GOOD, None),
-        (b"", "no name of a site"),
-        (field(1, b"a\nb") + PUBLIC + ADDRESS, "no name of a site"),
-        (field(1, b"a;reboot") + PUBLIC + ADDRESS, "no name of a site"),
+        (b"", "expected the name of a site"),
+        (field(1, b"a\nb") + PUBLIC + ADDRESS, "expected the name of a site"),
+        (field(1, b"a;reboot") + PUBLIC + ADDRESS, "expected the name of a site"),
         (field(1, b"\xff") + PUBLIC + ADDRESS, "a value that cannot be"),
         (NAME + field(2, b"\0" * 32) + ADDRESS, "nothing but zeros"),
-        (NAME + field(2, b"\1" * 31) + ADDRESS, "no public key"),
+        (NAME + field(2, b"\1" * 31) + ADDRESS, "expected a public key"),
         (NAME + PUBLIC, "no address"),
         (NAME + PUBLIC + field(4, b"\x7f\0\0\1"), "cannot be an end"),
         (NAME + PUBLIC + field(4, b"\xe0\0\0\1"), "cannot be an end"),
@@ -150,20 +150,20 @@ GOOD = NAME + PUBLIC + ADDRESS
         (NAME + PUBLIC + ADDRESS + ADDRESS, "several of one family"),
         (NAME + NAME + PUBLIC + ADDRESS, "twice"),
         (PUBLIC + NAME + ADDRESS, "late"),
-        (NAME + PUBLIC + field(3, b"b.example.org") + ADDRESS, "no endpoint"),
-        (NAME + PUBLIC + field(3, b"b.example.org:0") + ADDRESS, "no endpoint"),
-        (NAME + PUBLIC + field(3, b"b.example.org:65536") + ADDRESS, "no endpoint"),
-        (NAME + PUBLIC + field(3, b"a b:51820") + ADDRESS, "no name of a host"),
-        (NAME + PUBLIC + field(3, b"-a.b:51820") + ADDRESS, "no name of a host"),
-        (NAME + PUBLIC + field(3, b"$(reboot):51820") + ADDRESS, "no name of a host"),
-        (NAME + PUBLIC + field(3, b"b\nPostUp = reboot:51820") + ADDRESS, "no name of a host"),
-        (NAME + PUBLIC + field(3, b"1.2.3:51820") + ADDRESS, "no address that can be called"),
-        (NAME + PUBLIC + field(3, b"127.0.0.1:51820") + ADDRESS, "no address that can be called"),
-        (NAME + PUBLIC + field(3, b"[1.2.3.4]:51820") + ADDRESS, "no address that can be called"),
-        (NAME + PUBLIC + field(3, b"[fe80::1%eth0]:51820") + ADDRESS, "no address that can be called"),
-        (GOOD + field(5, b"\x18\xc0\xa8\x5c\1"), "no network"),
-        (GOOD + field(5, b"\x21\xc0\xa8\x5c\0"), "no network"),
-        (GOOD + field(6, b"ipip"), "is not known"),
+        (NAME + PUBLIC + field(3, b"b.example.org") + ADDRESS, "expected an endpoint"),
+        (NAME + PUBLIC + field(3, b"b.example.org:0") + ADDRESS, "expected an endpoint"),
+        (NAME + PUBLIC + field(3, b"b.example.org:65536") + ADDRESS, "expected an endpoint"),
+        (NAME + PUBLIC + field(3, b"a b:51820") + ADDRESS, "expected the name of a host"),
+        (NAME + PUBLIC + field(3, b"-a.b:51820") + ADDRESS, "expected the name of a host"),
+        (NAME + PUBLIC + field(3, b"$(reboot):51820") + ADDRESS, "expected the name of a host"),
+        (NAME + PUBLIC + field(3, b"b\nPostUp = reboot:51820") + ADDRESS, "expected the name of a host"),
+        (NAME + PUBLIC + field(3, b"1.2.3:51820") + ADDRESS, "cannot be called"),
+        (NAME + PUBLIC + field(3, b"127.0.0.1:51820") + ADDRESS, "cannot be called"),
+        (NAME + PUBLIC + field(3, b"[1.2.3.4]:51820") + ADDRESS, "cannot be called"),
+        (NAME + PUBLIC + field(3, b"[fe80::1%eth0]:51820") + ADDRESS, "cannot be called"),
+        (GOOD + field(5, b"\x18\xc0\xa8\x5c\1"), "expected a network"),
+        (GOOD + field(5, b"\x21\xc0\xa8\x5c\0"), "expected a network"),
+        (GOOD + field(6, b"ipip"), "unknown value"),
         (GOOD + field(7, b"\xff" * 5), "from 0 to"),
         (GOOD + field(8, b"\0\1"), "from 576 to"),
         (GOOD + field(8, b"\0\0\0\5\xdc"), "an MTU that cannot be"),

@@ -75,7 +75,7 @@ def test_every_cure_of_nft_says_what_it_costs():
 
 def test_what_a_name_says_is_no_message():
     """A tunnel may well be called `syntax error`'s first word, or `busy`."""
-    step = Step(tuple(JOIN.replace("wlan0", "not-supported").split()), "it is no port of br0", "br0")
+    step = Step(tuple(JOIN.replace("wlan0", "not-supported").split()), "it is not a port of br0", "br0")
     assert executor._problem(step, "Error: whatever.\nCommand failed -:1").hint == cures.UNKNOWN
     assert executor._problem(step, "RTNETLINK answers: Exchange full\nCommand failed -:1").hint.startswith("br0 has 1023 ports")
 

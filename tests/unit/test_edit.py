@@ -43,7 +43,7 @@ def test_the_same_values_touch_nothing(etc):
 @pytest.mark.parametrize(
     "changes, complaint",
     [
-        ({"remote": "nowhere"}, "gretap1.conf:4: remote: 'nowhere' is no IP address"),
+        ({"remote": "nowhere"}, "gretap1.conf:4: remote: expected an IP address, not 'nowhere'"),
         ({"colour": "blue"}, "no such key: 'colour'"),
         ({"bridge": "br0\nmtu = 9"}, "one line"),
         ({"bridge": "br0 # hidden"}, "one line"),

@@ -188,7 +188,7 @@ def test_the_end_of_a_tunnel_and_of_many():
         ("nft -f /run/l2wg.nft", "they were changed", planner.GUARD, "nftables rules: loaded (they were changed)"),
         ("ip link set dev gretap1 mtu 1500", "its MTU is 1400", "gretap1", "gretap1: MTU 1500 (its MTU is 1400)"),
         ("ip link set dev gretap1 down", "it has no bridge", "gretap1", "gretap1: down (it has no bridge)"),
-        ("ip link set dev enp3s0 master br0", "it is no port of br0", "br0", "enp3s0: port of br0"),
+        ("ip link set dev enp3s0 master br0", "it is not a port of br0", "br0", "enp3s0: port of br0"),
         ("ip link set dev gretap1 type bridge_slave isolated on", "isolated = yes", "gretap1", "gretap1: isolated = yes"),
         ("ip address add 192.0.2.1/24 dev br0", "the address moves", "br0", "br0: the address moves"),
         ("ip -6 rule del priority 1", "no tunnel needs it", "ways", "policy routes: no tunnel needs it"),

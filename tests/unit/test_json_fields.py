@@ -27,13 +27,13 @@ def test_a_number_has_two_ends(value, fits):
     if fits:
         assert json_fields.number({"n": value}, "n", most=7) == value
         return
-    with pytest.raises(Unfit, match="no number from 0 to 7"):
+    with pytest.raises(Unfit, match="not a number from 0 to 7"):
         json_fields.number({"n": value}, "n", most=7)
 
 
 @pytest.mark.parametrize("text", ["{}", "[1]", '[{"a": 1}, 2]', "1", '"x"', "null"])
 def test_a_table_is_a_list_of_objects(text):
-    with pytest.raises(Unfit, match="no list of objects"):
+    with pytest.raises(Unfit, match="not a list of objects"):
         json_fields.table(text)
 
 

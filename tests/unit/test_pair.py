@@ -144,7 +144,7 @@ def test_what_the_admin_says_is_remembered_and_checked(router):
         fails(lambda: site.save(changes), list(changes)[0])
     assert (router.etc / "l2wg/site").read_bytes() == before
     (router.etc / "l2wg/site").write_text("name = a b\n")
-    fails(site.load, "site:1: name: 'a b' is no name of a site")
+    fails(site.load, "site:1: name: expected the name of a site, not 'a b'")
 
 
 def test_which_wireguard(router):
@@ -390,8 +390,8 @@ def test_which_bridge(router):
     router.link("br1", "bridge")
     router.link("br2", "bridge")
     fails(router.intend, "several bridges: br1, br2")
-    fails(lambda: router.intend(ports=("enp3s0;reboot",)), "is no interface name")
-    fails(lambda: router.intend(tunnel="../../x", ports=("enp3s0",)), "is no interface name")
+    fails(lambda: router.intend(ports=("enp3s0;reboot",)), "expected the name of an interface, not ")
+    fails(lambda: router.intend(tunnel="../../x", ports=("enp3s0",)), "expected the name of an interface, not ")
 
 
 def test_wireguard_that_was_made_by_hand_is_saved_first(router):
@@ -405,7 +405,7 @@ def test_wireguard_that_was_made_by_hand_is_saved_first(router):
 
 def test_nothing_but_a_card(router):
     router.conf(CONF)
-    fails(lambda: pair.intend("nonsense", pair.Wanted()), "is no card")
+    fails(lambda: pair.intend("nonsense", pair.Wanted()), "expected a card, not ")
     fails(lambda: router.intend(card.Card("a", KEYS[0], "", ("198.18.0.9",))), "this router's own card")
 
 
@@ -471,7 +471,7 @@ def test_inner_addresses_differ_and_are_of_nobody(router):
     router.link("eth0", addresses=("198.18.0.1/15",))
     fails(bootstrap.init, "is in the network of eth0")
     fails(lambda: bootstrap.init(address="fd00::1"), "is IPv6")
-    fails(lambda: bootstrap.init(address="nonsense"), "is no IP address")
+    fails(lambda: bootstrap.init(address="nonsense"), "expected an IP address, not ")
 
 
 def test_a_port_that_is_taken_is_told(router):
@@ -485,7 +485,7 @@ def test_a_card_is_no_option_whatever_it_begins_with(router, capsys):
     router.conf(CONF)
     for text in ("-x", "--help", "$(reboot)"):
         assert cli.main(["pair", "--yes", "--bridge-ports", "enp3s0", "--", text]) == 1
-    assert "'-x' is no card" in capsys.readouterr().err
+    assert "expected a card, not '-x'" in capsys.readouterr().err
 
 
 # A file of wg(8)

@@ -40,4 +40,4 @@ def test_a_name_is_one_word():
     for name in ("", "b", "site-b", "a" * 32):
         assert schema.KEYS["site"].parse(name) == name
     tunnel, problems = tunnel_file.parse(recorded.A + "site = $(reboot)\n", "x.conf", "x")
-    assert tunnel is None and "is no name of a site" in str(problems[0])
+    assert tunnel is None and "expected the name of a site, not " in str(problems[0])

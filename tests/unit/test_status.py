@@ -75,13 +75,13 @@ CASE = {"now": seen("right-a").time}
 WRONGS = {
     "no tunnel": (dict(links=without("gretap1")), [("gretap1", "it is not there")]),
     "tunnel down": (dict(links=but("gretap1", up=False)), [("gretap1", "it is down")]),
-    "not a port": (dict(links=but("gretap1", master="")), [("gretap1", "it is no port of br0")]),
+    "not a port": (dict(links=but("gretap1", master="")), [("gretap1", "it is not a port of br0")]),
     "no bridge": (dict(links=without("br0")), None),
     "bridge down": (dict(links=but("br0", up=False)), [("br0", "br0 is down")]),
     "bridge shrunk": (dict(links=but("br0", mtu=1382)), [("br0", "the MTU of br0 is 1382, the tunnel's 1500: larger packets of its own get lost")]),
     "underlay down": (dict(links=but("wg0", up=False)), [("gretap1", "wg0 is down")]),
     "no port": (dict(links=without("enp3s0")), [("br0", "br0 waits for its port enp3s0")]),
-    "port elsewhere": (dict(links=but("enp3s0", master="")), [("br0", "it is no port of br0")]),
+    "port elsewhere": (dict(links=but("enp3s0", master="")), [("br0", "it is not a port of br0")]),
     "no wg": (dict(peers={}, blind=("the command wg is not there",)), [("", "the command wg is not there"), ("gretap1", "wg(8) says nothing of wg0")]),
     "handshake of old": (dict(time=CASE["now"] + 600), [("gretap1", "no handshake with the peer for 10 min: nothing has crossed since (it is away, or nobody sends)")]),
     "no handshake": (
@@ -239,7 +239,7 @@ def test_a_broken_file_is_told_with_its_line():
     found = build(texts={"gretap1": A, "bad": "underlay = wg0\nlocal = 1.2.3\n"})
     assert [one.name for one in found.tunnels] == ["gretap1"]
     text = render_text.render(found)
-    assert "/etc/l2wg/bad.conf:2: local: '1.2.3' is no IP address" in text.replace("\n              ", " ")
+    assert "/etc/l2wg/bad.conf:2: local: expected an IP address, not '1.2.3'" in text.replace("\n              ", " ")
 
 
 def test_several_peers_and_the_longest_prefix():
@@ -606,7 +606,7 @@ def test_the_command_and_its_exit_codes(machine, tmp_path, capsys, monkeypatch):
     assert cli.main(["metrics"]) == 0
     capsys.readouterr()
     assert cli.main(["status", "gretap7"]) == 1
-    assert "'gretap7' is no tunnel" in capsys.readouterr().err
+    assert "'gretap7' is not a tunnel" in capsys.readouterr().err
 
 
 def test_watching_ends_by_ctrl_c(machine, capsys, monkeypatch):

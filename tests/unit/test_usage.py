@@ -73,7 +73,7 @@ def test_every_example_is_a_command_line(commands, capsys):
         (["plan", "wg0"], "l2wg: plan does not take 'wg0'\n  hint: l2wg plan --help"),
         (["--loud"], "l2wg: l2wg does not take '--loud'\n  hint: l2wg --help"),
         (["--loud", "apply"], "l2wg: apply does not take '--loud'\n  hint: l2wg apply --help"),
-        (["apply", "--confirm", "0"], "l2wg: apply: argument --confirm: '0' is no number of seconds from 5 to 86400\n  hint: l2wg apply --help"),
+        (["apply", "--confirm", "0"], "l2wg: apply: argument --confirm: expected a number of seconds from 5 to 86400, not '0'\n  hint: l2wg apply --help"),
         (["set", "gretap1"], "l2wg: set: the following arguments are required: KEY=VALUE\n  hint: l2wg set --help"),
         (["detach"], "l2wg: detach: name one WireGuard interface, or --all\n  hint: l2wg detach --help"),
     ],

@@ -34,7 +34,7 @@ table ip6 admin-nat {{
 END
 """
 NO_NAT = "nft delete table ip admin-nat; nft delete table ip6 admin-nat"
-# Whose connection comes first, the host's or B's, would be chance.
+# Whose connection comes first, the host's or B's, would be chance: of its tunnel, or of the admin's gre9, which may say something at any time.
 MUTE = "nft 'table inet mute { chain early { type filter hook prerouting priority -400; iifname wg0 meta l4proto { 17, 47 } drop; } }'"
 SPEAK = "nft delete table inet mute"
 # Long enough for the tunnel's connection to be forgotten, and for the host's to begin.
@@ -113,13 +113,13 @@ def natted(request, behind):
         frame = in_vxlan(marked(len(walk.phases), "user"), tunnel.vni)
         return by_socket(*ENDS[tunnel.family], tunnel.port, frame, "nobody")
 
-    walk.phase("NAT", a, NAT.format(ENDS[4][0], ENDS[6][0]) + forgets_after(1), WIRED)
+    walk.phase("NAT", a, forgets_after(1) + NAT.format(ENDS[4][0], ENDS[6][0]), WIRED)
     walk.phase("after a quiet time", a, QUIET)
     walk.phase("the tunnel is back", a, "ip link set gretap1 up", WIRED)
     if tunnel.encapsulation == "vxlan":
         walk.phase("a user", a, user())
     # The host's connection is the first, and stays so on a machine that stands still for some seconds.
-    walk.phase("no guard, the host alone", a, f"{forgets_after(30)}; {MUTE}; {NO_GUARD}; ip link set gretap1 down; sleep 1")
+    walk.phase("no guard, the host alone", a, f"{MUTE}; {forgets_after(30)}; {NO_GUARD}; {QUIET}")
     walk.phase("no guard", a, f"{SPEAK}; ip link set gretap1 up; sleep 1")
     walk.phase("guard back", a, "l2wg up wg0", WIRED)
     walk.phase("healed")

@@ -199,7 +199,7 @@ def test_what_is_wrong_is_told(wired):
     wired.b.sh("ip link set gretap1 nomaster; ip link set br0 mtu 1400")
     document = look(wired.b, rc=1)
     said = " ".join(one["message"] for one in document["faults"])
-    assert "it is no port of br0" in said and "the MTU of br0 is 1400" in said
+    assert "it is not a port of br0" in said and "the MTU of br0 is 1400" in said
     wired.b.sh("ip link set br0 mtu 1500")
     wired.b.l2wg("up", "wg0")
     eventually(lambda: wired.b.l2wg("status", check=False).rc == 0, 30)
