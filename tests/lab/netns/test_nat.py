@@ -34,7 +34,7 @@ table ip6 admin-nat {{
 END
 """
 NO_NAT = "nft delete table ip admin-nat; nft delete table ip6 admin-nat"
-# Whose connection comes first, the host's or B's, would be chance: of its tunnel, or of the admin's gre9, which may say something at any time.
+# Whose connection comes first, the host's or B's, would be chance.
 MUTE = "nft 'table inet mute { chain early { type filter hook prerouting priority -400; iifname wg0 meta l4proto { 17, 47 } drop; } }'"
 SPEAK = "nft delete table inet mute"
 # Long enough for the tunnel's connection to be forgotten, and for the host's to begin.
@@ -113,7 +113,10 @@ def natted(request, behind):
         frame = in_vxlan(marked(len(walk.phases), "user"), tunnel.vni)
         return by_socket(*ENDS[tunnel.family], tunnel.port, frame, "nobody")
 
-    walk.phase("NAT", a, forgets_after(1) + NAT.format(ENDS[4][0], ENDS[6][0]), WIRED)
+    # Before the host says anything: the kernel begins to follow connections some moments before it translates them, and a connection
+    # that it has begun to follow by then goes out with the host's own address for as long as the host goes on.
+    a.sh(forgets_after(1) + NAT.format(ENDS[4][0], ENDS[6][0]))
+    walk.phase("NAT", until=WIRED)
     walk.phase("after a quiet time", a, QUIET)
     walk.phase("the tunnel is back", a, "ip link set gretap1 up", WIRED)
     if tunnel.encapsulation == "vxlan":
