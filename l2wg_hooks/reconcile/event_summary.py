@@ -86,17 +86,6 @@ def _tunnels():
         return []
 
 
-def label(words):
-    """An event's words, such as ["event", "up", "br0"], as what has happened."""
-    if words == ["event", "up", "nftables"]:
-        return "nftables was loaded anew"
-    if words == ["down", "--all"]:
-        return "all tunnels are to go"
-    if words[-2] == "dhcpcd":
-        return f"dhcpcd begins with {words[-1]}"
-    return "{} {}{}".format(words[-1], "is up" if words[-2] == "up" else "goes down", " (ifupdown)" if len(words) > 2 else "")
-
-
 def _done(steps, sites):
     """Steps in words: what became of each interface, once, those together that fared alike."""
     made = {step.group for step in steps if step.argv[:3] == ("ip", "link", "add") and "bridge" not in step.argv[5:]}

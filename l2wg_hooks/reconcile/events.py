@@ -5,6 +5,8 @@ fail, and either can cut off an admin who is logged in through it. Errors are pr
 Nothing here imports jinja2, argparse or anything else that a hook can do without.
 """
 
+from typing import Callable, Iterable, NamedTuple
+
 from l2wg_hooks import model
 from l2wg_hooks.config import store
 from l2wg_hooks.errors import L2wgError, Problem
@@ -23,14 +25,11 @@ def down(name):
     return reconcile.reconcile(leaving=(name,))
 
 
-def event(phase, interface):
-    """ifupdown has brought `interface` up (phase "up"), or is about to take it down ("down"); or dhcpcd begins with it."""
-    if phase == "dhcpcd":
-        return _begins(interface)
-    return down(interface) if phase == "down" else up(interface)
+def _all_down(_):
+    return reconcile.remove_all()
 
 
-def _begins(interface):
+def _dhcpcd_begins(interface):
     """dhcpcd waits for us. It has nothing to do with a tunnel, nor with a port of ours by whose address nobody is logged in."""
     from l2wg_hooks.managers import dhcpcd
 
@@ -45,14 +44,43 @@ def _begins(interface):
     return problems
 
 
-HANDLERS = {"up": up, "down": down, "event": event}
+class Event(NamedTuple):
+    """What is done, a function of the name behind the words, and what has happened, with that name in it."""
+
+    handler: Callable[[str], Iterable[Problem]]
+    label: str
+
+
+# By the words before the name. Who calls is in etc/.
+EVENTS = {
+    ("up",): Event(up, "{} is up"),
+    ("down",): Event(down, "{} goes down"),
+    ("event", "up"): Event(up, "{} is up (ifupdown)"),
+    ("event", "down"): Event(down, "{} goes down (ifupdown)"),
+    ("event", "dhcpcd"): Event(_dhcpcd_begins, "dhcpcd begins with {}"),
+}
+# Whole.
+ALIKE = {
+    ("down", "--all"): Event(_all_down, "all tunnels are to go"),
+    ("event", "up", "nftables"): Event(up, "nftables was loaded anew"),
+}
+
+
+def find(words):
+    """The Event of words such as ["event", "up", "br0"]."""
+    return ALIKE.get(tuple(words)) or EVENTS.get(tuple(words[:-1]), EVENTS["event", "up"])
+
+
+def label(words):
+    """What has happened, for people."""
+    return find(words).label.format(words[-1])
 
 
 def main(words, strict=False):
     """Run an event by its words, such as ["up", "wg0"]; exit code: 0, with `strict` 1 if something is wrong."""
-    log.begin(event_summary.EventSummary(" ".join(words), event_summary.label(words)))
+    log.begin(event_summary.EventSummary(" ".join(words), label(words)))
     try:
-        problems = reconcile.remove_all() if words == ["down", "--all"] else HANDLERS[words[0]](*words[1:])
+        problems = find(words).handler(words[-1])
     except L2wgError as error:
         problems = error.problems
     except Exception as error:  # whatever it is, it must not cost anybody the VPN

@@ -95,7 +95,7 @@ def test_these_words_are_an_events():
     from l2wg_hooks import cli
     from l2wg_hooks.reconcile import events
 
-    assert {"up", "down"} <= set(cli.EVENTS) and set(events.HANDLERS) == set(cli.EVENTS)
+    assert {"up", "down"} <= set(cli.EVENTS) and {words[0] for words in events.EVENTS} == set(cli.EVENTS)
 
 
 @pytest.mark.parametrize("site, changes, bound, partners, wanted", [

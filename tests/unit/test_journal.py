@@ -134,7 +134,7 @@ def test_what_a_service_does_is_among_its_lines(journald, monkeypatch, tmp_path,
 
 def did(tunnels, there, event=("up", "wg0")):
     done = planner.plan(tunnels, there)
-    one = event_summary.EventSummary(" ".join(event), event_summary.label(list(event)))
+    one = event_summary.EventSummary(" ".join(event), events.label(list(event)))
     one.told += done.steps
     one.waiting = done.waiting
     return one
@@ -214,7 +214,7 @@ def test_a_step_in_words(argv, reason, group, said):
     ],
 )
 def test_an_event_in_words(words, said):
-    assert event_summary.label(words.split()) == said
+    assert events.label(words.split()) == said
 
 
 # Events
