@@ -1,33 +1,10 @@
 # The text of /etc/l2wg/<tunnel>.conf, with the same lines in the same order as `l2wg set` writes them on Debian.
 { lib }:
 let
-  options = import ./options.nix { inherit lib; };
+  inherit (import ./options.nix { inherit lib; }) options;
 in
 rec {
-  # The order is that of KEYS in l2wg_hooks/config/schema.py.
-  keys = [
-    "underlay"
-    "local"
-    "remote"
-    "bridge"
-    "bridge-ports"
-    "bridge-address"
-    "encapsulation"
-    "key"
-    "port"
-    "mtu"
-    "mss-clamp"
-    "forward"
-    "stp"
-    "dhcp"
-    "vlans"
-    "isolated"
-    "storm-limit"
-    "link-local"
-    "site"
-  ];
-  # Written even when empty, as debconf's answers are.
-  asked = lib.take 6 keys;
+  inherit (import ./options.nix { inherit lib; }) keys asked;
 
   camelCase =
     key:

@@ -7,7 +7,7 @@ let
   ip = import ./addresses.nix;
   encapsulations = import ./encapsulations.nix;
   file = import ./file.nix { inherit lib; };
-  options = import ./options.nix { inherit lib; };
+  inherit (import ./options.nix { inherit lib; }) options;
   misspelt = import ./misspelt.nix { inherit lib options; };
   backend = import ./backend.nix { inherit lib config; };
   links = import ./links.nix { inherit lib config; };

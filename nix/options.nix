@@ -56,155 +56,182 @@ let
     ) (lib.splitString "," value)
   );
 in
-{
-  underlay = mkOption {
-    type = interfaceName;
-    example = "wg0";
-    description = "The WireGuard interface that carries the tunnel.";
-  };
-  local = mkOption {
-    type = end;
-    example = "192.168.178.1";
-    description = "This router's end: an address of this router, IPv4 or IPv6, that the AllowedIPs of the peer cover.";
-  };
-  remote = mkOption {
-    type = end;
-    example = "192.168.92.1";
-    description = ''
-      The other router's end; AllowedIPs of a peer here must cover it. The two routers have `local` and `remote` exchanged.
-    '';
-  };
-  bridge = mkOption {
-    type = interfaceName;
-    example = "br0";
-    description = "The bridge that the tunnel is a port of.";
-  };
-  bridgePorts = mkOption {
-    type = types.listOf interfaceName;
-    default = [ ];
-    example = [ "enp3s0" ];
-    description = ''
-      The Ethernet ports of that bridge: `networking.bridges` is defined with them. A port that carries an address is
-      refused. Empty: the bridge is defined elsewhere and used as it is.
-    '';
-  };
-  bridgeAddress = mkOption {
-    type = types.nullOr hostAddress;
-    default = null;
-    example = "192.168.92.1/24";
-    description = "An address with its prefix length for the bridge; only with `bridgePorts`.";
-  };
-  encapsulation = mkOption {
-    type = types.enum (builtins.attrNames encapsulations.all);
-    default = "gretap";
-    example = "vxlan";
-    description = "gretap (with IPv6 ends the kernel's ip6gretap), or vxlan: unicast, learning.";
-  };
-  key = mkOption {
-    type = types.nullOr (types.ints.between 0 4294967295);
-    default = null;
-    example = 7;
-    description = ''
-      A GRE key, or the VNI of vxlan (0 to 16777215); both routers have the same one. A second gretap between the same two
-      ends needs one, as does a second vxlan between any. null: no GRE key, VNI 1.
-    '';
-  };
-  port = mkOption {
-    type = types.nullOr (types.ints.between 1 65535);
-    default = null;
-    example = 8472;
-    description = ''
-      The UDP port of vxlan; both routers have the same one. null: IANA's, 4789. 8472 is what Linux itself and flannel have.
-    '';
-  };
-  mtu = mkOption {
-    type = types.ints.between 576 9216;
-    default = 1500;
-    example = 9000;
-    description = "The payload of the largest frames that must get through, in bytes, whatever the underlay's MTU is.";
-  };
-  mssClamp = mkOption {
-    type = types.enum [ "nftables" "iptables" "off" ];
-    default = "nftables";
-    example = "off";
-    description = ''
-      What makes TCP choose segments that cross in one piece. iptables loads br_netfilter, and has this bridge pass through
-      iptables.
-    '';
-  };
-  forward = mkOption {
-    type = types.enum [ "as-is" "accept" ];
-    default = "as-is";
-    example = "accept";
-    description = ''
-      accept: iptables lets pass what crosses the bridge, for hosts where something (Docker) has loaded br_netfilter and
-      FORWARD drops what it does not know.
-    '';
-  };
-  stp = mkOption {
-    type = types.nullOr types.bool;
-    default = null;
-    example = true;
-    description = "Whether the bridge that `bridgePorts` define takes part in the spanning tree protocol. null: not touched.";
-  };
-  dhcp = mkOption {
-    type = types.enum [ "pass" "block" ];
-    default = "pass";
-    example = "block";
-    description = "block: DHCP, router advertisements and ICMP redirects do not cross, so both sites keep their own.";
-  };
-  vlans = mkOption {
-    type = vlans;
-    default = "all";
-    example = "untagged,10,20,30-39";
-    description = "Which VLANs cross; frames without an 802.1Q tag cross only if `untagged` is in the list.";
-  };
-  isolated = mkOption {
-    type = types.bool;
-    default = false;
-    example = true;
-    description = "Whether nothing is forwarded between this tunnel and another isolated port of the bridge.";
-  };
-  stormLimit = mkOption {
-    type = types.nullOr (types.ints.between 1 1000000000);
-    default = null;
-    example = 100;
-    description = "Frames a second of broadcast, multicast and unknown unicast that cross, each way. null: no limit.";
-  };
-  linkLocal = mkOption {
-    type = types.nullOr types.bool;
-    default = null;
-    example = true;
-    description = "Whether LLDP and 802.1X cross, too. null: no, and the bridge is not touched for it.";
-  };
-  site = mkOption {
-    type = siteName;
-    default = "";
-    example = "site-b";
-    description = "The name of the other site, for `l2wg status` and its kin: 1 to 32 letters, digits and `-`.";
-  };
+rec {
+  # The order is that of KEYS in l2wg_hooks/config/schema.py.
+  keys = [
+    "underlay"
+    "local"
+    "remote"
+    "bridge"
+    "bridge-ports"
+    "bridge-address"
+    "encapsulation"
+    "key"
+    "port"
+    "mtu"
+    "mss-clamp"
+    "forward"
+    "stp"
+    "dhcp"
+    "vlans"
+    "isolated"
+    "storm-limit"
+    "link-local"
+    "site"
+  ];
+  # Written even when empty, as debconf's answers are.
+  asked = lib.take 6 keys;
 
-  enable = mkOption {
-    type = types.bool;
-    default = true;
-    example = false;
-    description = "Whether this tunnel is there.";
-  };
-  external = mkOption {
-    type = types.listOf (types.enum [ "underlay" "bridge" "route" ]);
-    default = [ ];
-    example = [ "bridge" ];
-    description = ''
-      What another program makes, so that it is not looked for in this configuration: the underlay, the bridge, or the route
-      to `remote`.
-    '';
-  };
-  settings = mkOption {
-    type = types.attrsOf (types.oneOf [ types.bool types.int types.str (types.listOf types.str) ]);
-    default = { };
-    example = { some-new-key = "value"; };
-    description = ''
-      Further keys of l2wg.conf(5), under the file's own names: for a package that knows more of them than this module.
-    '';
+  options = {
+    underlay = mkOption {
+      type = interfaceName;
+      example = "wg0";
+      description = "The WireGuard interface that carries the tunnel.";
+    };
+    local = mkOption {
+      type = end;
+      example = "192.168.178.1";
+      description = "This router's end: an address of this router, IPv4 or IPv6, that the AllowedIPs of the peer cover.";
+    };
+    remote = mkOption {
+      type = end;
+      example = "192.168.92.1";
+      description = ''
+        The other router's end; AllowedIPs of a peer here must cover it. The two routers have `local` and `remote` exchanged.
+      '';
+    };
+    bridge = mkOption {
+      type = interfaceName;
+      example = "br0";
+      description = "The bridge that the tunnel is a port of.";
+    };
+    bridgePorts = mkOption {
+      type = types.listOf interfaceName;
+      default = [ ];
+      example = [ "enp3s0" ];
+      description = ''
+        The Ethernet ports of that bridge: `networking.bridges` is defined with them. A port that carries an address is
+        refused. Empty: the bridge is defined elsewhere and used as it is.
+      '';
+    };
+    bridgeAddress = mkOption {
+      type = types.nullOr hostAddress;
+      default = null;
+      example = "192.168.92.1/24";
+      description = "An address with its prefix length for the bridge; only with `bridgePorts`.";
+    };
+    encapsulation = mkOption {
+      type = types.enum (builtins.attrNames encapsulations.all);
+      default = "gretap";
+      example = "vxlan";
+      description = "gretap (with IPv6 ends the kernel's ip6gretap), or vxlan: unicast, learning.";
+    };
+    key = mkOption {
+      type = types.nullOr (types.ints.between 0 4294967295);
+      default = null;
+      example = 7;
+      description = ''
+        A GRE key, or the VNI of vxlan (0 to 16777215); both routers have the same one. A second gretap between the same two
+        ends needs one, as does a second vxlan between any. null: no GRE key, VNI 1.
+      '';
+    };
+    port = mkOption {
+      type = types.nullOr (types.ints.between 1 65535);
+      default = null;
+      example = 8472;
+      description = ''
+        The UDP port of vxlan; both routers have the same one. null: IANA's, 4789. 8472 is what Linux itself and flannel have.
+      '';
+    };
+    mtu = mkOption {
+      type = types.ints.between 576 9216;
+      default = 1500;
+      example = 9000;
+      description = "The payload of the largest frames that must get through, in bytes, whatever the underlay's MTU is.";
+    };
+    mssClamp = mkOption {
+      type = types.enum [ "nftables" "iptables" "off" ];
+      default = "nftables";
+      example = "off";
+      description = ''
+        What makes TCP choose segments that cross in one piece. iptables loads br_netfilter, and has this bridge pass through
+        iptables.
+      '';
+    };
+    forward = mkOption {
+      type = types.enum [ "as-is" "accept" ];
+      default = "as-is";
+      example = "accept";
+      description = ''
+        accept: iptables lets pass what crosses the bridge, for hosts where something (Docker) has loaded br_netfilter and
+        FORWARD drops what it does not know.
+      '';
+    };
+    stp = mkOption {
+      type = types.nullOr types.bool;
+      default = null;
+      example = true;
+      description = "Whether the bridge that `bridgePorts` define takes part in the spanning tree protocol. null: not touched.";
+    };
+    dhcp = mkOption {
+      type = types.enum [ "pass" "block" ];
+      default = "pass";
+      example = "block";
+      description = "block: DHCP, router advertisements and ICMP redirects do not cross, so both sites keep their own.";
+    };
+    vlans = mkOption {
+      type = vlans;
+      default = "all";
+      example = "untagged,10,20,30-39";
+      description = "Which VLANs cross; frames without an 802.1Q tag cross only if `untagged` is in the list.";
+    };
+    isolated = mkOption {
+      type = types.bool;
+      default = false;
+      example = true;
+      description = "Whether nothing is forwarded between this tunnel and another isolated port of the bridge.";
+    };
+    stormLimit = mkOption {
+      type = types.nullOr (types.ints.between 1 1000000000);
+      default = null;
+      example = 100;
+      description = "Frames a second of broadcast, multicast and unknown unicast that cross, each way. null: no limit.";
+    };
+    linkLocal = mkOption {
+      type = types.nullOr types.bool;
+      default = null;
+      example = true;
+      description = "Whether LLDP and 802.1X cross, too. null: no, and the bridge is not touched for it.";
+    };
+    site = mkOption {
+      type = siteName;
+      default = "";
+      example = "site-b";
+      description = "The name of the other site, for `l2wg status` and its kin: 1 to 32 letters, digits and `-`.";
+    };
+
+    enable = mkOption {
+      type = types.bool;
+      default = true;
+      example = false;
+      description = "Whether this tunnel is there.";
+    };
+    external = mkOption {
+      type = types.listOf (types.enum [ "underlay" "bridge" "route" ]);
+      default = [ ];
+      example = [ "bridge" ];
+      description = ''
+        What another program makes, so that it is not looked for in this configuration: the underlay, the bridge, or the route
+        to `remote`.
+      '';
+    };
+    settings = mkOption {
+      type = types.attrsOf (types.oneOf [ types.bool types.int types.str (types.listOf types.str) ]);
+      default = { };
+      example = { some-new-key = "value"; };
+      description = ''
+        Further keys of l2wg.conf(5), under the file's own names: for a package that knows more of them than this module.
+      '';
+    };
   };
 }

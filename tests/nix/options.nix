@@ -3,7 +3,7 @@
 let
   lib = if nixpkgs == null then import ./stand-in/lib.nix else import (nixpkgs + "/lib");
   file = import ../../nix/file.nix { inherit lib; };
-  tunnel = import ../../nix/options.nix { inherit lib; };
+  tunnel = (import ../../nix/options.nix { inherit lib; }).options;
   module = import ../../nix/module.nix {
     inherit lib;
     config = { };

@@ -54,7 +54,10 @@ class Router:
 
     def run(self, snippet, *words):
         """Run a piece of sh behind the functions of the config script; its standard output."""
-        text = CONFIG.read_text()
+        filled = self.path / "config"
+        shutil.copy(CONFIG, filled)
+        subprocess.run([TOP / "debian/config-keys", filled], check=True)
+        text = filled.read_text()
         for old, new in (
             ("\netc=/etc\n", f"\netc={self.path}/etc\n"),
             ("\nsys=/sys\n", f"\nsys={self.path}/sys\n"),
