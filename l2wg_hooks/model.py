@@ -5,7 +5,6 @@ from dataclasses import dataclass, field
 from typing import Dict, NamedTuple, Optional, Tuple
 
 from l2wg_hooks.encapsulation import registry
-from l2wg_hooks.encapsulation.base import Identity
 from l2wg_hooks.errors import Problem
 
 # What an interface's alias says where l2wg has made it.
@@ -82,8 +81,8 @@ class Tunnel:
 
     @property
     def identity(self):
-        """What the kernel tells it from other tunnels by."""
-        return Identity(self.underlay, self.local, self.remote, self.number, self.udp_port)
+        """(underlay, local, remote, number, UDP port): what the kernel may tell it from other tunnels by."""
+        return (self.underlay, self.local, self.remote, self.number, self.udp_port)
 
     @property
     def mac(self):
@@ -149,8 +148,8 @@ class Link:
 
     @property
     def identity(self):
-        """Of a tunnel: what the kernel tells it from others by."""
-        return Identity(self.underlay, self.local, self.remote, self.key, self.port)
+        """As of a Tunnel, where it is one."""
+        return (self.underlay, self.local, self.remote, self.key, self.port)
 
 
 def is_ours(link):
@@ -216,8 +215,7 @@ class Observed:
     bridges: Dict[str, Switches] = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
-class Step:
+class Step(NamedTuple):
     """One command and why it is needed.
 
     `group` names the tunnel, or the bridge whose port it is about: when a step fails, the rest of its group is left out.
@@ -254,8 +252,7 @@ WAITS = {
 }
 
 
-@dataclass(frozen=True)
-class Plan:
+class Plan(NamedTuple):
     """Steps to run now, what waits for an event, and what is wrong.
 
     `rules` are those that the one step of group GUARD brings into force; None where there is no such step.

@@ -92,7 +92,7 @@ def problems(tunnels, changed):
 
 def only(todo, names):
     """Of a Plan what makes these tunnels, and what guards them. Pure."""
-    return replace(todo, steps=tuple(step for step in todo.steps if step.group in names or step.group == planner.GUARD))
+    return todo._replace(steps=tuple(step for step in todo.steps if step.group in names or step.group == planner.GUARD))
 
 
 @contextlib.contextmanager

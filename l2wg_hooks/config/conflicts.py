@@ -57,7 +57,7 @@ def between(tunnels):
     bridges: Dict[Tuple[str, str], Tunnel] = {}
     names = {tunnel.name: tunnel for tunnel in tunnels}
     for tunnel in tunnels:
-        same = ends.setdefault((tunnel.kind, "once", tunnel.packing.exclusive(tunnel.identity)), tunnel)
+        same = ends.setdefault((tunnel.kind, "once", tunnel.packing.exclusive(*tunnel.identity)), tunnel)
         if same is not tunnel:
             message = f"{same.name} has the same {tunnel.packing.exclusive_words} ({same.path})"
             yield tunnel.problem("remote", message, "give each its own `key`")

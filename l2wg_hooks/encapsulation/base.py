@@ -24,16 +24,6 @@ class LinkKind(NamedTuple):
     own_route: bool
 
 
-class Identity(NamedTuple):
-    """What the packets of one tunnel have: of `model.Tunnel`, or of a `model.Link`. `port` is None where it is not UDP."""
-
-    underlay: str
-    local: str
-    remote: str
-    number: Optional[int]
-    port: Optional[int]
-
-
 class Encapsulation:
     """An encapsulation: what is the same for every tunnel that has it."""
 
@@ -71,8 +61,8 @@ class Encapsulation:
         """Bytes from the payload of the largest frame to the packet that the underlay carries."""
         return IP[tunnel.family] + self.header(tunnel.key) + ETHERNET
 
-    def exclusive(self, identity):
-        """What the kernel has once only, of an Identity, among links of one kind."""
+    def exclusive(self, underlay, local, remote, number, port):
+        """What the kernel has once only among links of one kind, of what a tunnel's packets have: `identity` in model.py."""
         raise NotImplementedError
 
     def link_words(self, tunnel):

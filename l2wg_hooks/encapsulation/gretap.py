@@ -43,8 +43,8 @@ class Gretap(base.Encapsulation):
     def header(self, key):
         return HEADER + (0 if key is None else KEY)
 
-    def exclusive(self, identity):
-        return identity[:4]  # ip_tunnel_find in net/ipv4/ip_tunnel.c
+    def exclusive(self, underlay, local, remote, number, port):
+        return (underlay, local, remote, number)  # ip_tunnel_find in net/ipv4/ip_tunnel.c
 
     def link_words(self, tunnel):
         # dev: nothing leaves by another route when the underlay goes.

@@ -44,9 +44,9 @@ class Vxlan(base.Encapsulation):
     def header(self, key):
         return UDP + HEADER
 
-    def exclusive(self, identity):
-        family = 6 if ":" in (identity.local or identity.remote) else 4
-        return (family, identity.number, identity.port)  # vxlan_exists in drivers/net/vxlan/vxlan_core.c
+    def exclusive(self, underlay, local, remote, number, port):
+        family = 6 if ":" in (local or remote) else 4
+        return (family, number, port)  # vxlan_exists in drivers/net/vxlan/vxlan_core.c
 
     def link_words(self, tunnel):
         ends = ["local", tunnel.local, "remote", tunnel.remote]

@@ -46,7 +46,7 @@ def _wrong(tunnel, link):
 def _excludes(link, tunnel):
     """Whether the kernel makes no `tunnel` beside this Link."""
     once = tunnel.packing.exclusive
-    return link.name != tunnel.name and link.kind == tunnel.kind and once(link.identity) == once(tunnel.identity)
+    return link.name != tunnel.name and link.kind == tunnel.kind and once(*link.identity) == once(*tunnel.identity)
 
 
 def changes(tunnel, links, leaving, seen):

@@ -5,8 +5,6 @@ fail, and either can cut off an admin who is logged in through it. Errors are pr
 Nothing here imports jinja2, argparse or anything else that a hook can do without.
 """
 
-from typing import Callable, Iterable, NamedTuple
-
 from l2wg_hooks import model
 from l2wg_hooks.config import store
 from l2wg_hooks.errors import L2wgError, Problem
@@ -44,43 +42,37 @@ def _dhcpcd_begins(interface):
     return problems
 
 
-class Event(NamedTuple):
-    """What is done, a function of the name behind the words, and what has happened, with that name in it."""
-
-    handler: Callable[[str], Iterable[Problem]]
-    label: str
-
-
-# By the words before the name. Who calls is in etc/.
+# By the words before the name: what is done, a function of that name, and what has happened. Who calls is in etc/.
 EVENTS = {
-    ("up",): Event(up, "{} is up"),
-    ("down",): Event(down, "{} goes down"),
-    ("event", "up"): Event(up, "{} is up (ifupdown)"),
-    ("event", "down"): Event(down, "{} goes down (ifupdown)"),
-    ("event", "dhcpcd"): Event(_dhcpcd_begins, "dhcpcd begins with {}"),
+    ("up",): (up, "{} is up"),
+    ("down",): (down, "{} goes down"),
+    ("event", "up"): (up, "{} is up (ifupdown)"),
+    ("event", "down"): (down, "{} goes down (ifupdown)"),
+    ("event", "dhcpcd"): (_dhcpcd_begins, "dhcpcd begins with {}"),
 }
 # Whole.
 ALIKE = {
-    ("down", "--all"): Event(_all_down, "all tunnels are to go"),
-    ("event", "up", "nftables"): Event(up, "nftables was loaded anew"),
+    ("down", "--all"): (_all_down, "all tunnels are to go"),
+    ("event", "up", "nftables"): (up, "nftables was loaded anew"),
 }
 
 
 def find(words):
-    """The Event of words such as ["event", "up", "br0"]."""
+    """(what is done, what has happened) of words such as ["event", "up", "br0"]."""
     return ALIKE.get(tuple(words)) or EVENTS.get(tuple(words[:-1]), EVENTS["event", "up"])
 
 
 def label(words):
     """What has happened, for people."""
-    return find(words).label.format(words[-1])
+    return find(words)[1].format(words[-1])
 
 
 def main(words, strict=False):
     """Run an event by its words, such as ["up", "wg0"]; exit code: 0, with `strict` 1 if something is wrong."""
     log.begin(event_summary.EventSummary(" ".join(words), label(words)))
     try:
-        problems = find(words).handler(words[-1])
+        handler, _ = find(words)
+        problems = handler(words[-1])
     except L2wgError as error:
         problems = error.problems
     except Exception as error:  # whatever it is, it must not cost anybody the VPN

@@ -434,7 +434,7 @@ def test_rules_that_do_not_go_keep_nothing_else(nft):
     found = Observed(of(TUNNEL))
     todo = removal([], with_tunnels(TUNNEL), found)
     last = Step(("ip", "rule", "del"), "test", "ways")
-    (problem,) = reconcile.execute(dataclasses.replace(todo, steps=todo.steps + (last,)), with_tunnels(TUNNEL))
+    (problem,) = reconcile.execute(todo._replace(steps=todo.steps + (last,)), with_tunnels(TUNNEL))
     assert "nft -f" in str(problem)
     assert did(nft) == ["ip link delete dev gretap1", "nft -f FILE", "ip rule del"]
 
