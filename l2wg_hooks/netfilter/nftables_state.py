@@ -3,9 +3,11 @@
 import json
 import os
 import re
+import sys
 import zlib
 from typing import Dict, NamedTuple, Tuple
 
+from l2wg_hooks.encapsulation import registry
 from l2wg_hooks.errors import L2wgError
 from l2wg_hooks.model import Rules
 from l2wg_hooks.netfilter import nftables
@@ -14,6 +16,9 @@ from l2wg_hooks.system import files, json_fields, process
 # What was loaded last, and how nft(8) lists that where nobody interferes: whoever takes a rule away, an event notices.
 LOADED = "/run/l2wg.loaded"
 TEMPLATE = os.path.join(os.path.dirname(os.path.dirname(__file__)), "templates", "rules.j2")
+
+# What fills it.
+FILLERS = (nftables.__file__, *(sys.modules[type(one).__module__].__file__ for one in registry.ENCAPSULATIONS.values()))
 
 # The order in which their listings are kept.
 FAMILIES = ("inet", "bridge")
@@ -123,8 +128,11 @@ def stamp(entries):
 
 
 def template():
-    """A number that is another for another template, as another version of l2wg may have it."""
-    return zlib.crc32(files.read(TEMPLATE).encode())
+    """A number that is another for another template, or other code that fills it, as another version of l2wg may have."""
+    number = 0
+    for path in (TEMPLATE,) + FILLERS:
+        number = zlib.crc32(files.read(path).encode(), number)
+    return number
 
 
 def counters():

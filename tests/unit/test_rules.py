@@ -232,6 +232,17 @@ def test_the_rules_of_another_version_are_not_those_of_this_one(nft, tmp_path, m
     assert nftables_state.observe(needed=True) == of(TUNNEL, intact=False)
 
 
+@pytest.mark.parametrize("name", ["nftables.py", "gretap.py", "vxlan.py"])
+def test_nor_are_those_that_other_code_has_made(nft, tmp_path, monkeypatch, name):
+    ruleset.load(of(TUNNEL), NFT)
+    assert nftables_state.observe(needed=True).intact
+    (path,) = [path for path in nftables_state.FILLERS if os.path.basename(path) == name]
+    code = tmp_path / name
+    code.write_text(read(path) + "\n")
+    monkeypatch.setattr(nftables_state, "FILLERS", tuple(str(code) if one == path else one for one in nftables_state.FILLERS))
+    assert nftables_state.observe(needed=True) == of(TUNNEL, intact=False)
+
+
 def test_what_an_older_version_has_noted_is_read(nft):
     """Its tunnels keep their rules where their files are broken."""
     ruleset.load(of(TUNNEL), NFT)
