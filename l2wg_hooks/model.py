@@ -15,6 +15,14 @@ TUNNEL_KINDS = tuple(registry.KINDS)
 WIREGUARD_KINDS = ("wireguard", "tun")
 
 
+class End(NamedTuple):
+    """Of a tunnel, by its name, what is between this router and one peer: this router's address, and that peer's."""
+
+    tunnel: str
+    local: str
+    remote: str
+
+
 @dataclass(frozen=True)
 class Tunnel:
     """What one configuration file wishes for. `lines` says where each key stands (1-based)."""
@@ -42,9 +50,13 @@ class Tunnel:
     path: str = field(default="", compare=False)
     lines: Dict[str, int] = field(default_factory=dict, compare=False)
 
+    def ends(self):
+        """An End for each peer. Whatever means a peer, and not the tunnel, is kept by these."""
+        return (End(self.name, self.local, self.remote),)
+
     @property
     def family(self):
-        """Of the two ends: 4 or 6."""
+        """Of its ends: 4 or 6."""
         return 6 if ":" in self.local else 4
 
     @property

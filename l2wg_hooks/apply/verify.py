@@ -65,7 +65,8 @@ def _look(tunnels, links, new, silent):
     targets = [target for target in _targets(underlays) if target[1] != DEFAULT or target[2] not in silent]
     ways = tuple(way for way in (_way(*target, links=links) for target in targets) if way)
     sessions = tuple((name, peer) for name in underlays for peer in _alive(name))
-    ends = {(tunnel.underlay, tunnel.remote) for tunnel in tunnels if tunnel.underlay in underlays and tunnel.name not in new}
+    known = [tunnel for tunnel in tunnels if tunnel.underlay in underlays and tunnel.name not in new]
+    ends = {(tunnel.underlay, end.remote) for tunnel in known for end in tunnel.ends()}
     given = {address for name in silent if name in links for address in links[name].autoconfigured}
     addresses = tuple(address for link in links.values() for address in link.addresses if address not in given)
     gateways = tuple(row[0] for row in _gateways() if row[2] not in silent)

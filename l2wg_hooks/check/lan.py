@@ -241,17 +241,17 @@ def servers(tunnel, offers, tunnels):
         )
 
 
-def overlapping(tunnel, links, allowed):
-    """The Problem of a subnet that is on the bridge or behind the peer at `remote`, and on another interface.
+def overlapping(tunnel, end, links, allowed):
+    """The Problem of a subnet that is on the bridge or behind the peer, and on another interface.
 
     `allowed` are that peer's AllowedIPs.
     A tunnel's own subnet on its bridge is as it should be; so is a larger network behind the peer.
     """
     bridge = links.get(tunnel.bridge)
     apart = (tunnel.bridge, tunnel.underlay, tunnel.name, "lo")
-    end = ipaddress.ip_address(tunnel.remote)
+    remote = ipaddress.ip_address(end.remote)
     behind = [ipaddress.ip_network(word, strict=False) for word in allowed if "/" in word]
-    behind = [one for one in behind if one.version == end.version and end in one and 0 < one.prefixlen < one.max_prefixlen]
+    behind = [one for one in behind if one.version == remote.version and remote in one and 0 < one.prefixlen < one.max_prefixlen]
     joined = [ipaddress.ip_interface(word).network for word in (bridge.addresses if bridge else ())]
     for link in links.values():
         # A WireGuard's own network may well be a part of another one: so it is with every VPN of single addresses.
@@ -303,9 +303,9 @@ def _assigned(name):
 
 
 def _subnets(scene):
-    for tunnel, interface in scene.over():
-        rows = underlay.covering(interface.peers, tunnel.remote)
-        yield overlapping(tunnel, scene.links, rows[0][1].allowed if rows else ())
+    for tunnel, end, interface in scene.peers():
+        rows = underlay.covering(interface.peers, end.remote)
+        yield overlapping(tunnel, end, scene.links, rows[0][1].allowed if rows else ())
 
 
 def _duplicates(scene):

@@ -60,30 +60,30 @@ CAUSES = (
 def _peer(scene):
     """Whether the peer takes what we send, and sends what we take."""
     heard = scene.heard
-    known = {tunnel_packets.wished(tunnel) for tunnel in scene.tunnels}
+    known = {carrier for tunnel in scene.tunnels for carrier in tunnel_packets.wished(tunnel).values()}
     known |= {_foreign(link) for link in scene.links.values() if link.kind in model.TUNNEL_KINDS and not model.is_ours(link)}
     own = {address.partition("/")[0] for link in scene.links.values() for address in link.addresses}
-    for tunnel, _ in scene.over():
+    for tunnel, end, _ in scene.peers():
         # What is only passing through is none of ours.
         came = [one for one in heard.carriers.get(tunnel.underlay, ()) if one.target in own]
-        stranger = tunnel_packets.stranger(tunnel, came, known)
+        stranger = tunnel_packets.stranger(tunnel, end, came, known)
         if stranger:
-            yield tunnel_packets.judge(tunnel, stranger)
-        elif heard.refused.get(tunnel.name):
+            yield tunnel_packets.judge(tunnel, end, stranger)
+        elif heard.refused.get(end):
             yield tunnel.problem(
                 "remote",
-                f"the peer answers `{heard.refused[tunnel.name]}` to the tunnel's packets: nobody there takes them",
-                f"l2wg check # on the peer. There: local = {tunnel.remote}, remote = {tunnel.local}, "
+                f"the peer answers `{heard.refused[end]}` to the tunnel's packets: nobody there takes them",
+                f"l2wg check # on the peer. There: local = {end.remote}, remote = {end.local}, "
                 f"{_as_here(tunnel)}; and its firewall lets them in",
                 "peer-refuses",
             )
-        if heard.near.get(tunnel.name) and heard.small.get(tunnel.name) is False:
+        if heard.near.get(end) and heard.small.get(end) is False:
             bits = 32 if tunnel.family == 4 else 128
             yield tunnel.problem(
                 "local",
-                f"the peer {tunnel.remote} answers the address of {tunnel.underlay}, but not {tunnel.local}: its "
+                f"the peer {end.remote} answers the address of {tunnel.underlay}, but not {end.local}: its "
                 f"AllowedIPs do not cover that, or it has no way back",
-                "on the peer, in the [Peer] section of this router, add to AllowedIPs: %s/%d" % (tunnel.local, bits),
+                "on the peer, in the [Peer] section of this router, add to AllowedIPs: %s/%d" % (end.local, bits),
                 "peer-allowed-ips",
             )
 
@@ -103,13 +103,13 @@ def _foreign(link):
 def _path(scene):
     heard = scene.heard
     quiet = []
-    for tunnel, _ in scene.over():
-        if tunnel.name in heard.deaf:
-            quiet.append(f"{tunnel.name}: {heard.deaf[tunnel.name]}")
-        elif heard.path.get(tunnel.name):
-            yield path_mtu.judge(tunnel, scene.links[tunnel.underlay].mtu, heard.path[tunnel.name])
-        elif not heard.small.get(tunnel.name):
-            quiet.append(f"{tunnel.name}: {tunnel.remote} answers no echo request")
+    for tunnel, end, _ in scene.peers():
+        if end in heard.deaf:
+            quiet.append(f"{tunnel.name}: {heard.deaf[end]}")
+        elif heard.path.get(end):
+            yield path_mtu.judge(tunnel, end, scene.links[tunnel.underlay].mtu, heard.path[end])
+        elif not heard.small.get(end):
+            quiet.append(f"{tunnel.name}: {end.remote} answers no echo request")
     if quiet:
         raise Unlooked("; ".join(quiet))
 

@@ -13,6 +13,7 @@ import socket
 import time
 from typing import Dict, NamedTuple, Optional, Tuple
 
+from l2wg_hooks.model import End
 from l2wg_hooks.probes import arp, dhcp, icmp_echo, loop_probe, packet_socket, path_mtu, tunnel_packets
 from l2wg_hooks.system import files
 
@@ -39,7 +40,7 @@ class Answer(NamedTuple):
 
 
 class Heard(NamedTuple):
-    """What a sounding brought. Of each tunnel by its name:
+    """What a sounding brought. By End:
 
     `small`, `full`: whether an echo to `remote` came back, from `local`; `near`: the small one from the underlay's own
     address (None where that is none or the same); `refused`: what the peer's kernel said of the tunnel's packets;
@@ -47,12 +48,12 @@ class Heard(NamedTuple):
     `carriers` are the tunnels' packets by underlay, `answers` and `offers` Answers by bridge; `mute` why a bridge could not be.
     """
 
-    small: Dict[str, bool]
-    full: Dict[str, bool]
-    near: Dict[str, Optional[bool]]
-    refused: Dict[str, str]
-    path: Dict[str, path_mtu.Path]
-    deaf: Dict[str, str]
+    small: Dict[End, bool]
+    full: Dict[End, bool]
+    near: Dict[End, Optional[bool]]
+    refused: Dict[End, str]
+    path: Dict[End, path_mtu.Path]
+    deaf: Dict[End, str]
     carriers: Dict[str, Tuple[tunnel_packets.Carrier, ...]]
     answers: Dict[str, list]
     offers: Dict[str, list]
@@ -90,26 +91,27 @@ class _Sounding:
         self.number = int.from_bytes(os.urandom(4), "big")
         self.heard = Heard(*({} for _ in Heard._fields))
         self.selector = selectors.DefaultSelector()
-        for tunnel in self.tunnels:
-            self._open(tunnel)
+        self.ends = [(tunnel, end) for tunnel in self.tunnels for end in tunnel.ends()]
+        for tunnel, end in self.ends:
+            self._open(tunnel, end)
         for bridge in self.bridges:
             self._listen(bridge)
 
-    def _open(self, tunnel):
+    def _open(self, tunnel, end):
         device = tunnel.underlay
         try:
-            self.echoes[tunnel.name] = self._select(icmp_echo.Echo(device, tunnel.local, tunnel.remote))
+            self.echoes[end] = self._select(icmp_echo.Echo(device, end.local, end.remote))
             inner = [word.partition("/")[0] for word in self.links[device].addresses]
             inner = [word for word in inner if (":" in word) == (tunnel.family == 6)]
-            if inner and tunnel.local not in inner:
-                self.near[tunnel.name] = self._select(icmp_echo.Echo(device, inner[0], tunnel.remote))
+            if inner and end.local not in inner:
+                self.near[end] = self._select(icmp_echo.Echo(device, inner[0], end.remote))
             if device not in self.wan:
                 self.wan[device] = self._select(
                     packet_socket.Ear(device, packet_socket.wan_filter(self.ports), kind=socket.SOCK_DGRAM)
                 )
                 self.heard.carriers[device] = set()
         except OSError as error:
-            self.heard.deaf[tunnel.name] = error.strerror or str(error)
+            self.heard.deaf[end] = error.strerror or str(error)
 
     def _listen(self, bridge):
         names = [bridge] + [link.name for link in self.links.values() if link.master == bridge]
@@ -136,12 +138,12 @@ class _Sounding:
             self._ask_peers(index)
             self._take(began + (index + 1) * PAUSE)
         self._take(began + PATIENCE)
-        silent = [tunnel for tunnel in self.wired if not self._has_come(tunnel)]
+        silent = [(tunnel, end) for tunnel in self.wired for end in tunnel.ends() if not self._has_come(tunnel, end)]
         if silent:
-            for tunnel in silent:
-                _provoke(tunnel)
+            for tunnel, end in silent:
+                _provoke(tunnel, end)
             self._take(time.monotonic() + PATIENCE)
-        lossy = [tunnel for tunnel in self.tunnels if self._note(tunnel)]
+        lossy = [row for row in self.ends if self._note(*row)]
         if lossy:
             with concurrent.futures.ThreadPoolExecutor(SEARCHES) as pool:
                 list(pool.map(self._search, lossy))
@@ -173,12 +175,12 @@ class _Sounding:
                 self.heard.mute[bridge] = error.strerror or str(error)
 
     def _ask_peers(self, index):
-        for tunnel in self.tunnels:
-            if tunnel.name in self.echoes:
-                self.echoes[tunnel.name].ask(SMALL + index, SMALL_SIZE)
-                self.echoes[tunnel.name].ask(FULL + index, self.links[tunnel.underlay].mtu)
-            if tunnel.name in self.near:
-                self.near[tunnel.name].ask(NEAR + index, SMALL_SIZE)
+        for tunnel, end in self.ends:
+            if end in self.echoes:
+                self.echoes[end].ask(SMALL + index, SMALL_SIZE)
+                self.echoes[end].ask(FULL + index, self.links[tunnel.underlay].mtu)
+            if end in self.near:
+                self.near[end].ask(NEAR + index, SMALL_SIZE)
 
     def _take(self, end):
         while True:
@@ -218,51 +220,50 @@ class _Sounding:
             port = HERE if packet.out else packet.device
             self.heard.offers[bridge].append(Answer(offer.server, offer.mac, port))
 
-    def _has_come(self, tunnel):
-        """Whether anything of the peer's tunnel has ever come in, and nobody there says that there is none."""
+    def _has_come(self, tunnel, end):
+        """Whether anything has ever come in by the tunnel, and this peer does not say that it has none."""
         come = files.glance(f"/sys/class/net/{tunnel.name}/statistics/rx_packets").strip()
-        return come != "0" and not self._refusal(tunnel)
+        return come != "0" and not self._refusal(tunnel, end)
 
-    def _refusal(self, tunnel):
-        one = self.echoes.get(tunnel.name)
-        return (
-            next((said for said in (tunnel_packets.refusal(packet, tunnel) for packet in one.packets) if said), "") if one else ""
-        )
+    def _refusal(self, tunnel, end):
+        packets = self.echoes[end].packets if end in self.echoes else ()
+        return next((said for said in (tunnel_packets.refusal(packet, tunnel, end) for packet in packets) if said), "")
 
-    def _note(self, tunnel):
-        """Whether small packets come back from its peer, and large ones do not."""
-        name, one = tunnel.name, self.echoes.get(tunnel.name)
+    def _note(self, tunnel, end):
+        """Whether small packets come back from this peer, and large ones do not."""
+        one = self.echoes.get(end)
         if one is None:
             return False
-        self.heard.small[name] = any(number // 100 * 100 == SMALL for number in one.answered)
-        self.heard.full[name] = any(number // 100 * 100 == FULL for number in one.answered)
-        self.heard.near[name] = bool(self.near[name].answered) if name in self.near else None
-        self.heard.refused[name] = self._refusal(tunnel)
-        return self.heard.small[name] and not self.heard.full[name]
+        self.heard.small[end] = any(number // 100 * 100 == SMALL for number in one.answered)
+        self.heard.full[end] = any(number // 100 * 100 == FULL for number in one.answered)
+        self.heard.near[end] = bool(self.near[end].answered) if end in self.near else None
+        self.heard.refused[end] = self._refusal(tunnel, end)
+        return self.heard.small[end] and not self.heard.full[end]
 
-    def _search(self, tunnel):
+    def _search(self, row):
+        tunnel, end = row
         full = self.links[tunnel.underlay].mtu
         try:
-            found = path_mtu.search(tunnel.underlay, tunnel.local, tunnel.remote, full)
+            found = path_mtu.search(tunnel.underlay, end.local, end.remote, full)
             if found:
-                self.heard.path[tunnel.name] = found
+                self.heard.path[end] = found
         except OSError as error:
-            self.heard.deaf[tunnel.name] = error.strerror or str(error)
+            self.heard.deaf[end] = error.strerror or str(error)
 
     def _sort(self):
         for device, found in self.heard.carriers.items():
             self.heard.carriers[device] = tuple(sorted(found, key=str))
 
 
-def candidate(tunnel):
+def candidate(end):
     """An address in the other site's subnet, as far as one can guess it: nobody's, it is hoped. IPv4 only, "" else. Pure."""
-    if tunnel.family == 6:
+    if ":" in end.remote:
         return ""
-    network = ipaddress.ip_network(f"{tunnel.remote}/24", strict=False)
-    return next(str(network[last]) for last in (254, 253, 252) if str(network[last]) not in (tunnel.remote, tunnel.local))
+    network = ipaddress.ip_network(f"{end.remote}/24", strict=False)
+    return next(str(network[last]) for last in (254, 253, 252) if str(network[last]) not in (end.remote, end.local))
 
 
-def _provoke(tunnel):
+def _provoke(tunnel, end):
     """Have the peer's router ask its LAN for an address, which its tunnel carries: so we see what it would send us."""
-    if candidate(tunnel):
-        icmp_echo.tell(tunnel.underlay, tunnel.local, candidate(tunnel), (SMALL_SIZE,))
+    if candidate(end):
+        icmp_echo.tell(tunnel.underlay, end.local, candidate(end), (SMALL_SIZE,))

@@ -47,28 +47,28 @@ def absent(tunnel, links):
     return tunnel.problem("local", message, hint, "local-absent")
 
 
-def taken(tunnel, links):
-    """The Problem of `remote` that is an address of this router, too: then nothing that it sends there ever leaves it."""
-    for link, word in holders(links, tunnel.remote):
-        message = f"{tunnel.remote}, the other router's end, is an address of this router's {link.name}, too"
+def taken(tunnel, end, links):
+    """The Problem of a peer's address that is this router's, too: then nothing that it sends there ever leaves it."""
+    for link, word in holders(links, end.remote):
+        message = f"{end.remote}, the other router's end, is an address of this router's {link.name}, too"
         hint = f"ip address del {word} dev {link.name} # and out of the file that gives it"
         return tunnel.problem("remote", message, hint, "duplicate-address")
     return None
 
 
-def elsewhere(tunnel, device, filters):
-    """Problems of `remote`, whose packets leave by `device` ("": by none); `filters` are rp_filter of all and of the underlay."""
+def elsewhere(tunnel, end, device, filters):
+    """Problems of a peer whose packets leave by `device` ("": by none); `filters` are rp_filter of all and of the underlay."""
     if device == tunnel.underlay:
         return
     by = f"leave by {device}" if device else "have no way"
     # The larger of the two counts: ip-sysctl.rst.
     if tunnel.family == 4 and not device and max(filters) in (STRICT, LOOSE):
-        message = f"packets to {tunnel.remote} {by}, so rp_filter drops what comes from there"
-        yield tunnel.problem("remote", message, f"ip route replace {tunnel.remote}/32 dev {tunnel.underlay}", "rp-filter")
+        message = f"packets to {end.remote} {by}, so rp_filter drops what comes from there"
+        yield tunnel.problem("remote", message, f"ip route replace {end.remote}/32 dev {tunnel.underlay}", "rp-filter")
     elif tunnel.family == 4 and max(filters) == STRICT:
         yield tunnel.problem(
             "remote",
-            f"packets to {tunnel.remote} {by}, so strict rp_filter drops what comes from there by {tunnel.underlay}",
+            f"packets to {end.remote} {by}, so strict rp_filter drops what comes from there by {tunnel.underlay}",
             "sysctl -w net.ipv4.conf.{}.rp_filter=2 # and for good, a file in /etc/sysctl.d".format(
                 tunnel.underlay.replace(".", "/")
             ),
@@ -79,9 +79,9 @@ def elsewhere(tunnel, device, filters):
     bits = 32 if tunnel.family == 4 else 128
     yield tunnel.problem(
         "remote",
-        f"this router's packets to {tunnel.remote} {by}, not by {tunnel.underlay}",
+        f"this router's packets to {end.remote} {by}, not by {tunnel.underlay}",
         "ip route replace %s/%d dev %s # and for good: no `Table = off` in wg0.conf, or that line as PostUp"
-        % (tunnel.remote, bits, tunnel.underlay),
+        % (end.remote, bits, tunnel.underlay),
         "route",
     )
 
@@ -112,14 +112,15 @@ def _way(scene):
     for tunnel in scene.laid():
         if not scene.links[tunnel.underlay].up:
             continue  # then nothing is routed by it, and it is told of
-        own = taken(tunnel, scene.links)
-        if own:
-            yield own
-            continue
-        words = ("get", tunnel.remote) + (("from", tunnel.local) if absent(tunnel, scene.links) is None else ())
-        found = ip_routes.show("-%d" % tunnel.family, "route", *words)
         filters = [modules.sysctl("net", "ipv4", "conf", name, "rp_filter") for name in ("all", tunnel.underlay)]
-        yield from elsewhere(tunnel, found[0].get("dev", "") if found else "", filters)
+        for end in tunnel.ends():
+            own = taken(tunnel, end, scene.links)
+            if own:
+                yield own
+                continue
+            words = ("get", end.remote) + (("from", end.local) if absent(tunnel, scene.links) is None else ())
+            found = ip_routes.show("-%d" % tunnel.family, "route", *words)
+            yield from elsewhere(tunnel, end, found[0].get("dev", "") if found else "", filters)
 
 
 def _forwarding(scene):

@@ -95,6 +95,10 @@ class Scene:
                 raise Unlooked(f"`wg show {tunnel.underlay} dump` tells nothing")
         return [(tunnel, known[tunnel.underlay]) for tunnel in found]
 
+    def peers(self):
+        """[(Tunnel, End, wg_interfaces.Interface of its underlay)] where that one is there."""
+        return [(tunnel, end, interface) for tunnel, interface in self.over() for end in tunnel.ends()]
+
     def bridged(self):
         """The tunnels whose bridge is there, one a bridge."""
         by_bridge = {tunnel.bridge: tunnel for tunnel in reversed(self.tunnels)}

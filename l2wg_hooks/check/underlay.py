@@ -90,18 +90,18 @@ def covering(peers, address):
     return found
 
 
-def uncovered(tunnel, interface):
-    """The Problem of a tunnel whose packets WireGuard drops: it takes and sends only what AllowedIPs of a peer cover."""
-    if covering(interface.peers, tunnel.remote):
+def uncovered(tunnel, end, interface):
+    """The Problem of an End whose packets WireGuard drops: it takes and sends only what AllowedIPs of a peer cover."""
+    if covering(interface.peers, end.remote):
         return None
     bits = 32 if tunnel.family == 4 else 128
-    message = f"AllowedIPs of no peer of {tunnel.underlay} cover {tunnel.remote}: WireGuard drops what comes from there"
+    message = f"AllowedIPs of no peer of {tunnel.underlay} cover {end.remote}: WireGuard drops what comes from there"
     if not interface.peers:
         hint = f"{tunnel.underlay} has no peer at all: write a [Peer] section into /etc/wireguard/{tunnel.underlay}.conf"
         return tunnel.problem("remote", message, hint, "allowed-ips")
     # Of several peers only the admin knows the right one.
     peer = interface.peers[0] if len(interface.peers) == 1 else None
-    words = (list(peer.allowed) if peer else ["..."]) + ["%s/%d" % (tunnel.remote, bits)]
+    words = (list(peer.allowed) if peer else ["..."]) + ["%s/%d" % (end.remote, bits)]
     which = "the [Peer] section" if peer else "the right [Peer] section"
     hint = "in {} of /etc/wireguard/{}.conf: AllowedIPs = {}".format(which, tunnel.underlay, ", ".join(words))
     if peer:
@@ -109,9 +109,9 @@ def uncovered(tunnel, interface):
     return tunnel.problem("remote", message, hint, "allowed-ips")
 
 
-def silent(tunnel, interface, now):
-    """The Problem of the peer at `remote` that WireGuard has no session with; None where it has one, or no such peer."""
-    rows = covering(interface.peers, tunnel.remote)
+def silent(tunnel, end, interface, now):
+    """The Problem of the peer that WireGuard has no session with; None where it has one, or no such peer."""
+    rows = covering(interface.peers, end.remote)
     if not rows or wg_interfaces.alive(rows[0][1], now):
         return None
     length, peer = rows[0]
@@ -120,7 +120,7 @@ def silent(tunnel, interface, now):
     others = [other for _, other in rows[1:] if wg_interfaces.alive(other, now)]
     extra = ""
     if others:
-        extra = "; %s has %s, too, in a shorter prefix than /%d, and is there" % (others[0].key, tunnel.remote, length)
+        extra = "; %s has %s, too, in a shorter prefix than /%d, and is there" % (others[0].key, end.remote, length)
     if not peer.handshake:
         hint = "compare public keys (wg show {}) and ports; its firewall has to let in the UDP port of {}".format(
             tunnel.underlay,
@@ -138,12 +138,12 @@ def _still(peer):
     return "is it up, and still at %s? A side behind NAT needs PersistentKeepalive = 25" % (peer.endpoint or "its endpoint")
 
 
-def unanswered(tunnel, before, interface):
-    """The Problem of the peer at `remote` that was asked something since `before`, an earlier Interface, and sent nothing back.
+def unanswered(tunnel, end, before, interface):
+    """The Problem of the peer that was asked something since `before`, an earlier Interface, and sent nothing back.
 
     Its session looks alive for three minutes after it has gone. WireGuard answers, whatever it is, within ANSWER seconds.
     """
-    rows = covering(interface.peers, tunnel.remote)
+    rows = covering(interface.peers, end.remote)
     old = next((one for one in before.peers if rows and one.key == rows[0][1].key), None)
     if old is None:
         return None
@@ -181,8 +181,8 @@ def _wg_quick(name):
 
 
 def _allowed(scene):
-    for tunnel, interface in scene.over():
-        problem = uncovered(tunnel, interface)
+    for tunnel, end, interface in scene.peers():
+        problem = uncovered(tunnel, end, interface)
         if problem and wg_quick_hooks.is_rewritten(_wg_quick(tunnel.underlay)):
             hint = problem.hint + " # SaveConfig = true: the command alone, since wg-quick rewrites the file"
             problem = dataclasses.replace(problem, hint=hint)
@@ -191,8 +191,8 @@ def _allowed(scene):
 
 def _outer(scene):
     """WireGuard's own packets."""
-    for tunnel, interface in scene.over():
-        rows = covering(interface.peers, tunnel.remote)
+    for tunnel, end, interface in scene.peers():
+        rows = covering(interface.peers, end.remote)
         address = rows[0][1].endpoint.rpartition(":")[0].strip("[]") if rows else ""
         if not address or "%" in address:
             continue
@@ -210,43 +210,46 @@ def _session(scene):
     if scene.thread is not None:
         scene.thread.join()
     late = time.monotonic() + SESSION_PATIENCE
-    tunnels = [tunnel for tunnel, _ in scene.over() if scene.links[tunnel.underlay].up]
+    peers = [(tunnel, end) for tunnel, end, _ in scene.peers() if scene.links[tunnel.underlay].up]
     while True:
-        known = {name: wg_interfaces.look(name) for name in {tunnel.underlay for tunnel in tunnels}}
+        known = {name: wg_interfaces.look(name) for name in {tunnel.underlay for tunnel, _ in peers}}
         now = int(time.time())
-        found = [(one, known[one.underlay]) for one in tunnels if known[one.underlay]]
+        found = [(tunnel, end, known[tunnel.underlay]) for tunnel, end in peers if known[tunnel.underlay]]
         quiet = [row + (silent(*row, now=now),) for row in found]
-        quiet = [row for row in quiet if row[2]]
+        quiet = [row for row in quiet if row[3]]
         if not quiet or scene.passive or time.monotonic() > late:
             break
         time.sleep(0.2)
     yield from _silent(quiet, scene)
-    told = [row[0] for row in quiet]
+    told = [row[1] for row in quiet]
     if not scene.passive:
-        yield from _silent(_unanswered([one for one in tunnels if one not in told], scene), scene)
+        yield from _silent(_unanswered([row for row in peers if row[1] not in told], scene), scene)
 
 
 def _silent(rows, scene):
-    for tunnel, interface, problem in rows:
-        peer = covering(interface.peers, tunnel.remote)[0][1]
+    for tunnel, end, interface, problem in rows:
+        peer = covering(interface.peers, end.remote)[0][1]
         # By its name nobody has to guess why.
         yield _stale(tunnel, peer, scene) or problem
 
 
-def _unanswered(tunnels, scene):
-    """[(Tunnel, Interface, Problem)] of those whose peer looks alive, but answers nothing, not even what no firewall forbids."""
+def _unanswered(peers, scene):
+    """[(Tunnel, End, Interface, Problem)] of peers that look alive, but answer nothing, not even what no firewall forbids.
+
+    `peers` are (Tunnel, End).
+    """
     heard, before = scene.heard, scene.before
-    asked = [tunnel for tunnel in tunnels if before.get(tunnel.underlay)]
-    mute = [one for one in asked if heard.small.get(one.name) is False and not heard.near.get(one.name)]
+    asked = [(tunnel, end) for tunnel, end in peers if before.get(tunnel.underlay)]
+    mute = [(tunnel, end) for tunnel, end in asked if heard.small.get(end) is False and not heard.near.get(end)]
     rows = []
     while mute:
-        known = {name: wg_interfaces.look(name) for name in {tunnel.underlay for tunnel in mute}}
-        there = [(one, known[one.underlay]) for one in mute if known[one.underlay]]
-        rows = [(one, now, unanswered(one, before[one.underlay], now)) for one, now in there]
-        rows = [row for row in rows if row[2]]
+        known = {name: wg_interfaces.look(name) for name in {tunnel.underlay for tunnel, _ in mute}}
+        there = [(tunnel, end, known[tunnel.underlay]) for tunnel, end in mute if known[tunnel.underlay]]
+        rows = [(tunnel, end, now, unanswered(tunnel, end, before[tunnel.underlay], now)) for tunnel, end, now in there]
+        rows = [row for row in rows if row[3]]
         if not rows or time.monotonic() > scene.began + ANSWER_PATIENCE:
             break
-        mute = [row[0] for row in rows]
+        mute = [row[:2] for row in rows]
         time.sleep(0.2)
     return rows
 

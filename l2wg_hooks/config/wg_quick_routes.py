@@ -250,7 +250,7 @@ def look(tunnels, stanzas, texts=()) -> Tuple[Clash, ...]:
         present = list(wished(tunnels)) if table == "main" else []
         present += list(defined(stanzas, name, table))
         present += [one for version, out in zip((4, 6), shown[table]) for one in parse(out, version, name)]
-        remotes = [one.remote for one in tunnels if one.underlay == name]
+        remotes = [end.remote for one in tunnels if one.underlay == name for end in one.ends()]
         for clash in clashes(routes, present):
             found.append(Clash(name, clash[1].device, problem(name, clash, text or "", remotes)))
     return tuple(found)

@@ -10,22 +10,23 @@ XTABLES = tuple(name + back for name in iptables.COMMANDS.values() for back in (
 
 def problems(tunnel, firewall):
     """Yield a Problem for each chain of a Firewall that drops the packets of this tunnel's peer, and how to let them in."""
-    port = tunnel.udp_port
-    protocol = "udp" if port else "gre"
-    packet = Packet("input", tunnel.family, tunnel.underlay, None, tunnel.remote, tunnel.local, protocol, port, tracked=False)
-    for base, chains in firewall.drops(packet):
-        yield tunnel.problem(
-            "underlay",
-            f"the firewall ({base.where}) drops the tunnel's packets from {tunnel.remote}; what lets established "
-            f"or new connections in does not let"
-            " them in, since they are of none (notrack)",
-            _let_in(tunnel, base, chains, port),
-            "firewall-input",
-        )
+    for end in tunnel.ends():
+        port = tunnel.udp_port
+        protocol = "udp" if port else "gre"
+        packet = Packet("input", tunnel.family, tunnel.underlay, None, end.remote, end.local, protocol, port, tracked=False)
+        for base, chains in firewall.drops(packet):
+            yield tunnel.problem(
+                "underlay",
+                f"the firewall ({base.where}) drops the tunnel's packets from {end.remote}; what lets established "
+                f"or new connections in does not let"
+                " them in, since they are of none (notrack)",
+                _let_in(tunnel, end, base, chains, port),
+                "firewall-input",
+            )
 
 
-def _let_in(tunnel, base, chains, port):
-    ends = {"wg": tunnel.underlay, "from": tunnel.remote, "to": tunnel.local, "port": port}
+def _let_in(tunnel, end, base, chains, port):
+    ends = {"wg": tunnel.underlay, "from": end.remote, "to": end.local, "port": port}
     if "ufw-user-input" in chains or "ufw6-user-input" in chains:
         return (
             "ufw allow in on %(wg)s proto udp from %(from)s to %(to)s port %(port)d"
@@ -34,13 +35,13 @@ def _let_in(tunnel, base, chains, port):
         ) % ends
     if base.table == "inet firewalld":
         what = "port port=%d protocol=udp" % port if port else "protocol value=gre"
-        rule = "rule family=ipv%d source address=%s %s accept" % (tunnel.family, tunnel.remote, what)
+        rule = "rule family=ipv%d source address=%s %s accept" % (tunnel.family, end.remote, what)
         zone = process.output("firewall-cmd", "--get-zone-of-interface=" + tunnel.underlay).strip()
         zone = f"--zone={zone} " if zone else ""
         return f"firewall-cmd --permanent {zone}--add-rich-rule='{rule}'; firewall-cmd --reload"
     if base.table in XTABLES:
         what = "-p udp --dport %d" % port if port else "-p gre"
-        rule = f"-i {tunnel.underlay} -s {tunnel.remote} -d {tunnel.local} {what} -j ACCEPT"
+        rule = f"-i {tunnel.underlay} -s {end.remote} -d {end.local} {what} -j ACCEPT"
         return f"{base.table} -I INPUT {rule} {KEPT}"
     ends.update(ip="ip" if tunnel.family == 4 else "ip6", what="udp dport %d" % port if port else "meta l4proto 47")
     rule = 'iifname "{wg}" {ip} saddr {from} {ip} daddr {to} {what} accept'.format(**ends)

@@ -69,28 +69,29 @@ def steps(tunnel, found):
     """The commands that are missing of a tunnel's way."""
     number = table(tunnel.name)
     known = [rule for rule in found.rules if str(rule.get("table")) == number]
-    right = [rule for rule in known if _matches(tunnel, rule)]
-    routes = found.routes.get(number, []) if right else []
+    ruled = {end for end in tunnel.ends() for rule in known if _matches(tunnel, end, rule)}
+    routes = found.routes.get(number, []) if ruled else []
     argvs: List[Tuple[str, ...]] = []
     if not any(route.get("type") == "unreachable" for route in routes):
         argvs.append(("ip", "route", "replace", "unreachable", _all(tunnel.family), "table", number, "metric", LAST) + OURS)
-    if not any(_leads(tunnel, route) for route in routes):
-        argvs.append(
-            ("ip", "route", "replace", tunnel.remote, "dev", tunnel.underlay, "table", number, "mtu", str(_size(tunnel))) + OURS
-        )
-    if not right:
-        proto = ("ipproto", "udp", "dport", str(tunnel.udp_port)) if tunnel.udp_port else ("ipproto", "gre")
-        argvs.append(_rule("add", tunnel.local, tunnel.remote, proto, number))
+    for end in tunnel.ends():
+        if not any(_leads(tunnel, end, route) for route in routes):
+            size = ("mtu", str(_size(tunnel)))
+            argvs.append(("ip", "route", "replace", end.remote, "dev", tunnel.underlay, "table", number) + size + OURS)
+    for end in tunnel.ends():
+        if end not in ruled:
+            proto = ("ipproto", "udp", "dport", str(tunnel.udp_port)) if tunnel.udp_port else ("ipproto", "gre")
+            argvs.append(_rule("add", end.local, end.remote, proto, number))
     return argvs
 
 
-def _matches(tunnel, rule):
-    return (rule.get("src"), rule.get("dst"), rule.get("dport")) == (tunnel.local, tunnel.remote, tunnel.udp_port)
+def _matches(tunnel, end, rule):
+    return (rule.get("src"), rule.get("dst"), rule.get("dport")) == (end.local, end.remote, tunnel.udp_port)
 
 
-def _leads(tunnel, route):
+def _leads(tunnel, end, route):
     sizes = [one.get("mtu") for one in route.get("metrics", [])]
-    return (route.get("dst"), route.get("dev"), sizes) == (tunnel.remote, tunnel.underlay, [_size(tunnel)])
+    return (route.get("dst"), route.get("dev"), sizes) == (end.remote, tunnel.underlay, [_size(tunnel)])
 
 
 def stale(tunnels, found, kept=()):
@@ -99,15 +100,23 @@ def stale(tunnels, found, kept=()):
     argvs = []
     for rule in found.rules:
         number = str(rule["table"])
-        if number in [table(name) for name in kept] or (number in wanted and _matches(wanted[number], rule)):
+        if number in [table(name) for name in kept]:
+            continue
+        tunnel = wanted.get(number)
+        ends = tunnel.ends() if tunnel else ()
+        if any(_matches(tunnel, end, rule) for end in ends):
             continue
         proto = ("ipproto", str(rule["ipproto"])) if "ipproto" in rule else ()
         proto += ("dport", str(rule["dport"])) if "dport" in rule else ()
         argvs.append(_rule("del", rule["src"], rule["dst"], proto, number))
+        # What another end of the tunnel needs stays, where its rule is there, so that what leads it is right.
+        ruled = [end for end in ends for other in found.rules if str(other["table"]) == number and _matches(tunnel, end, other)]
         for route in found.routes.get(number, []):
+            if ruled and (route.get("type") == "unreachable" or route["dst"] in [end.remote for end in ruled]):
+                continue
             if route.get("type") == "unreachable":
                 family = 6 if ":" in rule["src"] else 4
                 argvs.append(("ip", "route", "del", "unreachable", _all(family), "table", number, "metric", LAST))
             else:
                 argvs.append(("ip", "route", "del", route["dst"], "dev", route["dev"], "table", number))
-    return argvs
+    return list(dict.fromkeys(argvs))

@@ -68,13 +68,13 @@ def _listen(one, seconds):
             time.sleep(0.01)
 
 
-def judge(tunnel, full, path):
-    """The Problem of a Path that takes less than the underlay's MTU, `full`. Pure."""
+def judge(tunnel, end, full, path):
+    """The Problem of a Path to this peer that takes less than the underlay's MTU, `full`. Pure."""
     where = {None: "", True: ": they come there, but not back", False: ": they do not come there"}[path.there]
     return tunnel.problem(
         "underlay",
         "packets of %d bytes get lost between %s and %s, %d bytes pass%s; the MTU of %s is too large for the path"
-        % (full, tunnel.local, tunnel.remote, path.size, where, tunnel.underlay),
+        % (full, end.local, end.remote, path.size, where, tunnel.underlay),
         "ip link set dev %s mtu %d; l2wg apply # on both routers; and for good, in [Interface] of "
         "/etc/wireguard/%s.conf: MTU = %d" % (tunnel.underlay, path.size, tunnel.underlay, path.size),
         "path-mtu",

@@ -82,27 +82,26 @@ def carrier(packet, ports=registry.PEER_PORTS):
 
 
 def wished(tunnel):
-    """The Carrier of what a tunnel's peer has to send."""
-    return Carrier(tunnel.encapsulation, tunnel.remote, tunnel.local, tunnel.number, tunnel.udp_port)
+    """{End: the Carrier of what that peer has to send}."""
+    return {end: Carrier(tunnel.encapsulation, end.remote, end.local, tunnel.number, tunnel.udp_port) for end in tunnel.ends()}
 
 
-def stranger(tunnel, heard, known):
-    """The Carrier of `heard` that its sender may have meant for `tunnel`, though it takes none of them; None: no such one.
+def stranger(tunnel, end, heard, known):
+    """The Carrier of `heard` that this peer may have meant for `tunnel`, though that takes none of them; None: no such one.
 
     `known` are those of all tunnels that are wished for, or that somebody else has here.
     """
-    want = wished(tunnel)
-    if want in heard:
+    if wished(tunnel)[end] in heard:
         return None
     for one in heard:
-        if one not in known and (one.source == tunnel.remote or one.target == tunnel.local):
+        if one not in known and (one.source == end.remote or one.target == end.local):
             return one
     return None
 
 
-def judge(tunnel, found):
+def judge(tunnel, end, found):
     """The Problem of a Carrier that `stranger` has found."""
-    want = wished(tunnel)
+    want = wished(tunnel)[end]
     if found.encapsulation != want.encapsulation:
         message = f"the peer sends {found.encapsulation}, and here is {want.encapsulation}"
         hint = BOTH + f"l2wg set {tunnel.name} encapsulation={found.encapsulation}; l2wg apply"
@@ -131,20 +130,20 @@ def _shown(number):
     return "none" if number is None else str(number)
 
 
-def refusal(packet, tunnel):
-    """What the peer says of a packet that this tunnel has sent, "port unreachable" and its like; "" where it says no such thing.
+def refusal(packet, tunnel, end):
+    """What this peer says of a packet that the tunnel has sent, "port unreachable" and its like; "" where it says no such thing.
 
     `packet` is ICMP's with what it is about: RFC 792, RFC 4443. IPv6's comes without its IP header (RFC 3542).
     """
     four = tunnel.family == 4
     if four:
         outer = datagram(packet)
-        if outer is None or outer.protocol != ICMP or outer.source != tunnel.remote:
+        if outer is None or outer.protocol != ICMP or outer.source != end.remote:
             return ""
         packet = outer.data
     said = (SAID4 if four else SAID6).get(tuple(packet[:2]), "") if len(packet) >= 8 else ""
     about = datagram(packet[8:])
-    if about is None or (about.source, about.target) != (tunnel.local, tunnel.remote):
+    if about is None or (about.source, about.target) != (end.local, end.remote):
         return ""
     ours = about.protocol == tunnel.packing.protocol
     ours = ours and (tunnel.udp_port is None or about.data[2:4] == struct.pack("!H", tunnel.udp_port))

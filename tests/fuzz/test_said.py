@@ -303,7 +303,7 @@ def test_an_event_and_a_check_where_tools_print_anything(mad):
             if health is not None:
                 refused(verify.compare, health, TUNNELS)
             interface = wg_interfaces.look("wg0")
-            problem = underlay.uncovered(TUNNELS[0], interface) if interface else None
+            problem = underlay.uncovered(TUNNELS[0], *TUNNELS[0].ends(), interface) if interface else None
             if problem:
                 printable(problem)
         nftables_state.counters()
@@ -322,7 +322,7 @@ def test_the_tools_are_asked_at_all(mad):
     assert "wg0" in here and wg_interfaces.parse(DUMP)
     assert wg_interfaces.look("wg0").peers[0].allowed == ("10.15.14.1/32", "192.168.92.0/24") and nftables_state.counters() == {("loop", "gretap1"): 7}
     mad["wg show wg0 dump"] = DUMP.replace("10.15.14.1/32", "nonsense/99,1.2.3.4/33,/")
-    assert underlay.uncovered(TUNNELS[0], wg_interfaces.look("wg0")) is None, "what is no network covers nothing, and hurts nobody"
+    assert underlay.uncovered(TUNNELS[0], *TUNNELS[0].ends(), wg_interfaces.look("wg0")) is None, "what is no network covers nothing, and hurts nobody"
     health = verify.look(TUNNELS, here)
     assert health.gateways and [way.reason for way in health.ways if "login" in way.reason]
     assert verify._received("wg0") == 100

@@ -28,6 +28,7 @@ from l2wg_hooks.probes.tunnel_packets import Carrier
 from l2wg_hooks.system import process
 
 ONE = Tunnel("gretap1", "wg0", "192.168.178.1", "192.168.92.1", "br0", ("enp3s0",), path="/etc/l2wg/gretap1.conf")
+(END,) = ONE.ends()
 LINKS = {
     link.name: link
     for link in (
@@ -45,7 +46,7 @@ PEERS = Interface("own=", 4900, (Peer("far=", "203.0.113.20:4900", ("192.168.92.
 def heard(**changes):
     """What a sounding of a healthy wire brings."""
     known = {name: {} for name in Heard._fields}
-    known.update(small={"gretap1": True}, full={"gretap1": True}, near={"gretap1": True}, refused={"gretap1": ""})
+    known.update(small={END: True}, full={END: True}, near={END: True}, refused={END: ""})
     known.update(carriers={"wg0": (Carrier("gretap", "192.168.92.1", "192.168.178.1", None),)}, answers={"br0": []}, offers={"br0": []})
     return Heard(**dict(known, **changes))
 
@@ -408,7 +409,7 @@ ASKED = {"sent": 500, "received": 900}
 )
 def test_a_peer_that_has_just_gone(healthy, monkeypatch, later, small, near, cause):
     """Its session looks alive for three minutes."""
-    healthy.heard = heard(small={"gretap1": small}, near={"gretap1": near})
+    healthy.heard = heard(small={END: small}, near={END: near})
     looks(monkeypatch, {"sent": 100, "received": 900}, later)
     assert ids() == ([cause] if cause else [])
 
@@ -416,13 +417,13 @@ def test_a_peer_that_has_just_gone(healthy, monkeypatch, later, small, near, cau
 def test_the_peers_own_answer_is_waited_for(healthy, monkeypatch):
     monkeypatch.setattr(underlay, "ANSWER_PATIENCE", 30)
     monkeypatch.setattr(underlay.time, "sleep", lambda seconds: None)
-    healthy.heard = heard(small={"gretap1": False}, near={"gretap1": None})
+    healthy.heard = heard(small={END: False}, near={END: None})
     looks(monkeypatch, {"sent": 100, "received": 900}, *[ASKED] * 20, dict(ASKED, received=932))
     assert ids() == []
 
 
 def test_a_name_is_to_blame_at_once(healthy, monkeypatch):
-    healthy.heard = heard(small={"gretap1": False}, near={"gretap1": None})
+    healthy.heard = heard(small={END: False}, near={END: None})
     conf = healthy.tmp / "wg0.conf"
     conf.write_text(conf.read_text() + "[Peer]\nPublicKey = far=\nEndpoint = b.example.org:4900\n")
     monkeypatch.setattr(endpoint_dns, "resolve", lambda name: ["203.0.113.99"])
@@ -462,7 +463,7 @@ def test_rights(healthy, monkeypatch):
 
 
 def test_peer_refuses(healthy):
-    healthy.heard = heard(refused={"gretap1": "port unreachable"}, carriers={})
+    healthy.heard = heard(refused={END: "port unreachable"}, carriers={})
     found = told(healthy, "peer-refuses")
     assert "local = 192.168.92.1, remote = 192.168.178.1, encapsulation = gretap, no key" in found.hint
 
@@ -473,7 +474,7 @@ def test_what_is_known_of_the_peers_tunnel_is_told_instead(healthy):
         (Carrier("gretap", "192.168.92.1", "192.168.178.1", 7), "key-differs"),
         (Carrier("gretap", "10.15.14.1", "192.168.178.1", None), "ends-differ"),
     ):
-        healthy.heard = heard(refused={"gretap1": "port unreachable"}, carriers={"wg0": (carrier,)})
+        healthy.heard = heard(refused={END: "port unreachable"}, carriers={"wg0": (carrier,)})
         told(healthy, cause)
     healthy.heard = heard(carriers={"wg0": (Carrier("gretap", "192.168.92.1", "172.16.0.9", 7),)})
     assert ids() == [], "it is only passing through"
@@ -483,17 +484,17 @@ def test_what_is_known_of_the_peers_tunnel_is_told_instead(healthy):
 
 
 def test_peer_allowed_ips(healthy):
-    healthy.heard = heard(small={"gretap1": False}, full={"gretap1": False})
+    healthy.heard = heard(small={END: False}, full={END: False})
     assert "192.168.178.1/32" in told(healthy, "peer-allowed-ips").hint
-    healthy.heard = heard(small={"gretap1": False}, full={"gretap1": False}, near={"gretap1": False})
+    healthy.heard = heard(small={END: False}, full={END: False}, near={END: False})
     assert ids() == [], "it answers nobody: a firewall"
     assert outcomes()["path MTU"] == (UNLOOKED, "gretap1: 192.168.92.1 answers no echo request")
 
 
 def test_path_mtu(healthy):
-    healthy.heard = heard(full={"gretap1": False}, path={"gretap1": Path(1380, True)})
+    healthy.heard = heard(full={END: False}, path={END: Path(1380, True)})
     told(healthy, "path-mtu")
-    healthy.heard = heard(deaf={"gretap1": "Cannot assign requested address"})
+    healthy.heard = heard(deaf={END: "Cannot assign requested address"})
     assert outcomes()["path MTU"] == (UNLOOKED, "gretap1: Cannot assign requested address")
 
 
@@ -625,7 +626,7 @@ def test_json(healthy, capsys):
     assert cli.main(["check", "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert found["version"] == 1 and found["problems"] == [] and found["checks"][0] == {"name": "settings", "outcome": "ok", "why": ""}
-    healthy.heard = heard(full={"gretap1": False}, path={"gretap1": Path(1380, True)})
+    healthy.heard = heard(full={END: False}, path={END: Path(1380, True)})
     assert cli.main(["check", "--json"]) == 1
     said = capsys.readouterr()
     (problem,) = json.loads(said.out)["problems"]
@@ -636,7 +637,7 @@ def test_json(healthy, capsys):
 def test_text(healthy, capsys):
     assert cli.main(["check"]) == 0
     assert capsys.readouterr().err == "[l2wg] nothing is wrong\n"
-    healthy.heard = heard(deaf={"gretap1": "no root"})
+    healthy.heard = heard(deaf={END: "no root"})
     healthy.pending = True
     assert cli.main(["check"]) == 1
     said = capsys.readouterr().err

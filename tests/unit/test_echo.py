@@ -53,6 +53,6 @@ def test_three_rounds_find_the_size_to_the_byte():
 
 @pytest.mark.parametrize("there, said", [(None, "1380 bytes pass; "), (True, "come there, but not back;"), (False, "do not come there;")])
 def test_path_mtu(there, said):
-    found = path_mtu.judge(ONE, 1420, Path(1380, there))
+    found = path_mtu.judge(ONE, *ONE.ends(), 1420, Path(1380, there))
     assert found.id == "path-mtu" and said in found.message and found.message.startswith("packets of 1420 bytes get lost")
     assert found.hint.startswith("ip link set dev wg0 mtu 1380; l2wg apply #") and found.hint.endswith("MTU = 1380")

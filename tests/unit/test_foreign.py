@@ -60,14 +60,15 @@ def test_no_packet_of_any_length_hurts():
     for packet in (ip(*IN, 47, gre(7, checksum=True)), ip(*IN, 17, vxlan(1)), ip(*IN6, 60, bytes((47, 9)) + gre()), ip(*IN6, 17, vxlan(1))):
         for length in range(len(packet)):
             tunnel_packets.carrier(packet[:length])
-            tunnel_packets.refusal(packet[:length], ONE)
-            tunnel_packets.refusal(packet[:length], SIX)
+            tunnel_packets.refusal(packet[:length], ONE, *ONE.ends())
+            tunnel_packets.refusal(packet[:length], SIX, *SIX.ends())
 
 
 def judged(tunnel, *heard, known=()):
-    known = set(known) | {tunnel_packets.wished(tunnel)}
-    one = tunnel_packets.stranger(tunnel, heard, known)
-    return tunnel_packets.judge(tunnel, one) if one else None
+    (end,) = tunnel.ends()
+    known = set(known) | set(tunnel_packets.wished(tunnel).values())
+    one = tunnel_packets.stranger(tunnel, end, heard, known)
+    return tunnel_packets.judge(tunnel, end, one) if one else None
 
 
 def test_what_is_wished_for_is_no_stranger():
@@ -139,4 +140,4 @@ OUT, OUT6 = IN[::-1], IN6[::-1]
     ],
 )
 def test_peer_refuses(tunnel, packet, said):
-    assert tunnel_packets.refusal(packet, tunnel) == said
+    assert tunnel_packets.refusal(packet, tunnel, *tunnel.ends()) == said

@@ -76,14 +76,14 @@ def test_local_absent():
     ],
 )
 def test_route_and_rp_filter(device, filters, causes):
-    assert [one.id for one in routing.elsewhere(ONE, device, filters)] == causes
+    assert [one.id for one in routing.elsewhere(ONE, *ONE.ends(), device, filters)] == causes
 
 
 def test_rp_filter_is_cured_by_a_loose_one_and_ipv6_has_none():
-    (found,) = routing.elsewhere(dataclasses.replace(ONE, underlay="wg.0"), "br0", ["1", "0"])
+    (found,) = routing.elsewhere(dataclasses.replace(ONE, underlay="wg.0"), *ONE.ends(), "br0", ["1", "0"])
     assert found.hint.startswith("sysctl -w net.ipv4.conf.wg/0.rp_filter=2 #")
-    assert next(routing.elsewhere(ONE, "", ["2", "0"])).hint == "ip route replace 192.168.92.1/32 dev wg0", "a loose one wants any route"
-    (found,) = routing.elsewhere(SIX, "enp1s0", ["1", "1"])
+    assert next(routing.elsewhere(ONE, *ONE.ends(), "", ["2", "0"])).hint == "ip route replace 192.168.92.1/32 dev wg0", "a loose one wants any route"
+    (found,) = routing.elsewhere(SIX, *SIX.ends(), "enp1s0", ["1", "1"])
     assert found.id == "route" and found.hint.startswith("ip route replace fd00:92::1/128 dev wg0 #")
 
 

@@ -134,17 +134,17 @@ BEHIND = ("192.168.92.0/24", "10.15.14.0/24")
 
 
 def test_subnets_of_the_reference_do_not_overlap():
-    assert lan.overlapping(ONE, LINKS, BEHIND) is None
-    assert lan.overlapping(ONE, having(br0={"addresses": ("192.168.92.2/24",)}), BEHIND) is None, "an address in the joined LAN"
-    assert lan.overlapping(ONE, LINKS, ("0.0.0.0/0", "192.168.0.0/16")) is None, "a larger network is no clash"
-    assert lan.overlapping(ONE, having(enp2s0={"addresses": ("192.168.92.7/24",)}), ("192.168.92.1/32",)) is None, "one host of it, on purpose"
-    assert lan.overlapping(ONE, LINKS, ("192.168.92.0/24", "192.168.178.0/24")) is None, "does not hold the tunnel's end"
-    assert lan.overlapping(ONE, having(enp2s0={"addresses": ("fd00::1/64",)}), BEHIND) is None
+    assert lan.overlapping(ONE, *ONE.ends(), LINKS, BEHIND) is None
+    assert lan.overlapping(ONE, *ONE.ends(), having(br0={"addresses": ("192.168.92.2/24",)}), BEHIND) is None, "an address in the joined LAN"
+    assert lan.overlapping(ONE, *ONE.ends(), LINKS, ("0.0.0.0/0", "192.168.0.0/16")) is None, "a larger network is no clash"
+    assert lan.overlapping(ONE, *ONE.ends(), having(enp2s0={"addresses": ("192.168.92.7/24",)}), ("192.168.92.1/32",)) is None, "one host of it, on purpose"
+    assert lan.overlapping(ONE, *ONE.ends(), LINKS, ("192.168.92.0/24", "192.168.178.0/24")) is None, "does not hold the tunnel's end"
+    assert lan.overlapping(ONE, *ONE.ends(), having(enp2s0={"addresses": ("fd00::1/64",)}), BEHIND) is None
 
 
 def test_subnet_twice():
-    found = lan.overlapping(ONE, having(enp2s0={"addresses": ("192.168.92.7/24",)}), BEHIND)
+    found = lan.overlapping(ONE, *ONE.ends(), having(enp2s0={"addresses": ("192.168.92.7/24",)}), BEHIND)
     assert found.id == "subnet-twice" and found.message.startswith("192.168.92.0/24 is on enp2s0, and behind the peer, too")
-    found = lan.overlapping(ONE, having(br0={"addresses": ("192.168.178.2/24",)}), BEHIND)
+    found = lan.overlapping(ONE, *ONE.ends(), having(br0={"addresses": ("192.168.178.2/24",)}), BEHIND)
     assert found.id == "subnet-twice" and "192.168.178.0/24 is on enp2s0, and on br0, too" in found.message
-    assert lan.overlapping(ONE, having(enp2s0={"addresses": ("192.168.92.7/24",), "up": False}), BEHIND) is None
+    assert lan.overlapping(ONE, *ONE.ends(), having(enp2s0={"addresses": ("192.168.92.7/24",), "up": False}), BEHIND) is None

@@ -44,43 +44,43 @@ def test_the_longest_prefix_is_the_one_that_counts():
 
 
 def test_allowed_ips_that_cover_are_no_problem():
-    assert underlay.uncovered(ONE, interface(peer())) is None
-    assert underlay.uncovered(SIX, interface(peer(allowed=("fd00:92::/64",)))) is None
+    assert underlay.uncovered(ONE, *ONE.ends(), interface(peer())) is None
+    assert underlay.uncovered(SIX, *SIX.ends(), interface(peer(allowed=("fd00:92::/64",)))) is None
 
 
 def test_allowed_ips_the_line_and_the_command():
-    found = underlay.uncovered(ONE, interface(peer(allowed=("10.15.14.0/24",))))
+    found = underlay.uncovered(ONE, *ONE.ends(), interface(peer(allowed=("10.15.14.0/24",))))
     assert (found.id, found.key, found.line, found.tunnel) == ("allowed-ips", "remote", 3, "gretap1")
     assert found.hint == (
         "in the [Peer] section of /etc/wireguard/wg0.conf: AllowedIPs = 10.15.14.0/24, 192.168.92.1/32"
         " # and now: wg set wg0 peer far= allowed-ips 10.15.14.0/24,192.168.92.1/32"
     )
-    assert "AllowedIPs = 10.15.14.0/24, fd00:92::1/128" in underlay.uncovered(SIX, interface(peer(allowed=("10.15.14.0/24",)))).hint
+    assert "AllowedIPs = 10.15.14.0/24, fd00:92::1/128" in underlay.uncovered(SIX, *SIX.ends(), interface(peer(allowed=("10.15.14.0/24",)))).hint
 
 
 def test_of_several_peers_nobody_but_the_admin_knows_the_right_one():
-    found = underlay.uncovered(ONE, interface(peer(allowed=("10.1.0.0/24",)), peer(allowed=("10.2.0.0/24",))))
+    found = underlay.uncovered(ONE, *ONE.ends(), interface(peer(allowed=("10.1.0.0/24",)), peer(allowed=("10.2.0.0/24",))))
     assert "wg set" not in found.hint and "AllowedIPs = ..., 192.168.92.1/32" in found.hint
-    assert "no peer at all" in underlay.uncovered(ONE, interface()).hint
+    assert "no peer at all" in underlay.uncovered(ONE, *ONE.ends(), interface()).hint
 
 
 @pytest.mark.parametrize("age, cause", [(0, None), (179, None), (180, "handshake-old"), (86400, "handshake-old"), (None, "no-handshake")])
 def test_sessions(age, cause):
-    found = underlay.silent(ONE, interface(peer(age=age)), NOW)
+    found = underlay.silent(ONE, *ONE.ends(), interface(peer(age=age)), NOW)
     assert (found.id if found else None) == cause
 
 
 def test_no_handshake_says_who_has_to_call():
-    assert "203.0.113.20:4900" in underlay.silent(ONE, interface(peer(age=None)), NOW).hint
-    assert "has to call" in underlay.silent(ONE, interface(peer(age=None, endpoint="")), NOW).hint
+    assert "203.0.113.20:4900" in underlay.silent(ONE, *ONE.ends(), interface(peer(age=None)), NOW).hint
+    assert "has to call" in underlay.silent(ONE, *ONE.ends(), interface(peer(age=None, endpoint="")), NOW).hint
 
 
 def test_handshake_old_of_the_peer_that_gets_the_packets():
-    found = underlay.silent(ONE, interface(peer("there", age=5), peer("dead", ("192.168.92.1/32",), age=600)), NOW)
+    found = underlay.silent(ONE, *ONE.ends(), interface(peer("there", age=5), peer("dead", ("192.168.92.1/32",), age=600)), NOW)
     assert "the peer dead of wg0 does not answer; it did 10 minutes ago" in found.message
     assert "there has 192.168.92.1, too, in a shorter prefix than /32, and is there" in found.message
-    assert underlay.silent(ONE, interface(peer("there", age=5), peer("dead", ("192.168.93.1/32",), age=600)), NOW) is None
-    assert underlay.silent(ONE, interface(), NOW) is None, "allowed-ips tells of it"
+    assert underlay.silent(ONE, *ONE.ends(), interface(peer("there", age=5), peer("dead", ("192.168.93.1/32",), age=600)), NOW) is None
+    assert underlay.silent(ONE, *ONE.ends(), interface(), NOW) is None, "allowed-ips tells of it"
 
 
 @pytest.mark.parametrize(
