@@ -13,10 +13,11 @@ DEFAULT_PORTS = tuple(registry.ENCAPSULATIONS[name].udp_port for name in WITH_PO
 
 def within(tunnel):
     """What is wrong between the keys of one file, each of which is right by itself."""
-    if tunnel.local == tunnel.remote:
-        yield tunnel.problem("remote", f"{tunnel.remote} is local, too", "remote is the address of the other router")
-    if (":" in tunnel.local) != (":" in tunnel.remote):
-        yield tunnel.problem("remote", f"{tunnel.remote} is of another family than local", "both IPv4, or both IPv6")
+    for end in tunnel.ends():
+        if end.local == end.remote:
+            yield tunnel.problem("remote", f"{end.remote} is local, too", "remote is the address of the other router")
+        if (":" in end.local) != (":" in end.remote):
+            yield tunnel.problem("remote", f"{end.remote} is of another family than local", "both IPv4, or both IPv6")
     packing = tunnel.packing
     if (tunnel.key or 0) > packing.number_max:
         hint = "with %s, a number from 0 to %d" % (packing.name, packing.number_max)
@@ -63,11 +64,11 @@ def between(tunnels):
             yield tunnel.problem("remote", message, "give each its own `key`")
         if tunnel.link_kind.own_route:
             # The policy rules of plan/policy_routes.py tell them apart by nothing else.
-            same = ends.setdefault((tunnel.kind, tunnel.local, tunnel.remote), tunnel)
-            if same.underlay != tunnel.underlay:
-                yield tunnel.problem(
-                    "underlay", f"{same.name} has the same ends over {same.underlay} ({same.path})", "give it other ends"
-                )
+            for end in tunnel.ends():
+                same = ends.setdefault((tunnel.kind, end.local, end.remote), tunnel)
+                if same.underlay != tunnel.underlay:
+                    message = f"{same.name} has the same ends over {same.underlay} ({same.path})"
+                    yield tunnel.problem("underlay", message, "give it other ends")
         for key in ("stp", "link-local"):
             if key in tunnel.lines and tunnel.bridge_ports:
                 other = bridges.setdefault((key, tunnel.bridge), tunnel)

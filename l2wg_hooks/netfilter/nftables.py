@@ -21,7 +21,7 @@ MSS_MIN = 256
 _WORD = re.compile(r"[A-Za-z0-9_.:-]*\Z")
 # Keys of an entry that may be missing, as in a file that an older version of l2wg has left, and what it meant without them.
 _NEW = {"forward": "", "port": UDP_PORT}
-_STRINGS = ("name", "kind", "underlay", "local", "remote", "mac", "bridge", "clamp", "forward")
+_STRINGS = ("name", "kind", "underlay", "mac", "bridge", "clamp", "forward")
 _NUMBERS = ("number", "port", "storm_limit")
 _VALUES = ("mss4", "mss6", "tagged4", "tagged6")
 EMPTY = "add table inet l2wg\ndelete table inet l2wg\nadd table bridge l2wg\ndelete table bridge l2wg\n"
@@ -34,8 +34,7 @@ def entry(tunnel):
         "kind": tunnel.kind,
         "family": tunnel.family,
         "underlay": tunnel.underlay,
-        "local": tunnel.local,
-        "remote": tunnel.remote,
+        "ends": [[end.local, end.remote] for end in tunnel.ends()],
         "number": tunnel.number,
         # Without a meaning for GRE; older versions have noted one all the same.
         "port": UDP_PORT if tunnel.udp_port is None else tunnel.udp_port,
@@ -64,7 +63,9 @@ def value(tunnel, links):
 
 def complete(entry):
     """An entry of a file that an older version may have written, with the keys that are new since."""
-    return dict(_NEW, **entry)
+    found = dict(_NEW, **entry)
+    local, remote = found.pop("local", None), found.pop("remote", None)
+    return dict({"ends": [[local, remote]]}, **found)
 
 
 def fits(entry, value):
@@ -77,6 +78,7 @@ def fits(entry, value):
         and all(key in entry and (entry[key] is None or _is_number(entry[key])) for key in _NUMBERS)
         and entry.get("family") in (4, 6)
         and _is_packed(entry)
+        and _are_ends(entry.get("ends"))
         and all(isinstance(entry.get(key), bool) for key in ("untagged", "block_dhcp"))
         and (vlans is None or (isinstance(vlans, list) and all(_is_word(one) for one in vlans)))
         and set(value) == set(_VALUES) | {"bridge"}
@@ -89,6 +91,14 @@ def _is_packed(entry):
     """Whether its encapsulation is one that we have, and what that needs is there."""
     packing, _ = registry.KINDS.get(entry["kind"], (None, None))
     return packing is not None and (packing.udp_port is None or None not in (entry["number"], entry["port"]))
+
+
+def _are_ends(value):
+    return (
+        isinstance(value, list)
+        and bool(value)
+        and all(isinstance(one, list) and len(one) == 2 and all(_is_word(word) for word in one) for one in value)
+    )
 
 
 def _is_word(value):
@@ -119,7 +129,7 @@ def render(entries):
     """The text of STATIC for these entries. It takes away all that was loaded before."""
     from l2wg_hooks import templates  # slow to start, and most events find their rules in force
 
-    ends = [_end(one) for one in entries]
+    ends = [_end(one, *end) for one in entries for end in one["ends"]]
     return templates.render(
         "rules.j2",
         empty=EMPTY,
@@ -132,12 +142,14 @@ def render(entries):
     )
 
 
-def _end(entry):
-    """An entry, and how nft(8) says what its packets are, as far as the guard tells them from others between the same ends."""
+def _end(entry, local, remote):
+    """An entry, one of its ends, and how nft(8) says what its packets are, as far as the guard tells them from others."""
     packing, _ = registry.KINDS[entry["kind"]]
     udp = packing.udp_port is not None
     return dict(
         entry,
+        local=local,
+        remote=remote,
         ip="ip" if entry["family"] == 4 else "ip6",
         udp=udp,
         protocol="udp dport %d" % entry["port"] if udp else "meta l4proto %d" % packing.protocol,
