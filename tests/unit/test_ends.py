@@ -1,0 +1,141 @@
+"""A tunnel with two peers, which no file can have yet: what means a peer is done for each, and known of each."""
+
+import dataclasses
+
+import pytest
+from l2wg_hooks.check import lan, peer, routing, underlay
+from l2wg_hooks.config import conflicts
+from l2wg_hooks.model import End, Link, PolicyRoutes, Tunnel
+from l2wg_hooks.netfilter import inbound, nftables, trace
+from l2wg_hooks.observe.wg_interfaces import Interface, Peer
+from l2wg_hooks.plan import policy_routes
+from l2wg_hooks.probes import tunnel_packets
+from test_check import heard
+
+LOCAL, FIRST, SECOND = "10.9.0.1", "10.9.0.2", "10.9.0.3"
+
+
+class Two(Tunnel):
+    def ends(self):
+        return (End(self.name, self.local, self.remote), End(self.name, self.local, SECOND))
+
+
+MESH = Two("vx4", "wg0", LOCAL, FIRST, "br0", encapsulation="vxlan")
+ONE_END = Tunnel("vx4", "wg0", LOCAL, FIRST, "br0", encapsulation="vxlan")
+ENDS = MESH.ends()
+TABLE = policy_routes.table("vx4")
+ALLOWED = {FIRST: Peer("first", "", (FIRST + "/32",), 100, 0, 0, 0), SECOND: Peer("second", "", (SECOND + "/32",), 100, 0, 0, 0)}
+
+
+def rule(remote):
+    return {"priority": 4789, "src": LOCAL, "dst": remote, "ipproto": "udp", "dport": 4789, "table": TABLE}
+
+
+def way(remote):
+    return {"dst": remote, "dev": "wg0", "metrics": [{"mtu": 1558}]}
+
+
+NO_WAY = {"type": "unreachable", "dst": "default"}
+WHOLE = PolicyRoutes((rule(FIRST), rule(SECOND)), {TABLE: [NO_WAY, way(FIRST), way(SECOND)]})
+
+
+def targets(argvs):
+    return [next(word for word in argv if word in (FIRST, SECOND, "unreachable")) for argv in argvs]
+
+
+def test_each_has_a_way_and_the_rules_come_last():
+    assert targets(policy_routes.steps(MESH, PolicyRoutes((), {}))) == ["unreachable", FIRST, SECOND, FIRST, SECOND]
+    assert policy_routes.steps(MESH, WHOLE) == []
+    assert policy_routes.stale([MESH], WHOLE) == []
+
+
+@pytest.mark.parametrize("lost", [FIRST, SECOND])
+def test_one_that_is_lost_comes_back_alone(lost):
+    rules = tuple(one for one in WHOLE.rules if one["dst"] != lost)
+    assert targets(policy_routes.steps(MESH, PolicyRoutes(rules, WHOLE.routes))) == [lost]
+    routes = {TABLE: [one for one in WHOLE.routes[TABLE] if one["dst"] != lost]}
+    assert targets(policy_routes.steps(MESH, PolicyRoutes(WHOLE.rules, routes))) == [lost]
+
+
+def test_a_peer_that_goes_takes_along_what_was_for_it():
+    argvs = policy_routes.stale([ONE_END], WHOLE)
+    assert [argv[1:3] for argv in argvs] == [("rule", "del"), ("route", "del")] and targets(argvs) == [SECOND, SECOND]
+    everything = policy_routes.stale([], WHOLE)
+    assert len(everything) == len(set(everything)) == 5, "each once"
+
+
+def test_the_guard_knows_both():
+    entry = nftables.entry(MESH)
+    assert nftables.fits(entry, nftables.value(MESH, {}))
+    text = nftables.render([entry])
+    for remote in (FIRST, SECOND):
+        assert f"ip saddr {remote} ip daddr {LOCAL} iifname" in text and f"ip saddr {LOCAL} ip daddr {remote} counter drop" in text
+    assert text.count("chain loop_") == 1, "it is one tunnel"
+
+
+@pytest.mark.parametrize("ends", [[], "10.9.0.1", [["10.9.0.1"]], [["10.9.0.1", "10.9.0.2; drop"]], [[None, None]], None])
+def test_ends_that_no_version_has_written_are_refused(ends):
+    assert not nftables.fits(dict(nftables.entry(MESH), ends=ends), nftables.value(MESH, {}))
+
+
+def test_an_older_version_has_one():
+    new = nftables.entry(ONE_END)
+    old = dict({key: value for key, value in new.items() if key != "ends"}, local=LOCAL, remote=FIRST)
+    assert nftables.complete(old) == nftables.complete(new) == new
+
+
+def test_each_is_let_in_by_the_firewall_or_told_of():
+    class Firewall:
+        def drops(self, packet):
+            return [(trace.Base("nft: inet filter input", "inet filter", "inet filter input", "drop"), ())] if packet.source == SECOND else []
+
+    (found,) = inbound.problems(MESH, Firewall())
+    assert SECOND in found.message and f"ip saddr {SECOND} ip daddr {LOCAL} udp dport 4789 accept" in found.hint
+
+
+def test_a_stranger_is_judged_by_the_end_that_it_comes_to():
+    right = set(tunnel_packets.wished(MESH).values())
+    assert {one.source for one in right} == {FIRST, SECOND}
+    stranger = tunnel_packets.Carrier("vxlan", SECOND, LOCAL, 99, 4789)
+    came = [next(one for one in right if one.source == FIRST), stranger]
+    assert tunnel_packets.stranger(MESH, ENDS[0], came, right) is None
+    found = tunnel_packets.judge(MESH, ENDS[1], tunnel_packets.stranger(MESH, ENDS[1], came, right))
+    assert found.id == "key-differs"
+
+
+class Scene:
+    """What check's judges look at: both peers are there."""
+
+    passive, tunnels = True, (MESH,)
+    links = {"wg0": Link("wg0", 5, "wireguard", True, mtu=1420, addresses=("10.15.14.2/24",))}
+
+    def __init__(self, **changes):
+        both = {key: {end: value for end in ENDS} for key, value in (("small", True), ("full", True), ("near", True), ("refused", ""))}
+        self.heard = heard(**dict(both, carriers={}, **changes))
+
+    def peers(self):
+        return [(MESH, end, Interface("key", 51820, tuple(ALLOWED.values()))) for end in ENDS]
+
+
+def test_a_peer_that_refuses_is_told_by_its_address():
+    (found,) = peer._peer(Scene(refused={ENDS[1]: "port unreachable"}))
+    assert found.id == "peer-refuses" and f"local = {SECOND}, remote = {LOCAL}" in found.hint
+
+
+def test_wireguard_has_to_cover_each():
+    found = [underlay.uncovered(MESH, end, Interface("key", 51820, (ALLOWED[FIRST],))) for end in ENDS]
+    assert found[0] is None and SECOND in found[1].message
+    assert [underlay.silent(MESH, end, Interface("key", 51820, tuple(ALLOWED.values())), 110) for end in ENDS] == [None, None]
+
+
+def test_each_has_a_route_and_a_subnet_of_its_own():
+    assert [one.id for one in routing.elsewhere(MESH, ENDS[1], "eth0", ["0", "0"])] == ["route"]
+    assert SECOND in next(routing.elsewhere(MESH, ENDS[1], "eth0", ["0", "0"])).message
+    twice = {"eth1": Link("eth1", 6, up=True, addresses=("10.8.0.1/24",))}
+    assert lan.overlapping(MESH, ENDS[1], twice, (SECOND + "/32", "10.8.0.0/24")) is None, "not behind that end"
+    assert routing.taken(MESH, ENDS[1], {"eth1": dataclasses.replace(twice["eth1"], addresses=(SECOND + "/24",))}).id == "duplicate-address"
+
+
+def test_none_may_be_this_routers_own():
+    own = Two("vx4", "wg0", SECOND, FIRST, "br0", encapsulation="vxlan")
+    assert ["is local, too" in one.message for one in conflicts.within(own)] == [True]
