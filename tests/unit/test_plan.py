@@ -28,7 +28,7 @@ LAN = Link("enp2s0", 2, up=True, addresses=("192.168.178.1/24",))
 
 
 def plan(*words, **more):
-    """The Plan where the rules that it wants are in force already; test_guard.py has those where they are not."""
+    """The Plan where the rules that it wants are in force already; test_nftables.py has those where they are not."""
     wanted = planner.plan(*words, **more).rules
     return planner.plan(*words, seen=Observed(wanted or Rules()), **more)
 

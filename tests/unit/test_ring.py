@@ -80,7 +80,7 @@ def test_only_what_makes_and_guards_these_tunnels():
 
 
 def test_nobodys_address_and_only_probes():
-    from test_ear import ethernet, taken
+    from test_packet_socket import ethernet, taken
 
     frame = loop_probe.frame(ONE, b"\x02\0\0\0\0\7")
     assert frame[:12] == loop_probe.BROADCAST + b"\x02\0\0\0\0\7" and len(frame) >= 60

@@ -4,7 +4,7 @@ import pytest
 from l2wg_hooks.model import Link
 from l2wg_hooks.observe import sysctls
 from l2wg_hooks.plan import address_move
-from test_move import HELD, LIVE, find
+from test_address_move import HELD, LIVE, find
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ import struct
 import pytest
 from l2wg_hooks.probes import icmp_echo, path_mtu
 from l2wg_hooks.probes.path_mtu import Path
-from test_foreign import IN, IN6, ONE, OUT, OUT6, ip
+from test_tunnel_packets import IN, IN6, ONE, OUT, OUT6, ip
 
 
 @pytest.mark.parametrize("size", [100, 101, 1420])

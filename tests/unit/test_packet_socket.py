@@ -4,7 +4,7 @@ import struct
 
 import pytest
 from l2wg_hooks.probes import arp, checksum, dhcp, packet_socket
-from test_foreign import IN, IN6, gre, ip, vxlan
+from test_tunnel_packets import IN, IN6, gre, ip, vxlan
 
 MAC = "fe:ff:00:00:00:01"
 
