@@ -68,7 +68,7 @@ let
       )
       (at "" (lib.elem name kernelNames) "this is a device of the kernel's own" "choose another name, such as gretap1")
       (at "remote" (ip.address tunnel.local == ip.address tunnel.remote)
-        "${tunnel.remote} is local, too"
+        "${tunnel.remote} is also local"
         "remote is the address of the other router"
       )
       (at "remote" (family tunnel != ip.family (ip.address tunnel.remote))
@@ -90,7 +90,7 @@ let
       )
       (at "underlay" (underlay == name) "${underlay} is the tunnel itself" "name the WireGuard interface, such as wg0")
       (at "bridge" (bridge == name) "${bridge} is the tunnel itself" "name a bridge, such as br0")
-      (at "bridge" (bridge == underlay) "${bridge} is the underlay, too" "name a bridge, such as br0")
+      (at "bridge" (bridge == underlay) "${bridge} is also the underlay" "name a bridge, such as br0")
       (at "bridgeAddress" (tunnel.bridgeAddress != null && tunnel.bridgePorts == [ ])
         elsewhere
         "name the ports, or give ${bridge} its address where it is defined"
@@ -231,7 +231,7 @@ let
             "a port can be in one only: name another one, or take it out there"
           )
           (at "bridgePorts" twice
-            "${port} is in networking.bridges.${bridge}.interfaces, too"
+            "${port} is also in networking.bridges.${bridge}.interfaces"
             "name it in one of the two"
           )
         ];
@@ -270,7 +270,7 @@ let
         )
         "add \"${remote}/${width}\" to the allowedIPs of the peer that is the other router"
       )
-      (at "" (others != [ ]) "${listed others} makes an interface of this name, too" "give one of the two another name")
+      (at "" (others != [ ]) "${listed others} also makes an interface of this name" "give one of the two another name")
       (at "" (foreignBridges name != [ ])
         (
           "${listed (map (one: "networking.bridges.${one}.interfaces") (foreignBridges name))} names it: "

@@ -63,7 +63,7 @@ let
       "${cause.cure}; ${elsewhere}"
     ++ at "remote" (judged && way.leads remoteAddress && rivals != [ ])
       (
-        "${remote} lies in a network of ${lib.concatMapStringsSep ", " (one: one.path) rivals}, too, so answers to it leave there, "
+        "${remote} also lies in a network of ${lib.concatMapStringsSep ", " (one: one.path) rivals}, so answers to it leave there, "
         + "not through ${underlay}${lib.optionalString (filters != [ ]) ", and ${effect}"}"
       )
       "choose ends that are in no network of either LAN, such as the addresses of ${underlay}; ${elsewhere}"

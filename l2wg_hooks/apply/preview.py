@@ -245,10 +245,10 @@ def copies_of(defined, moving, staying):
 
 def _lost(port, defined):
     """The Problem of comments that are not all there any more."""
-    message = f"what was set aside of {port} is not all there any more: what counts is the copy, and nothing is lost"
+    message = f"part of what was set aside of {port} is gone: what counts is the copy, and nothing is lost"
     path = os.path.join(ifupdown_files.COPIES, port)
     if not os.path.exists(path):
-        message = f"what was set aside of {port} is gone, and its copy, too: what counts is {ifupdown_bridge.OURS}"
+        message = f"what was set aside of {port} is gone, and so is its copy: what counts is {ifupdown_bridge.OURS}"
         return Problem(message, "l2wg apply # makes the copy anew", ifupdown.MAIN, id="aside-lost")
     hint = ""
     for name in defined.marked:

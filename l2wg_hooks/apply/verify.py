@@ -102,14 +102,14 @@ def _worse(before, links):
         elif now.device != old.device and getattr(links.get(old.device), "master", "") != now.device:
             yield Problem(f"{old.reason}: the way to {old.target} is by {now.device} now, not by {old.device}")
         elif old.answers and not now.answers:
-            yield Problem(f"{old.reason}: {now.hop} does not answer on {now.device} any more")
+            yield Problem(f"{old.reason}: {now.hop} no longer answers on {now.device}")
     alive = {name: _alive(name) for name in {name for name, _ in before.sessions}}
     for name, peer in before.sessions:
         if peer not in alive[name]:
-            yield Problem(f"{name} has no session with its peer {peer} any more")
+            yield Problem(f"{name} no longer has a session with its peer {peer}")
     for name, target in before.echoes:
         if not _echo(name, target):
-            yield Problem(f"nothing comes back through {name} from {target} any more")
+            yield Problem(f"nothing comes back through {name} from {target} any longer")
 
 
 def _deaf(tunnels, links):

@@ -79,7 +79,7 @@ def _managed(tunnel, links):
         text = "[Match]\\nName={}\\n\\n[Link]\\nUnmanaged=yes\\n".format(" ".join(taken))
         yield tunnel.problem(
             "",
-            "systemd-networkd manages {}, too, and takes it out of {}".format(", ".join(taken), tunnel.bridge),
+            "systemd-networkd also manages {}, and takes it out of {}".format(", ".join(taken), tunnel.bridge),
             f"printf '{text}' >/etc/systemd/network/00-l2wg.network; networkctl reload; l2wg apply",
             "networkd",
         )

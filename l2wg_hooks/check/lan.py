@@ -195,7 +195,7 @@ def duplicates(tunnel, asked, answers, own):
         machines = sorted({mac for mac, _ in by})
         if ours and by:
             mac, port = by[0]
-            message = f"{mac} has {address}, too, the address of this router's {tunnel.bridge}: it answers by {port}"
+            message = f"{mac} also has {address}, the address of this router's {tunnel.bridge}: it answers by {port}"
         elif len(machines) > 1:
             message = "two machines have the gateway's address {}: {}".format(
                 address, ", ".join("{} by {}".format(*row) for row in by)
@@ -209,7 +209,7 @@ def duplicates(tunnel, asked, answers, own):
 def refused(tunnel, addresses):
     """Problems of the IPv6 addresses that the kernel has not taken for the bridge, since somebody has them."""
     for address in addresses:
-        message = f"another machine has {address}, too: the kernel does not use it on {tunnel.bridge}"
+        message = f"another machine also has {address}: the kernel does not use it on {tunnel.bridge}"
         hint = f"give one of them another address; then: ip address del and add it on {tunnel.bridge}"
         yield tunnel.problem("bridge", message, hint, "duplicate-address")
 
@@ -265,7 +265,7 @@ def overlapping(tunnel, end, links, allowed):
             same += [one for one in behind if one.version == network.version and one.subnet_of(network)]
             if same:
                 where = f"on {tunnel.bridge}" if same[0] in joined else "behind the peer"
-                message = f"{network} is on {link.name}, and {where}, too"
+                message = f"{network} is on {link.name}, and also {where}"
                 message += ": both sites use the same subnet, on different segments"
                 hint = f"renumber one side; or, if they are to be one LAN, make {link.name} a port of {tunnel.bridge}"
                 return tunnel.problem("bridge", message, hint, "subnet-twice")

@@ -50,7 +50,7 @@ def absent(tunnel, links):
 def taken(tunnel, end, links):
     """The Problem of a peer's address that is this router's, too: then nothing that it sends there ever leaves it."""
     for link, word in holders(links, end.remote):
-        message = f"{end.remote}, the other router's end, is an address of this router's {link.name}, too"
+        message = f"{end.remote}, the other router's end, is also an address of this router's {link.name}"
         hint = f"ip address del {word} dev {link.name} # and out of the file that gives it"
         return tunnel.problem("remote", message, hint, "duplicate-address")
     return None

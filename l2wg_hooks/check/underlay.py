@@ -25,7 +25,7 @@ CAUSES = (
         "underlay-down",
         NOTHING,
         "The WireGuard interface is there, but down.",
-        "`wg-quick down wg0; wg-quick up wg0`, which brings back its routes, too.",
+        "`wg-quick down wg0; wg-quick up wg0`, which also brings back its routes.",
     ),
     Cause(
         "no-handshake",
@@ -120,7 +120,7 @@ def silent(tunnel, end, interface, now):
     others = [other for _, other in rows[1:] if wg_interfaces.alive(other, now)]
     extra = ""
     if others:
-        extra = "; %s has %s, too, in a shorter prefix than /%d, and is there" % (others[0].key, end.remote, length)
+        extra = "; %s also has %s, in a shorter prefix than /%d, and is there" % (others[0].key, end.remote, length)
     if not peer.handshake:
         hint = "compare public keys (wg show {}) and ports; its firewall has to let in the UDP port of {}".format(
             tunnel.underlay,
@@ -150,7 +150,7 @@ def unanswered(tunnel, end, before, interface):
     peer = rows[0][1]
     if peer.received != old.received or peer.sent < old.sent + QUESTION:
         return None
-    message = f"the peer {peer.key} of {tunnel.underlay} does not answer any more: it was asked, and nothing has come"
+    message = f"the peer {peer.key} of {tunnel.underlay} no longer answers: it was asked, and nothing has come"
     return tunnel.problem("remote", message, _still(peer), "handshake-old")
 
 

@@ -87,7 +87,7 @@ def _once(found, path, name):
     plain = ["%dd" % number for number, ours in found if ours]
     if not plain:
         return "take the call out of all but one of the lines {}".format(", ".join(others))
-    return "sed -i '{}' {} # line {} calls it, too, among other things".format(";".join(plain), path, others[0])
+    return "sed -i '{}' {} # line {} also calls it, among other things".format(";".join(plain), path, others[0])
 
 
 def _names(text, tunnel):

@@ -18,7 +18,7 @@ READ_ONLY = True
 
 def add_arguments(parser):
     parser.add_argument("--underlay", metavar="WG", default="")
-    parser.add_argument("--qr", action="store_true", help="print a QR code, too")
+    parser.add_argument("--qr", action="store_true", help="also print a QR code")
     common.add_site(parser)
     for word, said in (("encapsulation", " or ".join(registry.ENCAPSULATIONS)), ("key", "GRE key or VNI"), ("mtu", "bytes")):
         parser.add_argument("--" + word, metavar=word.upper(), help="what this site asks of tunnels: " + said)

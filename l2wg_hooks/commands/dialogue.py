@@ -23,7 +23,7 @@ def agree(moves):
     if not terminal.attended():
         return False
     for one in moves:
-        log.line(f"{one}. Its stanzas move, too: `l2wg plan` shows how.")
+        log.line(f"{one}. Its stanzas also move: `l2wg plan` shows how.")
     return terminal.yes("Go on? Connections are kept. [y/N] ")
 
 

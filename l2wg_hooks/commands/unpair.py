@@ -37,6 +37,6 @@ def run(options):
     problems = apply.apply(options.confirm, dialogue.agree, found.more, options.rehearsed)
     if problems:
         return problems, 1
-    log.did(f"this router is not paired with {found.called} any more")
+    log.did(f"this router is no longer paired with {found.called}")
     log.say(f"on the other router, if that has not been done: l2wg unpair {unpair.own_name()}")
     return (), dialogue.confirmed(options.confirm)

@@ -15,7 +15,7 @@ def within(tunnel):
     """What is wrong between the keys of one file, each of which is right by itself."""
     for end in tunnel.ends():
         if end.local == end.remote:
-            yield tunnel.problem("remote", f"{end.remote} is local, too", "remote is the address of the other router")
+            yield tunnel.problem("remote", f"{end.remote} is also local", "remote is the address of the other router")
         if (":" in end.local) != (":" in end.remote):
             yield tunnel.problem("remote", f"{end.remote} is of another family than local", "both IPv4, or both IPv6")
     packing = tunnel.packing
@@ -36,7 +36,7 @@ def within(tunnel):
         if name == tunnel.name:
             yield tunnel.problem(key, f"{name} is the tunnel itself", "name another interface")
     if tunnel.bridge == tunnel.underlay:
-        yield tunnel.problem("bridge", f"{tunnel.bridge} is the underlay, too", "name a bridge, such as br0")
+        yield tunnel.problem("bridge", f"{tunnel.bridge} is also the underlay", "name a bridge, such as br0")
     for port in tunnel.bridge_ports:
         if port in (tunnel.name, tunnel.underlay, tunnel.bridge, "lo"):
             yield tunnel.problem(

@@ -187,7 +187,7 @@ def problem(name, clash, text, remotes):
     words = (one.network, name, there.device or "this router", there.source)
     inside = sorted({wg_quick_peers.host(end) for end in remotes if ipaddress.ip_address(end) in one.network})
     if wg_quick.path(name) != one.path:
-        message = "the route to %s by %s is on %s, too (%s): `ip route add` fails, and `ifup %s` ends there" % (words + (name,))
+        message = "the route to %s by %s is also on %s (%s): `ip route add` fails, and `ifup %s` ends there" % (words + (name,))
         end = ", ".join(inside) or "a network that is not here"
         return Problem(message, f"write there in its place: {end}", one.path, one.line, id="route-clash")
     message = "wg-quick adds a route to %s by %s, which %s has (%s): the next start says `File exists`, and %s is gone" % (

@@ -43,7 +43,7 @@ def find(own, other):
     local, remote = min(ends, key=lambda pair: ":" in pair[0])
     if local == remote:
         raise Refused(
-            f"{remote} is this router's address inside WireGuard, too",
+            f"{remote} is also this router's address inside WireGuard",
             "give one of the two another one (Address in wg0.conf), restart its WireGuard, and print its card anew",
         )
     asked = {one.encapsulation for one in (own, other)} - {registry.DEFAULT}
@@ -152,11 +152,11 @@ def moved(agreed, other, underlay, sections, elsewhere):
     led = wg_quick_peers.longest(sections, agreed.remote, least=0)
     if led:
         words = (end, led.network, led.key, other.name)
-        yield "{} is in AllowedIPs {} of the peer {}, too: the more specific one counts, so it goes to {}".format(*words)
+        yield "{} is also in AllowedIPs {} of the peer {}: the more specific one counts, so it goes to {}".format(*words)
     for route in elsewhere:
         yield f"this router has a route for {end} already ({route}): from now on {end} goes into {underlay}"
     if end.is_global:
-        yield f"{end} is a public address: whoever has it on the internet cannot be reached from this router any more"
+        yield f"{end} is a public address: whoever has it on the internet can no longer be reached from this router"
 
 
 def namesakes(other, underlay, sections, tunnels):
@@ -169,7 +169,7 @@ def namesakes(other, underlay, sections, tunnels):
         ]
         files = " and ".join([f"its [Peer] in {wg_quick.path(underlay)}"] + [store.path(name) for name in theirs])
         yield (
-            f"the peer {one.key} is called {one.ours}, too. If that is its old key: delete {files}, then wg set "
+            f"the peer {one.key} is also called {one.ours}. If that is its old key: delete {files}, then wg set "
             f"{underlay} peer {one.key} remove; l2wg apply"
         )
 

@@ -81,7 +81,7 @@ def intend(name):
     known = next((one for one in (wire.live.peers if wire.live else ()) if one.key == key), None)
     steps, ways = [], ()
     if known and not why:
-        steps.append(Step(("wg", "set", underlay, "peer", key, "remove"), "nothing leads to it any more", underlay))
+        steps.append(Step(("wg", "set", underlay, "peer", key, "remove"), "no tunnel leads to it any longer", underlay))
         ends = [one.remote for one in gone] or [one.partition("/")[0] for one in known.allowed]
         ways, told = _ways(ends, underlay, wire.text)
         notes += told
@@ -152,7 +152,7 @@ def _needed(key, wire, gone, left, underlay):
         return ""
     for tunnel in left:
         if wg_quick_peers.owner(wire.holders(), tunnel.remote) == key:
-            return f"{tunnel.name} leads to it, too"
+            return f"{tunnel.name} also leads to it"
     path = wg_quick.path(underlay)
     if not mine:
         return f"it is in no file, so somebody has added it by hand. If it is to go: wg set {underlay} peer {key} remove"
@@ -201,4 +201,4 @@ def _staying(gone, left, links):
     for name in sorted({one.bridge for one in gone if one.bridge_ports} - {one.bridge for one in left if one.bridge_ports}):
         if name in links:
             own = "" if links[name].addresses else f"; or now: ifdown --force {name}; ip link delete dev {name}"
-            yield f"{name} is not defined any more, and stays up until the next boot{own}"
+            yield f"{name} is no longer defined, and stays up until the next boot{own}"

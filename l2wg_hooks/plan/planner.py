@@ -90,7 +90,7 @@ def _aside(tunnels, there, links, seen, broken=()):
         clamped = [tunnel for tunnel in wished if tunnel.name in there]
         for bridge in sorted({one["bridge"] for one in classic}):
             if bridge in links and bridge not in [tunnel.bridge for tunnel in wished] and links[bridge].bridge_iptables:
-                steps.append(bridge_steps.nf_call(bridge, "iptables need not see its frames any more", "0"))
+                steps.append(bridge_steps.nf_call(bridge, "iptables no longer needs to see its frames", "0"))
         underlays = {name: link.mtu for name, link in links.items()}
         steps += [Step(argv, "MSS clamp by iptables", "iptables") for argv in iptables.steps(clamped, underlays, seen.iptables)]
     passing = [one["name"] for one in seen.rules.entries if one.get("forward") == "accept"]

@@ -10,7 +10,7 @@ def doomed(tunnels, links, leaving, broken):
     """{name: Step that deletes it} of the tunnels that nobody wishes for or that cannot be mended in place."""
     wished = {tunnel.name for tunnel in tunnels}
     doomed = {
-        link.name: delete(link.name, "no file in /etc/l2wg wishes for it any more")
+        link.name: delete(link.name, "no file in /etc/l2wg asks for it any longer")
         for link in links.values()
         if model.is_ours(link) and link.name not in wished and link.name not in broken
     }

@@ -74,7 +74,7 @@ ADDRESS = (
     ("permission denied", SWITCHED_OFF),
     ("ipv6 is disabled", SWITCHED_OFF),
     ("file exists", "it is there already: ip address show"),
-    ("cannot assign requested address", "it was not there any more: ip address show"),
+    ("cannot assign requested address", "it was no longer there: ip address show"),
 )
 ROUTE = (
     ("file exists", "there is such a route already: ip route show; ip rule show"),
@@ -82,7 +82,7 @@ ROUTE = (
     ("network is down", "its interface is down: ip -brief link"),
     ("invalid gateway", "its gateway is on no network of this router: ip -brief address"),
     ("operation not supported", "the kernel must have policy routing (CONFIG_IP_MULTIPLE_TABLES)" + KERNEL),
-    ("no such process", "it was not there any more: ip route show table all"),
+    ("no such process", "it was no longer there: ip route show table all"),
 )
 DELETE = (("operation not supported", "it is not a link that can be deleted: ip -details link show dev {name}"),)
 NO_GUARD = "no tunnel is made without its guard: "

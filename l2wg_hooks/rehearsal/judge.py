@@ -175,7 +175,7 @@ def _culprit(text, found, name):
             except ValueError:
                 continue
             if network in taken:
-                return number, f" ({network} is the network of {taken[network]}, too)"
+                return number, f" ({network} is also the network of {taken[network]})"
     return 0, ""
 
 
@@ -212,7 +212,7 @@ def _out_of_reach(new, old, scene):
     cards = outcome.cards(old, scene.nics) - outcome.cards(new, scene.nics)
     for fact in sorted(cards):
         path, line = _stanza(old, fact.interface) or ("", 0)
-        message = f"{fact.interface} gets {fact.value} at a boot today, and would not get it any more"
+        message = f"{fact.interface} gets {fact.value} at a boot today, and would no longer get it"
         yield Problem(message, HINT, path, line, subject=str(fact))
     for port, bridge in scene.moved.items():
         for key, value in sorted(old.settings.get(port, {}).items()):

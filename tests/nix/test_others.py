@@ -98,7 +98,7 @@ WRONG = {
     "a bond by networkd": (dict(BESIDE, **{NETWORKS + "10-x": network("enp3s0", networkConfig={"Bond": "bond0"})}), "bridgePorts", ["makes enp3s0 a port of bond0"]),
     # The port, and NixOS
     "another bridge": ({"networking.bridges.br1": {"interfaces": ["enp3s0"]}}, "bridgePorts", ["networking.bridges.br1"]),
-    "named in the bridge, too": ({"networking.bridges.br0": {"interfaces": ["enp3s0"]}}, "bridgePorts", ["networking.bridges.br0.interfaces, too"]),
+    "named in the bridge, too": ({"networking.bridges.br0": {"interfaces": ["enp3s0"]}}, "bridgePorts", ["also in networking.bridges.br0.interfaces"]),
     "a bond": ({"networking.bonds.bond0": {"interfaces": ["enp3s0", "enp4s0"]}}, "bridgePorts", ["networking.bonds.bond0"]),
     "a switch": ({"networking.vswitches.vs0": vswitch("enp3s0")}, "bridgePorts", ["networking.vswitches.vs0"]),
     "a macvlan on it": ({"networking.macvlans.m0": {"interface": "enp3s0"}}, "bridgePorts", ["networking.macvlans.m0"]),

@@ -114,7 +114,7 @@ ADDRESS = "networking.interfaces.enp2s0.ipv4.addresses"
 ], ids=["same LAN", "a part of it", "by the bridge itself", "networkd", "a route"])  # fmt: skip
 def test_an_end_that_another_interface_has_the_way_to(evaluate, changes, path):
     (text,) = warnings(evaluate, changes)
-    assert text.startswith(T + "remote: 192.168.92.1 lies in a network of %s, too, so answers to it leave there, not through wg0, and " % path)
+    assert text.startswith(T + "remote: 192.168.92.1 also lies in a network of %s, so answers to it leave there, not through wg0, and " % path)
     assert "checkReversePath drops what comes" in text
 
 

@@ -758,7 +758,7 @@ def unpaired(router):
     conf.chmod(0o600)
     router.conf.chmod(0o640)
     last = (
-        Step(("wg", "set", "wg0", "peer", "K=", "remove"), "nothing leads to it any more", "wg0"),
+        Step(("wg", "set", "wg0", "peer", "K=", "remove"), "no tunnel leads to it any longer", "wg0"),
         Step(("ip", "route", "delete", "192.168.92.1", "dev", "wg0"), "it led to that peer only", "wg0"),
     )
     texts = {str(router.conf): (CONF, ""), str(conf): (conf.read_text(), "")}

@@ -138,4 +138,4 @@ def test_each_has_a_route_and_a_subnet_of_its_own():
 
 def test_none_may_be_this_routers_own():
     own = Two("vx4", "wg0", SECOND, FIRST, "br0", encapsulation="vxlan")
-    assert ["is local, too" in one.message for one in conflicts.within(own)] == [True]
+    assert ["is also local" in one.message for one in conflicts.within(own)] == [True]

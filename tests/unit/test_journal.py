@@ -175,9 +175,9 @@ def test_what_waits_is_in_the_line_and_in_a_field():
 def test_the_end_of_a_tunnel_and_of_many():
     gone = Link("gretap1", 9, "gretap", alias="l2wg")
     many = {"t%d" % number: Link("t%d" % number, number, "gretap", alias="l2wg") for number in range(200)}
-    assert did([], {"gretap1": gone}).text() == "wg0 is up: gretap1: deleted (no file in /etc/l2wg wishes for it any more)"
+    assert did([], {"gretap1": gone}).text() == "wg0 is up: gretap1: deleted (no file in /etc/l2wg asks for it any longer)"
     story_of_many = did([], many, ("event", "down", "br0"))
-    assert story_of_many.text() == "br0 goes down (ifupdown): t0, t1, t2 and 197 more: deleted (no file in /etc/l2wg wishes for it any more)"
+    assert story_of_many.text() == "br0 goes down (ifupdown): t0, t1, t2 and 197 more: deleted (no file in /etc/l2wg asks for it any longer)"
     assert len([key for key, _ in story_of_many.fields([]) if key == "L2WG_TUNNEL"]) == event_summary.LISTED
 
 

@@ -83,7 +83,7 @@ def duplicates(*answers):
 def test_duplicate_address():
     assert duplicates() == []
     (found,) = duplicates(("192.168.92.1", "02:00:00:00:00:09", "gretap1"))
-    assert found.id == "duplicate-address" and "02:00:00:00:00:09 has 192.168.92.1" in found.message and "by gretap1" in found.message
+    assert found.id == "duplicate-address" and "02:00:00:00:00:09 also has 192.168.92.1" in found.message and "by gretap1" in found.message
     assert duplicates(("192.168.92.1", "52:54:00:00:00:03", "gretap1")) == [], "ourselves, by a loop, which is told of"
 
 
@@ -144,7 +144,7 @@ def test_subnets_of_the_reference_do_not_overlap():
 
 def test_subnet_twice():
     found = lan.overlapping(ONE, *ONE.ends(), having(enp2s0={"addresses": ("192.168.92.7/24",)}), BEHIND)
-    assert found.id == "subnet-twice" and found.message.startswith("192.168.92.0/24 is on enp2s0, and behind the peer, too")
+    assert found.id == "subnet-twice" and found.message.startswith("192.168.92.0/24 is on enp2s0, and also behind the peer")
     found = lan.overlapping(ONE, *ONE.ends(), having(br0={"addresses": ("192.168.178.2/24",)}), BEHIND)
-    assert found.id == "subnet-twice" and "192.168.178.0/24 is on enp2s0, and on br0, too" in found.message
+    assert found.id == "subnet-twice" and "192.168.178.0/24 is on enp2s0, and also on br0" in found.message
     assert lan.overlapping(ONE, *ONE.ends(), having(enp2s0={"addresses": ("192.168.92.7/24",), "up": False}), BEHIND) is None

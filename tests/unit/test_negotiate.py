@@ -75,7 +75,7 @@ def test_a_hub_with_vxlan_has_a_vni_for_each_site():
         (B._replace(endpoint="198.18.0.2:51820"), "198.18.0.2, where b is to be called, is an address inside WireGuard"),
         (B._replace(endpoint="[fd00::2]:51820", addresses=("198.18.0.2", "fd00::2")), "fd00::2, where b is to be called, is an address inside"),
         (B._replace(endpoint="198.18.0.1:51820"), "198.18.0.1, where b is to be called, is an address inside WireGuard"),
-        (B._replace(addresses=("198.18.0.1",)), "this router's address inside WireGuard, too"),
+        (B._replace(addresses=("198.18.0.1",)), "also this router's address inside WireGuard"),
         (B._replace(number=6), "this site wants the key 5, the other one 6"),
     ],
 )
@@ -149,7 +149,7 @@ def test_whose_the_address_was():
     agreed = negotiate.find(A, B)
     held = wg_quick_peers.sections("[Peer]\nPublicKey = %s\nAllowedIPs = 198.18.0.0/24, 198.18.0.0/16\n" % KEYS[2])
     (one,) = negotiate.moved(agreed, B, "wg0", held, [])
-    assert "198.18.0.2 is in AllowedIPs 198.18.0.0/24 of the peer %s, too" % KEYS[2] in one
+    assert "198.18.0.2 is also in AllowedIPs 198.18.0.0/24 of the peer %s" % KEYS[2] in one
     assert not list(negotiate.moved(agreed, B._replace(key=KEYS[2]), "wg0", held, [])) and not list(negotiate.moved(agreed, B, "wg0", [], []))
     (one,) = negotiate.moved(agreed, B, "wg0", [], ["198.18.0.0/15 via 10.0.0.7 dev enp2s0"])
     assert "198.18.0.0/15 via 10.0.0.7 dev enp2s0" in one

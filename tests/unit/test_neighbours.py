@@ -86,7 +86,7 @@ def test_networkd_manages_a_port(system):
     (system["tmp"] / "links").mkdir()
     (system["tmp"] / "links/5").write_text("")
     ((message, hint),) = told()
-    assert message == "systemd-networkd manages enp3s0, too, and takes it out of br0"
+    assert message == "systemd-networkd also manages enp3s0, and takes it out of br0"
     assert "Name=enp3s0\\n" in hint and "Unmanaged=yes" in hint
     assert causes() == ["networkd"]
 

@@ -304,7 +304,7 @@ def test_whose_the_address_was_is_told(router):
     router.link("br0", "bridge")
     router.says["ip", "-4", "route", "show", "match", "198.18.0.2"] = "default via 203.0.113.1 dev enp1s0 \n198.18.0.0/15 dev wg0 scope link \n"
     (one,) = router.intend().notes
-    assert "198.18.0.2 is in AllowedIPs 198.18.0.0/24 of the peer %s, too" % KEYS[2] in one
+    assert "198.18.0.2 is also in AllowedIPs 198.18.0.0/24 of the peer %s" % KEYS[2] in one
     router.says["ip", "-4", "route", "show", "match", "198.18.0.2"] += "198.18.0.0/16 via 10.0.0.1 dev enp2s0 \n"
     assert "198.18.0.0/16 via 10.0.0.1 dev enp2s0" in router.intend().notes[1]
     assert "9.9.9.9 is a public address" in router.intend(B._replace(addresses=("9.9.9.9",))).notes[0]
@@ -629,7 +629,7 @@ def test_a_key_that_is_in_no_file_is_no_reason_to_forget_it(paired):
 def test_what_another_tunnel_needs_stays(paired):
     edit.change("gretap2", {"underlay": "wg0", "local": "198.18.0.1", "remote": "198.18.0.2", "bridge": "br0", "key": "7"})
     found = unpair.intend("gretap1")
-    assert "gretap2 leads to it, too" in found.notes[0] and not found.more.last
+    assert "gretap2 also leads to it" in found.notes[0] and not found.more.last
     assert wg_quick.path("wg0") not in found.more.texts, "its lines stay, too"
     both = unpair.intend(KEYS[1])
     assert sorted(both.more.wish) == ["gretap1", "gretap2"] and both.more.last

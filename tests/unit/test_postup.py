@@ -31,7 +31,7 @@ def test_postup_doubled():
 def test_a_second_call_among_other_words_is_not_detachs_to_take_out():
     """tests/shell/test_cures.py pastes what is told here."""
     more = "PostUp = l2wg up wg0; logger up\n"
-    sed = "sed -i '4d;6d' /etc/wireguard/wg0.conf # line 5 calls it, too, among other things"
+    sed = "sed -i '4d;6d' /etc/wireguard/wg0.conf # line 5 also calls it, among other things"
     assert judged(UP, more, UP, DOWN) == [("postup-doubled", 0, sed)]
     assert judged(more, more, DOWN) == [("postup-doubled", 0, "take the call out of all but one of the lines 4, 5")]
 

@@ -305,7 +305,7 @@ def test_wg_quick_is_told_with_the_line_whose_route_is_taken():
     step = Step(("wg-quick", "up", "wg0"), 2, "[#] ip link add wg0 type wireguard\nRTNETLINK answers: File exists\n[#] ip link delete dev wg0\n", "wg0")
     [problem] = judge.worse(played(rows, (BOOTED, step)), played(steps=(BOOTED, step._replace(code=0))), scene(tunnels=()))[:1]
     assert (problem.path, problem.line) == ("/etc/wireguard/wg0.conf", 5)
-    assert "`wg-quick up wg0` fails at the next boot: RTNETLINK answers: File exists (192.168.178.0/24 is the network of br0, too)" in problem.message
+    assert "`wg-quick up wg0` fails at the next boot: RTNETLINK answers: File exists (192.168.178.0/24 is also the network of br0)" in problem.message
     assert judge.worse(played(rows, (BOOTED, step)), played(rows, (BOOTED, step)), scene(tunnels=())) == ()
 
 
@@ -373,7 +373,7 @@ def test_what_set_up_a_card_has_to_reach_it_still():
     old = played(card=(("enp2s0", "ethtool -K enp2s0 gro off"),), settings={"enp2s0": {"ipv6.accept_ra": "2", "ipv4.proxy_arp": "1"}})
     new = played(card=(("br0", "ethtool -K br0 gro off"),), settings={"br0": {"ipv4.proxy_arp": "1"}})
     assert [one.message for one in judge.worse(new, old, scene())] == [
-        "enp2s0 gets `ethtool -K enp2s0 gro off` at a boot today, and would not get it any more",
+        "enp2s0 gets `ethtool -K enp2s0 gro off` at a boot today, and would no longer get it",
         "ipv6.accept_ra = 2 of enp2s0 is set at a boot today, and would be neither for it nor for br0",
     ]
     assert judge.worse(old, old, scene()) == ()

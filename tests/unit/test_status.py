@@ -230,7 +230,7 @@ def test_a_tunnel_whose_guard_is_another_ones_is_not_guarded():
 def test_what_is_about_nobody_that_is_wished_for_is_told_all_the_same():
     """A tunnel of ours without a file, a bridge's own setting."""
     found = build(texts={})
-    assert ("", "gretap1: no file in /etc/l2wg wishes for it any more") in said(found)
+    assert ("", "gretap1: no file in /etc/l2wg asks for it any longer") in said(found)
     found = build(texts={"gretap1": A + "link-local = yes\n"})
     assert said(found) == [("br0", "LLDP and 802.1X pass")]
 

@@ -78,7 +78,7 @@ def test_no_handshake_says_who_has_to_call():
 def test_handshake_old_of_the_peer_that_gets_the_packets():
     found = underlay.silent(ONE, *ONE.ends(), interface(peer("there", age=5), peer("dead", ("192.168.92.1/32",), age=600)), NOW)
     assert "the peer dead of wg0 does not answer; it did 10 minutes ago" in found.message
-    assert "there has 192.168.92.1, too, in a shorter prefix than /32, and is there" in found.message
+    assert "there also has 192.168.92.1, in a shorter prefix than /32, and is there" in found.message
     assert underlay.silent(ONE, *ONE.ends(), interface(peer("there", age=5), peer("dead", ("192.168.93.1/32",), age=600)), NOW) is None
     assert underlay.silent(ONE, *ONE.ends(), interface(), NOW) is None, "allowed-ips tells of it"
 

@@ -159,7 +159,7 @@ def test_an_address_inside_what_wg_quick_routes(a):
     problems, _, _ = compare(a, {OURS: ours})
     number = a.read(WG0).splitlines().index("AllowedIPs = 192.168.92.0/24,10.15.14.0/24") + 1
     assert f"{WG0}:{number}: `wg-quick up wg0` fails at the next boot: " in problems[0], problems
-    assert "(192.168.92.0/24 is the network of br0, too); missing then: wg0, 10.15.14.2/24" in problems[0]
+    assert "(192.168.92.0/24 is also the network of br0); missing then: wg0, 10.15.14.2/24" in problems[0]
 
 
 MOVED = """
@@ -215,7 +215,7 @@ def test_commands_that_move_and_no_more_reach_what_they_are_about(a):
     problems, _, skipped = compare(a, {MAIN: main, OURS: bad}, {MAIN: old}, wish)
     text = "\n".join(problems)
     assert f"{OURS}:9: up: `ip link set dev nowhere0 up` fails at the next boot: Cannot find device" in text, text
-    assert "enp2s0 gets `ethtool -K enp2s0 gro off` at a boot today, and would not get it any more" in text
+    assert "enp2s0 gets `ethtool -K enp2s0 gro off` at a boot today, and would no longer get it" in text
     assert "ipv6.accept_ra = 2 of enp2s0" not in text, "it is the port's, which still has it"
     assert f"{OURS}:5: logger a router's own; ethtool -K $IFACE gro off" in skipped
     right = there.replace("$IFACE", "enp2s0").replace("conf.enp2s0", "conf.br0")
