@@ -4,9 +4,8 @@ from l2wg_hooks.check.cause import LEASE, NOTHING, REACH, WAITS, Cause
 from l2wg_hooks.check.scene import Check
 from l2wg_hooks.errors import fail
 from l2wg_hooks.managers import dhcpcd, networkd
-from l2wg_hooks.netfilter import inbound, iptables
+from l2wg_hooks.netfilter import front_ends, inbound
 from l2wg_hooks.netfilter.host_rules import Firewall
-from l2wg_hooks.netfilter.inbound import KEPT, XTABLES
 from l2wg_hooks.netfilter.trace import Packet
 from l2wg_hooks.system import files
 
@@ -109,7 +108,7 @@ def _forward(tunnel, bridge, firewall):
     for family, word in ((4, "ip"), (6, "ip6")):
         if not bridge.bridge_iptables and _switch(word) != "1":
             continue
-        for base, _ in firewall.drops(Packet("forward", family, bridge.name, bridge.name, protocol="tcp", port=DISCARD)):
+        for base, chains in firewall.drops(Packet("forward", family, bridge.name, bridge.name, protocol="tcp", port=DISCARD)):
             if base.where in told:
                 continue
             told.add(base.where)
@@ -117,21 +116,9 @@ def _forward(tunnel, bridge, firewall):
                 "bridge",
                 f"the firewall ({base.where}) drops frames that pass {bridge.name}: br_netfilter, which Docker "
                 f"and others load, shows them to it",
-                _let_pass(tunnel, base),
+                front_ends.of(base, chains).let_pass(base, tunnel),
                 "firewall-forward",
             )
-
-
-def _let_pass(tunnel, base):
-    if base.table == "inet firewalld":
-        words = (f"--permanent --add-interface={tunnel.bridge}", "--permanent --add-forward", "--reload")
-        return "; ".join("firewall-cmd " + word for word in words)
-    if base.table in iptables.COMMANDS.values():
-        return f"l2wg set {tunnel.name} forward=accept; l2wg apply"
-    if base.table in XTABLES:
-        return f"{base.table} -I FORWARD -i {tunnel.bridge} -o {tunnel.bridge} -j ACCEPT {KEPT}"
-    rule = f'iifname "{tunnel.bridge}" oifname "{tunnel.bridge}" accept'
-    return f"nft 'insert rule {base.name} {rule}' {KEPT}"
 
 
 def _switch(word):

@@ -1,0 +1,95 @@
+"""Who keeps the rules of this router's firewall, and the command that has each let something pass: FRONT_ENDS, a class each."""
+
+from l2wg_hooks.netfilter import iptables
+from l2wg_hooks.system import process
+
+KEPT = "# and where your firewall keeps its rules"
+XTABLES = tuple(name + back for name in iptables.COMMANDS.values() for back in ("", "-legacy", "-nft"))
+
+
+class FrontEnd:
+    """What keeps rules."""
+
+    def keeps(self, base, chains):
+        """Whether a trace.Base, in whose table there are these chains, is its."""
+        raise NotImplementedError
+
+    def let_in(self, base, packet):
+        """The command that has it let in a trace.Packet of hook "input"."""
+        raise NotImplementedError
+
+    def let_pass(self, base, tunnel):
+        """The command that has it let pass all that crosses the tunnel's bridge."""
+        raise NotImplementedError
+
+
+class Nft(FrontEnd):
+    """nft(8), by hand: what is nobody else's."""
+
+    def keeps(self, base, chains):
+        return True
+
+    def let_in(self, base, packet):
+        ip = "ip" if packet.family == 4 else "ip6"
+        what = "udp dport %d" % packet.port if packet.port else "meta l4proto 47"
+        rule = f'iifname "{packet.iif}" {ip} saddr {packet.source} {ip} daddr {packet.target} {what} accept'
+        return f"nft 'insert rule {base.name} {rule}' {KEPT}"
+
+    def let_pass(self, base, tunnel):
+        rule = f'iifname "{tunnel.bridge}" oifname "{tunnel.bridge}" accept'
+        return f"nft 'insert rule {base.name} {rule}' {KEPT}"
+
+
+class Iptables(FrontEnd):
+    """iptables(8) with either back end, by hand or by a script."""
+
+    def keeps(self, base, chains):
+        return base.table in XTABLES
+
+    def let_in(self, base, packet):
+        what = "-p udp --dport %d" % packet.port if packet.port else "-p gre"
+        rule = f"-i {packet.iif} -s {packet.source} -d {packet.target} {what} -j ACCEPT"
+        return f"{base.table} -I INPUT {rule} {KEPT}"
+
+    def let_pass(self, base, tunnel):
+        if base.table in iptables.COMMANDS.values():
+            return f"l2wg set {tunnel.name} forward=accept; l2wg apply"
+        return f"{base.table} -I FORWARD -i {tunnel.bridge} -o {tunnel.bridge} -j ACCEPT {KEPT}"
+
+
+class Ufw(Iptables):
+    """ufw(8), whose chains are iptables'."""
+
+    def keeps(self, base, chains):
+        return "ufw-user-input" in chains or "ufw6-user-input" in chains
+
+    def let_in(self, base, packet):
+        protocol, port = ("udp", " port %d" % packet.port) if packet.port else ("gre", "")
+        return f"ufw allow in on {packet.iif} proto {protocol} from {packet.source} to {packet.target}{port}"
+
+
+class Firewalld(FrontEnd):
+    """firewalld(1), with its nftables back end."""
+
+    def keeps(self, base, chains):
+        return base.table == "inet firewalld"
+
+    def let_in(self, base, packet):
+        what = "port port=%d protocol=udp" % packet.port if packet.port else "protocol value=gre"
+        rule = "rule family=ipv%d source address=%s %s accept" % (packet.family, packet.source, what)
+        zone = process.output("firewall-cmd", "--get-zone-of-interface=" + packet.iif).strip()
+        zone = f"--zone={zone} " if zone else ""
+        return f"firewall-cmd --permanent {zone}--add-rich-rule='{rule}'; firewall-cmd --reload"
+
+    def let_pass(self, base, tunnel):
+        words = (f"--permanent --add-interface={tunnel.bridge}", "--permanent --add-forward", "--reload")
+        return "; ".join("firewall-cmd " + word for word in words)
+
+
+# The first that keeps a chain is asked.
+FRONT_ENDS = (Ufw(), Firewalld(), Iptables(), Nft())
+
+
+def of(base, chains):
+    """Who keeps a trace.Base, in whose table there are these chains."""
+    return next(one for one in FRONT_ENDS if one.keeps(base, chains))
