@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 from l2wg_hooks.check import lan, peer, routing, underlay
 from l2wg_hooks.config import conflicts
-from l2wg_hooks.model import End, Link, PolicyRoutes, Tunnel
+from l2wg_hooks.model import ALIAS, End, Link, PolicyRoutes, Tunnel
 from l2wg_hooks.netfilter import inbound, nftables, trace
 from l2wg_hooks.observe.wg_interfaces import Interface, Peer
 from l2wg_hooks.plan import policy_routes
@@ -78,6 +78,12 @@ def test_ends_that_no_version_has_written_are_refused(ends):
     assert not nftables.fits(dict(nftables.entry(MESH), ends=ends), nftables.value(MESH, {}))
 
 
+@pytest.mark.parametrize("change", [{"kind": "geneve"}, {"kind": ""}, {"number": None}, {"port": None}])
+def test_what_no_rule_can_be_made_of_is_refused(change):
+    """An encapsulation of a newer version's, say: its note is no reason to fail at each event."""
+    assert not nftables.fits(dict(nftables.entry(MESH), **change), nftables.value(MESH, {}))
+
+
 def test_an_older_version_has_one():
     new = nftables.entry(ONE_END)
     old = dict({key: value for key, value in new.items() if key != "ends"}, local=LOCAL, remote=FIRST)
@@ -111,7 +117,7 @@ class Scene:
 
     def __init__(self, **changes):
         both = {key: {end: value for end in ENDS} for key, value in (("small", True), ("full", True), ("near", True), ("refused", ""))}
-        self.heard = heard(**dict(both, carriers={}, **changes))
+        self.heard = heard(**{**both, "carriers": {}, **changes})
 
     def peers(self):
         return [(MESH, end, Interface("key", 51820, tuple(ALLOWED.values()))) for end in ENDS]
@@ -120,6 +126,17 @@ class Scene:
 def test_a_peer_that_refuses_is_told_by_its_address():
     (found,) = peer._peer(Scene(refused={ENDS[1]: "port unreachable"}))
     assert found.id == "peer-refuses" and f"local = {SECOND}, remote = {LOCAL}" in found.hint
+
+
+@pytest.mark.parametrize("alias, causes", [(ALIAS, ["port-differs"]), ("", [])])
+def test_a_device_of_ours_that_is_not_as_its_file_wants_it_hides_no_stranger(alias, causes):
+    """A peer that sends to the old port; what somebody else's device takes is that one's."""
+    scene = Scene(carriers={"wg0": (tunnel_packets.Carrier("vxlan", FIRST, LOCAL, 1, 4789),)})
+    scene.tunnels = (dataclasses.replace(ONE_END, port=8472),)
+    scene.peers = lambda: [(one, end, None) for one in scene.tunnels for end in one.ends()]
+    old = Link("vx4", 7, "vxlan", True, alias=alias, local=LOCAL, remote=FIRST, key=1, port=4789)
+    scene.links = dict(Scene.links, vx4=old, br0=Link("br0", 8, "bridge", True, addresses=(LOCAL + "/24",)))
+    assert [one.id for one in peer._peer(scene)] == causes
 
 
 def test_wireguard_has_to_cover_each():
