@@ -68,7 +68,7 @@ def test_keys_that_are_needed(key):
 @pytest.mark.parametrize(
     "line",
     ["encapsulation = gretap", "mss-clamp = off", "stp = no", "dhcp = pass", "vlans = all", "isolated = no"]
-    + ["storm-limit = off", "link-local = no", "key =", "key = 4294967295", "mtu = 9000"]
+    + ["storm-limit = off", "link-local = no", "key =", "key = 4294967295", "mtu = 9000", "port =", "port = 4789"]
     + ["encapsulation = vxlan", "mss-clamp = nftables", "mss-clamp = iptables", "dhcp = block", "vlans = untagged, 10,20-30"]
     + ["isolated = yes", "storm-limit = 100", "link-local = yes", "bridge-ports = p1\nstp = yes"],
 )
@@ -219,3 +219,9 @@ def test_one_vni_at_two_ports_is_two_vxlans():
     assert list(conflicts.between([one, parse(text % (3, 8472), "/2", "t2")[0]])) == []
     (problem,) = conflicts.between([one, parse(text % (3, 4789), "/2", "t2")[0]])
     assert "t1 has the same VNI and port" in problem.message
+
+
+@pytest.mark.parametrize("line, port", [("", 4789), ("port =\n", 4789), ("port = 8472\n", 8472)])
+def test_an_empty_port_is_the_encapsulations_own(line, port):
+    assert one(RIGHT + "encapsulation = vxlan\n" + line).udp_port == port
+    assert one(RIGHT).udp_port is None
