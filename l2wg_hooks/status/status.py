@@ -9,7 +9,7 @@ from typing import Dict, List, Optional, Tuple
 
 from l2wg_hooks import model
 from l2wg_hooks.config.allowed_ips import AllowedIPs
-from l2wg_hooks.model import Observed, Tunnel
+from l2wg_hooks.model import End, Observed, Tunnel
 from l2wg_hooks.netfilter import nftables
 from l2wg_hooks.observe import counter_growth
 from l2wg_hooks.observe.fdb_table import Station
@@ -110,6 +110,7 @@ class State:
     """One tunnel. `whole` is the largest payload in bytes that crosses in one packet; up to `mtu` it crosses in fragments.
 
     `mss` are the values in force for IPv4 and IPv6, None where nothing clamps. `guarded` is None where nobody could be asked.
+    `peers` are None where no AllowedIPs cover that end's address.
     `age` is seconds since it was made, None where nobody knows. `dropped` is {one of FRAMES or PACKETS: count}.
     """
 
@@ -122,7 +123,7 @@ class State:
     mss: Optional[Tuple[int, int]]
     guarded: Optional[bool]
     underlay: Underlay
-    peer: Optional[Far]
+    peers: Dict[End, Optional[Far]]
     traffic: Traffic
     dropped: Dict[str, int]
     age: Optional[float]
@@ -131,6 +132,11 @@ class State:
     def name(self):
         """The tunnel's."""
         return self.wish.name
+
+    @property
+    def peer(self):
+        """That of the first end, which is drawn."""
+        return next(iter(self.peers.values()), None)
 
 
 @dataclass(frozen=True)
@@ -201,7 +207,7 @@ def _state(tunnel, seen, entries, intact, covers):
         _mss(tunnel, seen, guarded),
         guarded,
         underlay,
-        _far(_peer(covers.get(tunnel.underlay), tunnel.remote), seen.time),
+        {end: _far(_peer(covers.get(tunnel.underlay), end.remote), seen.time) for end in tunnel.ends()},
         seen.traffic.get(tunnel.name, Traffic()) if there else Traffic(),
         dropped,
         seen.ages.get(tunnel.name),
@@ -333,26 +339,15 @@ def _planned(seen, bridges):
 
 def _wire(tunnel, answers, seen):
     """What is wrong between this router and the other one; `answers` is whether wg(8) has told of the underlay."""
-    name, underlay, peer = tunnel.name, tunnel.underlay, tunnel.peer
+    name, underlay = tunnel.name, tunnel.underlay
     if underlay.there:
         if not underlay.up:
             yield Fault(WRONG, name, f"{underlay.name} is down")
         if not answers:
             yield Fault(WRONG, name, f"wg(8) says nothing of {underlay.name}")
-        elif peer is None:
-            message = "AllowedIPs of no peer of %s cover %s: WireGuard drops what comes from there"
-            yield Fault(WRONG, name, message % (underlay.name, tunnel.wish.remote))
-        elif not peer.handshake:
-            yield Fault(WRONG, name, f"no handshake with the peer since {underlay.name} is there: nothing crosses")
-        elif peer.age > SESSION:
-            message = "no handshake with the peer for %d min: nothing has crossed since (it is away, or nobody sends)"
-            yield Fault(WRONG, name, message % (peer.age // 60))
         else:
-            # Its session looks alive for three minutes after it has gone.
-            seconds = counter_growth.unanswered(seen.notes.get(counter_growth.peer(underlay.name, peer.key)), seen.clock)
-            if seconds:
-                message = "the peer does not answer: it was sent something %d s ago or more, and nothing has come since"
-                yield Fault(WRONG, name, message % seconds)
+            for end, peer in tunnel.peers.items():
+                yield from _session(end, peer, underlay.name, seen)
     for what, message, last in (
         ("loop", "a loop: %d frames of %s came back to it%s", "there is a second way between the sites"),
         ("storm", "%d frames were dropped, over %d a second%s", ""),
@@ -365,6 +360,25 @@ def _wire(tunnel, answers, seen):
             yield Fault(WRONG if now else NOTE, name, said + ("; " + last if last and now else "" if now else ": it is over"))
 
 
+def _session(end, peer, underlay, seen):
+    """What is wrong with WireGuard's session with one peer."""
+    name = end.tunnel
+    if peer is None:
+        message = "AllowedIPs of no peer of %s cover %s: WireGuard drops what comes from there"
+        yield Fault(WRONG, name, message % (underlay, end.remote))
+    elif not peer.handshake:
+        yield Fault(WRONG, name, f"no handshake with the peer since {underlay} is there: nothing crosses")
+    elif peer.age > SESSION:
+        message = "no handshake with the peer for %d min: nothing has crossed since (it is away, or nobody sends)"
+        yield Fault(WRONG, name, message % (peer.age // 60))
+    else:
+        # It looks alive for three minutes after the peer has gone.
+        seconds = counter_growth.unanswered(seen.notes.get(counter_growth.peer(underlay, peer.key)), seen.clock)
+        if seconds:
+            message = "the peer does not answer: it was sent something %d s ago or more, and nothing has come since"
+            yield Fault(WRONG, name, message % seconds)
+
+
 # What the guard's counters mean where nothing arrives, and what shows why.
 BLOCKED = {
     "injection": ("did not come by %s", "who sends them, and by which interface: nft list table inet l2wg; ip -brief link"),
@@ -375,7 +389,8 @@ BLOCKED = {
 
 def _blocked(tunnel, packets):
     """What the guard has dropped of a tunnel whose peer is alive and by which nothing has ever come: somebody's, or its own."""
-    if not tunnel.up or tunnel.traffic.received.frames or not tunnel.peer or tunnel.peer.age is None or tunnel.peer.age > SESSION:
+    alive = any(peer and peer.age is not None and peer.age <= SESSION for peer in tunnel.peers.values())
+    if not tunnel.up or tunnel.traffic.received.frames or not alive:
         return
     for what, (message, hint) in BLOCKED.items():
         # Without ends are the rules of a VXLAN's number, and of fragments.

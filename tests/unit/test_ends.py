@@ -10,6 +10,8 @@ from l2wg_hooks.netfilter import inbound, nftables, trace
 from l2wg_hooks.observe.wg_interfaces import Interface, Peer
 from l2wg_hooks.plan import policy_routes
 from l2wg_hooks.probes import tunnel_packets
+from l2wg_hooks.status import status
+from recorded import seen
 from test_check import heard
 
 LOCAL, FIRST, SECOND = "10.9.0.1", "10.9.0.2", "10.9.0.3"
@@ -156,3 +158,21 @@ def test_each_has_a_route_and_a_subnet_of_its_own():
 def test_none_may_be_this_routers_own():
     own = Two("vx4", "wg0", SECOND, FIRST, "br0", encapsulation="vxlan")
     assert ["is also local" in one.message for one in conflicts.within(own)] == [True]
+
+
+def test_status_has_a_session_with_each():
+    """The recorded router, whose tunnel has a second peer that no AllowedIPs cover."""
+    found = seen("right-a")
+    (one,) = found.wished.tunnels
+    stranger = "172.16.0.9"
+
+    class Second(type(one)):
+        def ends(self):
+            return (End(self.name, self.local, self.remote), End(self.name, self.local, stranger))
+
+    mesh = Second(**{key.name: getattr(one, key.name) for key in dataclasses.fields(one)})
+    built = status.build(dataclasses.replace(found, wished=found.wished._replace(tunnels=(mesh,))))
+    (state,) = built.tunnels
+    assert [bool(far) for far in state.peers.values()] == [True, False] and state.peer == state.peers[mesh.ends()[0]]
+    (message,) = [fault.message for fault in built.faults if "peer" in fault.message]
+    assert message == f"AllowedIPs of no peer of wg0 cover {stranger}: WireGuard drops what comes from there"
