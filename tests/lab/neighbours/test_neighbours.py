@@ -68,7 +68,7 @@ def test_networkd_has_a_file_for_the_port(lab):
     lab.vm.put("/etc/systemd/network/40-port.network", "[Match]\nName=enp3s0\n\n[Network]\nDHCP=yes\n")
     lab.vm.run(["networkctl", "reload"])
     eventually(lambda: not lab.wired(), 30)
-    lab.cure("systemd-networkd manages enp3s0")
+    lab.cure("systemd-networkd also manages enp3s0")
     lab.vm.run(["networkctl", "reload"])
     fine(lab, "--passive")
     lab.stop("systemd-networkd")

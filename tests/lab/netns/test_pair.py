@@ -219,7 +219,7 @@ def test_a_card_that_would_lead_this_router_into_the_tunnel(sites):
         assert said in error and "hint: " in error, error
     # Of what is not certain to do harm, the admin hears before.
     told = b.sh(f"printf 'n\\n' | script -qec 'l2wg pair {encode(Card('evil', key, '', ('192.168.178.77',)))}' /dev/null", check=False, timeout=120)
-    assert "192.168.178.77 is in AllowedIPs 192.168.178.0/24 of the peer" in told.stdout.replace("\r", ""), told.stdout
+    assert "192.168.178.77 is also in AllowedIPs 192.168.178.0/24 of the peer" in told.stdout.replace("\r", ""), told.stdout
     b.sh("cp /root/hosts /etc/hosts; rm /etc/resolv.conf; mv /root/resolv.conf /etc/")
 
 
