@@ -298,6 +298,24 @@ def whole(box):
     return found, links, re.sub(r"^\d+: ", "", addresses, flags=re.M), box.sh("ifquery --state")
 
 
+HALF = "usr/lib/python3/dist-packages/l2wg_hooks/commands/__pycache__/card.cpython-311.pyc.140682564474976"
+
+
+def test_what_python_has_left_of_a_file_is_cleared_away(site_a):
+    """py3compile ended by kill -9: the next `dpkg --configure` leaves what it would have without that, and so does a purge."""
+    clean = site_a.changes()
+    install(site_a)
+    wanted = site_a.changes()
+    site_a.run("dpkg", "-P", "l2wg")
+    site_a.run("dpkg", "--unpack", "/tmp/l2wg.deb")
+    site_a.put(HALF, "half")
+    site_a.run("dpkg", "--configure", "-a")
+    assert site_a.changes() == wanted
+    site_a.put(HALF, "half")
+    site_a.run("dpkg", "-P", "l2wg")
+    assert site_a.changes() == clean
+
+
 @pytest.mark.parametrize("site", ["site_a", "site_b"])
 def test_killed_at_any_moment_configure_completes_it(request, site):
     """kill -9 of the whole postinst, after longer and longer times, until it comes through; then `dpkg --configure -a`."""
