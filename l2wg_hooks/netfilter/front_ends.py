@@ -57,8 +57,8 @@ class Iptables(FrontEnd):
         return f"{base.table} -I FORWARD -i {tunnel.bridge} -o {tunnel.bridge} -j ACCEPT {KEPT}"
 
 
-class Ufw(Iptables):
-    """ufw(8), whose chains are iptables'."""
+class Ufw(FrontEnd):
+    """ufw(8), whose chains are another one's, and which has no word for what crosses a bridge."""
 
     def keeps(self, base, chains):
         return "ufw-user-input" in chains or "ufw6-user-input" in chains
@@ -66,6 +66,9 @@ class Ufw(Iptables):
     def let_in(self, base, packet):
         protocol, port = ("udp", " port %d" % packet.port) if packet.port else ("gre", "")
         return f"ufw allow in on {packet.iif} proto {protocol} from {packet.source} to {packet.target}{port}"
+
+    def let_pass(self, base, tunnel):
+        return of(base, ()).let_pass(base, tunnel)
 
 
 class Firewalld(FrontEnd):
