@@ -1,10 +1,10 @@
 # The text of /etc/l2wg/<tunnel>.conf, with the same lines in the same order as `l2wg set` writes them on Debian.
 { lib }:
 let
-  inherit (import ./options.nix { inherit lib; }) options;
+  known = import ./options.nix { inherit lib; };
 in
 rec {
-  inherit (import ./options.nix { inherit lib; }) keys asked;
+  inherit (known) keys asked;
 
   camelCase =
     key:
@@ -30,7 +30,7 @@ rec {
     let
       pad = key: key + lib.concatStrings (builtins.genList (_: " ") (lib.max 0 (14 - builtins.stringLength key)));
       line = key: of: lib.removeSuffix " " "${pad key} = ${value of}" + "\n";
-      default = key: options.${camelCase key}.default or null;
+      default = key: known.options.${camelCase key}.default or null;
       written = key: lib.elem key asked || tunnel.${camelCase key} != default key;
     in
     "# Written by services.l2wg.tunnels.${name}; see l2wg.conf(5).\n"

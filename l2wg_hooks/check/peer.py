@@ -60,7 +60,7 @@ CAUSES = (
 def _peer(scene):
     """Whether the peer takes what we send, and sends what we take."""
     heard = scene.heard
-    known = {carrier for tunnel in scene.tunnels for carrier in tunnel_packets.wished(tunnel).values()}
+    known = {tunnel_packets.wished(tunnel, end) for tunnel in scene.tunnels for end in tunnel.ends()}
     known |= {_foreign(link) for link in scene.links.values() if link.kind in model.TUNNEL_KINDS and not model.is_ours(link)}
     own = {address.partition("/")[0] for link in scene.links.values() for address in link.addresses}
     for tunnel, end, _ in scene.peers():

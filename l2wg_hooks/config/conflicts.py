@@ -52,13 +52,14 @@ def within(tunnel):
 
 def between(tunnels):
     """Problems between the files: what two tunnels cannot both have."""
+    exclusive: Dict[tuple, Tunnel] = {}
     ends: Dict[tuple, Tunnel] = {}
     ports: Dict[str, Tunnel] = {}
     addresses: Dict[str, Tunnel] = {}
     bridges: Dict[Tuple[str, str], Tunnel] = {}
     names = {tunnel.name: tunnel for tunnel in tunnels}
     for tunnel in tunnels:
-        same = ends.setdefault((tunnel.kind, "once", tunnel.packing.exclusive(*tunnel.identity)), tunnel)
+        same = exclusive.setdefault((tunnel.kind, tunnel.packing.exclusive(*tunnel.identity)), tunnel)
         if same is not tunnel:
             message = f"{same.name} has the same {tunnel.packing.exclusive_words} ({same.path})"
             yield tunnel.problem("remote", message, "give each its own `key`")

@@ -117,13 +117,8 @@ def _number(low, high, unit):
     return parse
 
 
-def _key(value):
-    return _number(0, KEY_MAX, "a GRE key or a VNI; leave it empty for none")(value) if value else None
-
-
-def _port(value):
-    hint = "the UDP port of a VXLAN, on both routers the same; leave it empty for 4789"
-    return _number(1, PORT_MAX, hint)(value) if value else None
+def _optional(parse):
+    return lambda value: parse(value) if value else None
 
 
 def _vlans(value):
@@ -201,8 +196,8 @@ _KEYS = (
     Key("bridge-ports", _ports, asked=True, completion="ports"),
     Key("bridge-address", _prefix, asked=True),
     _choice("encapsulation", *registry.ENCAPSULATIONS),
-    Key("key", _key),
-    Key("port", _port),
+    Key("key", _optional(_number(0, KEY_MAX, "a GRE key or a VNI; leave it empty for none"))),
+    Key("port", _optional(_number(1, PORT_MAX, "the UDP port of a VXLAN, on both routers the same; leave it empty for 4789"))),
     Key("mtu", _number(MTU_MIN, MTU_MAX, "bytes of a frame's payload, 1500 on an ordinary LAN")),
     _choice("mss-clamp", "nftables", "iptables", "off"),
     _choice("forward", "as-is", "accept"),

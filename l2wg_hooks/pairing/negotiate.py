@@ -47,12 +47,7 @@ def find(own, other):
             "give one of the two another one (Address in wg0.conf), restart its WireGuard, and print its card anew",
         )
     asked = {one.encapsulation for one in (own, other)} - {registry.DEFAULT}
-    if len(asked) > 1:
-        raise Refused(
-            f"this site wants {own.encapsulation}, the other one {other.encapsulation}",
-            "l2wg card --encapsulation WORD, the same on both",
-        )
-    encapsulation = asked.pop() if asked else registry.DEFAULT
+    encapsulation = max(asked, default=registry.DEFAULT)  # the same at both sites
     numbers = {one.number for one in (own, other)} - {None}
     if len(numbers) > 1:
         raise Refused(

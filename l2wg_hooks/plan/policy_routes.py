@@ -68,8 +68,7 @@ def _rule(verb, local, remote, ipproto, number):
 def steps(tunnel, found):
     """The commands that are missing of a tunnel's way."""
     number = table(tunnel.name)
-    known = [rule for rule in found.rules if str(rule.get("table")) == number]
-    ruled = {end for end in tunnel.ends() for rule in known if _matches(tunnel, end, rule)}
+    ruled = _ruled(tunnel, found)
     routes = found.routes.get(number, []) if ruled else []
     argvs: List[Tuple[str, ...]] = []
     if not any(route.get("type") == "unreachable" for route in routes):
@@ -83,6 +82,13 @@ def steps(tunnel, found):
             proto = ("ipproto", "udp", "dport", str(tunnel.udp_port)) if tunnel.udp_port else ("ipproto", "gre")
             argvs.append(_rule("add", end.local, end.remote, proto, number))
     return argvs
+
+
+def _ruled(tunnel, found):
+    """Which ends of a tunnel have their rule."""
+    number = table(tunnel.name)
+    known = [rule for rule in found.rules if str(rule.get("table")) == number]
+    return {end for end in tunnel.ends() for rule in known if _matches(tunnel, end, rule)}
 
 
 def _matches(tunnel, end, rule):
@@ -103,14 +109,13 @@ def stale(tunnels, found, kept=()):
         if number in [table(name) for name in kept]:
             continue
         tunnel = wanted.get(number)
-        ends = tunnel.ends() if tunnel else ()
-        if any(_matches(tunnel, end, rule) for end in ends):
+        ruled = _ruled(tunnel, found) if tunnel else set()
+        if any(_matches(tunnel, end, rule) for end in ruled):
             continue
         proto = ("ipproto", str(rule["ipproto"])) if "ipproto" in rule else ()
         proto += ("dport", str(rule["dport"])) if "dport" in rule else ()
         argvs.append(_rule("del", rule["src"], rule["dst"], proto, number))
         # What another end of the tunnel needs stays, where its rule is there, so that what leads it is right.
-        ruled = [end for end in ends for other in found.rules if str(other["table"]) == number and _matches(tunnel, end, other)]
         for route in found.routes.get(number, []):
             if ruled and (route.get("type") == "unreachable" or route["dst"] in [end.remote for end in ruled]):
                 continue

@@ -81,9 +81,9 @@ def carrier(packet, ports=registry.PEER_PORTS):
     return Carrier(name, found.source, found.target, number[0], port) if name and number else None
 
 
-def wished(tunnel):
-    """{End: the Carrier of what that peer has to send}."""
-    return {end: Carrier(tunnel.encapsulation, end.remote, end.local, tunnel.number, tunnel.udp_port) for end in tunnel.ends()}
+def wished(tunnel, end):
+    """The Carrier of what this peer has to send."""
+    return Carrier(tunnel.encapsulation, end.remote, end.local, tunnel.number, tunnel.udp_port)
 
 
 def stranger(tunnel, end, heard, known):
@@ -91,7 +91,7 @@ def stranger(tunnel, end, heard, known):
 
     `known` are those of all tunnels that are wished for, or that somebody else has here.
     """
-    if wished(tunnel)[end] in heard:
+    if wished(tunnel, end) in heard:
         return None
     for one in heard:
         if one not in known and (one.source == end.remote or one.target == end.local):
@@ -101,7 +101,7 @@ def stranger(tunnel, end, heard, known):
 
 def judge(tunnel, end, found):
     """The Problem of a Carrier that `stranger` has found."""
-    want = wished(tunnel)[end]
+    want = wished(tunnel, end)
     if found.encapsulation != want.encapsulation:
         message = f"the peer sends {found.encapsulation}, and here is {want.encapsulation}"
         hint = BOTH + f"l2wg set {tunnel.name} encapsulation={found.encapsulation}; l2wg apply"

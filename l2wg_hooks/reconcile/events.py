@@ -42,24 +42,21 @@ def _dhcpcd_begins(interface):
     return problems
 
 
-# By the words before the name: what is done, a function of that name, and what has happened. Who calls is in etc/.
+# By all words, or those before the name: what is done, a function of the last one, and what has happened. Who calls is in etc/.
 EVENTS = {
     ("up",): (up, "{} is up"),
     ("down",): (down, "{} goes down"),
     ("event", "up"): (up, "{} is up (ifupdown)"),
     ("event", "down"): (down, "{} goes down (ifupdown)"),
     ("event", "dhcpcd"): (_dhcpcd_begins, "dhcpcd begins with {}"),
-}
-# Whole.
-ALIKE = {
-    ("down", "--all"): (_all_down, "all tunnels are to go"),
     ("event", "up", "nftables"): (up, "nftables was loaded anew"),
+    ("down", "--all"): (_all_down, "all tunnels are to go"),
 }
 
 
 def find(words):
     """(what is done, what has happened) of words such as ["event", "up", "br0"]."""
-    return ALIKE.get(tuple(words)) or EVENTS.get(tuple(words[:-1]), EVENTS["event", "up"])
+    return EVENTS.get(tuple(words)) or EVENTS.get(tuple(words[:-1]), EVENTS["event", "up"])
 
 
 def label(words):

@@ -177,7 +177,7 @@ def build(seen):
     covers = {name: AllowedIPs(interface.peers) for name, interface in seen.peers.items()}
     tunnels = tuple(_state(tunnel, seen, entries, intact, covers) for tunnel in seen.wished.tunnels)
     bridges = _bridges(seen)
-    known = {end[1:] for one in tunnels for end in one.wish.ends()}
+    known = {(end.local, end.remote) for one in tunnels for end in one.wish.ends()}
     strays = {what: 0 for what in PACKETS}
     for (what, local, remote), count in report.packets.items():
         if (local, remote) not in known:
@@ -195,8 +195,8 @@ def _state(tunnel, seen, entries, intact, covers):
     there = link is not None and link.kind in model.TUNNEL_KINDS
     guarded = None if intact is None else entries.get(tunnel.name) == nftables.entry(tunnel)
     dropped = {what: seen.report.frames.get((what, tunnel.name), 0) for what in FRAMES}
-    ends = {end[1:] for end in tunnel.ends()}
-    dropped.update({what: sum(seen.report.packets.get((what,) + end, 0) for end in ends) for what in PACKETS})
+    packets = seen.report.packets
+    dropped.update({what: sum(packets.get((what, end.local, end.remote), 0) for end in tunnel.ends()) for what in PACKETS})
     return State(
         tunnel,
         there,

@@ -2,6 +2,8 @@
 
 import shutil
 import subprocess
+import tempfile
+from functools import lru_cache
 from pathlib import Path
 
 import pytest
@@ -11,6 +13,15 @@ CONFIG = TOP / "debian/l2wg.config"
 REFERENCE = TOP / "tests/lab/reference"
 
 subprocess.run([TOP / "tests/need", "dash", "posh", "shellcheck", "devscripts", "gettext", "po-debconf"], check=True)
+
+
+@lru_cache(maxsize=None)
+def filled():
+    """The text of the config script as the package has it."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = shutil.copy(CONFIG, folder)
+        subprocess.run([TOP / "debian/config-keys", path], check=True)
+        return Path(path).read_text()
 
 
 class Router:
@@ -54,10 +65,7 @@ class Router:
 
     def run(self, snippet, *words):
         """Run a piece of sh behind the functions of the config script; its standard output."""
-        filled = self.path / "config"
-        shutil.copy(CONFIG, filled)
-        subprocess.run([TOP / "debian/config-keys", filled], check=True)
-        text = filled.read_text()
+        text = filled()
         for old, new in (
             ("\netc=/etc\n", f"\netc={self.path}/etc\n"),
             ("\nsys=/sys\n", f"\nsys={self.path}/sys\n"),

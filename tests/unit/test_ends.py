@@ -102,7 +102,7 @@ def test_each_is_let_in_by_the_firewall_or_told_of():
 
 
 def test_a_stranger_is_judged_by_the_end_that_it_comes_to():
-    right = set(tunnel_packets.wished(MESH).values())
+    right = {tunnel_packets.wished(MESH, end) for end in ENDS}
     assert {one.source for one in right} == {FIRST, SECOND}
     stranger = tunnel_packets.Carrier("vxlan", SECOND, LOCAL, 99, 4789)
     came = [next(one for one in right if one.source == FIRST), stranger]

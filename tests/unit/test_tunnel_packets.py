@@ -66,7 +66,7 @@ def test_no_packet_of_any_length_hurts():
 
 def judged(tunnel, *heard, known=()):
     (end,) = tunnel.ends()
-    known = set(known) | set(tunnel_packets.wished(tunnel).values())
+    known = set(known) | {tunnel_packets.wished(tunnel, end)}
     one = tunnel_packets.stranger(tunnel, end, heard, known)
     return tunnel_packets.judge(tunnel, end, one) if one else None
 
