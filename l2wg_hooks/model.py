@@ -9,6 +9,8 @@ from l2wg_hooks.errors import Problem
 
 # What an interface's alias says where l2wg has made it.
 ALIAS = "l2wg"
+# The network namespace of the WireGuard interfaces that l2wg makes.
+NAMESPACE = "l2wg"
 # What may stand under the name of a tunnel and be re-made by us; anything else there belongs to somebody.
 TUNNEL_KINDS = tuple(registry.KINDS)
 # tun: WireGuard in user space (wireguard-go), for kernels without the module.
@@ -46,6 +48,7 @@ class Tunnel:
     isolated: bool = False
     storm_limit: Optional[int] = None
     link_local: bool = False
+    wire: str = "shared"
     site: str = ""
     path: str = field(default="", compare=False)
     lines: Dict[str, int] = field(default_factory=dict, compare=False)
@@ -53,6 +56,11 @@ class Tunnel:
     def ends(self):
         """An End for each peer. Whatever means a peer, and not the tunnel, is kept by these."""
         return (End(self.name, self.local, self.remote),)
+
+    @property
+    def walled(self):
+        """Whether its packets, and their WireGuard, are in the network namespace of l2wg, where nothing else is."""
+        return self.wire == "own"
 
     @property
     def family(self):
@@ -127,6 +135,8 @@ class Link:
     `underlay` is the device that a tunnel is bound to; the kernel's "if5" says that it is bound to one that is gone.
     Of a tunnel, `ttl` is its packets' TTL or hop limit (0: that of the packet in the frame, or the kernel's choice), `odd` are
     the words of ip-link(8) for what makes its packets other than those of a tunnel that was made without these words.
+    `namespace` names the network namespace that the interface is in, `link_netns` the one that a tunnel's packets are in: both
+    are "" for the router's own.
     """
 
     name: str
@@ -157,6 +167,8 @@ class Link:
     bridge_iptables: bool = False
     vlan_filtering: bool = False
     pvid: int = 1
+    namespace: str = ""
+    link_netns: str = ""
 
     @property
     def identity(self):
@@ -205,6 +217,36 @@ class Tables(NamedTuple):
     br_netfilter: bool
 
 
+class Wire(NamedTuple):
+    """A WireGuard interface that l2wg makes, as its file wants it: `addresses` with their prefix lengths, `mtu` in bytes.
+
+    `differs` says in words what the interface that is there has otherwise, of what wg(8) sets. `problems` are what is wrong with
+    the file; then the rest says nothing.
+    """
+
+    addresses: Tuple[str, ...] = ()
+    mtu: int = 0
+    differs: Tuple[str, ...] = ()
+    problems: Tuple[Problem, ...] = ()
+
+
+class Walls(NamedTuple):
+    """The network namespace of l2wg. `there` is whether it is, `leftover` whether its name leads nowhere.
+
+    `routes` are its own that somebody has made, {destination: (device, MTU in bytes or 0)}; `routed` is whether it forwards
+    packets; `wires` are what the files want, {WireGuard interface: Wire}; `strangers` are the interfaces in there that are not
+    ours; `home` is the process whose network namespace is the router's own, as `ip link set netns` takes it.
+    """
+
+    there: bool = False
+    leftover: bool = False
+    routes: Dict[str, Tuple[str, int]] = {}
+    routed: bool = False
+    wires: Dict[str, Wire] = {}
+    strangers: Tuple[str, ...] = ()
+    home: str = "1"
+
+
 class Switches(NamedTuple):
     """A bridge that l2wg defines: the switches that are `wanted` (SILENT, OWN or THEIRS), and {switch: value} as they are."""
 
@@ -215,7 +257,7 @@ class Switches(NamedTuple):
 @dataclass(frozen=True)
 class Observed:
     """What the kernel has beside links. `ways`, `iptables` (its table mangle) and `filter` (iptables' own table of that
-    name) are None where nobody has looked, for want of a need; `managed` names what NetworkManager takes for its own;
+    name) and `walls` are None where nobody has looked, for want of a need; `managed` names what NetworkManager takes for its own;
     `bridges` are those that l2wg defines.
     """
 
@@ -225,17 +267,20 @@ class Observed:
     filter: Optional[Tables] = None
     managed: Tuple[str, ...] = ()
     bridges: Dict[str, Switches] = field(default_factory=dict)
+    walls: Optional[Walls] = None
 
 
 class Step(NamedTuple):
     """One command and why it is needed.
 
-    `group` names the tunnel, or the bridge whose port it is about: when a step fails, the rest of its group is left out.
+    `group` names the tunnel, or the bridge whose port it is about: when a step fails, the rest of its group is left out, and so
+    is every group that `needs` it.
     """
 
     argv: Tuple[str, ...]
     reason: str
     group: str
+    needs: str = ""
 
     def __str__(self):
         return " ".join(self.argv)
@@ -267,10 +312,12 @@ WAITS = {
 class Plan(NamedTuple):
     """Steps to run now, what waits for an event, and what is wrong.
 
-    `rules` are those that the one step of group GUARD brings into force; None where there is no such step.
+    `rules` are those that the one step of group GUARD brings into force; None where there is no such step. `synced` names the
+    WireGuard interfaces that a step tells what is in their files.
     """
 
     steps: Tuple[Step, ...] = ()
     waiting: Tuple[Wait, ...] = ()
     problems: Tuple[Problem, ...] = ()
     rules: Optional[Rules] = None
+    synced: Tuple[str, ...] = ()

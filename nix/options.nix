@@ -65,6 +65,7 @@ rec {
     "bridge"
     "bridge-ports"
     "bridge-address"
+    "wire"
     "encapsulation"
     "key"
     "port"
@@ -119,6 +120,15 @@ rec {
       default = null;
       example = "192.168.92.1/24";
       description = "An address with its prefix length for the bridge; only with `bridgePorts`.";
+    };
+    wire = mkOption {
+      type = types.enum [ "shared" "own" ];
+      default = "shared";
+      example = "own";
+      description = ''
+        Whose the WireGuard interface is. shared: that of `underlay`, made by others. own: l2wg makes it, from
+        /etc/wireguard/UNDERLAY.conf, in a network namespace where nothing else is; not on NixOS yet.
+      '';
     };
     encapsulation = mkOption {
       type = types.enum (builtins.attrNames encapsulations.all);

@@ -117,7 +117,7 @@ def intend(moving=False, wished_too=None):
         if text != files.text(path):
             texts[path] = (files.text(path), text)
     after = _let_go(old, bridges, address_move.after(now.links, moved), defined.aside)
-    found = snapshot.look(wished.tunnels)
+    found = snapshot.look(wished.tunnels, now.links)
     todo = planner.plan(wished.tunnels, after, (), wished.broken, found)
     problems = wished.problems + todo.problems + defined.unread + _refused(wished.tunnels, after, found.rules, todo.rules)
     unfit = _unfit(wished.tunnels, defined, after, [one.port for one in moved])

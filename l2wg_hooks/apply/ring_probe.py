@@ -83,7 +83,7 @@ def problems(tunnels, changed):
         links = link_table.read()
         # Isolated, lest somebody's network manager brings that bridge up.
         there = [replace(one, bridge=ASIDE, bridge_ports=(), isolated=True) if one.name in names else one for one in tunnels]
-        reconcile.execute(only(planner.plan(there, links, seen=snapshot.look(there)), names), links)
+        reconcile.execute(only(planner.plan(there, links, seen=snapshot.look(there, links)), names), links)
         found = tuple(judge(asked, _back(asked)))
         if not found:
             log.say("none came back; of a site whose router is not ready yet, that router will see it")

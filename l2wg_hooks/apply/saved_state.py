@@ -168,4 +168,4 @@ def picture(names):
         # Without a gateway nothing in the line of a default route says which family it is of.
         found[1] = found[1]._replace(out=re.sub("^default ", "::/0 ", found[1].out, flags=re.M))
         routes[name] = "".join(one.out for one in found if one.code == 0)
-    return restore.Snapshot(link_table.parse(shown), addresses.parse(shown, routes)), shown, routes
+    return restore.Snapshot(link_table.completed(link_table.parse(shown)), addresses.parse(shown, routes)), shown, routes

@@ -9,7 +9,7 @@ from typing import NamedTuple, Tuple
 from l2wg_hooks.errors import L2wgError, Problem
 from l2wg_hooks.model import holders
 from l2wg_hooks.observe import link_table, wg_interfaces
-from l2wg_hooks.system import ip_routes, process
+from l2wg_hooks.system import ip_routes, network_namespace, process
 
 # Seconds for all of it to be as good again; a neighbour is asked three times, a second apart (ARP, ND).
 PATIENCE = 10
@@ -220,7 +220,7 @@ def _echo(underlay, target):
     The peer answers a datagram to a closed port by ICMP (RFC 1122, 4.1.3.1), unless its firewall minds.
     """
     before = _received(underlay)
-    _nudge(target)
+    network_namespace.by(underlay, lambda: _nudge(target))
     for _ in range(10):
         time.sleep(0.1)
         if _received(underlay) > before:

@@ -66,7 +66,7 @@ def _boot(scene):
             os.path.exists(os.path.join(folder, "ifup")) for folder in process.ENVIRONMENT["PATH"].split(":")
         ):
             yield Problem("there is no ifup that reads it", "apt install ifupdown", ifupdown_bridge.OURS, id="ifupdown-absent")
-    for name in sorted({tunnel.underlay for tunnel in tunnels}):
+    for name in sorted({tunnel.underlay for tunnel in tunnels if not tunnel.walled}):
         where = wg_quick.path(name)
         try:
             text = files.text(where, None)

@@ -76,6 +76,11 @@ def judge(tunnel, peer, name, port, addresses):
     None where the name is not to blame.
     """
     command = f"wg set {tunnel.underlay} peer {peer.key} endpoint {name}:{port}"
+    if tunnel.walled:
+        # In there nobody answers for names.
+        address = addresses[0] if addresses else "ADDRESS"
+        whole = f"[{address}]" if ":" in address else address
+        command = f"l2wg exec wg set {tunnel.underlay} peer {peer.key} endpoint {whole}:{port}"
     if not addresses:
         return tunnel.problem(
             "remote",

@@ -61,7 +61,7 @@ def filtering(tunnels, links):
     """Problems of firewalls. Raises L2wgError, after all others, where there are rules that cannot be walked."""
     firewall = Firewall() if any(tunnel.underlay in links for tunnel in tunnels) else None
     for tunnel in tunnels:
-        if tunnel.underlay in links:
+        if tunnel.underlay in links and not tunnel.walled:
             yield from inbound.problems(tunnel, firewall)
     bridges = {tunnel.bridge: tunnel for tunnel in reversed(tunnels) if tunnel.bridge in links and firewall}
     for name in sorted(bridges):

@@ -3,7 +3,9 @@
 from l2wg_hooks.check import modules
 from l2wg_hooks.check.cause import NOTHING, REACH, Cause
 from l2wg_hooks.check.scene import Check
+from l2wg_hooks.config import wg_quick
 from l2wg_hooks.model import holders
+from l2wg_hooks.plan import tunnel_steps
 from l2wg_hooks.system import ip_routes
 
 CAUSES = (
@@ -38,8 +40,12 @@ STRICT, LOOSE = "1", "2"
 
 def absent(tunnel, links):
     """The Problem of `local` that no interface of this router has."""
-    if holders(links, tunnel.local):
+    if holders(tunnel_steps.scope(tunnel, links), tunnel.local):
         return None
+    if tunnel.walled:
+        message = f"{tunnel.underlay} does not have the address {tunnel.local}"
+        path = wg_quick.path(tunnel.underlay)
+        return tunnel.problem("local", message, f"add it to Address in {path}; then: l2wg apply", "local-absent")
     near = sorted(link.name for link in links.values() if link.addresses and link.name != "lo")
     message = f"no interface of this router has the address {tunnel.local}"
     hint = f"give it to one, or name one that it has (ip -brief address show): l2wg set {tunnel.name} local=...; l2wg apply"
@@ -109,7 +115,7 @@ def stopped(tunnel, links, forwarding):
 
 
 def _way(scene):
-    for tunnel in scene.laid():
+    for tunnel in scene.shared(scene.laid()):
         if not scene.links[tunnel.underlay].up:
             continue  # then nothing is routed by it, and it is told of
         filters = [modules.sysctl("net", "ipv4", "conf", name, "rp_filter") for name in ("all", tunnel.underlay)]
@@ -124,7 +130,7 @@ def _way(scene):
 
 
 def _forwarding(scene):
-    for tunnel in scene.tunnels:
+    for tunnel in scene.shared(scene.tunnels):
         words = ("ipv4", "ip_forward") if tunnel.family == 4 else ("ipv6", "conf", "all", "forwarding")
         yield stopped(tunnel, scene.links, modules.sysctl("net", *words))
 

@@ -86,6 +86,14 @@ class Scene:
             raise Idle("no underlay is there")
         return found
 
+    @staticmethod
+    def shared(tunnels):
+        """Those of the tunnels whose packets are among the router's own. Raises Idle where there are none."""
+        found = [tunnel for tunnel in tunnels if not tunnel.walled]
+        if not found:
+            raise Idle("no packets of a tunnel are among the router's own")
+        return found
+
     def over(self):
         """[(Tunnel, wg_interfaces.Interface of its underlay)] where that one is there."""
         found = self.laid()

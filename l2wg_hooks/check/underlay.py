@@ -12,6 +12,7 @@ from l2wg_hooks.config.allowed_ips import AllowedIPs
 from l2wg_hooks.encapsulation import headers
 from l2wg_hooks.errors import L2wgError
 from l2wg_hooks.observe import wg_interfaces
+from l2wg_hooks.probes import path_mtu
 from l2wg_hooks.system import files, ip_routes
 
 CAUSES = (
@@ -69,6 +70,9 @@ QUESTION = 128
 def absent(tunnel, link, has_file):
     """The Problem of an underlay that is not there (`link` is None) or down; None where it is up."""
     name = tunnel.underlay
+    if tunnel.walled and (link is None or not link.up):
+        state = "is not there" if link is None else "is down"
+        return tunnel.problem("underlay", f"the WireGuard interface {name} {state}", "l2wg apply", "underlay-absent")
     if link is None:
         hint = f"wg-quick up {name} # and for the next boot: systemctl enable wg-quick@{name}"
         if not has_file:
@@ -105,7 +109,9 @@ def uncovered(tunnel, end, interface):
     which = "the [Peer] section" if peer else "the right [Peer] section"
     hint = "in {} of /etc/wireguard/{}.conf: AllowedIPs = {}".format(which, tunnel.underlay, ", ".join(words))
     if peer:
-        hint += " # and now: wg set {} peer {} allowed-ips {}".format(tunnel.underlay, peer.key, ",".join(words))
+        now = "wg set {} peer {} allowed-ips {}".format(tunnel.underlay, peer.key, ",".join(words))
+        now = "l2wg apply" if tunnel.walled else now
+        hint += f" # and now: {now}"
     return tunnel.problem("remote", message, hint, "allowed-ips")
 
 
@@ -122,7 +128,8 @@ def silent(tunnel, end, interface, now):
     if others:
         extra = "; %s also has %s, in a shorter prefix than /%d, and is there" % (others[0].key, end.remote, length)
     if not peer.handshake:
-        hint = "compare public keys (wg show {}) and ports; its firewall has to let in the UDP port of {}".format(
+        hint = "compare public keys ({}wg show {}) and ports; its firewall has to let in the UDP port of {}".format(
+            "l2wg exec " if tunnel.walled else "",
             tunnel.underlay,
             peer.endpoint or "its ListenPort",
         )
@@ -166,8 +173,7 @@ def fragmented(tunnel, link, family, leaves, room):
         "underlay",
         "the MTU of %s is %d, and %s carries %d bytes: with WireGuard's %d, full-size packets leave in two pieces"
         % (link.name, link.mtu, leaves, room, over),
-        "ip link set dev %s mtu %d; l2wg apply # on both routers; and for good, in [Interface] of "
-        "/etc/wireguard/%s.conf: MTU = %d" % (link.name, room - over, link.name, room - over),
+        path_mtu.cure(tunnel, room - over),
         "wg-fragments",
     )
 

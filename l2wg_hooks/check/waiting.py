@@ -40,7 +40,7 @@ def _waiting(scene):
     for tunnel in tunnels:
         problem = underlay.absent(tunnel, links.get(tunnel.underlay), os.path.exists(wg_quick.path(tunnel.underlay)))
         if problem:
-            problem = _startable(problem, tunnel.underlay, links, scene)
+            problem = problem if tunnel.walled else _startable(problem, tunnel.underlay, links, scene)
             said |= {Wait(tunnel.name, kind, tunnel.underlay) for kind in ("underlay", "underlay-up")}
             yield problem
         if tunnel.bridge not in links:

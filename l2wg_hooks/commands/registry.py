@@ -16,7 +16,7 @@ NAMES = (
     ("apply", "status", "check")
     + ("init", "card", "pair", "unpair", "set", "attach", "detach")
     + ("plan", "rehearse", "confirm", "rollback")
-    + ("up", "down", "metrics")
+    + ("up", "down", "metrics", "exec")
 )
 
 

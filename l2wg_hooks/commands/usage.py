@@ -9,13 +9,12 @@ from l2wg_hooks.system import log
 # Exit code of a command line that makes no sense; argparse's, and that of most commands.
 USAGE = 2
 # The groups of the screen, in its order: every command's module names one of them as its GROUP.
-MATTERS = "The three that matter:"
+MATTERS = "l2wg: Ethernet over WireGuard, as /etc/l2wg wishes for it. First of all:"
 NEW = "A new tunnel:"
 CAREFUL = "A change, with care:"
-CALLED = "Called by hooks and timers:"
+CALLED = "Underneath, for hooks and timers:"
 GROUPS = (MATTERS, NEW, CAREFUL, CALLED)
 
-HEAD = "l2wg: Ethernet over WireGuard, as the files in /etc/l2wg wish for it"
 FOOT = "Options and an example: l2wg COMMAND --help. More: man l2wg, man l2wg.conf"
 
 # As `help` of an option that only our own units use: the screen and the shells' completion leave it out, l2wg(8) has it.
@@ -24,7 +23,7 @@ HIDDEN = argparse.SUPPRESS
 
 def screen(commands):
     """The help as a whole, for a terminal of 80x24 with its prompt on the last line. `commands` is {name: its module}."""
-    rows = [HEAD]
+    rows = []
     for title in GROUPS:
         rows.append(title)
         rows += ["  %-9s %s" % (name, one.HELP) for name, one in commands.items() if one.GROUP == title]

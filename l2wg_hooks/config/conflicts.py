@@ -57,19 +57,24 @@ def between(tunnels):
     ports: Dict[str, Tunnel] = {}
     addresses: Dict[str, Tunnel] = {}
     bridges: Dict[Tuple[str, str], Tunnel] = {}
+    wires: Dict[str, Tunnel] = {}
     names = {tunnel.name: tunnel for tunnel in tunnels}
     for tunnel in tunnels:
-        same = exclusive.setdefault((tunnel.kind, tunnel.packing.exclusive(*tunnel.identity)), tunnel)
+        same = exclusive.setdefault((tunnel.wire, tunnel.kind, tunnel.packing.exclusive(*tunnel.identity)), tunnel)
         if same is not tunnel:
             message = f"{same.name} has the same {tunnel.packing.exclusive_words} ({same.path})"
             yield tunnel.problem("remote", message, "give each its own `key`")
         if tunnel.link_kind.own_route:
             # The policy rules of plan/policy_routes.py tell them apart by nothing else.
             for end in tunnel.ends():
-                same = ends.setdefault((tunnel.kind, end.local, end.remote), tunnel)
+                same = ends.setdefault((tunnel.wire, tunnel.kind, end.local, end.remote), tunnel)
                 if same.underlay != tunnel.underlay:
                     message = f"{same.name} has the same ends over {same.underlay} ({same.path})"
                     yield tunnel.problem("underlay", message, "give it other ends")
+        same = wires.setdefault(tunnel.underlay, tunnel)
+        if same.wire != tunnel.wire:
+            message = f"{tunnel.underlay} is {same.wire} in {same.path}"
+            yield tunnel.problem("wire", message, "write the same in both files, or name another underlay")
         for key in ("stp", "link-local"):
             if key in tunnel.lines and tunnel.bridge_ports:
                 other = bridges.setdefault((key, tunnel.bridge), tunnel)

@@ -195,6 +195,7 @@ _KEYS = (
     Key("bridge", interface_name, required=True, asked=True, completion="bridges"),
     Key("bridge-ports", _ports, asked=True, completion="ports"),
     Key("bridge-address", _prefix, asked=True),
+    _choice("wire", "shared", "own"),
     _choice("encapsulation", *registry.ENCAPSULATIONS),
     Key("key", _optional(_number(0, KEY_MAX, "a GRE key or a VNI; leave it empty for none"))),
     Key("port", _optional(_number(1, PORT_MAX, "the UDP port of a VXLAN, on both routers the same; leave it empty for 4789"))),

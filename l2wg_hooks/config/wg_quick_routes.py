@@ -235,7 +235,7 @@ def look(tunnels, stanzas, texts=()) -> Tuple[Clash, ...]:
     """All Clashes of the next start of the tunnels' underlays. `texts` is {path: text} of files that are not written yet."""
     found: List[Clash] = []
     shown: Dict[str, List[str]] = {}
-    for name in sorted({one.underlay for one in tunnels}):
+    for name in sorted({one.underlay for one in tunnels if not one.walled}):
         path = wg_quick.path(name)
         text = dict(texts).get(path, None) or files.text(path, None)
         routes: Tuple[Wanted, ...] = ()

@@ -20,7 +20,7 @@ MSS_MIN = 256
 # What a string of an entry may be made of: names, addresses, words of l2wg.conf(5). Nothing that nft(8) would obey.
 _WORD = re.compile(r"[A-Za-z0-9_.:-]*\Z")
 # Keys of an entry that may be missing, as in a file that an older version of l2wg has left, and what it meant without them.
-_NEW = {"forward": "", "port": UDP_PORT}
+_NEW = {"forward": "", "port": UDP_PORT, "walled": False}
 _STRINGS = ("name", "kind", "underlay", "mac", "bridge", "clamp", "forward")
 _NUMBERS = ("number", "port", "storm_limit")
 _VALUES = ("mss4", "mss6", "tagged4", "tagged6")
@@ -34,6 +34,7 @@ def entry(tunnel):
         "kind": tunnel.kind,
         "family": tunnel.family,
         "underlay": tunnel.underlay,
+        "walled": tunnel.walled,
         "ends": [[end.local, end.remote] for end in tunnel.ends()],
         "number": tunnel.number,
         # Without a meaning for GRE; older versions have noted one all the same.
@@ -79,7 +80,7 @@ def fits(entry, value):
         and entry.get("family") in (4, 6)
         and _is_packed(entry)
         and _are_ends(entry.get("ends"))
-        and all(isinstance(entry.get(key), bool) for key in ("untagged", "block_dhcp"))
+        and all(isinstance(entry.get(key), bool) for key in ("untagged", "block_dhcp", "walled"))
         and (vlans is None or (isinstance(vlans, list) and all(_is_word(one) for one in vlans)))
         and set(value) == set(_VALUES) | {"bridge"}
         and all(_is_number(value[key]) for key in _VALUES)
@@ -129,7 +130,8 @@ def render(entries):
     """The text of STATIC for these entries. It takes away all that was loaded before."""
     from l2wg_hooks import templates  # slow to start, and most events find their rules in force
 
-    ends = [_end(one, *end) for one in entries for end in one["ends"]]
+    # What is in a network namespace of its own needs no guard there.
+    ends = [_end(one, *end) for one in entries if not one["walled"] for end in one["ends"]]
     return templates.render(
         "rules.j2",
         empty=EMPTY,

@@ -1,11 +1,15 @@
 """What the kernel has: the links that `ip -json -details address show` tells of. Pure."""
 
+import os
 import re
+from dataclasses import replace
 
+from l2wg_hooks import model
+from l2wg_hooks.config.schema import KERNEL_NAMES
 from l2wg_hooks.encapsulation import registry
 from l2wg_hooks.errors import fail
-from l2wg_hooks.model import Link
-from l2wg_hooks.system import json_fields, process
+from l2wg_hooks.model import NAMESPACE, Link
+from l2wg_hooks.system import json_fields, network_namespace, process
 
 # Ethernet addresses and those of other links, which may be IP addresses: a tunnel without Ethernet has such a one.
 _MAC = re.compile(r"[0-9A-Fa-f:.]*\Z")
@@ -24,6 +28,12 @@ def _key(data):
     for part in parts:
         number = number * 256 + int(part, 16 if part.startswith("0x") else 10)
     return number
+
+
+def _netns(entry):
+    """The number of the network namespace that a tunnel's packets are in; "" for its own."""
+    found = entry.get("link_netnsid")
+    return str(found) if isinstance(found, int) and not isinstance(found, bool) else ""
 
 
 def _link(entry):
@@ -67,6 +77,7 @@ def _link(entry):
         group_forward=_mask(data.get("group_fwd_mask", "0")),
         vlan_filtering=bool(data.get("vlan_filtering", 0)),
         pvid=json_fields.number(data, "vlan_default_pvid", 1, 4095),
+        link_netns=_netns(entry),
         bridge_iptables=bool(data.get("nf_call_iptables", 0) and data.get("nf_call_ip6tables", 0)),
     )
 
@@ -120,8 +131,54 @@ OBSERVE = ("ip", "-json", "-details", "address", "show")
 
 
 def read():
-    """{name: Link} of what the kernel has now."""
+    """{name: Link} of what the kernel has now: in the router's own network namespace, and what is ours in that of l2wg."""
+    return completed(parse(_observed()))
+
+
+def completed(links):
+    """The {name: Link} of the router's own network namespace, and what is ours in that of l2wg."""
+    if not os.path.exists(network_namespace.path(NAMESPACE)):
+        return links
+    try:
+        number, text = network_namespace.number(NAMESPACE), network_namespace.within(NAMESPACE, _observed)
+    except OSError:  # no namespace: plan/wire_steps.py makes one
+        return links
+    return joined(links, parse(text), number)
+
+
+def _observed():
     result = process.run(OBSERVE)
     if result.code:
         fail("`{}` failed: {}".format(" ".join(OBSERVE), result.err.strip()), "is this root, and iproute2 4.20 or later?")
-    return parse(result.out)
+    return result.out
+
+
+def is_kernels(name):
+    """Whether the kernel's modules make a device of this name for themselves, in each network namespace."""
+    return name in KERNEL_NAMES
+
+
+def joined(links, inside, number):
+    """One {name: Link} of both, without what is not ours `inside`: a name that both have is the router's own.
+
+    `number` is what the router's network namespace calls that of l2wg. Where a tunnel's packets are there, the name of its
+    underlay, which ip(8) takes from the wrong namespace, is mended.
+    """
+    names = {link.index: link.name for link in inside.values()}
+    found = {
+        link.name: replace(link, namespace=NAMESPACE, link_netns=NAMESPACE)
+        for link in inside.values()
+        if (link.kind == "wireguard" or model.is_ours(link)) and not is_kernels(link.name)
+    }
+    for link in links.values():
+        if link.link_netns and link.kind in model.TUNNEL_KINDS:
+            netns = NAMESPACE if link.link_netns == str(number) else link.link_netns
+            index = links[link.underlay].index if link.underlay in links else _index(link.underlay)
+            link = replace(link, link_netns=netns, underlay=names.get(index, "") if netns == NAMESPACE else link.underlay)
+        found[link.name] = link
+    return found
+
+
+def _index(name):
+    """The number in `if5`, as ip(8) calls what has no name for it; 0 for any other."""
+    return int(name[2:]) if re.match(r"if[0-9]{1,9}\Z", name) else 0

@@ -5,17 +5,21 @@ import os
 from l2wg_hooks.config import bridge_switches
 from l2wg_hooks.errors import L2wgError
 from l2wg_hooks.managers import networkmanager
-from l2wg_hooks.model import Observed, PolicyRoutes, Switches, Tables
+from l2wg_hooks.model import NAMESPACE, Observed, PolicyRoutes, Switches, Tables
 from l2wg_hooks.netfilter import nftables_state
 from l2wg_hooks.observe import sysctls
 from l2wg_hooks.plan.policy_routes import is_ours, is_route, needed
-from l2wg_hooks.system import files, ip_routes, process
+from l2wg_hooks.system import files, ip_routes, network_namespace, process
 
 
-def look(tunnels):
-    """The Seen of now. Policy routes and iptables are looked at if a tunnel wants them, or wanted them until now."""
+def look(tunnels, links):
+    """The Observed of now, beside `links`.
+
+    Policy routes and iptables are looked at if a tunnel wants them, or wanted them until now.
+    """
     found = nftables_state.observe(needed=bool(tunnels))
-    kinds = [tunnel.kind for tunnel in tunnels] + [one["kind"] for one in found.entries]
+    kinds = [tunnel.kind for tunnel in tunnels if not tunnel.walled]
+    kinds += [one["kind"] for one in found.entries if not one.get("walled")]
     passes = [tunnel.forward for tunnel in tunnels] + [one.get("forward", "") for one in found.entries]
     clamps = [tunnel.mss_clamp for tunnel in tunnels] + [one["clamp"] for one in found.entries]
     return Observed(
@@ -25,6 +29,7 @@ def look(tunnels):
         _tables("filter") if "accept" in passes else None,
         networkmanager.managed(sorted({name for tunnel in tunnels for name in tunnel.own})),
         bridges(tunnels),
+        _walls(tunnels, links),
     )
 
 
@@ -34,6 +39,14 @@ def bridges(tunnels):
     wanted = bridge_switches.wanted(files.glance(bridge_switches.FILE))
     names = {tunnel.bridge for tunnel in tunnels if tunnel.bridge_ports}
     return {name: Switches(switches, sysctls.of_bridge(name)) for name, switches in wanted.items() if name in names}
+
+
+def _walls(tunnels, links):
+    if not any(tunnel.walled for tunnel in tunnels) and not os.path.exists(network_namespace.path(NAMESPACE)):
+        return None
+    from l2wg_hooks.observe import walls  # where there are some only
+
+    return walls.look(tunnels, links)
 
 
 def _ways():

@@ -4,7 +4,7 @@ import re
 from typing import NamedTuple, Optional, Tuple
 
 from l2wg_hooks.errors import L2wgError, Problem, fail
-from l2wg_hooks.system import process
+from l2wg_hooks.system import network_namespace, process
 
 NEVER = -1
 # Seconds after which WireGuard takes no packet of a session any more (REJECT_AFTER_TIME in its white paper, 6.1).
@@ -73,10 +73,16 @@ def parse_all(text):
     return {name: one for name, one in found.items() if one is not None}
 
 
+def command(name, *words):
+    """The command line of wg(8) about the interface `name`, in whichever network namespace that is."""
+    namespace = network_namespace.of(name)
+    return (("ip", "netns", "exec", namespace) if namespace else ()) + ("wg",) + words
+
+
 def look(name):
     """The Interface `name` as it is now; None where it is none, or nobody answers for it (WireGuard in user space)."""
     try:
-        result = process.run(("wg", "show", name, "dump"))
+        result = process.run(command(name, "show", name, "dump"))
     except L2wgError:
         return None
     return None if result.code else parse(result.out)
@@ -84,7 +90,7 @@ def look(name):
 
 def read(name):
     """The same, for what has to be known. Raises L2wgError where it cannot be looked at."""
-    found = parse("".join(line + "\n" for line in process.lines("wg", "show", name, "dump")))
+    found = parse("".join(line + "\n" for line in process.lines(*command(name, "show", name, "dump"))))
     return found or fail(f"`wg show {name} dump` printed what cannot be read", "is wg that of the package wireguard-tools?")
 
 
@@ -100,7 +106,7 @@ def unknown(key):
 
 def put_back(name, peer):
     """Have the interface `name` know a peer as it did, or not at all where it did not; the Problems of that."""
-    argv = ("wg", "set", name, "peer", peer.key)
+    argv = command(name, "set", name, "peer", peer.key)
     if peer.handshake == NEVER:
         argv += ("remove",)
     else:

@@ -1,6 +1,19 @@
 """Addresses, routes, links and sysctls as words for ip(8) and sysctl(8). Pure."""
 
-from l2wg_hooks.model import Addresses, Step
+from l2wg_hooks.model import NAMESPACE, Addresses, Step
+
+# ip(8), for what is in the network namespace of l2wg.
+INSIDE = ("ip", "-n", NAMESPACE)
+
+
+def is_inside(argv):
+    """Whether a command is one of ip(8) for the network namespace of l2wg."""
+    return argv[:3] == INSIDE
+
+
+def bare(argv):
+    """The command without the words that say in which network namespace."""
+    return ("ip",) + argv[3:] if is_inside(argv) else argv
 
 
 def give(layer3, name, label=None):

@@ -4,14 +4,14 @@ Every event asks for the same plan, so the order of events does not matter: what
 and whichever event comes last finishes the work.
 """
 
-from typing import Dict
+from typing import Dict, Tuple
 
 from l2wg_hooks import model
 from l2wg_hooks.config import bridge_switches
 from l2wg_hooks.errors import Problem
 from l2wg_hooks.model import Observed, Plan, Rules, Step, Wait
 from l2wg_hooks.netfilter import iptables, nftables
-from l2wg_hooks.plan import bridge_steps, policy_routes, tunnel_steps
+from l2wg_hooks.plan import bridge_steps, commands, policy_routes, tunnel_steps, wire_steps
 
 # The group of the step that loads rules: without it no tunnel may be made.
 GUARD = "guard"
@@ -25,11 +25,16 @@ def plan(tunnels, links, leaving=(), broken=(), seen=Observed()):
     tunnels whose files cannot be read: what is there of them stays as it is.
     """
     doomed = tunnel_steps.doomed(tunnels, links, leaving, broken)
+    wires: Tuple[Step, ...] = ()
+    problems: Dict[Problem, None] = {}
+    if seen.walls is not None:
+        problems.update(dict.fromkeys(wire_steps.problems(tunnels, links, seen.walls)))
+        wires = tuple(wire_steps.steps(tunnels, links, seen.walls, leaving, bool(broken)))
+        links = wire_steps.after(tunnels, links, seen.walls, leaving)
     rest = {name: link for name, link in links.items() if name not in doomed}
     # Each once, in order. Dicts, since hundreds of tunnels have thousands of steps.
     steps: Dict[Step, None] = {}
     waiting: Dict[Wait, None] = {}
-    problems: Dict[Problem, None] = {}
     # Where one tunnel is told to go, others may be about to: none is made then.
     parting = any(tunnel.name in leaving for tunnel in tunnels)
     for tunnel in tunnels:
@@ -42,7 +47,7 @@ def plan(tunnels, links, leaving=(), broken=(), seen=Observed()):
                 problems[result] = None
             else:
                 waiting[result] = None
-    there = {step.group for step in steps if step.argv[:3] == ("ip", "link", "add")}
+    there = {step.group for step in steps if commands.bare(step.argv)[:3] == ("ip", "link", "add")}
     wished = [tunnel.name for tunnel in tunnels]
     there |= {
         link.name for link in rest.values() if model.is_ours(link) or (link.name in wished and link.kind in model.TUNNEL_KINDS)
@@ -51,8 +56,11 @@ def plan(tunnels, links, leaving=(), broken=(), seen=Observed()):
     loads = () if rules == seen.rules else (_load(rules, seen.rules),)
     # First what must not be, then the guard, and only then what it guards.
     aside = _aside(tunnels, there, links, seen, broken) + _silence(links, leaving, seen)
-    whole = tuple(doomed.values()) + loads + aside + tuple(steps)
-    return Plan(whole, tuple(waiting), tuple(problems), rules if loads else None)
+    # What is done inside the namespace by one `ip -batch`: it needs nothing of what is done out here.
+    inside = tuple(step for step in steps if commands.is_inside(step.argv))
+    outside = tuple(step for step in steps if not commands.is_inside(step.argv))
+    whole = tuple(doomed.values()) + loads + wires + aside + inside + outside
+    return Plan(whole, tuple(waiting), tuple(problems), rules if loads else None, wire_steps.synced(wires))
 
 
 def _rules(tunnels, links, broken, old):
@@ -113,9 +121,10 @@ def _silence(links, leaving, seen):
 def removal(names, links, seen=Observed()):
     """The Plan that takes the tunnels of these names, and all others that are ours, out of the kernel, with all of theirs."""
     steps = tuple(
-        tunnel_steps.delete(link.name, "all tunnels are to go")
+        tunnel_steps.delete(link, "all tunnels are to go")
         for link in links.values()
         if model.is_ours(link) or (link.name in names and link.kind in model.TUNNEL_KINDS)
     )
     loads = () if seen.rules == Rules() else (_load(Rules(), seen.rules),)
-    return Plan(steps + loads + _aside((), (), links, seen), rules=Rules() if loads else None)
+    wires = () if seen.walls is None else tuple(wire_steps.steps((), links, seen.walls))
+    return Plan(steps + loads + wires + _aside((), (), links, seen), rules=Rules() if loads else None)

@@ -102,7 +102,7 @@ def _leads(tunnel, end, route):
 
 def stale(tunnels, found, kept=()):
     """The commands that take away what no tunnel of `tunnels` needs; what those named in `kept` have stays."""
-    wanted = {table(tunnel.name): tunnel for tunnel in tunnels if needed(tunnel.kind)}
+    wanted = {table(tunnel.name): tunnel for tunnel in tunnels if needed(tunnel.kind) and not tunnel.walled}
     argvs = []
     for rule in found.rules:
         number = str(rule["table"])

@@ -2,7 +2,7 @@
 
 from l2wg_hooks import model
 from l2wg_hooks.encapsulation.headers import TTL
-from l2wg_hooks.model import Step, Wait, holders
+from l2wg_hooks.model import NAMESPACE, Step, Wait, Walls, holders
 from l2wg_hooks.plan import bridge_steps, commands, policy_routes
 
 
@@ -10,7 +10,7 @@ def doomed(tunnels, links, leaving, broken):
     """{name: Step that deletes it} of the tunnels that nobody wishes for or that cannot be mended in place."""
     wished = {tunnel.name for tunnel in tunnels}
     doomed = {
-        link.name: delete(link.name, "no file in /etc/l2wg asks for it any longer")
+        link.name: delete(link, "no file in /etc/l2wg asks for it any longer")
         for link in links.values()
         if model.is_ours(link) and link.name not in wished and link.name not in broken
     }
@@ -19,25 +19,33 @@ def doomed(tunnels, links, leaving, broken):
         if link is None or link.kind not in model.TUNNEL_KINDS:
             continue
         if tunnel.name in leaving:
-            doomed[tunnel.name] = delete(tunnel.name, "it is to go")
+            doomed[tunnel.name] = delete(link, "it is to go")
+        elif link.namespace:
+            doomed[tunnel.name] = delete(link, "it was left half made")
         elif underlay is None or tunnel.underlay in leaving:
-            doomed[tunnel.name] = delete(tunnel.name, f"its underlay {tunnel.underlay} is gone")
+            doomed[tunnel.name] = delete(link, f"its underlay {tunnel.underlay} is gone")
         elif underlay.kind not in model.WIREGUARD_KINDS:
-            doomed[tunnel.name] = delete(tunnel.name, f"its underlay {tunnel.underlay} is no WireGuard")
+            doomed[tunnel.name] = delete(link, f"its underlay {tunnel.underlay} is no WireGuard")
         else:
             wrong = _wrong(tunnel, link)
             if wrong:
-                doomed[tunnel.name] = delete(tunnel.name, "; ".join(wrong))
+                doomed[tunnel.name] = delete(link, "; ".join(wrong))
     return doomed
 
 
-def delete(name, reason):
-    return Step(("ip", "link", "delete", "dev", name), reason, name)
+def delete(link, reason):
+    ip = commands.INSIDE if link.namespace else ("ip",)
+    return Step(ip + ("link", "delete", "dev", link.name), reason, link.name)
 
 
 def _wrong(tunnel, link):
     """What cannot be changed in place and differs from the wish, as "what it is, not what it should be"."""
-    wish = (("kind", link.kind, tunnel.kind),) + tunnel.packing.fixed(tunnel, link)
+    namespace = (
+        "network namespace of its packets",
+        link.link_netns or "the router's",
+        NAMESPACE if tunnel.walled else "the router's",
+    )
+    wish = (("kind", link.kind, tunnel.kind), namespace) + tunnel.packing.fixed(tunnel, link)
     return ["{} is {}, not {}".format(*row) for row in wish if row[1] != row[2]] + [
         f"it was made with {word}" for word in link.odd
     ]
@@ -46,7 +54,8 @@ def _wrong(tunnel, link):
 def _excludes(link, tunnel):
     """Whether the kernel makes no `tunnel` beside this Link."""
     once = tunnel.packing.exclusive
-    return link.name != tunnel.name and link.kind == tunnel.kind and once(*link.identity) == once(*tunnel.identity)
+    alike = link.kind == tunnel.kind and link.link_netns == (NAMESPACE if tunnel.walled else "")
+    return link.name != tunnel.name and alike and once(*link.identity) == once(*tunnel.identity)
 
 
 def changes(tunnel, links, leaving, seen):
@@ -87,7 +96,9 @@ def changes(tunnel, links, leaving, seen):
         bridge = None
     elif bridge is None:
         yield Wait(tunnel.name, "bridge", tunnel.bridge)
-    if not holders(there, tunnel.local):
+    if tunnel.walled and underlay is not None and underlay.namespace != NAMESPACE:
+        underlay = None  # told of by wire_steps.py
+    if not holders(scope(tunnel, there), tunnel.local):
         yield Wait(tunnel.name, "address", tunnel.local)
     for name in tunnel.own:
         if name in seen.managed:
@@ -95,10 +106,20 @@ def changes(tunnel, links, leaving, seen):
             argv = ("nmcli", "device", "set", name, "managed", "no")
             yield Step(argv, "NetworkManager manages it", "NetworkManager")
     if underlay is not None:
-        yield from _make(tunnel, link, links, bridge, seen)
+        made = _make(tunnel, link, links, bridge, seen)
+        yield from ((_needing(result, tunnel.underlay) for result in made) if tunnel.walled else made)
     if bridge is not None:
         yield from bridge_steps.settings(tunnel, bridge)
         yield from bridge_steps.ports(tunnel, there)
+
+
+def scope(tunnel, links):
+    """Those of the links whose addresses a tunnel's packets can come from."""
+    return {name: link for name, link in links.items() if (name == tunnel.underlay if tunnel.walled else not link.namespace)}
+
+
+def _needing(result, group):
+    return result._replace(needs=group) if isinstance(result, Step) else result
 
 
 def _make(tunnel, link, links, bridge, seen):
@@ -112,15 +133,14 @@ def _make(tunnel, link, links, bridge, seen):
                     f"if nothing needs it: ip link delete dev {other.name}; else give this tunnel a `key` on both routers",
                 )
                 return
-    if seen.ways is not None and policy_routes.needed(tunnel.kind):
+    if seen.ways is not None and policy_routes.needed(tunnel.kind) and not tunnel.walled:
         if links[tunnel.underlay].up:
             for argv in policy_routes.steps(tunnel, seen.ways):
                 yield Step(argv, f"its packets, of any size, leave by {tunnel.underlay} only", tunnel.name)
         else:
             yield Wait(tunnel.name, "underlay-up", tunnel.underlay)
     if link is None:
-        yield Step(_add(tunnel), "it is not there", tunnel.name)
-        yield commands.set_link(tunnel.name, tunnel.name, "marks it as ours", "alias", model.ALIAS)
+        yield from _new(tunnel, seen)
         if any(other.ipv6 for other in links.values()):
             yield commands.set_link(tunnel.name, tunnel.name, "a port has no IPv6 address of its own", "addrgenmode", "none")
     else:
@@ -159,6 +179,18 @@ def _make(tunnel, link, links, bridge, seen):
         yield commands.set_link(tunnel.name, tunnel.name, reason, "type", "bridge_slave", "isolated", word)
     if not up:
         yield commands.set_link(tunnel.name, tunnel.name, "it is down", "up")
+
+
+def _new(tunnel, seen):
+    if not tunnel.walled:
+        yield Step(_add(tunnel), "it is not there", tunnel.name)
+        yield commands.set_link(tunnel.name, tunnel.name, "marks it as ours", "alias", model.ALIAS)
+        return
+    own = commands.INSIDE + ("link", "set", "dev", tunnel.name)
+    yield Step(commands.INSIDE + _add(tunnel)[1:], "it is not there", tunnel.name)
+    yield Step(own + ("alias", model.ALIAS), "marks it as ours", tunnel.name)
+    home = seen.walls.home if seen.walls else Walls().home
+    yield Step(own + ("netns", home), "it is a port out here, and its packets stay in there", tunnel.name)
 
 
 def _add(tunnel):

@@ -6,9 +6,11 @@ A raw socket of our own, since a router may lack ping(8), whose words differ fro
 import os
 import socket
 import struct
+from functools import partial
 
 from l2wg_hooks.encapsulation import headers
 from l2wg_hooks.probes import checksum, tunnel_packets
+from l2wg_hooks.system import network_namespace
 
 # Of ICMP, without its IP header.
 HEAD = 8
@@ -65,7 +67,7 @@ class Echo:
         self.ident = (os.getpid() * 31 + id(self) // 64) & 0xFFFF
         self.answered, self.packets = set(), []
         kind = (socket.AF_INET, socket.IPPROTO_ICMP) if self.family == 4 else (socket.AF_INET6, ICMPV6)
-        self.socket = socket.socket(kind[0], socket.SOCK_RAW, kind[1])
+        self.socket = network_namespace.by(device, partial(socket.socket, kind[0], socket.SOCK_RAW, kind[1]))
         try:
             _bound(self.socket, device, source)
             _dont_fragment(self.socket, self.family)
@@ -109,8 +111,9 @@ def tell(device, source, target, sizes):
     """
     family = 6 if ":" in target else 4
     ports = []
+    kind = socket.AF_INET6 if family == 6 else socket.AF_INET
     for size in sizes:
-        with socket.socket(socket.AF_INET6 if family == 6 else socket.AF_INET, socket.SOCK_DGRAM) as sender:
+        with network_namespace.by(device, partial(socket.socket, kind, socket.SOCK_DGRAM)) as sender:
             try:
                 _bound(sender, device, source)
                 _dont_fragment(sender, family)

@@ -8,6 +8,8 @@ import socket
 import struct
 from typing import NamedTuple
 
+from l2wg_hooks.system import network_namespace
+
 ETH_P_ALL = 3
 # asm-generic/socket.h; Python has no name for it.
 SO_ATTACH_FILTER = 26
@@ -101,7 +103,7 @@ class Ear:
     def __init__(self, device, program, kind=socket.SOCK_RAW):
         self.device = device
         # Protocol 0: nothing comes before the filter is there.
-        self.socket = socket.socket(socket.AF_PACKET, kind, 0)
+        self.socket = network_namespace.by(device, lambda: socket.socket(socket.AF_PACKET, kind, 0))
         try:
             array = ctypes.create_string_buffer(program, len(program))
             # struct sock_fprog: a short, and a pointer at its natural alignment.

@@ -75,7 +75,14 @@ def judge(tunnel, end, full, path):
         "underlay",
         "packets of %d bytes get lost between %s and %s, %d bytes pass%s; the MTU of %s is too large for the path"
         % (full, end.local, end.remote, path.size, where, tunnel.underlay),
-        "ip link set dev %s mtu %d; l2wg apply # on both routers; and for good, in [Interface] of "
-        "/etc/wireguard/%s.conf: MTU = %d" % (tunnel.underlay, path.size, tunnel.underlay, path.size),
+        cure(tunnel, path.size),
         "path-mtu",
     )
+
+
+def cure(tunnel, size):
+    """What gives a tunnel's underlay an MTU of `size` bytes, now and for good."""
+    for_good = "in [Interface] of /etc/wireguard/%s.conf: MTU = %d" % (tunnel.underlay, size)
+    if tunnel.walled:
+        return f"{for_good}; then: l2wg apply # on both routers"
+    return "ip link set dev %s mtu %d; l2wg apply # on both routers; and for good, %s" % (tunnel.underlay, size, for_good)

@@ -8,10 +8,11 @@ from typing import Callable, NamedTuple, Tuple
 
 from l2wg_hooks.encapsulation import registry
 from l2wg_hooks.netfilter import nftables
+from l2wg_hooks.plan import commands, wire_steps
 
 UNKNOWN = "run that command by hand as root"
 # Of what makes each kind of link.
-MODULES = dict(registry.MODULES, bridge="bridge")
+MODULES = dict(registry.MODULES, bridge="bridge", wireguard="wireguard")
 AGAIN = "it went while we worked; the next event, or `l2wg apply`, tries again"
 ROOT = "run it as root; in a container, one with CAP_NET_ADMIN"
 KERNEL = ": the kernel of package linux-image-amd64 has that"
@@ -124,8 +125,27 @@ MODPROBE = (
     ("key was rejected", "Secure Boot takes signed modules only: those of Debian's own kernel are"),
     ("not permitted", "run it as root; in a container, whoever runs that has to load the module"),
 )
+NO_NAMESPACE = (
+    "network namespaces cannot be had here, as in many a container: l2wg set TUNNEL wire=shared underlay=WG; l2wg apply # with "
+    "a WireGuard interface of wg-quick(8)"
+)
+NETNS = (("not permitted", NO_NAMESPACE), ("", NO_NAMESPACE))
+WIREGUARD = (
+    ("unknown device type", MODULE),
+    ("operation not supported", MODULE),
+    ("file exists", "who has that name: ip -n l2wg link"),
+)
 NO_NAME = "its name is not found: is DNS at work here?"
-WG = (("not known", NO_NAME), ("name resolution", NO_NAME), ("no such device", AGAIN), ("not permitted", ROOT))
+WG_FILE = "wg(8) does not take what is in /etc/wireguard/{wire}.conf: wg-quick strip {wire} shows what it gets"
+WG = (
+    ("no such device", AGAIN),
+    ("not permitted", ROOT),
+    ("not known", NO_NAME),
+    ("name resolution", NO_NAME),
+    ("unable to", WG_FILE),
+    ("parsing error", WG_FILE),
+    ("unrecognized", WG_FILE),
+)
 NMCLI = (
     ("not running", "then nothing is to be let go of: the next event, or `l2wg apply`, tries again"),
     ("not authorized", ROOT),
@@ -160,6 +180,8 @@ def _sets(key):
 
 
 KINDS = (
+    Kind(_begins("ip", "netns"), NETNS),
+    Kind(_ip("link", "add", type=("wireguard",)), WIREGUARD + COMMON),
     Kind(_ip("link", "add", type=tuple(registry.KINDS)), TUNNEL + COMMON),
     Kind(_ip("link", "add", type=("bridge",)), BRIDGE + COMMON),
     Kind(_sets("master"), JOIN + COMMON),
@@ -185,6 +207,9 @@ KINDS = (
 
 def of(argv, said, is_wireless=lambda name: False):
     """The cure for a command that has failed, and has `said` so. `is_wireless` tells of an interface whether it is."""
+    argv = commands.bare(argv)
+    if argv[: len(wire_steps.EXEC)] == wire_steps.EXEC:
+        argv = argv[len(wire_steps.EXEC) :]
     kind = next((kind for kind in KINDS if kind.is_one(argv)), None)
     said = said.lower()
     cure = next((cure for words, cure in kind.cures if words in said), UNKNOWN) if kind else UNKNOWN
@@ -192,7 +217,7 @@ def of(argv, said, is_wireless=lambda name: False):
     if cure is UNFIT and is_wireless(name):
         cure = WIRELESS
     link = _behind(argv, "type")
-    values = {"name": name, "dots": name.replace(".", "/"), "master": _behind(argv, "master")}
+    values = {"name": name, "dots": name.replace(".", "/"), "master": _behind(argv, "master"), "wire": _behind(argv, "syncconf")}
     return cure.format(kind=link, module=MODULES.get(link, link), **values)
 
 

@@ -4,14 +4,14 @@ import os
 
 from l2wg_hooks.config import store
 from l2wg_hooks.errors import L2wgError
-from l2wg_hooks.model import Step
-from l2wg_hooks.plan import planner
+from l2wg_hooks.model import NAMESPACE, Step
+from l2wg_hooks.plan import commands, planner, wire_steps
 from l2wg_hooks.system import log
 
 # Names that a line has room for before it says how many more there are, and an entry before it leaves the rest out.
 NAMED, LISTED = 3, 100
 # Groups of the plan that are no interface, as people call them.
-SUBJECTS = {planner.GUARD: "nftables rules", "ways": "policy routes"}
+SUBJECTS = {planner.GUARD: "nftables rules", "ways": "policy routes", wire_steps.GROUP: "network namespace " + NAMESPACE}
 # What `ip link set dev X` is told next, in words. What is not here is told by its reason.
 WORDS = {"master": "port of %s", "mtu": "MTU %s", "address": "Ethernet address %s", "down": "down"}
 
@@ -57,7 +57,7 @@ class EventSummary(log.Summary):
         """What programs ask for, as pairs; `tunnels` are the names that are wished for, `sites` as for text()."""
         sites = dict(sites)
         steps = [one for one in self.told if isinstance(one, Step)]
-        names = {one.group for one in steps if one.group in tunnels or one.argv[:3] == ("ip", "link", "delete")}
+        names = {one.group for one in steps if one.group in tunnels or commands.bare(one.argv)[:3] == ("ip", "link", "delete")}
         names |= {one.subject for one in self.waiting} & set(tunnels)
         yield "L2WG_EVENT", self.event
         for name in sorted(names)[:LISTED]:
@@ -88,7 +88,7 @@ def _tunnels():
 
 def _done(steps, sites):
     """Steps in words: what became of each interface, once, those together that fared alike."""
-    made = {step.group for step in steps if step.argv[:3] == ("ip", "link", "add") and "bridge" not in step.argv[5:]}
+    made = {step.group for step in steps if _adds(step) and "bridge" not in commands.bare(step.argv)[5:]}
     found = {}
     for step in steps:
         subject, words = _word(step, step.group in made)
@@ -101,10 +101,14 @@ def _done(steps, sites):
     return [f"{_names(subjects)}: {words}" for words, subjects in alike.items() if words]
 
 
+def _adds(step):
+    return commands.bare(step.argv)[:3] == ("ip", "link", "add")
+
+
 def _word(step, made):
     """(whom it is about, what was done or ""): `made` is whether all of its group comes of making the tunnel."""
-    argv, group = step.argv, SUBJECTS.get(step.group, step.group)
-    if argv[:3] == ("ip", "link", "add"):
+    argv, group = commands.bare(step.argv), SUBJECTS.get(step.group, step.group)
+    if _adds(step):
         return group, "made"
     if argv[:3] == ("ip", "link", "delete"):
         return argv[4], f"deleted ({step.reason})"
@@ -116,6 +120,8 @@ def _word(step, made):
             return argv[4], "up"
         if word == "master":
             return argv[4], WORDS[word] % argv[6]
+        if word == "netns":
+            return argv[4], ""
         if made and (not own or word != "down"):
             return group, ""
         words = WORDS.get(word)

@@ -49,6 +49,7 @@ EVENTS = {
     ("event", "up"): (up, "{} is up (ifupdown)"),
     ("event", "down"): (down, "{} goes down (ifupdown)"),
     ("event", "dhcpcd"): (_dhcpcd_begins, "dhcpcd begins with {}"),
+    ("event", "up", "boot"): (up, "the router has started"),
     ("event", "up", "nftables"): (up, "nftables was loaded anew"),
     ("down", "--all"): (_all_down, "all tunnels are to go"),
 }

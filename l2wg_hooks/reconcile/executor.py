@@ -5,6 +5,7 @@ import re
 from typing import List, Tuple
 
 from l2wg_hooks.errors import L2wgError, Problem
+from l2wg_hooks.plan import commands
 from l2wg_hooks.system import log, process
 
 
@@ -17,7 +18,7 @@ def apply(steps) -> Tuple[Problem, ...]:
     problems = []
     while left:
         count = 1
-        while _batches(left[0]) and count < len(left) and _batches(left[count]):
+        while _batches(left[0]) and count < len(left) and _batches(left[count]) == _batches(left[0]):
             count += 1
         done, problem = _run(left[:count])
         for step in left[: min(done + 1, count)]:
@@ -28,26 +29,37 @@ def apply(steps) -> Tuple[Problem, ...]:
             left = left[count:]
             continue
         problems.append(problem)
-        group = left[done].group
-        left = [step for step in left[done + 1 :] if step.group != group]
+        left = _without(left[done + 1 :], left[done].group)
     return tuple(problems)
 
 
+def _without(steps, group):
+    """The steps without those of a group that has failed, and of every group that needs it, whatever it is needed by."""
+    lost, before = {group}, 0
+    while len(lost) != before:
+        before = len(lost)
+        lost |= {step.group for step in steps if step.needs in lost}
+    return [step for step in steps if step.group not in lost]
+
+
 def _batches(step):
-    """Whether a step can be a line of `ip -batch`, which takes no options such as -6.
+    """The command that takes a step as a line, () for none: `ip -batch` takes no options such as -6, but for a namespace's.
 
     It reads `#`, quotation marks and backslashes as it likes (getcmdline and makeargs in iproute2's lib/utils.c), and
     the kernel takes them in names: such a one goes alone, as words.
     """
     plain = all(re.match(r"[A-Za-z0-9_.:/@%+,=-]+\Z", word) for word in step.argv)
-    return plain and step.argv[0] == "ip" and not step.argv[1].startswith("-")
+    if not plain or step.argv[0] != "ip" or commands.bare(step.argv)[1].startswith("-"):
+        return ()
+    return commands.INSIDE if commands.is_inside(step.argv) else ("ip",)
 
 
 def _run(steps):
     """(how many of these were done, the Problem of the one that failed or None): one step, or many of ip(8)."""
     try:
         if _batches(steps[0]):
-            result = process.run(("ip", "-batch", "-"), "".join(" ".join(step.argv[1:]) + "\n" for step in steps))
+            lines = "".join(" ".join(commands.bare(step.argv)[1:]) + "\n" for step in steps)
+            result = process.run(_batches(steps[0]) + ("-batch", "-"), lines)
         else:
             result = process.run(steps[0].argv)
     except L2wgError as error:

@@ -1,10 +1,12 @@
 """The kernel is brought to the wish: observe, plan, execute, until nothing is left to do."""
 
+from typing import Tuple
+
 from l2wg_hooks.config import store
 from l2wg_hooks.errors import L2wgError, Problem
 from l2wg_hooks.netfilter import nftables_state
 from l2wg_hooks.observe import link_table, snapshot
-from l2wg_hooks.plan import planner
+from l2wg_hooks.plan import planner, wire_steps
 from l2wg_hooks.probes import loop_probe
 from l2wg_hooks.reconcile import executor
 from l2wg_hooks.system import files, lock, log
@@ -28,7 +30,8 @@ def reconcile(leaving=(), may_skip=False, only=None):
             wished = store.keep(wished, only)
         failed = ()
         for _ in range(ROUNDS):
-            links, found = link_table.read(), snapshot.look(wished.tunnels)
+            links = link_table.read()
+            found = snapshot.look(wished.tunnels, links)
             todo = planner.plan(wished.tunnels, links, leaving, wished.broken, found)
             if not todo.steps:
                 loop_probe.send(wished.tunnels, links)
@@ -49,6 +52,19 @@ def execute(todo, links):
 
     Of what this router's nft(8) does not take, only the guard counts: a key that cannot be had is told of, and the rest stands.
     """
+    unsynced: Tuple[Problem, ...] = ()
+    if todo.synced:
+        from l2wg_hooks.reconcile import wire_files  # where l2wg makes WireGuard only
+
+        unsynced = wire_files.write(todo.synced)
+    failed = _execute(todo, links)
+    if failed and any(step.argv[:3] == wire_steps.NEW for step in todo.steps) and not wire_steps.standing(link_table.read()):
+        # As in a kernel without WireGuard: by itself it is of no use.
+        executor.apply((wire_steps.alone(),))
+    return unsynced + failed
+
+
+def _execute(todo, links):
     if todo.rules is None:
         return executor.apply(todo.steps)
     from l2wg_hooks.reconcile import ruleset  # most events have no rules to load
@@ -103,7 +119,8 @@ def tell_what_waits(waits):
 def remove_all():
     """Take every tunnel of ours out of the kernel, and all that came with it; the Problems of that."""
     with lock.working():
-        links, found = link_table.read(), snapshot.look(store.load().tunnels)
+        links = link_table.read()
+        found = snapshot.look(store.load().tunnels, links)
         failed = execute(planner.removal(store.names(), links, found), links)
         tell_what_waits(())
         return failed

@@ -8,13 +8,13 @@ from typing import Dict, Optional, Tuple
 from l2wg_hooks.apply import rollback, saved_state
 from l2wg_hooks.config import last_applied, store
 from l2wg_hooks.errors import REFUSED, L2wgError, fail
-from l2wg_hooks.model import Link, Switches
+from l2wg_hooks.model import NAMESPACE, Link, Switches
 from l2wg_hooks.netfilter import nftables_state
 from l2wg_hooks.observe import counter_growth, fdb_table, interface_counters, link_table, snapshot, wg_interfaces
 from l2wg_hooks.observe.fdb_table import Station
 from l2wg_hooks.observe.interface_counters import Traffic
 from l2wg_hooks.observe.wg_interfaces import Interface
-from l2wg_hooks.system import files, json_fields, process
+from l2wg_hooks.system import files, json_fields, network_namespace, process
 
 LINKS = ("ip", "-json", "-details", "-statistics", "address", "show")
 STATIONS = ("bridge", "-json", "-statistics", "fdb", "show")
@@ -60,13 +60,19 @@ def look():
         raise ip
     if ip.code:
         fail("`{}` failed: {}".format(" ".join(LINKS), ip.err.strip()), "is iproute2 4.20 or later installed?", REFUSED)
-    found = link_table.parse(ip.out)
+    found, inside = link_table.parse(ip.out), _inside()
     try:
         counted = interface_counters.read(json_fields.table(ip.out))
+        if inside:
+            found = link_table.completed(found)
+            walled = interface_counters.read(json_fields.table(inside[0]))
+            counted.update({name: one for name, one in walled.items() if name in found and found[name].namespace})
     except json_fields.Unfit as error:
         link_table.refuse(error)
     blind = [_blind(argv, result) for argv, result in ((STATIONS, bridge), (PEERS, wg)) if _blind(argv, result)]
     known = {} if isinstance(wg, L2wgError) else wg_interfaces.parse_all(wg.out)
+    if inside:
+        known.update(wg_interfaces.parse_all(inside[1]))
     report, clock = nftables_state.report(nft), time.monotonic()
     return Survey(
         wished,
@@ -85,6 +91,17 @@ def look():
         clock,
         rollback.unasked(),
     )
+
+
+def _inside():
+    """What the first of these commands print in the network namespace of l2wg; None where there is none."""
+    if not os.path.exists(network_namespace.path(NAMESPACE)):
+        return None
+    try:
+        found = network_namespace.within(NAMESPACE, lambda: process.together(LINKS, PEERS))
+    except OSError:
+        return None
+    return tuple("" if isinstance(one, L2wgError) or one.code else one.out for one in found)
 
 
 def _growth(known, report, clock):

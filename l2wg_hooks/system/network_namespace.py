@@ -1,11 +1,83 @@
-"""An empty network namespace for a moment: what is done there concerns nobody, and nobody is there to change it."""
+"""Work in another network namespace: an empty one for a moment, or one that has a name."""
 
-import ctypes
 import os
 import threading
 
+from l2wg_hooks.model import NAMESPACE
+
 # include/uapi/linux/sched.h
 CLONE_NEWNET = 0x40000000
+# Where ip-netns(8) keeps the names.
+NAMES = "/run/netns"
+# include/uapi/linux/rtnetlink.h, include/uapi/linux/net_namespace.h
+RTM_NEWNSID, RTM_GETNSID, NLM_F_REQUEST, NETNSA_NSID, NETNSA_FD = 88, 90, 1, 1, 3
+
+
+def path(name):
+    """The file of a network namespace that ip-netns(8) knows by name."""
+    return os.path.join(NAMES, name)
+
+
+def number(name):
+    """What this network namespace calls the named one, as `ip -json link` prints it (link_netnsid); None where it knows it not.
+
+    Raises OSError where there is none of that name.
+    """
+    import socket
+    import struct
+
+    descriptor = os.open(path(name), os.O_RDONLY)
+    try:
+        with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE) as route:
+            message = struct.pack("=B3xHHI", socket.AF_UNSPEC, 8, NETNSA_FD, descriptor)
+            route.send(struct.pack("=IHHII", 16 + len(message), RTM_GETNSID, NLM_F_REQUEST, 1, 0) + message)
+            answer = route.recv(1 << 12)
+    finally:
+        os.close(descriptor)
+    at = 20  # behind struct nlmsghdr and struct rtgenmsg, which is padded to 4 bytes
+    if struct.unpack_from("=IH", answer)[1] != RTM_NEWNSID:
+        raise OSError(f"{path(name)} is not a network namespace")
+    while at + 8 <= len(answer):
+        size, kind, value = struct.unpack_from("=HHi", answer, at)
+        if kind == NETNSA_NSID:
+            return value if value >= 0 else None
+        at += max(4, size + 3 & ~3)
+    return None
+
+
+def of(device):
+    """The name of the network namespace that a device is in: "" for the caller's, and where nobody has such a device."""
+    import socket
+
+    try:
+        socket.if_nametoindex(device)
+        return ""
+    except OSError:
+        return NAMESPACE if os.path.exists(path(NAMESPACE)) else ""
+
+
+def by(device, work):
+    """What `work()` returns, called in the network namespace that has the device: a socket stays where it was made."""
+    try:
+        return within(of(device), work) if of(device) else work()
+    except FileNotFoundError:  # it has gone this moment
+        return work()
+
+
+def within(name, work):
+    """What `work()` returns, called in the network namespace of that name, as are the commands that it starts.
+
+    Raises OSError where there is none of that name; then `work` is not called. What `work` raises is raised here.
+    """
+
+    def enter():
+        descriptor = os.open(path(name), os.O_RDONLY)
+        try:
+            _call("setns", descriptor, CLONE_NEWNET)
+        finally:
+            os.close(descriptor)
+
+    return _elsewhere(enter, work)
 
 
 def alone(work):
@@ -14,19 +86,30 @@ def alone(work):
     The namespace goes with the last of them. Raises OSError where the kernel, or a container, forbids to make one; then
     `work` is not called. What `work` raises is raised here.
     """
+    return _elsewhere(lambda: _call("unshare", CLONE_NEWNET), work)
+
+
+def _call(function, *arguments):
+    import ctypes  # slow to start, and most events have no use for it
+
+    if getattr(ctypes.CDLL(None, use_errno=True), function)(*arguments):
+        reason = ctypes.get_errno()
+        raise OSError(reason, os.strerror(reason))
+
+
+def _elsewhere(enter, work):
+    """What `work()` returns, called when `enter()` has taken a thread to another network namespace."""
     found = {}
 
-    def enter():
-        # A thread of its own, since unshare(2) is about the calling thread, and there is no way back that needs no file.
+    def run():
+        # A thread of its own, since unshare(2) and setns(2) are about the calling thread, and it has no way back.
         try:
-            if ctypes.CDLL(None, use_errno=True).unshare(CLONE_NEWNET):
-                number = ctypes.get_errno()
-                raise OSError(number, os.strerror(number))
+            enter()
             found["result"] = work()
         except BaseException as error:  # raised again by the caller's thread
             found["error"] = error
 
-    thread = threading.Thread(target=enter)
+    thread = threading.Thread(target=run)
     thread.start()
     thread.join()
     if "error" in found:

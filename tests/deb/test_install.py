@@ -19,7 +19,7 @@ def install(box):
 
 def system(changes):
     """What is neither the package's own nor a lock."""
-    own = ("usr/", "run/", "etc/systemd/system/multi-user.target.wants/l2wg-recover.service", "etc/network/if-", "etc/l2wg/", "var/lib/l2wg")
+    own = ("usr/", "run/", "etc/systemd/system/multi-user.target.wants/l2wg", "etc/network/if-", "etc/l2wg/", "var/lib/l2wg")
     return {path: now for path, now in changes.items() if not path.startswith(own) and path != "etc/l2wg"}
 
 

@@ -290,6 +290,7 @@ RIGHT = {
     "bridge-address": st.one_of(
         st.just(""), st.tuples(st.ip_addresses(v=4), st.integers(1, 32)).map("%s/%d".__mod__), st.tuples(st.ip_addresses(v=6), st.integers(1, 128)).map("%s/%d".__mod__)
     ),
+    "wire": st.sampled_from(["shared", "own"]),
     "encapsulation": st.sampled_from(["gretap", "vxlan"]),
     "key": st.one_of(st.just(""), st.integers(0, 2**32 - 1).map(str)),
     "port": st.just("4789"),  # another one is a vxlan's only

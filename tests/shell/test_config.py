@@ -293,6 +293,7 @@ def test_sh_knows_every_key_that_python_knows(router):
         "dhcp": "pass",
         "forward": "accept",
         "encapsulation": "vxlan",
+        "wire": "own",
         "storm-limit": "off",
         "mss-clamp": "off",
         "mtu": "1500",

@@ -61,7 +61,7 @@ def router(tmp_path, monkeypatch):
     monkeypatch.setattr(ifupdown_bridge, "OURS", str(here.ours))
     monkeypatch.setattr(link_table, "read", lambda: dict(here.links))
     monkeypatch.setattr(process, "run", here.run)
-    monkeypatch.setattr(snapshot, "look", lambda tunnels: Observed())
+    monkeypatch.setattr(snapshot, "look", lambda tunnels, links: Observed())
     monkeypatch.setattr(ruleset, "store", lambda entries: None)
     monkeypatch.setattr(reconcile, "reconcile", lambda only=None: here.done.append("the plan") or ())
     monkeypatch.setattr(lock, "FILES", str(tmp_path / "files"))

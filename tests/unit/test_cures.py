@@ -83,4 +83,23 @@ def test_what_a_name_says_is_no_message():
 def test_every_step_of_a_plan_is_of_a_kind_that_has_cures():
     for command in (GRETAP, VXLAN, JOIN, NFT, "ip link delete dev gretap1", "bridge vlan add dev gretap1 vid 1", "nmcli device set br0 managed no"):
         assert any(kind.is_one(tuple(command.split())) for kind in cures.KINDS)
-    assert cures.KINDS[0].is_one(tunnel_steps._add(Tunnel("gretap1", "wg0", "10.0.0.1", "10.0.0.2", "br0")))
+    add = tunnel_steps._add(Tunnel("gretap1", "wg0", "10.0.0.1", "10.0.0.2", "br0"))
+    assert next(kind for kind in cures.KINDS if kind.is_one(add)).cures == cures.TUNNEL + cures.COMMON
+
+
+@pytest.mark.parametrize(
+    "command, said, cure",
+    [
+        ("ip netns add l2wg", 'Cannot create namespace file "/run/netns/l2wg": Read-only file system', "wire=shared"),
+        ("ip netns add l2wg", "mount --make-shared /run/netns failed: Operation not permitted", "wire=shared"),
+        ("ip link add name l2w0 netns l2wg type wireguard", "Error: Unknown device type.", "`modprobe wireguard` must work"),
+        ("ip link add name l2w0 netns l2wg type wireguard", "RTNETLINK answers: File exists", "ip -n l2wg link"),
+        ("ip -n l2wg " + GRETAP[3:], REFUSED, "`modprobe ip_gre` must work"),
+        ("ip -n l2wg route replace 198.18.0.2 dev l2w0", "Error: Device for nexthop is not up.", cures.UNKNOWN),
+        ("ip netns exec l2wg wg syncconf l2w0 /run/l2wg.l2w0.wg", "Key is not the correct length or format", cures.UNKNOWN),
+        ("ip netns exec l2wg wg syncconf l2w0 /run/l2wg.l2w0.wg", "Configuration parsing error", "/etc/wireguard/l2w0.conf"),
+        ("ip netns exec l2wg wg syncconf l2w0 /run/l2wg.l2w0.wg", "Unable to modify interface: No such device", "it went while we worked"),
+    ],
+)
+def test_cures_in_a_namespace(command, said, cure):
+    assert cure in of(command, said)

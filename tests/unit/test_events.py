@@ -37,7 +37,7 @@ def kernel(monkeypatch):
         return state["failed"]
 
     monkeypatch.setattr(executor, "apply", apply)
-    monkeypatch.setattr(snapshot, "look", lambda tunnels: state["seen"])
+    monkeypatch.setattr(snapshot, "look", lambda tunnels, links: state["seen"])
     monkeypatch.setattr(ruleset, "load", lambda wanted, step: apply((step,)))
     monkeypatch.setattr(loop_probe, "send", lambda tunnels, links: None)
     return state

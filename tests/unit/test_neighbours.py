@@ -311,10 +311,10 @@ def test_iptables_is_looked_at_only_where_a_tunnel_wants_it_or_wanted_it(monkeyp
     looked = []
     monkeypatch.setattr(process, "run", lambda argv: looked.append(" ".join(argv)) or Result(0, "*filter\n", ""))
     monkeypatch.setattr(nftables_state, "observe", lambda needed: Rules([{"kind": "gretap", "clamp": "off"}]))
-    assert snapshot.look([ONE]).filter is None and not looked
-    assert snapshot.look([dataclasses.replace(ONE, forward="accept")]).filter.ipv4 == ("*filter",)
+    assert snapshot.look([ONE], {}).filter is None and not looked
+    assert snapshot.look([dataclasses.replace(ONE, forward="accept")], {}).filter.ipv4 == ("*filter",)
     monkeypatch.setattr(nftables_state, "observe", lambda needed: Rules([{"kind": "gretap", "clamp": "off", "forward": "accept"}]))
-    assert snapshot.look([ONE]).filter is not None
+    assert snapshot.look([ONE], {}).filter is not None
     assert set(looked) == {"iptables-save -t filter", "ip6tables-save -t filter"}
 
 

@@ -224,14 +224,14 @@ def ip(monkeypatch):
 
 
 def test_what_is_there_is_observed(ip):
-    assert snapshot.look([VX4]).ways == observed()
+    assert snapshot.look([VX4], {}).ways == observed()
 
 
 # From iproute2 5.1 on, the kernel says that there is no such table.
 @pytest.mark.parametrize("code, said", [(2, ""), (0, "")])
 def test_a_table_without_routes_is_empty(ip, code, said):
     ip["answers"]["ip -4 route show table " + policy_routes.table(VX4.name)] = (code, said)
-    assert snapshot.look([VX4]).ways.routes[policy_routes.table(VX4.name)] == []
+    assert snapshot.look([VX4], {}).ways.routes[policy_routes.table(VX4.name)] == []
 
 
 @pytest.mark.parametrize("said", ["", "[]", "[{},{}]"])
@@ -239,20 +239,20 @@ def test_where_there_are_no_rules_there_are_none_of_ours(ip, said):
     """iproute2 4.20 prints nothing for nothing, and {} for what it leaves out."""
     for family in "46":
         ip["answers"]["ip -json -%s rule show" % family] = (0, said)
-    assert snapshot.look([VX4]).ways == NOTHING
+    assert snapshot.look([VX4], {}).ways == NOTHING
 
 
 def test_what_cannot_be_read_is_told_of(ip):
     ip["answers"]["ip -json -4 rule show"] = (0, "Option -json is unknown")
     with pytest.raises(L2wgError) as error:
-        snapshot.look([VX4])
+        snapshot.look([VX4], {})
     assert "`ip -json -4 rule show` printed what cannot be read: " in str(error.value)
 
 
 def test_nobody_looks_without_a_need(ip, monkeypatch):
-    assert (snapshot.look([GRETAP]).ways, snapshot.look([]).ways, ip["ran"]) == (None, None, [])
+    assert (snapshot.look([GRETAP], {}).ways, snapshot.look([], {}).ways, ip["ran"]) == (None, None, [])
     monkeypatch.setattr(nftables_state, "observe", lambda needed: Rules([{"kind": "vxlan", "clamp": "off"}]))
-    assert snapshot.look([]).ways == observed()  # one has been there until now
+    assert snapshot.look([], {}).ways == observed()  # one has been there until now
 
 
 def test_a_rule_of_ipv6_is_no_line_of_a_batch(monkeypatch):

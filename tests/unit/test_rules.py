@@ -478,16 +478,16 @@ def test_a_flush_is_mended_by_the_next_event(nft, tmp_path, monkeypatch):
 
 def test_who_wishes_for_a_tunnel_looks_for_tables_of_that_name(nft):
     nft["tables"] = {"inet": "table inet l2wg { somebody's }"}
-    assert snapshot.look([TUNNEL]) == Observed(Rules(intact=False))
-    assert snapshot.look([]) == Observed()
+    assert snapshot.look([TUNNEL], {}) == Observed(Rules(intact=False))
+    assert snapshot.look([], {}) == Observed()
 
 
 @pytest.mark.parametrize("clamp, looked", [("iptables", True), ("nftables", False), ("off", False)])
 def test_iptables_is_looked_at_while_a_tunnel_wants_it_or_did(nft, clamp, looked):
     wished = dataclasses.replace(TUNNEL, mss_clamp=clamp)
-    assert (snapshot.look([wished]).iptables is not None) == looked
+    assert (snapshot.look([wished], {}).iptables is not None) == looked
     ruleset.load(of(wished), NFT)
-    assert (snapshot.look([]).iptables is not None) == looked
+    assert (snapshot.look([], {}).iptables is not None) == looked
     assert ("iptables-save -t mangle" in nft["ran"]) == ("ip6tables-save -t mangle" in nft["ran"]) == looked
 
 
@@ -498,7 +498,7 @@ def test_without_iptables_the_other_tunnels_work(nft, monkeypatch):
         return fake(argv)
 
     monkeypatch.setattr(process, "run", some)
-    tables = snapshot.look([dataclasses.replace(TUNNEL, mss_clamp="iptables")]).iptables
+    tables = snapshot.look([dataclasses.replace(TUNNEL, mss_clamp="iptables")], {}).iptables
     assert (tables.ipv4, tables.ipv6) == ((), ())
 
 

@@ -71,10 +71,10 @@ class Tunnel:
     def settings(self) -> tuple:
         return f"encapsulation={self.encapsulation}", f"key={'' if self.key is None else self.key}", f"port={self.port}"
 
-    def by_hand(self) -> str:
+    def by_hand(self, ends=ENDS) -> str:
         """As the blog has it: bound to nothing, and no rule or route of its own."""
         kind = {4: "gretap", 6: "ip6gretap"}[self.family] if self.encapsulation == "gretap" else "vxlan"
-        words = f"type {kind} local {ENDS[self.family][0]} remote {ENDS[self.family][1]}"
+        words = f"type {kind} local {ends[self.family][0]} remote {ends[self.family][1]}"
         if kind == "vxlan":
             words += f" id {self.vni} dstport {self.port}"
         elif self.key is not None:
@@ -145,6 +145,8 @@ def spoofed(tunnel: Tunnel, source: str, target: str) -> dict:
 class Lab:
     """A pair, the admin's tunnels on it, and the tunnel that is under test."""
 
+    ends = ENDS
+
     def __init__(self, vm) -> None:
         vm.put("/root/packets.py", Path(packets.__file__).read_bytes())
         self.pair = pair = Pair(vm).fresh()
@@ -156,8 +158,8 @@ class Lab:
 
     def addresses(self) -> None:
         """What is not in the reference's files, and goes with `ifdown`."""
-        self.a.sh(ADDRESSES.format(ENDS[6][0], "enp2s0", WAN[6][0]))
-        self.b.sh(ADDRESSES.format(ENDS[6][1], "br0", WAN[6][1]))
+        self.a.sh(ADDRESSES.format(self.ends[6][0], "enp2s0", WAN[6][0]))
+        self.b.sh(ADDRESSES.format(self.ends[6][1], "br0", WAN[6][1]))
         # A's packets that find no other way go to B by the WAN: a leak is seen.
         self.a.sh(f"ip route replace default via {WAN[4][1]}; ip route replace default via {WAN[6][1]}")
 
@@ -174,7 +176,7 @@ class Lab:
         self.pair.comes_back()
 
     def _switch(self, site) -> None:
-        local, remote = ENDS[self.tunnel.family][:: 1 if site is self.a else -1]
+        local, remote = self.ends[self.tunnel.family][:: 1 if site is self.a else -1]
         site.l2wg("set", "gretap1", f"local={local}", f"remote={remote}", *self.tunnel.settings)
         site.sh(ANEW[site.name], timeout=120)
 
@@ -184,7 +186,7 @@ class Lab:
 
     def frames(self, mark) -> list:
         """All that is sent while a phase lasts: `mark` makes the contents."""
-        local, remote = ENDS[self.tunnel.family]
+        local, remote = self.ends[self.tunnel.family]
         sent = [
             ("device", "eth0", ethernet(target, "02:00:00:00:0d:01", packets.LOCAL_EXPERIMENTAL, mark(f"out {what}", size)))
             for what, target, size in (("broadcast", packets.BROADCAST, 60), ("unicast", self.macs["hostB"], 60), ("full size", packets.BROADCAST, 1500))

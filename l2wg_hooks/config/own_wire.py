@@ -1,0 +1,167 @@
+"""The file of a WireGuard interface that l2wg makes itself (`wire = own`): wg-quick(8)'s format, and less of it. Pure.
+
+What wg-quick(8) does for such a file, and nobody does here, is refused: what it would do to this router (routes, name servers,
+commands) has no meaning for an interface that nobody but the tunnels can reach.
+"""
+
+import ipaddress
+from typing import Dict, FrozenSet, List, NamedTuple, Optional, Tuple
+
+from l2wg_hooks.config import allowed_ips, schema, wg_quick
+from l2wg_hooks.errors import Problem
+
+# What WireGuard gives a new interface: 1500 less 80, its own overhead over IPv6 (drivers/net/wireguard/device.c).
+MTU = 1420
+# Of [Interface], what is read here, and what wg(8) reads.
+_HERE, _OF_WG = ("address", "mtu"), ("privatekey", "listenport", "fwmark")
+_REFUSED = {
+    "dns": "nothing on this router asks name servers through it",
+    "table": "it has a network namespace of its own, and the routes there are l2wg's",
+    "saveconfig": "nobody writes this file but you, and `l2wg pair`",
+    "preup": "l2wg makes the interface, and runs no commands of others",
+    "postup": "l2wg makes the interface, and runs no commands of others",
+    "predown": "l2wg makes the interface, and runs no commands of others",
+    "postdown": "l2wg makes the interface, and runs no commands of others",
+}
+
+
+class PeerWish(NamedTuple):
+    """One [Peer], as `wg show dump` would tell of it; `endpoint` is what the file has, "" for none."""
+
+    preshared: str
+    allowed: FrozenSet[str]
+    keepalive: str
+    endpoint: str
+
+
+class OwnWire(NamedTuple):
+    """What a file wants: `addresses` with their prefix lengths, `mtu` in bytes, and what wg(8) is to be told.
+
+    `port` and `mark` are None where the file says nothing of them.
+    """
+
+    addresses: Tuple[str, ...]
+    mtu: int
+    private: str
+    port: Optional[str]
+    mark: Optional[str]
+    peers: Dict[str, PeerWish]
+
+
+def parse(text, path):
+    """(OwnWire or None, Problems) of a file's text: all that is wrong in it."""
+    problems: List[Problem] = []
+    interface: Dict[str, str] = {}
+    addresses: List[str] = []
+    peers: List[Dict[str, List[str]]] = []
+    for number, row in enumerate(wg_quick.rows_of(text), 1):
+        if row.key == "[peer]":
+            peers.append({})
+        if row.key.startswith("[") or not row.key:
+            continue
+        if row.section == "[peer]":
+            peers[-1].setdefault(row.key, []).append(row.value)
+        elif row.section != "[interface]":
+            problems.append(Problem("stands in no section", "it belongs below [Interface] or [Peer]", path, number, row.key))
+        elif row.key in _REFUSED:
+            hint = "take this line out" + (": l2wg makes it without" if wg_quick.is_ours(row, "%i") else "")
+            problems.append(Problem(f"has no meaning with `wire = own`: {_REFUSED[row.key]}", hint, path, number, row.key))
+        elif row.key == "address":
+            addresses += _addresses(row.value, path, number, problems)
+        elif row.key in _HERE + _OF_WG:
+            interface[row.key] = row.value
+        else:
+            hint = "of [Interface], wg(8) knows PrivateKey, ListenPort and FwMark"
+            problems.append(Problem("no such key", hint, path, number, row.key))
+    mtu = _mtu(interface.get("mtu", ""), path, problems)
+    if not interface.get("privatekey"):
+        problems.append(Problem("has no PrivateKey", "wg genkey makes one; or let `l2wg init` make the file", path))
+    if not addresses:
+        hint = "add the tunnels' local address: Address = 198.18.0.1/32"
+        problems.append(Problem("has no Address", hint, path))
+    if problems:
+        return None, tuple(problems)
+    known = {values["publickey"][-1]: _peer(values) for values in peers if values.get("publickey")}
+    port, mark = interface.get("listenport"), interface.get("fwmark")
+    return OwnWire(tuple(dict.fromkeys(addresses)), mtu, interface["privatekey"], port, mark, known), ()
+
+
+def _addresses(value, path, number, problems):
+    found = []
+    for word in [part.strip(schema.SPACE) for part in value.split(",") if part.strip(schema.SPACE)]:
+        try:
+            found.append(str(ipaddress.ip_interface(word)))
+        except ValueError:
+            message = f"expected an address, not {schema.shown(word)}"
+            problems.append(Problem(message, "such as 198.18.0.1/32", path, number, "Address"))
+    return found
+
+
+def _mtu(value, path, problems):
+    if not value:
+        return MTU
+    try:
+        return schema.KEYS["mtu"].parse(value)
+    except schema.Refused as error:
+        problems.append(Problem(error.args[0], "bytes, 1420 on an ordinary WAN", path, 0, "MTU"))
+        return MTU
+
+
+def _peer(values):
+    allowed = [word.strip(schema.SPACE) for value in values.get("allowedips", ()) for word in value.split(",")]
+    keepalive = values.get("persistentkeepalive", ["off"])[-1]
+    return PeerWish(
+        values.get("presharedkey", ["(none)"])[-1],
+        frozenset(str(network) for network in allowed_ips.networks(allowed)),
+        "off" if keepalive == "0" else keepalive,
+        values.get("endpoint", [""])[-1],
+    )
+
+
+def differs(wanted, dump):
+    """What of an OwnWire the interface has otherwise, in words, by what `wg show WG dump` printed of it (wg(8)).
+
+    Not a peer's endpoint: that is where it was heard last.
+    """
+    rows = [line.split("\t") for line in dump.splitlines()]
+    if not rows or len(rows[0]) != 4 or any(len(row) != 8 for row in rows[1:]):
+        return ("all of it",)
+    private, _, port, mark = rows[0]
+    found = []
+    if private != wanted.private:
+        found.append("its key")
+    if wanted.port is not None and port != wanted.port:
+        found.append("its UDP port")
+    if _mark(mark) != _mark(wanted.mark or "off"):
+        found.append("its mark")
+    there = {}
+    for key, preshared, _, allowed, _, _, _, keepalive in rows[1:]:
+        there[key] = PeerWish(preshared, frozenset(allowed.split(",")) - {"(none)"}, keepalive, "")
+    if there != {key: peer._replace(endpoint="") for key, peer in wanted.peers.items()}:
+        found.append("its peers")
+    return tuple(found)
+
+
+def _mark(text):
+    try:
+        return int(text, 0)
+    except ValueError:
+        return 0
+
+
+def stripped(text, resolve):
+    """The lines of a file's text that wg(8) takes, as `wg-quick strip` prints them.
+
+    `resolve(endpoint)` gives an endpoint as ADDRESS:PORT, or "" where nobody knows it now: then the peer keeps what it has.
+    """
+    lines = []
+    for row in wg_quick.rows_of(text):
+        if row.section == "[interface]" and row.key in _HERE:
+            continue
+        line = row.text.partition("#")[0].strip(schema.SPACE)
+        if row.key == "endpoint":
+            address = resolve(row.value)
+            line = f"Endpoint = {address}" if address else ""
+        if line:
+            lines.append(line)
+    return "\n".join(lines) + "\n"

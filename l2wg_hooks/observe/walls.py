@@ -1,0 +1,74 @@
+"""The network namespace of l2wg, as it is, and what the files of its WireGuard interfaces want. See plan/wire_steps.py."""
+
+import os
+
+from l2wg_hooks.config import own_wire, wg_quick
+from l2wg_hooks.errors import L2wgError, Problem
+from l2wg_hooks.model import NAMESPACE, Walls, Wire
+from l2wg_hooks.observe import link_table
+from l2wg_hooks.plan import wire_steps
+from l2wg_hooks.system import files, ip_routes, network_namespace, process
+
+# Of the calling thread's own network namespace.
+_DEVICES = "/proc/thread-self/net/dev"
+_FORWARDING = ("/proc/sys/net/ipv4/ip_forward", "/proc/sys/net/ipv6/conf/all/forwarding")
+
+
+def look(tunnels, links):
+    """The Walls of now; None where no tunnel has use for any, and there are none. `links` are those of link_table.read."""
+    names = wire_steps.wished(tunnels)
+    there = os.path.exists(network_namespace.path(NAMESPACE))
+    if not names and not there:
+        return None
+    try:
+        routes, routed, devices, dumps = (
+            network_namespace.within(NAMESPACE, lambda: _inside(links)) if there else ({}, False, (), {})
+        )
+        leftover = False
+    except OSError:  # a file that is no namespace: what an end at the wrong moment has left
+        routes, routed, devices, dumps, leftover = {}, False, (), {}, there
+    ours = {link.name for link in links.values() if link.namespace}
+    return Walls(
+        there and not leftover,
+        leftover,
+        routes,
+        routed,
+        {name: _wire(name, dumps.get(name)) for name in names},
+        tuple(name for name in devices if name not in ours and not link_table.is_kernels(name)),
+        home(),
+    )
+
+
+def home():
+    """The process by which `ip link set netns` finds this router's own network namespace: 1, but in a namespace of others."""
+    try:
+        return "1" if os.stat("/proc/1/ns/net").st_ino == os.stat("/proc/self/ns/net").st_ino else str(os.getpid())
+    except OSError:
+        return str(os.getpid())
+
+
+def _inside(links):
+    routes = {}
+    for family in process.families():
+        # As ip(8) marks what it is told to add; those that come with an address are the kernel's.
+        for route in ip_routes.show(family, "route", "show", "table", "main", "proto", "boot"):
+            sizes = [metric["mtu"] for metric in route.get("metrics", ())]
+            routes[route["dst"]] = (route.get("dev", ""), sizes[0] if sizes else 0)
+    routed = any(files.glance(path).strip() not in ("", "0") for path in _FORWARDING)
+    devices = [line.partition(":")[0].strip() for line in files.glance(_DEVICES).splitlines() if ":" in line]
+    wires = [link.name for link in wire_steps.standing(links)]
+    return routes, routed, devices, {name: process.output("wg", "show", name, "dump") for name in wires}
+
+
+def _wire(name, dump):
+    path = wg_quick.path(name)
+    try:
+        wanted, problems = own_wire.parse(files.read(path), path)
+    except L2wgError as error:
+        if not os.path.lexists(path):
+            problem = Problem("there is no such file, and `wire = own` is made of it", f"l2wg init {name}", path)
+            return Wire(problems=(problem,))
+        return Wire(problems=error.problems)
+    if wanted is None:
+        return Wire(problems=problems)
+    return Wire(wanted.addresses, wanted.mtu, own_wire.differs(wanted, dump) if dump is not None else ())

@@ -1,0 +1,171 @@
+"""A WireGuard interface of l2wg's own, in a network namespace where nothing else is but the tunnels' packets. Pure.
+
+WireGuard keeps its UDP socket in the network namespace where it was made (drivers/net/wireguard/device.c, wg_newlink), so the
+interface is made from outside into the namespace: what is encrypted leaves by the router, what is not never gets there. A tunnel
+is made inside, so its packets stay there, and moves out to its bridge: an interface keeps the namespace of its packets.
+Nobody but the tunnels sends into that namespace, and WireGuard alone brings packets in: no rule has to say so.
+"""
+
+from dataclasses import replace
+from typing import Dict, List, Tuple
+
+from l2wg_hooks import model
+from l2wg_hooks.encapsulation import headers
+from l2wg_hooks.model import NAMESPACE, Link, Step
+from l2wg_hooks.plan.commands import INSIDE
+
+# What wg(8) is told, as the last command had it: readable by root only.
+FILE = "/run/l2wg.{}.wg"
+NEW = ("ip", "netns", "add")
+EXEC = ("ip", "netns", "exec", NAMESPACE)
+# The group of the steps for the namespace itself, which all wires need.
+GROUP = "namespace " + NAMESPACE
+
+
+def wished(tunnels, leaving=()):
+    """The names of the WireGuard interfaces that `tunnels` want of l2wg."""
+    return sorted({tunnel.underlay for tunnel in tunnels if tunnel.walled and tunnel.underlay not in leaving})
+
+
+def standing(links):
+    """The Links of those that are there."""
+    return [link for link in links.values() if link.namespace == NAMESPACE and link.kind == "wireguard"]
+
+
+def problems(tunnels, links, walls):
+    """What forbids to make a wire, as Problems of the first tunnel that wants it."""
+    for name in wished(tunnels):
+        wire, link = walls.wires.get(name), links.get(name)
+        tunnel = next(tunnel for tunnel in tunnels if tunnel.walled and tunnel.underlay == name)
+        if wire is not None and wire.problems:
+            yield from wire.problems
+        if link is not None and link.namespace != NAMESPACE:
+            yield tunnel.problem(
+                "wire",
+                f"{name} is there already, outside of the network namespace {NAMESPACE}: with `wire = own` l2wg makes it",
+                f"wg-quick down {name} # and have nobody else bring it up; or write wire = shared",
+            )
+
+
+def steps(tunnels, links, walls, leaving=(), kept=False):
+    """The Steps that bring the namespace and the wires in it to the wish; what must not be there goes.
+
+    `kept` is whether some tunnel's file cannot be read: nothing goes then, since it may need it.
+    """
+    wanted = [name for name in wished(tunnels, leaving) if _makeable(name, links, walls)]
+    there = standing(links)
+    gone = [link.name for link in there if link.name in leaving or (link.name not in wished(tunnels, leaving) and not kept)]
+    if not wanted and not [link for link in there if link.name not in gone]:
+        return _away(walls, there, gone, kept)
+    found: List[Step] = [
+        Step(INSIDE + ("link", "delete", "dev", name), "no tunnel needs it, or it is to go", name) for name in gone
+    ]
+    if walls.leftover:
+        found.append(Step(("ip", "netns", "delete", NAMESPACE), "what is left of it leads nowhere", GROUP))
+    if not walls.there:
+        found.append(Step(NEW + (NAMESPACE,), "WireGuard and its tunnels have a network namespace of their own", GROUP))
+    if walls.routed or not walls.there:
+        sysctl = ("sysctl", "-qew", "net/ipv4/ip_forward=0", "net/ipv6/conf/all/forwarding=0")
+        found.append(Step(EXEC + sysctl, "nobody is routed through it", GROUP))
+    for name in wanted:
+        found += _wire(name, links.get(name), walls)
+    found += _routes(tunnels, wanted, walls, kept)
+    return found
+
+
+def _makeable(name, links, walls):
+    """Whether a wire is there, or may be made."""
+    link, wire = links.get(name), walls.wires.get(name)
+    if link is not None:
+        return link.namespace == NAMESPACE
+    return wire is not None and not wire.problems
+
+
+def _away(walls, there, gone, kept):
+    """Nobody needs the namespace any longer. With an interface of somebody else's in it, it stays."""
+    if not walls.there or kept:
+        return []
+    if walls.strangers:
+        return [Step(INSIDE + ("link", "delete", "dev", name), "no tunnel needs it, or it is to go", name) for name in gone]
+    return [alone()]
+
+
+def alone():
+    """The Step that takes the namespace away when nothing is in it that anybody needs."""
+    return Step(("ip", "netns", "delete", NAMESPACE), "no tunnel needs it", GROUP)
+
+
+def _wire(name, link, walls):
+    wire = walls.wires.get(name, model.Wire())
+    if wire.problems or not wire.addresses:
+        return  # it stands, and stays as it is until its file can be read
+    if link is None:
+        # From out here, so that its UDP socket is out here.
+        add = ("ip", "link", "add", "name", name, "netns", NAMESPACE, "type", "wireguard")
+        yield Step(add, "it is not there", name, GROUP)
+        yield Step(_set(name, "alias", model.ALIAS), "marks it as ours", name, GROUP)
+    if link is None or wire.differs:
+        reason = "{} differ from {}".format(" and ".join(wire.differs), _path(name)) if link else f"as {_path(name)} has it"
+        yield Step(EXEC + ("wg", "syncconf", name, FILE.format(name)), reason, name, GROUP)
+    has = link.addresses if link else ()
+    for address in wire.addresses:
+        if address not in has:
+            yield Step(INSIDE + ("address", "add", address, "dev", name), "it does not have it", name, GROUP)
+    for address in has:
+        if address not in wire.addresses:
+            yield Step(INSIDE + ("address", "delete", address, "dev", name), f"{_path(name)} does not have it", name, GROUP)
+    if (link.mtu if link else 0) != wire.mtu:
+        yield Step(_set(name, "mtu", str(wire.mtu)), f"as {_path(name)} has it", name, GROUP)
+    if link is None or not link.up:
+        yield Step(_set(name, "up"), "it is down", name, GROUP)
+
+
+def _path(name):
+    return f"/etc/wireguard/{name}.conf"
+
+
+def _set(name, *words):
+    return INSIDE + ("link", "set", "dev", name) + words
+
+
+def routes(tunnels, wanted):
+    """{destination: (device, MTU in bytes, 0 for the device's own)} of the routes that the tunnels over `wanted` need."""
+    found: Dict[str, Tuple[str, int]] = {}
+    for tunnel in tunnels:
+        if tunnel.walled and tunnel.underlay in wanted:
+            # As plan/policy_routes.py has it, of the same kinds.
+            size = tunnel.mtu + tunnel.overhead + 2 * headers.VLAN_TAG if tunnel.link_kind.own_route else 0
+            for end in tunnel.ends():
+                before = found.get(end.remote, ("", 0))
+                found[end.remote] = (tunnel.underlay, max(size, before[1]))
+    return found
+
+
+def _routes(tunnels, wanted, walls, kept):
+    needed = routes(tunnels, wanted)
+    for destination, (device, size) in needed.items():
+        if walls.routes.get(destination) != (device, size):
+            words = ("route", "replace", destination, "dev", device) + (("mtu", "lock", str(size)) if size else ())
+            yield Step(INSIDE + words, "the way of a tunnel's packets", device, GROUP)
+    for destination, (device, _) in walls.routes.items():
+        if destination not in needed and not kept:
+            words = ("route", "delete", destination) + (("dev", device) if device else ())
+            yield Step(INSIDE + words, "no tunnel needs it", GROUP)
+
+
+def synced(steps):
+    """The names of the wires that these steps tell what is in their files."""
+    return tuple(step.group for step in steps if step.argv[: len(EXEC) + 2] == EXEC + ("wg", "syncconf"))
+
+
+def after(tunnels, links, walls, leaving=()):
+    """{name: Link} of `links` as they are when `steps` are done, as far as the tunnels' own steps ask for it."""
+    found = {name: link for name, link in links.items() if link.namespace != NAMESPACE or name not in leaving}
+    for name in wished(tunnels, leaving):
+        if _makeable(name, links, walls):
+            wire = walls.wires.get(name, model.Wire())
+            link = links.get(name) or Link(name, 0, "wireguard", namespace=NAMESPACE, link_netns=NAMESPACE)
+            if wire.addresses and not wire.problems:
+                link = replace(link, addresses=wire.addresses, mtu=wire.mtu, up=True)
+            found[name] = link
+    return found

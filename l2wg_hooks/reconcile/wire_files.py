@@ -1,0 +1,55 @@
+"""What wg(8) is told of a WireGuard interface that l2wg makes: its file without the rest, and names as addresses."""
+
+import re
+from functools import partial
+from typing import List
+
+from l2wg_hooks.config import own_wire, wg_quick
+from l2wg_hooks.errors import L2wgError, Problem
+from l2wg_hooks.plan import wire_steps
+from l2wg_hooks.system import files, process
+
+
+def write(names):
+    """Write the files that the steps of a plan give to wg(8), for the WireGuard interfaces `names`; the Problems of that.
+
+    In the namespace where wg(8) runs no name server can be asked, so that is done here.
+    """
+    problems: List[Problem] = []
+    for name in names:
+        path = wg_quick.path(name)
+        resolve = partial(_told, path, problems)
+        try:
+            files.write(wire_steps.FILE.format(name), own_wire.stripped(files.read(path), resolve), 0o600)
+        except L2wgError as error:
+            problems += error.problems
+    return tuple(problems)
+
+
+def _told(path, problems, endpoint):
+    """`resolved`, and where that is nothing a Problem more."""
+    address = resolved(endpoint)
+    if not address:
+        hint = "l2wg apply # when it is; until then the other site has to call"
+        problems.append(Problem(f"the name in {endpoint} is not known now", hint, path, 0, "Endpoint"))
+    return address
+
+
+def resolved(endpoint):
+    """ADDRESS:PORT of an endpoint as a file has it; "" where its name is not known. A number is asked of nobody."""
+    host, _, port = endpoint.rpartition(":")
+    if re.match(r"[0-9.]+\Z", host) or host.startswith("["):
+        return endpoint
+    try:
+        # As getaddrinfo(3) has them in order, which is how wg(8) asks.
+        result = process.run(("getent", "ahosts", host), patience=RESOLVER)
+    except L2wgError:
+        return ""
+    words = result.out.split()
+    if result.code or not words:
+        return ""
+    return f"[{words[0]}]:{port}" if ":" in words[0] else f"{words[0]}:{port}"
+
+
+# Seconds that a name server may take: whoever brings up an interface waits for us.
+RESOLVER = 5

@@ -1,0 +1,224 @@
+"""`wire = own`: WireGuard and the tunnel's packets in a network namespace of their own. No rule guards them, and none has to.
+
+Site A is under test, with the probes of test_guard.py. What lets them be heard is taken away at the end: the same tunnel made by hand
+out in the router, where all comes in and all leaks.
+"""
+
+import pytest
+import topology
+from hosts import eventually
+from sites import Pair
+from test_guard import NOT_SILENT, TUNNELS, WAN, WIRED, Lab, Told, came_in, crossed, leaked, tunnels
+
+INNER = {"A": ("198.18.0.1", "fd00:198::1"), "B": ("198.18.0.2", "fd00:198::2")}
+CONF = """\
+[Interface]
+PrivateKey = {private}
+ListenPort = 4901
+Address = {own[0]}/32, {own[1]}/128
+
+[Peer]
+PublicKey = {public}
+AllowedIPs = {other[0]}/32, {other[1]}/128
+Endpoint = {wan}:4901
+PersistentKeepalive = 1
+"""
+INSIDE = "ip -n l2wg"
+
+
+def own(site, keys, *settings) -> None:
+    """The files of `wire = own`, and `l2wg apply`."""
+    other = "B" if site.name == "A" else "A"
+    mine, peers = keys if site.name == "A" else keys[::-1]
+    text = CONF.format(private=mine.private, public=peers.public, own=INNER[site.name], other=INNER[other], wan=topology.WAN[other])
+    site.write("/etc/wireguard/l2w0.conf", text, 0o600)
+    ends = [f"local={INNER[site.name][0]}", f"remote={INNER[other][0]}"]
+    ports = ["bridge-ports=enp3s0"] if site.name == "A" else []
+    site.l2wg("set", "gretap1", "wire=own", "underlay=l2w0", "bridge=br0", *ends, *ports, *settings)
+    site.l2wg("apply")
+
+
+@pytest.fixture(scope="module")
+def walled(vm):
+    """Wired up once; a test leaves it wired."""
+    pair = Pair(vm).fresh()
+    pair.both(lambda site: own(site, pair.keys))
+    pair.comes_back()
+    return pair
+
+
+def planned(site) -> str:
+    """What `l2wg plan` would do; "" for nothing."""
+    result = site.l2wg("plan", check=False)
+    assert result.rc in (0, 2), result.stderr
+    return result.stdout if result.rc else ""
+
+
+def test_a_wire_from_nothing(walled):
+    site = walled.a
+    assert "gretap1" in site.links() and not {"l2w0", "wg0"} & set(site.links())
+    assert "l2w0" in site.run(["ip", "-n", "l2wg", "-brief", "link"]).stdout
+    assert ":4901 " in site.run(["ss", "-uln"]).stdout
+    assert planned(site) == ""
+    assert walled.device.ping("192.168.92.10", size=1472, fragment=False) == 1
+
+
+@pytest.mark.parametrize(
+    "lost",
+    [
+        "ip netns delete l2wg",
+        f"{INSIDE} link delete l2w0",
+        f"{INSIDE} link set l2w0 down",
+        f"{INSIDE} address flush dev l2w0",
+        f"{INSIDE} route flush proto boot",
+        "ip netns exec l2wg wg set l2w0 peer $(ip netns exec l2wg wg show l2w0 peers) remove",
+        "ip netns exec l2wg wg set l2w0 listen-port 5555",
+        "ip netns exec l2wg sysctl -qw net.ipv4.ip_forward=1",
+        "ip link delete gretap1",
+        "ip link set gretap1 nomaster",
+        # Half made: what an end at the wrong moment leaves.
+        f"ip link delete gretap1; {INSIDE} link add gretap1 type gretap local 198.18.0.1 remote 198.18.0.2 dev l2w0; {INSIDE} link set gretap1 alias l2wg",
+        "ip netns delete l2wg; touch /run/netns/l2wg",
+        "ip netns delete l2wg; ip netns add l2wg",
+    ],
+)
+def test_whatever_part_goes_is_made_again_by_the_next_event(walled, lost):
+    site = walled.a
+    site.sh(lost)
+    assert planned(site) != ""
+    said = site.l2wg("event", "up", "br0").stderr
+    assert "hint:" not in said, said
+    assert planned(site) == ""
+    walled.comes_back()
+
+
+def test_an_event_leaves_alone_what_is_right(walled):
+    site = walled.a
+    before = site.links()["gretap1"]["ifindex"], site.run(["ip", "netns", "exec", "l2wg", "wg", "show", "l2w0", "latest-handshakes"]).stdout
+    assert site.l2wg("event", "up", "br0").stderr == ""
+    assert before == (site.links()["gretap1"]["ifindex"], site.run(["ip", "netns", "exec", "l2wg", "wg", "show", "l2w0", "latest-handshakes"]).stdout)
+
+
+def test_a_broken_file_takes_nothing_down(walled):
+    site = walled.a
+    text = site.read("/etc/wireguard/l2w0.conf")
+    site.write("/etc/wireguard/l2w0.conf", text.replace("ListenPort", "Table = off\nListenPort"), 0o600)
+    said = site.l2wg("event", "up", "br0").stderr
+    assert "/etc/wireguard/l2w0.conf:3: table: has no meaning with `wire = own`" in said
+    assert walled.wired()
+    site.write("/etc/wireguard/l2w0.conf", text, 0o600)
+    assert planned(site) == ""
+
+
+def test_all_goes_and_comes_back(walled):
+    site = walled.a
+    site.l2wg("down", "--all")
+    assert "gretap1" not in site.links() and site.run(["ip", "netns", "list"]).stdout.strip() == ""
+    site.l2wg("event", "up", "br0")
+    walled.comes_back()
+
+
+class Walled(Lab):
+    """The same probes for the ends inside."""
+
+    ends = {4: (INNER["A"][0], INNER["B"][0]), 6: (INNER["A"][1], INNER["B"][1])}
+
+    def _switch(self, site) -> None:
+        local, remote = self.ends[self.tunnel.family][:: 1 if site is self.a else -1]
+        own(site, self.pair.keys, f"local={local}", f"remote={remote}", *self.tunnel.settings)
+
+
+@pytest.fixture(scope="module")
+def lab(vm):
+    lab = Walled(vm)
+    # The ends' addresses and ways out here, too, as a careless admin has them: so a packet that gets out here goes on.
+    lab.addresses()
+    lab.a.sh(f"ip address add {lab.ends[4][0]}/32 dev enp2s0")
+    lab.b.sh(f"ip address add {lab.ends[4][1]}/32 dev br0")
+    lab.admins_tunnels()
+    return lab
+
+
+FLUSHED = "nft flush ruleset"
+HOSTILE = """
+nft -f - <<'END'
+table inet hostile {
+    chain input { type filter hook input priority 0; policy drop; ct state established accept; udp dport 4901 accept; iifname lo accept; }
+    chain forward { type filter hook forward priority 0; policy drop; }
+    chain srcnat { type nat hook postrouting priority 100; masquerade; }
+    chain dstnat { type nat hook prerouting priority -100; udp dport != 4901 redirect to :9; }
+}
+END
+"""
+# IPCTNL_MSG_CT_DELETE without a tuple: all of them (linux/netfilter/nfnetlink_conntrack.h).
+FORGET = """python3 -c '
+import socket, struct
+with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 12) as sender:
+    sender.send(struct.pack("=IHHIIBBH", 20, 1 << 8 | 2, 5, 1, 0, 0, 0, 0))
+    error = struct.unpack_from("=i", sender.recv(4096), 16)[0]
+    assert error == 0, error
+'"""
+FILTERS = "for name in all default enp1s0 enp2s0 br0; do sysctl -qw net.ipv4.conf.$name.rp_filter={}; done"
+AGAIN = "l2wg event up br0; nft flush ruleset"
+
+
+@pytest.fixture(scope="module", params=tunnels("gretap", "vxlan6"))
+def told(request, lab):
+    """What the probes saw in every state, without any rule, and nobody told."""
+    lab.switch(TUNNELS[request.param])
+    admins_answer, family, a, b, walk = lab.admins_answer(), lab.tunnel.family, lab.a, lab.b, lab.walk()
+    local, remote = lab.ends[family]
+    walk.phase("B has no rule", b, FLUSHED, WIRED)
+    walk.phase("no rule", a, f"{FLUSHED}; {NOT_SILENT}", WIRED)
+    walk.phase("flushed in a loop", a, f"for i in 1 2 3 4 5 6 7 8 9 10; do {FLUSHED}; done", WIRED)
+    walk.phase("a hostile firewall", a, HOSTILE, WIRED)
+    walk.phase("conntrack flushed", a, FORGET, WIRED)
+    walk.phase("strict rp_filter", a, FILTERS.format(1), WIRED)
+    walk.phase("loose rp_filter", a, FILTERS.format(2), WIRED)
+    walk.phase("no rule again", a, f"{FLUSHED}; {FILTERS.format(0)}", WIRED)
+    walk.phase("a way by the WAN", a, f"ip route replace {remote} via {WAN[family][1]} dev enp1s0", WIRED)
+    walk.phase("the LAN in a VRF", a, "ip link add blue type vrf table 10; ip link set blue up; ip link set enp2s0 master blue", WIRED)
+    walk.phase("no VRF", a, f"ip link set enp2s0 nomaster; ip link delete blue; ip address replace {lab.ends[4][0]}/32 dev enp2s0", WIRED)
+    walk.phase("l2w0 down", a, f"{INSIDE} link set l2w0 down")
+    walk.phase("up by an event", a, AGAIN, WIRED)
+    walk.phase("l2w0 deleted", a, f"{INSIDE} link delete l2w0")
+    walk.phase("made by an event", a, AGAIN, WIRED)
+    walk.phase("the namespace deleted", a, "ip netns delete l2wg")
+    walk.phase("made by another event", a, AGAIN, WIRED)
+    walk.phase("by hand", a, f"{lab.tunnel.by_hand(lab.ends)}; ip address replace {local} dev enp2s0 {'nodad' if family == 6 else ''}")
+    walk.phase("by hand, and a way by the WAN", a, f"ip route replace {remote} via {WAN[family][1]} dev enp1s0")
+    heard = walk.run()
+    a.sh(f"ip route delete {remote}; ip link delete gretap1", check=False)
+    return Told(lab.tunnel, lab.sent(), admins_answer, heard)
+
+
+def test_the_probes_see(told):
+    """Out here, without walls, they come in, and all leaks."""
+    by_hand = told.heard["by hand"], told.heard["by hand, and a way by the WAN"]
+    assert {"wan: plain", "wan: fragments"} <= came_in(by_hand[0]) | came_in(by_hand[1])
+    assert leaked(by_hand[1]) >= {"out broadcast", "out unicast"}
+
+
+def test_nothing_comes_in_and_nothing_leaks(told):
+    states = {name: heard for name, heard in told.heard.items() if not name.startswith("by hand")}
+    assert len(states) == 17
+    assert {name: came_in(heard) for name, heard in states.items() if came_in(heard)} == {}
+    assert {name: leaked(heard) for name, heard in states.items() if leaked(heard)} == {}
+    assert crossed(states["a hostile firewall"]) == {"out broadcast", "out unicast", "out full size"}
+    assert told.admins_answer
+
+
+def test_where_a_namespace_is_forbidden_nothing_half_made_stays(walled):
+    """As in a container that may not mount."""
+    site = walled.a
+    site.l2wg("down", "--all")
+    site.sh("mount -t tmpfs -o ro tmpfs /run/netns 2>/dev/null || { mkdir -p /run/netns; mount -t tmpfs -o ro tmpfs /run/netns; }")
+    try:
+        said = site.l2wg("event", "up", "br0").stderr
+        assert "wire=shared" in said and "Traceback" not in said, said
+        assert "gretap1" not in site.links()
+    finally:
+        site.sh("umount /run/netns")
+    site.l2wg("event", "up", "br0")
+    walled.comes_back()
+    eventually(lambda: planned(site) == "", 10)

@@ -1,0 +1,98 @@
+import pytest
+from l2wg_hooks.config import own_wire
+
+PATH = "/etc/wireguard/l2w0.conf"
+TEXT = """\
+# a comment
+[Interface]
+PrivateKey = PRIVATE=
+ListenPort = 4901 # and one more
+Address = 198.18.0.1/32, fd00:198::1/128
+
+[Peer]
+PublicKey = PEER1=
+AllowedIPs = 198.18.0.2/32
+AllowedIPs = fd00:198::2
+Endpoint = b.example.org:4901
+PersistentKeepalive = 25
+
+[peer]
+PublicKey = PEER2=
+PresharedKey = SHARED=
+AllowedIPs = 198.18.0.3
+PersistentKeepalive = 0
+"""
+# As wg(8) 1.0.20210914 prints it.
+DUMP = (
+    "PRIVATE=\tPUBLIC=\t4901\toff\n"
+    "PEER2=\tSHARED=\t(none)\t198.18.0.3/32\t0\t0\t0\toff\n"
+    "PEER1=\t(none)\t203.0.113.20:4901\tfd00:198::2/128,198.18.0.2/32\t1700000000\t100\t200\t25\n"
+)
+
+
+def parsed(text=TEXT):
+    wire, problems = own_wire.parse(text, PATH)
+    assert problems == ()
+    return wire
+
+
+def refused(text):
+    wire, problems = own_wire.parse(text, PATH)
+    assert wire is None
+    return [(problem.line, problem.key, problem.message) for problem in problems]
+
+
+def test_a_file_of_wg_quicks_format_is_read():
+    wire = parsed()
+    assert wire.addresses == ("198.18.0.1/32", "fd00:198::1/128") and wire.mtu == 1420 and wire.port == "4901"
+    assert wire.peers["PEER1="] == own_wire.PeerWish("(none)", frozenset({"198.18.0.2/32", "fd00:198::2/128"}), "25", "b.example.org:4901")
+    assert wire.peers["PEER2="] == own_wire.PeerWish("SHARED=", frozenset({"198.18.0.3/32"}), "off", "")
+    assert parsed(TEXT.replace("ListenPort", "MTU = 1380\nListenPort")).mtu == 1380
+    assert parsed(TEXT.replace("\n", "\r\n")) == wire
+
+
+@pytest.mark.parametrize("key", ["PostUp", "preup", "PostDown", "PreDown", "Table", "DNS", "SaveConfig"])
+def test_what_wg_quick_does_and_nobody_here_is_refused_with_the_reason(key):
+    ((line, name, message),) = refused(TEXT.replace("ListenPort", f"{key} = off\nListenPort"))
+    assert (line, name) == (4, key.lower()) and message.startswith("has no meaning with `wire = own`: ")
+
+
+def test_all_that_is_wrong_is_told_at_once():
+    text = "Table = off\n[Interface]\nColour = red\nAddress = here\nMTU = 70000\n"
+    assert [(line, key) for line, key, _ in refused(text)] == [(1, "table"), (3, "colour"), (4, "Address"), (0, "MTU"), (0, ""), (0, "")]
+
+
+def test_nothing_is_told_where_all_is_as_the_file_has_it():
+    assert own_wire.differs(parsed(), DUMP) == ()
+    # Without ListenPort WireGuard chooses one.
+    assert own_wire.differs(parsed(TEXT.replace("ListenPort = 4901", "")), DUMP.replace("4901", "40000")) == ()
+    # Where a peer was heard last is not what the file says.
+    assert own_wire.differs(parsed(), DUMP.replace("203.0.113.20", "192.0.2.9")) == ()
+    assert own_wire.differs(parsed(TEXT.replace("ListenPort", "FwMark = 0x20\nListenPort")), DUMP.replace("\toff\n", "\t0x20\n", 1)) == ()
+
+
+@pytest.mark.parametrize(
+    "old, new, told",
+    [
+        ("PRIVATE=", "OTHER=", ("its key",)),
+        ("\t4901\toff\n", "\t4902\toff\n", ("its UDP port",)),
+        ("\toff\n", "\t0x1\n", ("its mark",)),
+        ("SHARED=", "(none)", ("its peers",)),
+        ("198.18.0.3/32", "(none)", ("its peers",)),
+        ("\t25\n", "\toff\n", ("its peers",)),
+        ("PEER2=\tSHARED=\t(none)\t198.18.0.3/32\t0\t0\t0\toff\n", "", ("its peers",)),
+        (DUMP, "", ("all of it",)),
+        ("\t1700000000", "", ("all of it",)),
+    ],
+)
+def test_what_differs_is_told(old, new, told):
+    assert own_wire.differs(parsed(), DUMP.replace(old, new, 1)) == told
+
+
+def test_wg_gets_what_it_takes_and_no_name():
+    asked = []
+    text = own_wire.stripped(TEXT, lambda endpoint: asked.append(endpoint) or "203.0.113.20:4901")
+    assert asked == ["b.example.org:4901"]
+    assert "Address" not in text and "#" not in text and "Endpoint = 203.0.113.20:4901\n" in text
+    assert text.startswith("[Interface]\nPrivateKey = PRIVATE=\nListenPort = 4901\n[Peer]\n")
+    assert "Endpoint" not in own_wire.stripped(TEXT, lambda endpoint: "")
