@@ -16,6 +16,7 @@ from l2wg_hooks.check import (
     settings,
     underlay,
     waiting,
+    walls,
     wg_quick_hooks,
 )
 from l2wg_hooks.check.cause import ORDER
@@ -26,6 +27,7 @@ MODULES = (settings, boot, wg_quick_hooks, waiting, modules, underlay, endpoint_
     lan,
     permissions,
     firewalls,
+    walls,
     peer,
     loops,
 )

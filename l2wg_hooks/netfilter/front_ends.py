@@ -15,7 +15,7 @@ class FrontEnd:
         raise NotImplementedError
 
     def let_in(self, base, packet):
-        """The command that has it let in a trace.Packet of hook "input"."""
+        """The command that has it let in a trace.Packet of hook "input"; without `source`, from anybody."""
         raise NotImplementedError
 
     def let_pass(self, base, tunnel):
@@ -32,7 +32,8 @@ class Nft(FrontEnd):
     def let_in(self, base, packet):
         ip = "ip" if packet.family == 4 else "ip6"
         what = "udp dport %d" % packet.port if packet.port else "meta l4proto 47"
-        rule = f'iifname "{packet.iif}" {ip} saddr {packet.source} {ip} daddr {packet.target} {what} accept'
+        ends = f"{ip} saddr {packet.source} {ip} daddr {packet.target} " if packet.source else ""
+        rule = f'iifname "{packet.iif}" {ends}{what} accept'
         return f"nft 'insert rule {base.name} {rule}' {KEPT}"
 
     def let_pass(self, base, tunnel):
@@ -48,7 +49,8 @@ class Iptables(FrontEnd):
 
     def let_in(self, base, packet):
         what = "-p udp --dport %d" % packet.port if packet.port else "-p gre"
-        rule = f"-i {packet.iif} -s {packet.source} -d {packet.target} {what} -j ACCEPT"
+        ends = f"-s {packet.source} -d {packet.target} " if packet.source else ""
+        rule = f"-i {packet.iif} {ends}{what} -j ACCEPT"
         return f"{base.table} -I INPUT {rule} {KEPT}"
 
     def let_pass(self, base, tunnel):
@@ -65,7 +67,8 @@ class Ufw(FrontEnd):
 
     def let_in(self, base, packet):
         protocol, port = ("udp", " port %d" % packet.port) if packet.port else ("gre", "")
-        return f"ufw allow in on {packet.iif} proto {protocol} from {packet.source} to {packet.target}{port}"
+        ends = f"from {packet.source} to {packet.target}" if packet.source else "from any to any"
+        return f"ufw allow in on {packet.iif} proto {protocol} {ends}{port}"
 
     def let_pass(self, base, tunnel):
         return of(base, ()).let_pass(base, tunnel)
@@ -79,7 +82,8 @@ class Firewalld(FrontEnd):
 
     def let_in(self, base, packet):
         what = "port port=%d protocol=udp" % packet.port if packet.port else "protocol value=gre"
-        rule = "rule family=ipv%d source address=%s %s accept" % (packet.family, packet.source, what)
+        source = f"source address={packet.source} " if packet.source else ""
+        rule = "rule family=ipv%d %s%s accept" % (packet.family, source, what)
         zone = process.output("firewall-cmd", "--get-zone-of-interface=" + packet.iif).strip()
         zone = f"--zone={zone} " if zone else ""
         return f"firewall-cmd --permanent {zone}--add-rich-rule='{rule}'; firewall-cmd --reload"

@@ -3,7 +3,7 @@
 import os
 from typing import Dict, NamedTuple, Optional, Tuple
 
-from l2wg_hooks.config import ifupdown, ifupdown_bridge, ifupdown_files, last_applied, store, wg_quick
+from l2wg_hooks.config import ifupdown, ifupdown_bridge, ifupdown_files, last_applied, own_wire, store, tunnel_file, wg_quick
 from l2wg_hooks.errors import L2wgError, Problem, fail
 from l2wg_hooks.rehearsal import cast, judge, outcome, play, stage, tame
 from l2wg_hooks.rehearsal.outcome import Fact
@@ -129,18 +129,31 @@ class _Look:
         sysctls = {path: files.glance("/proc/sys/" + path).strip() for path in SYSCTLS}
         defined = {one.interface for one in self.stanzas} | set(scene.moved)
         held = self.live.picture.held
+        # A namespace within the stage would take rights that nobody has there.
+        walled = [one for one in tunnels if one.walled]
+        shared = {one.name: tunnel_file.edit(what.wished[one.name], {"wire": "shared"}) for one in walled}
         part = play.Part(
             dict(what.texts),
-            dict(what.wished),
+            dict(what.wished, **shared),
             self.nics,
             cast.leases(held, self.live.links, self.bridges),
-            cast.given(held, self.nics, defined),
+            cast.given(held, self.nics, defined) + tuple(self._wires(walled)),
             tame.endpoints(self.confs.values(), self.known),
             dict({path: value for path, value in sysctls.items() if value}, **NO_DAD),
             self.hand,
             tuple(again),
         )
         return outcome.outcome(stage.play(play.perform(part), SECONDS), scene.nics)
+
+    def _wires(self, walled):
+        """Lines for ip(8) that make the WireGuard interfaces of l2wg's own, with their addresses."""
+        for name in sorted({one.underlay for one in walled}):
+            path = wg_quick.path(name)
+            wire, _ = own_wire.parse(self.confs.get(path, ""), path)
+            if wire is not None:
+                yield f"link add name {name} mtu {wire.mtu} type wireguard"
+                yield from (f"address add {address} dev {name}" for address in wire.addresses)
+                yield f"link set dev {name} up"
 
 
 def _gone(before, tunnels, live):

@@ -4,6 +4,9 @@ Site A is under test, with the probes of test_guard.py. What lets them be heard 
 out in the router, where all comes in and all leaks.
 """
 
+import json
+import re
+
 import pytest
 import topology
 from hosts import eventually
@@ -108,6 +111,53 @@ def test_a_broken_file_takes_nothing_down(walled):
     assert walled.wired()
     site.write("/etc/wireguard/l2w0.conf", text, 0o600)
     assert planned(site) == ""
+
+
+def test_status_check_and_metrics_look_inside(walled):
+    site = walled.a
+    eventually(lambda: site.l2wg("check", check=False).rc == 0, 30)
+    status = json.loads(site.l2wg("status", "--json").stdout)
+    (tunnel,) = status["tunnels"]
+    assert tunnel["underlay"]["name"] == "l2w0" and tunnel["underlay"]["up"] and tunnel["peer"]["handshake"]
+    assert 'last_handshake_timestamp_seconds{underlay="l2w0"' in site.l2wg("metrics").stdout
+    assert site.l2wg("exec", "wg", "show", "interfaces").stdout == "l2w0\n"
+    assert site.l2wg("exec", "ping", "-c", "1", "198.18.0.2").rc == 0
+    assert site.l2wg("exec", "sh", "-c", "exit 7", check=False).rc == 7
+
+
+def test_check_tells_who_else_is_in_there(walled):
+    site = walled.a
+    site.sh(f"{INSIDE} link add eth7 type dummy")
+    found = {problem["id"]: problem for problem in json.loads(site.l2wg("check", "--json", check=False).stdout)["problems"]}
+    assert "eth7" in found["namespace-stranger"]["message"]
+    site.sh(found["namespace-stranger"]["hint"].partition(" #")[0].replace("netns 1", "netns $$"))
+    assert "eth7" in site.links()
+    site.sh("ip link delete eth7")
+
+
+def test_check_tells_of_a_firewall_that_drops_who_calls(walled):
+    site = walled.a
+    conf = site.read("/etc/wireguard/l2w0.conf")
+    site.write("/etc/wireguard/l2w0.conf", re.sub("Endpoint.*\n", "", conf), 0o600)
+    site.sh("nft 'table inet mine { chain input { type filter hook input priority 0; policy drop; ct state established accept; iifname lo accept; } }'")
+    site.sh("ip route replace default via 203.0.113.20 dev enp1s0")
+    try:
+        found = {problem["id"]: problem for problem in json.loads(site.l2wg("check", "--json", check=False).stdout)["problems"]}
+        assert "UDP port 4901" in found["wire-port"]["message"]
+        site.sh(found["wire-port"]["hint"].partition(" #")[0])
+        again = json.loads(site.l2wg("check", "--json", check=False).stdout)["problems"]
+        assert "wire-port" not in {problem["id"] for problem in again}
+    finally:
+        site.sh("nft delete table inet mine; ip route delete default")
+        site.write("/etc/wireguard/l2w0.conf", conf, 0o600)
+
+
+def test_the_next_start_is_rehearsed(walled):
+    """With a shared wire in its place; what takes the bridge's port away is found as ever."""
+    site = walled.a
+    result = site.run(["l2wg", "rehearse"], timeout=300)
+    assert "nothing brings up" not in result.stderr and "cannot be had" not in result.stderr
+    assert "the next start gives what is wished" in result.stderr
 
 
 def test_all_goes_and_comes_back(walled):

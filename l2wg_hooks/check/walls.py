@@ -1,0 +1,106 @@
+"""The network namespace of l2wg (`wire = own`): who else is in it, and whether WireGuard's packets get there and back."""
+
+import os
+import time
+
+from l2wg_hooks.check.cause import NOTHING, OPEN, REBOOT, Cause
+from l2wg_hooks.check.scene import Check, Idle
+from l2wg_hooks.config import own_wire, wg_quick
+from l2wg_hooks.errors import L2wgError, Problem
+from l2wg_hooks.model import NAMESPACE
+from l2wg_hooks.netfilter import front_ends
+from l2wg_hooks.netfilter.host_rules import Firewall
+from l2wg_hooks.netfilter.trace import Packet
+from l2wg_hooks.observe import walls as namespace
+from l2wg_hooks.observe import wg_interfaces
+from l2wg_hooks.system import files, ip_routes, process
+
+CAUSES = (
+    Cause(
+        "namespace-stranger",
+        OPEN,
+        "Somebody has put an interface into the network namespace that only the tunnels of `wire = own` are to be in: what comes "
+        "in by it is taken for theirs.",
+        "Move it out: the command is printed; and find out who put it there.",
+    ),
+    Cause(
+        "wire-port",
+        NOTHING,
+        "This router's firewall drops what comes to the UDP port of a WireGuard interface of l2wg's, and a peer has to call.",
+        "The firewall's own command, which is printed.",
+    ),
+    Cause(
+        "boot-unit",
+        REBOOT,
+        "The unit that makes the WireGuard interfaces of `wire = own` at boot is disabled.",
+        "`systemctl enable l2wg.service`.",
+    ),
+)
+UNIT = "l2wg.service"
+# The systemd that runs, and the link that `systemctl enable` makes.
+SYSTEMD, ENABLED = "/run/systemd/system", "/etc/systemd/system/multi-user.target.wants/" + UNIT
+
+
+def strangers(tunnel, names):
+    """The Problem of interfaces in the namespace that are not ours."""
+    for name in names:
+        yield tunnel.problem(
+            "wire",
+            f"somebody else's {name} is in the network namespace {NAMESPACE}: what comes in by it is taken for a tunnel's",
+            f"ip -n {NAMESPACE} link set dev {name} netns 1 # and find out who put it there",
+            "namespace-stranger",
+        )
+
+
+def callers(wanted, interface, now):
+    """The peers that have to call this router, or do not answer it: OwnWire, wg_interfaces.Interface, seconds since the epoch."""
+    alive = {peer.key for peer in interface.peers if wg_interfaces.alive(peer, now)}
+    return [key for key, peer in wanted.peers.items() if not peer.endpoint or key not in alive]
+
+
+def _walled(scene):
+    found = [tunnel for tunnel in scene.tunnels if tunnel.walled]
+    if not found:
+        raise Idle("no tunnel has `wire = own`")
+    return found
+
+
+def _inside(scene):
+    tunnels = _walled(scene)
+    walls = namespace.look(tunnels, scene.links)
+    yield from strangers(tunnels[0], walls.strangers if walls else ())
+    if os.path.isdir(SYSTEMD) and not os.path.lexists(ENABLED):
+        yield Problem(f"{UNIT} is disabled: nothing makes WireGuard at boot", f"systemctl enable {UNIT}", id="boot-unit")
+
+
+def _port(scene):
+    """What the firewall says of the first packet of a peer that calls."""
+    firewall = None
+    for tunnel in {tunnel.underlay: tunnel for tunnel in _walled(scene)}.values():
+        path = wg_quick.path(tunnel.underlay)
+        interface = wg_interfaces.look(tunnel.underlay) if tunnel.underlay in scene.links else None
+        try:
+            wanted, _ = own_wire.parse(files.read(path), path)
+        except L2wgError:  # told of by the plan
+            continue
+        if wanted is None or interface is None or not callers(wanted, interface, int(time.time())):
+            continue
+        firewall = firewall or Firewall()
+        for family in (int(word[1:]) for word in process.families()):
+            yield from _drops(tunnel, family, interface.port, firewall)
+
+
+def _drops(tunnel, family, port, firewall):
+    for route in ip_routes.show("-%d" % family, "route", "show", "default"):
+        packet = Packet("input", family, route.get("dev", ""), protocol="udp", port=port)
+        for base, chains in firewall.drops(packet):
+            yield tunnel.problem(
+                "underlay",
+                "the firewall (%s) drops what comes by %s to UDP port %d, and a peer of %s has to call"
+                % (base.where, packet.iif, port, tunnel.underlay),
+                front_ends.of(base, chains).let_in(base, packet),
+                "wire-port",
+            )
+
+
+CHECKS = (Check("network namespace", _inside), Check("UDP port of WireGuard", _port))
