@@ -39,7 +39,7 @@ def _loops(scene):
         if looped:
             message = "a loop: %d frames of %s came back to it%s: there is a second way between the sites"
             hint = "find and cut that way (journalctl -k -g 'l2wg: loop'), or have both bridges speak STP"
-            others = [one.name for one in scene.tunnels if one.bridge == tunnel.bridge and one.name != tunnel.name]
+            others = [other.name for other in scene.tunnels if other.bridge == tunnel.bridge and other.name != tunnel.name]
             hint = ring_probe.choices(tunnel, others) if others else hint
             yield tunnel.problem("bridge", message % (looped, tunnel.bridge, since[0]), hint, "loop")
         if stormed:

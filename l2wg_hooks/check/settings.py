@@ -109,8 +109,8 @@ def _plan(scene):
         cause = STEPS.get(step.group, "policy-route" if step.argv[1:2] in (("rule",), ("route",), ("-6",)) else "not-applied")
         name = step.group if step.group in names else ""
         yield Problem(f"{what}: {step.reason} (`{step}`)", "l2wg apply", id=cause, tunnel=name)
-    for one in intent.named:
-        yield with_id("names-port", one.problem())
+    for mention in intent.named:
+        yield with_id("names-port", mention.problem())
 
 
 CHECKS = (Check("settings", _settings, False), Check("change under way", _change, False), Check("plan", _plan))
