@@ -95,4 +95,4 @@ FRONT_ENDS = (Ufw(), Firewalld(), Iptables(), Nft())
 
 def of(base, chains):
     """Who keeps a trace.Base, in whose table there are these chains."""
-    return next(one for one in FRONT_ENDS if one.keeps(base, chains))
+    return next(front_end for front_end in FRONT_ENDS if front_end.keeps(base, chains))

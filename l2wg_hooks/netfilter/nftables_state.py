@@ -18,7 +18,10 @@ LOADED = "/run/l2wg.loaded"
 TEMPLATE = os.path.join(os.path.dirname(os.path.dirname(__file__)), "templates", "rules.j2")
 
 # What fills it.
-FILLERS = (nftables.__file__, *(sys.modules[type(one).__module__].__file__ for one in registry.ENCAPSULATIONS.values()))
+FILLERS = (
+    nftables.__file__,
+    *(sys.modules[type(encapsulation).__module__].__file__ for encapsulation in registry.ENCAPSULATIONS.values()),
+)
 
 # The order in which their listings are kept.
 FAMILIES = ("inet", "bridge")
@@ -52,10 +55,10 @@ def observe(needed):
 
 def report(results):
     """The Report of how `LISTS` ended, one after the other."""
-    failed = [one for one in results if isinstance(one, L2wgError)]
+    failed = [result for result in results if isinstance(result, L2wgError)]
     if failed:
         return Report(_rules(_loaded(), None), unknown=failed[0].problems[0].message)
-    texts = ["" if one.code else one.out for one in results]
+    texts = ["" if result.code else result.out for result in results]
     listing = re.sub(r"counter packets \d+ bytes \d+", "counter", "".join(texts))
     loaded = _loaded()
     rules = Rules() if loaded is None and not listing else _rules(loaded, _steady(listing))
@@ -95,9 +98,9 @@ def _parse(text):
     entries, values, meant = (loaded.get(key) for key in ("entries", "values", "meant"))
     if not isinstance(entries, list) or not isinstance(values, dict) or not isinstance(meant, (str, type(None))):
         raise json_fields.Unfit(f"{LOADED} has not what we keep there")
-    entries = [nftables.complete(one) if isinstance(one, dict) else one for one in entries]
-    names = [one.get("name") if isinstance(one, dict) else None for one in entries]
-    if not all(isinstance(name, str) and nftables.fits(one, values.get(name)) for name, one in zip(names, entries)):
+    entries = [nftables.complete(entry) if isinstance(entry, dict) else entry for entry in entries]
+    names = [entry.get("name") if isinstance(entry, dict) else None for entry in entries]
+    if not all(isinstance(name, str) and nftables.fits(entry, values.get(name)) for name, entry in zip(names, entries)):
         raise json_fields.Unfit(f"{LOADED} has not what we keep there")
     return entries, values, meant if loaded.get("template") == template() else None
 
