@@ -15,9 +15,9 @@ from l2wg_hooks.system import files, ip_routes, process
 def look(tunnels):
     """The Seen of now. Policy routes and iptables are looked at if a tunnel wants them, or wanted them until now."""
     found = nftables_state.observe(needed=bool(tunnels))
-    kinds = [tunnel.kind for tunnel in tunnels] + [one["kind"] for one in found.entries]
-    passes = [tunnel.forward for tunnel in tunnels] + [one.get("forward", "") for one in found.entries]
-    clamps = [tunnel.mss_clamp for tunnel in tunnels] + [one["clamp"] for one in found.entries]
+    kinds = [tunnel.kind for tunnel in tunnels] + [entry["kind"] for entry in found.entries]
+    passes = [tunnel.forward for tunnel in tunnels] + [entry.get("forward", "") for entry in found.entries]
+    clamps = [tunnel.mss_clamp for tunnel in tunnels] + [entry["clamp"] for entry in found.entries]
     return Observed(
         found,
         _ways() if any(needed(kind) for kind in kinds) else None,
