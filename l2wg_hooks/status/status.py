@@ -173,11 +173,11 @@ def build(seen):
     """The Status that a Survey shows."""
     report = seen.report
     intact = None if report.unknown else report.rules.intact
-    entries = {one["name"]: one for one in report.rules.entries} if intact else {}
+    entries = {entry["name"]: entry for entry in report.rules.entries} if intact else {}
     covers = {name: AllowedIPs(interface.peers) for name, interface in seen.peers.items()}
     tunnels = tuple(_state(tunnel, seen, entries, intact, covers) for tunnel in seen.wished.tunnels)
     bridges = _bridges(seen)
-    known = {(end.local, end.remote) for one in tunnels for end in one.wish.ends()}
+    known = {(end.local, end.remote) for tunnel in tunnels for end in tunnel.wish.ends()}
     strays = {what: 0 for what in PACKETS}
     for (what, local, remote), count in report.packets.items():
         if (local, remote) not in known:
@@ -254,7 +254,9 @@ def _bridges(seen):
         everybody = dict.fromkeys(sorted(members.get(name, ())) if there else ())
         everybody.update(some)
         # Cards first, then tunnels: as the frames go.
-        ports = tuple(_port(port, name, seen, port in names) for port in sorted(everybody, key=lambda one: (one in names, one)))
+        ports = tuple(
+            _port(port, name, seen, port in names) for port in sorted(everybody, key=lambda member: (member in names, member))
+        )
         if there:
             found.append(Bridge(name, True, link.up, link.mtu, link.mac, link.addresses, link.stp, ports))
         else:
@@ -331,8 +333,8 @@ def _planned(seen, bridges):
             what = f"{group}: "
         rest = "; ".join(dict.fromkeys(words[:1] if group in made else words))
         yield Fault(WRONG, group if group in known else "", what + rest)
-    for one in todo.waiting:
-        yield Fault(WRONG, one.subject if one.subject in known else "", str(one), named=True)
+    for wait in todo.waiting:
+        yield Fault(WRONG, wait.subject if wait.subject in known else "", str(wait), named=True)
     for problem in todo.problems:
         yield _of(problem, paths.get(problem.path, ""))
 

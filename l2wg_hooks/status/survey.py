@@ -88,9 +88,9 @@ def look():
 
 
 def _growth(known, report, clock):
-    rows = {counter_growth.peer(name, one.key): one for name, interface in known.items() for one in interface.peers}
-    counts = dict(counter_growth.dropped(report.frames), **{key: one.received for key, one in rows.items()})
-    return counter_growth.look(counts, {key: (one.sent, one.keepalive) for key, one in rows.items()}, clock)
+    rows = {counter_growth.peer(name, peer.key): peer for name, interface in known.items() for peer in interface.peers}
+    counts = dict(counter_growth.dropped(report.frames), **{key: peer.received for key, peer in rows.items()})
+    return counter_growth.look(counts, {key: (peer.sent, peer.keepalive) for key, peer in rows.items()}, clock)
 
 
 def _blind(argv, result):

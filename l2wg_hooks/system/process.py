@@ -147,14 +147,14 @@ def together(*argvs, takes=()):
     takes = dict(takes)
     found = [None] * len(argvs)
 
-    def one(index):
+    def run_at(index):
         try:
             argv = argvs[index]
             found[index] = feed(argv, takes[argv]) if argv in takes else run(argv)
         except L2wgError as error:
             found[index] = error
 
-    threads = [threading.Thread(target=one, args=(index,)) for index in range(len(argvs))]
+    threads = [threading.Thread(target=run_at, args=(index,)) for index in range(len(argvs))]
     for thread in threads:
         thread.start()
     for thread in threads:
