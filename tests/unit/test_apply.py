@@ -346,7 +346,7 @@ def test_a_port_gives_its_address_only_to_who_agrees(router, capsys):
     assert cli.main(["plan"]) == 1
     said = capsys.readouterr().out
     assert "+#l2wg# iface enp3s0 inet static" in said and "ip link set dev enp3s0 master br0" in said
-    assert apply.apply(agree=lambda moves: [str(one) for one in moves] == ["10.0.0.1/8 moves from enp3s0 to br0"]) == ()
+    assert apply.apply(agree=lambda moves: [str(move) for move in moves] == ["10.0.0.1/8 moves from enp3s0 to br0"]) == ()
     assert "#l2wg# iface enp3s0" in router.main.read_text()
     assert "    address 10.0.0.1/8\n    bridge_ports enp3s0\n" in router.ours.read_text()
     assert "bridge_hw 02:00:00:00:00:03" in router.ours.read_text()
@@ -780,7 +780,7 @@ def test_a_site_goes_whole_and_comes_back_whole(router, unpaired, monkeypatch):
     assert apply.apply(more=unpaired) == ()
     assert not router.conf.exists() and not router.ours.exists() and (router.etc / "wg0.quick").read_text() == "[Interface]\n"
     told = {"the route 192.168.92.1", "wg0's peer K=", "192.168.92.1/32 for a peer of wg0"}
-    assert {str(one) for one in router.gone} == told, "the rehearsal does not miss what is to go"
+    assert {str(fact) for fact in router.gone} == told, "the rehearsal does not miss what is to go"
     # The tunnel first: without its route it would be kept in by the guard alone.
     assert router.done[-4:] == ["the plan", "wg set wg0 peer K= remove", "ip -batch -", "route delete 192.168.92.1 dev wg0"]
     assert rollback.rollback("asked for") == ()
@@ -826,7 +826,7 @@ def test_a_typing_error_costs_no_line_of_what_was_right(router):
     ours = router.ours.read_text()
     router.conf.write_text(CONF.replace("remote = ", "remote = x"))
     intent = preview.intend()
-    assert intent.texts == {} and [one.name for one in intent.tunnels] == ["gretap1"] and len(intent.problems) == 1
+    assert intent.texts == {} and [tunnel.name for tunnel in intent.tunnels] == ["gretap1"] and len(intent.problems) == 1
     with pytest.raises(L2wgError):
         apply.apply()
     assert router.ours.read_text() == ours
@@ -837,7 +837,7 @@ def test_moves_for_which_only_the_agreement_is_missing_are_in_the_intent(router)
     router.links["enp3s0"] = Link("enp3s0", 3, mac="02:00:00:00:00:03", addresses=("10.0.0.1/8",), up=True)
     router.held["enp3s0"] = Addresses((("10.0.0.1/8",),))
     assert preview.intend().problems and preview.intend_moves() == preview.intend(moving=True)
-    assert preview.intend_moves().problems == () and [one.port for one in preview.intend_moves().moves] == ["enp3s0"]
+    assert preview.intend_moves().problems == () and [move.port for move in preview.intend_moves().moves] == ["enp3s0"]
     # Another fault is one that no agreement takes away: what would move is told of, and does not.
     (router.conf.parent / "gretap9.conf").write_text("nonsense\n")
     assert preview.intend().moves and preview.intend().unasked()

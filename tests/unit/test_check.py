@@ -101,33 +101,33 @@ def healthy(monkeypatch, tmp_path):
 
 
 def ids(passive=False):
-    return [one.id for one in runner.check(passive).problems]
+    return [problem.id for problem in runner.check(passive).problems]
 
 
 def outcomes(passive=False):
-    return {one.name: (one.outcome, one.why) for one in runner.check(passive).outcomes}
+    return {outcome.name: (outcome.outcome, outcome.why) for outcome in runner.check(passive).outcomes}
 
 
 def test_nothing_is_wrong_on_a_healthy_site(healthy):
     report = runner.check()
     assert report.problems == ()
-    assert {one.outcome for one in report.outcomes} == {OK} and len(report.outcomes) == len(runner.CHECKS)
+    assert {outcome.outcome for outcome in report.outcomes} == {OK} and len(report.outcomes) == len(runner.CHECKS)
 
 
 def test_no_tunnel_nothing_to_check(healthy):
     healthy.wished = Wish((), (), ())
     report = runner.check()
-    assert report.problems == () and {one.outcome for one in report.outcomes} == {OK, IDLE}
+    assert report.problems == () and {outcome.outcome for outcome in report.outcomes} == {OK, IDLE}
     assert not healthy.passed, "nothing is sent"
 
 
 def test_one_check_that_fails_never_stops_the_others(healthy, monkeypatch):
-    for name in [one.name for one in runner.CHECKS]:
-        broken = tuple(one._replace(look=_raise) if one.name == name else one for one in catalog.CHECKS)
+    for name in [check.name for check in runner.CHECKS]:
+        broken = tuple(check._replace(look=_raise) if check.name == name else check for check in catalog.CHECKS)
         with monkeypatch.context() as patch:
             patch.setattr(runner, "CHECKS", broken)
             found = runner.check()
-        assert [(one.name, one.outcome, one.why) for one in found.outcomes if one.outcome != OK] == [(name, UNLOOKED, "ZeroDivisionError: boo")]
+        assert [(outcome.name, outcome.outcome, outcome.why) for outcome in found.outcomes if outcome.outcome != OK] == [(name, UNLOOKED, "ZeroDivisionError: boo")]
 
 
 def _raise(scene):
@@ -163,7 +163,7 @@ def test_what_cannot_be_looked_at_is_said_and_no_traceback(healthy, monkeypatch,
             monkeypatch.setattr(module, name, lambda *_: fail("the command %s is not there" % broken))
     report = runner.check()
     assert report.problems == ()
-    assert any((one.outcome, one.why) == (UNLOOKED, "the command %s is not there" % broken) for one in report.outcomes)
+    assert any((outcome.outcome, outcome.why) == (UNLOOKED, "the command %s is not there" % broken) for outcome in report.outcomes)
 
 
 def test_who_is_not_root_is_told_what_was_not_looked_at(healthy, monkeypatch):
@@ -185,7 +185,7 @@ def test_passive_sends_nothing(healthy, monkeypatch):
 def told(healthy, cause, count=1):
     """The one Problem that is found, of this cause; the rest is as it should be."""
     found = runner.check().problems
-    assert [one.id for one in found] == [cause] * count and cause in catalog.BY_ID
+    assert [problem.id for problem in found] == [cause] * count and cause in catalog.BY_ID
     return found[0]
 
 
@@ -316,10 +316,10 @@ def test_routes_that_the_next_start_cannot_add(healthy):
     assert problem.line == 7 and "sed -i '7s|=[^#]*|= 192.168.92.1/32|'" in problem.hint
     # And when it has happened, `wg-quick up` alone would fail once more.
     without(healthy, "wg0")
-    (absent,) = [one for one in runner.check().problems if one.id == "underlay-absent"]
+    (absent,) = [problem for problem in runner.check().problems if problem.id == "underlay-absent"]
     assert absent.hint == "not yet, since it would fail: %s; then: wg-quick up wg0" % problem.hint.partition(" # ")[0]
     healthy.said.pop("-4 route show table main")
-    (absent,) = [one for one in runner.check().problems if one.id == "underlay-absent"]
+    (absent,) = [problem for problem in runner.check().problems if problem.id == "underlay-absent"]
     assert absent.hint.startswith("wg-quick up wg0 #")
 
 
@@ -328,9 +328,9 @@ def test_what_brings_up_an_underlay_that_wg_quick_does_not(healthy):
     without(healthy, "wg0")
     options = (("pre-up", "wg setconf $IFACE %s/$IFACE.conf" % healthy.tmp),)
     healthy.stanzas = (ifupdown.Stanza("wg0", "inet", "static", "/etc/network/interfaces", 3, options),)
-    assert [one.hint for one in runner.check().problems if one.id == "underlay-absent"] == ["ifup wg0"]
+    assert [problem.hint for problem in runner.check().problems if problem.id == "underlay-absent"] == ["ifup wg0"]
     healthy.stanzas = ()
-    (hint,) = [one.hint for one in runner.check().problems if one.id == "underlay-absent"]
+    (hint,) = [problem.hint for problem in runner.check().problems if problem.id == "underlay-absent"]
     assert "wg-quick up" not in hint and "bring it up by what does that" in hint
 
 
@@ -510,7 +510,7 @@ def test_loop_and_storm(healthy):
 def test_a_loop_beside_another_tunnel_may_be_a_ring_of_both(healthy):
     healthy.counters = {("loop", "gretap1"): 3}
     healthy.wished = Wish((ONE, dataclasses.replace(ONE, name="gretap2", key=2)), (), ())
-    (hint,) = [one.hint for one in runner.check().problems if one.id == "loop"]
+    (hint,) = [problem.hint for problem in runner.check().problems if problem.id == "loop"]
     assert "by gretap2, find and cut that way" in hint and "isolated = yes" in hint
 
 
@@ -521,7 +521,7 @@ def test_a_loop_that_is_over_is_no_fault(healthy, monkeypatch, what):
     healthy.counters = {(what, "gretap1"): 3}
     told(healthy, what)
     now[0] += 300
-    [problem] = [one for one in runner.check().problems if one.id == what]
+    [problem] = [problem for problem in runner.check().problems if problem.id == what]
     assert ", none for 5 min" in problem.message
     now[0] += counter_growth.RECENT
     assert what not in ids()

@@ -188,5 +188,5 @@ def test_an_event_imports_nothing_slow():
     ours, outside = rooms.reached("cli", "reconcile.events")
     assert {"plan.planner", "observe.link_table", "config.schema", "system.process", "system.lock"} <= ours
     assert not outside & {"jinja2", "argparse", "tempfile", "logging", "difflib", "asyncio", "glob", "ctypes", "shutil"}
-    assert not {one.partition(".")[0] for one in ours} & {"apply", "check", "commands", "pairing", "rehearsal", "status", "templates"}
+    assert not {module.partition(".")[0] for module in ours} & {"apply", "check", "commands", "pairing", "rehearsal", "status", "templates"}
     assert not ours & {"config.edit", "config.ifupdown_files"}

@@ -43,8 +43,8 @@ def unix(path):
     # A path of a socket has 107 bytes at most.
     here = os.open(".", os.O_RDONLY)
     os.chdir(os.path.dirname(path))
-    with socket.socket(socket.AF_UNIX) as one:
-        one.bind(os.path.basename(path))
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(os.path.basename(path))
     os.fchdir(here)
     os.close(here)
 
@@ -92,12 +92,12 @@ def odd(request):
     """Make one of them at a path; `said` is what it is told by, "" where it counts as not there."""
     make, said = ODD[request.param]
 
-    def one(path):
+    def put(path):
         make(str(path))
         return said
 
-    one.name = request.param
-    return one
+    put.name = request.param
+    return put
 
 
 def test_reading(odd, tmp_path):
@@ -143,7 +143,7 @@ def test_what_takes_a_files_place_in_between_is_no_trap(make, tmp_path, monkeypa
     make(path)
     pathlib.Path(calm).write_text("")
     real = os.stat
-    monkeypatch.setattr(os, "stat", lambda one, **more: real(calm if one == path else one, **more))
+    monkeypatch.setattr(os, "stat", lambda asked, **more: real(calm if asked == path else asked, **more))
     with pytest.raises(L2wgError):
         files.read(path)
     assert files.glance(path) == ""
@@ -170,7 +170,7 @@ def test_a_device_is_not_replaced(tmp_path):
             files.write(str(tmp_path / name), "text")
     now = os.stat(str(tmp_path / "zero"))
     assert (now.st_ino, now.st_rdev) == (before.st_ino, before.st_rdev)
-    assert sorted(one.name for one in tmp_path.iterdir()) == ["link", "zero"]
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["link", "zero"]
 
 
 def test_a_file_that_grows_has_an_end(tmp_path, monkeypatch):
@@ -192,7 +192,7 @@ def test_a_tunnel_beside_it_stands(odd, tmp_path, monkeypatch):
     (tmp_path / "good.conf").write_text(GOOD)
     said = odd(tmp_path / "bad.conf")
     found = store.load()
-    assert [one.name for one in found.tunnels] == ["good"] and found.broken == ("bad",)
+    assert [tunnel.name for tunnel in found.tunnels] == ["good"] and found.broken == ("bad",)
     (problem,) = found.problems
     assert problem.path == str(tmp_path / "bad.conf") and problem.message.startswith(said) and problem.hint
     assert store.texts() == {"good": GOOD}
@@ -203,7 +203,7 @@ def test_a_tunnels_file_has_some_lines(tmp_path, monkeypatch):
     (tmp_path / "a.conf").write_text(GOOD + "#" * (store.LARGEST - len(GOOD)))
     (tmp_path / "b.conf").write_text(GOOD + "#" * (store.LARGEST - len(GOOD) + 1))
     found = store.load()
-    assert [one.name for one in found.tunnels] == ["a"] and "larger than 64 KiB" in found.problems[0].message
+    assert [tunnel.name for tunnel in found.tunnels] == ["a"] and "larger than 64 KiB" in found.problems[0].message
     (tmp_path / "b.conf").write_text("x\n" * 30000)
     found = store.load()
     assert len(found.problems) == store.MOST + 1 and " more are wrong" in found.problems[-1].message
@@ -231,7 +231,7 @@ def test_interfaces_and_all_that_it_sources(odd, way, tmp_path, monkeypatch):
     said = odd(folder / "odd")
     (folder / "right").write_text("iface br1 inet manual\n")
     found = ifupdown_files.read()
-    assert {one.interface for one in found.stanzas} == {"br0", "br1"}
+    assert {stanza.interface for stanza in found.stanzas} == {"br0", "br1"}
     if odd.name in ("folder", "nowhere", "loop"):
         assert found.unread == ()  # nothing to ifupdown either
     else:
@@ -251,7 +251,7 @@ def test_check_tells_of_them(tmp_path, monkeypatch):
         tunnels = [tunnel_file.parse(GOOD, "x", "gretap1")[0]]
         intent = None
 
-    found = [(one.id, os.path.basename(one.path)) for one in boot._boot(Scene())]
+    found = [(problem.id, os.path.basename(problem.path)) for problem in boot._boot(Scene())]
     assert found == [("unreadable", "interfaces"), ("unreadable", "wg0.conf")]
     assert underlay._wg_quick("wg0") == ""
 
@@ -277,7 +277,7 @@ def test_what_else_is_read(odd, tmp_path, monkeypatch):
         try:
             assert (not there and read() is not None) or read() is None
         except L2wgError as error:
-            assert there and all(one.path == path and one.hint for one in error.problems)
+            assert there and all(problem.path == path and problem.hint for problem in error.problems)
     assert dhcpcd.managed(["gretap1"]) == () and journal._unit() == "" and references.find({"eth0": "br0"}) == []
     assert networkmanager._marked("lo") is False
     reconcile.tell_what_waits(("gretap1 waits",))

@@ -134,10 +134,10 @@ def test_what_a_service_does_is_among_its_lines(journald, monkeypatch, tmp_path,
 
 def did(tunnels, there, event=("up", "wg0")):
     done = planner.plan(tunnels, there)
-    one = event_summary.EventSummary(" ".join(event), events.label(list(event)))
-    one.told += done.steps
-    one.waiting = done.waiting
-    return one
+    summary = event_summary.EventSummary(" ".join(event), events.label(list(event)))
+    summary.told += done.steps
+    summary.waiting = done.waiting
+    return summary
 
 
 def tunnel(name="gretap1", more=""):
@@ -160,10 +160,10 @@ def test_the_story_of_a_tunnel():
 
 
 def test_what_comes_with_a_new_tunnel_is_no_news():
-    one = event_summary.EventSummary()
+    summary = event_summary.EventSummary()
     add = ("ip", "link", "add", "name", "gretap1", "type", "vxlan")
-    one.told += [Step(argv, "why", "gretap1") for argv in (add, ("ip", "rule", "add"), ("ip", "link", "set", "dev", "gretap1", "alias", "l2wg"))]
-    assert one.text() == "l2wg: gretap1: made"
+    summary.told += [Step(argv, "why", "gretap1") for argv in (add, ("ip", "rule", "add"), ("ip", "link", "set", "dev", "gretap1", "alias", "l2wg"))]
+    assert summary.text() == "l2wg: gretap1: made"
 
 
 def test_what_waits_is_in_the_line_and_in_a_field():
@@ -196,9 +196,9 @@ def test_the_end_of_a_tunnel_and_of_many():
     ],
 )
 def test_a_step_in_words(argv, reason, group, said):
-    one = event_summary.EventSummary()
-    one.told.append(Step(tuple(argv.split()), reason, group))
-    assert one.text() == "l2wg: " + said
+    summary = event_summary.EventSummary()
+    summary.told.append(Step(tuple(argv.split()), reason, group))
+    assert summary.text() == "l2wg: " + said
 
 
 @pytest.mark.parametrize(
@@ -298,7 +298,7 @@ def test_commands_say_who_and_no_secret(etc, journald, monkeypatch, tmp_path):
     assert cli.main(["attach", "wg0"]) == 0  # does nothing but complain of the line made by hand
     assert cli.main(["detach", "wg0"]) == 0
     told = [dict(entry) for entry in entries(journald)]
-    lines = [one["MESSAGE"] for one in told]
+    lines = [entry["MESSAGE"] for entry in told]
     where = wg_quick.path("wg0")
     assert lines[0].startswith("l2wg set (alice): %s: underlay = wg0, local = 192.168.178.1" % store.path("gretap1"))
     assert lines[1].startswith("l2wg attach (alice): %s: added `PostUp = " % where)
@@ -357,15 +357,15 @@ def test_what_the_journal_has_anyhow_is_not_printed_twice(monkeypatch, capsys, t
 
 @pytest.mark.parametrize("count, more", [(1, ""), (3, ""), (4, "; and 1 more wait"), (9, "; and 6 more wait")])
 def test_of_many_that_wait_some_are_named(count, more):
-    one = event_summary.EventSummary("up wg0", "wg0 is up")
-    one.waiting = tuple(Wait("t%d" % number, "underlay", "wg0") for number in range(count))
-    text = one.text()
+    summary = event_summary.EventSummary("up wg0", "wg0 is up")
+    summary.waiting = tuple(Wait("t%d" % number, "underlay", "wg0") for number in range(count))
+    text = summary.text()
     assert text == "wg0 is up: " + "; ".join("t%d waits for wg0" % number for number in range(min(count, 3))) + more
-    assert dict(one.fields([]))["L2WG_WAITING"].count("\n") == count - 1
+    assert dict(summary.fields([]))["L2WG_WAITING"].count("\n") == count - 1
 
 
 @pytest.mark.parametrize("count, names", [(2, "a, b"), (3, "a, b, c"), (4, "a, b, c and 1 more")])
 def test_of_many_that_fared_alike_some_are_named(count, names):
-    one = event_summary.EventSummary("up wg0", "wg0 is up")
-    one.told += [Step(("ip", "link", "set", "dev", name, "up"), "it is down", name) for name in "abcd"[:count]]
-    assert one.text() == "wg0 is up: %s: up" % names
+    summary = event_summary.EventSummary("up wg0", "wg0 is up")
+    summary.told += [Step(("ip", "link", "set", "dev", name, "up"), "it is down", name) for name in "abcd"[:count]]
+    assert summary.text() == "wg0 is up: %s: up" % names

@@ -76,7 +76,7 @@ def test_local_absent():
     ],
 )
 def test_route_and_rp_filter(device, filters, causes):
-    assert [one.id for one in routing.elsewhere(ONE, *ONE.ends(), device, filters)] == causes
+    assert [problem.id for problem in routing.elsewhere(ONE, *ONE.ends(), device, filters)] == causes
 
 
 def test_rp_filter_is_cured_by_a_loose_one_and_ipv6_has_none():

@@ -115,10 +115,10 @@ def test_dhcpcd_of_all_interfaces_is_told_and_only_while_it_runs(system, monkeyp
     (system["tmp"] / "pid").write_text("42\n")
     real = files.glance
     monkeypatch.setattr(files, "glance", lambda path: "dhcpcd\n" if path == "/proc/42/comm" else real(path))
-    one = "reason=CARRIER\ninterface=%s\nprotocol=link\n\n"
-    system["dhcpcd -U"] = one % "enp1s0"
+    dump = "reason=CARRIER\ninterface=%s\nprotocol=link\n\n"
+    system["dhcpcd -U"] = dump % "enp1s0"
     assert told() == [], "it has let go of them"
-    system["dhcpcd -U"] = one % "gretap1" + one % "enp1s0" + one % "enp3s0"
+    system["dhcpcd -U"] = dump % "gretap1" + dump % "enp1s0" + dump % "enp3s0"
     ((message, hint),) = told()
     assert message.startswith("dhcpcd asks for leases on gretap1, enp3s0:")
     assert hint.startswith("sed -i '1i denyinterfaces gretap1 enp3s0' ")
@@ -149,7 +149,7 @@ def test_what_dhcpcd_has_to_let_go_of(monkeypatch, name, changes, goes):
     assert events.main(["event", "dhcpcd", name], strict=True) == 0
     assert said == [name] * goes
     # By its own address only: what the bridge forwards is somebody else's.
-    assert [("dev " + name in one, "src_mac fe:ff:01:02:03:04 " in one) for one in muted[1:]] == [(True, True)] * 2 * (goes and name == "gretap1")
+    assert [("dev " + name in words, "src_mac fe:ff:01:02:03:04 " in words) for words in muted[1:]] == [(True, True)] * 2 * (goes and name == "gretap1")
 
 
 def test_dhcpcd_is_told_by_its_socket_and_asked_so_that_it_hangs_up(monkeypatch, tmp_path):

@@ -46,8 +46,8 @@ class Router:
         self.ran.append((argv, stdin))
         return process.Result(0, self.says.get(argv[1], "") if argv[0] == "wg" else self.says.get(argv, ""), "")
 
-    def intend(self, one=B, *words, **more):
-        return pair.intend(card.encode(one), pair.Wanted(*words, **more))
+    def intend(self, other=B, *words, **more):
+        return pair.intend(card.encode(other), pair.Wanted(*words, **more))
 
 
 @pytest.fixture
@@ -303,8 +303,8 @@ def test_whose_the_address_was_is_told(router):
     router.conf(CONF + "\n[Peer]\nPublicKey = %s\nAllowedIPs = 198.18.0.0/24\n" % KEYS[2])
     router.link("br0", "bridge")
     router.says["ip", "-4", "route", "show", "match", "198.18.0.2"] = "default via 203.0.113.1 dev enp1s0 \n198.18.0.0/15 dev wg0 scope link \n"
-    (one,) = router.intend().notes
-    assert "198.18.0.2 is also in AllowedIPs 198.18.0.0/24 of the peer %s" % KEYS[2] in one
+    (note,) = router.intend().notes
+    assert "198.18.0.2 is also in AllowedIPs 198.18.0.0/24 of the peer %s" % KEYS[2] in note
     router.says["ip", "-4", "route", "show", "match", "198.18.0.2"] += "198.18.0.0/16 via 10.0.0.1 dev enp2s0 \n"
     assert "198.18.0.0/16 via 10.0.0.1 dev enp2s0" in router.intend().notes[1]
     assert "9.9.9.9 is a public address" in router.intend(B._replace(addresses=("9.9.9.9",))).notes[0]

@@ -22,7 +22,7 @@ def box(tmp_path, monkeypatch):
 
 
 def told(box):
-    return [(os.path.relpath(one.path, str(box)), one.message.partition(" may")[0]) for one in permissions.problems([ONE])]
+    return [(os.path.relpath(problem.path, str(box)), problem.message.partition(" may")[0]) for problem in permissions.problems([ONE])]
 
 
 def test_as_it_is_installed_nothing_is_told(box):

@@ -112,7 +112,7 @@ def test_what_can_be_mended_is_mended_in_place(wrong, cure):
 def test_without_underlay_nothing_is_made_and_what_is_dead_goes():
     result = plan([TUNNEL], of(BR0))
     assert (result.steps, result.problems) == ((), ())
-    assert [str(one) for one in result.waiting] == ["gretap1 waits for wg0"]
+    assert [str(wait) for wait in result.waiting] == ["gretap1 waits for wg0"]
     assert steps(BR0, but(RIGHT, underlay="if5")) == [DELETE]
 
 
@@ -125,13 +125,13 @@ def test_an_end_that_no_interface_has_is_told_of():
         links.update({"wg0": WG0, "br0": BR0})
         result = plan([TUNNEL], links)
         assert [str(step) for step in result.steps] == NEW
-        assert [str(one) for one in result.waiting] == ["gretap1 waits for its address: no interface of this router has 192.168.178.1"]
+        assert [str(wait) for wait in result.waiting] == ["gretap1 waits for its address: no interface of this router has 192.168.178.1"]
 
 
 def test_without_bridge_the_tunnel_waits_and_is_down():
     result = plan([TUNNEL], of(WG0))
     assert [str(step) for step in result.steps] == [ADD, ALIAS]
-    assert [str(one) for one in result.waiting] == ["gretap1 waits for br0"]
+    assert [str(wait) for wait in result.waiting] == ["gretap1 waits for br0"]
     assert steps(WG0, but(RIGHT, master="", up=True)) == ["ip link set dev gretap1 down"]
 
 
@@ -171,7 +171,7 @@ def test_ports_that_are_wished_for_join():
     free = but(PORT, master="", up=False)
     result = plan([tunnel], of(WG0, BR0, RIGHT, free))
     assert [str(step) for step in result.steps] == ["ip link set dev enp3s0 master br0", "ip link set dev enp3s0 up"]
-    assert [str(one) for one in result.waiting] == ["br0 waits for its port enp4s0"]
+    assert [str(wait) for wait in result.waiting] == ["br0 waits for its port enp4s0"]
     assert steps(WG0, BR0, RIGHT, but(PORT, up=False), but(PORT, name="enp4s0"), tunnels=[tunnel]) == []
 
 

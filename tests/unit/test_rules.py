@@ -175,7 +175,7 @@ CHANGES = [emptied, chain_flushed, rule_added, lambda tables: tables.pop("bridge
 
 
 # Where no namespace is to be had, rules are counted, not read.
-@pytest.mark.parametrize("change, spaces", [(one, spaces) for one in CHANGES for spaces in (True, False)] + [(rule_changed, True)])
+@pytest.mark.parametrize("change, spaces", [(change, spaces) for change in CHANGES for spaces in (True, False)] + [(rule_changed, True)])
 def test_what_somebody_changes_between_loading_and_listing_is_loaded_again(nft, change, spaces):
     """A firewall's script in PostUp or if-up.d that flushes beside us."""
     times = []
@@ -239,7 +239,7 @@ def test_nor_are_those_that_other_code_has_made(nft, tmp_path, monkeypatch, name
     (path,) = [path for path in nftables_state.FILLERS if os.path.basename(path) == name]
     code = tmp_path / name
     code.write_text(read(path) + "\n")
-    monkeypatch.setattr(nftables_state, "FILLERS", tuple(str(code) if one == path else one for one in nftables_state.FILLERS))
+    monkeypatch.setattr(nftables_state, "FILLERS", tuple(str(code) if filler == path else filler for filler in nftables_state.FILLERS))
     assert nftables_state.observe(needed=True) == of(TUNNEL, intact=False)
 
 
@@ -247,8 +247,8 @@ def test_what_an_older_version_has_noted_is_read(nft):
     """Its tunnels keep their rules where their files are broken."""
     ruleset.load(of(TUNNEL), NFT)
     note = json.loads(read(nftables_state.LOADED))
-    for one in note["entries"]:
-        del one["port"]
+    for entry in note["entries"]:
+        del entry["port"]
     with open(nftables_state.LOADED, "w") as file:
         json.dump({"entries": note["entries"], "values": note["values"], "listing": "whatever"}, file)
     assert nftables_state.observe(needed=True) == of(TUNNEL, intact=False)
@@ -543,8 +543,8 @@ def test_an_entry_is_one_in_whole():
     entry, value = nftables.entry(TUNNEL), nftables.value(TUNNEL, LINKS)
     assert nftables.fits(entry, value)
     for key in entry:
-        assert not nftables.fits({name: one for name, one in entry.items() if name != key}, value), key
+        assert not nftables.fits({name: field for name, field in entry.items() if name != key}, value), key
         assert not nftables.fits(dict(entry, **{key: ["no such thing"]}), value) or key == "vlans", key
     for key in value:
-        assert not nftables.fits(entry, {name: one for name, one in value.items() if name != key}), key
+        assert not nftables.fits(entry, {name: field for name, field in value.items() if name != key}), key
         assert not nftables.fits(entry, dict(value, **{key: "no; such thing"})), key

@@ -231,14 +231,14 @@ def test_lines_that_name_a_port_are_found(tmp_path, monkeypatch):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(text)
     found = references.find({"enp2s0": "br0"})
-    assert [(os.path.relpath(one.path, str(tmp_path)), one.line) for one in found] == [
+    assert [(os.path.relpath(mention.path, str(tmp_path)), mention.line) for mention in found] == [
         ("nftables.conf", 1),
         ("dnsmasq.d/lan", 1),
         ("dnsmasq.d/lan", 2),
         ("network/interfaces", 5),
         ("sysctl.d/a.conf", 1),
     ]
-    assert [one.text for one in references.unserved(found)][1] == "no-dhcp-interface=enp2s0"
+    assert [mention.text for mention in references.unserved(found)][1] == "no-dhcp-interface=enp2s0"
     assert references.dnsmasq(found).endswith("\ninterface=br0\n")
     assert references.dnsmasq(found[:1]) == "" and references.find({}) == []
     assert "write br0 instead" in str(found[0].problem())

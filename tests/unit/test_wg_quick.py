@@ -163,6 +163,6 @@ def test_odd_bytes_survive_the_way_through_a_file(wireguard):
 def test_of_lines_made_by_hand_only_those_that_are_run_count():
     text = "[Interface]\n# gretap1\nAddress = gretap1\nPostUp = ip link add gretap1\nPostDown = ip link delete gretap1 || :\n"
     found = list(wg_quick.warnings(text, "wg0.conf", "wg0", ["gretap1", "gretap2"]))
-    assert [(one.line, one.key, one.id) for one in found] == [(4, "PostUp", "postup-by-hand"), (5, "PostDown", "postup-by-hand")]
+    assert [(problem.line, problem.key, problem.id) for problem in found] == [(4, "PostUp", "postup-by-hand"), (5, "PostDown", "postup-by-hand")]
     ours = "[Interface]\nPostUp = l2wg up gretap1 || :\n"
     assert list(wg_quick.warnings(ours, "gretap1.conf", "gretap1", ["gretap1"])) == [], "a line of ours names no tunnel, but WireGuard"
