@@ -137,7 +137,7 @@ def test_what_was_applied_and_cannot_be_read_takes_no_file_away(state, text):
 def applied_of(state, text):
     fresh(state, lib_applied=text)
     found = last_applied.read()
-    assert all(isinstance(name, str) and "/" not in name and isinstance(one, str) for name, one in found.items())
+    assert all(isinstance(name, str) and "/" not in name and isinstance(config, str) for name, config in found.items())
     try:
         json.loads(text, strict=False)
     except (ValueError, RecursionError):
