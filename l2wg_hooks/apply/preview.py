@@ -175,8 +175,8 @@ def _meaning(tunnel, links):
         verb = "joins" if len(tunnel.bridge_ports) == 1 else "join"
         return "{} here {} the LAN of {}, by {}".format(" and ".join(tunnel.bridge_ports), verb, site, tunnel.name)
     ports = [link.name for link in links.values() if link.master == tunnel.bridge and not model.is_ours(link)]
-    what = "{} here{}".format(tunnel.bridge, ", with {},".format(" and ".join(ports)) if ports else "")
-    return f"the LAN of {what} is extended to {site}, by {tunnel.name}"
+    lan = "{} here{}".format(tunnel.bridge, ", with {},".format(" and ".join(ports)) if ports else "")
+    return f"the LAN of {lan} is extended to {site}, by {tunnel.name}"
 
 
 def _refused(tunnels, links, now, loading):

@@ -94,7 +94,7 @@ def _saved(text):
     ):
         raise json_fields.Unfit("a text in it is none")
     ways = (saved.ways, saved.lost)
-    if not isinstance(saved.brought, bool) or not all(_is_list(some) and all(map(_are_words, some)) for some in ways):
+    if not isinstance(saved.brought, bool) or not all(_is_list(words) and all(map(_are_words, words)) for words in ways):
         raise json_fields.Unfit("a value in it is of another kind than ours")
     if not _are_switches(saved.switches):
         raise json_fields.Unfit("a switch in it is none")

@@ -85,11 +85,11 @@ def shrunk(tunnel, links):
         return _narrow(tunnel, bridge, small, min(others))
     if bridge.mtu >= want:
         return None
-    what = "its ports have %d" % want if others else "mtu = %d is wished for" % want
+    expected = "its ports have %d" % want if others else "mtu = %d is wished for" % want
     return tunnel.problem(
         "bridge",
         "the MTU of %s has shrunk to %d, and %s: this router sends and takes no larger packets on it"
-        % (bridge.name, bridge.mtu, what),
+        % (bridge.name, bridge.mtu, expected),
         "ip link set dev %s mtu %d; ip link set dev %s mtu %d" % (bridge.name, want - 1, bridge.name, want),
         "bridge-mtu",
     )

@@ -32,7 +32,7 @@ def _loops(scene):
     frames, now = nftables_state.counters(), time.monotonic()
     notes = counter_growth.look(counter_growth.dropped(frames), {}, now)
     for tunnel in scene.tunnels:
-        keys = [f"{what} {tunnel.name}" for what in ("loop", "storm")]
+        keys = [f"{reason} {tunnel.name}" for reason in ("loop", "storm")]
         # The probes have shown whether it goes on: what is over is no fault any more.
         looped, stormed = (notes[key].count if key in notes and counter_growth.recent(notes[key], now) else 0 for key in keys)
         since = [counter_growth.pause(notes.get(key), now) for key in keys]

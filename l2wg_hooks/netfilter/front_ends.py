@@ -31,8 +31,8 @@ class Nft(FrontEnd):
 
     def let_in(self, base, packet):
         ip = "ip" if packet.family == 4 else "ip6"
-        what = "udp dport %d" % packet.port if packet.port else "meta l4proto 47"
-        rule = f'iifname "{packet.iif}" {ip} saddr {packet.source} {ip} daddr {packet.target} {what} accept'
+        match = "udp dport %d" % packet.port if packet.port else "meta l4proto 47"
+        rule = f'iifname "{packet.iif}" {ip} saddr {packet.source} {ip} daddr {packet.target} {match} accept'
         return f"nft 'insert rule {base.name} {rule}' {KEPT}"
 
     def let_pass(self, base, tunnel):
@@ -47,8 +47,8 @@ class Iptables(FrontEnd):
         return base.table in XTABLES
 
     def let_in(self, base, packet):
-        what = "-p udp --dport %d" % packet.port if packet.port else "-p gre"
-        rule = f"-i {packet.iif} -s {packet.source} -d {packet.target} {what} -j ACCEPT"
+        match = "-p udp --dport %d" % packet.port if packet.port else "-p gre"
+        rule = f"-i {packet.iif} -s {packet.source} -d {packet.target} {match} -j ACCEPT"
         return f"{base.table} -I INPUT {rule} {KEPT}"
 
     def let_pass(self, base, tunnel):
@@ -78,8 +78,8 @@ class Firewalld(FrontEnd):
         return base.table == "inet firewalld"
 
     def let_in(self, base, packet):
-        what = "port port=%d protocol=udp" % packet.port if packet.port else "protocol value=gre"
-        rule = "rule family=ipv%d source address=%s %s accept" % (packet.family, packet.source, what)
+        element = "port port=%d protocol=udp" % packet.port if packet.port else "protocol value=gre"
+        rule = "rule family=ipv%d source address=%s %s accept" % (packet.family, packet.source, element)
         zone = process.output("firewall-cmd", "--get-zone-of-interface=" + packet.iif).strip()
         zone = f"--zone={zone} " if zone else ""
         return f"firewall-cmd --permanent {zone}--add-rich-rule='{rule}'; firewall-cmd --reload"

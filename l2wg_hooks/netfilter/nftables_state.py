@@ -32,8 +32,8 @@ HOOKS = {"from_outside": "injection", "to_outside": "leak", "forged": "forgery",
 class Report(NamedTuple):
     """What nft(8) says at one moment: the Rules, and what they have dropped.
 
-    `frames` is {(what, tunnel): frames} as `counters` has it, `packets` {(what, local, remote): packets} of the guard, what being
-    one of HOOKS' values. `unknown` says why nft(8) could not be asked; then nothing else is certain.
+    `frames` is {(reason, tunnel): frames} as `counters` has it, `packets` {(reason, local, remote): packets} of the guard, where
+    a reason is one of HOOKS' values. `unknown` says why nft(8) could not be asked; then nothing else is certain.
     """
 
     rules: Rules
@@ -139,29 +139,29 @@ def template():
 
 
 def counters():
-    """{(what, tunnel): frames} that the rules of table bridge have dropped, what being "loop", "storm", "dhcp" or "vlans"."""
+    """{(reason, tunnel): frames} that the rules of table bridge have dropped, reason being "loop", "storm", "dhcp" or "vlans"."""
     return _frames(process.run(("nft", "list", "table", "bridge", "l2wg")).out)
 
 
 def _frames(text):
     found = {}
-    for number, what, name in re.findall(r'counter packets (\d+) .*comment "(\w+) (\S+)"', text):
-        found[what, name] = found.get((what, name), 0) + int(number)
+    for number, reason, name in re.findall(r'counter packets (\d+) .*comment "(\w+) (\S+)"', text):
+        found[reason, name] = found.get((reason, name), 0) + int(number)
     return found
 
 
 def _packets(text):
     """What the guard has dropped, by the tunnel's ends; both "" for a rule that is about any ends (a VNI, a fragment)."""
-    found, what = {}, ""
+    found, reason = {}, ""
     for line in text.splitlines():
         chain = re.match(r"\s*chain (\w+) \{", line)
-        what = HOOKS.get(chain.group(1), "") if chain else what
+        reason = HOOKS.get(chain.group(1), "") if chain else reason
         count = re.search(r"counter packets (\d+) ", line)
-        if not what or count is None:
+        if not reason or count is None:
             continue
         saddr, daddr = re.search(r" saddr (\S+)", line), re.search(r" daddr (\S+)", line)
         ends = (saddr.group(1), daddr.group(1)) if saddr and daddr else ("", "")
-        if what == "injection":
+        if reason == "injection":
             ends = ends[::-1]  # it came, or said so, from the other end
-        found[(what,) + ends] = found.get((what,) + ends, 0) + int(count.group(1))
+        found[(reason,) + ends] = found.get((reason,) + ends, 0) + int(count.group(1))
     return found

@@ -135,12 +135,12 @@ def _meant(name, known):
         hint = f"there is: {there}" if there else f"there is no tunnel in {store.DIRECTORY}, and no peer of `l2wg pair`"
         fail(f"no other site and no tunnel is called {schema.shown(name)} here", hint)
     if len({(lead.underlay, lead.key) for lead in found}) > 1:
-        some = ["{} {}".format(lead, f"to the peer {lead.key}" if lead.key else "to no peer") for lead in found]
+        meanings = ["{} {}".format(lead, f"to the peer {lead.key}" if lead.key else "to no peer") for lead in found]
         hint = (
             f"name one by its tunnel or by its key: l2wg unpair "
             f"{next((str(lead) for lead in found if not any(str(lead) in other.names for other in known)), found[0].key)}"
         )
-        fail("{} may be each of these: {}".format(schema.shown(name), ", ".join(some)), hint)
+        fail("{} may be each of these: {}".format(schema.shown(name), ", ".join(meanings)), hint)
     return found
 
 

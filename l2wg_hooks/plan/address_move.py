@@ -82,10 +82,10 @@ def doubtful(moves, defined):
             for key, value in stanza.options if stanza.interface == move.port and stanza.path != ifupdown_bridge.OURS else ():
                 judged = ifupdown_commands.judge(value, move.port) if key in ifupdown_stanzas.COMMANDS else None
                 if judged and judged.whose == ifupdown_commands.UNKNOWN:
-                    what = f"stays with {move.port}" if judged.stays else f"goes to {move.bridge}"
+                    goes = f"stays with {move.port}" if judged.stays else f"goes to {move.bridge}"
                     message = "`%s %s` %s; whether `%s` is about the card or about its network cannot be told"
                     hint = "if that is wrong, call it from a script in /etc/network/if-up.d, which is run for %s and for %s"
-                    words = (key, value, what, judged.part)
+                    words = (key, value, goes, judged.part)
                     yield Problem(message % words, hint % (move.port, move.bridge), stanza.path, stanza.line)
 
 

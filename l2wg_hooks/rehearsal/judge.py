@@ -191,9 +191,9 @@ def unmet(found, scene):
                 continue
             link = look.links.get(tunnel.name)
             if link is None or link.master != tunnel.bridge:
-                what = "missing" if link is None else f"no port of {tunnel.bridge}"
+                state = "missing" if link is None else f"no port of {tunnel.bridge}"
                 message = (
-                    f"{tunnel.name} is {what} {_when(moment, found)}, and {tunnel.underlay}, {tunnel.local} and "
+                    f"{tunnel.name} is {state} {_when(moment, found)}, and {tunnel.underlay}, {tunnel.local} and "
                     f"{tunnel.bridge} are there"
                 )
                 yield Problem(message, HINT, tunnel.path, tunnel=tunnel.name, subject=f"{moment} {tunnel.name}")

@@ -120,9 +120,9 @@ class _Look:
                 else:
                     self.notes += (f"not rehearsed: {name}, whose WireGuard is not the kernel's",)
 
-    def rehearse(self, what, scene, moved=False):
+    def rehearse(self, start, scene, moved=False):
         """The Outcome of the start with these Files; with `moved`, ports whose stanzas move are taken down and up, too."""
-        tunnels = store.parsed(what.wished)
+        tunnels = store.parsed(start.wished)
         again = sorted({tunnel.bridge for tunnel in tunnels} | set(scene.moved.values()))
         again += sorted(scene.moved) if moved else []
         again += sorted({tunnel.underlay for tunnel in tunnels} | {tunnel.underlay for tunnel in scene.tunnels})
@@ -130,8 +130,8 @@ class _Look:
         defined = {stanza.interface for stanza in self.stanzas} | set(scene.moved)
         held = self.live.picture.held
         part = play.Part(
-            dict(what.texts),
-            dict(what.wished),
+            dict(start.texts),
+            dict(start.wished),
             self.nics,
             cast.leases(held, self.live.links, self.bridges),
             cast.given(held, self.nics, defined),

@@ -282,8 +282,8 @@ def _mount(source, target, kind, flags, options=None):
     _call("mount", words[0], words[1], words[2], ctypes.c_ulong(flags), words[3], path=target)
 
 
-def _control(what, value):
-    _call("prctl", what, *(ctypes.c_ulong(number) for number in (value, 0, 0, 0)))
+def _control(option, value):
+    _call("prctl", option, *(ctypes.c_ulong(number) for number in (value, 0, 0, 0)))
 
 
 def _call(name, *arguments, path=None):

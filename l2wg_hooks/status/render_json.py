@@ -103,5 +103,8 @@ def _port(port):
         "sent": port.traffic.sent._asdict(),
         "stations_total": port.crowd,
         "stations_cut": port.crowd > len(port.stations),
-        "stations": [{"mac": it.mac, "vlan": it.vlan or None, "age": it.idle, "fixed": it.fixed} for it in port.stations],
+        "stations": [
+            {"mac": station.mac, "vlan": station.vlan or None, "age": station.idle, "fixed": station.fixed}
+            for station in port.stations
+        ],
     }

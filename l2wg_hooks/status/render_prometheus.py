@@ -63,10 +63,10 @@ def _metrics(status):
     ]
     yield "tunnel_mss_bytes", GAUGE, "The TCP maximum segment size that the clamp sets.", mss
     yield from _traffic("tunnel", [({"tunnel": tunnel.name}, tunnel.traffic) for tunnel in tunnels if tunnel.there])
-    frames = [({"tunnel": tunnel.name, "reason": what}, tunnel.dropped[what]) for tunnel in known for what in FRAMES]
+    frames = [({"tunnel": tunnel.name, "reason": reason}, tunnel.dropped[reason]) for tunnel in known for reason in FRAMES]
     yield "dropped_frames_total", COUNTER, "Frames that fences, storm limit and loop detection have dropped.", frames
-    packets = [({"tunnel": tunnel.name, "reason": what}, tunnel.dropped[what]) for tunnel in known for what in PACKETS]
-    packets += [({"reason": what}, status.strays[what]) for what in PACKETS if status.strays.get(what)]
+    packets = [({"tunnel": tunnel.name, "reason": reason}, tunnel.dropped[reason]) for tunnel in known for reason in PACKETS]
+    packets += [({"reason": reason}, status.strays[reason]) for reason in PACKETS if status.strays.get(reason)]
     yield "guard_dropped_packets_total", COUNTER, "Packets that the guard has dropped.", packets
     yield from _peers(tunnels)
     yield from _bridges(status.bridges)
@@ -87,7 +87,7 @@ def _info(tunnel):
     }
 
 
-def _traffic(what, some):
+def _traffic(subject, rows):
     for index, (way, verb) in enumerate((("receive", "receiving"), ("transmit", "sending"))):
         for field, unit, said in (
             ("frames", "frames", "Frames that the %s counted while %s."),
@@ -95,19 +95,19 @@ def _traffic(what, some):
             ("errors", "errors", "Errors that the %s counted while %s."),
             ("dropped", "dropped_frames", "Frames that the %s dropped while %s."),
         ):
-            counts = [(labels, getattr(traffic[index], field)) for labels, traffic in some]
-            yield f"{what}_{way}_{unit}_total", COUNTER, said % (what, verb), counts
+            counts = [(labels, getattr(traffic[index], field)) for labels, traffic in rows]
+            yield f"{subject}_{way}_{unit}_total", COUNTER, said % (subject, verb), counts
 
 
 def _peers(tunnels):
     """By interface and key, once each: tunnels may share a peer."""
-    some = [({"underlay": tunnel.underlay.name, "public_key": tunnel.peer.key}, tunnel.peer) for tunnel in tunnels if tunnel.peer]
+    rows = [({"underlay": tunnel.underlay.name, "public_key": tunnel.peer.key}, tunnel.peer) for tunnel in tunnels if tunnel.peer]
     for name, kind, said, value in (
         ("last_handshake_timestamp_seconds", GAUGE, "When the peer last shook hands; 0: never.", lambda peer: peer.handshake),
         ("receive_bytes_total", COUNTER, "Bytes that WireGuard has received from the peer.", lambda peer: peer.received),
         ("transmit_bytes_total", COUNTER, "Bytes that WireGuard has sent to the peer.", lambda peer: peer.sent),
     ):
-        yield "peer_" + name, kind, said, [(labels, value(peer)) for labels, peer in some]
+        yield "peer_" + name, kind, said, [(labels, value(peer)) for labels, peer in rows]
 
 
 def _bridges(bridges):

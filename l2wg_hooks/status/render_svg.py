@@ -156,7 +156,9 @@ def _place(columns, xs, widths, y, cards, wires):
     """Put the cards and wires of one bridge below `y`; where they end."""
     ports, middle, tunnels, peers = columns
     rows = [max(_height(tunnel), _height(peer)) for tunnel, peer in zip(tunnels, peers)]
-    total = max(sum(some) + GAP * (len(some) - 1) for some in ([_height(card) for card in ports], rows, [_height(middle[0])]))
+    total = max(
+        sum(heights) + GAP * (len(heights) - 1) for heights in ([_height(card) for card in ports], rows, [_height(middle[0])])
+    )
     bridge = Card(xs[1], y, widths[1], total, *middle[0])
     cards.append(bridge)
     at = y + (total - sum(_height(card) for card in ports) - GAP * (len(ports) - 1)) / 2

@@ -54,9 +54,9 @@ class _Pen:
         for number, part in enumerate(wrap(text, WIDTH - LABEL - 2)):
             if colour:
                 part = paint(part, colour, self.colour)
-            for word, its in states.items():
+            for word, tint in states.items():
                 words = part.split(" ")
-                part = " ".join(paint(piece, its, self.colour) if piece.rstrip(",") == word else piece for piece in words)
+                part = " ".join(paint(piece, tint, self.colour) if piece.rstrip(",") == word else piece for piece in words)
             if not number and len(label) >= LABEL:
                 self.lines.append("  " + label)
                 label = ""
@@ -123,11 +123,11 @@ def _tunnel(pen, status, tunnel, rates):
         clamp = "%d (IPv4), %d (IPv6), clamped by %s" % (tunnel.mss + (wish.mss_clamp,))
     pen.row("MSS", clamp)
     guards = {True: "in force", False: "MISSING", None: "unknown"}
-    drops = ", ".join(tie("%d %s" % (tunnel.dropped[what], GUARD[what])) for what in PACKETS)
+    drops = ", ".join(tie("%d %s" % (tunnel.dropped[reason], GUARD[reason])) for reason in PACKETS)
     pen.row("guard", f"{guards[tunnel.guarded]}, dropped {drops}", MISSING="red", unknown="yellow")
     fenced = {"loop": True, "storm": wish.storm_limit is not None, "dhcp": wish.dhcp == "block", "vlans": wish.vlans != "all"}
     drops = ", ".join(
-        tie("%d %s" % (tunnel.dropped[what], FENCES[what])) for what in FRAMES if fenced[what] or tunnel.dropped[what]
+        tie("%d %s" % (tunnel.dropped[reason], FENCES[reason])) for reason in FRAMES if fenced[reason] or tunnel.dropped[reason]
     )
     pen.row("fences", "dropped " + drops)
     for number, label in enumerate(("received", "sent")):

@@ -110,5 +110,5 @@ def _screens(options):
         # No line feed behind the last line, which would scroll.
         yield found, ("" if before else "\x1b[2J") + "\x1b[H" + text.replace("\n", "\x1b[K\n") + "\x1b[K\x1b[J"
         before, number = found, number % 0xFFFF + 1
-        some = [tunnel.wish for tunnel in found.tunnels if not options.tunnels or tunnel.name in options.tunnels]
-        times = round_trips.measure(some, number, options.watch)
+        wishes = [tunnel.wish for tunnel in found.tunnels if not options.tunnels or tunnel.name in options.tunnels]
+        times = round_trips.measure(wishes, number, options.watch)

@@ -99,7 +99,7 @@ def _blind(argv, result):
     return "`{}` failed: {}".format(" ".join(argv), result.err.strip()) if result.code else ""
 
 
-def _ages(some):
+def _ages(links):
     """{name: seconds} since udev first saw these Links; the kernel itself does not tell when it made one.
 
     udev lives in the first network namespace, and the numbers of interfaces are a namespace's own.
@@ -108,7 +108,7 @@ def _ages(some):
         return {}
     found = {}
     now = time.clock_gettime(time.CLOCK_MONOTONIC)
-    for link in some:
+    for link in links:
         try:
             seen = [int(line[2:]) for line in files.glance(UDEV % link.index).splitlines() if line.startswith("I:")]
         except ValueError:

@@ -62,8 +62,8 @@ def readable(value):
     if isinstance(value, dict):
         return {readable(name): readable(item) for name, item in value.items()}
     if isinstance(value, tuple):
-        some = [readable(item) for item in value]
-        return type(value)(*some) if hasattr(value, "_fields") else tuple(some)
+        items = [readable(item) for item in value]
+        return type(value)(*items) if hasattr(value, "_fields") else tuple(items)
     if dataclasses.is_dataclass(value):
         return dataclasses.replace(
             value, **{field.name: readable(getattr(value, field.name)) for field in dataclasses.fields(value)}

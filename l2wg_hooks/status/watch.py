@@ -66,9 +66,9 @@ def render(status, flows, trips, size, colour=False, drawn=True, names=()):
     """
     width, height = size
     status = readable(status)
-    some = [tunnel for tunnel in status.tunnels if not names or tunnel.name in names]
+    shown = [tunnel for tunnel in status.tunnels if not names or tunnel.name in names]
     # Those with a fault first; else in their order.
-    some.sort(key=lambda tunnel: status.carries(tunnel))
+    shown.sort(key=lambda tunnel: status.carries(tunnel))
     lines = [(headline(status), "red" if status.wrong else "green")]
     for fault in sorted(status.faults, key=lambda fault: fault.level != WRONG):
         about = f"{fault.about}: " if fault.about and not fault.named else ""
@@ -79,13 +79,13 @@ def render(status, flows, trips, size, colour=False, drawn=True, names=()):
     most = max(3, height // 2)
     if len(lines) > most:
         lines = lines[: most - 1] + [("      and %d more: l2wg status" % (len(lines) - most + 1), "red")]
-    if len(some) > WHOLE:
-        lines += _table(status, some, flows, trips, drawn)
+    if len(shown) > WHOLE:
+        lines += _table(status, shown, flows, trips, drawn)
     else:
-        for tunnel in some:
+        for tunnel in shown:
             lines += [("", "")] + _tunnel(tunnel, flows.get(tunnel.name), trips, drawn)
         for bridge in status.bridges:
-            if any(tunnel.wish.bridge == bridge.name for tunnel in some):
+            if any(tunnel.wish.bridge == bridge.name for tunnel in shown):
                 lines += [("", "")] + list(_bridge(bridge, flows))
     left = len(lines) - height
     if left > 0:
@@ -127,12 +127,12 @@ def _bridge(bridge, flows):
         yield "  %-15s %s" % (port.name, ", ".join(words)), ""
 
 
-def _table(status, some, flows, trips, drawn):
+def _table(status, tunnels, flows, trips, drawn):
     """A line a tunnel."""
     row = "%-15s %-9s %-12s %10s %12s %12s"
     yield "", ""
     yield row % ("tunnel", "state", "site", "round trip", "received", "sent"), "bold"
-    for tunnel in some:
+    for tunnel in tunnels:
         flow = flows.get(tunnel.name)
         ways = [bits(each[-1]) for each in flow.bits] if flow else ["-", "-"]
         echo = "-" if trips.get(tunnel.name) is None else f"{trips[tunnel.name]:.1f} ms"

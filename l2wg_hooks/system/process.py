@@ -96,8 +96,8 @@ def read(reader, argv, no=None):
     try:
         return reader(_done(argv, no))
     except json_fields.Unfit as error:
-        what = "`{}` printed what cannot be read: {}".format(" ".join(argv), error)
-        return fail(what, f"is {argv[0]} that of the package {PACKAGES.get(argv[0], argv[0])}?")
+        message = "`{}` printed what cannot be read: {}".format(" ".join(argv), error)
+        return fail(message, f"is {argv[0]} that of the package {PACKAGES.get(argv[0], argv[0])}?")
 
 
 def table(*argv):
