@@ -93,7 +93,7 @@ def test_a_rule_set_has_the_signs_of_the_template_and_no_others(text, name):
     assert signs(made) == signs(wanted) and made.count("\n") == wanted.count("\n")
     for link in worlds(tunnel):
         lines = nftables.load([nftables.entry(tunnel)], {tunnel.name: nftables.value(tunnel, link)}).split("\n")
-        assert all(re.match(r'(define \w+ = [0-9a-f:]+|include "/var/lib/l2wg/rules.nft"|)\Z', line) for line in lines)
+        assert all(re.match(r'(define \w+ = [0-9a-f:]+|include "%s"|)\Z' % nftables.STATIC, line) for line in lines)
     entry = json.loads(json.dumps(nftables.entry(tunnel)))
     assert nftables.fits(entry, nftables.value(tunnel, {}))
 

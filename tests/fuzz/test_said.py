@@ -259,7 +259,7 @@ JSON = [key for key in ANSWERS if "-json" in key or "-j" in key]
 
 
 @pytest.fixture
-def mad(monkeypatch, tmp_path):
+def mad(monkeypatch):
     """Every command answers with what is in the dictionary, the longest that its words start with."""
     answers = {}
 
@@ -275,7 +275,6 @@ def mad(monkeypatch, tmp_path):
     monkeypatch.setattr(verify, "PATIENCE", -1)
     monkeypatch.setattr(networkmanager, "_marked", lambda name: True)
     monkeypatch.setattr(networkd.glob, "glob", lambda pattern: ["1"])
-    monkeypatch.setattr(nftables_state, "LOADED", str(tmp_path / "loaded"))
     return answers
 
 

@@ -268,7 +268,7 @@ def test_no_file_but_one_in_etc_wireguard_is_meant(name):
     except L2wgError as error:
         assert error.problems[0].hint and error.problems[0].message.isprintable() and len(error.problems[0].message) < MESSAGE_MAX
     else:
-        assert re.match(r"/etc/wireguard/[A-Za-z0-9_.-]{1,15}\.conf\Z", path)
+        assert re.match(wg_quick.DIRECTORY + r"/[A-Za-z0-9_.-]{1,15}\.conf\Z", path)
 
 
 # interfaces(5)

@@ -13,7 +13,7 @@ from l2wg_hooks.check import catalog, endpoint_dns, firewalls, lan, modules, per
 from l2wg_hooks.check.prober import Answer, Heard
 from l2wg_hooks.check.runner import IDLE, OK, UNLOOKED, WRONG
 from l2wg_hooks.check.scene import Idle, Scene, Unlooked
-from l2wg_hooks.config import ifupdown, ifupdown_bridge, ifupdown_files, store, wg_quick
+from l2wg_hooks.config import ifupdown, ifupdown_files, store
 from l2wg_hooks.config.references import Mention
 from l2wg_hooks.config.store import Wish
 from l2wg_hooks.errors import L2wgError, Problem, fail
@@ -52,7 +52,7 @@ def heard(**changes):
 
 
 @pytest.fixture
-def healthy(monkeypatch, tmp_path):
+def healthy(monkeypatch, wireguard):
     """A site on which nothing is wrong, as the modules that look would tell. A test changes what it likes."""
     state = types.SimpleNamespace(
         wished=Wish((ONE,), (), ()),
@@ -62,7 +62,7 @@ def healthy(monkeypatch, tmp_path):
         said={},
         counters={},
         pending=False,
-        tmp=tmp_path,
+        tmp=wireguard,
         intent=preview.Intent((ONE,), {}, {}, (), (), Plan(), (), True),
         ifupdown=True,
         stanzas=(),
@@ -81,14 +81,12 @@ def healthy(monkeypatch, tmp_path):
     monkeypatch.setattr(firewalls, "managing", lambda *_: [])
     monkeypatch.setattr(firewalls, "filtering", lambda *_: [])
     monkeypatch.setattr(ifupdown_files, "read", lambda: ifupdown.Defined(state.stanzas, (), ifupdown=state.ifupdown))
-    monkeypatch.setattr(ifupdown_bridge, "OURS", str(tmp_path / "ours"))
-    monkeypatch.setattr(wg_quick, "DIRECTORY", str(tmp_path))
     monkeypatch.setattr(lan, "_assigned", lambda name: "0")
     monkeypatch.setattr(underlay, "SESSION_PATIENCE", 0)
     monkeypatch.setattr(underlay, "ANSWER_PATIENCE", 0)
     monkeypatch.setattr(modules, "sysctl", lambda *words: "1" if words[-1] == "ip_forward" else "0")
     monkeypatch.setattr(modules, "loadable", lambda name: True)
-    (tmp_path / "wg0.conf").write_text("[Interface]\nAddress = x\nPostUp = l2wg up %i || :\nPostDown = l2wg down %i || :\n")
+    (wireguard / "wg0.conf").write_text("[Interface]\nAddress = x\nPostUp = l2wg up %i || :\nPostDown = l2wg down %i || :\n")
     # What ip(8) says, by how the command ends.
     state.said["get 192.168.92.1 from 192.168.178.1"] = "192.168.92.1 from 192.168.178.1 dev wg0 uid 0 \n    cache \n"
     state.said["get 203.0.113.20"] = "203.0.113.20 via 203.0.113.1 dev enp2s0 src 203.0.113.7 uid 0 \n    cache \n"
@@ -341,10 +339,11 @@ def test_not_sourced(healthy):
     assert ids() == ["bridge-answers"], "NixOS, whose own configuration defines br0"
 
 
-def test_ifupdown_absent(healthy, monkeypatch):
+def test_ifupdown_absent(healthy, monkeypatch, root):
     monkeypatch.setattr(process, "ENVIRONMENT", {"PATH": str(healthy.tmp)})
     assert ids() == []
-    (healthy.tmp / "ours").write_text("")
+    (root / "etc/network/interfaces.d").mkdir(parents=True)
+    (root / "etc/network/interfaces.d/l2wg").write_text("")
     told(healthy, "ifupdown-absent")
     (healthy.tmp / "ifup").write_text("")
     assert ids() == []
@@ -600,13 +599,12 @@ def test_a_bridge_of_the_admins_that_is_an_interface(healthy, monkeypatch):
     assert ids() == [], "it is an interface of the router, and is to be one"
 
 
-def test_module_missing(healthy, monkeypatch):
+def test_module_missing(healthy, monkeypatch, root):
     without(healthy, "gretap1")
     asked = []
     monkeypatch.setattr(modules, "loadable", lambda name: asked.append(name))
-    monkeypatch.setattr(modules, "STORE", str(healthy.tmp / "none"))
     assert ids() == ["module-missing", "module-missing"] and set(asked) == {"ip_gre", "nf_tables"}
-    monkeypatch.setattr(modules, "STORE", str(healthy.tmp))
+    (root / "lib/modules").mkdir(parents=True)
     assert ids() == ["reboot-needed", "reboot-needed"]
 
 

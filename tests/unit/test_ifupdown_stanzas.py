@@ -3,6 +3,8 @@
 import pytest
 from l2wg_hooks.config import ifupdown, ifupdown_bridge, ifupdown_stanzas
 
+pytestmark = pytest.mark.usefixtures("real_names")
+
 TEXT = """source interfaces.d/*
 auto enp2s0
 # The LAN

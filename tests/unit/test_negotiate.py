@@ -10,6 +10,8 @@ from l2wg_hooks.encapsulation.vxlan import VXLAN
 from l2wg_hooks.model import Link, Tunnel
 from l2wg_hooks.pairing import card, negotiate
 
+pytestmark = pytest.mark.usefixtures("real_names")
+
 KEYS = [base64.b64encode(bytes((number,)) * 32).decode() for number in (1, 2, 3)]
 A = card.Card("a", KEYS[0], "", ("198.18.0.1", "fd00::1"), "192.168.178.0/24")
 B = card.Card("b", KEYS[1], "b.example.org:51820", ("198.18.0.2",), "192.168.92.0/24")

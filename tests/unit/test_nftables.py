@@ -10,6 +10,8 @@ from l2wg_hooks.netfilter import nftables
 from l2wg_hooks.plan import policy_routes
 from l2wg_hooks.plan.planner import GUARD, plan, removal
 
+pytestmark = pytest.mark.usefixtures("real_names")
+
 ONE = Tunnel("gretap1", "wg0", "192.168.178.1", "192.168.92.1", "br0", path="/etc/l2wg/gretap1.conf")
 TWO = Tunnel("gretap2", "wg0", "192.168.178.1", "10.0.0.1", "br0", path="/etc/l2wg/gretap2.conf")
 ALL = Tunnel(

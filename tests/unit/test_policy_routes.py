@@ -202,7 +202,7 @@ def test_from_every_partial_state_the_steps_lead_to_where_there_are_none(tunnel)
 
 
 @pytest.fixture
-def ip(monkeypatch):
+def ip(monkeypatch, ipv6):
     """The commands that ran, and what each answered."""
     table4, table6 = policy_routes.table(VX4.name), policy_routes.table(G6.name)
     answers = {

@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from l2wg_hooks.config import ifupdown, ifupdown_bridge, last_applied, store, wg_quick
+from l2wg_hooks.config import ifupdown, ifupdown_bridge
 from l2wg_hooks.model import Addresses, Link, Tunnel
 from l2wg_hooks.observe.wg_interfaces import Interface, Peer
 from l2wg_hooks.plan import restore
@@ -305,7 +305,7 @@ def test_a_command_that_fails_is_told_with_its_line_and_what_is_missing():
     assert judge.worse(new, new, scene()) == () and len(judge.differs(new, scene())) == 1
 
 
-def test_wg_quick_is_told_with_the_line_whose_route_is_taken():
+def test_wg_quick_is_told_with_the_line_whose_route_is_taken(real_names):
     rows = without("wg0")
     rows.links["br0"] = Link("br0", 2, "bridge", addresses=("192.168.178.200/24",))
     step = Step(("wg-quick", "up", "wg0"), 2, "[#] ip link add wg0 type wireguard\nRTNETLINK answers: File exists\n[#] ip link delete dev wg0\n", "wg0")
@@ -400,22 +400,19 @@ def test_a_line_that_has_moved_and_failed_before_is_the_same_line():
 
 
 @pytest.fixture
-def etc(tmp_path, monkeypatch):
-    (tmp_path / "gretap1.conf").write_text("underlay = wg0\nlocal = 192.168.92.1\nremote = 192.168.178.1\nbridge = br0\n")
-    (tmp_path / "wg0.conf").write_text("[Interface]\nPostUp = l2wg up %i || :\nListenPort = 1\n")
-    monkeypatch.setattr(store, "DIRECTORY", str(tmp_path))
-    monkeypatch.setattr(wg_quick, "DIRECTORY", str(tmp_path))
-    monkeypatch.setattr(last_applied, "APPLIED", str(tmp_path / "applied"))
-    return tmp_path
+def conf(etc, wireguard):
+    (etc / "gretap1.conf").write_text("underlay = wg0\nlocal = 192.168.92.1\nremote = 192.168.178.1\nbridge = br0\n")
+    (wireguard / "wg0.conf").write_text("[Interface]\nPostUp = l2wg up %i || :\nListenPort = 1\n")
+    return wireguard / "wg0.conf"
 
 
-def test_todays_start_is_without_what_attach_has_put_in_a_moment_ago(etc):
+def test_todays_start_is_without_what_attach_has_put_in_a_moment_ago(conf):
     found = rehearse.today()
-    assert found.texts == {str(etc / "wg0.conf"): "[Interface]\nListenPort = 1\n"}
+    assert found.texts == {str(conf): "[Interface]\nListenPort = 1\n"}
     assert found.wished == {}
 
 
-def test_where_nothing_can_be_rehearsed_apply_goes_on_and_says_so(etc, monkeypatch, capsys):
+def test_where_nothing_can_be_rehearsed_apply_goes_on_and_says_so(conf, monkeypatch, capsys):
     def unavailable(new, old, both=False):
         raise stage.Unavailable("no namespaces are to be had here: Operation not permitted")
 
@@ -424,7 +421,7 @@ def test_where_nothing_can_be_rehearsed_apply_goes_on_and_says_so(etc, monkeypat
     assert capsys.readouterr().err == "[l2wg] the next start is not rehearsed: no namespaces are to be had here: Operation not permitted\n"
 
 
-def test_what_forbids_the_change_ends_with_how_to_go_on(etc, monkeypatch, capsys):
+def test_what_forbids_the_change_ends_with_how_to_go_on(conf, monkeypatch, capsys):
     skipped = (Line(1, MAIN, 3, "br0", "up", "logger x", "logger"),)
     verdict = rehearse.Verdict(judge.differs(played(without("wg0")), scene()), ("a note",), played(skipped=skipped, others=("x", "y")))
     monkeypatch.setattr(rehearse, "compare", lambda new, old, both=False: verdict)

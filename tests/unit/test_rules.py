@@ -15,7 +15,7 @@ from l2wg_hooks.observe import link_table, snapshot
 from l2wg_hooks.plan.planner import GUARD, plan, removal
 from l2wg_hooks.probes import loop_probe
 from l2wg_hooks.reconcile import events, reconcile, ruleset
-from l2wg_hooks.system import files, lock, network_namespace, process
+from l2wg_hooks.system import files, network_namespace, process
 
 TUNNEL = Tunnel("gretap1", "wg0", "192.168.178.1", "192.168.92.1", "br0")
 OTHER = dataclasses.replace(TUNNEL, name="gretap2", remote="10.0.0.1", storm_limit=100)
@@ -41,16 +41,13 @@ def of(*tunnels, intact=True):
 
 
 @pytest.fixture
-def nft(tmp_path, monkeypatch):
+def nft(monkeypatch):
     """`tables` is what nft(8) lists, `ran` what ran; the words in `broken` are a command that fails.
 
     `after` is called with the tables after each load: somebody else's doing. Without `spaces` no namespace is to be had.
     `asked` are the rule sets that nft(8) was only asked about; it takes none with a word of `refuses`, neither then nor to load.
     """
     state = {"tables": {}, "ran": [], "broken": None, "writes": [], "after": lambda tables: None, "spaces": True, "asked": [], "refuses": []}
-    monkeypatch.setattr(nftables, "STATIC", str(tmp_path / "lib" / "rules.nft"))
-    monkeypatch.setattr(nftables, "FILE", str(tmp_path / "l2wg.nft"))
-    monkeypatch.setattr(nftables_state, "LOADED", str(tmp_path / "l2wg.loaded"))
 
     def fake(argv, stdin=""):
         if argv[:2] == ("nft", "-c"):
@@ -367,10 +364,9 @@ def test_a_static_file_that_somebody_has_changed_is_written_anew(nft, spoil):
 
 
 @pytest.mark.parametrize("tunnels", [(TUNNEL, OTHER), ()])
-def test_apply_renders_what_events_will_load(nft, monkeypatch, tunnels, tmp_path):
+def test_apply_renders_what_events_will_load(nft, monkeypatch, tunnels):
     intent = preview.Intent(tunnels, {}, {}, (), (), Plan(), (), True)
     monkeypatch.setattr(preview, "intend", lambda wished_too=None: intent)
-    monkeypatch.setattr(lock, "FILES", str(tmp_path / "files"))
     monkeypatch.setattr(last_applied, "read", store.texts)
     monkeypatch.setattr(reconcile, "reconcile", lambda: ())
     assert apply.apply() == ()
@@ -456,11 +452,8 @@ def test_rules_in_force_cost_no_load(nft):
     assert did(nft) == ["ip link set dev gretap1 mtu 1500"]
 
 
-def test_a_flush_is_mended_by_the_next_event(nft, tmp_path, monkeypatch):
-    monkeypatch.setattr(store, "DIRECTORY", str(tmp_path))
-    monkeypatch.setattr(lock, "WORK", str(tmp_path / "work.lock"))
-    monkeypatch.setattr(lock, "NEXT", str(tmp_path / "next.lock"))
-    (tmp_path / "gretap1.conf").write_text("underlay = wg0\nlocal = 192.168.178.1\nremote = 192.168.92.1\nbridge = br0\n")
+def test_a_flush_is_mended_by_the_next_event(nft, etc, monkeypatch):
+    (etc / "gretap1.conf").write_text("underlay = wg0\nlocal = 192.168.178.1\nremote = 192.168.92.1\nbridge = br0\n")
     monkeypatch.setattr(link_table, "read", lambda: with_tunnels(TUNNEL))
     probes = []
     monkeypatch.setattr(loop_probe, "send", lambda tunnels, links: probes.append(links))

@@ -7,7 +7,6 @@ import signal
 
 import pytest
 from l2wg_hooks import cli
-from l2wg_hooks.apply import saved_state
 from l2wg_hooks.config import store, tunnel_file
 from l2wg_hooks.config.allowed_ips import AllowedIPs
 from l2wg_hooks.errors import L2wgError, Problem
@@ -530,16 +529,13 @@ def test_long_names_stay_inside_the_picture():
 
 
 @pytest.fixture
-def machine(monkeypatch, tmp_path, golden):
+def machine(monkeypatch, etc, golden):
     """The commands answer as recorded; `broken` maps a command's name to what becomes of it."""
     monkeypatch.setattr(os, "geteuid", lambda: 0)
-    monkeypatch.setattr(store, "DIRECTORY", str(tmp_path))
     monkeypatch.setattr(nftables_state, "LOADED", str(golden / "status" / "right-a" / "in" / "loaded"))
     monkeypatch.setattr(nftables_state, "template", lambda: 0)
-    monkeypatch.setattr(saved_state, "OPEN", str(tmp_path / "open"))
-    monkeypatch.setattr(survey, "UDEV", str(tmp_path / "n%d"))
     monkeypatch.setattr(survey, "_udevs_own", lambda: True)
-    (tmp_path / "gretap1.conf").write_text(A)
+    (etc / "gretap1.conf").write_text(A)
     state = {"broken": {}, "ran": []}
 
     def fake(argv, stdin="", environment=()):
@@ -561,11 +557,11 @@ def machine(monkeypatch, tmp_path, golden):
     return state
 
 
-def test_a_look_costs_five_processes_however_many_tunnels_there_are(machine, tmp_path):
+def test_a_look_costs_five_processes_however_many_tunnels_there_are(machine, etc):
     found = status.build(survey.look())
     assert [tunnel.name for tunnel in found.tunnels] == ["gretap1"] and len(machine["ran"]) == 5
     for number in range(20):
-        (tmp_path / ("more%d.conf" % number)).write_text(SECOND.replace("key = 7", "key = %d" % (number + 10)))
+        (etc / ("more%d.conf" % number)).write_text(SECOND.replace("key = 7", "key = %d" % (number + 10)))
     del machine["ran"][:]
     assert len(status.build(survey.look()).tunnels) == 21 and len(machine["ran"]) == 5
 
@@ -591,12 +587,13 @@ def test_without_ip_nothing_is_said(machine):
         survey.look()
 
 
-def test_the_age_is_udevs(machine, tmp_path, monkeypatch):
-    index = seen("right-a").links["gretap1"].index
-    (tmp_path / ("n%d" % index)).write_text("I:5000000\nE:ID_PATH=l2wg\n")
+def test_the_age_is_udevs(machine, root, monkeypatch):
+    note = root / "run/udev/data" / ("n%d" % seen("right-a").links["gretap1"].index)
+    note.parent.mkdir(parents=True)
+    note.write_text("I:5000000\nE:ID_PATH=l2wg\n")
     monkeypatch.setattr(survey.time, "clock_gettime", lambda clock: 65.0)
     assert survey.look().ages == {"gretap1": 60.0}
-    (tmp_path / ("n%d" % index)).write_text("E:x\n")
+    note.write_text("E:x\n")
     assert survey.look().ages == {}
 
 
@@ -638,8 +635,8 @@ def test_watching_ends_by_ctrl_c(machine, capsys, monkeypatch):
     assert naps == [0.5] * 3 and out.count("nothing is wrong") == 3 and "0 frames/s" in out
 
 
-def test_a_file_of_problems_only(machine, tmp_path, capsys):
-    (tmp_path / "gretap1.conf").write_text("nonsense\n")
+def test_a_file_of_problems_only(machine, etc, capsys):
+    (etc / "gretap1.conf").write_text("nonsense\n")
     assert cli.main(["status"]) == 1
     assert "gretap1.conf:1:" in capsys.readouterr().out
     assert wished({"a": "x"}).broken == ("a",)

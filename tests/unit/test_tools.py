@@ -86,7 +86,7 @@ def test_what_4_20_prints_as_json_is_none_for_routes():
 
 
 @pytest.mark.parametrize("version", tools.IPROUTE2)
-def test_the_gateways_and_the_ways_are_known(monkeypatch, version):
+def test_the_gateways_and_the_ways_are_known(monkeypatch, ipv6, version):
     tools.play(monkeypatch, version, "routes")
     found = [row[:1] + row[2:] for row in verify._gateways()]
     assert found == [("192.0.2.1", ""), ("192.0.2.2", ""), ("2001:db8::1", ""), ("fe80::1", "e0")]
@@ -124,10 +124,9 @@ def test_what_is_asked_of_neighbours_and_of_logins(monkeypatch, version):
 
 
 @pytest.mark.parametrize("version", tools.IPROUTE2)
-def test_a_tunnels_own_way_is_found(monkeypatch, version):
+def test_a_tunnels_own_way_is_found(monkeypatch, ipv6, version):
     tools.play(monkeypatch, version, "ways")
     monkeypatch.setattr(nftables_state, "observe", lambda needed: Rules())
-    monkeypatch.setattr(process, "families", lambda: ("-4", "-6"))
     found = snapshot.look([VX4]).ways
     assert [rule["table"] for rule in found.rules] == ["1815248896", "1815248898", "1815248897"]
     numbers = {table: [(route.get("type"), route["dst"], route.get("metrics")) for route in some] for table, some in found.routes.items()}
@@ -168,7 +167,7 @@ def test_a_step_that_fails_is_the_one_that_is_told_of(monkeypatch, version):
     assert "the next event" in executor._problem(step, batches["gone"].err).hint
 
 
-def test_what_cannot_be_looked_at_is_told_before_a_change(monkeypatch):
+def test_what_cannot_be_looked_at_is_told_before_a_change(monkeypatch, ipv6):
     """Each of the commands that `verify` asks, one after the other broken."""
     tunnel = Tunnel("gretap1", "wg0", "192.168.178.1", "192.168.92.1", "br0")
     here = link_table.parse(tools.recorded(NEWEST, "reference")[OBSERVE].out)

@@ -93,12 +93,6 @@ def test_warnings_name_the_lines_made_by_hand():
     assert said[1].startswith("wg0.conf:4: postup: without `|| :`")
 
 
-@pytest.fixture
-def wireguard(tmp_path, monkeypatch):
-    monkeypatch.setattr(wg_quick, "DIRECTORY", str(tmp_path))
-    return tmp_path
-
-
 def test_the_file_keeps_mode_and_link(wireguard, tmp_path):
     real = tmp_path / "elsewhere" / "real"
     real.parent.mkdir()

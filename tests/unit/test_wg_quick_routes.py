@@ -4,7 +4,7 @@ import ipaddress
 import types
 
 import pytest
-from l2wg_hooks.config import edit, ifupdown, store, tunnel_file, wg_quick, wg_quick_routes
+from l2wg_hooks.config import edit, ifupdown, tunnel_file, wg_quick_routes
 from l2wg_hooks.errors import L2wgError
 from l2wg_hooks.system import process
 
@@ -97,14 +97,11 @@ def test_what_interfaces_will_make(text, routes):
 
 
 @pytest.fixture
-def router(tmp_path, monkeypatch):
-    monkeypatch.setattr(wg_quick, "DIRECTORY", str(tmp_path))
-    monkeypatch.setattr(store, "DIRECTORY", str(tmp_path / "l2wg"))
-    monkeypatch.setattr(ifupdown, "MAIN", str(tmp_path / "interfaces"))
+def router(root, wireguard, monkeypatch):
     shown = {"-4": "", "-6": ""}
     monkeypatch.setattr(process, "run", lambda argv, *more: process.Result(0, shown[argv[1]] if argv[-1] == "main" else "", ""))
-    tmp_path.joinpath("wg0.conf").write_text(CONF % ("", "10.15.14.0/24, 192.168.92.0/24"))
-    return types.SimpleNamespace(etc=tmp_path, conf=tmp_path / "wg0.conf", shown=shown)
+    (wireguard / "wg0.conf").write_text(CONF % ("", "10.15.14.0/24, 192.168.92.0/24"))
+    return types.SimpleNamespace(etc=root / "etc", conf=wireguard / "wg0.conf", shown=shown)
 
 
 def tunnel(more=""):
@@ -126,7 +123,7 @@ def test_the_bridges_address_is_where_the_route_of_wireguard_is_to_be(router):
     assert "the next start says `File exists`, and wg0 is gone" in clash.problem.message
     assert clash.problem.hint == (
         "sed -i '7s|=[^#]*|= 10.15.14.0/24, 192.168.92.1/32|' %s/wg0.conf # and now: wg set wg0 peer K= allowed-ips "
-        "10.15.14.0/24,192.168.92.1/32; ip route replace 192.168.92.1/32 dev wg0; ip route delete 192.168.92.0/24 dev wg0" % router.etc
+        "10.15.14.0/24,192.168.92.1/32; ip route replace 192.168.92.1/32 dev wg0; ip route delete 192.168.92.0/24 dev wg0" % router.conf.parent
     )
     for more in ("10.15.14.3/24", "192.168.92.2/25", "fd00:92::1/64"):
         assert looked(tunnel("bridge-address = %s\n" % more)) == (), "another network"
