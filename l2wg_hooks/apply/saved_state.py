@@ -15,6 +15,8 @@ DIRECTORY = last_applied.DIRECTORY
 OPEN = os.path.join(DIRECTORY, "transaction")
 # The last one that was committed, for `l2wg rollback`.
 LAST = os.path.join(DIRECTORY, "last")
+# Another one after each boot of the kernel.
+BOOT = "/proc/sys/kernel/random/boot_id"
 
 
 class Saved(NamedTuple):
@@ -51,7 +53,7 @@ class Saved(NamedTuple):
 
 def boot():
     """What tells one boot from another; nothing where there is no /proc, as in a chroot that never boots."""
-    return files.glance("/proc/sys/kernel/random/boot_id").strip()
+    return files.glance(BOOT).strip()
 
 
 def load(path):

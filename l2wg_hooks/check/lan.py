@@ -305,7 +305,7 @@ def _switch(name, family, switch):
 
 
 def _assigned(name):
-    return files.glance(f"/sys/class/net/{name}/addr_assign_type").strip()
+    return files.of_link(name, "addr_assign_type")
 
 
 def _subnets(scene):

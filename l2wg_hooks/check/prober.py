@@ -26,6 +26,8 @@ TIMES, PAUSE, SMALL_SIZE = 3, 0.25, 100
 ENOUGH = 300
 # Paths that are measured at the same time, each in up to three seconds.
 SEARCHES = 8
+# The kernel's sockets, and who is bound where.
+UDP = "/proc/net/udp"
 
 
 HERE = "this router"
@@ -168,7 +170,7 @@ class _Sounding:
 
     def _discover(self, bridge, tunnel):
         """Ask once. A server on this router hears what leaves by IP, and no frame of a packet socket."""
-        if not (dhcp.is_served(files.glance("/proc/net/udp")) and any(":" not in word for word in self.links[bridge].addresses)):
+        if not (dhcp.is_served(files.glance(UDP)) and any(":" not in word for word in self.links[bridge].addresses)):
             self.ears[bridge][0].send(dhcp.discover(tunnel.mac, self.number))
             return
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
@@ -227,7 +229,7 @@ class _Sounding:
 
     def _has_come(self, tunnel, end):
         """Whether anything has ever come in by the tunnel, and this peer does not say that it has none."""
-        come = files.glance(f"/sys/class/net/{tunnel.name}/statistics/rx_packets").strip()
+        come = files.of_link(tunnel.name, "statistics/rx_packets")
         return come != "0" and not self._refusal(tunnel, end)
 
     def _refusal(self, tunnel, end):

@@ -11,6 +11,9 @@ from l2wg_hooks.observe import sysctls
 from l2wg_hooks.plan.policy_routes import is_ours, is_route, needed
 from l2wg_hooks.system import files, ip_routes, process
 
+# There as long as br_netfilter is loaded.
+BR_NETFILTER = "/proc/sys/net/bridge"
+
 
 def look(tunnels):
     """The Seen of now. Policy routes and iptables are looked at if a tunnel wants them, or wanted them until now."""
@@ -50,7 +53,7 @@ def _ways():
 
 def _tables(table):
     lines = [_save(command, table) for command in ("iptables-save", "ip6tables-save")]
-    return Tables(*lines, br_netfilter=os.path.isdir("/proc/sys/net/bridge"))
+    return Tables(*lines, br_netfilter=os.path.isdir(BR_NETFILTER))
 
 
 def _save(command, table):

@@ -5,7 +5,7 @@ import re
 from typing import List, Tuple
 
 from l2wg_hooks.errors import L2wgError, Problem
-from l2wg_hooks.system import log, process
+from l2wg_hooks.system import files, log, process
 
 
 def apply(steps) -> Tuple[Problem, ...]:
@@ -77,4 +77,4 @@ def _problem(step, err):
 
 
 def _is_wireless(name):
-    return os.path.exists(f"/sys/class/net/{name}/phy80211")
+    return os.path.exists(files.LINK % (name, "phy80211"))

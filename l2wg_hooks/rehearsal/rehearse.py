@@ -5,6 +5,7 @@ from typing import Dict, NamedTuple, Optional, Tuple
 
 from l2wg_hooks.config import ifupdown, ifupdown_bridge, ifupdown_files, last_applied, store, wg_quick
 from l2wg_hooks.errors import L2wgError, Problem, fail
+from l2wg_hooks.observe import sysctls
 from l2wg_hooks.rehearsal import cast, judge, outcome, play, stage, tame
 from l2wg_hooks.rehearsal.outcome import Fact
 from l2wg_hooks.system import files, json_fields, log, process
@@ -90,7 +91,7 @@ class _Look:
         tunnels, before = store.parsed(new.wished), store.parsed(old.wished)
         stanzas = list(self.defined.stanzas)
         for path, text in new.texts.items():
-            if text and (path in self.defined.paths or os.path.dirname(path).startswith("/etc/network")):
+            if text and (path in self.defined.paths or path.startswith(os.path.dirname(ifupdown.MAIN) + "/")):
                 stanzas += ifupdown.parse(text, path)[0]
         bridges = {tunnel.bridge: tunnel.bridge_ports for tunnel in before + tunnels}
         ports = {port: bridge for bridge, names in bridges.items() for port in names}
@@ -126,7 +127,7 @@ class _Look:
         again = sorted({tunnel.bridge for tunnel in tunnels} | set(scene.moved.values()))
         again += sorted(scene.moved) if moved else []
         again += sorted({tunnel.underlay for tunnel in tunnels} | {tunnel.underlay for tunnel in scene.tunnels})
-        sysctls = {path: files.glance("/proc/sys/" + path).strip() for path in SYSCTLS}
+        values = {path: files.glance(os.path.join(sysctls.ROOT, path)).strip() for path in SYSCTLS}
         defined = {stanza.interface for stanza in self.stanzas} | set(scene.moved)
         held = self.live.picture.held
         part = play.Part(
@@ -136,7 +137,7 @@ class _Look:
             cast.leases(held, self.live.links, self.bridges),
             cast.given(held, self.nics, defined),
             tame.endpoints(self.confs.values(), self.known),
-            dict({path: value for path, value in sysctls.items() if value}, **NO_DAD),
+            dict({path: value for path, value in values.items() if value}, **NO_DAD),
             self.hand,
             tuple(again),
         )

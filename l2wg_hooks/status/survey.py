@@ -14,7 +14,7 @@ from l2wg_hooks.observe import counter_growth, fdb_table, interface_counters, li
 from l2wg_hooks.observe.fdb_table import Station
 from l2wg_hooks.observe.interface_counters import Traffic
 from l2wg_hooks.observe.wg_interfaces import Interface
-from l2wg_hooks.system import files, json_fields, process
+from l2wg_hooks.system import files, json_fields, network_namespace, process
 
 LINKS = ("ip", "-json", "-details", "-statistics", "address", "show")
 STATIONS = ("bridge", "-json", "-statistics", "fdb", "show")
@@ -104,7 +104,7 @@ def _ages(links):
 
     udev lives in the first network namespace, and the numbers of interfaces are a namespace's own.
     """
-    if not _udevs_own():
+    if not network_namespace.is_first():
         return {}
     found = {}
     now = time.clock_gettime(time.CLOCK_MONOTONIC)
@@ -116,10 +116,3 @@ def _ages(links):
         if seen:
             found[link.name] = max(0.0, now - seen[0] / 1e6)
     return found
-
-
-def _udevs_own():
-    try:
-        return os.readlink("/proc/1/ns/net") == os.readlink("/proc/self/ns/net")
-    except OSError:
-        return False

@@ -1,4 +1,4 @@
-"""An empty network namespace for a moment: what is done there concerns nobody, and nobody is there to change it."""
+"""Network namespaces: whether this is the first one, and an empty one for a moment, in which nobody is to change anything."""
 
 import ctypes
 import os
@@ -6,6 +6,15 @@ import threading
 
 # include/uapi/linux/sched.h
 CLONE_NEWNET = 0x40000000
+FIRST, OWN = "/proc/1/ns/net", "/proc/self/ns/net"
+
+
+def is_first():
+    """Whether this is the network of the machine's init, whose udev and systemd are about it: no container's, nor a test's."""
+    try:
+        return os.readlink(FIRST) == os.readlink(OWN)
+    except OSError:
+        return False
 
 
 def alone(work):

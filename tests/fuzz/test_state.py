@@ -7,7 +7,7 @@ import pytest
 from hostile import few
 from hypothesis import given
 from hypothesis import strategies as st
-from l2wg_hooks.apply import rollback, rollback_timer, saved_state, transaction
+from l2wg_hooks.apply import rollback, saved_state, transaction
 from l2wg_hooks.config import last_applied, tunnel_file
 from l2wg_hooks.errors import L2wgError
 from l2wg_hooks.model import Observed
@@ -30,7 +30,6 @@ def state(root):
     patch = pytest.MonkeyPatch()
     patch.setattr(process, "run", lambda argv, stdin="", environment=(): process.Result(0, SHOWN[0] if "-details" in argv else "", ""))
     patch.setattr(executor, "apply", lambda steps: ())
-    patch.setattr(rollback_timer, "timed", lambda: False)
     patch.setattr(reconcile, "reconcile", lambda leaving=(), may_skip=False, only=None: ())
     yield root
     patch.undo()

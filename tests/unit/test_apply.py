@@ -5,7 +5,7 @@ import stat
 
 import pytest
 from l2wg_hooks import cli, model
-from l2wg_hooks.apply import apply, preview, rollback, rollback_timer, saved_state, transaction, verify
+from l2wg_hooks.apply import apply, preview, rollback, saved_state, transaction, verify
 from l2wg_hooks.commands import dialogue, registry
 from l2wg_hooks.commands import rollback as cli_rollback
 from l2wg_hooks.config import ifupdown_files, last_applied, store
@@ -64,7 +64,6 @@ def router(root, monkeypatch):
     monkeypatch.setattr(ruleset, "store", lambda entries: None)
     monkeypatch.setattr(reconcile, "reconcile", lambda only=None: here.done.append("the plan") or ())
     monkeypatch.setattr(saved_state, "picture", here.picture)
-    monkeypatch.setattr(rollback_timer, "timed", lambda: False)
     monkeypatch.setattr(verify, "look", lambda tunnels, links, new=(), silent=(): verify.Health((), (), (), (), ()))
     monkeypatch.setattr(verify, "compare", lambda before, tunnels: here.worse)
     monkeypatch.setattr(verify, "logins", lambda: [])

@@ -13,7 +13,7 @@ from l2wg_hooks.netfilter import nftables, nftables_state
 from l2wg_hooks.observe import link_table, snapshot
 from l2wg_hooks.plan.planner import plan
 from l2wg_hooks.reconcile import events
-from l2wg_hooks.system import files, process
+from l2wg_hooks.system import process
 from l2wg_hooks.system.process import Result
 
 ONE = Tunnel("gretap1", "wg0", "192.168.178.1", "192.168.92.1", "br0", ("enp3s0",), path="/etc/l2wg/gretap1.conf")
@@ -105,12 +105,12 @@ def test_what_dhcpcd_takes(text, taken):
     assert dhcpcd.takes(text, "gretap1") == taken
 
 
-def test_dhcpcd_of_all_interfaces_is_told_and_only_while_it_runs(system, monkeypatch):
+def test_dhcpcd_of_all_interfaces_is_told_and_only_while_it_runs(system):
     (system["root"] / "etc/dhcpcd.conf").write_text("duid\n")
     assert told() == []
     (system["root"] / "run/dhcpcd.pid").write_text("42\n")
-    real = files.glance
-    monkeypatch.setattr(files, "glance", lambda path: "dhcpcd\n" if path == "/proc/42/comm" else real(path))
+    (system["root"] / "proc/42").mkdir()
+    (system["root"] / "proc/42/comm").write_text("dhcpcd\n")
     dump = "reason=CARRIER\ninterface=%s\nprotocol=link\n\n"
     system["dhcpcd -U"] = dump % "enp1s0"
     assert told() == [], "it has let go of them"

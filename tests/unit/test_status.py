@@ -15,7 +15,7 @@ from l2wg_hooks.observe import counter_growth, fdb_table, interface_counters, wg
 from l2wg_hooks.observe.fdb_table import Station
 from l2wg_hooks.status import render_json, render_text, status, survey, terminal_text
 from l2wg_hooks.status.status import NOTE, WRONG
-from l2wg_hooks.system import files, process, terminal
+from l2wg_hooks.system import files, network_namespace, process, terminal
 from recorded import CASES, SECOND, TREE, A, crowd, forms, seen, wished
 
 MINE = CASES["right-a"]
@@ -534,7 +534,7 @@ def machine(monkeypatch, etc, golden):
     monkeypatch.setattr(os, "geteuid", lambda: 0)
     monkeypatch.setattr(nftables_state, "LOADED", str(golden / "status" / "right-a" / "in" / "loaded"))
     monkeypatch.setattr(nftables_state, "template", lambda: 0)
-    monkeypatch.setattr(survey, "_udevs_own", lambda: True)
+    monkeypatch.setattr(network_namespace, "is_first", lambda: True)
     (etc / "gretap1.conf").write_text(A)
     state = {"broken": {}, "ran": []}
 

@@ -3,7 +3,7 @@
 import os
 
 import pytest
-from l2wg_hooks.apply import rollback, rollback_timer, saved_state, transaction
+from l2wg_hooks.apply import rollback, saved_state, transaction
 from l2wg_hooks.config import last_applied, references
 from l2wg_hooks.errors import L2wgError
 from l2wg_hooks.plan.restore import Snapshot
@@ -15,7 +15,6 @@ OLD, NEW = "mtu = 1500\n", "mtu = 1400 # mine\n"
 
 @pytest.fixture
 def box(root, monkeypatch):
-    monkeypatch.setattr(rollback_timer, "timed", lambda: False)
     monkeypatch.setattr(saved_state, "picture", lambda names: (Snapshot({}, {}), "[]", {}))
     monkeypatch.setattr(executor, "apply", lambda steps: ())
     monkeypatch.setattr(reconcile, "reconcile", lambda only=None: ())
