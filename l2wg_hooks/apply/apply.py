@@ -20,7 +20,7 @@ def copy():
     """Copy what is set aside, where a version that made no copies has left it. Nothing else changes."""
     with lock.changing():
         defined = ifupdown_files.read()
-        for path, (old, new) in preview.copies_of(defined, (), {one.interface for one in defined.aside}).items():
+        for path, (old, new) in preview.copies_of(defined, (), {stanza.interface for stanza in defined.aside}).items():
             if new != old:
                 _write(path, old, new)
 
@@ -51,7 +51,7 @@ def apply(confirm=0, agree=lambda moves: False, more=preview.NOTHING, rehearsed=
         if problems:
             raise L2wgError(*problems)
         if intent.texts:
-            log.complain([one.problem() for one in intent.named])
+            log.complain([mention.problem() for mention in intent.named])
         if more == preview.NOTHING and not intent.changes() and last_applied.read() == store.texts():
             if confirm:
                 log.say("all is as it is wished for: nothing waits for a confirmation")
@@ -73,13 +73,13 @@ def _rehearse(intent, more):
     # What is somebody else's moves, or goes: how it has come until now has to be seen, too.
     both = bool(intent.moves) or any(path not in (ifupdown_bridge.OURS, references.DNSMASQ) for path in intent.texts)
     removed = more.removed()
-    gone = rehearse.going(more.underlay, [one for one in more.peers if one.key in removed], more.lost)
+    gone = rehearse.going(more.underlay, [peer for peer in more.peers if peer.key in removed], more.lost)
     return rehearse.of_change(texts, wished, both, gone)
 
 
 def _cut_off(intent):
     """Problems of logins that no move can keep: the address that they use is the port's own."""
-    ports = {one.port: one for one in intent.moves}
+    ports = {move.port: move for move in intent.moves}
     for address, zone in verify.logins() if ports else ():
         if zone in ports:
             message = f"somebody is logged in from {address} by the link-local address of {zone}, and would be cut off"
@@ -93,7 +93,7 @@ def _transact(intent, confirm, more):
     silent = [name for name, bridge in intent.bridges.items() if bridge.switches is bridge_switches.SILENT]
     before = verify.look(intent.tunnels, known, list(more.wish), silent)
     gone = more.removed()
-    before = before._replace(sessions=tuple(one for one in before.sessions if one[1] not in gone))
+    before = before._replace(sessions=tuple(session for session in before.sessions if session[1] not in gone))
     old = intent.texts.get(ifupdown_bridge.OURS, ("", ""))[0]
     names = [name for bridge, ports in ifupdown_bridge.bridges_in(old).items() for name in [bridge] + ports]
     for tunnel in intent.tunnels:
@@ -101,10 +101,10 @@ def _transact(intent, confirm, more):
     names += [link.name for link in known.values() if model.is_ours(link)]
     others = {link.name for link in known.values() if link.addresses} - set(names)
     paths = list(intent.texts) + list(more.texts) + [ifupdown_bridge.OURS]
-    changed = [(more.underlay,) + tuple(one) for one in more.peers]
+    changed = [(more.underlay,) + tuple(peer) for peer in more.peers]
     wished = more.wished() if more != preview.NOTHING else None
     texts = {path: new for path, (_, new) in list(more.texts.items()) + list(intent.texts.items())}
-    had = [row for one in intent.moves if one.bridge in known for row in _had(one)]
+    had = [row for move in intent.moves if move.bridge in known for row in _had(move)]
     names.append(ring_probe.ASIDE)
     transaction.begin(sorted(set(names)), sorted(others), paths, confirm, wished, changed, more.ways, texts, had, more.lost)
     code, worse = errors.WRONG, ()
@@ -148,17 +148,19 @@ def _tell_of_firewalls(tunnels):
 
 def _tell_of_addresses(applied, tunnels):
     """Print which addresses bridges still have though nobody wishes for them any more: somebody may be logged in by one."""
-    links, wished = link_table.read(), {one.bridge_address for one in tunnels}
-    for bridge, address in sorted({(one.bridge, one.bridge_address) for one in store.parsed(applied) if one.bridge_address}):
+    links, wished = link_table.read(), {tunnel.bridge_address for tunnel in tunnels}
+    for bridge, address in sorted(
+        {(tunnel.bridge, tunnel.bridge_address) for tunnel in store.parsed(applied) if tunnel.bridge_address}
+    ):
         if address not in wished and bridge in links and address in links[bridge].addresses:
             log.say(f"{bridge} has {address} until it goes down, lest somebody is cut off; to take it now:")
             log.say(f"ip address del {address} dev {bridge}")
 
 
-def _had(one):
+def _had(move):
     """Rows for saved_state.Saved of what a bridge has of the sysctls that it gets by a Move."""
-    values = sysctls.now(one.bridge, sysctls.differing(one.port))
-    return [(one.bridge, folder, name, value) for (folder, name), value in values.items()]
+    values = sysctls.now(move.bridge, sysctls.differing(move.port))
+    return [(move.bridge, folder, name, value) for (folder, name), value in values.items()]
 
 
 def _undo(problem, keep):

@@ -63,8 +63,8 @@ class Intent(NamedTuple):
 
     def unasked(self):
         """The problems that an agreement to the moves does not take away."""
-        ports = [one.port for one in self.moves]
-        return tuple(one for one in self.problems if not any(_is_about(one, port) for port in ports))
+        ports = [move.port for move in self.moves]
+        return tuple(problem for problem in self.problems if not any(_is_about(problem, port) for port in ports))
 
 
 class ExtraChanges(NamedTuple):
@@ -110,7 +110,7 @@ def intend(moving=False, wished_too=None):
     defined = ifupdown_bridge.recovered(defined, old, now.links)
     moves, refused = address_move.find(wished.tunnels, defined, now.links, now.held)
     moved = moves if moving else ()
-    bridges = ifupdown_bridge.ours(wished.tunnels, defined, [one.port for one in moved], old, now.links)
+    bridges = ifupdown_bridge.ours(wished.tunnels, defined, [move.port for move in moved], old, now.links)
     texts = {path: texts for path, texts in _aside(wished.tunnels, defined, moved, bridges).items() if texts[0] != texts[1]}
     named = references.find({port: bridge.name for bridge in bridges.values() for port in bridge.moved})
     for path, text in ((ifupdown_bridge.OURS, ifupdown_bridge.render(bridges)), (references.DNSMASQ, references.dnsmasq(named))):
@@ -120,11 +120,11 @@ def intend(moving=False, wished_too=None):
     found = snapshot.look(wished.tunnels, now.links)
     todo = planner.plan(wished.tunnels, after, (), wished.broken, found)
     problems = wished.problems + todo.problems + defined.unread + _refused(wished.tunnels, after, found.rules, todo.rules)
-    unfit = _unfit(wished.tunnels, defined, after, [one.port for one in moved])
+    unfit = _unfit(wished.tunnels, defined, after, [move.port for move in moved])
     problems += tuple(problem for problem in unfit if problem not in problems)
     problems = _told_better(problems, () if moving else moves, refused) + name_references.problems(moved, now.links)
     problems += wg_quick_routes.ours(wg_quick_routes.look(wished.tunnels, defined.stanzas), wished.tunnels, moves)
-    settings_of = {one.port: sysctls.differing(one.port) for one in moved}
+    settings_of = {move.port: sysctls.differing(move.port) for move in moved}
     steps = _speaking(old, bridges, now.links) + _released(old, bridges, now, defined.aside)
     steps += address_move.steps(moved, now.links, now.held, settings_of)
     reached = (
@@ -134,7 +134,11 @@ def intend(moving=False, wished_too=None):
     told += tuple(address_move.doubtful(moves, defined))
     named = tuple(references.unserved(named))
     ifup, behind = _ifup(wished, bridges, after, found, reached)
-    meant = tuple(_meaning(one, after) for one in wished.tunnels if one.name not in after or after[one.name].master != one.bridge)
+    meant = tuple(
+        _meaning(tunnel, after)
+        for tunnel in wished.tunnels
+        if tunnel.name not in after or after[tunnel.name].master != tunnel.bridge
+    )
     return Intent(wished.tunnels, texts, bridges, moves, steps, todo, problems, reached, named, told, ifup, behind, meant)
 
 
@@ -171,8 +175,8 @@ def _meaning(tunnel, links):
         verb = "joins" if len(tunnel.bridge_ports) == 1 else "join"
         return "{} here {} the LAN of {}, by {}".format(" and ".join(tunnel.bridge_ports), verb, site, tunnel.name)
     ports = [link.name for link in links.values() if link.master == tunnel.bridge and not model.is_ours(link)]
-    what = "{} here{}".format(tunnel.bridge, ", with {},".format(" and ".join(ports)) if ports else "")
-    return f"the LAN of {what} is extended to {site}, by {tunnel.name}"
+    lan = "{} here{}".format(tunnel.bridge, ", with {},".format(" and ".join(ports)) if ports else "")
+    return f"the LAN of {lan} is extended to {site}, by {tunnel.name}"
 
 
 def _refused(tunnels, links, now, loading):
@@ -197,13 +201,13 @@ def _aside(tunnels, defined, moves, bridges):
     """
     # Also of a bridge that the admin defines by now, with the port's address, perhaps.
     ports = {port for tunnel in tunnels for port in tunnel.bridge_ports}
-    moving = [one.port for one in moves]
-    back = {one.interface for one in defined.aside} - ports
+    moving = [move.port for move in moves]
+    back = {stanza.interface for stanza in defined.aside} - ports
     # What the admin has written since is not doubled; of comments that are not all there, what is left goes, and the copy comes.
-    again = {one.interface for one in defined.stanzas if one.path != ifupdown_bridge.OURS}
+    again = {stanza.interface for stanza in defined.stanzas if stanza.path != ifupdown_bridge.OURS}
     whole = back - again - set(defined.lost)
     found = {}
-    for path in sorted({path for one in moves for path in one.paths} | set(defined.marked)):
+    for path in sorted({path for move in moves for path in move.paths} | set(defined.marked)):
         old = files.read(path)
         new = (
             ifupdown_stanzas.forget(ifupdown_stanzas.put_back(old, whole), (back - whole) | set(moving))
@@ -220,7 +224,7 @@ def _aside(tunnels, defined, moves, bridges):
     elif not defined.reaches(ifupdown_bridge.OURS):
         new = ifupdown_stanzas.with_source(new, ifupdown_bridge.OURS)
     found[ifupdown.MAIN] = (old, new)
-    found.update(copies_of(defined, moving, {one.interface for one in defined.aside} - back))
+    found.update(copies_of(defined, moving, {stanza.interface for stanza in defined.aside} - back))
     return found
 
 
@@ -269,9 +273,9 @@ def _told_better(problems, moves, refused):
         port = problem.subject
         if _is_about(problem, port):
             problem = next((other for other in refused if _is_about(other, port)), problem)
-            for one in moves:
-                if one.port == port:
-                    hint = f"`l2wg apply --yes` moves it to {one.bridge}, with no connection lost; or name another port"
+            for move in moves:
+                if move.port == port:
+                    hint = f"`l2wg apply --yes` moves it to {move.bridge}, with no connection lost; or name another port"
                     problem = replace(problem, hint=hint)
         if problem not in found:
             found.append(problem)
@@ -289,10 +293,10 @@ def _unfit(tunnels, defined, links, moving):
             if problem:
                 yield problem
                 continue
-            for one in defined.stanzas if name not in moving else ():
-                if one.interface == name and one.addresses():
-                    where = " (%s:%d)" % (one.path, one.line)
-                    yield bridge_steps.carries(tunnel, name, one.addresses()[0], where)
+            for stanza in defined.stanzas if name not in moving else ():
+                if stanza.interface == name and stanza.addresses():
+                    where = " (%s:%d)" % (stanza.path, stanza.line)
+                    yield bridge_steps.carries(tunnel, name, stanza.addresses()[0], where)
                     break
 
 
@@ -315,7 +319,7 @@ def _leaving(old, bridges, links, aside):
     A bridge that is ours no more stays as it is, but for what another bridge of ours is to have; not a port whose
     address the old one has.
     """
-    wanted = {port for one in bridges.values() for port in one.ports} - {one.interface for one in aside}
+    wanted = {port for bridge in bridges.values() for port in bridge.ports} - {stanza.interface for stanza in aside}
     for bridge, ports in ifupdown_bridge.bridges_in(old).items():
         for name in ports:
             goes = name not in bridges[bridge].ports if bridge in bridges else name in wanted
@@ -333,7 +337,7 @@ def _released(old, bridges, now, aside):
     """Steps that let go of the ports that our file named and names no more; what such a port gave to the bridge, it gets back."""
     steps = []
     for bridge, name in _leaving(old, bridges, now.links, aside):
-        given = [address for one in aside if one.interface == name for address in one.addresses()]
+        given = [address for stanza in aside if stanza.interface == name for address in stanza.addresses()]
         rest = bridges[bridge].moved if bridge in bridges else ()
         for argv in address_move.back(name, bridge, given, now.held, routes=not rest):
             steps.append(Step(argv, f"it is no longer a port of {bridge}", bridge))

@@ -46,11 +46,11 @@ def joining(tunnels, links, changed):
         spoken = tunnel.stp or (bridge is not None and bridge.stp)
         if tunnel.name not in changed or spoken or not (opens or _comes(tunnel, links)):
             continue
-        ports = [one for one in links.values() if one.master == tunnel.bridge and one.up]
-        alone = {one.name for one in tunnels if one.isolated} | {port.name for port in ports if port.isolated}
-        alone -= {one.name for one in tunnels if not one.isolated}
+        ports = [port for port in links.values() if port.master == tunnel.bridge and port.up]
+        alone = {other.name for other in tunnels if other.isolated} | {port.name for port in ports if port.isolated}
+        alone -= {other.name for other in tunnels if not other.isolated}
         names = [port.name for port in ports]
-        names += [one.name for one in tunnels if one.bridge == tunnel.bridge and _comes(one, links)]
+        names += [other.name for other in tunnels if other.bridge == tunnel.bridge and _comes(other, links)]
         # From one isolated port to another one nothing passes (should_deliver in net/bridge/br_forward.c).
         others = [name for name in names if name != tunnel.name and not (tunnel.isolated and name in alone)]
         if others:
@@ -75,14 +75,17 @@ def problems(tunnels, changed):
     asked = joining(tunnels, links, changed)
     if not asked:
         return ()
-    for one in asked:
-        words = (one.tunnel.name, one.tunnel.bridge, ", ".join(one.others))
+    for newcomer in asked:
+        words = (newcomer.tunnel.name, newcomer.tunnel.bridge, ", ".join(newcomer.others))
         log.say("{} joins {} beside {}, which may close a ring: do its frames come back by another way?".format(*words))
-    names = [one.tunnel.name for one in asked if _comes(one.tunnel, links)]
+    names = [newcomer.tunnel.name for newcomer in asked if _comes(newcomer.tunnel, links)]
     with _aside():
         links = link_table.read()
         # Isolated, lest somebody's network manager brings that bridge up.
-        there = [replace(one, bridge=ASIDE, bridge_ports=(), isolated=True) if one.name in names else one for one in tunnels]
+        there = [
+            replace(tunnel, bridge=ASIDE, bridge_ports=(), isolated=True) if tunnel.name in names else tunnel
+            for tunnel in tunnels
+        ]
         reconcile.execute(only(planner.plan(there, links, seen=snapshot.look(there, links)), names), links)
         found = tuple(judge(asked, _back(asked)))
         if not found:
@@ -112,12 +115,12 @@ def _aside():
 def _back(asked):
     """{(tunnel, port)}: a frame that left by the tunnel came in by the port."""
     # Nobody has this address, so no bridge on the way takes its frames for a station's that it knows.
-    sources = {one.tunnel.name: b"\x02" + os.urandom(5) for one in asked}
+    sources = {newcomer.tunnel.name: b"\x02" + os.urandom(5) for newcomer in asked}
     by = {source: name for name, source in sources.items()}
     found, ears = set(), {}
     with contextlib.ExitStack() as stack:
         selector = stack.enter_context(selectors.DefaultSelector())
-        for name in sorted({name for one in asked for name in (one.tunnel.name,) + one.others}):
+        for name in sorted({name for newcomer in asked for name in (newcomer.tunnel.name,) + newcomer.others}):
             try:
                 ears[name] = packet_socket.Ear(name, packet_socket.type_filter(loop_probe.ETHERTYPE))
             except OSError:  # it just went, or was not made: nothing comes back by it
@@ -125,9 +128,9 @@ def _back(asked):
             stack.callback(ears[name].close)
             selector.register(ears[name], selectors.EVENT_READ)
         for _ in range(TIMES):
-            for one in asked:
-                if one.tunnel.name in ears:
-                    ears[one.tunnel.name].send(loop_probe.frame(one.tunnel, sources[one.tunnel.name]))
+            for newcomer in asked:
+                if newcomer.tunnel.name in ears:
+                    ears[newcomer.tunnel.name].send(loop_probe.frame(newcomer.tunnel, sources[newcomer.tunnel.name]))
             end = time.monotonic() + PAUSE
             while time.monotonic() < end:
                 for key, _ in selector.select(max(0, end - time.monotonic())):
@@ -141,12 +144,12 @@ def _back(asked):
 
 def judge(asked, back):
     """Problems of the tunnels whose frames came back, one a tunnel; `back` is {(tunnel, port)}. Pure."""
-    for one in asked:
-        ports = [name for name in one.others if (one.tunnel.name, name) in back]
+    for newcomer in asked:
+        ports = [name for name in newcomer.others if (newcomer.tunnel.name, name) in back]
         if not ports:
             continue
         message = "it would close a ring: a frame that left by it came back by %s, so every broadcast would go round for ever"
-        yield one.tunnel.problem("bridge", message % ports[0], choices(one.tunnel, ports))
+        yield newcomer.tunnel.problem("bridge", message % ports[0], choices(newcomer.tunnel, ports))
 
 
 def choices(tunnel, ports):

@@ -32,9 +32,9 @@ def undone():
     _, saved, then, others = _change()
     before = dict(saved.old, **{store.path(name): text for name, text in saved.applied.items()})
     before.update({store.path(name): None for name in store.texts() if name not in saved.applied})
-    texts = {one: (saved_state.unsecret(one) or "", text or "") for one, text in before.items() if one != nftables.STATIC}
+    texts = {path: (saved_state.unsecret(path) or "", text or "") for path, text in before.items() if path != nftables.STATIC}
     steps = restore.steps(then, saved_state.picture(saved.names + others)[0], saved.names, others)
-    return {one: sides for one, sides in texts.items() if sides[0] != sides[1]}, steps
+    return {path: sides for path, sides in texts.items() if sides[0] != sides[1]}, steps
 
 
 def _change():
@@ -81,7 +81,9 @@ def rollback(reason, keep=NONE, alarm=False):
     now = saved_state.picture(saved.names + others)[0]
     for words in saved.ways:
         process.run(("ip", "route", "delete") + tuple(words))  # it may have gone with its interface
-    problems = tuple(problem for name, *one in saved.peers for problem in wg_interfaces.put_back(name, wg_interfaces.Peer(*one)))
+    problems = tuple(
+        problem for name, *fields in saved.peers for problem in wg_interfaces.put_back(name, wg_interfaces.Peer(*fields))
+    )
     problems += executor.apply(restore.steps(before, now, saved.names, others))
     for words in saved.lost:
         process.run(("ip", "route", "add") + tuple(words))  # it may be there by the pictures, or its interface may be gone

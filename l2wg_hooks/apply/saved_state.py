@@ -15,6 +15,8 @@ DIRECTORY = last_applied.DIRECTORY
 OPEN = os.path.join(DIRECTORY, "transaction")
 # The last one that was committed, for `l2wg rollback`.
 LAST = os.path.join(DIRECTORY, "last")
+# Another one after each boot of the kernel.
+BOOT = "/proc/sys/kernel/random/boot_id"
 
 
 class Saved(NamedTuple):
@@ -51,7 +53,7 @@ class Saved(NamedTuple):
 
 def boot():
     """What tells one boot from another; nothing where there is no /proc, as in a chroot that never boots."""
-    return files.glance("/proc/sys/kernel/random/boot_id").strip()
+    return files.glance(BOOT).strip()
 
 
 def load(path):
@@ -89,12 +91,12 @@ def _saved(text):
     for path, text in saved.old.items():
         if text is not None and json_fields.number(saved.modes, path, None, 0o7777) is None:
             raise json_fields.Unfit(f"{path[:60]!a} has no mode")
-    if not all(last_applied.is_config(one) for one in (saved.wished, saved.applied)) or not all(
-        last_applied.is_text(one) for one in saved.routes.values()
+    if not all(last_applied.is_config(config) for config in (saved.wished, saved.applied)) or not all(
+        last_applied.is_text(listing) for listing in saved.routes.values()
     ):
         raise json_fields.Unfit("a text in it is none")
     ways = (saved.ways, saved.lost)
-    if not isinstance(saved.brought, bool) or not all(_is_list(some) and all(map(_are_words, some)) for some in ways):
+    if not isinstance(saved.brought, bool) or not all(_is_list(words) and all(map(_are_words, words)) for words in ways):
         raise json_fields.Unfit("a value in it is of another kind than ours")
     if not _are_switches(saved.switches):
         raise json_fields.Unfit("a switch in it is none")
@@ -121,17 +123,25 @@ def _is_peer(*row):
         return False
     peer = wg_interfaces.Peer(*row[1:])
     numbers = (peer.handshake, peer.received, peer.sent, peer.keepalive or 0)
-    return _are_words((row[0], peer.key, peer.endpoint)) and _are_words(peer.allowed) and all(type(one) is int for one in numbers)
+    return (
+        _are_words((row[0], peer.key, peer.endpoint))
+        and _are_words(peer.allowed)
+        and all(type(number) is int for number in numbers)
+    )
 
 
 def _are_switches(value):
     """Whether a value is {bridge: {switch: number}}, with the switches of config/bridge_switches.py."""
     known = set(bridge_switches.SILENT) | set(bridge_switches.OWN)
-    if not isinstance(value, dict) or not all(isinstance(one, dict) and set(one) <= known for one in value.values()):
+    if not isinstance(value, dict) or not all(
+        isinstance(switches, dict) and set(switches) <= known for switches in value.values()
+    ):
         return False
     for name in value:
         json_fields.name({name: name}, name)
-    return all(isinstance(word, str) and re.match(r"-?[0-9]{1,9}\Z", word) for one in value.values() for word in one.values())
+    return all(
+        isinstance(word, str) and re.match(r"-?[0-9]{1,9}\Z", word) for switches in value.values() for word in switches.values()
+    )
 
 
 def store(path, content):
@@ -167,5 +177,5 @@ def picture(names):
         found = [process.run(("ip", family, "route", "show", "table", "all", "dev", name)) for family in ("-4", "-6")]
         # Without a gateway nothing in the line of a default route says which family it is of.
         found[1] = found[1]._replace(out=re.sub("^default ", "::/0 ", found[1].out, flags=re.M))
-        routes[name] = "".join(one.out for one in found if one.code == 0)
+        routes[name] = "".join(result.out for result in found if result.code == 0)
     return restore.Snapshot(link_table.completed(link_table.parse(shown)), addresses.parse(shown, routes)), shown, routes

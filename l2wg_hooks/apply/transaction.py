@@ -19,6 +19,8 @@ from l2wg_hooks.system import files, log
 DEADMAN = 180
 # Seconds that an apply gets to stop by itself.
 GRACE = 30
+# The command line of a process.
+COMMAND = "/proc/%d/cmdline"
 
 
 def waits():
@@ -103,4 +105,4 @@ def stop_worker():
 
 
 def _is_l2wg(pid):
-    return "l2wg" in files.glance("/proc/%d/cmdline" % pid)
+    return "l2wg" in files.glance(COMMAND % pid)

@@ -155,7 +155,7 @@ def logins():
     if words:
         found.add((words[0].partition("%")[0], words[0].partition("%")[2]))
     # sshd itself says UNKNOWN where it was not asked over a network.
-    return sorted(one for one in found if re.match("[0-9a-f.:]+\\Z", one[0]) and not one[0].startswith(("127.", "::1")))
+    return sorted(login for login in found if re.match("[0-9a-f.:]+\\Z", login[0]) and not login[0].startswith(("127.", "::1")))
 
 
 def _address(text):

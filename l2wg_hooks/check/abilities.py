@@ -13,15 +13,17 @@ def lines():
     told = [f"{features.KERNEL} {os.uname().release}"]
     told += [f"{tool} {features.version(process.output(*argv))}" for tool, argv in VERSIONS]
     yield "this router: " + ", ".join(told)
-    for one in features.FEATURES:
-        if one.tool == features.NFT and os.geteuid():
-            yield f"whether it has {one.name}, only root can tell: sudo l2wg check -v"
+    for feature in features.FEATURES:
+        if feature.tool == features.NFT and os.geteuid():
+            yield f"whether it has {feature.name}, only root can tell: sudo l2wg check -v"
             continue
-        found, why = _ask(one)
+        found, why = _ask(feature)
         if found:
-            yield f"has {one.name}"
+            yield f"has {feature.name}"
         else:
-            yield "has not {} ({} has{}): {}".format(one.name, features.since(one), "; here: " + why if why else "", one.without)
+            yield "has not {} ({} has{}): {}".format(
+                feature.name, features.since(feature), "; here: " + why if why else "", feature.without
+            )
 
 
 def _ask(feature):

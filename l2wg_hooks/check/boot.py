@@ -82,7 +82,7 @@ def _boot(scene):
         for clash in scene.clashes:
             yield clash.problem if clash.underlay == name else None
         # An interface that ifupdown brings up has its own hook, and a file for wg(8) takes no such lines.
-        by_others = any(one.interface == name for one in defined.stanzas)
+        by_others = any(stanza.interface == name for stanza in defined.stanzas)
         for problem in wg_quick_hooks.judge(text, where, name, own) if answer.quick else ():
             if not (by_others and problem.id == "postup-missing"):
                 yield problem

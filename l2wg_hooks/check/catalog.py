@@ -33,7 +33,7 @@ MODULES = (settings, boot, wg_quick_hooks, waiting, modules, underlay, endpoint_
 )
 CHECKS = tuple(sorted((check for module in MODULES for check in getattr(module, "CHECKS", ())), key=lambda check: check.asked))
 TABLE = tuple(cause for module in MODULES for cause in module.CAUSES)
-BY_ID = {one.id: one for one in TABLE}
+BY_ID = {cause.id: cause for cause in TABLE}
 
 HEAD = """# Troubleshooting
 
@@ -48,14 +48,14 @@ This page is made from the causes in `l2wg_hooks/check`, by `make docs`.
 def page():
     """The text of docs/troubleshooting.md."""
     symptoms = []
-    for one in TABLE:
-        if one.symptom not in symptoms:
-            symptoms.append(one.symptom)
+    for cause in TABLE:
+        if cause.symptom not in symptoms:
+            symptoms.append(cause.symptom)
     parts = [HEAD]
     for symptom in sorted(symptoms, key=ORDER.index):
         parts.append(f"## {symptom}\n\n| id | cause | cure |\n|---|---|---|")
-        rows = [one for one in TABLE if one.symptom == symptom]
-        parts[-1] += "".join(f"\n| `{one.id}` | {_cell(one.cause)} | {_cell(one.cure)} |" for one in rows) + "\n"
+        rows = [cause for cause in TABLE if cause.symptom == symptom]
+        parts[-1] += "".join(f"\n| `{cause.id}` | {_cell(cause.cause)} | {_cell(cause.cure)} |" for cause in rows) + "\n"
     return "\n".join(parts)
 
 

@@ -85,11 +85,11 @@ def shrunk(tunnel, links):
         return _narrow(tunnel, bridge, small, min(others))
     if bridge.mtu >= want:
         return None
-    what = "its ports have %d" % want if others else "mtu = %d is wished for" % want
+    expected = "its ports have %d" % want if others else "mtu = %d is wished for" % want
     return tunnel.problem(
         "bridge",
         "the MTU of %s has shrunk to %d, and %s: this router sends and takes no larger packets on it"
-        % (bridge.name, bridge.mtu, what),
+        % (bridge.name, bridge.mtu, expected),
         "ip link set dev %s mtu %d; ip link set dev %s mtu %d" % (bridge.name, want - 1, bridge.name, want),
         "bridge-mtu",
     )
@@ -191,7 +191,7 @@ def duplicates(tunnel, asked, answers, own):
     `asked` maps an address to whether it is this router's; `own` are the Ethernet addresses of its interfaces.
     """
     for address, ours in asked.items():
-        by = sorted({(one.mac, one.port) for one in answers if one.address == address and one.mac not in own})
+        by = sorted({(answer.mac, answer.port) for answer in answers if answer.address == address and answer.mac not in own})
         machines = sorted({mac for mac, _ in by})
         if ours and by:
             mac, port = by[0]
@@ -217,8 +217,8 @@ def refused(tunnel, addresses):
 def servers(tunnel, offers, tunnels):
     """Problems of the DHCP servers whose Offers are Answers: one a server and port. `tunnels` are the names of ours."""
     sides = {}
-    for one in offers:
-        sides.setdefault(one.address, set()).add(one.port)
+    for offer in offers:
+        sides.setdefault(offer.address, set()).add(offer.port)
     for address in sorted(sides):
         if len(sides[address]) > 1:
             yield tunnel.problem(
@@ -251,7 +251,11 @@ def overlapping(tunnel, end, links, allowed):
     apart = (tunnel.bridge, tunnel.underlay, tunnel.name, "lo")
     remote = ipaddress.ip_address(end.remote)
     behind = [ipaddress.ip_network(word, strict=False) for word in allowed if "/" in word]
-    behind = [one for one in behind if one.version == remote.version and remote in one and 0 < one.prefixlen < one.max_prefixlen]
+    behind = [
+        prefix
+        for prefix in behind
+        if prefix.version == remote.version and remote in prefix and 0 < prefix.prefixlen < prefix.max_prefixlen
+    ]
     joined = [ipaddress.ip_interface(word).network for word in (bridge.addresses if bridge else ())]
     for link in links.values():
         # A WireGuard's own network may well be a part of another one: so it is with every VPN of single addresses.
@@ -261,8 +265,8 @@ def overlapping(tunnel, end, links, allowed):
             network = ipaddress.ip_interface(word).network
             if network.prefixlen == network.max_prefixlen:
                 continue
-            same = [one for one in joined if one.version == network.version and one.overlaps(network)]
-            same += [one for one in behind if one.version == network.version and one.subnet_of(network)]
+            same = [prefix for prefix in joined if prefix.version == network.version and prefix.overlaps(network)]
+            same += [prefix for prefix in behind if prefix.version == network.version and prefix.subnet_of(network)]
             if same:
                 where = f"on {tunnel.bridge}" if same[0] in joined else "behind the peer"
                 message = f"{network} is on {link.name}, and also {where}"
@@ -285,7 +289,9 @@ def _bridge(scene):
 def _heard(scene):
     """Bridges that l2wg does not define; of its own, the plan says what they are to be."""
     defined = ifupdown_files.read()
-    asked = {one.interface for one in defined.stanzas if one.addresses()} | set(ifupdown_bridge.ours(scene.tunnels, defined))
+    asked = {stanza.interface for stanza in defined.stanzas if stanza.addresses()} | set(
+        ifupdown_bridge.ours(scene.tunnels, defined)
+    )
     for tunnel in scene.bridged():
         if tunnel.bridge not in asked:
             yield heard(tunnel, scene.links, partial(_switch, tunnel.bridge))
@@ -294,12 +300,12 @@ def _heard(scene):
 def _switch(name, family, switch):
     """The number of a switch of an interface, of IPv4 the larger one of it and `all`; None where the kernel has no such thing."""
     names = (name, "all") if family == "ipv4" and switch != "forwarding" else (name,)
-    found = [modules.sysctl("net", family, "conf", one, switch) for one in names]
-    return max((int(one) for one in found if one.isdigit()), default=None)
+    found = [modules.sysctl("net", family, "conf", interface, switch) for interface in names]
+    return max((int(value) for value in found if value.isdigit()), default=None)
 
 
 def _assigned(name):
-    return files.glance(f"/sys/class/net/{name}/addr_assign_type").strip()
+    return files.of_link(name, "addr_assign_type")
 
 
 def _subnets(scene):
@@ -322,19 +328,19 @@ def _duplicates(scene):
 def _failed(name):
     """IPv6 addresses that the kernel gave up, since another machine has them (RFC 4862, 5.4)."""
     found = listed("-6", "address", "show", "dev", name, "dadfailed")
-    return [one["local"] for link in found for one in link.get("addr_info", []) if one.get("dadfailed")]
+    return [address["local"] for link in found for address in link.get("addr_info", []) if address.get("dadfailed")]
 
 
 def _dhcp(scene):
     tunnels = scene.bridged()
-    if not any(prober.offered(scene.tunnels, one.bridge) for one in tunnels):
+    if not any(prober.offered(scene.tunnels, tunnel.bridge) for tunnel in tunnels):
         raise Idle("dhcp = block")
     heard = scene.heard
     for tunnel in tunnels:
         if prober.offered(scene.tunnels, tunnel.bridge):
             if tunnel.bridge in heard.mute:
                 raise Unlooked(f"{tunnel.bridge}: {heard.mute[tunnel.bridge]}")
-            names = [one.name for one in scene.tunnels]
+            names = [tunnel.name for tunnel in scene.tunnels]
             yield from servers(tunnel, heard.offers.get(tunnel.bridge, ()), names)
 
 

@@ -32,14 +32,14 @@ def _loops(scene):
     frames, now = nftables_state.counters(), time.monotonic()
     notes = counter_growth.look(counter_growth.dropped(frames), {}, now)
     for tunnel in scene.tunnels:
-        keys = [f"{what} {tunnel.name}" for what in ("loop", "storm")]
+        keys = [f"{reason} {tunnel.name}" for reason in ("loop", "storm")]
         # The probes have shown whether it goes on: what is over is no fault any more.
         looped, stormed = (notes[key].count if key in notes and counter_growth.recent(notes[key], now) else 0 for key in keys)
         since = [counter_growth.pause(notes.get(key), now) for key in keys]
         if looped:
             message = "a loop: %d frames of %s came back to it%s: there is a second way between the sites"
             hint = "find and cut that way (journalctl -k -g 'l2wg: loop'), or have both bridges speak STP"
-            others = [one.name for one in scene.tunnels if one.bridge == tunnel.bridge and one.name != tunnel.name]
+            others = [other.name for other in scene.tunnels if other.bridge == tunnel.bridge and other.name != tunnel.name]
             hint = ring_probe.choices(tunnel, others) if others else hint
             yield tunnel.problem("bridge", message % (looped, tunnel.bridge, since[0]), hint, "loop")
         if stormed:

@@ -65,7 +65,7 @@ def _peer(scene):
     own = {address.partition("/")[0] for link in scene.links.values() for address in link.addresses}
     for tunnel, end, _ in scene.peers():
         # What is only passing through is none of ours.
-        came = [one for one in heard.carriers.get(tunnel.underlay, ()) if one.target in own]
+        came = [carrier for carrier in heard.carriers.get(tunnel.underlay, ()) if carrier.target in own]
         stranger = tunnel_packets.stranger(tunnel, end, came, known)
         if stranger:
             yield tunnel_packets.judge(tunnel, end, stranger)

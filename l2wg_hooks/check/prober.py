@@ -26,6 +26,8 @@ TIMES, PAUSE, SMALL_SIZE = 3, 0.25, 100
 ENOUGH = 300
 # Paths that are measured at the same time, each in up to three seconds.
 SEARCHES = 8
+# The kernel's sockets, and who is bound where.
+UDP = "/proc/net/udp"
 
 
 HERE = "this router"
@@ -62,17 +64,20 @@ class Heard(NamedTuple):
 
 def sound(tunnels, links, gateways):
     """The Heard of these tunnels, as far as their underlays and bridges are there; `gateways` are {bridge: [address, ...]}."""
-    one = _Sounding(tunnels, links, gateways)
+    sounding = _Sounding(tunnels, links, gateways)
     try:
-        return one.run()
+        return sounding.run()
     finally:
-        one.close()
+        sounding.close()
 
 
 def asked(bridge, gateways):
     """{address: whether it is this router's} to ask for on a bridge, a Link. IPv4 only: of IPv6, the kernel asks itself. Pure."""
     own = [word.partition("/")[0] for word in bridge.addresses if ":" not in word]
-    return {address: address in own for address in own + [one for one in gateways if ":" not in one and one not in own]}
+    return {
+        address: address in own
+        for address in own + [gateway for gateway in gateways if ":" not in gateway and gateway not in own]
+    }
 
 
 def offered(tunnels, bridge):
@@ -85,8 +90,10 @@ class _Sounding:
         self.links, self.gateways = links, gateways
         self.tunnels = [tunnel for tunnel in tunnels if tunnel.underlay in links]
         self.ports = tunnel_packets.ports(tunnels)
-        self.wired = [one for one in self.tunnels if links.get(one.name) and links[one.name].master == one.bridge]
-        self.bridges = {one.bridge: one for one in reversed(self.wired) if links.get(one.bridge) and links[one.bridge].up}
+        self.wired = [tunnel for tunnel in self.tunnels if links.get(tunnel.name) and links[tunnel.name].master == tunnel.bridge]
+        self.bridges = {
+            tunnel.bridge: tunnel for tunnel in reversed(self.wired) if links.get(tunnel.bridge) and links[tunnel.bridge].up
+        }
         self.echoes, self.near, self.ears, self.wan = {}, {}, {}, {}
         self.number = int.from_bytes(os.urandom(4), "big")
         self.heard = Heard(*({} for _ in Heard._fields))
@@ -121,9 +128,9 @@ class _Sounding:
             self.heard.mute[bridge] = error.strerror or str(error)
         self.heard.answers[bridge], self.heard.offers[bridge] = [], []
 
-    def _select(self, one):
-        self.selector.register(one, selectors.EVENT_READ)
-        return one
+    def _select(self, listener):
+        self.selector.register(listener, selectors.EVENT_READ)
+        return listener
 
     def close(self):
         for key in list(self.selector.get_map().values()):
@@ -163,7 +170,7 @@ class _Sounding:
 
     def _discover(self, bridge, tunnel):
         """Ask once. A server on this router hears what leaves by IP, and no frame of a packet socket."""
-        if not (dhcp.is_served(files.glance("/proc/net/udp")) and any(":" not in word for word in self.links[bridge].addresses)):
+        if not (dhcp.is_served(files.glance(UDP)) and any(":" not in word for word in self.links[bridge].addresses)):
             self.ears[bridge][0].send(dhcp.discover(tunnel.mac, self.number))
             return
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
@@ -188,26 +195,26 @@ class _Sounding:
             if left <= 0:
                 return
             for key, _ in self.selector.select(left):
-                one = key.fileobj
-                if isinstance(one, icmp_echo.Echo):
-                    one.hear()
+                listener = key.fileobj
+                if isinstance(listener, icmp_echo.Echo):
+                    listener.hear()
                     continue
-                packet = one.hear()
+                packet = listener.hear()
                 if packet is None:
                     continue
-                if one.device in self.wan and self.wan[one.device] is one:
-                    self._carrier(one, packet)
+                if listener.device in self.wan and self.wan[listener.device] is listener:
+                    self._carrier(listener, packet)
                 else:
                     self._frame(packet)
 
-    def _carrier(self, one, packet):
+    def _carrier(self, ear, packet):
         found = None if packet.out else tunnel_packets.carrier(packet.data, self.ports)
         if found:
-            self.heard.carriers[one.device].add(found)
-        one.count = getattr(one, "count", 0) + 1
-        if one.count >= ENOUGH:
-            self.selector.unregister(one)
-            one.close()
+            self.heard.carriers[ear.device].add(found)
+        ear.count = getattr(ear, "count", 0) + 1
+        if ear.count >= ENOUGH:
+            self.selector.unregister(ear)
+            ear.close()
 
     def _frame(self, packet):
         bridge = packet.device if packet.device in self.bridges else self.links[packet.device].master
@@ -222,7 +229,7 @@ class _Sounding:
 
     def _has_come(self, tunnel, end):
         """Whether anything has ever come in by the tunnel, and this peer does not say that it has none."""
-        come = files.glance(f"/sys/class/net/{tunnel.name}/statistics/rx_packets").strip()
+        come = files.of_link(tunnel.name, "statistics/rx_packets")
         return come != "0" and not self._refusal(tunnel, end)
 
     def _refusal(self, tunnel, end):
@@ -231,11 +238,11 @@ class _Sounding:
 
     def _note(self, tunnel, end):
         """Whether small packets come back from this peer, and large ones do not."""
-        one = self.echoes.get(end)
-        if one is None:
+        echo = self.echoes.get(end)
+        if echo is None:
             return False
-        self.heard.small[end] = any(number // 100 * 100 == SMALL for number in one.answered)
-        self.heard.full[end] = any(number // 100 * 100 == FULL for number in one.answered)
+        self.heard.small[end] = any(number // 100 * 100 == SMALL for number in echo.answered)
+        self.heard.full[end] = any(number // 100 * 100 == FULL for number in echo.answered)
         self.heard.near[end] = bool(self.near[end].answered) if end in self.near else None
         self.heard.refused[end] = self._refusal(tunnel, end)
         return self.heard.small[end] and not self.heard.full[end]

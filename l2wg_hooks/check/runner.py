@@ -37,8 +37,8 @@ class Report(NamedTuple):
         return json.dumps(
             {
                 "version": VERSION,
-                "problems": [{key: getattr(one, key) for key in keys} for one in self.problems],
-                "checks": [one._asdict() for one in self.outcomes],
+                "problems": [{key: getattr(problem, key) for key in keys} for problem in self.problems],
+                "checks": [outcome._asdict() for outcome in self.outcomes],
             },
             indent=2,
         )
@@ -52,10 +52,10 @@ def check(passive=False, tell=lambda text: None):
     scene = Scene(passive)
     scene.begin()
     problems, outcomes = [], []
-    for number, one in enumerate(CHECKS, 1):
-        tell("%s (%d of %d)" % (one.name, number, len(CHECKS)))
-        found, outcome = _one(one.name, one.look, one.needs_root, scene)
-        problems += [one for one in found if one not in problems]
+    for number, row in enumerate(CHECKS, 1):
+        tell("%s (%d of %d)" % (row.name, number, len(CHECKS)))
+        found, outcome = _one(row.name, row.look, row.needs_root, scene)
+        problems += [problem for problem in found if problem not in problems]
         outcomes.append(outcome)
     return Report(tuple(problems), tuple(outcomes))
 
@@ -74,7 +74,7 @@ def _one(name, look, needs_root, scene):
     except Unlooked as error:
         return found, Outcome(name, UNLOOKED, str(error))
     except L2wgError as error:
-        return found, Outcome(name, UNLOOKED, "; ".join(one.message for one in error.problems))
+        return found, Outcome(name, UNLOOKED, "; ".join(problem.message for problem in error.problems))
     except Exception as error:  # one broken check must not hide what the others find
         return found, Outcome(name, UNLOOKED, f"{type(error).__name__}: {error}")
     return found, Outcome(name, WRONG if found else OK)

@@ -97,7 +97,9 @@ class Scene:
     def over(self):
         """[(Tunnel, wg_interfaces.Interface of its underlay)] where that one is there."""
         found = self.laid()
-        known = {name: self.once(("wg", name), partial(wg_interfaces.look, name)) for name in {one.underlay for one in found}}
+        known = {
+            name: self.once(("wg", name), partial(wg_interfaces.look, name)) for name in {tunnel.underlay for tunnel in found}
+        }
         for tunnel in found:
             if known[tunnel.underlay] is None:
                 raise Unlooked(f"`wg show {tunnel.underlay} dump` tells nothing")
@@ -110,7 +112,9 @@ class Scene:
     def bridged(self):
         """The tunnels whose bridge is there, one a bridge."""
         by_bridge = {tunnel.bridge: tunnel for tunnel in reversed(self.tunnels)}
-        found = [one for one in by_bridge.values() if one.bridge in self.links and self.links[one.bridge].kind == "bridge"]
+        found = [
+            tunnel for tunnel in by_bridge.values() if tunnel.bridge in self.links and self.links[tunnel.bridge].kind == "bridge"
+        ]
         if not found:
             raise Idle("no bridge is there")
         return found
@@ -134,7 +138,7 @@ class Scene:
         try:
             # What has been sent and received until now: on a slow machine, all is sent before the first check asks.
             self.before = {
-                name: wg_interfaces.look(name) for name in {one.underlay for one in self.tunnels} if name in self.links
+                name: wg_interfaces.look(name) for name in {tunnel.underlay for tunnel in self.tunnels} if name in self.links
             }
             self.known["heard"] = (prober.sound(self.tunnels, self.links, self.gateways), None)
         except Exception as error:

@@ -105,12 +105,12 @@ def _plan(scene):
     names = [tunnel.name for tunnel in intent.tunnels]
     for step in intent.steps + intent.todo.steps:
         # What the rules say comes first: it is the one that lets strangers in.
-        what = "guard, clamp and fences are not in force" if step.group == planner.GUARD else f"{step.group}: not as wished"
+        fact = "guard, clamp and fences are not in force" if step.group == planner.GUARD else f"{step.group}: not as wished"
         cause = STEPS.get(step.group, "policy-route" if step.argv[1:2] in (("rule",), ("route",), ("-6",)) else "not-applied")
         name = step.group if step.group in names else ""
-        yield Problem(f"{what}: {step.reason} (`{step}`)", "l2wg apply", id=cause, tunnel=name)
-    for one in intent.named:
-        yield with_id("names-port", one.problem())
+        yield Problem(f"{fact}: {step.reason} (`{step}`)", "l2wg apply", id=cause, tunnel=name)
+    for mention in intent.named:
+        yield with_id("names-port", mention.problem())
 
 
 CHECKS = (Check("settings", _settings, False), Check("change under way", _change, False), Check("plan", _plan))

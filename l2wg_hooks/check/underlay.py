@@ -89,7 +89,7 @@ def covering(peers, address):
     """[(prefix length, Peer)] of those whose AllowedIPs cover `address`, the one that gets its packets first."""
     found: List[Tuple[int, wg_interfaces.Peer]] = []
     for network, peer in AllowedIPs(peers).covering(address):
-        if not any(peer is one for _, one in found):
+        if not any(peer is known for _, known in found):
             found.append((network.prefixlen, peer))
     return found
 
@@ -151,7 +151,7 @@ def unanswered(tunnel, end, before, interface):
     Its session looks alive for three minutes after it has gone. WireGuard answers, whatever it is, within ANSWER seconds.
     """
     rows = covering(interface.peers, end.remote)
-    old = next((one for one in before.peers if rows and one.key == rows[0][1].key), None)
+    old = next((peer for peer in before.peers if rows and peer.key == rows[0][1].key), None)
     if old is None:
         return None
     peer = rows[0][1]
@@ -207,7 +207,7 @@ def _outer(scene):
         device = scene.links.get(found[0].get("dev", "")) if found else None
         if device is None or device.name == tunnel.underlay:
             continue
-        own = [one["mtu"] for one in found[0].get("metrics", []) if one["mtu"]]
+        own = [metric["mtu"] for metric in found[0].get("metrics", []) if metric["mtu"]]
         yield fragmented(tunnel, scene.links[tunnel.underlay], family, device.name, min(own + [device.mtu]))
 
 

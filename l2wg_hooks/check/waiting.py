@@ -55,14 +55,14 @@ def _waiting(scene):
                 said.add(Wait(tunnel.bridge, "port", name))
                 hint = f"ip -brief link # which is it? then: l2wg set {tunnel.name} bridge-ports=...; l2wg apply"
                 yield tunnel.problem("bridge-ports", f"the port {name} is not there", hint, "port-absent")
-    for one in scene.intent.todo.waiting:
-        if one not in said:
-            yield Problem(str(one), "l2wg tries again with every event", id="waiting")
+    for wait in scene.intent.todo.waiting:
+        if wait not in said:
+            yield Problem(str(wait), "l2wg tries again with every event", id="waiting")
 
 
 def _startable(problem, name, links, scene):
     """The Problem of an underlay that is not up, with a cure that would not fail, nor cost what is left of it."""
-    clash = next((one.problem for one in scene.clashes if one.underlay == name), None)
+    clash = next((route.problem for route in scene.clashes if route.underlay == name), None)
     if clash:
         hint = "not yet, since it would fail: {}; then: {}".format(
             clash.hint.partition(" # ")[0], problem.hint.partition(" # ")[0]
@@ -79,7 +79,7 @@ def _startable(problem, name, links, scene):
 def _comes(tunnel):
     """What brings up a tunnel's bridge."""
     defined = ifupdown_files.read()
-    if any(one.interface == tunnel.bridge for one in defined.stanzas):
+    if any(stanza.interface == tunnel.bridge for stanza in defined.stanzas):
         return f"ifup --force {tunnel.bridge}"
     if tunnel.bridge_ports:
         return "l2wg apply"

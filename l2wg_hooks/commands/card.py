@@ -48,13 +48,13 @@ def tell(underlay, picture):
     return found.hints, 0
 
 
-def facts_of(one):
+def facts_of(side):
     """A Card for people, one fact a line."""
-    yield f"site           {one.name}"
-    yield f"public key     {one.key}"
-    yield "endpoint       %s" % (one.endpoint or "none: it calls, and cannot be called")
-    yield "address        {}".format(", ".join(one.addresses))
-    joined = {True: ", in the tunnel's bridge", False: ", not in the tunnel's bridge", None: ""}[one.joined]
-    yield "LAN            %s" % (one.lan + joined if one.lan else "none")
-    more = "" if one.number is None else ", key %d" % one.number
-    yield "tunnel         %s%s, mtu %d" % (one.encapsulation, more, one.mtu)
+    yield f"site           {side.name}"
+    yield f"public key     {side.key}"
+    yield "endpoint       %s" % (side.endpoint or "none: it calls, and cannot be called")
+    yield "address        {}".format(", ".join(side.addresses))
+    joined = {True: ", in the tunnel's bridge", False: ", not in the tunnel's bridge", None: ""}[side.joined]
+    yield "LAN            %s" % (side.lan + joined if side.lan else "none")
+    more = "" if side.number is None else ", key %d" % side.number
+    yield "tunnel         %s%s, mtu %d" % (side.encapsulation, more, side.mtu)

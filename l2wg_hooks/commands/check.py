@@ -25,11 +25,11 @@ def run(options):
     if options.json:
         print(report.json())
         return (), code
-    for one in report.outcomes:
+    for check in report.outcomes:
         # --passive was asked for.
-        hidden = one.outcome != runner.UNLOOKED or (options.passive and one.why.startswith("--passive"))
+        hidden = check.outcome != runner.UNLOOKED or (options.passive and check.why.startswith("--passive"))
         if options.verbose or not hidden:
-            log.line("l2wg: {}: {}".format(one.name, one.outcome + (": " + one.why if one.why else "")))
+            log.line("l2wg: {}: {}".format(check.name, check.outcome + (": " + check.why if check.why else "")))
     for line in abilities.lines() if options.verbose else ():
         log.line("l2wg: " + line)
     if not report.problems:

@@ -12,18 +12,18 @@ def show(intent, last=()):
     for line in intent.meant:
         log.say(line)
     terminal.show(intent.texts, intent.all_steps() + tuple(last))
-    for one in intent.waiting():
-        log.say(str(one))
-    for one in intent.told + tuple(one.problem() for one in intent.named if intent.texts):
-        log.line(f"l2wg: {one}")
+    for wait in intent.waiting():
+        log.say(str(wait))
+    for note in intent.told + tuple(mention.problem() for mention in intent.named if intent.texts):
+        log.line(f"l2wg: {note}")
 
 
 def agree(moves):
     """Ask whoever sits there; nobody there has not agreed."""
     if not terminal.attended():
         return False
-    for one in moves:
-        log.line(f"{one}. Its stanzas also move: `l2wg plan` shows how.")
+    for move in moves:
+        log.line(f"{move}. Its stanzas also move: `l2wg plan` shows how.")
     return terminal.yes("Go on? Connections are kept. [y/N] ")
 
 

@@ -26,9 +26,9 @@ def screen(commands):
     rows = []
     for title in GROUPS:
         rows.append(title)
-        rows += ["  %-9s %s" % (name, one.HELP) for name, one in commands.items() if one.GROUP == title]
+        rows += ["  %-9s %s" % (name, command.HELP) for name, command in commands.items() if command.GROUP == title]
     # Who adds a command and forgets its group sees it all the same.
-    rows += ["  %-9s %s" % (name, one.HELP) for name, one in commands.items() if one.GROUP not in GROUPS]
+    rows += ["  %-9s %s" % (name, command.HELP) for name, command in commands.items() if command.GROUP not in GROUPS]
     return "\n".join(rows + [FOOT]) + "\n"
 
 
@@ -55,9 +55,11 @@ class Commands:
         self.parser.format_help = self.screen
         self.parser.add_argument("--version", action="version", version="l2wg " + version)
         self._names = self.parser.add_subparsers(dest="command", metavar="COMMAND")
-        for name, one in commands.items():
-            said = one.HELP[0].upper() + one.HELP[1:] + "."
-            one.add_arguments(self._names.add_parser(name, help=one.HELP, description=said, epilog="example: " + one.EXAMPLE))
+        for name, command in commands.items():
+            said = command.HELP[0].upper() + command.HELP[1:] + "."
+            command.add_arguments(
+                self._names.add_parser(name, help=command.HELP, description=said, epilog="example: " + command.EXAMPLE)
+            )
 
     def __getitem__(self, name):
         """The parser of one command."""

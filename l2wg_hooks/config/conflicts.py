@@ -6,7 +6,7 @@ from l2wg_hooks.config import schema
 from l2wg_hooks.encapsulation import registry
 from l2wg_hooks.model import Tunnel
 
-WITH_PORT = tuple(one.name for one in registry.ENCAPSULATIONS.values() if one.udp_port is not None)
+WITH_PORT = tuple(encapsulation.name for encapsulation in registry.ENCAPSULATIONS.values() if encapsulation.udp_port is not None)
 # As Nix, and many a file, has it for every tunnel.
 DEFAULT_PORTS = tuple(registry.ENCAPSULATIONS[name].udp_port for name in WITH_PORT)
 

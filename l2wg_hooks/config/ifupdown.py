@@ -58,7 +58,7 @@ class Defined(NamedTuple):
 
     def instead(self, port, copied):
         """The same, but that `copied` counts for what is set aside of `port`."""
-        others = tuple(one for one in self.aside if one.interface != port)
+        others = tuple(stanza for stanza in self.aside if stanza.interface != port)
         return self._replace(aside=others + tuple(copied), lost=self.lost + (port,))
 
     def reaches(self, path):
@@ -120,17 +120,17 @@ def parse(text, path):
     return [replace(bare, options=tuple(options)) for bare, options in stanzas], sources
 
 
-def same_keys(one, other, commands=True):
+def same_keys(stanzas, other, commands=True):
     """Whether two lists of Stanzas say the same things, whatever the values: it sees a line that is gone, and no change."""
-    return keys_of(one, commands) == keys_of(other, commands)
+    return keys_of(stanzas, commands) == keys_of(other, commands)
 
 
 def keys_of(stanzas, commands):
-    found = [(one.family, one.method) for one in stanzas]
-    for one in stanzas:
+    found = [(stanza.family, stanza.method) for stanza in stanzas]
+    for stanza in stanzas:
         found += [
             ("", "" if key in ifupdown_stanzas.COMMANDS else key)
-            for key, _ in one.options
+            for key, _ in stanza.options
             if commands or key not in ifupdown_stanzas.COMMANDS
         ]
     return sorted(found)

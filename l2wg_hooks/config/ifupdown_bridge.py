@@ -15,17 +15,17 @@ def recovered(defined, old, links):
     """
     found = ifupdown.parse(old, OURS)[0]
     for bridge, ports in bridges_in(old).items():
-        theirs = [one for one in found if one.interface == bridge]
-        mac = next((value for one in theirs for key, value in one.options if key == "bridge-hw"), "")
-        known = [one for one in defined.aside if one.interface in ports]
+        theirs = [stanza for stanza in found if stanza.interface == bridge]
+        mac = next((value for stanza in theirs for key, value in stanza.options if key == "bridge-hw"), "")
+        known = [stanza for stanza in defined.aside if stanza.interface in ports]
         if not mac or any(port in defined.copies for port in ports):
             continue
         port = next((name for name in ports if name in links and links[name].mac == mac), ports[0])
         port = known[0].interface if known else port
-        had = _as_port(theirs, [one for one in found if one.interface in ports], bridge, port)
+        had = _as_port(theirs, [stanza for stanza in found if stanza.interface in ports], bridge, port)
         # What another version has written may have other commands.
         if had and not _fewer(had, known):
-            text = "".join(_text(one) for one in had)
+            text = "".join(_text(stanza) for stanza in had)
             defined = defined._replace(copies=dict(defined.copies, **{port: text})).instead(port, had)
     return defined
 
@@ -43,20 +43,22 @@ def _fewer(had, known):
 def _as_port(theirs, ports, bridge, port):
     """The Stanzas of a bridge of ours, and of its ports, as those of the port that the bridge has them from."""
     found = []
-    for one in theirs:
+    for stanza in theirs:
         options = tuple(
             (key, ifupdown_commands.renamed(value, bridge, port) if key in ifupdown_stanzas.COMMANDS else value)
-            for key, value in one.options
+            for key, value in stanza.options
             if not key.startswith("bridge-") and "/etc/network/if-pre-up.d/bridge" not in value
         )
         if options:
-            found.append(ifupdown.Stanza(port, one.family, one.method, OURS, one.line, options))
-    card = tuple(option for one in ports for option in one.options if "ipv6/conf/$IFACE/accept_ra=" not in option[1])
+            found.append(ifupdown.Stanza(port, stanza.family, stanza.method, OURS, stanza.line, options))
+    card = tuple(option for stanza in ports for option in stanza.options if "ipv6/conf/$IFACE/accept_ra=" not in option[1])
     return [found[0].with_more(card)] + found[1:] if found else []
 
 
-def _text(one):
-    return f"iface {one.interface} {one.family} {one.method}\n" + "".join("    {} {}\n".format(*pair) for pair in one.options)
+def _text(stanza):
+    return f"iface {stanza.interface} {stanza.family} {stanza.method}\n" + "".join(
+        "    {} {}\n".format(*pair) for pair in stanza.options
+    )
 
 
 class Port(NamedTuple):
@@ -92,11 +94,13 @@ def ours(tunnels, defined, moving=(), old="", links=None):
     """
     if not defined.ifupdown:
         return {}
-    macs = {one.interface: value for one in ifupdown.parse(old, OURS)[0] for key, value in one.options if key == "bridge-hw"}
-    elsewhere = {one.interface for one in defined.stanzas if one.path != OURS and one.interface not in moving}
+    macs = {
+        stanza.interface: value for stanza in ifupdown.parse(old, OURS)[0] for key, value in stanza.options if key == "bridge-hw"
+    }
+    elsewhere = {stanza.interface for stanza in defined.stanzas if stanza.path != OURS and stanza.interface not in moving}
     # What was set aside before is of the past where its port has got a stanza again.
-    moved = tuple(one for one in defined.stanzas if one.interface in moving and one.path != OURS)
-    moved += tuple(one for one in defined.aside if one.interface not in moving)
+    moved = tuple(stanza for stanza in defined.stanzas if stanza.interface in moving and stanza.path != OURS)
+    moved += tuple(stanza for stanza in defined.aside if stanza.interface not in moving)
     bridges: Dict[str, Bridge] = {}
     for tunnel in tunnels:
         if not tunnel.bridge_ports or tunnel.bridge in elsewhere:
@@ -104,19 +108,21 @@ def ours(tunnels, defined, moving=(), old="", links=None):
         known = bridges.get(tunnel.bridge, Bridge(tunnel.bridge, (), (), "", False))
         ports = known.ports + tuple(port for port in tunnel.bridge_ports if port not in known.ports)
         theirs = [
-            (one, ifupdown_stanzas.split(one.options, one.interface, tunnel.bridge)) for one in moved if one.interface in ports
+            (stanza, ifupdown_stanzas.split(stanza.options, stanza.interface, tunnel.bridge))
+            for stanza in moved
+            if stanza.interface in ports
         ]
         bridges[tunnel.bridge] = known._replace(
             ports=ports,
             own_ports=tuple(
-                Port(port, _once(line for one, lines in theirs if one.interface == port for line in lines[1]))
+                Port(port, _once(line for stanza, lines in theirs if stanza.interface == port for line in lines[1]))
                 for port in ports
                 if port not in elsewhere
             ),
             address=known.address or tunnel.bridge_address,
             stp=known.stp or tunnel.stp,
-            stanzas=tuple((one.family, one.method, lines[0]) for one, lines in theirs if lines[0]),
-            moved=tuple(sorted({one.interface for one, _ in theirs if one.method == "static"})),
+            stanzas=tuple((stanza.family, stanza.method, lines[0]) for stanza, lines in theirs if lines[0]),
+            moved=tuple(sorted({stanza.interface for stanza, _ in theirs if stanza.method == "static"})),
         )
         if theirs:
             first = (links or {}).get(theirs[0][0].interface)
@@ -142,10 +148,10 @@ def _once(lines):
 def bridges_in(text):
     """{bridge: its ports} that a text of our interfaces file defines."""
     found = {}
-    for one in ifupdown.parse(text, OURS)[0]:
-        ports = " ".join(value for key, value in one.options if key == "bridge-ports").split()
+    for stanza in ifupdown.parse(text, OURS)[0]:
+        ports = " ".join(value for key, value in stanza.options if key == "bridge-ports").split()
         if ports:
-            found[one.interface] = ports
+            found[stanza.interface] = ports
     return found
 
 

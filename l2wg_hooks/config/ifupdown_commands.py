@@ -54,7 +54,7 @@ class Judgement(NamedTuple):
 
 def judge(command, port):
     """The Judgement of a command line in a stanza of `port`."""
-    known = [(_of(one, port), " ".join(one.words)) for one in shell_words.commands(command)]
+    known = [(_of(part, port), " ".join(part.words)) for part in shell_words.commands(command)]
     found: Dict[Optional[str], str] = {}
     for whose, part in known:
         found.setdefault(whose, part)
@@ -69,16 +69,16 @@ def judge(command, port):
     return Judgement(NEITHER) if said is None else Judgement(CARD, True, said)
 
 
-def _of(one, port):
+def _of(command, port):
     """Whose a simple command is, or "either"."""
-    files = [_of_file(path, port) for path in one.targets]
-    if one.name in ("tee", "dd", "cp", "sed"):
-        files += [_of_file(word[3:] if word.startswith("of=") else word, port) for word in one.words[1:]]
+    files = [_of_file(path, port) for path in command.targets]
+    if command.name in ("tee", "dd", "cp", "sed"):
+        files += [_of_file(word[3:] if word.startswith("of=") else word, port) for word in command.words[1:]]
     for whose in (CARD, NETWORK):
         if whose in files:
             return whose
-    whose = _of_program(one, port)
-    if whose == NEITHER and CARD in [_of_file(word, port) for word in one.words[1:] + one.sources]:
+    whose = _of_program(command, port)
+    if whose == NEITHER and CARD in [_of_file(word, port) for word in command.words[1:] + command.sources]:
         return CARD  # it asks the card
     return whose
 
@@ -93,8 +93,8 @@ def _of_file(path, port):
     return NETWORK if path.startswith("/proc/sys/net/") else NEITHER
 
 
-def _of_program(one, port):
-    name, words = one.name, one.words[1:]
+def _of_program(command, port):
+    name, words = command.name, command.words[1:]
     if name in _CARD:
         return CARD
     if name == "ip":
@@ -108,9 +108,9 @@ def _of_program(one, port):
         return "either" if not rest else CARD if rest[0] in hardware else NETWORK
     if name in _NETWORK:
         return NETWORK
-    if name in _NEITHER or re.match(r"[A-Za-z_]\w*=", one.words[0] if one.words else ""):
+    if name in _NEITHER or re.match(r"[A-Za-z_]\w*=", command.words[0] if command.words else ""):
         return NEITHER
-    if name in shell_words.SHELLS and "-c" in one.words:
+    if name in shell_words.SHELLS and "-c" in command.words:
         return NEITHER  # what it runs is looked at beside
     # A script: it may be told of the interface, or read $IFACE.
     return UNKNOWN

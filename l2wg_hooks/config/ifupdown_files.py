@@ -52,8 +52,8 @@ def read(main=None):
         tuple(stanzas), tuple(paths), tuple(lines), tuple(aside), there, tuple(unread), tuple(marked), _copies()
     )
     for port, text in found.copies.items():
-        copied = [one for one in ifupdown.parse(text, os.path.join(COPIES, port))[0] if one.interface == port]
-        if not ifupdown.same_keys(copied, [one for one in aside if one.interface == port]):
+        copied = [stanza for stanza in ifupdown.parse(text, os.path.join(COPIES, port))[0] if stanza.interface == port]
+        if not ifupdown.same_keys(copied, [stanza for stanza in aside if stanza.interface == port]):
             found = found.instead(port, copied)
     return found
 

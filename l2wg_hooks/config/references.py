@@ -76,7 +76,7 @@ def _paths():
 
 def unserved(mentions):
     """The Mentions that somebody has to look at: all but those that `dnsmasq` deals with."""
-    return [one for one in mentions if not _is_served(one)]
+    return [mention for mention in mentions if not _is_served(mention)]
 
 
 def _is_served(mention):
@@ -86,7 +86,7 @@ def _is_served(mention):
 
 def dnsmasq(mentions):
     """The text of DNSMASQ for these Mentions: dnsmasq serves the bridge as it serves the port. Empty where it need not."""
-    bridges = {one.bridge for one in mentions if _is_served(one)}
+    bridges = {mention.bridge for mention in mentions if _is_served(mention)}
     if not bridges:
         return ""
     lines = ["# Written by l2wg: the address of a port that dnsmasq serves has moved to its bridge."]

@@ -12,7 +12,7 @@ NAME = re.compile(r"[A-Za-z0-9_.-]+\Z")
 KERNEL_NAMES = ("lo", "gre0", "gretap0", "erspan0", "ip6gre0", "ip6gretap0", "ip6tnl0", "tunl0", "sit0", "ip_vti0", "ip6_vti0")
 # 576: what every IPv4 host takes (RFC 791). 9216: what network cards call jumbo.
 MTU_MIN, MTU_MAX = 576, 9216
-KEY_MAX = max(one.number_max for one in registry.ENCAPSULATIONS.values())
+KEY_MAX = max(encapsulation.number_max for encapsulation in registry.ENCAPSULATIONS.values())
 PORT_MAX = 2**16 - 1
 VLAN_MIN, VLAN_MAX = 1, 4094
 # What sh, in the C locale, takes for space. Python's str.strip() takes more, such as U+00A0.

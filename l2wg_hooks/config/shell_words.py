@@ -40,12 +40,12 @@ def commands(text, depth=0) -> List[Command]:
         if kind != "end":
             current.append((kind, word))
             continue
-        one = _command(current)
-        if one.words or one.targets or one.sources:
-            found.append(one)
+        command = _command(current)
+        if command.words or command.targets or command.sources:
+            found.append(command)
         if depth < _DEEPEST:
-            if one.name in SHELLS and "-c" in one.words[:-1]:
-                inner.append(one.words[one.words.index("-c") + 1])
+            if command.name in SHELLS and "-c" in command.words[:-1]:
+                inner.append(command.words[command.words.index("-c") + 1])
             for part in inner:
                 found += commands(part, depth + 1)
         current, inner = [], []
@@ -123,7 +123,7 @@ def _tokens(text):
             if word.isdigit():
                 word = ""  # the descriptor
             yield from flush()
-            sign = next(one for one in _REDIRECTIONS if text.startswith(one, at))
+            sign = next(operator for operator in _REDIRECTIONS if text.startswith(operator, at))
             word, parts, quoted, at = "", [], False, at + len(sign)
             yield "redirect", sign, []
         elif char in " \t\r\v\f":
@@ -133,7 +133,7 @@ def _tokens(text):
             end = text.find("\n", at)
             at = len(text) if end < 0 else end
         else:
-            end = next((one for one in _ENDS if text.startswith(one, at)), None)
+            end = next((operator for operator in _ENDS if text.startswith(operator, at)), None)
             if end is None:
                 word, at = word + char, at + 1
                 continue

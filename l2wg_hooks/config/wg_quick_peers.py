@@ -37,9 +37,9 @@ def sections(text):
             continue
         mine = rows[start:after]
         last = max(index for index, row in enumerate(mine) if row.key)
-        one = {row.key: row.value for row in mine}
-        allowed = [one.strip() for row in mine if row.key == "allowedips" for one in row.value.split(",")]
-        key, endpoint, keepalive = (one.get(word, "") for word in ("publickey", "endpoint", "persistentkeepalive"))
+        values = {row.key: row.value for row in mine}
+        allowed = [network.strip() for row in mine if row.key == "allowedips" for network in row.value.split(",")]
+        key, endpoint, keepalive = (values.get(word, "") for word in ("publickey", "endpoint", "persistentkeepalive"))
         marks = [row.text for row in mine[: last + 1] if row.text.startswith("#") and row.text.endswith(MARK)]
         ours = marks[0][1 : -len(MARK)].strip(schema.SPACE) if marks else ""
         found.append(Section(key, endpoint, tuple(filter(None, allowed)), keepalive, start, start + last + 1, ours))
@@ -49,7 +49,7 @@ def sections(text):
 def interface_values(text, key):
     """The values of a key in [Interface], commas separating."""
     rows = [row for row in wg_quick.rows_of(text) if row.section == "[interface]" and row.key == key]
-    return [one.strip() for row in rows for one in row.value.split(",") if one.strip()]
+    return [value.strip() for row in rows for value in row.value.split(",") if value.strip()]
 
 
 def host(address):
@@ -79,7 +79,7 @@ class Led(NamedTuple):
 def longest(found, address, least=1):
     """The Led that has an address, the most specific of all with `least` bits at least; None where there is none."""
     rows = AllowedIPs(found).covering(address)
-    return next((Led(network, one.key) for network, one in rows if network.prefixlen >= least), None)
+    return next((Led(network, peer.key) for network, peer in rows if network.prefixlen >= least), None)
 
 
 def owns(allowed, address):
@@ -101,7 +101,7 @@ def change(text, key, values):
 
     The last line with a key gets the new value, and keeps its comment.
     """
-    section = next(one for one in sections(text) if one.key == key)
+    section = next(peer for peer in sections(text) if peer.key == key)
     rows = wg_quick.rows_of(text)
     end = rows[0].end or "\n"
     for name, value in values.items():
@@ -124,7 +124,7 @@ def change(text, key, values):
 
 def allow(text, key, address):
     """`text` with an address among the AllowedIPs of the peer `key`."""
-    section = next(one for one in sections(text) if one.key == key)
+    section = next(peer for peer in sections(text) if peer.key == key)
     rows = wg_quick.rows_of(text)[section.start : section.stop]
     there = [row.value for row in rows if row.key == "allowedips"]
     value = ", ".join(filter(None, there[-1:] + [address]))
@@ -133,7 +133,7 @@ def allow(text, key, address):
 
 def remove(text, key):
     """`text` without the [Peer] section of `key`: what `add` made of a text becomes that text again. Comments of others stay."""
-    section = next(one for one in sections(text) if one.key == key)
+    section = next(peer for peer in sections(text) if peer.key == key)
     rows = wg_quick.rows_of(text)
     inside = rows[section.start : section.stop]
     others = [row for row in inside if not row.key and row.text.strip(schema.SPACE) and not row.text.endswith(MARK)]

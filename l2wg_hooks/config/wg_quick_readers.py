@@ -73,35 +73,35 @@ class Answer(NamedTuple):
 def ask(name, text, defined=None):
     """The Answer for the file of the WireGuard interface `name`, whose text this is (None: there is none yet)."""
     found = find(name, ifupdown_files.read() if defined is None else defined)
-    for one in found:
-        if one.program == "wg":
-            return Answer(False, f"wg(8) reads it ({_where(one)})", _instead(name, one), one.told, one)
-    quick = any(one.program == "wg-quick" for one in found)
-    for one in found if not quick else ():
-        if one.program not in ("wg-quick", "wg"):
-            why = f"{one.program} makes {name} ({_where(one)}), and reads no file of wg-quick(8)"
-            return Answer(False, why, _instead(name, one), False, one)
+    for reader in found:
+        if reader.program == "wg":
+            return Answer(False, f"wg(8) reads it ({_where(reader)})", _instead(name, reader), reader.told, reader)
+    quick = any(reader.program == "wg-quick" for reader in found)
+    for reader in found if not quick else ():
+        if reader.program not in ("wg-quick", "wg"):
+            why = f"{reader.program} makes {name} ({_where(reader)}), and reads no file of wg-quick(8)"
+            return Answer(False, why, _instead(name, reader), False, reader)
     if quick or text is None or wg_quick.is_wg_quick(text, name):
         return Answer(True)
-    told = any(one.interface == name for one in (ifupdown_files.read() if defined is None else defined).stanzas)
+    told = any(stanza.interface == name for stanza in (ifupdown_files.read() if defined is None else defined).stanzas)
     why = "it has no key of wg-quick(8), so it is one of wg(8), whose `wg setconf` takes no PostUp"
     hint = f"if wg-quick does read it: systemctl enable wg-quick@{name}; l2wg attach {name}"
     return Answer(False, why, hint + f"; if not, call `l2wg up {name}` from what brings it up", told)
 
 
-def _where(one):
-    said = "%s:%d" % (one.path, one.line) if one.line else one.path
-    return f"{said}: `{one.text}`" if one.text else said
+def _where(reader):
+    said = "%s:%d" % (reader.path, reader.line) if reader.line else reader.path
+    return f"{said}: `{reader.text}`" if reader.text else said
 
 
-def _instead(name, one):
-    if one.told:
+def _instead(name, reader):
+    if reader.told:
         return "nothing needs to be put in: the hook of ifupdown does the same"
-    if one.program == "systemd-networkd":
-        return f"`l2wg up {name}` from networkd-dispatcher(8), or by hand; its peers belong into {one.path}"
-    if one.program == "NetworkManager":
+    if reader.program == "systemd-networkd":
+        return f"`l2wg up {name}` from networkd-dispatcher(8), or by hand; its peers belong into {reader.path}"
+    if reader.program == "NetworkManager":
         return f"`l2wg up {name}` from a script in /etc/NetworkManager/dispatcher.d; its peers belong into that connection"
-    if one.path.endswith((".service", ".conf")):
+    if reader.path.endswith((".service", ".conf")):
         return f"have l2wg called there: a line `ExecStartPost=-/usr/bin/l2wg up {name}` in its [Service] section"
     return f"have l2wg called there, once {name} is up: l2wg up {name} || :"
 
@@ -116,7 +116,7 @@ def find(name, defined):
                 value = value.strip().lstrip("-+@!:")
                 value = value.replace("%i", _instance(path) or "%i").replace("%I", _instance(path) or "%I")
                 found += _read_by(name, value, path, number)
-                found += [one._replace(path=path, line=number, text=value) for one in _called(name, value, {})]
+                found += [reader._replace(path=path, line=number, text=value) for reader in _called(name, value, {})]
     for path in _matching(SCRIPTS):
         found += _in_script(name, path, {})
     for link in glob.glob(os.path.join(ROOT, f"etc/systemd/system/*.*/wg-quick@{name}.service")):
@@ -126,39 +126,39 @@ def find(name, defined):
 
 
 def _in_interfaces(name, defined):
-    for one in defined.stanzas:
-        mine = one.interface == name
-        for key, value in one.options:
+    for stanza in defined.stanzas:
+        mine = stanza.interface == name
+        for key, value in stanza.options:
             if key in ifupdown_stanzas.COMMANDS:
-                text = re.sub(r"\$(IFACE\b|\{IFACE\})", one.interface, value)
-                known = {"IFACE": one.interface}
-                for reader in list(_read_by(name, text, one.path, one.line)) + list(_called(name, text, known)):
-                    yield Reader(reader.program, one.path, one.line, value, mine)
+                text = re.sub(r"\$(IFACE\b|\{IFACE\})", stanza.interface, value)
+                known = {"IFACE": stanza.interface}
+                for reader in list(_read_by(name, text, stanza.path, stanza.line)) + list(_called(name, text, known)):
+                    yield Reader(reader.program, stanza.path, stanza.line, value, mine)
             elif mine and key == "use" and {"wireguard", "wireguard-quick"} & set(value.split()):
                 program = "wg" if "wireguard" in value.split() else "wg-quick"  # ifupdown-ng's executors
-                yield Reader(program, one.path, one.line, "use " + value, True)
+                yield Reader(program, stanza.path, stanza.line, "use " + value, True)
             elif mine and key == "wireguard-config-path":
-                yield Reader("wg", one.path, one.line, f"{key} {value}", True)
+                yield Reader("wg", stanza.path, stanza.line, f"{key} {value}", True)
 
 
 def _called(name, text, known):
     """Readers in the scripts that a command line of sh calls, with `known` variables and the arguments that it gives them."""
-    for one in shell_words.commands(text):
-        at = next((index for index, word in enumerate(one.words[:3]) if word.startswith("/")), None)
+    for command in shell_words.commands(text):
+        at = next((index for index, word in enumerate(command.words[:3]) if word.startswith("/")), None)
         if at is not None:
-            arguments = {"%d" % number: word for number, word in enumerate(one.words[at + 1 :], 1)}
-            yield from _in_script(name, os.path.join(ROOT, one.words[at].lstrip("/")), dict(known, **arguments))
+            arguments = {"%d" % number: word for number, word in enumerate(command.words[at + 1 :], 1)}
+            yield from _in_script(name, os.path.join(ROOT, command.words[at].lstrip("/")), dict(known, **arguments))
 
 
 def _read_by(name, text, path, number):
     """Readers that a command line of sh has."""
     own = wg_quick.path(name)
     found = shell_words.commands(text)
-    words = [word for one in found if one.name != "wg-quick" for word in one.words + one.sources]
-    for one in found:
-        if one.name == "wg" and one.words[1:2] and one.words[1] in _TAKES and own in words:
+    words = [word for command in found if command.name != "wg-quick" for word in command.words + command.sources]
+    for command in found:
+        if command.name == "wg" and command.words[1:2] and command.words[1] in _TAKES and own in words:
             yield Reader("wg", path, number, text)
-        elif one.name == "wg-quick" and one.words[1:2] == ("up",) and one.words[2:3] in ((name,), (own,)):
+        elif command.name == "wg-quick" and command.words[1:2] == ("up",) and command.words[2:3] in ((name,), (own,)):
             yield Reader("wg-quick", path, number, text)
 
 
@@ -183,7 +183,7 @@ def _units():
     for folder in UNITS:
         for where, names, found in os.walk(os.path.join(ROOT, folder)):
             names.sort()
-            yield from (os.path.join(where, one) for one in sorted(found) if one.endswith((".service", ".conf")))
+            yield from (os.path.join(where, name) for name in sorted(found) if name.endswith((".service", ".conf")))
 
 
 def _instance(path):

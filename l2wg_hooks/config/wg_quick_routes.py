@@ -52,7 +52,7 @@ def wanted(text, path):
     by_name = said[-1:] not in ([], [""], ["auto"])
     own = [_interface(word).network for word in wg_quick_peers.interface_values(text, "address") if _interface(word)]
     # The kernel makes no connected route for a single address of IPv4.
-    covered = [one for one in own if one.version == 6 or one.prefixlen < 32]
+    covered = [prefix for prefix in own if prefix.version == 6 or prefix.prefixlen < 32]
     found, known = [], set()
     for number, row in enumerate(rows, 1):
         for word in row.value.split(",") if row.section == "[peer]" and row.key == "allowedips" else ():
@@ -61,14 +61,14 @@ def wanted(text, path):
                 known.add(network.network)
                 found.append(Wanted(network.network, path, number))
     made = []
-    for one in sorted(found, key=lambda one: -one.network.prefixlen):
-        network = one.network
+    for route in sorted(found, key=lambda route: -route.network.prefixlen):
+        network = route.network
         if not by_name:
             # Default routes get a table of their own (add_default).
             if network.prefixlen == 0 or any(other.version == network.version and network.subnet_of(other) for other in covered):
                 continue
         covered.append(network)
-        made.append(one)
+        made.append(route)
     return tuple(made)
 
 
@@ -102,22 +102,22 @@ def parse(text, version, apart):
 
 def defined(stanzas, apart, table="main"):
     """The Routes that stanzas of interfaces(5) make, those of the interface `apart` left out: addresses and `up ip route add`."""
-    for one in stanzas:
-        if one.interface == apart:
+    for stanza in stanzas:
+        if stanza.interface == apart:
             continue
-        options = dict(one.options)
-        where = "%s:%d" % (one.path, one.line)
-        for word in one.addresses() if table == "main" and one.method == "static" else ():
-            if "/" not in word and one.family == "inet" and "netmask" in options:
+        options = dict(stanza.options)
+        where = "%s:%d" % (stanza.path, stanza.line)
+        for word in stanza.addresses() if table == "main" and stanza.method == "static" else ():
+            if "/" not in word and stanza.family == "inet" and "netmask" in options:
                 word += "/" + options["netmask"]
-            yield from _connected(word, one.interface, where)
-        for key, value in one.options:
+            yield from _connected(word, stanza.interface, where)
+        for key, value in stanza.options:
             if key in ("up", "post-up", "pre-up"):
-                for network, kind, device in _added(_spoken(value, one.interface), table):
+                for network, kind, device in _added(_spoken(value, stanza.interface), table):
                     if device not in ("", apart) and kind == "address":
                         yield from _connected(str(network), device, f"{where}: `{value}`")
                     elif kind == "route" and device != apart:
-                        yield Route(network.network, device or one.interface, f"{where}: `{value}`")
+                        yield Route(network.network, device or stanza.interface, f"{where}: `{value}`")
 
 
 def _spoken(command, interface):
@@ -132,21 +132,21 @@ def _connected(word, device, source):
 
 def _added(text, table="main"):
     """(ip_interface, "route" or "address", device) of what a line of sh adds by ip(8) or route(8)."""
-    for one in shell_words.commands(text):
-        words = [word for word in one.words[1:] if not word.startswith("-") or word in ("-net", "-host")]
+    for command in shell_words.commands(text):
+        words = [word for word in command.words[1:] if not word.startswith("-") or word in ("-net", "-host")]
         named = dict(zip(words, words[1:]))
         verb = words[1] if len(words) > 2 else ""
-        if one.name == "ip" and "route".startswith("".join(words[:1])) and verb in ("add", "append", "replace", "change"):
+        if command.name == "ip" and "route".startswith("".join(words[:1])) and verb in ("add", "append", "replace", "change"):
             network = _interface(next((word for word in words[2:] if word not in _KINDS), ""))
             metric = named.get("metric", named.get("preference", named.get("priority", "")))
             if network and named.get("table", "main") in (table, {"main": "254"}.get(table)):
                 if metric in ("", "%d" % METRIC[network.version]):
                     yield network, "route", named.get("dev", "")
-        elif one.name == "ip" and "address".startswith("".join(words[:1])) and verb in ("add", "replace", "change"):
+        elif command.name == "ip" and "address".startswith("".join(words[:1])) and verb in ("add", "replace", "change"):
             address = _interface(words[2])
             if address and table == "main":
                 yield address, "address", named.get("dev", "")
-        elif one.name == "route" and words[:1] == ["add"] and table == "main":
+        elif command.name == "route" and words[:1] == ["add"] and table == "main":
             target = words[2] if words[1:2] in (["-net"], ["-host"]) and len(words) > 2 else "".join(words[1:2])
             network = _interface(target + ("/" + named["netmask"] if "netmask" in named and "/" not in target else ""))
             if network and "metric" not in named:
@@ -155,62 +155,62 @@ def _added(text, table="main"):
 
 def exclusive(stanzas, name):
     """The Wanted of an interface that ifupdown brings up: `ip route add` in its stanzas, after which nothing else is run."""
-    for one in stanzas:
-        for key, value in one.options if one.interface == name else ():
+    for stanza in stanzas:
+        for key, value in stanza.options if stanza.interface == name else ():
             if key in ("up", "post-up") and re.search(r"\badd\b", value) and "||" not in value:
                 for network, kind, device in _added(_spoken(value, name)):
                     if kind == "route" and device in ("", name):
-                        yield Wanted(network.network, one.path, one.line)
+                        yield Wanted(network.network, stanza.path, stanza.line)
 
 
 def wished(tunnels):
     """The Routes that tunnels' bridge-address will make."""
-    for one in tunnels:
-        if one.bridge_ports and one.bridge_address:
-            source = "%s:%d: bridge-address" % (one.path, one.lines.get("bridge-address", 0))
-            yield from _connected(one.bridge_address, one.bridge, source)
+    for tunnel in tunnels:
+        if tunnel.bridge_ports and tunnel.bridge_address:
+            source = "%s:%d: bridge-address" % (tunnel.path, tunnel.lines.get("bridge-address", 0))
+            yield from _connected(tunnel.bridge_address, tunnel.bridge, source)
 
 
 def clashes(routes, present):
     """[(Wanted, Route)]: what cannot be added since it is there, each once."""
     found = []
-    for one in routes:
-        same = [other for other in present if other.network == one.network]
+    for route in routes:
+        same = [other for other in present if other.network == route.network]
         if same:
-            found.append((one, same[0]))
+            found.append((route, same[0]))
     return found
 
 
 def problem(name, clash, text, remotes):
     """The Problem of a clash at the start of `name`, whose file's text this is; `remotes` are the far ends of its tunnels."""
-    one, there = clash
-    words = (one.network, name, there.device or "this router", there.source)
-    inside = sorted({wg_quick_peers.host(end) for end in remotes if ipaddress.ip_address(end) in one.network})
-    if wg_quick.path(name) != one.path:
+    route, there = clash
+    words = (route.network, name, there.device or "this router", there.source)
+    inside = sorted({wg_quick_peers.host(end) for end in remotes if ipaddress.ip_address(end) in route.network})
+    if wg_quick.path(name) != route.path:
         message = "the route to %s by %s is also on %s (%s): `ip route add` fails, and `ifup %s` ends there" % (words + (name,))
         end = ", ".join(inside) or "a network that is not here"
-        return Problem(message, f"write there in its place: {end}", one.path, one.line, id="route-clash")
+        return Problem(message, f"write there in its place: {end}", route.path, route.line, id="route-clash")
     message = "wg-quick adds a route to %s by %s, which %s has (%s): the next start says `File exists`, and %s is gone" % (
         words + (name,)
     )
-    return Problem(message, _cure(name, one, text, inside), one.path, one.line, "AllowedIPs", id="route-clash")
+    return Problem(message, _cure(name, route, text, inside), route.path, route.line, "AllowedIPs", id="route-clash")
 
 
-def _cure(name, one, text, inside):
+def _cure(name, route, text, inside):
     """The commands that narrow AllowedIPs to the far ends in them, in the file and now."""
-    section = next(part for part in wg_quick_peers.sections(text) if part.start < one.line <= part.stop)
-    row = wg_quick.rows_of(text)[one.line - 1]
+    section = next(part for part in wg_quick_peers.sections(text) if part.start < route.line <= part.stop)
+    row = wg_quick.rows_of(text)[route.line - 1]
     rest = [word.strip(schema.SPACE) for word in row.value.split(",")]
-    here = _narrowed(rest, one.network, inside)
-    now = ",".join(_narrowed(section.allowed, one.network, inside))
+    here = _narrowed(rest, route.network, inside)
+    now = ",".join(_narrowed(section.allowed, route.network, inside))
     commands = [] if now == "" else [f"wg set {name} peer {section.key} allowed-ips {now}"]
     commands += [f"ip route replace {end} dev {name}" for end in inside]
-    commands.append(f"ip route delete {one.network} dev {name}")
+    commands.append(f"ip route delete {route.network} dev {name}")
     rewritten = any(row.key == "saveconfig" and row.value == "true" for row in wg_quick.rows_of(text))
     if rewritten:  # by what `wg` has when it goes down
         return "; ".join(commands)
     space = " " if "#" in row.text else ""
-    return "sed -i '%ds|=[^#]*|= %s%s|' %s # and now: %s" % (one.line, ", ".join(here), space, one.path, "; ".join(commands))
+    return "sed -i '%ds|=[^#]*|= %s%s|' %s # and now: %s" % (route.line, ", ".join(here), space, route.path, "; ".join(commands))
 
 
 def _narrowed(words, network, inside):
@@ -235,7 +235,7 @@ def look(tunnels, stanzas, texts=()) -> Tuple[Clash, ...]:
     """All Clashes of the next start of the tunnels' underlays. `texts` is {path: text} of files that are not written yet."""
     found: List[Clash] = []
     shown: Dict[str, List[str]] = {}
-    for name in sorted({one.underlay for one in tunnels if not one.walled}):
+    for name in sorted({tunnel.underlay for tunnel in tunnels if not tunnel.walled}):
         path = wg_quick.path(name)
         text = dict(texts).get(path, None) or files.text(path, None)
         routes: Tuple[Wanted, ...] = ()
@@ -249,8 +249,8 @@ def look(tunnels, stanzas, texts=()) -> Tuple[Clash, ...]:
             shown[table] = [process.output("ip", family, "route", "show", "table", table) for family in ("-4", "-6")]
         present = list(wished(tunnels)) if table == "main" else []
         present += list(defined(stanzas, name, table))
-        present += [one for version, out in zip((4, 6), shown[table]) for one in parse(out, version, name)]
-        remotes = [end.remote for one in tunnels if one.underlay == name for end in one.ends()]
+        present += [route for version, out in zip((4, 6), shown[table]) for route in parse(out, version, name)]
+        remotes = [end.remote for tunnel in tunnels if tunnel.underlay == name for end in tunnel.ends()]
         for clash in clashes(routes, present):
             found.append(Clash(name, clash[1].device, problem(name, clash, text or "", remotes)))
     return tuple(found)
@@ -258,5 +258,5 @@ def look(tunnels, stanzas, texts=()) -> Tuple[Clash, ...]:
 
 def ours(found, tunnels, moves=()):
     """The Problems of those Clashes that a tunnel's bridge, its ports or a port that moves has a part in."""
-    names = {name for one in tunnels for name in (one.bridge,) + tuple(one.bridge_ports)} | {one.port for one in moves}
-    return tuple(one.problem for one in found if one.device in names)
+    names = {name for tunnel in tunnels for name in (tunnel.bridge,) + tuple(tunnel.bridge_ports)} | {move.port for move in moves}
+    return tuple(clash.problem for clash in found if clash.device in names)

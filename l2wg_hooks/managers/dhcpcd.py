@@ -17,6 +17,8 @@ CONFIG = "/etc/dhcpcd.conf"
 PIDS = ("/run/dhcpcd/pid", "/run/dhcpcd.pid")
 # Since 9.0, and before (CONTROLSOCKET in its src/defs.h and src/control.c).
 SOCKETS = ("/run/dhcpcd/sock", "/run/dhcpcd.sock")
+# What a process runs.
+PROGRAM = "/proc/%s/comm"
 # Seconds to wait for a place in the socket's queue. Nobody reads it while a hook runs, so no answer is waited for.
 PATIENCE = 2
 
@@ -24,7 +26,7 @@ PATIENCE = 2
 def managed(names):
     """Those of `names` that the dhcpcd of all interfaces looks after at this moment."""
     for path in PIDS:
-        if files.glance(f"/proc/{files.glance(path).strip()}/comm").strip() == "dhcpcd":
+        if files.glance(PROGRAM % files.glance(path).strip()).strip() == "dhcpcd":
             text = files.glance(CONFIG)
             taken = [name for name in names if takes(text, name)]
             # All that it is at work with, in one answer: asked for one that it has let go of, 9.4.1 keeps the line.

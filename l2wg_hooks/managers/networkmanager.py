@@ -19,5 +19,5 @@ def managed(names):
 
 
 def _marked(name):
-    index = files.glance(f"/sys/class/net/{name}/ifindex").strip()
+    index = files.of_link(name, "ifindex")
     return bool(index) and "managed=true" in files.glance(os.path.join(DEVICES, index)).splitlines()

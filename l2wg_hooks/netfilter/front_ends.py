@@ -31,9 +31,9 @@ class Nft(FrontEnd):
 
     def let_in(self, base, packet):
         ip = "ip" if packet.family == 4 else "ip6"
-        what = "udp dport %d" % packet.port if packet.port else "meta l4proto 47"
+        match = "udp dport %d" % packet.port if packet.port else "meta l4proto 47"
         ends = f"{ip} saddr {packet.source} {ip} daddr {packet.target} " if packet.source else ""
-        rule = f'iifname "{packet.iif}" {ends}{what} accept'
+        rule = f'iifname "{packet.iif}" {ends}{match} accept'
         return f"nft 'insert rule {base.name} {rule}' {KEPT}"
 
     def let_pass(self, base, tunnel):
@@ -48,9 +48,9 @@ class Iptables(FrontEnd):
         return base.table in XTABLES
 
     def let_in(self, base, packet):
-        what = "-p udp --dport %d" % packet.port if packet.port else "-p gre"
+        match = "-p udp --dport %d" % packet.port if packet.port else "-p gre"
         ends = f"-s {packet.source} -d {packet.target} " if packet.source else ""
-        rule = f"-i {packet.iif} {ends}{what} -j ACCEPT"
+        rule = f"-i {packet.iif} {ends}{match} -j ACCEPT"
         return f"{base.table} -I INPUT {rule} {KEPT}"
 
     def let_pass(self, base, tunnel):
@@ -81,9 +81,9 @@ class Firewalld(FrontEnd):
         return base.table == "inet firewalld"
 
     def let_in(self, base, packet):
-        what = "port port=%d protocol=udp" % packet.port if packet.port else "protocol value=gre"
+        element = "port port=%d protocol=udp" % packet.port if packet.port else "protocol value=gre"
         source = f"source address={packet.source} " if packet.source else ""
-        rule = "rule family=ipv%d %s%s accept" % (packet.family, source, what)
+        rule = "rule family=ipv%d %s%s accept" % (packet.family, source, element)
         zone = process.output("firewall-cmd", "--get-zone-of-interface=" + packet.iif).strip()
         zone = f"--zone={zone} " if zone else ""
         return f"firewall-cmd --permanent {zone}--add-rich-rule='{rule}'; firewall-cmd --reload"
@@ -99,4 +99,4 @@ FRONT_ENDS = (Ufw(), Firewalld(), Iptables(), Nft())
 
 def of(base, chains):
     """Who keeps a trace.Base, in whose table there are these chains."""
-    return next(one for one in FRONT_ENDS if one.keeps(base, chains))
+    return next(front_end for front_end in FRONT_ENDS if front_end.keeps(base, chains))

@@ -24,41 +24,41 @@ def problems(moves, links):
         Firewall(),
         {family: "\n".join(process.lines("ip", family, "rule", "show")) for family in process.families()},
     )
-    found = [problem for one in moves for problem in _walled(one, links, firewall)]
-    found += [problem for one in moves for family, text in rules.items() for problem in _ruled(one, family, text)]
+    found = [problem for move in moves for problem in _walled(move, links, firewall)]
+    found += [problem for move in moves for family, text in rules.items() for problem in _ruled(move, family, text)]
     return tuple(problem for index, problem in enumerate(found) if problem not in found[:index])
 
 
-def _walled(one, links, firewall):
+def _walled(move, links, firewall):
     """Problems of a firewall that lets pass what comes by the port, or goes there, and drops the same by the bridge."""
-    yield from _unwalked(one, firewall.unread)
+    yield from _unwalked(move, firewall.unread)
     # Walking thousands of rules takes its time; most name no port, nor all that begin as it does (enp+, "enp*").
-    if not any(name in text for text in firewall.texts() for name in (one.port, "+ ", '*"')):
+    if not any(name in text for text in firewall.texts() for name in (move.port, "+ ", '*"')):
         return
-    for before, after in zip(_packets(one, one.port, links), _packets(one, one.bridge, links)):
+    for before, after in zip(_packets(move, move.port, links), _packets(move, move.bridge, links)):
         known = [base.where for base, _ in firewall.drops(before)]
         for where in [base.where for base, _ in firewall.drops(after)] if not known else ():
             yield Problem(
-                f"the firewall ({where}) lets pass what comes by {one.port}, or goes there, and would drop it by {one.bridge}",
-                f"add its rules for {one.port} once more for {one.bridge}, now and where it keeps them; then: l2wg apply",
+                f"the firewall ({where}) lets pass what comes by {move.port}, or goes there, and would drop it by {move.bridge}",
+                f"add its rules for {move.port} once more for {move.bridge}, now and where it keeps them; then: l2wg apply",
             )
 
 
-def _unwalked(one, lines):
+def _unwalked(move, lines):
     """Problems of rules that nobody can walk, and that name the port without its bridge."""
     for table, line in lines:
         quoted = re.findall('"([^"]*)"', line)
-        names = [name for name in quoted if _names(name, one.port) and not _names(name, one.bridge)]
+        names = [name for name in quoted if _names(name, move.port) and not _names(name, move.bridge)]
         twin = line
         for name in names:
-            twin = twin.replace(f'"{name}"', f'"{one.bridge}"')
+            twin = twin.replace(f'"{name}"', f'"{move.bridge}"')
         # Where a rule says "not by this port", one more that says "not by the bridge" is another thing.
-        told = f'"{one.bridge}"' in line or ("!=" not in line and (table, twin) in lines)
+        told = f'"{move.bridge}"' in line or ("!=" not in line and (table, twin) in lines)
         if names and not told:
             yield Problem(
-                f"a rule in nft(8)'s table {table} names {one.port} and not {one.bridge}, and nft(8), built "
+                f"a rule in nft(8)'s table {table} names {move.port} and not {move.bridge}, and nft(8), built "
                 f"without JSON, does not tell what it does: {line}",
-                f'name both there, as in {{ "{names[0]}", "{one.bridge}" }}, now and where the firewall keeps '
+                f'name both there, as in {{ "{names[0]}", "{move.bridge}" }}, now and where the firewall keeps '
                 f"its rules; then: l2wg apply",
             )
 
@@ -67,10 +67,10 @@ def _names(name, port):
     return port.startswith(name[:-1]) if name.endswith("*") else name == port
 
 
-def _packets(one, name, links):
+def _packets(move, name, links):
     """Packets of the network behind a port, as they come by the interface `name`, or leave by it."""
-    ways = sorted(link.name for link in links.values() if link.addresses and link.name not in ("lo", one.port, one.bridge))
-    for own in _addresses(one):
+    ways = sorted(link.name for link in links.values() if link.addresses and link.name not in ("lo", move.port, move.bridge))
+    for own in _addresses(move):
         host = next((str(host) for host in _some_hosts(own.network) if host != own.ip), None)
         for protocol, port in SERVICES:
             yield Packet("input", own.version, name, None, host, str(own.ip), protocol, port)
@@ -79,8 +79,8 @@ def _packets(one, name, links):
             yield Packet("forward", own.version, way, name, target=host)
 
 
-def _addresses(one):
-    for text in one.addresses:
+def _addresses(move):
+    for text in move.addresses:
         try:
             yield ipaddress.ip_interface(text)
         except ValueError:
@@ -91,15 +91,15 @@ def _some_hosts(network):
     return (network[number] for number in range(1, min(network.num_addresses, 4)))
 
 
-def _ruled(one, family, text):
+def _ruled(move, family, text):
     """Problems of policy rules by the port's name that have none for the bridge beside them."""
     lines = [line.replace("[detached]", "").split() for line in text.splitlines()]
     for words in lines:
-        there = [index for index, word in enumerate(words) if word == one.port and words[index - 1] in ("iif", "oif")]
-        wanted = [one.bridge if index in there else word for index, word in enumerate(words)]
+        there = [index for index, word in enumerate(words) if word == move.port and words[index - 1] in ("iif", "oif")]
+        wanted = [move.bridge if index in there else word for index, word in enumerate(words)]
         if not there or wanted[1:] in [other[1:] for other in lines]:
             continue
         yield Problem(
-            "the policy rule `{}` goes by the name of {}, not by {}".format(" ".join(words[1:]), one.port, one.bridge),
+            "the policy rule `{}` goes by the name of {}, not by {}".format(" ".join(words[1:]), move.port, move.bridge),
             "ip {} rule add priority {} {}; then: l2wg apply".format(family, words[0].rstrip(":"), " ".join(wanted[1:])),
         )

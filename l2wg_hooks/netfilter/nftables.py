@@ -81,7 +81,7 @@ def fits(entry, value):
         and _is_packed(entry)
         and _are_ends(entry.get("ends"))
         and all(isinstance(entry.get(key), bool) for key in ("untagged", "block_dhcp", "walled"))
-        and (vlans is None or (isinstance(vlans, list) and all(_is_word(one) for one in vlans)))
+        and (vlans is None or (isinstance(vlans, list) and all(_is_word(vlan) for vlan in vlans)))
         and set(value) == set(_VALUES) | {"bridge"}
         and all(_is_number(value[key]) for key in _VALUES)
         and _is_word(value["bridge"])
@@ -98,7 +98,7 @@ def _are_ends(value):
     return (
         isinstance(value, list)
         and bool(value)
-        and all(isinstance(one, list) and len(one) == 2 and all(_is_word(word) for word in one) for one in value)
+        and all(isinstance(end, list) and len(end) == 2 and all(_is_word(word) for word in end) for end in value)
     )
 
 
@@ -131,7 +131,7 @@ def render(entries):
     from l2wg_hooks import templates  # slow to start, and most events find their rules in force
 
     # What is in a network namespace of its own needs no guard there.
-    ends = [_end(one, *end) for one in entries if not one["walled"] for end in one["ends"]]
+    ends = [_end(entry, *end) for entry in entries if not entry["walled"] for end in entry["ends"]]
     return templates.render(
         "rules.j2",
         empty=EMPTY,
@@ -174,8 +174,8 @@ def _grouped(ends, *keys):
 def load(entries, values):
     """The text of FILE that brings `entries`, whose rules are in STATIC, into force with `values` ({name: value})."""
     lines = []
-    for index, one in enumerate(entries, 1):
-        for key, number in sorted(values[one["name"]].items()):
+    for index, entry in enumerate(entries, 1):
+        for key, number in sorted(values[entry["name"]].items()):
             lines.append("define %s_%d = %s\n" % (key, index, number))
     return "".join(lines) + f'include "{STATIC}"\n'
 

@@ -18,7 +18,10 @@ LOADED = "/run/l2wg.loaded"
 TEMPLATE = os.path.join(os.path.dirname(os.path.dirname(__file__)), "templates", "rules.j2")
 
 # What fills it.
-FILLERS = (nftables.__file__, *(sys.modules[type(one).__module__].__file__ for one in registry.ENCAPSULATIONS.values()))
+FILLERS = (
+    nftables.__file__,
+    *(sys.modules[type(encapsulation).__module__].__file__ for encapsulation in registry.ENCAPSULATIONS.values()),
+)
 
 # The order in which their listings are kept.
 FAMILIES = ("inet", "bridge")
@@ -29,8 +32,8 @@ HOOKS = {"from_outside": "injection", "to_outside": "leak", "forged": "forgery",
 class Report(NamedTuple):
     """What nft(8) says at one moment: the Rules, and what they have dropped.
 
-    `frames` is {(what, tunnel): frames} as `counters` has it, `packets` {(what, local, remote): packets} of the guard, what being
-    one of HOOKS' values. `unknown` says why nft(8) could not be asked; then nothing else is certain.
+    `frames` is {(reason, tunnel): frames} as `counters` has it, `packets` {(reason, local, remote): packets} of the guard, where
+    a reason is one of HOOKS' values. `unknown` says why nft(8) could not be asked; then nothing else is certain.
     """
 
     rules: Rules
@@ -52,10 +55,10 @@ def observe(needed):
 
 def report(results):
     """The Report of how `LISTS` ended, one after the other."""
-    failed = [one for one in results if isinstance(one, L2wgError)]
+    failed = [result for result in results if isinstance(result, L2wgError)]
     if failed:
         return Report(_rules(_loaded(), None), unknown=failed[0].problems[0].message)
-    texts = ["" if one.code else one.out for one in results]
+    texts = ["" if result.code else result.out for result in results]
     listing = re.sub(r"counter packets \d+ bytes \d+", "counter", "".join(texts))
     loaded = _loaded()
     rules = Rules() if loaded is None and not listing else _rules(loaded, _steady(listing))
@@ -95,9 +98,9 @@ def _parse(text):
     entries, values, meant = (loaded.get(key) for key in ("entries", "values", "meant"))
     if not isinstance(entries, list) or not isinstance(values, dict) or not isinstance(meant, (str, type(None))):
         raise json_fields.Unfit(f"{LOADED} has not what we keep there")
-    entries = [nftables.complete(one) if isinstance(one, dict) else one for one in entries]
-    names = [one.get("name") if isinstance(one, dict) else None for one in entries]
-    if not all(isinstance(name, str) and nftables.fits(one, values.get(name)) for name, one in zip(names, entries)):
+    entries = [nftables.complete(entry) if isinstance(entry, dict) else entry for entry in entries]
+    names = [entry.get("name") if isinstance(entry, dict) else None for entry in entries]
+    if not all(isinstance(name, str) and nftables.fits(entry, values.get(name)) for name, entry in zip(names, entries)):
         raise json_fields.Unfit(f"{LOADED} has not what we keep there")
     return entries, values, meant if loaded.get("template") == template() else None
 
@@ -136,29 +139,29 @@ def template():
 
 
 def counters():
-    """{(what, tunnel): frames} that the rules of table bridge have dropped, what being "loop", "storm", "dhcp" or "vlans"."""
+    """{(reason, tunnel): frames} that the rules of table bridge have dropped, reason being "loop", "storm", "dhcp" or "vlans"."""
     return _frames(process.run(("nft", "list", "table", "bridge", "l2wg")).out)
 
 
 def _frames(text):
     found = {}
-    for number, what, name in re.findall(r'counter packets (\d+) .*comment "(\w+) (\S+)"', text):
-        found[what, name] = found.get((what, name), 0) + int(number)
+    for number, reason, name in re.findall(r'counter packets (\d+) .*comment "(\w+) (\S+)"', text):
+        found[reason, name] = found.get((reason, name), 0) + int(number)
     return found
 
 
 def _packets(text):
     """What the guard has dropped, by the tunnel's ends; both "" for a rule that is about any ends (a VNI, a fragment)."""
-    found, what = {}, ""
+    found, reason = {}, ""
     for line in text.splitlines():
         chain = re.match(r"\s*chain (\w+) \{", line)
-        what = HOOKS.get(chain.group(1), "") if chain else what
+        reason = HOOKS.get(chain.group(1), "") if chain else reason
         count = re.search(r"counter packets (\d+) ", line)
-        if not what or count is None:
+        if not reason or count is None:
             continue
         saddr, daddr = re.search(r" saddr (\S+)", line), re.search(r" daddr (\S+)", line)
         ends = (saddr.group(1), daddr.group(1)) if saddr and daddr else ("", "")
-        if what == "injection":
+        if reason == "injection":
             ends = ends[::-1]  # it came, or said so, from the other end
-        found[(what,) + ends] = found.get((what,) + ends, 0) + int(count.group(1))
+        found[(reason,) + ends] = found.get((reason,) + ends, 0) + int(count.group(1))
     return found

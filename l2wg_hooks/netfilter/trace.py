@@ -238,10 +238,10 @@ def _nft(listed, packet, skip):
     families = ("inet", "ip" if packet.family == 4 else "ip6")
     for entry in listed.get("nftables", []):
         chain, rule = entry.get("chain"), entry.get("rule")
-        one = chain or rule
-        if not one or one["family"] not in families or (one["family"], one["table"]) in skip:
+        item = chain or rule
+        if not item or item["family"] not in families or (item["family"], item["table"]) in skip:
             continue
-        prefix = "{} {} ".format(one["family"], one["table"])
+        prefix = "{} {} ".format(item["family"], item["table"])
         if chain:
             chains.setdefault(prefix + chain["name"], [])
             if chain.get("hook") == packet.hook:
@@ -322,7 +322,7 @@ def _npayload(protocol, field, value, packet):
             return False
         if field == "dport" and packet.port is not None and packet.protocol is not None:
             if isinstance(value, dict) and "range" in value:
-                first, last = (SERVICES.get(str(one), one) for one in value["range"])
+                first, last = (SERVICES.get(str(bound), bound) for bound in value["range"])
                 return first <= packet.port <= last if isinstance(first, int) and isinstance(last, int) else None
             value = SERVICES.get(str(value), value)
             return value == packet.port if isinstance(value, int) else None

@@ -11,7 +11,7 @@ from l2wg_hooks.model import Rules
 from l2wg_hooks.netfilter import nftables
 from l2wg_hooks.system import features, process
 
-OPTIONAL = tuple(one for one in features.FEATURES if one.key)
+OPTIONAL = tuple(feature for feature in features.FEATURES if feature.key)
 
 
 class Refusal(NamedTuple):
@@ -28,19 +28,19 @@ def find(wanted):
     """The Refusal of Rules. Raises L2wgError where nft(8) is not there."""
     if not wanted.entries:
         return Refusal()
-    for one in features.FEATURES:
-        if features.is_old(one, os.uname().release):
-            return Refusal(guard=f"Linux {os.uname().release} is older than {features.since(one)}, which has {one.name}")
+    for feature in features.FEATURES:
+        if features.is_old(feature, os.uname().release):
+            return Refusal(guard=f"Linux {os.uname().release} is older than {features.since(feature)}, which has {feature.name}")
     if _taken(wanted):
         return Refusal()
-    used = [one for one in OPTIONAL if any(_uses(entry, one) for entry in wanted.entries)]
+    used = [feature for feature in OPTIONAL if any(_uses(entry, feature) for entry in wanted.entries)]
     said = _ask(without(wanted, used))
     if said:
         return Refusal(guard=said)
-    refused = [(one, _ask(without(wanted, [other for other in used if other != one]))) for one in used]
+    refused = [(feature, _ask(without(wanted, [other for other in used if other != feature]))) for feature in used]
     refused = [row for row in refused if row[1]]
     # Each can be had, and not all of them: then none is claimed to stand.
-    return Refusal(tuple(refused) or tuple((one, _ask(wanted)) for one in used))
+    return Refusal(tuple(refused) or tuple((feature, _ask(wanted)) for feature in used))
 
 
 def _uses(entry, feature):
@@ -52,8 +52,8 @@ def _uses(entry, feature):
 def without(wanted, refused):
     """Rules without what these Features are for."""
     entries = wanted.entries
-    for one in refused:
-        entries = [dict(entry, **one.unused) if _uses(entry, one) else entry for entry in entries]
+    for feature in refused:
+        entries = [dict(entry, **feature.unused) if _uses(entry, feature) else entry for entry in entries]
     return Rules(entries, wanted.values)
 
 
@@ -94,7 +94,7 @@ OFF = {"mss-clamp": "iptables", "vlans": "all", "dhcp": "pass", "storm-limit": "
 
 def _cure():
     """By what can be tried: the kernel, the families, or only the rules."""
-    if any(features.is_old(one, os.uname().release) for one in features.FEATURES):
+    if any(features.is_old(feature, os.uname().release) for feature in features.FEATURES):
         return "Debian 10: apt install -t buster-backports linux-image-amd64; then: reboot"
     families = features.FEATURES[0]
     if process.run(families.argv, families.text).code:

@@ -27,39 +27,39 @@ def parse(text, routes):
             name = json_fields.name(entry, "ifname")
             if not name:
                 raise json_fields.Unfit("an interface without a name")
-            addresses = (_address(name, one) for one in json_fields.rows(entry, "addr_info") if "local" in one)
-            found[name] = Addresses(tuple(one for one in addresses if one), _routes(routes.get(name, "")))
+            addresses = (_address(name, record) for record in json_fields.rows(entry, "addr_info") if "local" in record)
+            found[name] = Addresses(tuple(address for address in addresses if address), _routes(routes.get(name, "")))
     except json_fields.Unfit as error:
         link_table.refuse(error)
     return found
 
 
-def _word(one, key, default=None):
-    text = json_fields.word(one, key, default)
+def _word(record, key, default=None):
+    text = json_fields.word(record, key, default)
     if text is None or not _WORD.match(text):
         raise json_fields.Unfit(f"{key} is {ascii(text)[:60]}")
     return text
 
 
-def _address(name, one):
-    family, local, size = _word(one, "family"), _word(one, "local"), json_fields.number(one, "prefixlen", None, 128)
+def _address(name, record):
+    family, local, size = _word(record, "family"), _word(record, "local"), json_fields.number(record, "prefixlen", None, 128)
     if size is None:
         raise json_fields.Unfit(f"{local} has no prefix length")
-    if one.get("scope") == "link" and family == "inet6":
+    if record.get("scope") == "link" and family == "inet6":
         return None
     words = ["%s/%d" % (local, size)]
-    if "address" in one:  # point to point
-        words = [local, "peer", "%s/%d" % (_word(one, "address"), size)]
-    if "broadcast" in one:
-        words += ["broadcast", _word(one, "broadcast")]
-    if family == "inet" and _word(one, "scope", "global") != "global":
-        words += ["scope", one["scope"]]
-    if json_fields.word(one, "label", name) != name:
-        words += ["label", one["label"]]
+    if "address" in record:  # point to point
+        words = [local, "peer", "%s/%d" % (_word(record, "address"), size)]
+    if "broadcast" in record:
+        words += ["broadcast", _word(record, "broadcast")]
+    if family == "inet" and _word(record, "scope", "global") != "global":
+        words += ["scope", record["scope"]]
+    if json_fields.word(record, "label", name) != name:
+        words += ["label", record["label"]]
     for key, word in (("valid_life_time", "valid_lft"), ("preferred_life_time", "preferred_lft")):
-        if json_fields.number(one, key, _FOREVER) != _FOREVER:
-            words += [word, str(one[key])]
-    if one.get("noprefixroute"):
+        if json_fields.number(record, key, _FOREVER) != _FOREVER:
+            words += [word, str(record[key])]
+    if record.get("noprefixroute"):
         words.append("noprefixroute")
     # It is moved, not new: nobody else has it, and it must work at once.
     return tuple(words + ["nodad"]) if family == "inet6" else tuple(words)

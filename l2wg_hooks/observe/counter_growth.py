@@ -62,7 +62,7 @@ def parse(text):
     """{key: Note} of a text of NOTES; none of one that is not ours."""
     try:
         rows = json_fields.load(text or "{}")
-        return {key: Note(*row) for key, row in rows.items() if all(isinstance(one, (int, float)) for one in row)}
+        return {key: Note(*row) for key, row in rows.items() if all(isinstance(number, (int, float)) for number in row)}
     except (json_fields.Unfit, AttributeError, TypeError):
         return {}
 

@@ -60,9 +60,9 @@ class Crowd:
         if type(idle) is int and idle > self._bounds[port]:
             return
         vlan, idle = json_fields.number(entry, "vlan"), json_fields.number(entry, "updated", None)
-        one = Station(json_fields.word(entry, "mac"), vlan, idle, entry.get("state") == "static")
+        station = Station(json_fields.word(entry, "mac"), vlan, idle, entry.get("state") == "static")
         rows = self._listed[port]
-        rows.append((idle or 0, one.mac, vlan, one))
+        rows.append((idle or 0, station.mac, vlan, station))
         if len(rows) >= 2 * MOST:
             rows[:] = _last(rows)
             self._bounds[port] = rows[-1][0]

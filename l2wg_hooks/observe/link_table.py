@@ -54,14 +54,14 @@ def _link(entry):
         mac=_checked(_MAC, json_fields.word(entry, "address")),
         master=json_fields.name(entry, "master"),
         alias=json_fields.word(entry, "ifalias"),
-        addresses=tuple(_prefixed(one) for one in known if "local" in one and one.get("scope") != "link"),
+        addresses=tuple(_prefixed(record) for record in known if "local" in record and record.get("scope") != "link"),
         # net/ipv6/addrconf.c marks them so, and its own privacy addresses; by hand, `mngtmpaddr` is seldom given.
         autoconfigured=tuple(
-            _prefixed(one)
-            for one in known
-            if "local" in one and one.get("family") == "inet6" and (one.get("mngtmpaddr") or one.get("temporary"))
+            _prefixed(record)
+            for record in known
+            if "local" in record and record.get("family") == "inet6" and (record.get("mngtmpaddr") or record.get("temporary"))
         ),
-        ipv6=any(one.get("family") == "inet6" for one in known),
+        ipv6=any(record.get("family") == "inet6" for record in known),
         local=json_fields.word(data, "local", json_fields.word(data, "local6")),
         remote=json_fields.word(data, "remote", json_fields.word(data, "remote6")),
         underlay=json_fields.word(data, "link", None) or "",
@@ -91,8 +91,8 @@ def _odd(kind, data):
     return tuple(words)
 
 
-def _prefixed(one):
-    return "{}/{}".format(_checked(_ADDRESS, json_fields.word(one, "local")), json_fields.number(one, "prefixlen", "", 128))
+def _prefixed(record):
+    return "{}/{}".format(_checked(_ADDRESS, json_fields.word(record, "local")), json_fields.number(record, "prefixlen", "", 128))
 
 
 def _mask(value):

@@ -11,6 +11,9 @@ from l2wg_hooks.observe import sysctls
 from l2wg_hooks.plan.policy_routes import is_ours, is_route, needed
 from l2wg_hooks.system import files, ip_routes, network_namespace, process
 
+# There as long as br_netfilter is loaded.
+BR_NETFILTER = "/proc/sys/net/bridge"
+
 
 def look(tunnels, links):
     """The Observed of now, beside `links`.
@@ -19,9 +22,9 @@ def look(tunnels, links):
     """
     found = nftables_state.observe(needed=bool(tunnels))
     kinds = [tunnel.kind for tunnel in tunnels if not tunnel.walled]
-    kinds += [one["kind"] for one in found.entries if not one.get("walled")]
-    passes = [tunnel.forward for tunnel in tunnels] + [one.get("forward", "") for one in found.entries]
-    clamps = [tunnel.mss_clamp for tunnel in tunnels] + [one["clamp"] for one in found.entries]
+    kinds += [entry["kind"] for entry in found.entries if not entry.get("walled")]
+    passes = [tunnel.forward for tunnel in tunnels] + [entry.get("forward", "") for entry in found.entries]
+    clamps = [tunnel.mss_clamp for tunnel in tunnels] + [entry["clamp"] for entry in found.entries]
     return Observed(
         found,
         _ways() if any(needed(kind) for kind in kinds) else None,
@@ -63,7 +66,7 @@ def _ways():
 
 def _tables(table):
     lines = [_save(command, table) for command in ("iptables-save", "ip6tables-save")]
-    return Tables(*lines, br_netfilter=os.path.isdir("/proc/sys/net/bridge"))
+    return Tables(*lines, br_netfilter=os.path.isdir(BR_NETFILTER))
 
 
 def _save(command, table):

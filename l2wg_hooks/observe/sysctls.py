@@ -22,7 +22,7 @@ def differing(port):
     for folder in FOLDERS:
         names = _names(os.path.join(ROOT, folder, port))
         for name in sorted(names, key=lambda name: (name not in _FIRST, name)):
-            value, usual = (files.glance(os.path.join(ROOT, folder, one, name)).strip() for one in (port, "default"))
+            value, usual = (files.glance(os.path.join(ROOT, folder, interface, name)).strip() for interface in (port, "default"))
             if name not in _APART and value and usual and value != usual:
                 found[folder, name] = value
     return found

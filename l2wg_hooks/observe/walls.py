@@ -41,10 +41,7 @@ def look(tunnels, links):
 
 def home():
     """The process by which `ip link set netns` finds this router's own network namespace: 1, but in a namespace of others."""
-    try:
-        return "1" if os.stat("/proc/1/ns/net").st_ino == os.stat("/proc/self/ns/net").st_ino else str(os.getpid())
-    except OSError:
-        return str(os.getpid())
+    return "1" if network_namespace.is_first() else str(os.getpid())
 
 
 def _inside(links):

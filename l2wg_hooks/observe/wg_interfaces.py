@@ -70,7 +70,7 @@ def parse_all(text):
         name, _, rest = line.partition("\t")
         texts.setdefault(name, []).append(rest)
     found = {name: parse("\n".join(lines)) for name, lines in texts.items()}
-    return {name: one for name, one in found.items() if one is not None}
+    return {name: interface for name, interface in found.items() if interface is not None}
 
 
 def command(name, *words):

@@ -102,9 +102,9 @@ def _address(wanted, public, links):
         fail(f"{address} is IPv6", "an IPv4 address for the tunnel's end: its frames need fewer bytes then", key="--address")
     hint = "l2wg init --address ADDRESS, with one that nobody has at either site"
     for link in links.values():
-        for one in link.addresses:
-            if ipaddress.ip_address(address) in ipaddress.ip_interface(one).network:
-                fail(f"{address} is in the network of {link.name} ({one})", hint)
+        for prefixed in link.addresses:
+            if ipaddress.ip_address(address) in ipaddress.ip_interface(prefixed).network:
+                fail(f"{address} is in the network of {link.name} ({prefixed})", hint)
     if process.output("ip", "route", "show", "match", address).replace("default", "", 1).strip().startswith(tuple("0123456789")):
         fail(f"this router has a route for {address} already", hint)
     return address

@@ -85,7 +85,7 @@ def encode(card):
     fields = [(_NAME, card.name.encode()), (_KEY, base64.b64decode(card.key))]
     if card.endpoint:
         fields.append((_ENDPOINT, card.endpoint.encode()))
-    fields += [(_ADDRESS, ipaddress.ip_address(one).packed) for one in card.addresses]
+    fields += [(_ADDRESS, ipaddress.ip_address(address).packed) for address in card.addresses]
     if card.lan:
         lan = ipaddress.ip_network(card.lan)
         fields.append((_LAN, bytes((lan.prefixlen,)) + lan.network_address.packed))
@@ -132,7 +132,7 @@ def _one(text):
     if not text:
         raise Refused("there is no card", ANOTHER)
     if any(ord(letter) > 126 for letter in text):
-        raise Refused(f"{shown(next(one for one in text if ord(one) > 126))} cannot be in a card", WHOLE)
+        raise Refused(f"{shown(next(letter for letter in text if ord(letter) > 126))} cannot be in a card", WHOLE)
     parts = re.split(r"(?=L2WG[0-9]{1,4}:)", " " + text.upper())
     found = set(parts[1:])
     if parts[0].strip() or not found:
@@ -187,7 +187,7 @@ def check(card):
     for address in card.addresses:
         if schema.KEYS["local"].parse(address) != address:
             raise Refused(f"{shown(address)} is not how that address is written", ANOTHER)
-    if not 1 <= len(card.addresses) <= 2 or len({":" in one for one in card.addresses}) != len(card.addresses):
+    if not 1 <= len(card.addresses) <= 2 or len({":" in address for address in card.addresses}) != len(card.addresses):
         raise Refused("the card has no address, or several of one family", ANOTHER)
     if card.lan:
         _network(card.lan)

@@ -58,7 +58,7 @@ def look(name, links):
     live = wg_interfaces.look(name) if name in links else None
     known = site.load()
     has = links[name].addresses if live else wg_quick_peers.interface_values(text or "", "address")
-    addresses = [one.partition("/")[0] for one in has]
+    addresses = [address.partition("/")[0] for address in has]
     port = live.port if live else 0
     written = wg_quick_peers.interface_values(text, "listenport") if text is not None else [str(port)]
     fixed = written[-1:] and written[-1].isdigit()
@@ -108,14 +108,14 @@ def _public(name, text):
 
 def _first_of_each_family(addresses):
     seen = set()
-    for one in addresses:
+    for address in addresses:
         try:
-            family = ipaddress.ip_address(one).version
+            family = ipaddress.ip_address(address).version
         except ValueError:
             continue
         if family not in seen:
             seen.add(family)
-            yield one
+            yield address
 
 
 def endpoint(known, port):
@@ -149,13 +149,13 @@ def needed(other, called, live, sections):
     `called` are the addresses of the other site's endpoint, `live` is the wg_interfaces.Interface or None.
     """
     found = [(address, f"where {other.name} is to be called") for address in called]
-    for one in live.peers if live else ():
-        found.append((one.endpoint.rpartition(":")[0].strip("[]"), f"where the peer {one.key} is called"))
-    for one in sections:
-        host = one.endpoint.rpartition(":")[0].strip("[]")
+    for peer in live.peers if live else ():
+        found.append((peer.endpoint.rpartition(":")[0].strip("[]"), f"where the peer {peer.key} is called"))
+    for section in sections:
+        host = section.endpoint.rpartition(":")[0].strip("[]")
         # Of one that is up, WireGuard has the address itself.
-        known = live and any(peer.key == one.key and peer.endpoint for peer in live.peers)
-        found += [(address, f"where the peer {one.key} is called") for address in ([] if known else resolved(host))]
+        known = live and any(peer.key == section.key and peer.endpoint for peer in live.peers)
+        found += [(address, f"where the peer {section.key} is called") for address in ([] if known else resolved(host))]
     for family in ("-4", "-6"):
         for line in process.output("ip", family, "route", "show", "table", "all").splitlines():
             words = line.split()
@@ -165,7 +165,7 @@ def needed(other, called, live, sections):
         words = [line.split() for line in files.glance(path).splitlines()]
         found += [(row[1], "a DNS server of this router") for row in words if len(row) > 1 and row[0] == "nameserver"]
     found = [(address.partition("%")[0], reason) for address, reason in found]
-    return [negotiate.Needed(*one) for one in found if _is_address(one[0])]
+    return [negotiate.Needed(*row) for row in found if _is_address(row[0])]
 
 
 def resolved(host):
@@ -222,7 +222,7 @@ def lan(name, links):
     wished = store.load().tunnels
     joins = {tunnel.bridge for tunnel in wished}
     outside = gates() | ports.guests(links, ifupdown_files.read()) | {name, "lo"}
-    inside = (one for one in links.values() if one.name not in outside)
+    inside = (link for link in links.values() if link.name not in outside)
     for link in sorted(inside, key=lambda link: (link.name not in joins, link.kind != "bridge", link.index)):
         if link.kind == "wireguard":
             continue
@@ -239,7 +239,7 @@ def lan(name, links):
 def bridges(links, defined, tunnels):
     """The bridges that a LAN may be behind: those of tunnels, else of interfaces(5), else of the kernel."""
     by_wish = {tunnel.bridge for tunnel in tunnels}
-    by_admin = {one.interface for one in defined.stanzas if any(key == "bridge-ports" for key, _ in one.options)}
+    by_admin = {stanza.interface for stanza in defined.stanzas if any(key == "bridge-ports" for key, _ in stanza.options)}
     by_kernel = {link.name for link in links.values() if link.kind == "bridge"} - ports.guests(links, defined)
     return sorted(by_wish or by_admin or by_kernel)
 

@@ -28,15 +28,15 @@ def find(own, other):
     if own.key == other.key:
         raise Refused("this is this router's own card", "paste it on the other router, and the other one's here")
     inside = own.addresses + other.addresses
-    for one in (own, other):
-        host = card.endpoint(one.endpoint)[0] if one.endpoint else ""
+    for side in (own, other):
+        host = card.endpoint(side.endpoint)[0] if side.endpoint else ""
         if host in inside:
             raise Refused(
-                f"{host}, where {one.name} is to be called, is an address inside WireGuard: its own packets "
+                f"{host}, where {side.name} is to be called, is an address inside WireGuard: its own packets "
                 f"would go into the tunnel",
-                f"l2wg card --endpoint HOST on {one.name}, with what it is called by from outside; then pair with that card",
+                f"l2wg card --endpoint HOST on {side.name}, with what it is called by from outside; then pair with that card",
             )
-    ends = [(one, two) for one in own.addresses for two in other.addresses if (":" in one) == (":" in two)]
+    ends = [(local, remote) for local in own.addresses for remote in other.addresses if (":" in local) == (":" in remote)]
     if not ends:
         both = "{} here, {} there".format(", ".join(own.addresses), ", ".join(other.addresses))
         raise Refused(f"the two sites have no family of addresses in common ({both})", "give both an IPv4 address in wg0.conf")
@@ -46,9 +46,9 @@ def find(own, other):
             f"{remote} is also this router's address inside WireGuard",
             "give one of the two another one (Address in wg0.conf), restart its WireGuard, and print its card anew",
         )
-    asked = {one.encapsulation for one in (own, other)} - {registry.DEFAULT}
+    asked = {side.encapsulation for side in (own, other)} - {registry.DEFAULT}
     encapsulation = max(asked, default=registry.DEFAULT)  # the same at both sites
-    numbers = {one.number for one in (own, other)} - {None}
+    numbers = {side.number for side in (own, other)} - {None}
     if len(numbers) > 1:
         raise Refused(
             "this site wants the key %d, the other one %d" % (own.number, other.number),
@@ -73,12 +73,12 @@ def collision(agreed, other, underlay, links, sections):
                 return f"{end}, the address of {other.name}, is this router's own ({link.name})", hint
             if end in inside.network and link.name != underlay:
                 return f"{end}, the address of {other.name}, is in the network of {link.name} ({address})", hint
-    for one in sections:
-        if one.key != other.key and wg_quick_peers.owns(one.allowed, agreed.remote):
-            who = "the peer {}{}".format(one.key, f" ({one.ours})" if one.ours else "")
+    for section in sections:
+        if section.key != other.key and wg_quick_peers.owns(section.allowed, agreed.remote):
+            who = "the peer {}{}".format(section.key, f" ({section.ours})" if section.ours else "")
             # Two sites may have the same name, and a card proves nothing: the old key goes by the admin's hand only.
             renewed = (
-                f"wg set {underlay} peer {one.key} remove; sed -i 's|{one.key}|{other.key}|' "
+                f"wg set {underlay} peer {section.key} remove; sed -i 's|{section.key}|{other.key}|' "
                 f"{wg_quick.path(underlay)} # if that is {other.name}, which has a new key; else "
             )
             return f"{who} has {agreed.remote} already", renewed + hint
@@ -99,15 +99,15 @@ def misled(agreed, other, underlay, needed, sections, tunnels):
     """
     hint = f"give {other.name} another address inside WireGuard (Address in its wg0.conf), and print its card anew"
     end = ipaddress.ip_address(agreed.remote)
-    for one in needed:
-        if ipaddress.ip_address(one.address) == end:
-            return f"{end}, the address of {other.name}, is {one.reason}, which would go into {underlay}", hint
-    for one in tunnels:
-        holder = wg_quick_peers.owner(sections, one.remote) if one.underlay == underlay else ""
-        if holder not in ("", other.key) and ipaddress.ip_address(one.remote) == end:
+    for need in needed:
+        if ipaddress.ip_address(need.address) == end:
+            return f"{end}, the address of {other.name}, is {need.reason}, which would go into {underlay}", hint
+    for tunnel in tunnels:
+        holder = wg_quick_peers.owner(sections, tunnel.remote) if tunnel.underlay == underlay else ""
+        if holder not in ("", other.key) and ipaddress.ip_address(tunnel.remote) == end:
             # Whoever has its AllowedIPs has the tunnel.
             message = "%s, the address of %s, is the far end of %s, which leads to the peer %s"
-            return message % (end, other.name, one.name, holder), hint
+            return message % (end, other.name, tunnel.name, holder), hint
     return None
 
 
@@ -122,7 +122,7 @@ def unreachable(called, other, underlay, sections, links, way):
     for address in called:
         end = ipaddress.ip_address(address)
         networks = [(link.name, ipaddress.ip_interface(word)) for link in links.values() for word in link.addresses]
-        own = [name for name, one in networks if one.ip == end]
+        own = [name for name, prefix in networks if prefix.ip == end]
         if own:
             return f"{end}, where {other.name} is to be called, is this router's own ({own[0]})", hint
         if way.get(address):
@@ -131,7 +131,9 @@ def unreachable(called, other, underlay, sections, links, way):
             continue
         # wg-quick(8) makes a route of each; that of 0.0.0.0/0 is not for WireGuard's own packets.
         led = wg_quick_peers.longest(sections, address)
-        near = max([one.network.prefixlen for name, one in networks if name != underlay and end in one.network], default=0)
+        near = max(
+            [prefix.network.prefixlen for name, prefix in networks if name != underlay and end in prefix.network], default=0
+        )
         if led and led.network.prefixlen > near:
             reason = f"{underlay}, by AllowedIPs {led.network} of the peer {led.key}"
             remedy = f"take that network out of AllowedIPs of that peer in {wg_quick.path(underlay)}; or {hint}"
@@ -156,16 +158,18 @@ def moved(agreed, other, underlay, sections, elsewhere):
 
 def namesakes(other, underlay, sections, tunnels):
     """Sentences of peers with the other site's name that have another key: perhaps it had that one before."""
-    for one in sections:
-        if one.ours != other.name or one.key == other.key:
+    for section in sections:
+        if section.ours != other.name or section.key == other.key:
             continue
         theirs = [
-            tunnel.name for tunnel in tunnels if tunnel.underlay == underlay and wg_quick_peers.covers(one.allowed, tunnel.remote)
+            tunnel.name
+            for tunnel in tunnels
+            if tunnel.underlay == underlay and wg_quick_peers.covers(section.allowed, tunnel.remote)
         ]
         files = " and ".join([f"its [Peer] in {wg_quick.path(underlay)}"] + [store.path(name) for name in theirs])
         yield (
-            f"the peer {one.key} is also called {one.ours}. If that is its old key: delete {files}, then wg set "
-            f"{underlay} peer {one.key} remove; l2wg apply"
+            f"the peer {section.key} is also called {section.ours}. If that is its old key: delete {files}, then wg set "
+            f"{underlay} peer {section.key} remove; l2wg apply"
         )
 
 
@@ -177,9 +181,9 @@ def notes(agreed, other, leads, links, tunnel=None, guests=()):
     if leads and (leads.local, leads.remote) != (agreed.local, agreed.remote):
         yield f"{leads.name} leads to {other.name} already, from {leads.local} to {leads.remote}; it stays as it is"
         theirs, ours = (agreed.encapsulation, agreed.number, agreed.mtu), (leads.encapsulation, leads.key, leads.mtu)
-        for word, one, two in zip(("encapsulation", "key", "mtu"), theirs, ours):
-            if one != two:
-                yield f"its {word} is {two} here, and {one} by the two cards: it has to be the same at both sites"
+        for word, by_cards, here in zip(("encapsulation", "key", "mtu"), theirs, ours):
+            if by_cards != here:
+                yield f"its {word} is {here} here, and {by_cards} by the two cards: it has to be the same at both sites"
     if not other.lan:
         return
     lan = ipaddress.ip_network(other.lan)

@@ -87,7 +87,7 @@ def intend(text, wanted, ask_ports=False):
     live = wg_interfaces.look(here.underlay) if here.up else None
     # Also who was added by hand, and is in no file.
     holders = sections + [
-        wg_quick_peers.Section(one.key, one.endpoint, one.allowed, "", 0, 0) for one in (live.peers if live else ())
+        wg_quick_peers.Section(peer.key, peer.endpoint, peer.allowed, "", 0, 0) for peer in (live.peers if live else ())
     ]
     clash = negotiate.collision(agreed, other, here.underlay, links, holders)
     if clash:
@@ -102,12 +102,12 @@ def intend(text, wanted, ask_ports=False):
     needed = local_facts.needed(other, called, live, sections)
     if wg_quick_peers.owner(holders, remote) == other.key:
         # It is there already, and all but WireGuard's own packets may well go through it.
-        needed = [one for one in needed if one.address in called]
+        needed = [need for need in needed if need.address in called]
     clash = negotiate.misled(agreed._replace(remote=remote), other, here.underlay, needed, holders, wished.tunnels)
     if clash:
         fail(*clash)
     conf = _peer(here.text, agreed, other, here, leads)
-    if any(one.key == other.key and one.endpoint == other.endpoint for one in wg_quick_peers.sections(conf)):
+    if any(section.key == other.key and section.endpoint == other.endpoint for section in wg_quick_peers.sections(conf)):
         # Where the admin has written another one, that is what counts.
         led = [] if wg_quick_peers.interface_values(here.text, "table")[-1:] == ["off"] else holders
         clash = negotiate.unreachable(
@@ -120,13 +120,13 @@ def intend(text, wanted, ask_ports=False):
         fail("has no [Interface] section", "it must be a wg-quick(8) file", path=_conf(here))
     steps, changed, ways = _live(new, agreed, other, here, live, leads)
     files_ = _wish(name, agreed, other, here, wished.tunnels, wanted, (old, leads), links, ask_ports)
-    tunnels = [one for one in store.load(files_).tunnels if one.underlay == here.underlay]
+    tunnels = [tunnel for tunnel in store.load(files_).tunnels if tunnel.underlay == here.underlay]
     _startable(tunnels, {_conf(here): new})
-    shown = {store.path(one): (files.text(store.path(one)), text) for one, text in files_.items()}
+    shown = {store.path(tunnel): (files.text(store.path(tunnel)), text) for tunnel, text in files_.items()}
     texts = {_conf(here): (here.text, new)} if new != here.text else {}
     shown.update({path: tuple(wg_quick_peers.masked(side) for side in sides) for path, sides in texts.items()})
     more = preview.ExtraChanges(files_, texts, steps, here.underlay, changed, ways)
-    wire = next((one for one in tunnels if one.name == name), None)
+    wire = next((tunnel for tunnel in tunnels if tunnel.name == name), None)
     guests = ports.guests(links, ifupdown_files.read())
     notes = tuple(negotiate.notes(agreed, other, leads, links, wire, guests)) + tuple(_other_way(new, other))
     elsewhere = local_facts.elsewhere(remote, here.underlay)
@@ -154,7 +154,7 @@ def carry_out(pairing, confirm, agree, rehearsed=True):
 def waits(pairing):
     """Whether the other site has not been heard of yet."""
     live = wg_interfaces.look(pairing.facts.underlay)
-    return not any(one.key == pairing.other.key and one.handshake for one in (live.peers if live else ()))
+    return not any(peer.key == pairing.other.key and peer.handshake for peer in (live.peers if live else ()))
 
 
 def answers(pairing):
@@ -186,11 +186,11 @@ def _startable(tunnels, texts):
     stanzas = ifupdown_files.read().stanzas
     found = wg_quick_routes.look(tunnels, stanzas)
     if found:
-        raise L2wgError(*[one.problem for one in found])
-    for one in wg_quick_routes.look(tunnels, stanzas, texts):
+        raise L2wgError(*[clash.problem for clash in found])
+    for clash in wg_quick_routes.look(tunnels, stanzas, texts):
         # Its line is not written yet.
         hint = "take that route away there; then pair again"
-        raise L2wgError(dataclasses.replace(one.problem, hint=hint, line=0))
+        raise L2wgError(dataclasses.replace(clash.problem, hint=hint, line=0))
 
 
 def _by_hand(answer, here, ways):
@@ -206,14 +206,16 @@ def _by_hand(answer, here, ways):
 
 def _tunnel(agreed, other, here, tunnels, wanted, sections, links):
     """(name, the Tunnel that leads to the other site already or None)."""
-    mine = [one for one in tunnels if one.underlay == here.underlay]
-    leads = [one for one in mine if one.remote == agreed.remote or wg_quick_peers.owner(sections, one.remote) == other.key]
+    mine = [tunnel for tunnel in tunnels if tunnel.underlay == here.underlay]
+    leads = [
+        tunnel for tunnel in mine if tunnel.remote == agreed.remote or wg_quick_peers.owner(sections, tunnel.remote) == other.key
+    ]
     if leads:
-        first = next((one for one in leads if one.name == wanted.tunnel), leads[0])
+        first = next((tunnel for tunnel in leads if tunnel.name == wanted.tunnel), leads[0])
         if wanted.tunnel and wanted.tunnel != first.name:
             fail(f"{first.name} leads to {other.name} already", "a second tunnel would be a loop", path=first.path)
         return first.name, first
-    names = {one.name for one in tunnels}
+    names = {tunnel.name for tunnel in tunnels}
     if wanted.tunnel:
         if wanted.tunnel in names:
             fail(f"{wanted.tunnel} leads elsewhere", "name another one, or none", path=store.path(wanted.tunnel))
@@ -227,16 +229,19 @@ def _tunnel(agreed, other, here, tunnels, wanted, sections, links):
 def _is_outdated(leads, agreed, other, here, sections, links):
     """Whether the ends of a tunnel that leads to the other site were two cards', of which one has another address now."""
     own = set(here.card.addresses) | {word.partition("/")[0] for link in links.values() for word in link.addresses}
-    own |= {word.partition("/")[0] for one in ifupdown_files.read().stanzas for word in one.addresses()}
+    own |= {word.partition("/")[0] for stanza in ifupdown_files.read().stanzas for word in stanza.addresses()}
     # By hand, one of its ends may well be in a LAN: then the address of the card is among the peer's already.
-    moved = any(one.key == other.key and one.ours and not wg_quick_peers.covers(one.allowed, agreed.remote) for one in sections)
+    moved = any(
+        section.key == other.key and section.ours and not wg_quick_peers.covers(section.allowed, agreed.remote)
+        for section in sections
+    )
     return (leads.remote == agreed.remote and leads.local not in own) or (moved and leads.local == agreed.local)
 
 
 def _callable(here, other, sections, live):
     """The addresses at which the other site is called. Raises L2wgError where neither could call the other, or by no name."""
-    known = [one.endpoint for one in sections if one.key == other.key] + [
-        one.endpoint for one in (live.peers if live else ()) if one.key == other.key
+    known = [section.endpoint for section in sections if section.key == other.key] + [
+        peer.endpoint for peer in (live.peers if live else ()) if peer.key == other.key
     ]
     if not other.endpoint and not here.card.endpoint and not any(known):
         message = "neither of the two sites says how it can be called"
@@ -260,7 +265,7 @@ def _ways(here, other):
 
 def _peer(text, agreed, other, here, leads):
     """The wg-quick file with the other site in it, as far as it is not."""
-    known = [one for one in wg_quick_peers.sections(text) if one.key == other.key]
+    known = [section for section in wg_quick_peers.sections(text) if section.key == other.key]
     if not known:
         end = wg_quick_peers.host(agreed.remote)
         values = [("PublicKey", other.key), ("AllowedIPs", end)] + _ways(here, other)
@@ -270,15 +275,15 @@ def _peer(text, agreed, other, here, leads):
     changed = {key: value for key, value in _ways(here, other) if now[key] != value and (known[-1].ours or not now[key])}
     text = wg_quick_peers.change(text, other.key, changed)
     remote = leads.remote if leads else agreed.remote
-    if not wg_quick_peers.covers([network for one in known for network in one.allowed], remote):
+    if not wg_quick_peers.covers([network for section in known for network in section.allowed], remote):
         text = wg_quick_peers.allow(text, other.key, wg_quick_peers.host(remote))
     return text
 
 
 def _other_way(text, other):
-    for one in wg_quick_peers.sections(text):
-        if one.key == other.key and other.endpoint and one.endpoint != other.endpoint:
-            words = (other.name, one.endpoint or "no address", other.endpoint)
+    for section in wg_quick_peers.sections(text):
+        if section.key == other.key and other.endpoint and section.endpoint != other.endpoint:
+            words = (other.name, section.endpoint or "no address", other.endpoint)
             yield "{} is called at {}, as its [Peer] has it, not at {}, as its card says".format(*words)
 
 
@@ -286,18 +291,20 @@ def _live(text, agreed, other, here, live, leads):
     """(Steps, (Peer as it was,), words of routes) that bring the interface that is up to the file's peer, and touch no other."""
     if live is None:
         return (), (), ()
-    section = next(one for one in wg_quick_peers.sections(text) if one.key == other.key)
+    section = next(peer for peer in wg_quick_peers.sections(text) if peer.key == other.key)
     remote = leads.remote if leads else agreed.remote
-    now = next((one for one in live.peers if one.key == other.key), wg_interfaces.unknown(other.key))
-    before = [one for one in wg_quick_peers.sections(here.text) if one.key == other.key]
+    now = next((peer for peer in live.peers if peer.key == other.key), wg_interfaces.unknown(other.key))
+    before = [peer for peer in wg_quick_peers.sections(here.text) if peer.key == other.key]
     words = ()
-    if section.endpoint and (now.handshake == wg_interfaces.NEVER or [one.endpoint for one in before] != [section.endpoint]):
+    if section.endpoint and (now.handshake == wg_interfaces.NEVER or [peer.endpoint for peer in before] != [section.endpoint]):
         words += ("endpoint", section.endpoint)
     if section.keepalive.isdigit() and now.keepalive is None:
         words += ("persistent-keepalive", section.keepalive)
     if not wg_quick_peers.covers(now.allowed, remote):
         # What somebody has added by hand stays.
-        rest = [one for one in section.allowed if one not in now.allowed] if now.handshake == wg_interfaces.NEVER else []
+        rest = (
+            [network for network in section.allowed if network not in now.allowed] if now.handshake == wg_interfaces.NEVER else []
+        )
         end = wg_quick_peers.host(remote)
         words += ("allowed-ips", ",".join(now.allowed + tuple(rest) + (() if end in rest else (end,))))
     steps = []
@@ -313,7 +320,7 @@ def _live(text, agreed, other, here, live, leads):
 
 def _route(remote, here):
     """The words of the route that wg-quick(8) would add at its next start (add_route), unless there is one."""
-    table = ([one for one in wg_quick_peers.interface_values(here.text, "table")] or ["auto"])[-1]
+    table = ([value for value in wg_quick_peers.interface_values(here.text, "table")] or ["auto"])[-1]
     where = () if table in ("auto", "main") else ("table", table)
     if table == "off" or process.output("ip", "route", "show", "dev", here.underlay, "match", remote, *where).strip():
         return ()
@@ -369,7 +376,7 @@ def _bridge(tunnels, wanted, links, ask_ports):
         return wanted.bridge or "br%d" % number, wanted.ports
     there = set(known) | {link.name for link in links.values() if link.kind == "bridge"}
     free, used = local_facts.free_ports(links, defined)
-    others = ", ".join("{} {}".format(*one) for one in sorted(used.items()))
+    others = ", ".join("{} {}".format(*use) for use in sorted(used.items()))
     known_ports = "; free here: {}".format(" ".join(free)) if free else "; no Ethernet port of this router is free"
     known_ports += f" ({others})" if others and not free else ""
     hint = "name what the other site's network shall be plugged into: --bridge-ports PORT" + known_ports
@@ -378,7 +385,7 @@ def _bridge(tunnels, wanted, links, ask_ports):
     if wanted.bridge or len(known) == 1:
         name = wanted.bridge or known[0]
         # A bridge of ours goes with its last tunnel that names its ports.
-        same = [one for one in tunnels if one.bridge == name]
+        same = [tunnel for tunnel in tunnels if tunnel.bridge == name]
         return name, same[0].bridge_ports if same else ()
     if known:
         fail("this router has several bridges: {}".format(", ".join(known)), f"name one: --bridge {known[0]}")
@@ -390,7 +397,7 @@ def _bridge(tunnels, wanted, links, ask_ports):
 def _there(wanted, links):
     """Raise L2wgError for a port that is not there, and that nobody defines. What is no name at all, config/schema.py refuses."""
     defined = ifupdown_files.read()
-    written = {one.interface for one in defined.stanzas}
+    written = {stanza.interface for stanza in defined.stanzas}
     for name in wanted:
         if schema.NAME.match(name) and name not in links and name not in written:
             free = local_facts.free_ports(links, defined)[0]

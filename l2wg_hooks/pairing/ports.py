@@ -100,12 +100,12 @@ def leads_out(name, depth=8):
         return False  # the card below carries its packets, not its frames
     lower = [sign[6:] for sign in _names(_device(name)) if sign.startswith("lower_")]
     # A VLAN's card may be in another network namespace.
-    return any(leads_out(one, depth - 1) for one in lower) or (not lower and _type(name) == "vlan")
+    return any(leads_out(below, depth - 1) for below in lower) or (not lower and _type(name) == "vlan")
 
 
 def guests(links, defined):
     """The bridges that programs have made for their own guests: no LAN is behind them, and no stanza defines them."""
-    written = {one.interface for one in defined.stanzas}
+    written = {stanza.interface for stanza in defined.stanzas}
     bridges = {link.name for link in links.values() if link.kind == "bridge"}
     return {name for name in bridges - written if not leads_out(name)}
 

@@ -41,7 +41,7 @@ class Wires(NamedTuple):
     def holders(self):
         """The Sections of the file, and those of peers that are in no file."""
         there = self.live.peers if self.live else ()
-        return self.sections + tuple(wg_quick_peers.Section(one.key, one.endpoint, one.allowed, "", 0, 0) for one in there)
+        return self.sections + tuple(wg_quick_peers.Section(peer.key, peer.endpoint, peer.allowed, "", 0, 0) for peer in there)
 
 
 class Unpairing(NamedTuple):
@@ -63,37 +63,37 @@ def intend(name):
         raise L2wgError(*wished.problems)
     links = link_table.read()
     underlays = sorted({tunnel.underlay for tunnel in wished.tunnels} | set(wg_quick.names()))
-    wires = {one: _wires(one, links) for one in underlays}
+    wires = {underlay: _wires(underlay, links) for underlay in underlays}
     going = _meant(name, leads(wished.tunnels, wires))
     underlay, key = going[0].underlay, going[0].key
-    gone = [one.tunnel for one in going if one.tunnel]
-    left = [one for one in wished.tunnels if one not in gone]
+    gone = [lead.tunnel for lead in going if lead.tunnel]
+    left = [tunnel for tunnel in wished.tunnels if tunnel not in gone]
     wire = wires[underlay]
-    why = _needed(key, wire, gone, [one for one in left if one.underlay == underlay], underlay)
-    called = next((one for lead in going for one in lead.names), str(going[0]))
+    why = _needed(key, wire, gone, [tunnel for tunnel in left if tunnel.underlay == underlay], underlay)
+    called = next((label for lead in going for label in lead.names), str(going[0]))
     notes, text = [], wire.text
     if why:
         notes.append(f"the peer {key} of {underlay} stays: {why}")
-    elif any(one.key == key for one in wire.sections):
+    elif any(section.key == key for section in wire.sections):
         text = wg_quick_peers.remove(text, key)
-    if not any(one.underlay == underlay for one in left):
+    if not any(tunnel.underlay == underlay for tunnel in left):
         text = wg_quick.detach(text, underlay)
-    known = next((one for one in (wire.live.peers if wire.live else ()) if one.key == key), None)
+    known = next((peer for peer in (wire.live.peers if wire.live else ()) if peer.key == key), None)
     steps, ways = [], ()
     if known and not why:
         steps.append(Step(("wg", "set", underlay, "peer", key, "remove"), "no tunnel leads to it any longer", underlay))
-        ends = [one.remote for one in gone] or [one.partition("/")[0] for one in known.allowed]
+        ends = [tunnel.remote for tunnel in gone] or [network.partition("/")[0] for network in known.allowed]
         ways, told = _ways(ends, underlay, wire.text)
         notes += told
         steps += [Step(("ip", "route", "delete") + words, "it led to that peer only", underlay) for words in ways]
-    texts = {store.path(one.name): (store.read(one.name), "") for one in gone}
+    texts = {store.path(tunnel.name): (store.read(tunnel.name), "") for tunnel in gone}
     if text != wire.text:
         texts[wg_quick.path(underlay)] = (wire.text, text)
     secret = wg_quick.path(underlay)
     shown = {path: tuple(map(wg_quick_peers.masked, sides)) if path == secret else sides for path, sides in texts.items()}
     notes += _staying(gone, left, links)
     more = preview.ExtraChanges(
-        {one.name: None for one in gone}, texts, (), underlay, (known,) if known and not why else (),
+        {tunnel.name: None for tunnel in gone}, texts, (), underlay, (known,) if known and not why else (),
         last=tuple(steps), lost=ways,
     )  # fmt: skip
     return Unpairing(called, shown, more, tuple(notes))
@@ -110,15 +110,15 @@ def leads(tunnels, wires):
     for tunnel in tunnels:
         wire = wires[tunnel.underlay]
         key = wg_quick_peers.owner(wire.holders(), tunnel.remote)
-        marks = [one.ours for one in wire.sections if one.key == key and one.ours and key]
+        marks = [section.ours for section in wire.sections if section.key == key and section.ours and key]
         held.add((tunnel.underlay, key))
         names = tuple(dict.fromkeys(filter(None, [tunnel.site] + marks)))
         found.append(Lead(tunnel, key, tunnel.underlay, names))
     for name, wire in sorted(wires.items()):
-        for one in wire.sections:
-            if one.ours and (name, one.key) not in held:
-                held.add((name, one.key))
-                found.append(Lead(None, one.key, name, (one.ours,)))
+        for section in wire.sections:
+            if section.ours and (name, section.key) not in held:
+                held.add((name, section.key))
+                found.append(Lead(None, section.key, name, (section.ours,)))
     return found
 
 
@@ -129,25 +129,25 @@ def _wires(name, links):
 
 def _meant(name, known):
     """The Leads that are called `name`: all to one peer. Raises L2wgError where there is none, or several are meant."""
-    found = [one for one in known if name in one.names + (one.key,) or (one.tunnel and one.tunnel.name == name)]
+    found = [lead for lead in known if name in lead.names + (lead.key,) or (lead.tunnel and lead.tunnel.name == name)]
     if not found:
-        there = ", ".join(f"{one.names[0]} ({one})" if one.names else str(one) for one in known)
+        there = ", ".join(f"{lead.names[0]} ({lead})" if lead.names else str(lead) for lead in known)
         hint = f"there is: {there}" if there else f"there is no tunnel in {store.DIRECTORY}, and no peer of `l2wg pair`"
         fail(f"no other site and no tunnel is called {schema.shown(name)} here", hint)
-    if len({(one.underlay, one.key) for one in found}) > 1:
-        some = ["{} {}".format(one, f"to the peer {one.key}" if one.key else "to no peer") for one in found]
+    if len({(lead.underlay, lead.key) for lead in found}) > 1:
+        meanings = ["{} {}".format(lead, f"to the peer {lead.key}" if lead.key else "to no peer") for lead in found]
         hint = (
             f"name one by its tunnel or by its key: l2wg unpair "
-            f"{next((str(one) for one in found if not any(str(one) in other.names for other in known)), found[0].key)}"
+            f"{next((str(lead) for lead in found if not any(str(lead) in other.names for other in known)), found[0].key)}"
         )
-        fail("{} may be each of these: {}".format(schema.shown(name), ", ".join(some)), hint)
+        fail("{} may be each of these: {}".format(schema.shown(name), ", ".join(meanings)), hint)
     return found
 
 
 def _needed(key, wire, gone, left, underlay):
     """Why a peer stays, in words; "" where it goes, or is gone."""
-    mine = [one for one in wire.sections if one.key == key]
-    live = next((one for one in (wire.live.peers if wire.live else ()) if one.key == key), None)
+    mine = [section for section in wire.sections if section.key == key]
+    live = next((peer for peer in (wire.live.peers if wire.live else ()) if peer.key == key), None)
     if not mine and not live:
         return ""
     for tunnel in left:
@@ -168,8 +168,8 @@ def _needed(key, wire, gone, left, underlay):
         return "it has {}, which `l2wg pair` does not write. {}".format(" and ".join(others) or "a preshared key", remedy)
     allowed = set(mine[0].allowed) | set(live.allowed if live else ())
     # Of a tunnel that is gone already, the card's address was one and no more.
-    ends = {wg_quick_peers.host(one.remote) for one in gone} or set(mine[0].allowed[:1])
-    wider = sorted(allowed - ends) or [one for one in allowed if not one.endswith(("/32", "/128"))]
+    ends = {wg_quick_peers.host(tunnel.remote) for tunnel in gone} or set(mine[0].allowed[:1])
+    wider = sorted(allowed - ends) or [network for network in allowed if not network.endswith(("/32", "/128"))]
     if wider:
         return "its AllowedIPs are more than the tunnel's end: {}. {}".format(", ".join(wider), remedy)
     return ""
@@ -183,7 +183,7 @@ def _has_secret(underlay, key):
 
 def _ways(ends, underlay, text):
     """(words of the routes that go, sentences of those that stay): those to `ends` that wg-quick(8), or `pair`, has added."""
-    table = ([one for one in wg_quick_peers.interface_values(text, "table")] or ["auto"])[-1]
+    table = ([value for value in wg_quick_peers.interface_values(text, "table")] or ["auto"])[-1]
     where = () if table in ("auto", "main", "off") else ("table", table)
     found, told = [], []
     for end in ends:
@@ -198,7 +198,9 @@ def _ways(ends, underlay, text):
 
 def _staying(gone, left, links):
     """What else the admin should know: bridges that nobody defines any more, and that are still there."""
-    for name in sorted({one.bridge for one in gone if one.bridge_ports} - {one.bridge for one in left if one.bridge_ports}):
+    for name in sorted(
+        {tunnel.bridge for tunnel in gone if tunnel.bridge_ports} - {tunnel.bridge for tunnel in left if tunnel.bridge_ports}
+    ):
         if name in links:
             own = "" if links[name].addresses else f"; or now: ifdown --force {name}; ip link delete dev {name}"
             yield f"{name} is no longer defined, and stays up until the next boot{own}"

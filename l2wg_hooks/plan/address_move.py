@@ -27,15 +27,15 @@ class Move(NamedTuple):
 
 def find(tunnels, defined, links, held):
     """(Moves, Problems): which wished ports with an address could give it to their bridge, and why others could not."""
-    elsewhere = {one.interface for one in defined.stanzas if one.path != ifupdown_bridge.OURS}
+    elsewhere = {stanza.interface for stanza in defined.stanzas if stanza.path != ifupdown_bridge.OURS}
     moves: List[Move] = []
     problems: List[Problem] = []
     for tunnel in tunnels:
         for name in tunnel.bridge_ports if tunnel.bridge not in elsewhere else ():
             link = links.get(name, Link(name, 0))
-            own = [one for one in defined.stanzas if one.interface == name and one.path != ifupdown_bridge.OURS]
+            own = [stanza for stanza in defined.stanzas if stanza.interface == name and stanza.path != ifupdown_bridge.OURS]
             live = link.addresses if link.master in ("", tunnel.bridge) else ()
-            addresses = live or tuple(value for one in own for value in one.addresses())
+            addresses = live or tuple(value for stanza in own for value in stanza.addresses())
             if not addresses or name in [move.port for move in moves]:
                 continue
             reason = _stays(tunnel, name, own, defined, addresses, held.get(name, Addresses()))
@@ -44,29 +44,29 @@ def find(tunnels, defined, links, held):
                 hint = f"it cannot be moved to {tunnel.bridge} by itself: {reason}"
                 problems.append(bridge_steps.carries(tunnel, name, addresses[0], where, hint))
             else:
-                moves.append(Move(name, tunnel.bridge, addresses, tuple(sorted({one.path for one in own}))))
+                moves.append(Move(name, tunnel.bridge, addresses, tuple(sorted({stanza.path for stanza in own}))))
     return tuple(moves), tuple(problems)
 
 
 def _stays(tunnel, name, own, defined, addresses, held):
     """Why the addresses of a port cannot move, with the cure; empty where they can."""
-    if not [one for one in own if one.method == "static"]:
+    if not [stanza for stanza in own if stanza.method == "static"]:
         return f"interfaces(5) gives {name} no static address; take it from {name}, or name another port"
-    for one in own:
-        if one.family not in ("inet", "inet6") or one.method not in ("static", "manual"):
-            how = " ".join((one.family, one.method)).strip()
-            return "%s:%d says `%s`; define %s with it there yourself" % (one.path, one.line, how, tunnel.bridge)
-    for one in own:
-        for key, value in one.options:
+    for stanza in own:
+        if stanza.family not in ("inet", "inet6") or stanza.method not in ("static", "manual"):
+            how = " ".join((stanza.family, stanza.method)).strip()
+            return "%s:%d says `%s`; define %s with it there yourself" % (stanza.path, stanza.line, how, tunnel.bridge)
+    for stanza in own:
+        for key, value in stanza.options:
             judged = ifupdown_commands.judge(value, name) if key in ifupdown_stanzas.COMMANDS else None
             if judged and judged.whose == ifupdown_commands.BOTH:
-                words = (one.path, one.line, key, value, judged.part)
+                words = (stanza.path, stanza.line, key, value, judged.part)
                 return "%s:%d: `%s %s` is about the card (`%s`) and about its network; make two lines of it" % words
-    for one in defined.stanzas:
-        if one.inherits and name in (one.interface, one.inherits):
-            return "%s:%d inherits from %s; write out there what it has of it" % (one.path, one.line, one.inherits)
-        if one.interface.partition(":")[0] == name != one.interface:
-            return "%s:%d defines %s; make it a second `iface %s` stanza" % (one.path, one.line, one.interface, name)
+    for stanza in defined.stanzas:
+        if stanza.inherits and name in (stanza.interface, stanza.inherits):
+            return "%s:%d inherits from %s; write out there what it has of it" % (stanza.path, stanza.line, stanza.inherits)
+        if stanza.interface.partition(":")[0] == name != stanza.interface:
+            return "%s:%d defines %s; make it a second `iface %s` stanza" % (stanza.path, stanza.line, stanza.interface, name)
     if any("valid_lft" in words for words in held.addresses if ":" not in words[0]):
         return "its address is a lease of DHCP; give it a static one, or name another port"
     ends = [address.partition("/")[0] for address in addresses]
@@ -78,15 +78,15 @@ def _stays(tunnel, name, own, defined, addresses, held):
 def doubtful(moves, defined):
     """Problems, which forbid nothing, of commands of which nobody can tell whether they belong to the port or to its bridge."""
     for move in moves:
-        for one in defined.stanzas:
-            for key, value in one.options if one.interface == move.port and one.path != ifupdown_bridge.OURS else ():
+        for stanza in defined.stanzas:
+            for key, value in stanza.options if stanza.interface == move.port and stanza.path != ifupdown_bridge.OURS else ():
                 judged = ifupdown_commands.judge(value, move.port) if key in ifupdown_stanzas.COMMANDS else None
                 if judged and judged.whose == ifupdown_commands.UNKNOWN:
-                    what = f"stays with {move.port}" if judged.stays else f"goes to {move.bridge}"
+                    goes = f"stays with {move.port}" if judged.stays else f"goes to {move.bridge}"
                     message = "`%s %s` %s; whether `%s` is about the card or about its network cannot be told"
                     hint = "if that is wrong, call it from a script in /etc/network/if-up.d, which is run for %s and for %s"
-                    words = (key, value, what, judged.part)
-                    yield Problem(message % words, hint % (move.port, move.bridge), one.path, one.line)
+                    words = (key, value, goes, judged.part)
+                    yield Problem(message % words, hint % (move.port, move.bridge), stanza.path, stanza.line)
 
 
 def after(links, moves):

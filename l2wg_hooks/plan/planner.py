@@ -67,10 +67,10 @@ def _rules(tunnels, links, broken, old):
     """The Rules that have to be in force, those of a tunnel whose file is broken as they were."""
     entries = [nftables.entry(tunnel) for tunnel in tunnels]
     values = {tunnel.name: nftables.value(tunnel, links) for tunnel in tunnels}
-    for one in old.entries:
-        if one["name"] in broken:
-            entries.append(one)
-            values[one["name"]] = old.values[one["name"]]
+    for entry in old.entries:
+        if entry["name"] in broken:
+            entries.append(entry)
+            values[entry["name"]] = old.values[entry["name"]]
     return Rules(entries, values)
 
 
@@ -82,7 +82,7 @@ def _load(rules, old):
     elif rules.entries == old.entries:
         reason = "the underlay's MTU or the bridge's address has changed"
     else:
-        reason = "guard, clamp and fences of {}".format(", ".join(one["name"] for one in rules.entries))
+        reason = "guard, clamp and fences of {}".format(", ".join(entry["name"] for entry in rules.entries))
     return Step(("nft", "-f", nftables.FILE), reason, GUARD)
 
 
@@ -92,16 +92,16 @@ def _aside(tunnels, there, links, seen, broken=()):
     if seen.ways is not None:
         present = [tunnel for tunnel in tunnels if tunnel.name in there]
         steps += [Step(argv, "no tunnel needs it", "ways") for argv in policy_routes.stale(present, seen.ways, broken)]
-    classic = [one for one in seen.rules.entries if one["clamp"] == "iptables"]
-    if seen.iptables is not None and not any(one["name"] in broken for one in classic):
+    classic = [entry for entry in seen.rules.entries if entry["clamp"] == "iptables"]
+    if seen.iptables is not None and not any(entry["name"] in broken for entry in classic):
         wished = [tunnel for tunnel in tunnels if tunnel.mss_clamp == "iptables"]
         clamped = [tunnel for tunnel in wished if tunnel.name in there]
-        for bridge in sorted({one["bridge"] for one in classic}):
+        for bridge in sorted({entry["bridge"] for entry in classic}):
             if bridge in links and bridge not in [tunnel.bridge for tunnel in wished] and links[bridge].bridge_iptables:
                 steps.append(bridge_steps.nf_call(bridge, "iptables no longer needs to see its frames", "0"))
         underlays = {name: link.mtu for name, link in links.items()}
         steps += [Step(argv, "MSS clamp by iptables", "iptables") for argv in iptables.steps(clamped, underlays, seen.iptables)]
-    passing = [one["name"] for one in seen.rules.entries if one.get("forward") == "accept"]
+    passing = [entry["name"] for entry in seen.rules.entries if entry.get("forward") == "accept"]
     if seen.filter is not None and not set(passing) & set(broken):
         bridges = sorted({tunnel.bridge for tunnel in tunnels if tunnel.forward == "accept" and tunnel.name in there})
         reason = "iptables is to let pass what crosses {}".format(", ".join(bridges)) if bridges else "forward = as-is"

@@ -44,7 +44,7 @@ def is_route(route):
     """Whether a route of `ip -json route` is one that can be told from others, and be taken away."""
     metrics = route.get("metrics", [])
     ends = route.get("type") == "unreachable" or all(isinstance(route.get(key), str) for key in ("dst", "dev"))
-    return ends and isinstance(metrics, list) and all(isinstance(one, dict) for one in metrics)
+    return ends and isinstance(metrics, list) and all(isinstance(metric, dict) for metric in metrics)
 
 
 def _size(tunnel):
@@ -96,7 +96,7 @@ def _matches(tunnel, end, rule):
 
 
 def _leads(tunnel, end, route):
-    sizes = [one.get("mtu") for one in route.get("metrics", [])]
+    sizes = [metric.get("mtu") for metric in route.get("metrics", [])]
     return (route.get("dst"), route.get("dev"), sizes) == (end.remote, tunnel.underlay, [_size(tunnel)])
 
 

@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import Dict, List, Tuple
 
 from l2wg_hooks import model
+from l2wg_hooks.config import wg_quick
 from l2wg_hooks.encapsulation import headers
 from l2wg_hooks.model import NAMESPACE, Link, Step
 from l2wg_hooks.plan.commands import INSIDE
@@ -96,7 +97,7 @@ def alone():
 
 
 def _wire(name, link, walls):
-    wire = walls.wires.get(name, model.Wire())
+    wire, source = walls.wires.get(name, model.Wire()), wg_quick.path(name)
     if wire.problems or not wire.addresses:
         return  # it stands, and stays as it is until its file can be read
     if link is None:
@@ -105,7 +106,7 @@ def _wire(name, link, walls):
         yield Step(add, "it is not there", name, GROUP)
         yield Step(_set(name, "alias", model.ALIAS), "marks it as ours", name, GROUP)
     if link is None or wire.differs:
-        reason = "{} differ from {}".format(" and ".join(wire.differs), _path(name)) if link else f"as {_path(name)} has it"
+        reason = f"{' and '.join(wire.differs)} differ from {source}" if link else f"as {source} has it"
         yield Step(EXEC + ("wg", "syncconf", name, FILE.format(name)), reason, name, GROUP)
     has = link.addresses if link else ()
     for address in wire.addresses:
@@ -113,15 +114,11 @@ def _wire(name, link, walls):
             yield Step(INSIDE + ("address", "add", address, "dev", name), "it does not have it", name, GROUP)
     for address in has:
         if address not in wire.addresses:
-            yield Step(INSIDE + ("address", "delete", address, "dev", name), f"{_path(name)} does not have it", name, GROUP)
+            yield Step(INSIDE + ("address", "delete", address, "dev", name), f"{source} does not have it", name, GROUP)
     if (link.mtu if link else 0) != wire.mtu:
-        yield Step(_set(name, "mtu", str(wire.mtu)), f"as {_path(name)} has it", name, GROUP)
+        yield Step(_set(name, "mtu", str(wire.mtu)), f"as {source} has it", name, GROUP)
     if link is None or not link.up:
         yield Step(_set(name, "up"), "it is down", name, GROUP)
-
-
-def _path(name):
-    return f"/etc/wireguard/{name}.conf"
 
 
 def _set(name, *words):

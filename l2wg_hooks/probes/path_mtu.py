@@ -31,9 +31,9 @@ def sizes(low, high):
 
 def search(device, source, target, full, wait=WAIT):
     """The Path for packets of up to `full` bytes; None where those of `full` do come back after all. Raises OSError."""
-    one = icmp_echo.Echo(device, source, target)
+    echo = icmp_echo.Echo(device, source, target)
     try:
-        low, high, number = min(LOW[one.family], full - 1), full, 0
+        low, high, number = min(LOW[echo.family], full - 1), full, 0
         small, large = [], []
         for _ in range(ROUNDS):
             # Three times each direction alone, but seldom enough for the peer's limit (icmp_ratelimit).
@@ -45,26 +45,26 @@ def search(device, source, target, full, wait=WAIT):
                 for _ in range(2):
                     number += 1
                     asked[number] = size
-                    one.ask(number, size)
-            _listen(one, wait)
-            passed = [asked[answer] for answer in one.answered if answer in asked]
+                    echo.ask(number, size)
+            _listen(echo, wait)
+            passed = [asked[answer] for answer in echo.answered if answer in asked]
             if full in passed:
                 return None
             low = max(passed + [low])
             high = min([size for size in asked.values() if size > low] + [high])
             if high - low < 2 and small:
                 break
-        said = icmp_echo.told(one.packets, one.family)
+        said = icmp_echo.told(echo.packets, echo.family)
         there = None if not said & set(small) else bool(said & set(large))
         return Path(low, there)
     finally:
-        one.close()
+        echo.close()
 
 
-def _listen(one, seconds):
+def _listen(echo, seconds):
     end = time.monotonic() + seconds
     while time.monotonic() < end:
-        if not one.hear():
+        if not echo.hear():
             time.sleep(0.01)
 
 

@@ -15,7 +15,9 @@ SAID4.update({(3, code): "prohibited" for code in (9, 10, 13)})
 SAID6 = {(1, 1): "prohibited", (1, 4): "port unreachable", (4, 1): "protocol unreachable"}
 
 # The encapsulations that are no UDP.
-OTHERS = {one.protocol: name for name, one in registry.ENCAPSULATIONS.items() if one.udp_port is None}
+OTHERS = {
+    encapsulation.protocol: name for name, encapsulation in registry.ENCAPSULATIONS.items() if encapsulation.udp_port is None
+}
 
 BOTH = "the same on both sides, either there, or here: "
 
@@ -93,9 +95,9 @@ def stranger(tunnel, end, heard, known):
     """
     if wished(tunnel, end) in heard:
         return None
-    for one in heard:
-        if one not in known and (one.source == end.remote or one.target == end.local):
-            return one
+    for packet in heard:
+        if packet not in known and (packet.source == end.remote or packet.target == end.local):
+            return packet
     return None
 
 

@@ -44,11 +44,11 @@ class EventSummary(log.Summary):
         """The line, or "" where nothing was done. `sites` is {tunnel: name of the other site}, where that has one."""
         sites = dict(sites)
         parts, steps = [], []
-        for one in self.told + [""]:
-            if isinstance(one, Step):
-                steps.append(one)
+        for told in self.told + [""]:
+            if isinstance(told, Step):
+                steps.append(told)
                 continue
-            parts += _done(steps, sites) + [one] * bool(one)
+            parts += _done(steps, sites) + [told] * bool(told)
             steps = []
         parts += _short(self.waiting)
         return "{}: {}".format(self.label, "; ".join(parts)) if parts else ""
@@ -56,9 +56,11 @@ class EventSummary(log.Summary):
     def fields(self, tunnels, sites=()):
         """What programs ask for, as pairs; `tunnels` are the names that are wished for, `sites` as for text()."""
         sites = dict(sites)
-        steps = [one for one in self.told if isinstance(one, Step)]
-        names = {one.group for one in steps if one.group in tunnels or commands.bare(one.argv)[:3] == ("ip", "link", "delete")}
-        names |= {one.subject for one in self.waiting} & set(tunnels)
+        steps = [step for step in self.told if isinstance(step, Step)]
+        names = {
+            step.group for step in steps if step.group in tunnels or commands.bare(step.argv)[:3] == ("ip", "link", "delete")
+        }
+        names |= {wait.subject for wait in self.waiting} & set(tunnels)
         yield "L2WG_EVENT", self.event
         for name in sorted(names)[:LISTED]:
             yield "L2WG_TUNNEL", name
@@ -68,7 +70,7 @@ class EventSummary(log.Summary):
             yield "L2WG_COMMANDS", "\n".join(str(step) for step in steps)
             yield "L2WG_REASONS", "\n".join(step.reason for step in steps)
         if self.waiting:
-            yield "L2WG_WAITING", "\n".join(str(one) for one in self.waiting)
+            yield "L2WG_WAITING", "\n".join(str(wait) for wait in self.waiting)
 
 
 def _sites():
@@ -137,4 +139,4 @@ def _names(names):
 def _short(waits):
     """The first few, and how many there are beside."""
     more = ["and %d more wait" % (len(waits) - NAMED)] if len(waits) > NAMED else []
-    return [str(one) for one in waits[:NAMED]] + more
+    return [str(wait) for wait in waits[:NAMED]] + more

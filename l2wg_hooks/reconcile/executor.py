@@ -6,7 +6,7 @@ from typing import List, Tuple
 
 from l2wg_hooks.errors import L2wgError, Problem
 from l2wg_hooks.plan import commands
-from l2wg_hooks.system import log, process
+from l2wg_hooks.system import files, log, process
 
 
 def apply(steps) -> Tuple[Problem, ...]:
@@ -89,4 +89,4 @@ def _problem(step, err):
 
 
 def _is_wireless(name):
-    return os.path.exists(f"/sys/class/net/{name}/phy80211")
+    return os.path.exists(files.LINK % (name, "phy80211"))

@@ -91,16 +91,16 @@ def _execute(todo, links):
             return failed + executor.apply(todo.steps[at + 1 :]) + told
         left = nftables_state.observe(needed=True)
     unguarded += told
-    guarded = [one["name"] for one in left.entries] if left.intact else []
-    gone = planner.removal([one["name"] for one in todo.rules.entries], links).steps
+    guarded = [entry["name"] for entry in left.entries] if left.intact else []
+    gone = planner.removal([entry["name"] for entry in todo.rules.entries], links).steps
     return failed + executor.apply([step for step in gone if step.group not in guarded]) + unguarded
 
 
 def tell_what_waits(waits):
     """Print what waits for another event, and tell the journal where that was something else until now."""
-    for one in waits:
-        log.say(str(one))
-    text = "".join(f"{one}\n" for one in waits)
+    for wait in waits:
+        log.say(str(wait))
+    text = "".join(f"{wait}\n" for wait in waits)
     try:
         before = files.text(WAITING)
     except L2wgError:  # not as we have left it

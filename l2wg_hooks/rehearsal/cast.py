@@ -19,8 +19,8 @@ class Nic(NamedTuple):
 
 def nics(rows, stanzas, wished) -> Tuple[Nic, ...]:
     """The Nics of this router by the records of `ip -json -details address show`; `wished` are the ports that tunnels name."""
-    named = {one.interface for one in stanzas} | set(wished)
-    commands = " ".join(value for one in stanzas for _, value in one.options if "link" in value and "add" in value)
+    named = {stanza.interface for stanza in stanzas} | set(wished)
+    commands = " ".join(value for stanza in stanzas for _, value in stanza.options if "link" in value and "add" in value)
     found = []
     for row in rows:
         name, kind = json_fields.name(row, "ifname"), json_fields.word(json_fields.inner(row, "linkinfo"), "info_kind")
@@ -39,8 +39,8 @@ def leases(held, links, bridges) -> Dict[str, Tuple[str, ...]]:
     to its bridge, or back, with the stanza.
     """
     found = {}
-    for name, one in held.items():
-        given = _given(one)
+    for name, layer3 in held.items():
+        given = _given(layer3)
         if given.addresses:
             found[name] = given
     for bridge, ports in bridges.items():
@@ -50,14 +50,14 @@ def leases(held, links, bridges) -> Dict[str, Tuple[str, ...]]:
         for port in ports:
             if port not in found and bridge in found and links.get(port, Link(port, 0)).master == bridge:
                 found[port] = found[bridge]
-    return {name: lines(one, name) for name, one in found.items()}
+    return {name: lines(layer3, name) for name, layer3 in found.items()}
 
 
-def _given(one):
+def _given(layer3):
     """The part of a Layer3 that is by DHCP: IPv4 addresses with a lifetime or, where none has one, all of IPv4; and ways out."""
-    addresses = [words for words in one.addresses if ":" not in words[0]]
+    addresses = [words for words in layer3.addresses if ":" not in words[0]]
     dated = [words for words in addresses if "valid_lft" in words]
-    routes = [words for words in one.routes if words[0] == "default" or ("proto", "dhcp") in zip(words, words[1:])]
+    routes = [words for words in layer3.routes if words[0] == "default" or ("proto", "dhcp") in zip(words, words[1:])]
     return Addresses(tuple(_without(words, "label") for words in dated or addresses), tuple(routes))
 
 
@@ -66,18 +66,18 @@ def _without(words, key):
     return words[:at] + words[at + 2 :]
 
 
-def lines(one, name) -> Tuple[str, ...]:
+def lines(layer3, name) -> Tuple[str, ...]:
     """Lines for `ip -batch` that give a Layer3 to an interface."""
-    argvs = list(commands.give(Addresses(tuple(_without(words, "label") for words in one.addresses)), name))
-    argvs += list(commands.lead(one, name))
+    argvs = list(commands.give(Addresses(tuple(_without(words, "label") for words in layer3.addresses)), name))
+    argvs += list(commands.lead(layer3, name))
     return tuple(" ".join(argv[1:]) for argv in argvs)
 
 
 def given(held, nics, defined) -> Tuple[str, ...]:
     """Lines for `ip -batch`: what the cards have by other programs than ifupdown; `defined` are the names that it knows."""
     found = []
-    for one in nics:
-        if one.name not in defined and one.name in held:
-            found.append(f"link set dev {one.name} up")
-            found += lines(held[one.name], one.name)
+    for nic in nics:
+        if nic.name not in defined and nic.name in held:
+            found.append(f"link set dev {nic.name} up")
+            found += lines(held[nic.name], nic.name)
     return tuple(found)

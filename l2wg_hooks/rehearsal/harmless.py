@@ -165,8 +165,8 @@ def _tokens(text):
             word, at, quoted = word + text[at + 1 : stop], stop + 1, True
         elif char == '"':
             inside, inner, at = _double(text, at + 1)
-            for one in inner:
-                yield "inner", one
+            for script in inner:
+                yield "inner", script
             word, quoted = word + inside, True
         elif text.startswith("$((", at):
             stop = text.find("))", at)
@@ -214,8 +214,8 @@ def _double(text, at):
         if char == "\\" and at + 1 < len(text):
             word, at = word + text[at + 1], at + 2
         elif (text.startswith("$(", at) and not text.startswith("$((", at)) or char == "`":
-            one, at = _substituted(text, at)
-            inner.append(one)
+            script, at = _substituted(text, at)
+            inner.append(script)
             word += "$()"
         else:
             word, at = word + char, at + 1

@@ -32,10 +32,14 @@ class Scene(NamedTuple):
 
 def worse(new, old, scene) -> Tuple[Problem, ...]:
     """Problems of what the start with the `new` files would lose against that with the `old` ones, or against the wish."""
-    known = {(outcome.normal(one.line.command, scene.moved), one.code is None) for one in old.failures}
-    failures = [one for one in new.failures if (outcome.normal(one.line.command, scene.moved), one.code is None) not in known]
-    failed = {(one.argv, one.code is None) for one in old.steps if one.code != 0}
-    steps = [one for one in new.steps if one.code != 0 and (one.argv, one.code is None) not in failed]
+    known = {(outcome.normal(failure.line.command, scene.moved), failure.code is None) for failure in old.failures}
+    failures = [
+        failure
+        for failure in new.failures
+        if (outcome.normal(failure.line.command, scene.moved), failure.code is None) not in known
+    ]
+    failed = {(step.argv, step.code is None) for step in old.steps if step.code != 0}
+    steps = [step for step in new.steps if step.code != 0 and (step.argv, step.code is None) not in failed]
     lost = {}
     # Where today's start comes to no end, there is nothing to compare with.
     for moment, look in new.looks.items() if BOOT in old.looks else ():
@@ -44,8 +48,8 @@ def worse(new, old, scene) -> Tuple[Problem, ...]:
     down = [name for name in old.up if name not in new.up and scene.moved.get(name, name) not in new.up]
     down = [name for name in down if Fact("interface", name) not in scene.gone]
     found = list(_told(new, old, failures, steps, lost, down, scene))
-    old_unmet = {one.tunnel for one in unmet(old, scene) if one.tunnel in scene.applied}
-    found += [one for one in unmet(new, scene) if one.tunnel not in old_unmet]
+    old_unmet = {problem.tunnel for problem in unmet(old, scene) if problem.tunnel in scene.applied}
+    found += [problem for problem in unmet(new, scene) if problem.tunnel not in old_unmet]
     return tuple(found) + tuple(_out_of_reach(new, old, scene))
 
 
@@ -58,9 +62,9 @@ def differs(new, scene) -> Tuple[Problem, ...]:
         if moment != BOOT:
             # What others have put on it goes with it on every router.
             booted = _facts(new, BOOT, scene)
-            mine = [one for one in booted if one.value == moment or (one.interface == moment and one.kind != "route")]
+            mine = [fact for fact in booted if fact.value == moment or (fact.interface == moment and fact.kind != "route")]
             lost[moment] = outcome.lost(mine, outcome.facts(look, scene.names), scene.moved)
-    steps = [one for one in new.steps if one.code != 0]
+    steps = [step for step in new.steps if step.code != 0]
     return tuple(_told(new, new, new.failures, steps, lost, (), scene)) + tuple(unmet(new, scene))
 
 
@@ -80,38 +84,38 @@ def _when(moment, found):
     """How a moment is called."""
     if moment == BOOT:
         return "at the next boot"
-    return "by `{}`".format("; ".join(str(one) for one in found.steps if one.moment == moment))
+    return "by `{}`".format("; ".join(str(step) for step in found.steps if step.moment == moment))
 
 
 def _told(new, old, failures, steps, lost, down, scene):
     """Problems: each command that fails with what is missing then, and what is missing without one that fails."""
     said, told, bad = set(), set(), set()
-    for moment in [BOOT] + [one for one in new.looks if one != BOOT] + [one.moment for one in new.steps[-1:]]:
+    for moment in [BOOT] + [later for later in new.looks if later != BOOT] + [step.moment for step in new.steps[-1:]]:
         if moment in said:
             continue
         said.add(moment)
-        missing = [one for one in lost.get(moment, ()) if one not in told]
+        missing = [fact for fact in lost.get(moment, ()) if fact not in told]
         told.update(missing)
         behind = f"; missing then: {_listed(missing)}" if missing else ""
         # What has failed once fails again, by what it has left.
-        broken = [one for one in failures if one.moment == moment and one.line.interface not in bad]
-        stopped = [one for one in steps if one.moment == moment and (one.argv[0] == "wg-quick" or one.code is None)]
-        stopped = [one for one in stopped if one.interface not in bad]
+        broken = [failure for failure in failures if failure.moment == moment and failure.line.interface not in bad]
+        stopped = [step for step in steps if step.moment == moment and (step.argv[0] == "wg-quick" or step.code is None)]
+        stopped = [step for step in stopped if step.interface not in bad]
         # Who has failed because a line of somebody's did has no more to say.
-        stopped = [one for one in stopped if not any(line.line.interface == one.interface for line in broken)]
-        bad |= {one.line.interface for one in broken} | {one.interface for one in stopped}
-        for one in broken:
-            line = one.line
-            how = _said(one.said) if one.code is not None else "it does not come to its end"
-            message = "`{}` fails {}: {}{}".format(line.command, _when(moment, new), how or f"exit code {one.code}", behind)
+        stopped = [step for step in stopped if not any(line.line.interface == step.interface for line in broken)]
+        bad |= {failure.line.interface for failure in broken} | {step.interface for step in stopped}
+        for failure in broken:
+            line = failure.line
+            how = _said(failure.said) if failure.code is not None else "it does not come to its end"
+            message = "`{}` fails {}: {}{}".format(line.command, _when(moment, new), how or f"exit code {failure.code}", behind)
             yield Problem(message, HINT, line.path, line.line, line.key, subject=f"{moment} {line.command}")
             behind = ""
-        for one in stopped:
-            how = _said(one.said) if one.code is not None else "it does not come to its end"
-            path = wg_quick.path(one.interface) if one.argv[0] == "wg-quick" else ""
-            line, why = _culprit(scene.texts.get(path, ""), new, one.interface)
-            message = f"`{one}` fails {_when(moment, new)}: {how}{why}{behind}"
-            yield Problem(message, HINT, path, line, subject=f"{moment} {one}")
+        for step in stopped:
+            how = _said(step.said) if step.code is not None else "it does not come to its end"
+            path = wg_quick.path(step.interface) if step.argv[0] == "wg-quick" else ""
+            line, why = _culprit(scene.texts.get(path, ""), new, step.interface)
+            message = f"`{step}` fails {_when(moment, new)}: {how}{why}{behind}"
+            yield Problem(message, HINT, path, line, subject=f"{moment} {step}")
             behind = ""
         if moment == BOOT and down and not broken:
             path, line = _stanza(new, down[0]) or _stanza(old, down[0]) or ("", 0)
@@ -126,7 +130,7 @@ def _told(new, old, failures, steps, lost, down, scene):
 
 
 def _listed(facts):
-    return ", ".join(str(one) for one in facts)
+    return ", ".join(str(fact) for fact in facts)
 
 
 def _said(text):
@@ -136,12 +140,12 @@ def _said(text):
 
 
 def _ifup_said(found, name):
-    texts = [one.said for one in found.steps if one.argv[0] == "ifup" and one.code != 0]
+    texts = [step.said for step in found.steps if step.argv[0] == "ifup" and step.code != 0]
     return _said("\n".join(texts)) or f"ifupdown does not count {name} among what is up"
 
 
 def _stanza(found, name):
-    return next(((path, line) for one, path, line, _ in found.stanzas if one == name), None)
+    return next(((path, line) for interface, path, line, _ in found.stanzas if interface == name), None)
 
 
 def _place(missing, new, old):
@@ -150,7 +154,7 @@ def _place(missing, new, old):
         bare = fact.value.partition("/")[0]
         for found in (old, new):
             for _, path, line, addresses in found.stanzas:
-                if fact.kind == "address" and any(one.partition("/")[0] == bare for one in addresses):
+                if fact.kind == "address" and any(address.partition("/")[0] == bare for address in addresses):
                     return path, line
     for fact in missing:
         place = _stanza(new, fact.interface) or _stanza(old, fact.interface)
@@ -187,9 +191,9 @@ def unmet(found, scene):
                 continue
             link = look.links.get(tunnel.name)
             if link is None or link.master != tunnel.bridge:
-                what = "missing" if link is None else f"no port of {tunnel.bridge}"
+                state = "missing" if link is None else f"no port of {tunnel.bridge}"
                 message = (
-                    f"{tunnel.name} is {what} {_when(moment, found)}, and {tunnel.underlay}, {tunnel.local} and "
+                    f"{tunnel.name} is {state} {_when(moment, found)}, and {tunnel.underlay}, {tunnel.local} and "
                     f"{tunnel.bridge} are there"
                 )
                 yield Problem(message, HINT, tunnel.path, tunnel=tunnel.name, subject=f"{moment} {tunnel.name}")

@@ -103,7 +103,7 @@ def outcome(found, nics):
         tuple(found["up"]),
         tuple(Line(*row) for row in found["skipped"]),
         tuple(found["others"]),
-        tuple(one for one in (card_command(words, nics) for words in found["card"]) if one),
+        tuple(command for command in (card_command(words, nics) for words in found["card"]) if command),
         changed(before, after),
         tuple((name, path, line, tuple(addresses)) for name, path, line, addresses in found["stanzas"]),
     )

@@ -160,7 +160,7 @@ class Play:
             "others": self.others,
             "card": [line.split() for line in files.glance(FOLDER + "/card").splitlines()],
             "settings": [before, settings],
-            "stanzas": [[one.interface, one.path, one.line, one.addresses()] for one in defined.stanzas],
+            "stanzas": [[stanza.interface, stanza.path, stanza.line, stanza.addresses()] for stanza in defined.stanzas],
         }
 
     def write_files(self):
@@ -189,9 +189,9 @@ class Play:
                     raise Unavailable("%s:%d: a mapping asks a script of yours which stanza it is to be" % (path, line.number))
         if os.path.isdir("/usr/share/ifupdown2"):
             self.others.append("what ifupdown2 says of single interfaces")
-        for one in defined.stanzas:
-            if one.method in METHODS:
-                self.others.append("%s:%d: %s, by %s" % (one.path, one.line, one.interface, one.method))
+        for stanza in defined.stanzas:
+            if stanza.method in METHODS:
+                self.others.append("%s:%d: %s, by %s" % (stanza.path, stanza.line, stanza.interface, stanza.method))
 
     def tame(self, defined):
         """Have all commands of somebody's run by number, or not at all, and no hooks but those that are known."""
@@ -274,8 +274,8 @@ class Play:
         self.batch(["link set dev lo up"])
         self.stage.enter(self.stage.behind)
         lines = []
-        for number, one in enumerate(self.part.nics):
-            lines.append("link add name w%d type veth peer name %s address %s netns %s" % (number, one.name, one.mac, NETWORK))
+        for number, nic in enumerate(self.part.nics):
+            lines.append("link add name w%d type veth peer name %s address %s netns %s" % (number, nic.name, nic.mac, NETWORK))
             lines.append("link set dev w%d up" % number)
         self.batch(lines)
         self.stage.enter(self.stage.network)
@@ -295,7 +295,7 @@ class Play:
     def boot(self, defined):
         """networking.service, udev's hotplug, wg-quick@.service; the WireGuard interfaces that come so, and those by hand."""
         if os.path.exists("/sbin/ifup"):
-            names = [one.interface for one in defined.stanzas]
+            names = [stanza.interface for stanza in defined.stanzas]
             self.step(("ifup", "-a") + self.excluded())
             there = sorted(name for name in os.listdir("/sys/class/net") if name != "lo" and name in names)
             if there:
@@ -316,7 +316,7 @@ class Play:
 
     def play_again(self, defined, quick):
         """Take each interface down and bring it up once more, and look."""
-        names = [one.interface for one in defined.stanzas]
+        names = [stanza.interface for stanza in defined.stanzas]
         for name in self.part.again:
             if self.hung or (not os.path.exists("/sys/class/net/" + name) and name not in names):
                 continue
@@ -353,7 +353,7 @@ class Play:
         """Keep what there is now, without secrets."""
         if self.hung:
             return
-        texts = [one.out for one in process.together(*LOOK)]
+        texts = [result.out for result in process.together(*LOOK)]
         self.looks[self.moment] = [texts[0], texts[1:3], keyless(texts[3])]
 
     def state(self):

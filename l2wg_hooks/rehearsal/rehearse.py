@@ -5,6 +5,7 @@ from typing import Dict, NamedTuple, Optional, Tuple
 
 from l2wg_hooks.config import ifupdown, ifupdown_bridge, ifupdown_files, last_applied, own_wire, store, tunnel_file, wg_quick
 from l2wg_hooks.errors import L2wgError, Problem, fail
+from l2wg_hooks.observe import sysctls
 from l2wg_hooks.rehearsal import cast, judge, outcome, play, stage, tame
 from l2wg_hooks.rehearsal.outcome import Fact
 from l2wg_hooks.system import files, json_fields, log, process
@@ -60,8 +61,8 @@ def compare(new, old, both=False):
     problems = ()
     if differs or both:
         problems = judge.worse(found, look.rehearse(old, scene, moved=True), scene)
-    told = {str(one) for one in problems}
-    notes = [f"not worse than before: {one}" for one in (_place(one) for one in differs if str(one) not in told)]
+    told = {str(problem) for problem in problems}
+    notes = [f"not worse than before: {text}" for text in (_place(problem) for problem in differs if str(problem) not in told)]
     return Verdict(problems, tuple(notes) + tuple(judge.waiting(found, scene)) + look.notes, found)
 
 
@@ -77,10 +78,10 @@ class _Look:
         if not ifupdown_files.read().ifupdown:
             raise stage.Unavailable("there is no /etc/network: what this system's network starts from is not for l2wg to know")
         results = process.together(*play.LOOK)
-        texts = ["" if isinstance(one, L2wgError) else one.out for one in results]
+        texts = ["" if isinstance(result, L2wgError) else result.out for result in results]
         self.live = outcome.look(texts[0], texts[1:3], texts[3])
         self.rows = json_fields.table(texts[0])
-        self.known = {peer.key: peer.endpoint for one in self.live.wireguard.values() for peer in one.peers}
+        self.known = {peer.key: peer.endpoint for interface in self.live.wireguard.values() for peer in interface.peers}
         self.defined = ifupdown_files.read()
         self.hand = ()
         self.notes = ()
@@ -90,23 +91,23 @@ class _Look:
         tunnels, before = store.parsed(new.wished), store.parsed(old.wished)
         stanzas = list(self.defined.stanzas)
         for path, text in new.texts.items():
-            if text and (path in self.defined.paths or os.path.dirname(path).startswith("/etc/network")):
+            if text and (path in self.defined.paths or path.startswith(os.path.dirname(ifupdown.MAIN) + "/")):
                 stanzas += ifupdown.parse(text, path)[0]
-        bridges = {one.bridge: one.bridge_ports for one in before + tunnels}
+        bridges = {tunnel.bridge: tunnel.bridge_ports for tunnel in before + tunnels}
         ports = {port: bridge for bridge, names in bridges.items() for port in names}
         self.stanzas, self.bridges = stanzas, bridges
         self.nics = cast.nics(self.rows, stanzas, list(ports))
         texts = {wg_quick.path(name): files.read(wg_quick.path(name)) for name in wg_quick.names()}
         texts.update({path: text for path, text in new.texts.items() if os.path.dirname(path) == wg_quick.DIRECTORY})
         self.confs = {path: text for path, text in texts.items() if text}
-        self.hand = tuple(self._by_hand({one.interface for one in stanzas}))
+        self.hand = tuple(self._by_hand({stanza.interface for stanza in stanzas}))
         quick = [os.path.basename(path)[: -len(wg_quick.SUFFIX)] for path in self.confs]
-        names = {one.interface for one in stanzas} | set(bridges) | set(ports) | set(quick)
-        names -= {"lo"} | {one.name for one in before + tunnels}
-        moved = {port: one.bridge for one in tunnels for port in one.bridge_ports}
+        names = {stanza.interface for stanza in stanzas} | set(bridges) | set(ports) | set(quick)
+        names -= {"lo"} | {tunnel.name for tunnel in before + tunnels}
+        moved = {port: tunnel.bridge for tunnel in tunnels for port in tunnel.bridge_ports}
         gone = frozenset(_gone(before, tunnels, self.live)) | frozenset(new.gone)
-        applied = tuple(one.name for one in before)
-        nics = tuple(one.name for one in self.nics)
+        applied = tuple(tunnel.name for tunnel in before)
+        nics = tuple(nic.name for nic in self.nics)
         return judge.Scene(tuple(tunnels), applied, self.live, tuple(sorted(names)), nics, moved, gone, self.confs)
 
     def _by_hand(self, defined):
@@ -120,26 +121,26 @@ class _Look:
                 else:
                     self.notes += (f"not rehearsed: {name}, whose WireGuard is not the kernel's",)
 
-    def rehearse(self, what, scene, moved=False):
+    def rehearse(self, start, scene, moved=False):
         """The Outcome of the start with these Files; with `moved`, ports whose stanzas move are taken down and up, too."""
-        tunnels = store.parsed(what.wished)
-        again = sorted({one.bridge for one in tunnels} | set(scene.moved.values()))
+        tunnels = store.parsed(start.wished)
+        again = sorted({tunnel.bridge for tunnel in tunnels} | set(scene.moved.values()))
         again += sorted(scene.moved) if moved else []
-        again += sorted({one.underlay for one in tunnels} | {one.underlay for one in scene.tunnels})
-        sysctls = {path: files.glance("/proc/sys/" + path).strip() for path in SYSCTLS}
-        defined = {one.interface for one in self.stanzas} | set(scene.moved)
+        again += sorted({tunnel.underlay for tunnel in tunnels} | {tunnel.underlay for tunnel in scene.tunnels})
+        values = {path: files.glance(os.path.join(sysctls.ROOT, path)).strip() for path in SYSCTLS}
+        defined = {stanza.interface for stanza in self.stanzas} | set(scene.moved)
         held = self.live.picture.held
         # A namespace within the stage would take rights that nobody has there.
-        walled = [one for one in tunnels if one.walled]
-        shared = {one.name: tunnel_file.edit(what.wished[one.name], {"wire": "shared"}) for one in walled}
+        walled = [tunnel for tunnel in tunnels if tunnel.walled]
+        shared = {tunnel.name: tunnel_file.edit(start.wished[tunnel.name], {"wire": "shared"}) for tunnel in walled}
         part = play.Part(
-            dict(what.texts),
-            dict(what.wished, **shared),
+            dict(start.texts),
+            dict(start.wished, **shared),
             self.nics,
             cast.leases(held, self.live.links, self.bridges),
             cast.given(held, self.nics, defined) + tuple(self._wires(walled)),
             tame.endpoints(self.confs.values(), self.known),
-            dict({path: value for path, value in sysctls.items() if value}, **NO_DAD),
+            dict({path: value for path, value in values.items() if value}, **NO_DAD),
             self.hand,
             tuple(again),
         )
@@ -147,7 +148,7 @@ class _Look:
 
     def _wires(self, walled):
         """Lines for ip(8) that make the WireGuard interfaces of l2wg's own, with their addresses."""
-        for name in sorted({one.underlay for one in walled}):
+        for name in sorted({tunnel.underlay for tunnel in walled}):
             path = wg_quick.path(name)
             wire, _ = own_wire.parse(self.confs.get(path, ""), path)
             if wire is not None:
@@ -158,17 +159,17 @@ class _Look:
 
 def _gone(before, tunnels, live):
     """Facts that the wish takes away: addresses and ports that it names no more, bridges of ours that go with them."""
-    kept = {(port, one.bridge) for one in tunnels for port in one.bridge_ports}
-    bridges = {one.bridge for one in tunnels}
-    addresses = {one.bridge_address for one in tunnels}
-    for one in before:
-        if one.bridge_address and one.bridge_address not in addresses:
-            yield Fact("address", one.bridge, one.bridge_address)
-        for port in one.bridge_ports:
-            if (port, one.bridge) not in kept:
-                yield Fact("port", port, one.bridge)
-        if one.bridge_ports and one.bridge not in bridges:
-            yield Fact("interface", one.bridge)
+    kept = {(port, tunnel.bridge) for tunnel in tunnels for port in tunnel.bridge_ports}
+    bridges = {tunnel.bridge for tunnel in tunnels}
+    addresses = {tunnel.bridge_address for tunnel in tunnels}
+    for tunnel in before:
+        if tunnel.bridge_address and tunnel.bridge_address not in addresses:
+            yield Fact("address", tunnel.bridge, tunnel.bridge_address)
+        for port in tunnel.bridge_ports:
+            if (port, tunnel.bridge) not in kept:
+                yield Fact("port", port, tunnel.bridge)
+        if tunnel.bridge_ports and tunnel.bridge not in bridges:
+            yield Fact("interface", tunnel.bridge)
 
 
 def going(underlay, removed, ways):
@@ -208,8 +209,8 @@ def _say_skipped(found, few=False):
     if found.others and few:
         log.say("not rehearsed: %d hooks and methods of others; `l2wg rehearse` lists them" % len(found.others))
         return
-    for one in found.others:
-        log.say(f"not rehearsed: {one}")
+    for other in found.others:
+        log.say(f"not rehearsed: {other}")
 
 
 def report(intent, verbose=False):
@@ -226,9 +227,9 @@ def report(intent, verbose=False):
         found = look.rehearse(new, scene)
         problems = list(judge.differs(found, scene))
         if intent.moves or any(path not in (ifupdown_bridge.OURS,) for path in texts):
-            told = {(one.path, one.line, one.subject) for one in problems}
+            told = {(problem.path, problem.line, problem.subject) for problem in problems}
             worse = judge.worse(found, look.rehearse(old, scene, moved=True), scene)
-            problems += [one for one in worse if (one.path, one.line, one.subject) not in told]
+            problems += [problem for problem in worse if (problem.path, problem.line, problem.subject) not in told]
     except stage.Unavailable as error:
         fail(f"nothing can be rehearsed: {error}", "it takes ifupdown, namespaces and overlay file systems", code=2)
     if verbose:
@@ -244,7 +245,7 @@ def report(intent, verbose=False):
 
 
 def _say_steps(found):
-    for one in found.steps:
-        log.line("[rehearsal] {}{}".format(one, "" if one.code == 0 else f" # exit code {one.code}"))
-        for line in one.said.splitlines():
+    for step in found.steps:
+        log.line("[rehearsal] {}{}".format(step, "" if step.code == 0 else f" # exit code {step.code}"))
+        for line in step.said.splitlines():
             log.line("  " + line)

@@ -187,11 +187,11 @@ class Stage:
             os.mkdir("/run/" + name)
         _copy("/", "/run/root", "/run/upper", "/run/work")
         for number, name in enumerate(sorted(there)):
-            one = "/run/%d" % number
-            os.mkdir(one)
-            os.mkdir(one + "/upper")
-            os.mkdir(one + "/work")
-            _copy(name, "/run/root" + name, one + "/upper", one + "/work")
+            layer = "/run/%d" % number
+            os.mkdir(layer)
+            os.mkdir(layer + "/upper")
+            os.mkdir(layer + "/work")
+            _copy(name, "/run/root" + name, layer + "/upper", layer + "/work")
         os.chdir("/run/root")
         _devices()
         _mount("proc", "proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC)
@@ -282,8 +282,8 @@ def _mount(source, target, kind, flags, options=None):
     _call("mount", words[0], words[1], words[2], ctypes.c_ulong(flags), words[3], path=target)
 
 
-def _control(what, value):
-    _call("prctl", what, *(ctypes.c_ulong(number) for number in (value, 0, 0, 0)))
+def _control(option, value):
+    _call("prctl", option, *(ctypes.c_ulong(number) for number in (value, 0, 0, 0)))
 
 
 def _call(name, *arguments, path=None):

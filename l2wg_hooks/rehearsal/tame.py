@@ -26,18 +26,18 @@ class Line(NamedTuple):
 
 def interfaces_file(text, path, first, runner):
     """(text, Lines) of a file of interfaces(5); the Lines are numbered from `first`, `runner` is the command that runs one."""
-    logical = {one.number: one for one in ifupdown.lines_of(text)}
+    logical = {entry.number: entry for entry in ifupdown.lines_of(text)}
     rows, found, current, joined = [], [], None, False
     for number, whole in enumerate(re.findall(r"[^\n]*\n|[^\n]+\Z", text), 1):
-        one = logical.get(number)
-        if one is not None:
+        entry = logical.get(number)
+        if entry is not None:
             joined = False
-            if ifupdown_stanzas.begins(one.words[0]):
-                current = one.words[1] if one.words[0] == "iface" and len(one.words) > 1 else None
-            elif current is not None and one.words[0] in ifupdown_stanzas.COMMANDS:
-                line = Line(first + len(found), path, number, current, one.words[0], one.rest, harmless.stranger(one.rest))
+            if ifupdown_stanzas.begins(entry.words[0]):
+                current = entry.words[1] if entry.words[0] == "iface" and len(entry.words) > 1 else None
+            elif current is not None and entry.words[0] in ifupdown_stanzas.COMMANDS:
+                line = Line(first + len(found), path, number, current, entry.words[0], entry.rest, harmless.stranger(entry.rest))
                 found.append(line)
-                rows.append(f"    {one.words[0]} {_runs(line, runner)}\n")
+                rows.append(f"    {entry.words[0]} {_runs(line, runner)}\n")
                 joined = True
                 continue
         # The rest of a command that goes on behind a backslash is in the Line as a whole.
@@ -86,11 +86,11 @@ def endpoints(texts, known) -> Tuple[Tuple[str, str], ...]:
 
     found = {}
     for text in texts:
-        for one in wg_quick_peers.sections(text):
-            host = one.endpoint.rpartition(":")[0].strip("[]")
+        for section in wg_quick_peers.sections(text):
+            host = section.endpoint.rpartition(":")[0].strip("[]")
             if not host or ":" in host or re.match(r"[0-9.]+\Z", host):
                 continue
-            address = known.get(one.key, "").rpartition(":")[0].strip("[]").partition("%")[0]
+            address = known.get(section.key, "").rpartition(":")[0].strip("[]").partition("%")[0]
             found.setdefault(host, address or NOWHERE)
     return tuple(sorted(found.items()))
 

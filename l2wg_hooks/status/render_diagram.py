@@ -15,7 +15,7 @@ def render(status, lines=True):
     status = readable(status)
     rows = [status.host]
     for bridge in status.bridges:
-        tunnels = [one for one in status.tunnels if one.wish.bridge == bridge.name]
+        tunnels = [tunnel for tunnel in status.tunnels if tunnel.wish.bridge == bridge.name]
         rows += [""] + _segment(status, bridge, tunnels)
     if not status.bridges:
         rows.append(EMPTY)
@@ -29,8 +29,8 @@ def _segment(status, bridge, tunnels):
     """A bridge in the middle, cards to its left, tunnels to its right."""
     left = [row for port in bridge.ports if not port.tunnel for row in _card(port)]
     right = []
-    for one in tunnels:
-        right += ([("", "")] if right else []) + list(_tunnel(status, one))
+    for tunnel in tunnels:
+        right += ([("", "")] if right else []) + list(_tunnel(status, tunnel))
     inside = [bridge.name]
     inside += ["MTU %d%s" % (bridge.mtu, "" if bridge.up else ", down")] if bridge.there else ["missing"]
     inside += bridge.addresses or (["no address"] if bridge.there else [])
@@ -56,21 +56,23 @@ def _card(port):
         yield " %d MAC%s" % (port.crowd, "" if port.crowd == 1 else "s"), False
 
 
-def _tunnel(status, one):
+def _tunnel(status, tunnel):
     """Rows of a tunnel: (wire, text), from the bridge to the other site."""
-    fine, far, below = status.carries(one), one.peer, one.underlay
-    wire = "{} {} {} {}".format(one.name, "══" if fine else "╳═", below.name, "~~" if fine else "~╳")
+    fine, far, below = status.carries(tunnel), tunnel.peer, tunnel.underlay
+    wire = "{} {} {} {}".format(tunnel.name, "══" if fine else "╳═", below.name, "~~" if fine else "~╳")
     end = far.endpoint if far and far.endpoint else "?"
     rows = [wire + " " + end] if len(wire + " " + end) <= RIGHT else [wire, end]
-    rows += [f"to {one.wish.site}"] if one.wish.site else []
-    ends = f"{one.wish.local} ══ {one.wish.remote}"
-    rows += [ends] if len(ends) <= RIGHT else [f"here {one.wish.local}", f"there {one.wish.remote}"]
-    rows.append("{}, MTU {}{}".format(one.wish.kind, one.mtu or "none", ", MSS %d and %d" % one.mss if one.mss else ""))
+    rows += [f"to {tunnel.wish.site}"] if tunnel.wish.site else []
+    ends = f"{tunnel.wish.local} ══ {tunnel.wish.remote}"
+    rows += [ends] if len(ends) <= RIGHT else [f"here {tunnel.wish.local}", f"there {tunnel.wish.remote}"]
+    rows.append(
+        "{}, MTU {}{}".format(tunnel.wish.kind, tunnel.mtu or "none", ", MSS %d and %d" % tunnel.mss if tunnel.mss else "")
+    )
     rows.append("{} MTU {}{}".format(below.name, below.mtu or "none", f", peer {key(far.key)}" if far else ", no peer"))
     if far is not None:
         rows.append(f"handshake {duration(far.age)} ago" if far.age is not None else "no handshake yet")
-    rows += ["WRONG: " + fault.message for fault in status.of(one.name) if fault.level == WRONG]
-    wire = "────" if one.joined else "─╳──"
+    rows += ["WRONG: " + fault.message for fault in status.of(tunnel.name) if fault.level == WRONG]
+    wire = "────" if tunnel.joined else "─╳──"
     for text in rows:
         for part in wrap(text, RIGHT):
             # An IPv6 address is longer than what is left.

@@ -16,44 +16,44 @@ def document(status):
         "ok": not status.wrong,
         "guard_intact": status.intact,
         "guard_strays": dict(status.strays),
-        "faults": [_fault(one) for one in status.faults],
-        "tunnels": [_tunnel(one) for one in status.tunnels],
-        "bridges": [_bridge(one) for one in status.bridges],
+        "faults": [_fault(fault) for fault in status.faults],
+        "tunnels": [_tunnel(tunnel) for tunnel in status.tunnels],
+        "bridges": [_bridge(bridge) for bridge in status.bridges],
     }
 
 
-def _fault(one):
+def _fault(fault):
     return {
-        "level": one.level,
-        "about": one.about or None,
-        "message": one.message,
-        "hint": one.hint or None,
-        "path": one.path or None,
-        "line": one.line or None,
-        "key": one.key or None,
+        "level": fault.level,
+        "about": fault.about or None,
+        "message": fault.message,
+        "hint": fault.hint or None,
+        "path": fault.path or None,
+        "line": fault.line or None,
+        "key": fault.key or None,
     }
 
 
-def _tunnel(one):
-    wish, below, far = one.wish, one.underlay, one.peer
+def _tunnel(tunnel):
+    wish, below, far = tunnel.wish, tunnel.underlay, tunnel.peer
     return {
-        "name": one.name,
+        "name": tunnel.name,
         "site": wish.site or None,
         "kind": wish.kind,
         "local": wish.local,
         "remote": wish.remote,
         "key": wish.number,
-        "present": one.there,
-        "up": one.up,
-        "age": None if one.age is None else int(one.age),
-        "mtu": one.mtu or None,
-        "mtu_in_one_packet": one.whole,
+        "present": tunnel.there,
+        "up": tunnel.up,
+        "age": None if tunnel.age is None else int(tunnel.age),
+        "mtu": tunnel.mtu or None,
+        "mtu_in_one_packet": tunnel.whole,
         "mss_clamp": wish.mss_clamp,
-        "mss_ipv4": one.mss and one.mss[0],
-        "mss_ipv6": one.mss and one.mss[1],
-        "guarded": one.guarded,
+        "mss_ipv4": tunnel.mss and tunnel.mss[0],
+        "mss_ipv6": tunnel.mss and tunnel.mss[1],
+        "guarded": tunnel.guarded,
         "bridge": wish.bridge,
-        "joined": one.joined,
+        "joined": tunnel.joined,
         "underlay": {
             "name": below.name,
             "present": below.there,
@@ -71,37 +71,40 @@ def _tunnel(one):
             "received_bytes": far.received,
             "sent_bytes": far.sent,
         },
-        "received": one.traffic.received._asdict(),
-        "sent": one.traffic.sent._asdict(),
-        "dropped": dict(one.dropped),
+        "received": tunnel.traffic.received._asdict(),
+        "sent": tunnel.traffic.sent._asdict(),
+        "dropped": dict(tunnel.dropped),
     }
 
 
-def _bridge(one):
+def _bridge(bridge):
     return {
-        "name": one.name,
-        "present": one.there,
-        "up": one.up,
-        "mtu": one.mtu or None,
-        "mac": one.mac or None,
-        "addresses": list(one.addresses),
-        "stp": one.stp,
-        "ports": [_port(port) for port in one.ports],
+        "name": bridge.name,
+        "present": bridge.there,
+        "up": bridge.up,
+        "mtu": bridge.mtu or None,
+        "mac": bridge.mac or None,
+        "addresses": list(bridge.addresses),
+        "stp": bridge.stp,
+        "ports": [_port(port) for port in bridge.ports],
     }
 
 
-def _port(one):
+def _port(port):
     return {
-        "name": one.name,
-        "tunnel": one.tunnel,
-        "present": one.there,
-        "joined": one.joined,
-        "up": one.up,
-        "carrier": one.carrier,
-        "state": one.state or None,
-        "received": one.traffic.received._asdict(),
-        "sent": one.traffic.sent._asdict(),
-        "stations_total": one.crowd,
-        "stations_cut": one.crowd > len(one.stations),
-        "stations": [{"mac": it.mac, "vlan": it.vlan or None, "age": it.idle, "fixed": it.fixed} for it in one.stations],
+        "name": port.name,
+        "tunnel": port.tunnel,
+        "present": port.there,
+        "joined": port.joined,
+        "up": port.up,
+        "carrier": port.carrier,
+        "state": port.state or None,
+        "received": port.traffic.received._asdict(),
+        "sent": port.traffic.sent._asdict(),
+        "stations_total": port.crowd,
+        "stations_cut": port.crowd > len(port.stations),
+        "stations": [
+            {"mac": station.mac, "vlan": station.vlan or None, "age": station.idle, "fixed": station.fixed}
+            for station in port.stations
+        ],
     }

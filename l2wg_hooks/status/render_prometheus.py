@@ -38,38 +38,44 @@ def _metrics(status):
     """Yield (name without l2wg_, type, help, [(labels, value)])."""
     tunnels = status.tunnels
     yield "build_info", GAUGE, "The version of l2wg that says all this.", [({"version": __version__}, 1)]
-    levels = [({"level": level}, sum(one.level == level for one in status.faults)) for level in (WRONG, NOTE)]
+    levels = [({"level": level}, sum(fault.level == level for fault in status.faults)) for level in (WRONG, NOTE)]
     yield "faults", GAUGE, "What is wrong, and what is worth a look, as `l2wg status` tells it.", levels
     said = "What /etc/l2wg wishes for, the public key of the peer, and its site's name."
-    yield "tunnel_info", GAUGE, said, [(_info(one), 1) for one in tunnels]
+    yield "tunnel_info", GAUGE, said, [(_info(tunnel), 1) for tunnel in tunnels]
     for name, said, value in (
-        ("tunnel_up", "Whether the tunnel exists and is up.", lambda one: one.up),
-        ("tunnel_joined", "Whether the tunnel is a port of its bridge.", lambda one: one.joined),
+        ("tunnel_up", "Whether the tunnel exists and is up.", lambda tunnel: tunnel.up),
+        ("tunnel_joined", "Whether the tunnel is a port of its bridge.", lambda tunnel: tunnel.joined),
         ("tunnel_healthy", "Whether nothing is wrong with the tunnel, its guard and its bridge.", status.well),
-        ("tunnel_mtu_bytes", "The largest payload of a frame that crosses.", lambda one: one.mtu),
-        ("tunnel_unfragmented_mtu_bytes", "The largest payload of a frame that crosses in one packet.", lambda one: one.whole),
+        ("tunnel_mtu_bytes", "The largest payload of a frame that crosses.", lambda tunnel: tunnel.mtu),
+        (
+            "tunnel_unfragmented_mtu_bytes",
+            "The largest payload of a frame that crosses in one packet.",
+            lambda tunnel: tunnel.whole,
+        ),
     ):
-        yield name, GAUGE, said, [({"tunnel": one.name}, value(one)) for one in tunnels]
-    known = [one for one in tunnels if one.guarded is not None]
-    loaded = [({"tunnel": one.name}, one.guarded) for one in known]
+        yield name, GAUGE, said, [({"tunnel": tunnel.name}, value(tunnel)) for tunnel in tunnels]
+    known = [tunnel for tunnel in tunnels if tunnel.guarded is not None]
+    loaded = [({"tunnel": tunnel.name}, tunnel.guarded) for tunnel in known]
     yield "guard_loaded", GAUGE, "Whether guard and fences of the tunnel are in force.", loaded
-    clamped = [one for one in tunnels if one.mss is not None]
-    mss = [({"tunnel": one.name, "family": "ipv%d" % family}, one.mss[family == 6]) for one in clamped for family in (4, 6)]
+    clamped = [tunnel for tunnel in tunnels if tunnel.mss is not None]
+    mss = [
+        ({"tunnel": tunnel.name, "family": "ipv%d" % family}, tunnel.mss[family == 6]) for tunnel in clamped for family in (4, 6)
+    ]
     yield "tunnel_mss_bytes", GAUGE, "The TCP maximum segment size that the clamp sets.", mss
-    yield from _traffic("tunnel", [({"tunnel": one.name}, one.traffic) for one in tunnels if one.there])
-    frames = [({"tunnel": one.name, "reason": what}, one.dropped[what]) for one in known for what in FRAMES]
+    yield from _traffic("tunnel", [({"tunnel": tunnel.name}, tunnel.traffic) for tunnel in tunnels if tunnel.there])
+    frames = [({"tunnel": tunnel.name, "reason": reason}, tunnel.dropped[reason]) for tunnel in known for reason in FRAMES]
     yield "dropped_frames_total", COUNTER, "Frames that fences, storm limit and loop detection have dropped.", frames
-    packets = [({"tunnel": one.name, "reason": what}, one.dropped[what]) for one in known for what in PACKETS]
-    packets += [({"reason": what}, status.strays[what]) for what in PACKETS if status.strays.get(what)]
+    packets = [({"tunnel": tunnel.name, "reason": reason}, tunnel.dropped[reason]) for tunnel in known for reason in PACKETS]
+    packets += [({"reason": reason}, status.strays[reason]) for reason in PACKETS if status.strays.get(reason)]
     yield "guard_dropped_packets_total", COUNTER, "Packets that the guard has dropped.", packets
     yield from _peers(tunnels)
     yield from _bridges(status.bridges)
 
 
-def _info(one):
-    wish = one.wish
+def _info(tunnel):
+    wish = tunnel.wish
     return {
-        "tunnel": one.name,
+        "tunnel": tunnel.name,
         "kind": wish.kind,
         "underlay": wish.underlay,
         "bridge": wish.bridge,
@@ -77,11 +83,11 @@ def _info(one):
         "remote": wish.remote,
         "mss_clamp": wish.mss_clamp,
         "site": wish.site,
-        "public_key": one.peer.key if one.peer else "",
+        "public_key": tunnel.peer.key if tunnel.peer else "",
     }
 
 
-def _traffic(what, some):
+def _traffic(subject, rows):
     for index, (way, verb) in enumerate((("receive", "receiving"), ("transmit", "sending"))):
         for field, unit, said in (
             ("frames", "frames", "Frames that the %s counted while %s."),
@@ -89,24 +95,24 @@ def _traffic(what, some):
             ("errors", "errors", "Errors that the %s counted while %s."),
             ("dropped", "dropped_frames", "Frames that the %s dropped while %s."),
         ):
-            counts = [(labels, getattr(one[index], field)) for labels, one in some]
-            yield f"{what}_{way}_{unit}_total", COUNTER, said % (what, verb), counts
+            counts = [(labels, getattr(traffic[index], field)) for labels, traffic in rows]
+            yield f"{subject}_{way}_{unit}_total", COUNTER, said % (subject, verb), counts
 
 
 def _peers(tunnels):
     """By interface and key, once each: tunnels may share a peer."""
-    some = [({"underlay": one.underlay.name, "public_key": one.peer.key}, one.peer) for one in tunnels if one.peer]
+    rows = [({"underlay": tunnel.underlay.name, "public_key": tunnel.peer.key}, tunnel.peer) for tunnel in tunnels if tunnel.peer]
     for name, kind, said, value in (
-        ("last_handshake_timestamp_seconds", GAUGE, "When the peer last shook hands; 0: never.", lambda one: one.handshake),
-        ("receive_bytes_total", COUNTER, "Bytes that WireGuard has received from the peer.", lambda one: one.received),
-        ("transmit_bytes_total", COUNTER, "Bytes that WireGuard has sent to the peer.", lambda one: one.sent),
+        ("last_handshake_timestamp_seconds", GAUGE, "When the peer last shook hands; 0: never.", lambda peer: peer.handshake),
+        ("receive_bytes_total", COUNTER, "Bytes that WireGuard has received from the peer.", lambda peer: peer.received),
+        ("transmit_bytes_total", COUNTER, "Bytes that WireGuard has sent to the peer.", lambda peer: peer.sent),
     ):
-        yield "peer_" + name, kind, said, [(labels, value(one)) for labels, one in some]
+        yield "peer_" + name, kind, said, [(labels, value(peer)) for labels, peer in rows]
 
 
 def _bridges(bridges):
-    yield "bridge_up", GAUGE, "Whether the bridge exists and is up.", [({"bridge": one.name}, one.up) for one in bridges]
-    mtus = [({"bridge": one.name}, one.mtu) for one in bridges if one.there]
+    yield "bridge_up", GAUGE, "Whether the bridge exists and is up.", [({"bridge": bridge.name}, bridge.up) for bridge in bridges]
+    mtus = [({"bridge": bridge.name}, bridge.mtu) for bridge in bridges if bridge.there]
     yield "bridge_mtu_bytes", GAUGE, "The MTU of the bridge.", mtus
     ports = [({"bridge": bridge.name, "port": port.name}, port) for bridge in bridges for port in bridge.ports]
     forwarding = [(labels, port.forwards and bool(port.state)) for labels, port in ports]

@@ -95,15 +95,15 @@ def _said(status):
     words = [
         "{}: tunnel {} of bridge {} leads through {} from {} to {}{}; it is {}.".format(
             status.host,
-            one.name,
-            one.wish.bridge,
-            one.wish.underlay,
-            one.wish.local,
-            one.wish.remote,
-            f" ({one.wish.site})" if one.wish.site else "",
-            "well" if status.well(one) else "not well",
+            tunnel.name,
+            tunnel.wish.bridge,
+            tunnel.wish.underlay,
+            tunnel.wish.local,
+            tunnel.wish.remote,
+            f" ({tunnel.wish.site})" if tunnel.wish.site else "",
+            "well" if status.well(tunnel) else "not well",
         )
-        for one in status.tunnels
+        for tunnel in status.tunnels
     ]
     return " ".join(words) or f"{status.host} has no tunnel."
 
@@ -118,28 +118,28 @@ def _columns(status, bridge):
     rows = ("MTU %d" % bridge.mtu,) + (bridge.addresses or ("no address",)) if bridge.there else ("missing",)
     rows += tuple(_wrong(status, bridge.name))
     middle = [(bridge.name, rows, GOOD if bridge.up else BAD, "bridge")]
-    tunnels = [one for one in status.tunnels if one.wish.bridge == bridge.name]
-    return ports, middle, [_tunnel(status, one) for one in tunnels], [_peer(status, one) for one in tunnels]
+    tunnels = [tunnel for tunnel in status.tunnels if tunnel.wish.bridge == bridge.name]
+    return ports, middle, [_tunnel(status, tunnel) for tunnel in tunnels], [_peer(status, tunnel) for tunnel in tunnels]
 
 
 def _wrong(status, about):
     return [row for fault in status.of(about) if fault.level == WRONG for row in wrap("WRONG: " + fault.message, ROW - 8)]
 
 
-def _tunnel(status, one):
-    rows = (one.wish.local, "{}, MTU {}".format(one.wish.kind, one.mtu or "none"))
-    rows += ("in one packet up to %d" % one.whole,)
-    rows += ("MSS %d (IPv4), %d (IPv6)" % one.mss,) if one.mss else ()
-    return one.name, rows + tuple(_wrong(status, one.name)), GOOD if status.carries(one) else BAD, "tunnel"
+def _tunnel(status, tunnel):
+    rows = (tunnel.wish.local, "{}, MTU {}".format(tunnel.wish.kind, tunnel.mtu or "none"))
+    rows += ("in one packet up to %d" % tunnel.whole,)
+    rows += ("MSS %d (IPv4), %d (IPv6)" % tunnel.mss,) if tunnel.mss else ()
+    return tunnel.name, rows + tuple(_wrong(status, tunnel.name)), GOOD if status.carries(tunnel) else BAD, "tunnel"
 
 
-def _peer(status, one):
-    far, below = one.peer, one.underlay
-    rows = (one.wish.remote,) if one.wish.site else ()
-    rows += (f"other end of {one.name}", f"key {key(far.key)}" if far else "no peer")
+def _peer(status, tunnel):
+    far, below = tunnel.peer, tunnel.underlay
+    rows = (tunnel.wish.remote,) if tunnel.wish.site else ()
+    rows += (f"other end of {tunnel.name}", f"key {key(far.key)}" if far else "no peer")
     over = " ".join((below.name,) + below.addresses[:1]) + ", MTU %s" % (below.mtu or "none")
     under = far.endpoint if far and far.endpoint else "endpoint unknown"
-    return one.wish.site or one.wish.remote, rows, GOOD if status.carries(one) else BAD, "peer", over, under
+    return tunnel.wish.site or tunnel.wish.remote, rows, GOOD if status.carries(tunnel) else BAD, "peer", over, under
 
 
 def _width(cards):
@@ -156,12 +156,14 @@ def _place(columns, xs, widths, y, cards, wires):
     """Put the cards and wires of one bridge below `y`; where they end."""
     ports, middle, tunnels, peers = columns
     rows = [max(_height(tunnel), _height(peer)) for tunnel, peer in zip(tunnels, peers)]
-    total = max(sum(some) + GAP * (len(some) - 1) for some in ([_height(card) for card in ports], rows, [_height(middle[0])]))
+    total = max(
+        sum(heights) + GAP * (len(heights) - 1) for heights in ([_height(card) for card in ports], rows, [_height(middle[0])])
+    )
     bridge = Card(xs[1], y, widths[1], total, *middle[0])
     cards.append(bridge)
     at = y + (total - sum(_height(card) for card in ports) - GAP * (len(ports) - 1)) / 2
-    for one in ports:
-        card = Card(xs[0], at, widths[0], _height(one), *one)
+    for port in ports:
+        card = Card(xs[0], at, widths[0], _height(port), *port)
         cards.append(card)
         wires.append(Wire(card.right, card.middle, bridge.x, card.middle, card.state))
         at += card.height + GAP

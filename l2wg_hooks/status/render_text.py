@@ -20,18 +20,18 @@ def render(status, colour=False, before=None, names=()):
     `before` is the Status of some seconds ago, for what crosses each second.
     """
     pen, status, before = _Pen(colour), readable(status), readable(before)
-    shown = [one for one in status.tunnels if one.name in names] if names else status.tunnels
+    shown = [tunnel for tunnel in status.tunnels if tunnel.name in names] if names else status.tunnels
     pen.line(headline(status), "red" if status.wrong else "green")
     pen.faults(status.of(""))
     if not names and len(shown) > WHOLE:
         _table(pen, status)
     else:
         rates = _rates(status, before)
-        for one in shown:
+        for tunnel in shown:
             pen.line("")
-            _tunnel(pen, status, one, rates.get(one.name))
+            _tunnel(pen, status, tunnel, rates.get(tunnel.name))
         for bridge in status.bridges:
-            if any(one.wish.bridge == bridge.name for one in shown):
+            if any(tunnel.wish.bridge == bridge.name for tunnel in shown):
                 pen.line("")
                 _bridge(pen, status, bridge, rates)
     if status.wrong:
@@ -54,21 +54,21 @@ class _Pen:
         for number, part in enumerate(wrap(text, WIDTH - LABEL - 2)):
             if colour:
                 part = paint(part, colour, self.colour)
-            for word, its in states.items():
+            for word, tint in states.items():
                 words = part.split(" ")
-                part = " ".join(paint(one, its, self.colour) if one.rstrip(",") == word else one for one in words)
+                part = " ".join(paint(piece, tint, self.colour) if piece.rstrip(",") == word else piece for piece in words)
             if not number and len(label) >= LABEL:
                 self.lines.append("  " + label)
                 label = ""
             self.lines.append("  %-*s%s" % (LABEL, "" if number else label, part))
 
     def faults(self, faults):
-        for one in faults:
-            where = "%s:%d: " % (one.path, one.line) if one.line else f"{one.path}: " if one.path else ""
-            where += f"{one.key}: " if one.key else ""
-            self.row("WRONG" if one.level == WRONG else "note", where + one.message, COLOURS[one.level])
-            if one.hint:
-                self.row("", f"({one.hint})", COLOURS[one.level])
+        for fault in faults:
+            where = "%s:%d: " % (fault.path, fault.line) if fault.line else f"{fault.path}: " if fault.path else ""
+            where += f"{fault.key}: " if fault.key else ""
+            self.row("WRONG" if fault.level == WRONG else "note", where + fault.message, COLOURS[fault.level])
+            if fault.hint:
+                self.row("", f"({fault.hint})", COLOURS[fault.level])
 
 
 def count(number, word, plural=""):
@@ -86,20 +86,20 @@ def headline(status):
     return f"{status.host}: {tunnels}, nothing is wrong"
 
 
-def state_word(one):
+def state_word(tunnel):
     """A tunnel's state in a word."""
-    if not one.there:
+    if not tunnel.there:
         return "missing"
-    return "up" if one.up else "down"
+    return "up" if tunnel.up else "down"
 
 
-def _tunnel(pen, status, one, rates):
-    wish, far, below = one.wish, one.peer, one.underlay
-    state = state_word(one)
-    since = f", made {duration(one.age)} ago" if one.age is not None else ""
-    name = paint(one.name, "bold", pen.colour) + (" to " + paint(wish.site, "bold", pen.colour) if wish.site else "")
+def _tunnel(pen, status, tunnel, rates):
+    wish, far, below = tunnel.wish, tunnel.peer, tunnel.underlay
+    state = state_word(tunnel)
+    since = f", made {duration(tunnel.age)} ago" if tunnel.age is not None else ""
+    name = paint(tunnel.name, "bold", pen.colour) + (" to " + paint(wish.site, "bold", pen.colour) if wish.site else "")
     pen.lines.append("{} {}{}".format(name, paint(state, "green" if state == "up" else "red", pen.colour), since))
-    pen.faults(status.of(one.name))
+    pen.faults(status.of(tunnel.name))
     number = ", %s %d" % (wish.packing.number_word, wish.number) if wish.number is not None else ""
     pen.row("ends", f"{wish.local} here, {wish.remote} there, {wish.kind}{number}")
     if below.there:
@@ -116,21 +116,23 @@ def _tunnel(pen, status, one, rates):
         pen.row("", f"{size(far.received)} received, {size(far.sent)} sent")
     else:
         pen.row("peer", "none", none="red")
-    pen.row("bridge", "{}{}".format(wish.bridge, "" if one.joined else tie(" (not a port of it)")))
-    pen.row("MTU", "%s, of these %d in one packet, more in fragments" % (one.mtu if one.there else "none", one.whole))
+    pen.row("bridge", "{}{}".format(wish.bridge, "" if tunnel.joined else tie(" (not a port of it)")))
+    pen.row("MTU", "%s, of these %d in one packet, more in fragments" % (tunnel.mtu if tunnel.there else "none", tunnel.whole))
     clamp = "not clamped" if wish.mss_clamp == "off" else "no clamp in force"
-    if one.mss is not None:
-        clamp = "%d (IPv4), %d (IPv6), clamped by %s" % (one.mss + (wish.mss_clamp,))
+    if tunnel.mss is not None:
+        clamp = "%d (IPv4), %d (IPv6), clamped by %s" % (tunnel.mss + (wish.mss_clamp,))
     pen.row("MSS", clamp)
     guards = {True: "in force", False: "MISSING", None: "unknown"}
-    drops = ", ".join(tie("%d %s" % (one.dropped[what], GUARD[what])) for what in PACKETS)
-    pen.row("guard", f"{guards[one.guarded]}, dropped {drops}", MISSING="red", unknown="yellow")
+    drops = ", ".join(tie("%d %s" % (tunnel.dropped[reason], GUARD[reason])) for reason in PACKETS)
+    pen.row("guard", f"{guards[tunnel.guarded]}, dropped {drops}", MISSING="red", unknown="yellow")
     fenced = {"loop": True, "storm": wish.storm_limit is not None, "dhcp": wish.dhcp == "block", "vlans": wish.vlans != "all"}
-    drops = ", ".join(tie("%d %s" % (one.dropped[what], FENCES[what])) for what in FRAMES if fenced[what] or one.dropped[what])
+    drops = ", ".join(
+        tie("%d %s" % (tunnel.dropped[reason], FENCES[reason])) for reason in FRAMES if fenced[reason] or tunnel.dropped[reason]
+    )
     pen.row("fences", "dropped " + drops)
     for number, label in enumerate(("received", "sent")):
         rate = ", %d frames/s" % rates[number] if rates else ""
-        pen.row(label, _way(one.traffic[number]) + rate)
+        pen.row(label, _way(tunnel.traffic[number]) + rate)
 
 
 def _way(way):
@@ -170,7 +172,7 @@ def _port(pen, port, rates):
     if port.joined:
         text += ", %d frames/s in, %d out" % rates if rates and not port.tunnel else ""
         text += ", {}{}".format(count(port.crowd, "MAC"), ":" if port.stations else "")
-        text += "".join(f" {tie(_station(one))}," for one in port.stations[:STATIONS])
+        text += "".join(f" {tie(_station(station))}," for station in port.stations[:STATIONS])
         text = text.rstrip(",")
         if port.crowd > STATIONS:
             known = "all" if port.crowd == len(port.stations) else "the %d heard last" % len(port.stations)
@@ -179,10 +181,10 @@ def _port(pen, port, rates):
     pen.row(port.name, text, **{word.split(" ")[0]: colour})
 
 
-def _station(one):
-    idle = "fixed" if one.fixed else "" if one.idle is None else duration(one.idle) + " ago"
-    words = ", ".join(filter(None, (idle, "VLAN %d" % one.vlan if one.vlan else "")))
-    return f"{one.mac} ({words})" if words else one.mac
+def _station(station):
+    idle = "fixed" if station.fixed else "" if station.idle is None else duration(station.idle) + " ago"
+    words = ", ".join(filter(None, (idle, "VLAN %d" % station.vlan if station.vlan else "")))
+    return f"{station.mac} ({words})" if words else station.mac
 
 
 def _table(pen, status):
@@ -190,16 +192,16 @@ def _table(pen, status):
     stations = {port.name: port.crowd for bridge in status.bridges for port in bridge.ports}
     pen.line("")
     # Where sites have names, these tell more than how they are reached.
-    named = any(one.wish.site for one in status.tunnels)
+    named = any(tunnel.wish.site for tunnel in status.tunnels)
     row = "%-15s %-8s %-10s %-11s %5s %9s %9s"
     pen.lines.append(row % ("tunnel", "state", "site" if named else "underlay", "handshake", "MACs", "received", "sent"))
-    for one in status.tunnels:
-        wrong = [fault for fault in status.of(one.name) if fault.level == WRONG]
-        hand = duration(one.peer.age) if one.peer and one.peer.age is not None else "none"
-        ways = [size(way.bytes) for way in one.traffic]
-        state = "WRONG" if wrong and one.up else state_word(one)
-        place = cut(one.wish.site or "-" if named else one.underlay.name, 10)
-        text = row % (one.name, state, place, hand, stations.get(one.name, 0), ways[0], ways[1])
+    for tunnel in status.tunnels:
+        wrong = [fault for fault in status.of(tunnel.name) if fault.level == WRONG]
+        hand = duration(tunnel.peer.age) if tunnel.peer and tunnel.peer.age is not None else "none"
+        ways = [size(way.bytes) for way in tunnel.traffic]
+        state = "WRONG" if wrong and tunnel.up else state_word(tunnel)
+        place = cut(tunnel.wish.site or "-" if named else tunnel.underlay.name, 10)
+        text = row % (tunnel.name, state, place, hand, stations.get(tunnel.name, 0), ways[0], ways[1])
         pen.lines.append(paint(text, "red", pen.colour) if wrong else text)
         for fault in wrong[:1]:
             pen.row("", fault.message + (" (and %d more)" % (len(wrong) - 1) if len(wrong) > 1 else ""), "red")
@@ -224,6 +226,6 @@ def _rates(status, before):
 
 def counts(status):
     """{interface: Traffic} of the tunnels and ports that are there."""
-    found = {one.name: one.traffic for one in status.tunnels if one.there}
+    found = {tunnel.name: tunnel.traffic for tunnel in status.tunnels if tunnel.there}
     found.update({port.name: port.traffic for bridge in status.bridges for port in bridge.ports if port.there})
     return found

@@ -24,13 +24,13 @@ def measure(tunnels, number, seconds):
         # Anew each time: the WireGuard interface may be another one by now.
         for tunnel in tunnels[:MOST]:
             try:
-                one = icmp_echo.Echo(tunnel.underlay, tunnel.local, tunnel.remote)
+                echo = icmp_echo.Echo(tunnel.underlay, tunnel.local, tunnel.remote)
             except OSError:
                 continue
-            stack.callback(one.close)
-            selector.register(one, selectors.EVENT_READ, tunnel.name)
+            stack.callback(echo.close)
+            selector.register(echo, selectors.EVENT_READ, tunnel.name)
             found[tunnel.name], sent[tunnel.name] = None, time.monotonic()
-            one.ask(number, SIZE)
+            echo.ask(number, SIZE)
         while time.monotonic() < end:
             for key, _ in selector.select(max(0, end - time.monotonic())):
                 key.fileobj.hear()

@@ -25,7 +25,7 @@ def show(options):
 
 def _known(found, names):
     """Raise L2wgError for a tunnel that nobody has written down."""
-    known = [one.name for one in found.tunnels]
+    known = [tunnel.name for tunnel in found.tunnels]
     for name in names:
         if name not in known:
             said = "there is {}".format(", ".join(known[:8])) if known else "there is none in /etc/l2wg"
@@ -64,7 +64,7 @@ def _code(found, options):
     """Of the tunnels that were asked for, if some were."""
     if not options.tunnels:
         return 1 if found.wrong else 0
-    return 0 if all(found.well(one) for one in found.tunnels if one.name in options.tunnels) else 1
+    return 0 if all(found.well(tunnel) for tunnel in found.tunnels if tunnel.name in options.tunnels) else 1
 
 
 def _watch(options):
@@ -110,5 +110,5 @@ def _screens(options):
         # No line feed behind the last line, which would scroll.
         yield found, ("" if before else "\x1b[2J") + "\x1b[H" + text.replace("\n", "\x1b[K\n") + "\x1b[K\x1b[J"
         before, number = found, number % 0xFFFF + 1
-        some = [one.wish for one in found.tunnels if not options.tunnels or one.name in options.tunnels]
-        times = round_trips.measure(some, number, options.watch)
+        wishes = [tunnel.wish for tunnel in found.tunnels if not options.tunnels or tunnel.name in options.tunnels]
+        times = round_trips.measure(wishes, number, options.watch)

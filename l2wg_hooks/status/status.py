@@ -173,15 +173,15 @@ def build(seen):
     """The Status that a Survey shows."""
     report = seen.report
     intact = None if report.unknown else report.rules.intact
-    entries = {one["name"]: one for one in report.rules.entries} if intact else {}
+    entries = {entry["name"]: entry for entry in report.rules.entries} if intact else {}
     covers = {name: AllowedIPs(interface.peers) for name, interface in seen.peers.items()}
     tunnels = tuple(_state(tunnel, seen, entries, intact, covers) for tunnel in seen.wished.tunnels)
     bridges = _bridges(seen)
-    known = {(end.local, end.remote) for one in tunnels for end in one.wish.ends()}
-    strays = {what: 0 for what in PACKETS}
-    for (what, local, remote), count in report.packets.items():
+    known = {(end.local, end.remote) for tunnel in tunnels for end in tunnel.wish.ends()}
+    strays = {reason: 0 for reason in PACKETS}
+    for (reason, local, remote), count in report.packets.items():
         if (local, remote) not in known:
-            strays[what] += count
+            strays[reason] += count
     faults = tuple(dict.fromkeys(_faults(seen, tunnels, bridges)))
     return Status(seen.host, seen.time, tunnels, bridges, faults, strays, intact)
 
@@ -194,9 +194,9 @@ def _state(tunnel, seen, entries, intact, covers):
         underlay = Underlay(below.name, True, below.up, below.mtu, interface.port if interface else 0, below.addresses)
     there = link is not None and link.kind in model.TUNNEL_KINDS
     guarded = None if intact is None else entries.get(tunnel.name) == nftables.entry(tunnel)
-    dropped = {what: seen.report.frames.get((what, tunnel.name), 0) for what in FRAMES}
+    dropped = {reason: seen.report.frames.get((reason, tunnel.name), 0) for reason in FRAMES}
     packets = seen.report.packets
-    dropped.update({what: sum(packets.get((what, end.local, end.remote), 0) for end in tunnel.ends()) for what in PACKETS})
+    dropped.update({reason: sum(packets.get((reason, end.local, end.remote), 0) for end in tunnel.ends()) for reason in PACKETS})
     return State(
         tunnel,
         there,
@@ -245,16 +245,18 @@ def _bridges(seen):
         if link.master:
             members.setdefault(link.master, []).append(link.name)
     for tunnel in tunnels:
-        some = wanted.setdefault(tunnel.bridge, {})
-        some.update(dict.fromkeys(tunnel.bridge_ports + (tunnel.name,)))
+        wished = wanted.setdefault(tunnel.bridge, {})
+        wished.update(dict.fromkeys(tunnel.bridge_ports + (tunnel.name,)))
     found = []
-    for name, some in sorted(wanted.items()):
+    for name, wished in sorted(wanted.items()):
         link = seen.links.get(name)
         there = link is not None and link.kind == "bridge"
         everybody = dict.fromkeys(sorted(members.get(name, ())) if there else ())
-        everybody.update(some)
+        everybody.update(wished)
         # Cards first, then tunnels: as the frames go.
-        ports = tuple(_port(port, name, seen, port in names) for port in sorted(everybody, key=lambda one: (one in names, one)))
+        ports = tuple(
+            _port(port, name, seen, port in names) for port in sorted(everybody, key=lambda member: (member in names, member))
+        )
         if there:
             found.append(Bridge(name, True, link.up, link.mtu, link.mac, link.addresses, link.stp, ports))
         else:
@@ -326,13 +328,13 @@ def _planned(seen, bridges):
             continue
         reasons.setdefault(step.group, []).append(step.reason)
     for group, words in reasons.items():
-        what = "the rules are not in force: " if group == planner.GUARD else ""
-        if group not in known and not what:
-            what = f"{group}: "
+        about = "the rules are not in force: " if group == planner.GUARD else ""
+        if group not in known and not about:
+            about = f"{group}: "
         rest = "; ".join(dict.fromkeys(words[:1] if group in made else words))
-        yield Fault(WRONG, group if group in known else "", what + rest)
-    for one in todo.waiting:
-        yield Fault(WRONG, one.subject if one.subject in known else "", str(one), named=True)
+        yield Fault(WRONG, group if group in known else "", about + rest)
+    for wait in todo.waiting:
+        yield Fault(WRONG, wait.subject if wait.subject in known else "", str(wait), named=True)
     for problem in todo.problems:
         yield _of(problem, paths.get(problem.path, ""))
 
@@ -348,14 +350,14 @@ def _wire(tunnel, answers, seen):
         else:
             for end, peer in tunnel.peers.items():
                 yield from _session(end, peer, underlay.name, seen)
-    for what, message, last in (
+    for reason, message, last in (
         ("loop", "a loop: %d frames of %s came back to it%s", "there is a second way between the sites"),
         ("storm", "%d frames were dropped, over %d a second%s", ""),
     ):
-        if tunnel.dropped[what]:
-            note = seen.notes.get(f"{what} {name}")
-            rest = tunnel.wish.bridge if what == "loop" else tunnel.wish.storm_limit or 0
-            said = message % (tunnel.dropped[what], rest, counter_growth.pause(note, seen.clock))
+        if tunnel.dropped[reason]:
+            note = seen.notes.get(f"{reason} {name}")
+            rest = tunnel.wish.bridge if reason == "loop" else tunnel.wish.storm_limit or 0
+            said = message % (tunnel.dropped[reason], rest, counter_growth.pause(note, seen.clock))
             now = counter_growth.recent(note, seen.clock)
             yield Fault(WRONG if now else NOTE, name, said + ("; " + last if last and now else "" if now else ": it is over"))
 
@@ -392,9 +394,9 @@ def _blocked(tunnel, packets):
     alive = any(peer and peer.age is not None and peer.age <= SESSION for peer in tunnel.peers.values())
     if not tunnel.up or tunnel.traffic.received.frames or not alive:
         return
-    for what, (message, hint) in BLOCKED.items():
+    for reason, (message, hint) in BLOCKED.items():
         # Without ends are the rules of a VXLAN's number, and of fragments.
-        dropped = tunnel.dropped[what] + (packets.get((what, "", ""), 0) if tunnel.wish.packing.from_anybody else 0)
+        dropped = tunnel.dropped[reason] + (packets.get((reason, "", ""), 0) if tunnel.wish.packing.from_anybody else 0)
         if dropped:
             said = "nothing has come by it yet, and the guard drops: %d packets of the tunnel " % dropped
             said += message % tunnel.underlay.name

@@ -105,9 +105,9 @@ def _inside():
 
 
 def _growth(known, report, clock):
-    rows = {counter_growth.peer(name, one.key): one for name, interface in known.items() for one in interface.peers}
-    counts = dict(counter_growth.dropped(report.frames), **{key: one.received for key, one in rows.items()})
-    return counter_growth.look(counts, {key: (one.sent, one.keepalive) for key, one in rows.items()}, clock)
+    rows = {counter_growth.peer(name, peer.key): peer for name, interface in known.items() for peer in interface.peers}
+    counts = dict(counter_growth.dropped(report.frames), **{key: peer.received for key, peer in rows.items()})
+    return counter_growth.look(counts, {key: (peer.sent, peer.keepalive) for key, peer in rows.items()}, clock)
 
 
 def _blind(argv, result):
@@ -116,16 +116,16 @@ def _blind(argv, result):
     return "`{}` failed: {}".format(" ".join(argv), result.err.strip()) if result.code else ""
 
 
-def _ages(some):
+def _ages(links):
     """{name: seconds} since udev first saw these Links; the kernel itself does not tell when it made one.
 
     udev lives in the first network namespace, and the numbers of interfaces are a namespace's own.
     """
-    if not _udevs_own():
+    if not network_namespace.is_first():
         return {}
     found = {}
     now = time.clock_gettime(time.CLOCK_MONOTONIC)
-    for link in some:
+    for link in links:
         try:
             seen = [int(line[2:]) for line in files.glance(UDEV % link.index).splitlines() if line.startswith("I:")]
         except ValueError:
@@ -133,10 +133,3 @@ def _ages(some):
         if seen:
             found[link.name] = max(0.0, now - seen[0] / 1e6)
     return found
-
-
-def _udevs_own():
-    try:
-        return os.readlink("/proc/1/ns/net") == os.readlink("/proc/self/ns/net")
-    except OSError:
-        return False

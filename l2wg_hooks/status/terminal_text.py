@@ -60,12 +60,14 @@ def readable(value):
     if isinstance(value, str):
         return plain(value)
     if isinstance(value, dict):
-        return {readable(name): readable(one) for name, one in value.items()}
+        return {readable(name): readable(item) for name, item in value.items()}
     if isinstance(value, tuple):
-        some = [readable(one) for one in value]
-        return type(value)(*some) if hasattr(value, "_fields") else tuple(some)
+        items = [readable(item) for item in value]
+        return type(value)(*items) if hasattr(value, "_fields") else tuple(items)
     if dataclasses.is_dataclass(value):
-        return dataclasses.replace(value, **{one.name: readable(getattr(value, one.name)) for one in dataclasses.fields(value)})
+        return dataclasses.replace(
+            value, **{field.name: readable(getattr(value, field.name)) for field in dataclasses.fields(value)}
+        )
     return value
 
 

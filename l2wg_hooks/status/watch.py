@@ -30,12 +30,12 @@ def rates(before, old, now):
     then, seconds = counts(old), now.time - old.time
     for name, new in counts(now).items():
         past = then.get(name)
-        if past is None or any(one.frames < two.frames or one.bytes < two.bytes for one, two in zip(new, past)):
+        if past is None or any(later.frames < earlier.frames or later.bytes < earlier.bytes for later, earlier in zip(new, past)):
             continue
-        frames = tuple(round((one.frames - two.frames) / seconds) for one, two in zip(new, past))
-        bits = tuple(round(8 * (one.bytes - two.bytes) / seconds) for one, two in zip(new, past))
+        frames = tuple(round((later.frames - earlier.frames) / seconds) for later, earlier in zip(new, past))
+        bits = tuple(round(8 * (later.bytes - earlier.bytes) / seconds) for later, earlier in zip(new, past))
         known = before[name].bits if name in before else ((), ())
-        found[name] = Rates(frames, tuple((one + (two,))[-HISTORY:] for one, two in zip(known, bits)))
+        found[name] = Rates(frames, tuple((history + (rate,))[-HISTORY:] for history, rate in zip(known, bits)))
     return found
 
 
@@ -55,7 +55,7 @@ def bar(values, drawn):
     """A character a value, the highest of them full; `drawn`: with lines of Unicode, else in ASCII."""
     most, steps = max(values, default=0), BARS[drawn]
     # Who has something is told from who has nothing.
-    return "".join(steps[0] if not one else steps[max(1, one * (len(steps) - 1) // most)] for one in values)
+    return "".join(steps[0] if not value else steps[max(1, value * (len(steps) - 1) // most)] for value in values)
 
 
 def render(status, flows, trips, size, colour=False, drawn=True, names=()):
@@ -66,30 +66,31 @@ def render(status, flows, trips, size, colour=False, drawn=True, names=()):
     """
     width, height = size
     status = readable(status)
-    some = [one for one in status.tunnels if not names or one.name in names]
+    shown = [tunnel for tunnel in status.tunnels if not names or tunnel.name in names]
     # Those with a fault first; else in their order.
-    some.sort(key=lambda one: status.carries(one))
+    shown.sort(key=lambda tunnel: status.carries(tunnel))
     lines = [(headline(status), "red" if status.wrong else "green")]
-    for one in sorted(status.faults, key=lambda fault: fault.level != WRONG):
-        about = f"{one.about}: " if one.about and not one.named else ""
-        where = "%s:%d: " % (one.path, one.line) if one.line else ""
-        lines.append(("%-6s%s%s%s" % ("WRONG" if one.level == WRONG else "note", about, where, one.message), COLOURS[one.level]))
+    for fault in sorted(status.faults, key=lambda fault: fault.level != WRONG):
+        about = f"{fault.about}: " if fault.about and not fault.named else ""
+        where = "%s:%d: " % (fault.path, fault.line) if fault.line else ""
+        level = "WRONG" if fault.level == WRONG else "note"
+        lines.append(("%-6s%s%s%s" % (level, about, where, fault.message), COLOURS[fault.level]))
     # What is wrong has half of the screen at most, and says how much more there is.
     most = max(3, height // 2)
     if len(lines) > most:
         lines = lines[: most - 1] + [("      and %d more: l2wg status" % (len(lines) - most + 1), "red")]
-    if len(some) > WHOLE:
-        lines += _table(status, some, flows, trips, drawn)
+    if len(shown) > WHOLE:
+        lines += _table(status, shown, flows, trips, drawn)
     else:
-        for one in some:
-            lines += [("", "")] + _tunnel(one, flows.get(one.name), trips, drawn)
+        for tunnel in shown:
+            lines += [("", "")] + _tunnel(tunnel, flows.get(tunnel.name), trips, drawn)
         for bridge in status.bridges:
-            if any(one.wish.bridge == bridge.name for one in some):
+            if any(tunnel.wish.bridge == bridge.name for tunnel in shown):
                 lines += [("", "")] + list(_bridge(bridge, flows))
     left = len(lines) - height
     if left > 0:
         lines = lines[: height - 1] + [("%d more lines: l2wg status" % (left + 1), "yellow")]
-    return "\n".join(paint(cut(text, width), one, colour and bool(one)) if one else cut(text, width) for text, one in lines)
+    return "\n".join(paint(cut(text, width), tint, colour and bool(tint)) if tint else cut(text, width) for text, tint in lines)
 
 
 def trip(milliseconds):
@@ -97,12 +98,12 @@ def trip(milliseconds):
     return "no answer to an echo" if milliseconds is None else f"round trip {milliseconds:.1f} ms"
 
 
-def _tunnel(one, flow, trips, drawn):
-    site = f" to {one.wish.site}" if one.wish.site else ""
+def _tunnel(tunnel, flow, trips, drawn):
+    site = f" to {tunnel.wish.site}" if tunnel.wish.site else ""
     hand = "no peer"
-    if one.peer is not None:
-        hand = f"handshake {duration(one.peer.age)} ago" if one.peer.age is not None else "no handshake yet"
-    words = [f"{one.name}{site} {state_word(one)}", hand] + ([trip(trips[one.name])] if one.name in trips else [])
+    if tunnel.peer is not None:
+        hand = f"handshake {duration(tunnel.peer.age)} ago" if tunnel.peer.age is not None else "no handshake yet"
+    words = [f"{tunnel.name}{site} {state_word(tunnel)}", hand] + ([trip(trips[tunnel.name])] if tunnel.name in trips else [])
     found = [(", ".join(words), "bold")]
     for number, word in enumerate(("received", "sent")):
         if flow is None:
@@ -122,19 +123,19 @@ def _bridge(bridge, flows):
         flow = flows.get(port.name)
         words = [port_word(port)] + ([count(port.crowd, "MAC")] if port.joined else [])
         if flow is not None and not port.tunnel:
-            words.append("{} in, {} out".format(*tuple(bits(one[-1]) for one in flow.bits)))
+            words.append("{} in, {} out".format(*tuple(bits(history[-1]) for history in flow.bits)))
         yield "  %-15s %s" % (port.name, ", ".join(words)), ""
 
 
-def _table(status, some, flows, trips, drawn):
+def _table(status, tunnels, flows, trips, drawn):
     """A line a tunnel."""
     row = "%-15s %-9s %-12s %10s %12s %12s"
     yield "", ""
     yield row % ("tunnel", "state", "site", "round trip", "received", "sent"), "bold"
-    for one in some:
-        flow = flows.get(one.name)
+    for tunnel in tunnels:
+        flow = flows.get(tunnel.name)
         ways = [bits(each[-1]) for each in flow.bits] if flow else ["-", "-"]
-        echo = "-" if trips.get(one.name) is None else f"{trips[one.name]:.1f} ms"
-        well = status.carries(one)
-        state = state_word(one) if well or not one.up else "WRONG"
-        yield row % (one.name, state, cut(one.wish.site or "-", 12), echo, ways[0], ways[1]), "" if well else "red"
+        echo = "-" if trips.get(tunnel.name) is None else f"{trips[tunnel.name]:.1f} ms"
+        well = status.carries(tunnel)
+        state = state_word(tunnel) if well or not tunnel.up else "WRONG"
+        yield row % (tunnel.name, state, cut(tunnel.wish.site or "-", 12), echo, ways[0], ways[1]), "" if well else "red"

@@ -10,6 +10,8 @@ from l2wg_hooks.errors import REFUSED, WRONG, L2wgError, fail
 LARGEST, OURS = 1 << 20, 1 << 26
 # Bytes that are read at once.
 _PIECE = 1 << 18
+# Of an interface, what it says of one thing.
+LINK = "/sys/class/net/%s/%s"
 _KINDS = {
     stat.S_IFIFO: "a named pipe",
     stat.S_IFSOCK: "a socket",
@@ -46,6 +48,11 @@ def glance(path):
         return _bytes(path, LARGEST, cut=True).decode("utf-8")
     except (OSError, ValueError, L2wgError):
         return ""
+
+
+def of_link(name, key):
+    """What the kernel says of an interface; "" where it says nothing, or has no such interface."""
+    return glance(LINK % (name, key)).strip()
 
 
 def _text(path, most):

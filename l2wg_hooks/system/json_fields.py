@@ -30,9 +30,9 @@ def load(text):
 def table(text):
     """The records of a JSON array of them, empty ones left out; iproute2 4.20 prints nothing for none. Raises Unfit."""
     found = load(text or "[]")
-    if not isinstance(found, list) or not all(isinstance(one, dict) for one in found):
+    if not isinstance(found, list) or not all(isinstance(record, dict) for record in found):
         raise Unfit("it is not a list of objects")
-    return [one for one in found if one]
+    return [record for record in found if record]
 
 
 class Rows:
@@ -116,7 +116,7 @@ def listed(record, key):
 def rows(record, key):
     """The records of the list under `key`, none where it is not there. Raises Unfit."""
     found = listed(record, key)
-    if not all(isinstance(one, dict) for one in found):
+    if not all(isinstance(row, dict) for row in found):
         raise Unfit(f"{key} is not a list of objects")
     return found
 

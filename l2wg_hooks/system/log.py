@@ -9,6 +9,9 @@ import sys
 from l2wg_hooks.errors import lines
 from l2wg_hooks.system import files, journal
 
+# The number of the user who has logged in, whoever has become root since.
+LOGIN = "/proc/self/loginuid"
+
 
 class Summary:
     """What an event, or a command, has done: `told` are steps and texts, `waiting` what waits for another event.
@@ -128,7 +131,7 @@ def who():
     import pwd
 
     try:
-        return pwd.getpwuid(int(files.glance("/proc/self/loginuid"))).pw_name
+        return pwd.getpwuid(int(files.glance(LOGIN))).pw_name
     except (ValueError, KeyError, OverflowError):  # no audit in this kernel; nobody: 4294967295
         name = os.environ.get("SUDO_USER", "")
         return name if name.replace("-", "").replace("_", "").isalnum() else ""

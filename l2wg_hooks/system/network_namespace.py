@@ -9,8 +9,17 @@ from l2wg_hooks.model import NAMESPACE
 CLONE_NEWNET = 0x40000000
 # Where ip-netns(8) keeps the names.
 NAMES = "/run/netns"
+FIRST, OWN = "/proc/1/ns/net", "/proc/self/ns/net"
 # include/uapi/linux/rtnetlink.h, include/uapi/linux/net_namespace.h
 RTM_NEWNSID, RTM_GETNSID, NLM_F_REQUEST, NETNSA_NSID, NETNSA_FD = 88, 90, 1, 1, 3
+
+
+def is_first():
+    """Whether this is the network of the machine's init, whose udev and systemd are about it: no container's, nor a test's."""
+    try:
+        return os.readlink(FIRST) == os.readlink(OWN)
+    except OSError:
+        return False
 
 
 def path(name):

@@ -100,8 +100,8 @@ def read(reader, argv, no=None):
     try:
         return reader(_done(argv, no))
     except json_fields.Unfit as error:
-        what = "`{}` printed what cannot be read: {}".format(" ".join(argv), error)
-        return fail(what, f"is {argv[0]} that of the package {PACKAGES.get(argv[0], argv[0])}?")
+        message = "`{}` printed what cannot be read: {}".format(" ".join(argv), error)
+        return fail(message, f"is {argv[0]} that of the package {PACKAGES.get(argv[0], argv[0])}?")
 
 
 def table(*argv):
@@ -151,14 +151,14 @@ def together(*argvs, takes=()):
     takes = dict(takes)
     found = [None] * len(argvs)
 
-    def one(index):
+    def run_at(index):
         try:
             argv = argvs[index]
             found[index] = feed(argv, takes[argv]) if argv in takes else run(argv)
         except L2wgError as error:
             found[index] = error
 
-    threads = [threading.Thread(target=one, args=(index,)) for index in range(len(argvs))]
+    threads = [threading.Thread(target=run_at, args=(index,)) for index in range(len(argvs))]
     for thread in threads:
         thread.start()
     for thread in threads:

@@ -11,7 +11,7 @@ from l2wg_hooks import errors
 def attended():
     """Whether somebody can be asked."""
     # Python has None in the place of one that was closed before it began.
-    return all(one is not None and one.isatty() for one in (sys.stdin, sys.stderr))
+    return all(stream is not None and stream.isatty() for stream in (sys.stdin, sys.stderr))
 
 
 def out(text):

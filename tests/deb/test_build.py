@@ -69,7 +69,7 @@ def test_stdeb_finds_no_dependency_that_control_has_not(deb, source, tmp_path):
 def test_the_source_package_builds_the_same_package(deb, source, tmp_path):
     output("dpkg-source", "--no-check", "-x", next(source.glob("*.dsc")), tmp_path / "tree", cwd=tmp_path)
     again = output(tmp_path / "tree/tests/deb/build", tmp_path / "out").split()[-1]
-    listing = [output("dpkg-deb", "-c", one).splitlines() for one in (deb, again)]
+    listing = [output("dpkg-deb", "-c", package).splitlines() for package in (deb, again)]
     assert [names(rows) for rows in listing][0] == names(listing[1])
 
 

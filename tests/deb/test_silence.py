@@ -90,10 +90,10 @@ def test_a_bridge_that_is_ours_no_more_and_what_check_says_of_it(router):
     router.run("l2wg", "set", "gretap1", "bridge-ports=")
     router.run("l2wg", "apply")
     assert switches(router) == NEW
-    (told,) = [one for one in problems(router) if one["id"] == "bridge-answers"]
+    (told,) = [problem for problem in problems(router) if problem["id"] == "bridge-answers"]
     router.sh(told["hint"])
     assert switches(router) == SILENT and found(router) == set()
-    assert "bridge-answers" not in [one["id"] for one in problems(router)]
+    assert "bridge-answers" not in [problem["id"] for problem in problems(router)]
 
 
 def problems(box):

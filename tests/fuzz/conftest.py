@@ -8,6 +8,7 @@ import functools
 import importlib.util
 import os
 import pathlib
+import sys
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -22,8 +23,20 @@ def _unit_tests():
     return module
 
 
+sys.path.append(str(HERE.parent / "unit"))
 _unit = _unit_tests()
 no_process, golden = _unit.no_process, _unit.golden
+
+
+@pytest.fixture(autouse=True, scope="session")
+def root(tmp_path_factory):
+    """A folder that the code takes for /, one for all: hypothesis runs a test many times."""
+    folder = tmp_path_factory.mktemp("root")
+    (folder / "run").mkdir()
+    patch = pytest.MonkeyPatch()
+    _unit.roots.move(patch, folder)
+    yield folder
+    patch.undo()
 
 
 @pytest.fixture(autouse=True)

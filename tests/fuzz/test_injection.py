@@ -93,7 +93,7 @@ def test_a_rule_set_has_the_signs_of_the_template_and_no_others(text, name):
     assert signs(made) == signs(wanted) and made.count("\n") == wanted.count("\n")
     for link in worlds(tunnel):
         lines = nftables.load([nftables.entry(tunnel)], {tunnel.name: nftables.value(tunnel, link)}).split("\n")
-        assert all(re.match(r'(define \w+ = [0-9a-f:]+|include "/var/lib/l2wg/rules.nft"|)\Z', line) for line in lines)
+        assert all(re.match(r'(define \w+ = [0-9a-f:]+|include "%s"|)\Z' % nftables.STATIC, line) for line in lines)
     entry = json.loads(json.dumps(nftables.entry(tunnel)))
     assert nftables.fits(entry, nftables.value(tunnel, {}))
 
@@ -108,7 +108,7 @@ EARLY = ["    " + line for switches in (bridge_switches.SILENT, bridge_switches.
 @hostile.few
 @given(st.lists(st.tuples(taken, hostile.names), min_size=1, max_size=3))
 def test_every_line_of_our_stanzas_is_one_that_we_know(texts):
-    tunnels = [tunnel for tunnel in (parse(*one) for one in texts) if tunnel]
+    tunnels = [tunnel for tunnel in (parse(*arguments) for arguments in texts) if tunnel]
     assume(tunnels)
     made = ifupdown_bridge.render(ifupdown_bridge.ours(tunnels, ifupdown.Defined((), ())))
     for line in made.split("\n"):
@@ -131,7 +131,7 @@ def test_no_key_takes_what_sh_or_a_template_would_obey(key):
     for token in WRONG:
         for value in (token, token + right, right + token, right[:2] + token + right[2:], right + " " + token):
             values = dict(FIRM, **{"bridge-ports": "enp3s0", key: value})
-            text = "".join("%s = %s\n" % one for one in values.items())
+            text = "".join("%s = %s\n" % pair for pair in values.items())
             tunnel, problems = tunnel_file.parse(text, PATH, "gretap1")
             refused += bool(problems)
             if tunnel is None:
@@ -141,7 +141,7 @@ def test_no_key_takes_what_sh_or_a_template_would_obey(key):
                 assert all(WORD.match(word) for word in argv), (value, argv)
             assert (
                 not set(json.dumps(nftables.entry(tunnel)))
-                - set(json.dumps(nftables.entry(parse("".join("%s = %s\n" % one for one in dict(FIRM, **{"bridge-ports": "enp3s0", key: right}).items())))))
+                - set(json.dumps(nftables.entry(parse("".join("%s = %s\n" % pair for pair in dict(FIRM, **{"bridge-ports": "enp3s0", key: right}).items())))))
                 - set("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.:,/- ")
             )
     assert refused > 3 * len(WRONG)
@@ -150,7 +150,7 @@ def test_no_key_takes_what_sh_or_a_template_would_obey(key):
 def test_names_with_what_wg_quick_and_ifupdown_put_in():
     for name in ("wg%i", "%i", "%I", "$IFACE", "${IFACE}", "wg*", "/wg0", "wg0:1", "wg0@lo", "wg=0", "wg+0", "lo;id", "all", "default"):
         values = dict(FIRM, underlay=name)
-        tunnel, problems = tunnel_file.parse("".join("%s = %s\n" % one for one in values.items()), PATH, "gretap1")
+        tunnel, problems = tunnel_file.parse("".join("%s = %s\n" % pair for pair in values.items()), PATH, "gretap1")
         assert tunnel is None and problems[0].line == 1 and problems[0].key == "underlay", name
 
 

@@ -48,7 +48,7 @@ SS = '0 0 192.168.178.1:22 192.168.178.50:50000 users:(("sshd",pid=1,fd=4))\n0 0
 
 shown = hostile.mutated_json(SHOWN)
 TUNNELS = [
-    tunnel_file.parse("".join("%s = %s\n" % one for one in {**FIRM, **more}.items()), store.path(name), name)[0]
+    tunnel_file.parse("".join("%s = %s\n" % pair for pair in {**FIRM, **more}.items()), store.path(name), name)[0]
     for name, more in (
         ("gretap1", {"bridge-ports": "enp3s0", "stp": "yes", "link-local": "yes"}),
         ("gt", {}),
@@ -81,15 +81,15 @@ def of_ip(text):
         assert 0 < len(link.name.encode("utf-8", "surrogateescape")) <= 15 and not set(link.name) & set("/:\0 \t\n\v\f\r")
         assert all(type(number) is int and 0 <= number < 2**32 for number in (link.index, link.mtu, link.pvid, link.group_forward, link.port or 0, link.key or 0))
         assert all(set(word) <= set("0123456789abcdefABCDEF.:/") for word in link.addresses + (link.mac,))
-    for one in (held or {}).values():
-        assert all(re.match(r"[^\s#;'\"$`\\]+\Z", word) for words in one.addresses for word in words[: (words + ("label",)).index("label")])
+    for layer3 in (held or {}).values():
+        assert all(re.match(r"[^\s#;'\"$`\\]+\Z", word) for words in layer3.addresses for word in words[: (words + ("label",)).index("label")])
     steps = ()
-    for tunnels in ([one] for one in TUNNELS):
+    for tunnels in ([tunnel] for tunnel in TUNNELS):
         todo = planner.plan(tunnels, found)
         for problem in todo.problems:
             printable(problem)
         steps += todo.steps
-        steps += planner.removal([one.name for one in tunnels], found).steps
+        steps += planner.removal([tunnel.name for tunnel in tunnels], found).steps
     if held is not None:
         here = restore.Snapshot(found, held)
         steps += restore.steps(here, restore.Snapshot({}, {}), list(found)) + restore.steps(restore.Snapshot({}, {}), here, list(found))
@@ -227,7 +227,7 @@ def test_routes(text):
         assert re.match(r"(default|[0-9A-Fa-f:./]+)\Z", route["dst"]) and route.get("type", "unicast") in ip_routes.TYPES
         assert all(re.match(r"[0-9A-Fa-f:.]+\Z", route[key]) for key in ("gateway", "prefsrc") if key in route)
         assert "dev" not in route or 0 < len(route["dev"].encode("utf-8", "surrogateescape")) <= 15
-        assert all(type(one["mtu"]) is int for one in route.get("metrics", []))
+        assert all(type(metric["mtu"]) is int for metric in route.get("metrics", []))
 
 
 # All of them at once: whole events and a whole `l2wg check` on a machine whose tools have gone mad.
@@ -259,7 +259,7 @@ JSON = [key for key in ANSWERS if "-json" in key or "-j" in key]
 
 
 @pytest.fixture
-def mad(monkeypatch, tmp_path):
+def mad(monkeypatch):
     """Every command answers with what is in the dictionary, the longest that its words start with."""
     answers = {}
 
@@ -275,7 +275,6 @@ def mad(monkeypatch, tmp_path):
     monkeypatch.setattr(verify, "PATIENCE", -1)
     monkeypatch.setattr(networkmanager, "_marked", lambda name: True)
     monkeypatch.setattr(networkd.glob, "glob", lambda pattern: ["1"])
-    monkeypatch.setattr(nftables_state, "LOADED", str(tmp_path / "loaded"))
     return answers
 
 

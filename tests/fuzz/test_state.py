@@ -7,15 +7,14 @@ import pytest
 from hostile import few
 from hypothesis import given
 from hypothesis import strategies as st
-from l2wg_hooks.apply import rollback, rollback_timer, saved_state, transaction
-from l2wg_hooks.config import last_applied, store, tunnel_file
+from l2wg_hooks.apply import rollback, saved_state, transaction
+from l2wg_hooks.config import last_applied, tunnel_file
 from l2wg_hooks.errors import L2wgError
-from l2wg_hooks.managers import ifupdown_state
 from l2wg_hooks.model import Observed
 from l2wg_hooks.netfilter import nftables, nftables_state
 from l2wg_hooks.plan import planner
 from l2wg_hooks.reconcile import executor, reconcile, ruleset
-from l2wg_hooks.system import files, lock, log, process
+from l2wg_hooks.system import files, log, process
 from test_said import ROUTES, SHOWN, refused
 from test_text import printable
 
@@ -26,44 +25,26 @@ LOADED = json.dumps({"entries": [nftables.entry(TUNNEL)], "values": {"gretap1": 
 
 
 @pytest.fixture(scope="module")
-def state(tmp_path_factory):
-    """A tree of its own in the place of /var/lib/l2wg, /etc/l2wg and /run."""
-    top = tmp_path_factory.mktemp("state")
+def state(root):
+    """The root, where nothing is run."""
     patch = pytest.MonkeyPatch()
-    for module, name, path in (
-        (saved_state, "DIRECTORY", "lib"),
-        (saved_state, "OPEN", "lib/transaction"),
-        (saved_state, "LAST", "lib/last"),
-        (last_applied, "APPLIED", "lib/applied"),
-        (rollback, "REJECTED_FILES", "lib/rejected"),
-        (store, "DIRECTORY", "etc"),
-        (lock, "WORK", "work"),
-        (lock, "NEXT", "next"),
-        (lock, "FILES", "files"),
-        (nftables_state, "LOADED", "loaded"),
-        (nftables, "STATIC", "lib/rules.nft"),
-        (nftables, "FILE", "l2wg.nft"),
-        (ifupdown_state, "BOOKS", "books"),
-    ):
-        patch.setattr(module, name, str(top / path))
     patch.setattr(process, "run", lambda argv, stdin="", environment=(): process.Result(0, SHOWN[0] if "-details" in argv else "", ""))
     patch.setattr(executor, "apply", lambda steps: ())
-    patch.setattr(rollback_timer, "timed", lambda: False)
     patch.setattr(reconcile, "reconcile", lambda leaving=(), may_skip=False, only=None: ())
-    yield top
+    yield root
     patch.undo()
 
 
 def fresh(top, **texts):
     """Nothing but the wish and these files."""
-    for name in ("etc", "lib", "lib/rejected"):
-        (top / name).mkdir(exist_ok=True)
+    for name in ("etc/l2wg", "var/lib/l2wg/rejected", "var/lib/l2wg"):
+        (top / name).mkdir(parents=True, exist_ok=True)
         for path in (top / name).iterdir():
             if path.is_file():
                 path.unlink()
-    (top / "etc" / "gretap1.conf").write_text(WISH)
+    (top / "etc/l2wg/gretap1.conf").write_text(WISH)
     for name, text in texts.items():
-        files.write(str(top / name.replace("_", "/", 1)), text)
+        files.write(str(top / "var/lib/l2wg" / name), text)
 
 
 def saved(top):
@@ -100,7 +81,7 @@ def test_a_transaction_that_cannot_be_read_changes_nothing(state, data):
 
 def transaction_of(state, text):
     (state / "one").write_text("new\n")
-    fresh(state, lib_transaction=text)
+    fresh(state, transaction=text)
     try:
         before = saved_state.load(saved_state.OPEN)
     except L2wgError as error:
@@ -110,14 +91,14 @@ def transaction_of(state, text):
         for call in (rollback.clear, rollback.recover, transaction.commit, transaction.confirm, lambda: rollback.rollback("x")):
             with pytest.raises(L2wgError):
                 call()
-        assert (state / "one").read_text() == "new\n" and (state / "etc/gretap1.conf").read_text() == WISH
+        assert (state / "one").read_text() == "new\n" and (state / "etc/l2wg/gretap1.conf").read_text() == WISH
         assert files.read(saved_state.OPEN) == text
         return
     # What a rollback writes: nothing that was made up, where the paths are not its own.
     if all(path.startswith(str(state)) for path in list(before.old) + list(before.new)):
         refused(rollback.rollback, "for a test")
         refused(rollback.recover)
-        kept = [path.name for path in (state / "etc").iterdir()]
+        kept = [path.name for path in (state / "etc/l2wg").iterdir()]
         assert "gretap1.conf" in kept or "gretap1.conf.rejected" in kept
 
 
@@ -135,9 +116,9 @@ def test_what_was_applied_and_cannot_be_read_takes_no_file_away(state, text):
 
 
 def applied_of(state, text):
-    fresh(state, lib_applied=text)
+    fresh(state, applied=text)
     found = last_applied.read()
-    assert all(isinstance(name, str) and "/" not in name and isinstance(one, str) for name, one in found.items())
+    assert all(isinstance(name, str) and "/" not in name and isinstance(config, str) for name, config in found.items())
     try:
         json.loads(text, strict=False)
     except (ValueError, RecursionError):
@@ -145,7 +126,7 @@ def applied_of(state, text):
     (state / "one").write_text("new\n")
     transaction.begin(["br0"], [], [str(state / "one")])
     rollback.rollback("for a test")
-    assert (state / "etc/gretap1.conf").exists() or (state / "etc/gretap1.conf.rejected").exists()
+    assert (state / "etc/l2wg/gretap1.conf").exists() or (state / "etc/l2wg/gretap1.conf.rejected").exists()
 
 
 @few
@@ -189,7 +170,7 @@ def test_no_word_of_what_was_loaded_may_be_hostile(state):
 @few
 @given(st.one_of(hostile.mutated(["# [] 00000000\ntable inet l2wg {\n}\n"]), hostile.anything))
 def test_a_rule_file_that_somebody_edited_is_written_anew(state, text):
-    fresh(state, lib_rules_nft=text)
+    fresh(state)
     files.write(nftables.STATIC, text)
     ruleset.store([nftables.entry(TUNNEL)])
     written = files.read(nftables.STATIC)

@@ -66,7 +66,7 @@ def test_every_file_of_the_corpus_as_l2wg_conf(name):
 
 @given(hostile.junk)
 def test_any_file_name_may_lie_in_our_directory(name):
-    tunnel, problems = tunnel_file.parse("".join("%s = %s\n" % one for one in FIRM.items()), store.path(name), name)
+    tunnel, problems = tunnel_file.parse("".join("%s = %s\n" % pair for pair in FIRM.items()), store.path(name), name)
     if tunnel is None:
         for problem in problems:
             printable(problem)
@@ -228,11 +228,11 @@ def attach_and_detach(text):
     bare = wg_quick.detach(text, "wg0")
     assert wg_quick.detach(bare, "wg0") == bare
     gone = heard(text)
-    for one in heard(bare):
-        gone.remove(one)
-    assert all(one[0] == "[interface]" and one[1].lower() in ("postup", "postdown") and "l2wg" in one[2] for one in gone)
+    for row in heard(bare):
+        gone.remove(row)
+    assert all(row[0] == "[interface]" and row[1].lower() in ("postup", "postdown") and "l2wg" in row[2] for row in gone)
     if new is None:
-        assert ("[interface]", "[Interface]") not in [(one[0], one[1]) for one in heard(text)]
+        assert ("[interface]", "[Interface]") not in [(row[0], row[1]) for row in heard(text)]
         return
     assert wg_quick.attach(new, "wg0") == new
     if bare == text:
@@ -240,10 +240,10 @@ def attach_and_detach(text):
     else:
         assert wg_quick.detach(new, "wg0").rstrip("\r\n") == bare.rstrip("\r\n")
     extra = heard(new)
-    for one in heard(text):
-        extra.remove(one)
-    assert all(one[:1] + one[2:] in (("[interface]", "l2wg up %i || :"), ("[interface]", "l2wg down %i || :")) for one in extra)
-    assert [one for one in heard(new) if one not in extra] == [one for one in heard(text) if one not in extra]
+    for row in heard(text):
+        extra.remove(row)
+    assert all(row[:1] + row[2:] in (("[interface]", "l2wg up %i || :"), ("[interface]", "l2wg down %i || :")) for row in extra)
+    assert [row for row in heard(new) if row not in extra] == [row for row in heard(text) if row not in extra]
 
 
 @given(wgs, hostile.junk)
@@ -268,7 +268,7 @@ def test_no_file_but_one_in_etc_wireguard_is_meant(name):
     except L2wgError as error:
         assert error.problems[0].hint and error.problems[0].message.isprintable() and len(error.problems[0].message) < MESSAGE_MAX
     else:
-        assert re.match(r"/etc/wireguard/[A-Za-z0-9_.-]{1,15}\.conf\Z", path)
+        assert re.match(wg_quick.DIRECTORY + r"/[A-Za-z0-9_.-]{1,15}\.conf\Z", path)
 
 
 # interfaces(5)
@@ -283,10 +283,10 @@ def test_interfaces_is_understood(text):
 
 def understood(text):
     stanzas, sources = ifupdown.parse(text, ifupdown.MAIN)
-    for one in stanzas:
-        assert one.interface and 0 < one.line <= text.count("\n") + 1 and one.path == ifupdown.MAIN
-        one.addresses()
-        ifupdown_stanzas.split(one.options, one.interface, "br0")
+    for stanza in stanzas:
+        assert stanza.interface and 0 < stanza.line <= text.count("\n") + 1 and stanza.path == ifupdown.MAIN
+        stanza.addresses()
+        ifupdown_stanzas.split(stanza.options, stanza.interface, "br0")
     assert all(word and pattern for word, pattern in sources)
     ifupdown_bridge.bridges_in(text)
 
@@ -298,8 +298,8 @@ def test_what_is_set_aside_comes_back_to_the_byte(text, ports):
     assert ifupdown_stanzas.put_back(away, ports) == text
     # Nothing of theirs is left, and all of the others' is.
     there = ifupdown.parse(text, "x")[0]
-    assert [one for one in ifupdown.parse(away, "x")[0]] == [one for one in there if one.interface not in ports]
-    assert [one for one in ifupdown.parse(ifupdown_stanzas.aside(away), "x")[0]] == [one for one in there if one.interface in ports]
+    assert [stanza for stanza in ifupdown.parse(away, "x")[0]] == [stanza for stanza in there if stanza.interface not in ports]
+    assert [stanza for stanza in ifupdown.parse(ifupdown_stanzas.aside(away), "x")[0]] == [stanza for stanza in there if stanza.interface in ports]
 
 
 @given(enis, st.sampled_from(["enp2s0", "enp3s0"]))
@@ -308,8 +308,8 @@ def test_lines_that_look_set_aside_do_no_harm(text, port):
 
 
 def no_harm(text, port):
-    for one in (ifupdown_stanzas.put_back(text, [port]), ifupdown_stanzas.set_aside(text, [port]), ifupdown_stanzas.aside(text)):
-        ifupdown.parse(one, ifupdown.MAIN)
+    for changed in (ifupdown_stanzas.put_back(text, [port]), ifupdown_stanzas.set_aside(text, [port]), ifupdown_stanzas.aside(text)):
+        ifupdown.parse(changed, ifupdown.MAIN)
     assert ifupdown_stanzas.set_aside(ifupdown_stanzas.set_aside(text, [port]), [port]) == ifupdown_stanzas.set_aside(text, [port])
 
 
@@ -353,7 +353,7 @@ def test_our_own_file_of_any_interfaces(text, wished):
     defined = ifupdown.Defined(tuple(stanzas), (ifupdown.MAIN,), aside=tuple(stanzas))
     bridges = ifupdown_bridge.ours([tunnel], defined, tunnel.bridge_ports, text, {})
     made = ifupdown_bridge.render(bridges)
-    assert {one.interface for one in ifupdown.parse(made, ifupdown_bridge.OURS)[0]} <= set(bridges) | set(tunnel.bridge_ports)
+    assert {stanza.interface for stanza in ifupdown.parse(made, ifupdown_bridge.OURS)[0]} <= set(bridges) | set(tunnel.bridge_ports)
     assert not ifupdown.parse(made, ifupdown_bridge.OURS)[1]
 
 
@@ -365,8 +365,8 @@ def test_mentions_read_anything_under_etc(etc, texts, port):
         for number, text in enumerate(texts):
             files.write(str(etc / "root" / ("m%d" % number)), text[:30000])
         found = references.find({port: "br0"})
-        for one in found:
-            problem = one.problem()
+        for mention in found:
+            problem = mention.problem()
             assert problem.line > 0 and problem.path
             printable(problem)
         references.dnsmasq(references.unserved(found))

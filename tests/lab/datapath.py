@@ -228,8 +228,8 @@ def run(pair: Pair, rounds: int, ways, say):
         for way in ways:
             host = pair.device if way.bridged else pair.host_a
             way.up(pair)
-            for one in (host, pair.host_b):  # what the last way's routers told of packets that are too large
-                one.sh("ip route flush cache; ip -6 route flush cache")
+            for router in (host, pair.host_b):  # what the last way's routers told of packets that are too large
+                router.sh("ip route flush cache; ip -6 route flush cache")
             eventually(lambda: host.ping(TARGET4) == 1, 120)
             limit = CPU
             for measure in MEASURES:

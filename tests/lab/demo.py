@@ -94,7 +94,9 @@ def play(story: Story, reference: topology.Reference, deb: Path) -> None:
     story.tell("before: the device at enp3s0 asks for a lease ...")
     before = device.lease(patience=2)
     story.tell("  nobody answers, that port leads nowhere yet" if before is None else f"  unexpected: {before}")
-    for router, result in zip(routers, story.wait(f"apt install ./{deb.name} on both, with the answers preseeded", lambda: both(lambda one: install(one, deb), routers))):
+    for router, result in zip(
+        routers, story.wait(f"apt install ./{deb.name} on both, with the answers preseeded", lambda: both(lambda router: install(router, deb), routers))
+    ):
         print(f"          router {router.name}:")
         show(result)
     story.tell("the device asks again ...")

@@ -43,7 +43,7 @@ def packed(address: str) -> bytes:
 
 def gre(payload: bytes, key=None, sequence=None, kind=TRANSPARENT_ETHERNET) -> bytes:
     flags = (0x2000 if key is not None else 0) | (0x1000 if sequence is not None else 0)
-    return struct.pack("!HH", flags, kind) + b"".join(struct.pack("!I", one) for one in (key, sequence) if one is not None) + payload
+    return struct.pack("!HH", flags, kind) + b"".join(struct.pack("!I", field) for field in (key, sequence) if field is not None) + payload
 
 
 def vxlan(source: str, target: str, frame: bytes, vni: int, port=VXLAN_PORT) -> bytes:

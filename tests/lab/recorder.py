@@ -59,7 +59,7 @@ bridge fdb add 02:00:00:00:00:03 dev gretap1 master dynamic; bridge fdb add 33:3
         [OBSERVE, "ip -json -details -statistics address show", "bridge -json -statistics fdb show"]
         + DEFAULTS
         + RULES
-        + [one % name for one in LAYER3 for name in ("br0", "e0", "wg0", "e1")]
+        + [command % name for command in LAYER3 for name in ("br0", "e0", "wg0", "e1")]
         + ["ip -json -6 address show dev br0 dadfailed", "ip route show match 10.15.14.1", "ip route show dev wg0 match 192.168.92.1"],
     ),
     "kinds": (
@@ -91,7 +91,7 @@ ip link del bare; ip link del vxext; ip tuntap add tun0 mode tun; ip tuntap add 
 ip address add 10.9.9.1 peer 10.9.9.2/32 dev mv0; ip address add 10.9.9.9/24 dev mv0 label mv0:1
 ip link set e0 alias 'a "name" of its own'
 """,
-        [OBSERVE, "bridge -json -statistics fdb show"] + [one % name for one in LAYER3 for name in ("br0", "mv0", "wg0")],
+        [OBSERVE, "bridge -json -statistics fdb show"] + [command % name for command in LAYER3 for name in ("br0", "mv0", "wg0")],
     ),
     "dead": (
         LAN
@@ -124,7 +124,7 @@ ip -6 route add fd73::/16 via fe80::9 dev br0 expires 100000
 ip link set br0 type bridge stp_state 0
 """,
         DEFAULTS
-        + [one % name for one in LAYER3 for name in ("br0", "e0", "wg0")]
+        + [command % name for command in LAYER3 for name in ("br0", "e0", "wg0")]
         + ["ip route show match 10.71.1.1", "ip route show match 9.9.9.9", "ip route show dev wg0 match 10.71.0.1", "ip route show match 10.66.1.1"],
     ),
     "ways": (
@@ -229,8 +229,8 @@ ip neighbour add 192.0.2.50 lladdr 02:00:00:00:00:50 dev e0 nud permanent; ip ne
 ip neighbour add 192.0.2.52 lladdr 02:00:00:00:00:52 dev e0 nud stale; ip neighbour add proxy 192.0.2.53 dev e0; sleep 4
 """,
         [
-            "ip -json neighbour show to %s dev e0" % one
-            for one in ("192.0.2.1", "2001:db8::1", "192.0.2.99", "192.0.2.50", "192.0.2.51", "192.0.2.52", "192.0.2.53", "192.0.2.77")
+            "ip -json neighbour show to %s dev e0" % address
+            for address in ("192.0.2.1", "2001:db8::1", "192.0.2.99", "192.0.2.50", "192.0.2.51", "192.0.2.52", "192.0.2.53", "192.0.2.77")
         ],
     ),
     "logins": (
@@ -289,8 +289,8 @@ def record_nft(entries):
                 own += told_of(query.split(), folder)
             found["%s/%s" % (name, path.name[:-4])] = own
         fresh()
-        forms = [one for one in features.FEATURES if one.tool == features.NFT and one.text]
-        found[name + "/forms"] = "".join(told_of(list(one.argv), folder, one.text, " # " + one.name) for one in forms)
+        forms = [feature for feature in features.FEATURES if feature.tool == features.NFT and feature.text]
+        found[name + "/forms"] = "".join(told_of(list(feature.argv), folder, feature.text, " # " + feature.name) for feature in forms)
     return found
 
 

@@ -77,7 +77,7 @@ def test_both_refuse_the_same_tunnels(evaluate, tunnels, wrong):
     got = evaluate({"services": {"l2wg": {"enable": True, "tunnels": tunnels}}})
     read = {name: tunnel_file.parse(got["files"]["l2wg/%s.conf" % name], name + ".conf", name) for name in tunnels}
     problems = [problem for _, found in read.values() for problem in found]
-    problems += conflicts.between([one for one, _ in read.values() if one])
+    problems += conflicts.between([wish for wish, _ in read.values() if wish])
     assert sorted({said(problem) for problem in problems}) == wrong, "l2wg_hooks/config/schema.py"
     refused = sorted({message.split(": ")[0] for message in got["failed"]})
     assert refused == [(T + name.rpartition(".")[0] + "." + camel(name.rpartition(".")[2])).rstrip(".") if name != ".." else T + "." for name in wrong]
@@ -199,11 +199,11 @@ def test_a_network_covers_what_python_says(nix):
     """Containment alone, without lib: what l2wg_hooks/check/runner.py asks ipaddress for."""
     import ipaddress
 
-    rows = " ".join('(ip.covers (ip.network "%s") (ip.address "%s"))' % (net, one) for one, net, _ in COVERS)
+    rows = " ".join('(ip.covers (ip.network "%s") (ip.address "%s"))' % (net, address) for address, net, _ in COVERS)
     got = json.loads(nix.run("nix-instantiate", "--eval", "--strict", "--json", "-E", "let ip = import %s/nix/addresses.nix; in [ %s ]" % (HERE.parents[1], rows)))
-    for (one, net, covers), nixes in zip(COVERS, got):
-        assert (ipaddress.ip_address(one) in ipaddress.ip_network(net, strict=False)) is covers, (one, net)
-        assert nixes is covers, (one, net)
+    for (address, net, covers), nixes in zip(COVERS, got):
+        assert (ipaddress.ip_address(address) in ipaddress.ip_network(net, strict=False)) is covers, (address, net)
+        assert nixes is covers, (address, net)
 
 
 @pytest.mark.parametrize("interface", [

@@ -107,10 +107,10 @@ def test_every_option_has_type_default_example_description(options):
 
 
 def test_defaults_are_those_of_the_file(options):
-    for key, name in ((one.name, one.field) for one in schema.KEYS.values()):
+    for key, name in ((record.name, record.field) for record in schema.KEYS.values()):
         if key in schema.REQUIRED:
             continue
-        (default,) = [one.default for one in dataclasses.fields(Tunnel) if one.name == name]
+        (default,) = [field.default for field in dataclasses.fields(Tunnel) if field.name == name]
         got = options["tunnel"][camel(key)]["default"]
         unwritten = {"stp": False, "link-local": False, "bridge-address": ""}
         assert got == (None if key in unwritten and default == unwritten[key] else list(default) if key == "bridge-ports" else default), key
@@ -119,14 +119,14 @@ def test_defaults_are_those_of_the_file(options):
 def test_encapsulations_are_those_of_debian(options):
     assert options["encapsulations"] == {
         name: {
-            "kinds": {str(family): {"name": kind.name, "module": kind.module, "ownRoute": kind.own_route} for family, kind in one.kinds.items()},
-            "udpPort": one.udp_port,
-            "numberWord": one.number_word,
-            "numberMax": one.number_max,
-            "numberDefault": one.number_default,
-            "exclusiveWords": one.exclusive_words,
+            "kinds": {str(family): {"name": kind.name, "module": kind.module, "ownRoute": kind.own_route} for family, kind in encapsulation.kinds.items()},
+            "udpPort": encapsulation.udp_port,
+            "numberWord": encapsulation.number_word,
+            "numberMax": encapsulation.number_max,
+            "numberDefault": encapsulation.number_default,
+            "exclusiveWords": encapsulation.exclusive_words,
         }
-        for name, one in registry.ENCAPSULATIONS.items()
+        for name, encapsulation in registry.ENCAPSULATIONS.items()
     }
 
 
@@ -148,7 +148,7 @@ def test_examples_are_right(evaluate, options):
     assert got["failed"] == []
     wish, problems = tunnel_file.parse(got["files"]["l2wg/gretap1.conf"], "gretap1.conf", "gretap1")
     assert problems == ()
-    for key, name in ((one.name, one.field) for one in schema.KEYS.values()):
+    for key, name in ((record.name, record.field) for record in schema.KEYS.values()):
         value = told[camel(key)]
         assert getattr(wish, name) == (tuple(value) if isinstance(value, list) else value), key
         assert key in wish.lines, "what is not the default is written"

@@ -59,7 +59,7 @@ def test_the_same_plan(wishes, world):
     else:
         there = link_table.parse((GOLDEN / "links" / world).read_text())
     by_nix, *by_debian = [planner.plan([wish], there) for wish in wishes]
-    assert all((by_nix.steps, by_nix.waiting, by_nix.rules) == (one.steps, one.waiting, one.rules) for one in by_debian)
+    assert all((by_nix.steps, by_nix.waiting, by_nix.rules) == (plan.steps, plan.waiting, plan.rules) for plan in by_debian)
     assert [problem.message for problem in by_nix.problems] == [problem.message for problem in by_debian[0].problems]
     if world == "all but the tunnel":
         assert any(re.match("ip link add name gretap1 .* type gretap local ", str(step)) for step in by_nix.steps)

@@ -14,13 +14,13 @@ def netdev(table=None, of_peer=None):
     """A WireGuard interface of networkd's, with the tables that its routes go into."""
     config = dict({"PrivateKeyFile": "/k"}, **({} if table is None else {"RouteTable": table}))
     peer = dict(PEER, **({} if of_peer is None else {"RouteTable": of_peer}))
-    one = {"netdevConfig": {"Name": "wg0", "Kind": "wireguard"}, "wireguardConfig": config, "wireguardPeers": [peer]}
-    return dict(NETWORKD, **{"systemd.network.netdevs.30-wg": one})
+    made = {"netdevConfig": {"Name": "wg0", "Kind": "wireguard"}, "wireguardConfig": config, "wireguardPeers": [peer]}
+    return dict(NETWORKD, **{"systemd.network.netdevs.30-wg": made})
 
 
 def scripted(**more):
-    one = dict({"privateKeyFile": "/k", "peers": [{"publicKey": "x", "allowedIPs": ["192.168.92.0/24"]}]}, **more)
-    return {"networking.wg-quick": None, "networking.wireguard.interfaces.wg0": one}
+    made = dict({"privateKeyFile": "/k", "peers": [{"publicKey": "x", "allowedIPs": ["192.168.92.0/24"]}]}, **more)
+    return {"networking.wg-quick": None, "networking.wireguard.interfaces.wg0": made}
 
 
 def network(**more):

@@ -20,9 +20,9 @@ def said(*argv, **options):
     return subprocess.run([str(word) for word in argv], stdout=subprocess.PIPE, stderr=subprocess.PIPE, check=True, **options).stdout.decode()
 
 
-@pytest.mark.parametrize("one", [USUAL, LARGE])
-def test_a_picture_of_it_is_read(one, tmp_path):
-    line = card.encode(one)
+@pytest.mark.parametrize("original", [USUAL, LARGE])
+def test_a_picture_of_it_is_read(original, tmp_path):
+    line = card.encode(original)
     said("qrencode", "-o", tmp_path / "card.png", line)
     assert said("zbarimg", "-q", "--raw", tmp_path / "card.png").strip() == line
 

@@ -46,4 +46,4 @@ def test_interfaces_d_is_sourced_whatever_the_last_line(text, tmp_path, monkeypa
     (problem,) = apply.unreached(preview.Intent((), {}, {"br0": None}, (), (), None, (), False))
     subprocess.run(["sh", "-c", problem.hint], check=True)
     assert ifupdown_files.read().reaches(ours) and main.read_text().startswith(text)
-    assert [one.interface for one in ifupdown_files.read().stanzas if one.path == str(main)] == ["lo"] * bool(text)
+    assert [stanza.interface for stanza in ifupdown_files.read().stanzas if stanza.path == str(main)] == ["lo"] * bool(text)

@@ -76,8 +76,8 @@ def long(path):
 
 
 def unix(path):
-    with socket.socket(socket.AF_UNIX) as one:
-        one.bind(str(path))
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(path))
 
 
 ODD = {

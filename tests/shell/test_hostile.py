@@ -143,7 +143,7 @@ def heard(folder):
     for block in done.stdout.split(b"\0\0\n")[:-1]:
         name, rest, *hooks = block.split(b"\0")
         at = hooks.index(b"--") if b"--" in hooks else len(hooks)
-        found[name.rpartition(b"/")[2]] = (rest, [one for one in hooks[:at] if one], [one for one in hooks[at + 1 :] if one])
+        found[name.rpartition(b"/")[2]] = (rest, [line for line in hooks[:at] if line], [line for line in hooks[at + 1 :] if line])
     return found
 
 
@@ -164,8 +164,8 @@ def test_wg_quick_hears_of_our_two_lines_and_of_no_other(tmp_path):
             text = rng.choice([text[:at] + sign + text[at:], text[:at] + text[at : at + 30] + text[at:], text[:at] + text[to:] if at < to else text])
         new = wg_quick.attach(text, "wg%d" % number)
         name = b"wg%d.conf" % number
-        for folder, one in (("before", text), ("after", text if new is None else new)):
-            (tmp_path / folder / name.decode()).write_bytes(one.encode("utf-8", "surrogateescape"))
+        for folder, content in (("before", text), ("after", text if new is None else new)):
+            (tmp_path / folder / name.decode()).write_bytes(content.encode("utf-8", "surrogateescape"))
         if new is not None and new != text:
             attached.add(name)
     before, after = heard(tmp_path / "before"), heard(tmp_path / "after")
@@ -175,9 +175,9 @@ def test_wg_quick_hears_of_our_two_lines_and_of_no_other(tmp_path):
         assert before[name][0].rstrip(b"\r\n") == after[name][0].rstrip(b"\r\n"), name
         for index, ours in ((1, b"l2wg up %i || :"), (2, b"l2wg down %i || :")):
             extra = list(after[name][index])
-            for one in before[name][index]:
-                extra.remove(one)
+            for line in before[name][index]:
+                extra.remove(line)
             assert set(extra) <= {ours}, (name, extra)
             if name in attached:
-                assert ours in after[name][index] or any(b"l2wg" in one for one in after[name][index]), name
+                assert ours in after[name][index] or any(b"l2wg" in line for line in after[name][index]), name
     print("%d files, %d of them attached" % (count, len(attached)))

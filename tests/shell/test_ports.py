@@ -14,7 +14,8 @@ import ports as table
 def play(router, case):
     table.build(case, router.path)
     words = "".join(
-        "4: enp3s0    %s %s scope %s enp3s0\n" % ("inet6" if ":" in one else "inet", one, "link" if one.startswith("fe80") else "global") for one in case.addresses
+        "4: enp3s0    %s %s scope %s enp3s0\n" % ("inet6" if ":" in address else "inet", address, "link" if address.startswith("fe80") else "global")
+        for address in case.addresses
     )
     says = {"ip -o addr show dev enp3s0": words, "ip -o -4 addr show scope global": words, **case.says}
     for tool in ("ip", "bridge"):

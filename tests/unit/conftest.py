@@ -11,18 +11,55 @@ TREE = pathlib.Path(__file__).resolve().parents[2]
 GOLDEN = TREE / "tests" / "golden"
 sys.path.insert(0, str(TREE))
 
+import roots
 from l2wg_hooks import cli
-from l2wg_hooks.apply import rollback
 from l2wg_hooks.commands import registry
-from l2wg_hooks.config import ifupdown_files, wg_quick_readers
-from l2wg_hooks.observe import counter_growth
-from l2wg_hooks.reconcile import event_summary, reconcile
+from l2wg_hooks.reconcile import event_summary
 from l2wg_hooks.rehearsal import stage
 from l2wg_hooks.system import journal, log
 
 
 @pytest.fixture(autouse=True)
-def no_process(monkeypatch, tmp_path):
+def root(request, monkeypatch, tmp_path):
+    """A folder that the code takes for /, so that no test sees what the machine has that runs it. There is /run in it."""
+    folder = tmp_path.with_name(tmp_path.name + "-root")
+    (folder / "run").mkdir(parents=True)
+    if "real_names" not in request.fixturenames:
+        roots.move(monkeypatch, folder)
+    return folder
+
+
+@pytest.fixture
+def real_names():
+    """For tests of texts that name a file: what they test is pure, so none is opened."""
+
+
+@pytest.fixture
+def ipv6(root):
+    """A kernel that has it."""
+    (root / "proc/net").mkdir(parents=True)
+    (root / "proc/net/if_inet6").write_text("")
+
+
+@pytest.fixture
+def etc(root):
+    """The folder of the tunnels' files."""
+    return _made(root / "etc/l2wg")
+
+
+@pytest.fixture
+def wireguard(root):
+    """The folder of WireGuard's files."""
+    return _made(root / "etc/wireguard")
+
+
+def _made(folder):
+    folder.mkdir(parents=True)
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def no_process(monkeypatch):
     """Make every way to start a process an error."""
 
     def forbidden(*args, **kwargs):
@@ -33,12 +70,6 @@ def no_process(monkeypatch, tmp_path):
     for name in ("NATIVE", "SYSLOG"):
         monkeypatch.setattr(journal, name, "/nonexistent")
     log.begin(event_summary.EventSummary())
-    monkeypatch.setattr(reconcile, "WAITING", str(tmp_path / "waiting"))
-    monkeypatch.setattr(counter_growth, "NOTES", str(tmp_path / "growth"))
-    monkeypatch.setattr(rollback, "UNDONE", str(tmp_path / "undone"))
-    # Units and scripts of the machine that runs the tests.
-    monkeypatch.setattr(wg_quick_readers, "ROOT", str(tmp_path / "root"))
-    monkeypatch.setattr(ifupdown_files, "COPIES", str(tmp_path / "aside"))
     # Namespaces are the lab's.
     monkeypatch.setattr(stage, "play", lambda work, seconds: _no_stage())
     # A package is built by whoever builds it.

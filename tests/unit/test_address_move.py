@@ -21,7 +21,7 @@ def find(text=STATIC, links=LIVE, held=HELD, more=""):
 
 def test_a_static_address_can_move():
     moves, problems = find()
-    assert problems == () and [str(one) for one in moves] == ["192.168.92.1/24 moves from enp2s0 to br0"]
+    assert problems == () and [str(move) for move in moves] == ["192.168.92.1/24 moves from enp2s0 to br0"]
     assert moves[0].paths == ("/etc/network/interfaces",)
     assert [str(step) for step in address_move.steps(moves, LIVE, HELD)] == [
         "ip link add name br0 address 02:00:00:00:00:02 type bridge forward_delay 0",

@@ -5,10 +5,10 @@ import stat
 
 import pytest
 from l2wg_hooks import cli, model
-from l2wg_hooks.apply import apply, preview, rollback, rollback_timer, saved_state, transaction, verify
+from l2wg_hooks.apply import apply, preview, rollback, saved_state, transaction, verify
 from l2wg_hooks.commands import dialogue, registry
 from l2wg_hooks.commands import rollback as cli_rollback
-from l2wg_hooks.config import ifupdown, ifupdown_bridge, ifupdown_files, last_applied, references, store, wg_quick
+from l2wg_hooks.config import ifupdown_files, last_applied, store
 from l2wg_hooks.errors import L2wgError, Problem
 from l2wg_hooks.managers import ifupdown_state
 from l2wg_hooks.model import Addresses, Link, Observed, Step, Tunnel, Wait
@@ -26,11 +26,12 @@ LINKS = [Link("wg0", 5, "wireguard"), Link("enp2s0", 2, addresses=("192.168.178.
 
 
 class Router:
-    def __init__(self, etc):
-        self.etc, self.links, self.done = etc, {link.name: link for link in LINKS}, []
+    def __init__(self, root):
+        self.root, self.etc, self.lib = root, root / "etc", root / "var/lib/l2wg"
+        self.links, self.done = {link.name: link for link in LINKS}, []
         self.held, self.worse = {}, ()
         self.rehearsed, self.refused = [], ()
-        self.main, self.ours, self.conf = (etc / name for name in ("network/interfaces", "network/interfaces.d/l2wg", "gretap1.conf"))
+        self.main, self.ours, self.conf = (self.etc / name for name in ("network/interfaces", "network/interfaces.d/l2wg", "l2wg/gretap1.conf"))
 
     def rehearse(self, texts, wished, both, gone=()):
         self.rehearsed.append((texts, wished, both))
@@ -51,30 +52,18 @@ class Router:
 
 
 @pytest.fixture
-def router(tmp_path, monkeypatch):
-    (tmp_path / "network" / "interfaces.d").mkdir(parents=True)
-    here = Router(tmp_path)
+def router(root, monkeypatch):
+    here = Router(root)
+    for folder in ("network/interfaces.d", "l2wg", "wireguard"):
+        (here.etc / folder).mkdir(parents=True)
     here.main.write_text(MAIN)
     here.conf.write_text(CONF)
-    monkeypatch.setattr(store, "DIRECTORY", str(tmp_path))
-    monkeypatch.setattr(ifupdown, "MAIN", str(here.main))
-    monkeypatch.setattr(ifupdown_bridge, "OURS", str(here.ours))
     monkeypatch.setattr(link_table, "read", lambda: dict(here.links))
     monkeypatch.setattr(process, "run", here.run)
     monkeypatch.setattr(snapshot, "look", lambda tunnels, links: Observed())
     monkeypatch.setattr(ruleset, "store", lambda entries: None)
     monkeypatch.setattr(reconcile, "reconcile", lambda only=None: here.done.append("the plan") or ())
-    monkeypatch.setattr(lock, "FILES", str(tmp_path / "files"))
-    monkeypatch.setattr(nftables, "STATIC", str(tmp_path / "rules.nft"))
-    for module, name in ((saved_state, "OPEN"), (saved_state, "LAST"), (last_applied, "APPLIED"), (rollback, "REJECTED_FILES")):
-        monkeypatch.setattr(module, name, str(tmp_path / "lib" / name))
-    monkeypatch.setattr(ifupdown_state, "BOOKS", str(tmp_path / "lib" / "BOOKS"))
-    monkeypatch.setattr(references, "ROOT", str(tmp_path))
-    monkeypatch.setattr(references, "DNSMASQ", str(tmp_path / "dnsmasq.d/l2wg"))
-    monkeypatch.setattr(saved_state, "DIRECTORY", str(tmp_path / "lib"))
-    monkeypatch.setattr(ifupdown_state, "IFUPDOWN2", str(tmp_path / "ifupdown2"))
     monkeypatch.setattr(saved_state, "picture", here.picture)
-    monkeypatch.setattr(rollback_timer, "timed", lambda: False)
     monkeypatch.setattr(verify, "look", lambda tunnels, links, new=(), silent=(): verify.Health((), (), (), (), ()))
     monkeypatch.setattr(verify, "compare", lambda before, tunnels: here.worse)
     monkeypatch.setattr(verify, "logins", lambda: [])
@@ -84,11 +73,11 @@ def router(tmp_path, monkeypatch):
 
 def test_a_change_of_files_is_rehearsed_before_it_is_made_and_nothing_else_is(router):
     router.refused = (Problem("the next boot loses it"),)
-    before = {path: path.read_bytes() for path in router.etc.rglob("*") if path.is_file()}
+    before = {path: path.read_bytes() for path in router.root.rglob("*") if path.is_file()}
     with pytest.raises(L2wgError, match="the next boot loses it"):
         apply.apply()
     assert router.done == [] and not saved_state.pending()
-    assert {path: path.read_bytes() for path in router.etc.rglob("*") if path.is_file() and path.name != "files"} == before
+    assert {path: path.read_bytes() for path in router.root.rglob("*") if path.is_file() and path.name != "l2wg.files"} == before
     [(texts, wished, both)] = router.rehearsed
     assert "bridge_ports enp3s0" in texts[str(router.ours)] and wished == {"gretap1": CONF}
     assert not both, "nothing of the admin's changes"
@@ -271,7 +260,7 @@ def test_what_must_not_be_done_changes_nothing(router, links, main, complaint):
 
 
 def test_a_mistake_in_one_file_changes_nothing(router):
-    (router.etc / "gretap2.conf").write_text("nonsense\n")
+    (router.etc / "l2wg/gretap2.conf").write_text("nonsense\n")
     with pytest.raises(L2wgError):
         apply.apply()
     assert (router.done, router.ours.exists()) == ([], False)
@@ -324,7 +313,7 @@ def test_what_is_worse_afterwards_is_undone(router):
         apply.apply()
     assert not router.ours.exists() and not saved_state.pending()
     assert not router.conf.exists(), "no event may try again what did harm"
-    assert (router.etc / "gretap1.conf.rejected").read_text() == CONF
+    assert (router.etc / "l2wg/gretap1.conf.rejected").read_text() == CONF
     assert router.done[-2:] == ["ifdown --force --interfaces %s br0" % ifupdown_state.BOOKS, "the plan"]
 
 
@@ -346,7 +335,7 @@ def test_a_port_gives_its_address_only_to_who_agrees(router, capsys):
     assert cli.main(["plan"]) == 1
     said = capsys.readouterr().out
     assert "+#l2wg# iface enp3s0 inet static" in said and "ip link set dev enp3s0 master br0" in said
-    assert apply.apply(agree=lambda moves: [str(one) for one in moves] == ["10.0.0.1/8 moves from enp3s0 to br0"]) == ()
+    assert apply.apply(agree=lambda moves: [str(move) for move in moves] == ["10.0.0.1/8 moves from enp3s0 to br0"]) == ()
     assert "#l2wg# iface enp3s0" in router.main.read_text()
     assert "    address 10.0.0.1/8\n    bridge_ports enp3s0\n" in router.ours.read_text()
     assert "bridge_hw 02:00:00:00:00:03" in router.ours.read_text()
@@ -354,8 +343,6 @@ def test_a_port_gives_its_address_only_to_who_agrees(router, capsys):
 
 
 def test_a_bridge_that_would_cost_wireguard_its_next_start_is_refused(router, monkeypatch, capsys):
-    monkeypatch.setattr(wg_quick, "DIRECTORY", str(router.etc / "wireguard"))
-    (router.etc / "wireguard").mkdir()
     (router.etc / "wireguard/wg0.conf").write_text("[Interface]\nAddress = 10.15.14.2/24\n[Peer]\nPublicKey = K=\nAllowedIPs = 192.168.92.0/24\n")
     router.conf.write_text(CONF + "bridge-address = 192.168.92.2/24\n")
     with pytest.raises(L2wgError, match="wg-quick adds a route to 192.168.92.0/24 by wg0, which br0 has"):
@@ -404,7 +391,7 @@ def moved(router):
 
 
 def test_ifupdown2_is_told_nothing_or_it_would_take_the_address(router):
-    (router.etc / "ifupdown2").mkdir()
+    (router.root / "usr/share/ifupdown2").mkdir(parents=True)
     router.main.write_text(MAIN + STATIC)
     router.links["enp3s0"] = Link("enp3s0", 3, mac="02:00:00:00:00:03", addresses=("10.0.0.1/8",), up=True)
     assert apply.apply(agree=lambda moves: True) == ()
@@ -468,7 +455,7 @@ def leaves(router):
 
 
 def copy_of(router):
-    return router.etc / "aside/enp3s0"
+    return router.lib / "aside/enp3s0"
 
 
 @pytest.fixture
@@ -637,8 +624,7 @@ def test_plan_says_so_and_does_nothing(router, capsys):
 
 @pytest.fixture
 def more(router, monkeypatch):
-    conf = router.etc / "wg0.quick"
-    monkeypatch.setattr(wg_quick, "DIRECTORY", str(router.etc))
+    conf = router.etc / "wireguard/wg0.conf"
     conf.write_text("PrivateKey = secret\n")
     conf.chmod(0o600)
     step = Step(("wg", "set", "wg0", "peer", "K="), "it is told", "wg0")
@@ -650,17 +636,17 @@ def more(router, monkeypatch):
 def test_a_peer_comes_with_the_rest(router, more):
     apply.apply()
     assert apply.apply(more=more) == ()
-    assert (router.etc / "wg0.quick").read_text().endswith("[Peer]\n") and (router.etc / "gretap2.conf").read_text() == more.wish["gretap2"]
+    assert (router.etc / "wireguard/wg0.conf").read_text().endswith("[Peer]\n") and (router.etc / "l2wg/gretap2.conf").read_text() == more.wish["gretap2"]
     assert "wg set wg0 peer K=" in router.done
     assert last_applied.read() == store.texts()
-    for path in (router.etc / "lib").iterdir():
+    for path in router.lib.iterdir():
         assert "secret" not in path.read_text(), path
 
 
 @pytest.mark.parametrize("where", ["its step", "the bridge", "health", "by hand", "killed"])
 def test_a_peer_goes_with_the_rest(router, more, monkeypatch, where):
     apply.apply()
-    before = {path: path.read_bytes() for path in router.etc.glob("*.[cq]*")}
+    before = {path: path.read_bytes() for path in router.etc.glob("*/*.conf*")}
     gone = []
     monkeypatch.setattr(wg_interfaces, "put_back", lambda name, peer: gone.append((name, peer._replace(allowed=tuple(peer.allowed)))) or ())
     real = executor.apply
@@ -679,33 +665,33 @@ def test_a_peer_goes_with_the_rest(router, more, monkeypatch, where):
         monkeypatch.setattr(apply, "_undo", lambda problem, keep: ())
         with pytest.raises(ZeroDivisionError):
             pair.carry_out(found, 0, None)
-        (router.etc / "gretap2.conf").write_text(more.wish["gretap2"])
+        (router.etc / "l2wg/gretap2.conf").write_text(more.wish["gretap2"])
         assert saved_state.pending()
         apply.apply()
-        (router.etc / "gretap2.conf.rejected").unlink()
+        (router.etc / "l2wg/gretap2.conf.rejected").unlink()
     elif where == "by hand":
         pair.carry_out(found, 0, None)
         rollback.rollback("asked for")
-        (router.etc / "gretap2.conf.rejected").unlink()
+        (router.etc / "l2wg/gretap2.conf.rejected").unlink()
     else:
         with pytest.raises(L2wgError) as error:
             pair.carry_out(found, 0, None)
         assert "nothing was changed" in str(error.value)
-    assert {path: path.read_bytes() for path in router.etc.glob("*.[cq]*")} == before
-    assert not list(router.etc.glob("*.rejected")) and not saved_state.pending()
+    assert {path: path.read_bytes() for path in router.etc.glob("*/*.conf*")} == before
+    assert not list(router.etc.glob("*/*.rejected")) and not saved_state.pending()
     assert saved and "secret" not in str(saved)
     assert gone == [("wg0", wg_interfaces.unknown("K="))]
     assert router.done.count("ip route delete 10.0.0.9 dev wg0") == 1
-    assert stat.S_IMODE((router.etc / "wg0.quick").stat().st_mode) == 0o600
+    assert stat.S_IMODE((router.etc / "wireguard/wg0.conf").stat().st_mode) == 0o600
 
 
 def test_what_somebody_changed_meanwhile_is_not_lost(router, more, capsys):
-    (router.etc / "wg0.quick").write_text("PrivateKey = another\n")
+    (router.etc / "wireguard/wg0.conf").write_text("PrivateKey = another\n")
     with pytest.raises(L2wgError) as error:
         apply.apply(more=more)
     assert "nothing was changed" in str(error.value) and "somebody has changed it just now" in capsys.readouterr().err
     assert router.conf.exists(), "never applied, and not ours to set aside"
-    assert (router.etc / "wg0.quick").read_text() == "PrivateKey = another\n" and not (router.etc / "gretap2.conf").exists()
+    assert (router.etc / "wireguard/wg0.conf").read_text() == "PrivateKey = another\n" and not (router.etc / "l2wg/gretap2.conf").exists()
 
 
 def test_nobody_is_asked_for_an_echo_by_a_tunnel_that_is_new(monkeypatch, router):
@@ -723,7 +709,7 @@ def test_nobody_is_asked_for_an_echo_by_a_tunnel_that_is_new(monkeypatch, router
 
 def test_a_key_that_is_new_since_stays(router, more, capsys):
     """A rollback takes the peer out of the file as it is now; where it cannot tell which key is which, it says so and leaves it."""
-    conf = router.etc / "wg0.quick"
+    conf = router.etc / "wireguard/wg0.conf"
     apply.apply(more=more)
     conf.write_text("PrivateKey = new\n[Peer]\n")
     rollback.rollback("asked for")
@@ -732,7 +718,7 @@ def test_a_key_that_is_new_since_stays(router, more, capsys):
     conf.write_text("[Peer]\nPresharedKey = psk\n")
     rollback.rollback("asked for")
     assert conf.read_text() == "[Peer]\nPresharedKey = psk\n" and "has other keys than it had" in capsys.readouterr().err
-    assert not any("psk" in path.read_text() for path in (router.etc / "lib").rglob("*") if path.is_file())
+    assert not any("psk" in path.read_text() for path in router.lib.rglob("*") if path.is_file())
 
 
 def test_what_a_router_advertisement_gave_to_a_switch_may_go(monkeypatch):
@@ -753,7 +739,7 @@ def unpaired(router):
     """What unpairing would do, on a router that is as it was wished for."""
     apply.apply()
     router.links["gretap1"] = Link("gretap1", 9, "gretap", alias=model.ALIAS)
-    conf = router.etc / "wg0.quick"
+    conf = router.etc / "wireguard/wg0.conf"
     conf.write_text("[Peer]\nPublicKey = K=\n")
     conf.chmod(0o600)
     router.conf.chmod(0o640)
@@ -768,7 +754,7 @@ def unpaired(router):
 
 
 def everything(router):
-    paths = [path for path in router.etc.rglob("*") if path.is_file() and "lib" not in path.parts and path.name != "files"]
+    paths = [path for path in router.etc.rglob("*") if path.is_file()]
     return {path: (path.read_bytes(), stat.S_IMODE(path.stat().st_mode)) for path in paths}
 
 
@@ -778,9 +764,9 @@ def test_a_site_goes_whole_and_comes_back_whole(router, unpaired, monkeypatch):
     before = everything(router)
     router.done.clear()
     assert apply.apply(more=unpaired) == ()
-    assert not router.conf.exists() and not router.ours.exists() and (router.etc / "wg0.quick").read_text() == "[Interface]\n"
+    assert not router.conf.exists() and not router.ours.exists() and (router.etc / "wireguard/wg0.conf").read_text() == "[Interface]\n"
     told = {"the route 192.168.92.1", "wg0's peer K=", "192.168.92.1/32 for a peer of wg0"}
-    assert {str(one) for one in router.gone} == told, "the rehearsal does not miss what is to go"
+    assert {str(fact) for fact in router.gone} == told, "the rehearsal does not miss what is to go"
     # The tunnel first: without its route it would be kept in by the guard alone.
     assert router.done[-4:] == ["the plan", "wg set wg0 peer K= remove", "ip -batch -", "route delete 192.168.92.1 dev wg0"]
     assert rollback.rollback("asked for") == ()
@@ -826,7 +812,7 @@ def test_a_typing_error_costs_no_line_of_what_was_right(router):
     ours = router.ours.read_text()
     router.conf.write_text(CONF.replace("remote = ", "remote = x"))
     intent = preview.intend()
-    assert intent.texts == {} and [one.name for one in intent.tunnels] == ["gretap1"] and len(intent.problems) == 1
+    assert intent.texts == {} and [tunnel.name for tunnel in intent.tunnels] == ["gretap1"] and len(intent.problems) == 1
     with pytest.raises(L2wgError):
         apply.apply()
     assert router.ours.read_text() == ours
@@ -837,7 +823,7 @@ def test_moves_for_which_only_the_agreement_is_missing_are_in_the_intent(router)
     router.links["enp3s0"] = Link("enp3s0", 3, mac="02:00:00:00:00:03", addresses=("10.0.0.1/8",), up=True)
     router.held["enp3s0"] = Addresses((("10.0.0.1/8",),))
     assert preview.intend().problems and preview.intend_moves() == preview.intend(moving=True)
-    assert preview.intend_moves().problems == () and [one.port for one in preview.intend_moves().moves] == ["enp3s0"]
+    assert preview.intend_moves().problems == () and [move.port for move in preview.intend_moves().moves] == ["enp3s0"]
     # Another fault is one that no agreement takes away: what would move is told of, and does not.
     (router.conf.parent / "gretap9.conf").write_text("nonsense\n")
     assert preview.intend().moves and preview.intend().unasked()

@@ -6,7 +6,7 @@ import pytest
 from l2wg_hooks.apply import rollback, saved_state
 from l2wg_hooks.config import bridge_switches, ifupdown, ifupdown_bridge
 from l2wg_hooks.model import Link, Observed, Rules, Switches, Tunnel
-from l2wg_hooks.observe import snapshot, sysctls
+from l2wg_hooks.observe import snapshot
 from l2wg_hooks.observe.link_table import parse
 from l2wg_hooks.plan import planner
 from l2wg_hooks.reconcile import executor
@@ -100,18 +100,17 @@ def test_what_was_ours_is_given_back(before, after, now, wanted):
 
 
 @pytest.fixture
-def proc(tmp_path, monkeypatch):
-    monkeypatch.setattr(sysctls, "SWITCHES", str(tmp_path))
-    monkeypatch.setattr(bridge_switches, "FILE", str(tmp_path / "ours"))
+def proc(root):
+    folder = root / "proc/sys/net"
     for name, values in (("br0", QUIET), ("default", NEW)):
         for switch, value in values.items():
-            (tmp_path / (switch % name)).parent.mkdir(parents=True, exist_ok=True)
-            (tmp_path / (switch % name)).write_text(value + "\n")
-    return tmp_path
+            (folder / (switch % name)).parent.mkdir(parents=True, exist_ok=True)
+            (folder / (switch % name)).write_text(value + "\n")
 
 
-def test_it_is_looked_at_without_a_process(proc):
-    (proc / "ours").write_text(ours())
+def test_it_is_looked_at_without_a_process(proc, root):
+    (root / "etc/network/interfaces.d").mkdir(parents=True)
+    (root / "etc/network/interfaces.d/l2wg").write_text(ours())
     assert snapshot.bridges([TUNNEL]) == {"br0": Switches(bridge_switches.SILENT, QUIET)}
     assert snapshot.bridges([dataclasses.replace(TUNNEL, bridge_ports=())]) == {}, "no wish of ours defines it"
 

@@ -19,10 +19,10 @@ CKSUMS = {"": 4294967295, "a": 1220704766, "L2WG1:ABC": 2166634017, "123456789":
 JOINED, APART = SITE_B._replace(joined=True), FULL._replace(joined=False)
 
 
-@pytest.mark.parametrize("one", [SITE_B, FULL, SMALL, JOINED, APART, SITE_B._replace(mtu=1400)])
-def test_there_and_back(one):
-    line = card.encode(one)
-    assert card.decode(line) == one
+@pytest.mark.parametrize("original", [SITE_B, FULL, SMALL, JOINED, APART, SITE_B._replace(mtu=1400)])
+def test_there_and_back(original):
+    line = card.encode(original)
+    assert card.decode(line) == original
     assert set(line) <= set("ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789:")
 
 
@@ -34,18 +34,18 @@ def test_the_format_stands():
     assert card.encode(SITE_B).endswith(":EFDB2CDF")
 
 
-@pytest.mark.parametrize("one", [JOINED, APART, SITE_B._replace(joined=False)])
-def test_an_older_l2wg_reads_what_it_knows_of_a_newer_card(one):
+@pytest.mark.parametrize("original", [JOINED, APART, SITE_B._replace(joined=False)])
+def test_an_older_l2wg_reads_what_it_knows_of_a_newer_card(original):
     """By its rules: no tag above 8, none twice but that of addresses, and the MTU a number, however long."""
-    body = card.encode(one).split(":")[1]
+    body = card.encode(original).split(":")[1]
     rest, fields = base64.b32decode(body + "=" * (-len(body) % 8)), []
     while rest:
         fields.append((rest[0], rest[2 : 2 + rest[1]]))
         rest = rest[2 + rest[1] :]
     tags = [tag for tag, _ in fields]
     assert tags == sorted(tags) and max(tags) <= 8 and all(tags.count(tag) == 1 or tag == 4 for tag in tags)
-    assert int.from_bytes(dict(fields)[8], "big") == one.mtu
-    assert card.encode(one).startswith("L2WG1:")
+    assert int.from_bytes(dict(fields)[8], "big") == original.mtu
+    assert card.encode(original).startswith("L2WG1:")
 
 
 @pytest.mark.parametrize("text, value", CKSUMS.items())

@@ -14,13 +14,13 @@ PAGE = TREE / "docs/troubleshooting.md"
 
 def test_ids_never_repeat_and_are_words_for_programs():
     assert len(catalog.BY_ID) == len(catalog.TABLE)
-    assert all(re.match(r"[a-z]+(-[a-z]+)*\Z", one.id) for one in catalog.TABLE)
+    assert all(re.match(r"[a-z]+(-[a-z]+)*\Z", cause.id) for cause in catalog.TABLE)
 
 
 def test_every_cause_says_all_there_is_to_say():
-    for one in catalog.TABLE:
-        assert one.symptom in catalog.ORDER and one.cause.endswith(".") and one.cure.endswith("."), one.id
-    assert {one.symptom for one in catalog.TABLE} == set(catalog.ORDER)
+    for cause in catalog.TABLE:
+        assert cause.symptom in catalog.ORDER and cause.cause.endswith(".") and cause.cure.endswith("."), cause.id
+    assert {cause.symptom for cause in catalog.TABLE} == set(catalog.ORDER)
 
 
 @pytest.mark.skipif(not PAGE.exists(), reason="docs/troubleshooting.md is not beside the tests: an installed package")
@@ -31,15 +31,15 @@ def test_the_page_is_made_from_the_table():
 def test_every_cause_has_a_test_that_provokes_it():
     """Named by a test of the judging function, or by the lab."""
     texts = [path.read_text() for path in TESTS.rglob("test_*.py") if path.name != "test_causes.py"]
-    for one in catalog.TABLE:
-        assert any('"%s"' % one.id in text for text in texts), "nothing tests %s" % one.id
+    for cause in catalog.TABLE:
+        assert any('"%s"' % cause.id in text for text in texts), "nothing tests %s" % cause.id
 
 
 def test_no_id_is_told_that_the_table_lacks():
     package = pathlib.Path(catalog.__file__).parents[1]
     text = "".join(path.read_text() for path in package.rglob("*.py"))
-    for one in catalog.TABLE:
-        assert text.count('"%s"' % one.id) > 1, "but for its row, nobody tells of %s" % one.id
+    for cause in catalog.TABLE:
+        assert text.count('"%s"' % cause.id) > 1, "but for its row, nobody tells of %s" % cause.id
     said = set()
     for path in package.rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):

@@ -13,7 +13,7 @@ from l2wg_hooks.check import catalog, endpoint_dns, firewalls, lan, modules, per
 from l2wg_hooks.check.prober import Answer, Heard
 from l2wg_hooks.check.runner import IDLE, OK, UNLOOKED, WRONG
 from l2wg_hooks.check.scene import Idle, Scene, Unlooked
-from l2wg_hooks.config import ifupdown, ifupdown_bridge, ifupdown_files, store, wg_quick
+from l2wg_hooks.config import ifupdown, ifupdown_files, store
 from l2wg_hooks.config.references import Mention
 from l2wg_hooks.config.store import Wish
 from l2wg_hooks.errors import L2wgError, Problem, fail
@@ -52,7 +52,7 @@ def heard(**changes):
 
 
 @pytest.fixture
-def healthy(monkeypatch, tmp_path):
+def healthy(monkeypatch, wireguard):
     """A site on which nothing is wrong, as the modules that look would tell. A test changes what it likes."""
     state = types.SimpleNamespace(
         wished=Wish((ONE,), (), ()),
@@ -62,7 +62,7 @@ def healthy(monkeypatch, tmp_path):
         said={},
         counters={},
         pending=False,
-        tmp=tmp_path,
+        tmp=wireguard,
         intent=preview.Intent((ONE,), {}, {}, (), (), Plan(), (), True),
         ifupdown=True,
         stanzas=(),
@@ -81,14 +81,12 @@ def healthy(monkeypatch, tmp_path):
     monkeypatch.setattr(firewalls, "managing", lambda *_: [])
     monkeypatch.setattr(firewalls, "filtering", lambda *_: [])
     monkeypatch.setattr(ifupdown_files, "read", lambda: ifupdown.Defined(state.stanzas, (), ifupdown=state.ifupdown))
-    monkeypatch.setattr(ifupdown_bridge, "OURS", str(tmp_path / "ours"))
-    monkeypatch.setattr(wg_quick, "DIRECTORY", str(tmp_path))
     monkeypatch.setattr(lan, "_assigned", lambda name: "0")
     monkeypatch.setattr(underlay, "SESSION_PATIENCE", 0)
     monkeypatch.setattr(underlay, "ANSWER_PATIENCE", 0)
     monkeypatch.setattr(modules, "sysctl", lambda *words: "1" if words[-1] == "ip_forward" else "0")
     monkeypatch.setattr(modules, "loadable", lambda name: True)
-    (tmp_path / "wg0.conf").write_text("[Interface]\nAddress = x\nPostUp = l2wg up %i || :\nPostDown = l2wg down %i || :\n")
+    (wireguard / "wg0.conf").write_text("[Interface]\nAddress = x\nPostUp = l2wg up %i || :\nPostDown = l2wg down %i || :\n")
     # What ip(8) says, by how the command ends.
     state.said["get 192.168.92.1 from 192.168.178.1"] = "192.168.92.1 from 192.168.178.1 dev wg0 uid 0 \n    cache \n"
     state.said["get 203.0.113.20"] = "203.0.113.20 via 203.0.113.1 dev enp2s0 src 203.0.113.7 uid 0 \n    cache \n"
@@ -101,11 +99,11 @@ def healthy(monkeypatch, tmp_path):
 
 
 def ids(passive=False):
-    return [one.id for one in runner.check(passive).problems]
+    return [problem.id for problem in runner.check(passive).problems]
 
 
 def outcomes(passive=False):
-    return {one.name: (one.outcome, one.why) for one in runner.check(passive).outcomes}
+    return {outcome.name: (outcome.outcome, outcome.why) for outcome in runner.check(passive).outcomes}
 
 
 OF_WALLS = ("network namespace", "UDP port of WireGuard")
@@ -114,24 +112,25 @@ OF_WALLS = ("network namespace", "UDP port of WireGuard")
 def test_nothing_is_wrong_on_a_healthy_site(healthy):
     report = runner.check()
     assert report.problems == ()
-    assert {one.name for one in report.outcomes if one.outcome != OK} == set(OF_WALLS) and len(report.outcomes) == len(runner.CHECKS)
-    assert {one.outcome for one in report.outcomes} == {OK, IDLE}
+    assert {outcome.name for outcome in report.outcomes if outcome.outcome != OK} == set(OF_WALLS)
+    assert {outcome.outcome for outcome in report.outcomes} == {OK, IDLE} and len(report.outcomes) == len(runner.CHECKS)
 
 
 def test_no_tunnel_nothing_to_check(healthy):
     healthy.wished = Wish((), (), ())
     report = runner.check()
-    assert report.problems == () and {one.outcome for one in report.outcomes} == {OK, IDLE}
+    assert report.problems == () and {outcome.outcome for outcome in report.outcomes} == {OK, IDLE}
     assert not healthy.passed, "nothing is sent"
 
 
 def test_one_check_that_fails_never_stops_the_others(healthy, monkeypatch):
-    for name in [one.name for one in runner.CHECKS]:
-        broken = tuple(one._replace(look=_raise) if one.name == name else one for one in catalog.CHECKS)
+    for name in [check.name for check in runner.CHECKS]:
+        broken = tuple(check._replace(look=_raise) if check.name == name else check for check in catalog.CHECKS)
         with monkeypatch.context() as patch:
             patch.setattr(runner, "CHECKS", broken)
             found = runner.check()
-        assert [(one.name, one.outcome, one.why) for one in found.outcomes if one.outcome not in (OK, IDLE)] == [(name, UNLOOKED, "ZeroDivisionError: boo")]
+        unlike = [(outcome.name, outcome.outcome, outcome.why) for outcome in found.outcomes if outcome.outcome not in (OK, IDLE)]
+        assert unlike == [(name, UNLOOKED, "ZeroDivisionError: boo")]
 
 
 def _raise(scene):
@@ -167,7 +166,7 @@ def test_what_cannot_be_looked_at_is_said_and_no_traceback(healthy, monkeypatch,
             monkeypatch.setattr(module, name, lambda *_: fail("the command %s is not there" % broken))
     report = runner.check()
     assert report.problems == ()
-    assert any((one.outcome, one.why) == (UNLOOKED, "the command %s is not there" % broken) for one in report.outcomes)
+    assert any((outcome.outcome, outcome.why) == (UNLOOKED, "the command %s is not there" % broken) for outcome in report.outcomes)
 
 
 def test_who_is_not_root_is_told_what_was_not_looked_at(healthy, monkeypatch):
@@ -189,7 +188,7 @@ def test_passive_sends_nothing(healthy, monkeypatch):
 def told(healthy, cause, count=1):
     """The one Problem that is found, of this cause; the rest is as it should be."""
     found = runner.check().problems
-    assert [one.id for one in found] == [cause] * count and cause in catalog.BY_ID
+    assert [problem.id for problem in found] == [cause] * count and cause in catalog.BY_ID
     return found[0]
 
 
@@ -320,10 +319,10 @@ def test_routes_that_the_next_start_cannot_add(healthy):
     assert problem.line == 7 and "sed -i '7s|=[^#]*|= 192.168.92.1/32|'" in problem.hint
     # And when it has happened, `wg-quick up` alone would fail once more.
     without(healthy, "wg0")
-    (absent,) = [one for one in runner.check().problems if one.id == "underlay-absent"]
+    (absent,) = [problem for problem in runner.check().problems if problem.id == "underlay-absent"]
     assert absent.hint == "not yet, since it would fail: %s; then: wg-quick up wg0" % problem.hint.partition(" # ")[0]
     healthy.said.pop("-4 route show table main")
-    (absent,) = [one for one in runner.check().problems if one.id == "underlay-absent"]
+    (absent,) = [problem for problem in runner.check().problems if problem.id == "underlay-absent"]
     assert absent.hint.startswith("wg-quick up wg0 #")
 
 
@@ -332,9 +331,9 @@ def test_what_brings_up_an_underlay_that_wg_quick_does_not(healthy):
     without(healthy, "wg0")
     options = (("pre-up", "wg setconf $IFACE %s/$IFACE.conf" % healthy.tmp),)
     healthy.stanzas = (ifupdown.Stanza("wg0", "inet", "static", "/etc/network/interfaces", 3, options),)
-    assert [one.hint for one in runner.check().problems if one.id == "underlay-absent"] == ["ifup wg0"]
+    assert [problem.hint for problem in runner.check().problems if problem.id == "underlay-absent"] == ["ifup wg0"]
     healthy.stanzas = ()
-    (hint,) = [one.hint for one in runner.check().problems if one.id == "underlay-absent"]
+    (hint,) = [problem.hint for problem in runner.check().problems if problem.id == "underlay-absent"]
     assert "wg-quick up" not in hint and "bring it up by what does that" in hint
 
 
@@ -345,10 +344,11 @@ def test_not_sourced(healthy):
     assert ids() == ["bridge-answers"], "NixOS, whose own configuration defines br0"
 
 
-def test_ifupdown_absent(healthy, monkeypatch):
+def test_ifupdown_absent(healthy, monkeypatch, root):
     monkeypatch.setattr(process, "ENVIRONMENT", {"PATH": str(healthy.tmp)})
     assert ids() == []
-    (healthy.tmp / "ours").write_text("")
+    (root / "etc/network/interfaces.d").mkdir(parents=True)
+    (root / "etc/network/interfaces.d/l2wg").write_text("")
     told(healthy, "ifupdown-absent")
     (healthy.tmp / "ifup").write_text("")
     assert ids() == []
@@ -514,7 +514,7 @@ def test_loop_and_storm(healthy):
 def test_a_loop_beside_another_tunnel_may_be_a_ring_of_both(healthy):
     healthy.counters = {("loop", "gretap1"): 3}
     healthy.wished = Wish((ONE, dataclasses.replace(ONE, name="gretap2", key=2)), (), ())
-    (hint,) = [one.hint for one in runner.check().problems if one.id == "loop"]
+    (hint,) = [problem.hint for problem in runner.check().problems if problem.id == "loop"]
     assert "by gretap2, find and cut that way" in hint and "isolated = yes" in hint
 
 
@@ -525,7 +525,7 @@ def test_a_loop_that_is_over_is_no_fault(healthy, monkeypatch, what):
     healthy.counters = {(what, "gretap1"): 3}
     told(healthy, what)
     now[0] += 300
-    [problem] = [one for one in runner.check().problems if one.id == what]
+    [problem] = [problem for problem in runner.check().problems if problem.id == what]
     assert ", none for 5 min" in problem.message
     now[0] += counter_growth.RECENT
     assert what not in ids()
@@ -604,13 +604,12 @@ def test_a_bridge_of_the_admins_that_is_an_interface(healthy, monkeypatch):
     assert ids() == [], "it is an interface of the router, and is to be one"
 
 
-def test_module_missing(healthy, monkeypatch):
+def test_module_missing(healthy, monkeypatch, root):
     without(healthy, "gretap1")
     asked = []
     monkeypatch.setattr(modules, "loadable", lambda name: asked.append(name))
-    monkeypatch.setattr(modules, "STORE", str(healthy.tmp / "none"))
     assert ids() == ["module-missing", "module-missing"] and set(asked) == {"ip_gre", "nf_tables"}
-    monkeypatch.setattr(modules, "STORE", str(healthy.tmp))
+    (root / "lib/modules").mkdir(parents=True)
     assert ids() == ["reboot-needed", "reboot-needed"]
 
 

@@ -57,9 +57,9 @@ def test_what_is_no_note_of_ours_counts_as_none():
         assert counter_growth.look({"a": 1}, {}, 10) == {"a": Note(1, 10)}, text
 
 
-def test_where_no_note_can_be_left_one_does_without(monkeypatch, tmp_path):
-    monkeypatch.setattr(counter_growth, "NOTES", str(tmp_path / "nowhere" / "growth"))
+def test_where_no_note_can_be_left_one_does_without(root):
+    (root / "run").rmdir()
     assert counter_growth.look({"a": 1}, {}, 10) == {"a": Note(1, 10)}
-    os.mkdir(str(tmp_path / "nowhere"))
+    (root / "run").mkdir()
     os.mkdir(counter_growth.NOTES)
     assert counter_growth.look({"a": 1}, {}, 10) == {"a": Note(1, 10)}

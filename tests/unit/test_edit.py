@@ -9,12 +9,6 @@ from l2wg_hooks.errors import L2wgError
 RIGHT = {"underlay": "wg0", "local": "192.168.178.1", "remote": "192.168.92.1", "bridge": "br0"}
 
 
-@pytest.fixture
-def etc(tmp_path, monkeypatch):
-    monkeypatch.setattr(store, "DIRECTORY", str(tmp_path))
-    return tmp_path
-
-
 def test_a_new_file(etc):
     edit.change("gretap1", RIGHT)
     (tunnel,) = store.load().tunnels

@@ -53,9 +53,9 @@ def test_each_has_a_way_and_the_rules_come_last():
 
 @pytest.mark.parametrize("lost", [FIRST, SECOND])
 def test_one_that_is_lost_comes_back_alone(lost):
-    rules = tuple(one for one in WHOLE.rules if one["dst"] != lost)
+    rules = tuple(had for had in WHOLE.rules if had["dst"] != lost)
     assert targets(policy_routes.steps(MESH, PolicyRoutes(rules, WHOLE.routes))) == [lost]
-    routes = {TABLE: [one for one in WHOLE.routes[TABLE] if one["dst"] != lost]}
+    routes = {TABLE: [route for route in WHOLE.routes[TABLE] if route["dst"] != lost]}
     assert targets(policy_routes.steps(MESH, PolicyRoutes(WHOLE.rules, routes))) == [lost]
 
 
@@ -103,9 +103,9 @@ def test_each_is_let_in_by_the_firewall_or_told_of():
 
 def test_a_stranger_is_judged_by_the_end_that_it_comes_to():
     right = {tunnel_packets.wished(MESH, end) for end in ENDS}
-    assert {one.source for one in right} == {FIRST, SECOND}
+    assert {carrier.source for carrier in right} == {FIRST, SECOND}
     stranger = tunnel_packets.Carrier("vxlan", SECOND, LOCAL, 99, 4789)
-    came = [next(one for one in right if one.source == FIRST), stranger]
+    came = [next(carrier for carrier in right if carrier.source == FIRST), stranger]
     assert tunnel_packets.stranger(MESH, ENDS[0], came, right) is None
     found = tunnel_packets.judge(MESH, ENDS[1], tunnel_packets.stranger(MESH, ENDS[1], came, right))
     assert found.id == "key-differs"
@@ -135,10 +135,10 @@ def test_a_device_of_ours_that_is_not_as_its_file_wants_it_hides_no_stranger(ali
     """A peer that sends to the old port; what somebody else's device takes is that one's."""
     scene = Scene(carriers={"wg0": (tunnel_packets.Carrier("vxlan", FIRST, LOCAL, 1, 4789),)})
     scene.tunnels = (dataclasses.replace(ONE_END, port=8472),)
-    scene.peers = lambda: [(one, end, None) for one in scene.tunnels for end in one.ends()]
+    scene.peers = lambda: [(tunnel, end, None) for tunnel in scene.tunnels for end in tunnel.ends()]
     old = Link("vx4", 7, "vxlan", True, alias=alias, local=LOCAL, remote=FIRST, key=1, port=4789)
     scene.links = dict(Scene.links, vx4=old, br0=Link("br0", 8, "bridge", True, addresses=(LOCAL + "/24",)))
-    assert [one.id for one in peer._peer(scene)] == causes
+    assert [problem.id for problem in peer._peer(scene)] == causes
 
 
 def test_wireguard_has_to_cover_each():
@@ -148,7 +148,7 @@ def test_wireguard_has_to_cover_each():
 
 
 def test_each_has_a_route_and_a_subnet_of_its_own():
-    assert [one.id for one in routing.elsewhere(MESH, ENDS[1], "eth0", ["0", "0"])] == ["route"]
+    assert [problem.id for problem in routing.elsewhere(MESH, ENDS[1], "eth0", ["0", "0"])] == ["route"]
     assert SECOND in next(routing.elsewhere(MESH, ENDS[1], "eth0", ["0", "0"])).message
     twice = {"eth1": Link("eth1", 6, up=True, addresses=("10.8.0.1/24",))}
     assert lan.overlapping(MESH, ENDS[1], twice, (SECOND + "/32", "10.8.0.0/24")) is None, "not behind that end"
@@ -157,20 +157,20 @@ def test_each_has_a_route_and_a_subnet_of_its_own():
 
 def test_none_may_be_this_routers_own():
     own = Two("vx4", "wg0", SECOND, FIRST, "br0", encapsulation="vxlan")
-    assert ["is also local" in one.message for one in conflicts.within(own)] == [True]
+    assert ["is also local" in problem.message for problem in conflicts.within(own)] == [True]
 
 
 def test_status_has_a_session_with_each():
     """The recorded router, whose tunnel has a second peer that no AllowedIPs cover."""
     found = seen("right-a")
-    (one,) = found.wished.tunnels
+    (wish,) = found.wished.tunnels
     stranger = "172.16.0.9"
 
-    class Second(type(one)):
+    class Second(type(wish)):
         def ends(self):
             return (End(self.name, self.local, self.remote), End(self.name, self.local, stranger))
 
-    mesh = Second(**{key.name: getattr(one, key.name) for key in dataclasses.fields(one)})
+    mesh = Second(**{key.name: getattr(wish, key.name) for key in dataclasses.fields(wish)})
     built = status.build(dataclasses.replace(found, wished=found.wished._replace(tunnels=(mesh,))))
     (state,) = built.tunnels
     assert [bool(far) for far in state.peers.values()] == [True, False] and state.peer == state.peers[mesh.ends()[0]]

@@ -7,7 +7,6 @@ import sys
 import pytest
 import rooms
 from l2wg_hooks import cli
-from l2wg_hooks.config import store
 from l2wg_hooks.errors import L2wgError, Problem
 from l2wg_hooks.model import Link, Observed, Step
 from l2wg_hooks.observe import link_table, snapshot
@@ -16,14 +15,6 @@ from l2wg_hooks.reconcile import events, executor, reconcile, ruleset
 from l2wg_hooks.system import lock, process
 
 GOOD = "underlay = wg0\nlocal = 192.168.178.1\nremote = 192.168.92.1\nbridge = br0\n"
-
-
-@pytest.fixture
-def etc(tmp_path, monkeypatch):
-    monkeypatch.setattr(store, "DIRECTORY", str(tmp_path))
-    monkeypatch.setattr(lock, "WORK", str(tmp_path / "work.lock"))
-    monkeypatch.setattr(lock, "NEXT", str(tmp_path / "next.lock"))
-    return tmp_path
 
 
 @pytest.fixture
@@ -188,5 +179,5 @@ def test_an_event_imports_nothing_slow():
     ours, outside = rooms.reached("cli", "reconcile.events")
     assert {"plan.planner", "observe.link_table", "config.schema", "system.process", "system.lock"} <= ours
     assert not outside & {"jinja2", "argparse", "tempfile", "logging", "difflib", "asyncio", "glob", "ctypes", "shutil"}
-    assert not {one.partition(".")[0] for one in ours} & {"apply", "check", "commands", "pairing", "rehearsal", "status", "templates"}
+    assert not {module.partition(".")[0] for module in ours} & {"apply", "check", "commands", "pairing", "rehearsal", "status", "templates"}
     assert not ours & {"config.edit", "config.ifupdown_files"}

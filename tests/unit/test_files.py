@@ -6,17 +6,19 @@ import pathlib
 import signal
 import socket
 import stat
+import sys
 
 import pytest
+import roots
 from l2wg_hooks.apply import apply, rollback, saved_state
 from l2wg_hooks.check import boot, underlay
-from l2wg_hooks.config import edit, ifupdown, ifupdown_bridge, ifupdown_files, last_applied, references, store, tunnel_file, wg_quick
+from l2wg_hooks.config import edit, ifupdown, ifupdown_bridge, ifupdown_files, last_applied, references, store, tunnel_file
 from l2wg_hooks.errors import L2wgError
 from l2wg_hooks.managers import dhcpcd, networkmanager
 from l2wg_hooks.netfilter import nftables, nftables_state
 from l2wg_hooks.pairing import site
 from l2wg_hooks.reconcile import reconcile
-from l2wg_hooks.system import files, journal, lock
+from l2wg_hooks.system import files, journal, lock, process
 
 GOOD = "underlay = wg0\nlocal = 192.168.178.1\nremote = 192.168.92.1\nbridge = br0\n"
 
@@ -43,8 +45,8 @@ def unix(path):
     # A path of a socket has 107 bytes at most.
     here = os.open(".", os.O_RDONLY)
     os.chdir(os.path.dirname(path))
-    with socket.socket(socket.AF_UNIX) as one:
-        one.bind(os.path.basename(path))
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(os.path.basename(path))
     os.fchdir(here)
     os.close(here)
 
@@ -92,12 +94,12 @@ def odd(request):
     """Make one of them at a path; `said` is what it is told by, "" where it counts as not there."""
     make, said = ODD[request.param]
 
-    def one(path):
+    def put(path):
         make(str(path))
         return said
 
-    one.name = request.param
-    return one
+    put.name = request.param
+    return put
 
 
 def test_reading(odd, tmp_path):
@@ -143,7 +145,7 @@ def test_what_takes_a_files_place_in_between_is_no_trap(make, tmp_path, monkeypa
     make(path)
     pathlib.Path(calm).write_text("")
     real = os.stat
-    monkeypatch.setattr(os, "stat", lambda one, **more: real(calm if one == path else one, **more))
+    monkeypatch.setattr(os, "stat", lambda asked, **more: real(calm if asked == path else asked, **more))
     with pytest.raises(L2wgError):
         files.read(path)
     assert files.glance(path) == ""
@@ -170,7 +172,7 @@ def test_a_device_is_not_replaced(tmp_path):
             files.write(str(tmp_path / name), "text")
     now = os.stat(str(tmp_path / "zero"))
     assert (now.st_ino, now.st_rdev) == (before.st_ino, before.st_rdev)
-    assert sorted(one.name for one in tmp_path.iterdir()) == ["link", "zero"]
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["link", "zero"]
 
 
 def test_a_file_that_grows_has_an_end(tmp_path, monkeypatch):
@@ -187,51 +189,47 @@ def test_a_file_that_grows_has_an_end(tmp_path, monkeypatch):
 # Whoever reads
 
 
-def test_a_tunnel_beside_it_stands(odd, tmp_path, monkeypatch):
-    monkeypatch.setattr(store, "DIRECTORY", str(tmp_path))
-    (tmp_path / "good.conf").write_text(GOOD)
-    said = odd(tmp_path / "bad.conf")
+def test_a_tunnel_beside_it_stands(odd, etc):
+    (etc / "good.conf").write_text(GOOD)
+    said = odd(etc / "bad.conf")
     found = store.load()
-    assert [one.name for one in found.tunnels] == ["good"] and found.broken == ("bad",)
+    assert [tunnel.name for tunnel in found.tunnels] == ["good"] and found.broken == ("bad",)
     (problem,) = found.problems
-    assert problem.path == str(tmp_path / "bad.conf") and problem.message.startswith(said) and problem.hint
+    assert problem.path == str(etc / "bad.conf") and problem.message.startswith(said) and problem.hint
     assert store.texts() == {"good": GOOD}
 
 
-def test_a_tunnels_file_has_some_lines(tmp_path, monkeypatch):
-    monkeypatch.setattr(store, "DIRECTORY", str(tmp_path))
-    (tmp_path / "a.conf").write_text(GOOD + "#" * (store.LARGEST - len(GOOD)))
-    (tmp_path / "b.conf").write_text(GOOD + "#" * (store.LARGEST - len(GOOD) + 1))
+def test_a_tunnels_file_has_some_lines(etc):
+    (etc / "a.conf").write_text(GOOD + "#" * (store.LARGEST - len(GOOD)))
+    (etc / "b.conf").write_text(GOOD + "#" * (store.LARGEST - len(GOOD) + 1))
     found = store.load()
-    assert [one.name for one in found.tunnels] == ["a"] and "larger than 64 KiB" in found.problems[0].message
-    (tmp_path / "b.conf").write_text("x\n" * 30000)
+    assert [tunnel.name for tunnel in found.tunnels] == ["a"] and "larger than 64 KiB" in found.problems[0].message
+    (etc / "b.conf").write_text("x\n" * 30000)
     found = store.load()
     assert len(found.problems) == store.MOST + 1 and " more are wrong" in found.problems[-1].message
 
 
-def test_set_names_it_and_writes_nothing(odd, tmp_path, monkeypatch):
+def test_set_names_it_and_writes_nothing(odd, etc):
     if odd.name == "nowhere":
         pytest.skip("that is a file to be made")
-    monkeypatch.setattr(store, "DIRECTORY", str(tmp_path))
-    said, before = odd(tmp_path / "bad.conf"), None
-    before = os.lstat(str(tmp_path / "bad.conf"))
+    said, before = odd(etc / "bad.conf"), None
+    before = os.lstat(str(etc / "bad.conf"))
     with pytest.raises(L2wgError) as caught:
         edit.change("bad", {"underlay": "wg0"})
     assert said in str(caught.value)
-    now = os.lstat(str(tmp_path / "bad.conf"))
+    now = os.lstat(str(etc / "bad.conf"))
     assert (now.st_ino, now.st_size, now.st_mode) == (before.st_ino, before.st_size, before.st_mode)
 
 
 @pytest.mark.parametrize("way", ["source", "source-directory"])
-def test_interfaces_and_all_that_it_sources(odd, way, tmp_path, monkeypatch):
-    folder = tmp_path / "interfaces.d"
-    folder.mkdir()
-    monkeypatch.setattr(ifupdown, "MAIN", str(tmp_path / "interfaces"))
-    (tmp_path / "interfaces").write_text("%s %s%s\niface br0 inet manual\n" % (way, folder, "/*" * (way == "source")))
+def test_interfaces_and_all_that_it_sources(odd, way, root):
+    folder = root / "etc/network/interfaces.d"
+    folder.mkdir(parents=True)
+    (root / "etc/network/interfaces").write_text("%s %s%s\niface br0 inet manual\n" % (way, folder, "/*" * (way == "source")))
     said = odd(folder / "odd")
     (folder / "right").write_text("iface br1 inet manual\n")
     found = ifupdown_files.read()
-    assert {one.interface for one in found.stanzas} == {"br0", "br1"}
+    assert {stanza.interface for stanza in found.stanzas} == {"br0", "br1"}
     if odd.name in ("folder", "nowhere", "loop"):
         assert found.unread == ()  # nothing to ifupdown either
     else:
@@ -239,57 +237,49 @@ def test_interfaces_and_all_that_it_sources(odd, way, tmp_path, monkeypatch):
         assert problem.path == str(folder / "odd") and problem.message.startswith(said)
 
 
-def test_check_tells_of_them(tmp_path, monkeypatch):
-    monkeypatch.setattr(ifupdown, "MAIN", str(tmp_path / "interfaces"))
-    monkeypatch.setattr(ifupdown_bridge, "OURS", str(tmp_path / "ours"))
-    monkeypatch.setattr(wg_quick, "DIRECTORY", str(tmp_path))
+def test_check_tells_of_them(root, wireguard, monkeypatch):
+    (root / "etc/network").mkdir()
     monkeypatch.setattr(apply, "unreached", lambda intent: ())
-    os.mkfifo(str(tmp_path / "interfaces"))
-    os.mkfifo(str(tmp_path / "wg0.conf"))
+    os.mkfifo(str(root / "etc/network/interfaces"))
+    os.mkfifo(str(wireguard / "wg0.conf"))
 
     class Scene:
         tunnels = [tunnel_file.parse(GOOD, "x", "gretap1")[0]]
         intent = None
 
-    found = [(one.id, os.path.basename(one.path)) for one in boot._boot(Scene())]
+    found = [(problem.id, os.path.basename(problem.path)) for problem in boot._boot(Scene())]
     assert found == [("unreadable", "interfaces"), ("unreadable", "wg0.conf")]
     assert underlay._wg_quick("wg0") == ""
 
 
-def test_what_else_is_read(odd, tmp_path, monkeypatch):
-    path = str(tmp_path / "odd")
-    for where, name in (
-        (saved_state, "OPEN"), (last_applied, "APPLIED"), (nftables_state, "LOADED"), (nftables, "STATIC"), (reconcile, "WAITING"), (dhcpcd, "CONFIG"),
-        (journal, "CGROUP"), (ifupdown, "MAIN"), (ifupdown_bridge, "OURS"),
-    ):  # fmt: skip
-        monkeypatch.setattr(where, name, path)
-    monkeypatch.setattr(dhcpcd, "PIDS", (path,))
-    monkeypatch.setattr(networkmanager, "DEVICES", str(tmp_path))
-    monkeypatch.setattr(references, "ROOT", str(tmp_path))
-    monkeypatch.setattr(site, "path", lambda: path)
-    monkeypatch.setattr(store, "DIRECTORY", str(tmp_path / "l2wg"))
-    odd(path)
+def test_what_else_is_read(odd, root):
+    read_by_all = (
+        saved_state.OPEN, last_applied.APPLIED, nftables_state.LOADED, nftables.STATIC, reconcile.WAITING, dhcpcd.CONFIG, *dhcpcd.PIDS,
+        journal.CGROUP, ifupdown.MAIN, ifupdown_bridge.OURS, site.path(), networkmanager.DEVICES + "/1", str(root / "etc/odd"),
+    )  # fmt: skip
+    for path in read_by_all:
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        odd(path)
     there = odd.name != "nowhere"
     # Not as we have left it, so it is loaded anew; or nothing was loaded.
     assert nftables_state._loaded() == (([], {}, None) if there else None)
     assert last_applied.read() == {}
-    for read in (lambda: saved_state.load(path), site.load, lambda: files.text(path, None)):
+    for read in (lambda: saved_state.load(saved_state.OPEN), site.load, lambda: files.text(str(root / "etc/odd"), None)):
         try:
             assert (not there and read() is not None) or read() is None
         except L2wgError as error:
-            assert there and all(one.path == path and one.hint for one in error.problems)
+            assert there and all(problem.path in read_by_all and problem.hint for problem in error.problems)
     assert dhcpcd.managed(["gretap1"]) == () and journal._unit() == "" and references.find({"eth0": "br0"}) == []
     assert networkmanager._marked("lo") is False
     reconcile.tell_what_waits(("gretap1 waits",))
     if odd.name in ("pipe", "socket", "sparse", "line", "nowhere"):
-        assert files.read(path) == "gretap1 waits\n", "a file of state is made anew"
+        assert files.read(reconcile.WAITING) == "gretap1 waits\n", "a file of state is made anew"
 
 
 @pytest.mark.parametrize("make, says", [(pipe, ""), (unix, "No such device"), (os.mkdir, "Is a directory"), (nowhere, "symbolic"), (loop, "symbolic")])
-def test_a_lock(make, says, tmp_path, monkeypatch):
-    for name in ("WORK", "NEXT", "FILES"):
-        monkeypatch.setattr(lock, name, str(tmp_path / name))
-        make(str(tmp_path / name))
+def test_a_lock(make, says):
+    for path in (lock.WORK, lock.NEXT, lock.FILES):
+        make(path)
     for hold in (lock.working, lock.changing):
         try:
             with hold():
@@ -315,6 +305,36 @@ def test_what_could_not_be_read_again_is_not_saved(tmp_path, monkeypatch):
     with pytest.raises(L2wgError, match="no more than"):
         saved_state.store(str(tmp_path / "x"), {"shown": "x" * 100})
     assert list(tmp_path.iterdir()) == []
+
+
+def test_what_the_code_knows_of_this_machine_is_below_the_root(root):
+    """Whatever a test does not put there is not there, so none depends on who runs it."""
+    paths = [path for module, name, _ in roots.constants() for path in listed(getattr(module, name))]
+    assert len(paths) > 45 and all(path.startswith(str(root)) for path in paths)
+    known = {path for _, _, value in roots.constants() for path in listed(value)}
+    assert {"/", "/etc", "/etc/l2wg", "/proc/sys", "/run/l2wg.lock", "/var/lib/l2wg/transaction"} <= known, "it sees them"
+    assert store.load().tunnels == () and files.glance(process.IPV6) == ""
+
+
+# These have words in the middle of their code that begin so, and open none of them; those have a root of their own.
+WORDS = {"check/lan.py", "config/ifupdown_bridge.py", "config/ifupdown_commands.py"} | {"rehearsal/play.py", "rehearsal/stage.py"}
+
+
+def test_every_path_of_this_machine_is_a_constant():
+    """Else `root` would not move it."""
+    package = pathlib.Path(files.__file__).parents[1]
+    starts = tuple(top + "/" for top in roots.TOPS)
+    found = set()
+    for path in package.rglob("*.py"):
+        for function in (node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, (ast.FunctionDef, ast.Lambda))):
+            texts = [node for node in ast.walk(function) if isinstance(node, (ast.Str if sys.version_info < (3, 8) else ast.Constant))]
+            if any(isinstance(ast.literal_eval(node), str) and ast.literal_eval(node).startswith(starts) for node in texts):
+                found.add(path.relative_to(package).as_posix())
+    assert found == WORDS
+
+
+def listed(value):
+    return value if isinstance(value, tuple) else (value,)
 
 
 def test_nobody_else_opens_a_file():

@@ -24,10 +24,10 @@ def tunnel(encapsulation="gretap", family=4, **more):
     ],
 )
 def test_what_an_encapsulation_takes_and_leaves(encapsulation, family, key, overhead, mss, tagged):
-    one = tunnel(encapsulation, family, key=key)
-    assert one.overhead == overhead
-    assert headers.mss(one, 1420) == mss
-    assert headers.mss(one, 1420, tags=1) == tagged
+    made = tunnel(encapsulation, family, key=key)
+    assert made.overhead == overhead
+    assert headers.mss(made, 1420) == mss
+    assert headers.mss(made, 1420, tags=1) == tagged
 
 
 def test_no_segment_is_larger_than_the_tunnels_own_mtu():

@@ -40,10 +40,9 @@ def test_stanzas_and_sources():
 
 
 @pytest.fixture
-def network(tmp_path, monkeypatch):
-    monkeypatch.setattr(ifupdown, "MAIN", str(tmp_path / "interfaces"))
-    (tmp_path / "interfaces.d").mkdir()
-    return tmp_path
+def network(root):
+    (root / "etc/network/interfaces.d").mkdir(parents=True)
+    return root / "etc/network"
 
 
 def read(network, text):
@@ -97,10 +96,9 @@ def test_our_file_for_site_a():
     assert ifupdown_bridge.ours([TUNNEL], ifupdown.Defined(tuple(again), ())) == bridges, "our own stanza is not `elsewhere`"
 
 
-def test_without_ifupdown_somebody_else_defines_the_bridges(tmp_path, monkeypatch):
-    monkeypatch.setattr(ifupdown, "MAIN", str(tmp_path / "network" / "interfaces"))
+def test_without_ifupdown_somebody_else_defines_the_bridges(root):
     assert ifupdown_bridge.ours([TUNNEL], ifupdown_files.read()) == {}
-    (tmp_path / "network").mkdir()
+    (root / "etc/network").mkdir(parents=True)
     assert list(ifupdown_bridge.ours([TUNNEL], ifupdown_files.read())) == ["br0"], "the file alone can be missing"
 
 

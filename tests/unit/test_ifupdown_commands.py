@@ -52,7 +52,8 @@ NEITHERS = ["logger 'enp2s0 is up'", "true", "sleep 5", "sysctl -p", "systemctl 
 
 
 @pytest.mark.parametrize(
-    "command, whose", [(one, whose) for table, whose in ((CARDS, CARD), (NETWORKS, NETWORK), (BOTHS, BOTH), (UNKNOWNS, UNKNOWN), (NEITHERS, NEITHER)) for one in table]
+    "command, whose",
+    [(command, whose) for table, whose in ((CARDS, CARD), (NETWORKS, NETWORK), (BOTHS, BOTH), (UNKNOWNS, UNKNOWN), (NEITHERS, NEITHER)) for command in table],
 )
 def test_whose_a_command_is_wherever_it_stands_in_the_line(command, whose):
     assert ifupdown_commands.judge(command, "enp2s0").whose == whose

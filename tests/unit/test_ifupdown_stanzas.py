@@ -3,6 +3,8 @@
 import pytest
 from l2wg_hooks.config import ifupdown, ifupdown_bridge, ifupdown_stanzas
 
+pytestmark = pytest.mark.usefixtures("real_names")
+
 TEXT = """source interfaces.d/*
 auto enp2s0
 # The LAN
@@ -59,8 +61,11 @@ def test_only_the_port_that_leaves_gets_its_lines_back():
 
 
 def test_what_is_aside_is_read_where_it_stands_and_nothing_else_is():
-    assert [(one.interface, one.family, one.line) for one in ifupdown.parse(ifupdown_stanzas.aside(ASIDE), "f")[0]] == [("enp2s0", "inet", 4), ("enp2s0", "inet6", 10)]
-    assert [one.interface for one in ifupdown.parse(ASIDE, "f")[0]] == ["enp20s0"]
+    assert [(stanza.interface, stanza.family, stanza.line) for stanza in ifupdown.parse(ifupdown_stanzas.aside(ASIDE), "f")[0]] == [
+        ("enp2s0", "inet", 4),
+        ("enp2s0", "inet6", 10),
+    ]
+    assert [stanza.interface for stanza in ifupdown.parse(ASIDE, "f")[0]] == ["enp20s0"]
 
 
 def test_addresses_go_to_the_bridge_and_the_card_keeps_its_own():

@@ -9,10 +9,11 @@ from l2wg_hooks.commands import registry
 from l2wg_hooks.config import store, wg_quick
 from l2wg_hooks.errors import Problem
 from l2wg_hooks.model import Link, Step, Wait
+from l2wg_hooks.netfilter import nftables
 from l2wg_hooks.plan import planner
 from l2wg_hooks.reconcile import event_summary, events, executor, reconcile
 from l2wg_hooks.system import journal, log, process, terminal
-from test_events import GOOD, etc, kernel  # noqa: F401 # fixtures
+from test_events import GOOD, kernel  # noqa: F401 # fixtures
 
 SECRET = "yAnz5TF+lXXJte14tji3zlMNq+hd2rYUIgJBgB3fBmk="
 
@@ -118,9 +119,9 @@ def test_a_full_socket_and_none_cost_nothing(journald, monkeypatch):
         ("0::/user.slice/user-0.slice/session-1.scope\n", None),
     ],
 )
-def test_what_a_service_does_is_among_its_lines(journald, monkeypatch, tmp_path, rows, unit):
-    (tmp_path / "cgroup").write_text(rows)
-    monkeypatch.setattr(journal, "CGROUP", str(tmp_path / "cgroup"))
+def test_what_a_service_does_is_among_its_lines(journald, monkeypatch, root, rows, unit):
+    (root / "proc/self").mkdir(parents=True)
+    (root / "proc/self/cgroup").write_text(rows)
     stream = os.fstat(2)
     monkeypatch.setenv("JOURNAL_STREAM", "%d:%d" % (stream.st_dev, stream.st_ino))
     journal.send("hello")
@@ -134,10 +135,10 @@ def test_what_a_service_does_is_among_its_lines(journald, monkeypatch, tmp_path,
 
 def did(tunnels, there, event=("up", "wg0")):
     done = planner.plan(tunnels, there)
-    one = event_summary.EventSummary(" ".join(event), events.label(list(event)))
-    one.told += done.steps
-    one.waiting = done.waiting
-    return one
+    summary = event_summary.EventSummary(" ".join(event), events.label(list(event)))
+    summary.told += done.steps
+    summary.waiting = done.waiting
+    return summary
 
 
 def tunnel(name="gretap1", more=""):
@@ -155,15 +156,15 @@ def test_the_story_of_a_tunnel():
     assert made.text() == "wg0 is up: nftables rules: loaded (guard, clamp and fences of gretap1); gretap1: made, port of br0, up"
     fields = dict(made.fields(["gretap1", "gretap2"]))
     assert fields["L2WG_EVENT"] == "up wg0" and fields["L2WG_TUNNEL"] == "gretap1"
-    assert fields["L2WG_COMMANDS"].split("\n")[0] == "nft -f /run/l2wg.nft"
+    assert fields["L2WG_COMMANDS"].split("\n")[0] == "nft -f " + nftables.FILE
     assert len(fields["L2WG_COMMANDS"].split("\n")) == len(fields["L2WG_REASONS"].split("\n")) == len(made.told)
 
 
 def test_what_comes_with_a_new_tunnel_is_no_news():
-    one = event_summary.EventSummary()
+    summary = event_summary.EventSummary()
     add = ("ip", "link", "add", "name", "gretap1", "type", "vxlan")
-    one.told += [Step(argv, "why", "gretap1") for argv in (add, ("ip", "rule", "add"), ("ip", "link", "set", "dev", "gretap1", "alias", "l2wg"))]
-    assert one.text() == "l2wg: gretap1: made"
+    summary.told += [Step(argv, "why", "gretap1") for argv in (add, ("ip", "rule", "add"), ("ip", "link", "set", "dev", "gretap1", "alias", "l2wg"))]
+    assert summary.text() == "l2wg: gretap1: made"
 
 
 def test_what_waits_is_in_the_line_and_in_a_field():
@@ -196,9 +197,9 @@ def test_the_end_of_a_tunnel_and_of_many():
     ],
 )
 def test_a_step_in_words(argv, reason, group, said):
-    one = event_summary.EventSummary()
-    one.told.append(Step(tuple(argv.split()), reason, group))
-    assert one.text() == "l2wg: " + said
+    summary = event_summary.EventSummary()
+    summary.told.append(Step(tuple(argv.split()), reason, group))
+    assert summary.text() == "l2wg: " + said
 
 
 @pytest.mark.parametrize(
@@ -260,17 +261,18 @@ def test_a_bug_in_the_middle_does_not_hide_what_was_done(etc, journald, monkeypa
 
 
 def test_a_problem_says_where_and_can_alarm(journald):
+    path = store.path("gretap1")
     log.begin(event_summary.EventSummary("up wg0", "wg0 is up"))
-    log.complain([Problem("is empty", "write it", "/etc/l2wg/gretap1.conf", 3, "remote"), Problem("odd")])
+    log.complain([Problem("is empty", "write it", path, 3, "remote"), Problem("odd")])
     first, second = [dict(entry) for entry in entries(journald)]
     assert first == {
-        "MESSAGE": "/etc/l2wg/gretap1.conf:3: remote: is empty\n  hint: write it",
+        "MESSAGE": path + ":3: remote: is empty\n  hint: write it",
         "PRIORITY": "3",
         "SYSLOG_IDENTIFIER": "l2wg",
         "SYSLOG_FACILITY": "3",
         "MESSAGE_ID": journal.PROBLEM,
         "L2WG_EVENT": "up wg0",
-        "L2WG_FILE": "/etc/l2wg/gretap1.conf:3",
+        "L2WG_FILE": path + ":3",
         "L2WG_TUNNEL": "gretap1",
         "L2WG_HINT": "write it",
     }
@@ -284,13 +286,8 @@ def test_a_command_is_called_by_its_options(journald, monkeypatch):
     assert dict(entries(journald)[0])["MESSAGE"] == "l2wg apply --confirm --yes: something"
 
 
-def test_commands_say_who_and_no_secret(etc, journald, monkeypatch, tmp_path):
-    from l2wg_hooks.system import lock
-
-    monkeypatch.setattr(lock, "FILES", str(tmp_path / "files.lock"))
+def test_commands_say_who_and_no_secret(etc, wireguard, journald, monkeypatch):
     monkeypatch.setattr(log, "who", lambda: "alice")
-    monkeypatch.setattr(wg_quick, "DIRECTORY", str(tmp_path / "wireguard"))
-    os.mkdir(wg_quick.DIRECTORY)
     with open(wg_quick.DIRECTORY + "/wg0.conf", "w") as file:
         file.write("[Interface]\nPrivateKey = %s\nPostUp = ip link add gretap1 # %s\n" % (SECRET, SECRET))
     assert cli.main(["set", "gretap1"] + GOOD.replace(" ", "").split()) == 0
@@ -298,7 +295,7 @@ def test_commands_say_who_and_no_secret(etc, journald, monkeypatch, tmp_path):
     assert cli.main(["attach", "wg0"]) == 0  # does nothing but complain of the line made by hand
     assert cli.main(["detach", "wg0"]) == 0
     told = [dict(entry) for entry in entries(journald)]
-    lines = [one["MESSAGE"] for one in told]
+    lines = [entry["MESSAGE"] for entry in told]
     where = wg_quick.path("wg0")
     assert lines[0].startswith("l2wg set (alice): %s: underlay = wg0, local = 192.168.178.1" % store.path("gretap1"))
     assert lines[1].startswith("l2wg attach (alice): %s: added `PostUp = " % where)
@@ -357,15 +354,15 @@ def test_what_the_journal_has_anyhow_is_not_printed_twice(monkeypatch, capsys, t
 
 @pytest.mark.parametrize("count, more", [(1, ""), (3, ""), (4, "; and 1 more wait"), (9, "; and 6 more wait")])
 def test_of_many_that_wait_some_are_named(count, more):
-    one = event_summary.EventSummary("up wg0", "wg0 is up")
-    one.waiting = tuple(Wait("t%d" % number, "underlay", "wg0") for number in range(count))
-    text = one.text()
+    summary = event_summary.EventSummary("up wg0", "wg0 is up")
+    summary.waiting = tuple(Wait("t%d" % number, "underlay", "wg0") for number in range(count))
+    text = summary.text()
     assert text == "wg0 is up: " + "; ".join("t%d waits for wg0" % number for number in range(min(count, 3))) + more
-    assert dict(one.fields([]))["L2WG_WAITING"].count("\n") == count - 1
+    assert dict(summary.fields([]))["L2WG_WAITING"].count("\n") == count - 1
 
 
 @pytest.mark.parametrize("count, names", [(2, "a, b"), (3, "a, b, c"), (4, "a, b, c and 1 more")])
 def test_of_many_that_fared_alike_some_are_named(count, names):
-    one = event_summary.EventSummary("up wg0", "wg0 is up")
-    one.told += [Step(("ip", "link", "set", "dev", name, "up"), "it is down", name) for name in "abcd"[:count]]
-    assert one.text() == "wg0 is up: %s: up" % names
+    summary = event_summary.EventSummary("up wg0", "wg0 is up")
+    summary.told += [Step(("ip", "link", "set", "dev", name, "up"), "it is down", name) for name in "abcd"[:count]]
+    assert summary.text() == "wg0 is up: %s: up" % names

@@ -30,9 +30,8 @@ def test_what_is_there_has_its_module():
     assert set(modules.wanted([classic], THERE, False)) == {"br_netfilter"} and modules.wanted([classic], THERE, True) == {}
 
 
-def test_what_can_be_loaded(monkeypatch, tmp_path):
-    monkeypatch.setattr(modules, "MODULES", str(tmp_path))
-    (tmp_path / "ip_gre").mkdir()
+def test_what_can_be_loaded(monkeypatch, root):
+    (root / "sys/module/ip_gre").mkdir(parents=True)
     asked = []
     monkeypatch.setattr(process, "run", lambda argv: asked.append(argv) or Result(int(argv[-1] != "vxlan"), "", ""))
     assert modules.loadable("ip_gre") and not asked
@@ -48,10 +47,9 @@ def test_module_missing_and_reboot_needed():
     assert list(modules.judge({}, "6.1.0-9", False)) == [], "whoever has all that it needs need not reboot"
 
 
-def test_a_switch_that_is_not_there_is_empty(monkeypatch, tmp_path):
-    monkeypatch.setattr(modules, "SYSCTLS", str(tmp_path))
-    (tmp_path / "net").mkdir()
-    (tmp_path / "net/one").write_text("1\n")
+def test_a_switch_that_is_not_there_is_empty(root):
+    (root / "proc/sys/net").mkdir(parents=True)
+    (root / "proc/sys/net/one").write_text("1\n")
     assert (modules.sysctl("net", "one"), modules.sysctl("net", "other"), modules.sysctl("other", "one")) == ("1", "", "")
 
 
@@ -76,7 +74,7 @@ def test_local_absent():
     ],
 )
 def test_route_and_rp_filter(device, filters, causes):
-    assert [one.id for one in routing.elsewhere(ONE, *ONE.ends(), device, filters)] == causes
+    assert [problem.id for problem in routing.elsewhere(ONE, *ONE.ends(), device, filters)] == causes
 
 
 def test_rp_filter_is_cured_by_a_loose_one_and_ipv6_has_none():

@@ -88,9 +88,9 @@ def test_duplicate_address():
 
 
 def test_duplicate_address_of_the_gateway():
-    one = ("192.168.92.254", "02:00:00:00:00:0a", "enp3s0")
-    assert duplicates(one, one) == []
-    (found,) = duplicates(one, ("192.168.92.254", "02:00:00:00:00:0b", "gretap1"))
+    answer = ("192.168.92.254", "02:00:00:00:00:0a", "enp3s0")
+    assert duplicates(answer, answer) == []
+    (found,) = duplicates(answer, ("192.168.92.254", "02:00:00:00:00:0b", "gretap1"))
     assert found.id == "duplicate-address" and "0a by enp3s0, 02:00:00:00:00:0b by gretap1" in found.message
 
 
@@ -100,7 +100,7 @@ def test_duplicate_address_of_ipv6():
 
 
 def servers(*offers):
-    return [(one.id, one.message, one.hint) for one in lan.servers(ONE, [Answer(*row) for row in offers], ["gretap1", "gretap2"])]
+    return [(problem.id, problem.message, problem.hint) for problem in lan.servers(ONE, [Answer(*row) for row in offers], ["gretap1", "gretap2"])]
 
 
 HERE, THERE = ("192.168.92.10", "02:00:00:00:00:0b", "enp3s0"), ("192.168.178.10", "02:00:00:00:00:0c", "gretap1")

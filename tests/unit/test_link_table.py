@@ -93,8 +93,8 @@ def test_iptables_sees_a_bridge_when_both_of_its_families_do(golden, suite):
     four, six = ('"nf_call_%s":0' % name for name in ("iptables", "ip6tables"))
     on = [(name, name[:-1] + "1") for name in (four, six)]
     assert kinds(golden, suite, *on)["brx"].bridge_iptables
-    for one in on:
-        assert not kinds(golden, suite, one)["brx"].bridge_iptables
+    for change in on:
+        assert not kinds(golden, suite, change)["brx"].bridge_iptables
 
 
 @pytest.mark.parametrize(

@@ -16,9 +16,9 @@ def test_the_bytes_of_a_probe():
 
 def test_a_probe_is_a_whole_frame_whatever_the_name():
     for name in ("a", "a" * 15):
-        one = dataclasses.replace(TUNNEL, name=name)
-        assert len(loop_probe.frame(one)) == 60
-        assert ("probe %s\0" % name).encode() in loop_probe.frame(one)
+        tunnel = dataclasses.replace(TUNNEL, name=name)
+        assert len(loop_probe.frame(tunnel)) == 60
+        assert ("probe %s\0" % name).encode() in loop_probe.frame(tunnel)
 
 
 @pytest.fixture

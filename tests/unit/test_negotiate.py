@@ -10,15 +10,17 @@ from l2wg_hooks.encapsulation.vxlan import VXLAN
 from l2wg_hooks.model import Link, Tunnel
 from l2wg_hooks.pairing import card, negotiate
 
+pytestmark = pytest.mark.usefixtures("real_names")
+
 KEYS = [base64.b64encode(bytes((number,)) * 32).decode() for number in (1, 2, 3)]
 A = card.Card("a", KEYS[0], "", ("198.18.0.1", "fd00::1"), "192.168.178.0/24")
 B = card.Card("b", KEYS[1], "b.example.org:51820", ("198.18.0.2",), "192.168.92.0/24")
 
 
-def variants(one):
+def variants(site):
     return [
-        one._replace(addresses=addresses, encapsulation=encapsulation, number=number, mtu=mtu)
-        for addresses in (one.addresses[:1], one.addresses, (one.addresses[0], "fd00::%s" % one.name), ("fd00::%s" % one.name,))
+        site._replace(addresses=addresses, encapsulation=encapsulation, number=number, mtu=mtu)
+        for addresses in (site.addresses[:1], site.addresses, (site.addresses[0], "fd00::%s" % site.name), ("fd00::%s" % site.name,))
         for encapsulation in ("gretap", "vxlan")
         for number in (None, 7)
         for mtu in (1400, 1500)
@@ -28,17 +30,17 @@ def variants(one):
 
 def test_both_sites_come_to_the_same():
     count = 0
-    for one, two in itertools.product(variants(A), variants(B)):
+    for left, right in itertools.product(variants(A), variants(B)):
         try:
-            here = negotiate.find(one, two)
+            here = negotiate.find(left, right)
         except Refused as error:
             with pytest.raises(Refused) as other:
-                negotiate.find(two, one)
+                negotiate.find(right, left)
             assert "no family" in error.args[0] and "no family" in other.value.args[0]
             continue
-        there = negotiate.find(two, one)
+        there = negotiate.find(right, left)
         assert here == there._replace(local=there.remote, remote=there.local)
-        assert here.local in one.addresses and here.remote in two.addresses
+        assert here.local in left.addresses and here.remote in right.addresses
         text = tunnel_file.fresh(
             "t",
             {
@@ -100,8 +102,8 @@ def test_collisions(remote, said):
 
 
 def test_both_sites_refuse_an_endpoint_inside():
-    for one, two in ((A._replace(endpoint="198.18.0.2:1"), B), (A, B._replace(endpoint="198.18.0.1:1"))):
-        for here, there in ((one, two), (two, one)):
+    for left, right in ((A._replace(endpoint="198.18.0.2:1"), B), (A, B._replace(endpoint="198.18.0.1:1"))):
+        for here, there in ((left, right), (right, left)):
             with pytest.raises(Refused) as error:
                 negotiate.find(here, there)
             assert "inside WireGuard" in error.value.args[0] and "l2wg card --endpoint HOST on " in error.value.args[1]
@@ -148,13 +150,13 @@ def test_an_endpoint_that_is_on_a_network_of_this_router_or_its_own():
 def test_whose_the_address_was():
     agreed = negotiate.find(A, B)
     held = wg_quick_peers.sections("[Peer]\nPublicKey = %s\nAllowedIPs = 198.18.0.0/24, 198.18.0.0/16\n" % KEYS[2])
-    (one,) = negotiate.moved(agreed, B, "wg0", held, [])
-    assert "198.18.0.2 is also in AllowedIPs 198.18.0.0/24 of the peer %s" % KEYS[2] in one
+    (note,) = negotiate.moved(agreed, B, "wg0", held, [])
+    assert "198.18.0.2 is also in AllowedIPs 198.18.0.0/24 of the peer %s" % KEYS[2] in note
     assert not list(negotiate.moved(agreed, B._replace(key=KEYS[2]), "wg0", held, [])) and not list(negotiate.moved(agreed, B, "wg0", [], []))
-    (one,) = negotiate.moved(agreed, B, "wg0", [], ["198.18.0.0/15 via 10.0.0.7 dev enp2s0"])
-    assert "198.18.0.0/15 via 10.0.0.7 dev enp2s0" in one
-    (one,) = negotiate.moved(agreed._replace(remote="9.9.9.9"), B, "wg0", [], [])
-    assert one.startswith("9.9.9.9 is a public address")
+    (note,) = negotiate.moved(agreed, B, "wg0", [], ["198.18.0.0/15 via 10.0.0.7 dev enp2s0"])
+    assert "198.18.0.0/15 via 10.0.0.7 dev enp2s0" in note
+    (note,) = negotiate.moved(agreed._replace(remote="9.9.9.9"), B, "wg0", [], [])
+    assert note.startswith("9.9.9.9 is a public address")
 
 
 def test_a_site_with_a_new_key_and_its_old_address():
@@ -168,8 +170,8 @@ def test_a_site_with_a_new_key_and_its_old_address():
 def test_a_site_with_a_new_key_and_another_address():
     tunnels = [Tunnel("gretap4", "wg0", "198.18.0.1", "198.18.0.7", "br0"), Tunnel("else", "wg1", "10.0.0.1", "198.18.0.7", "br0")]
     text = wg_quick_peers.add("", "b", [("PublicKey", KEYS[2]), ("AllowedIPs", "198.18.0.7/32")])
-    (one,) = negotiate.namesakes(B, "wg0", wg_quick_peers.sections(text), tunnels)
-    assert KEYS[2] in one and "/etc/l2wg/gretap4.conf" in one and "else" not in one and "wg set wg0 peer %s remove" % KEYS[2] in one
+    (note,) = negotiate.namesakes(B, "wg0", wg_quick_peers.sections(text), tunnels)
+    assert KEYS[2] in note and "/etc/l2wg/gretap4.conf" in note and "else" not in note and "wg set wg0 peer %s remove" % KEYS[2] in note
     assert not list(negotiate.namesakes(B._replace(name="c"), "wg0", wg_quick_peers.sections(text), tunnels))
     assert not list(negotiate.namesakes(B._replace(key=KEYS[2]), "wg0", wg_quick_peers.sections(text), tunnels))
 
@@ -182,11 +184,11 @@ def test_an_address_of_the_same_peer_is_none():
 def test_notes():
     links = {"br0": Link("br0", 1, "bridge", addresses=("192.168.178.1/24",)), "enp2s0": Link("enp2s0", 2, addresses=("192.168.92.7/24",))}
     wire = tunnel_file.parse("underlay = wg0\nlocal = 198.18.0.1\nremote = 198.18.0.2\nbridge = br0\n", "", "gretap1")[0]
-    one, two = negotiate.notes(negotiate.find(A, B), B, None, links, wire)
-    assert one.startswith("br0 has 192.168.178.0/24, and the LAN of b is 192.168.92.0/24") and two.startswith("enp2s0 has 192.168.92.0/24")
+    first, second = negotiate.notes(negotiate.find(A, B), B, None, links, wire)
+    assert first.startswith("br0 has 192.168.178.0/24, and the LAN of b is 192.168.92.0/24") and second.startswith("enp2s0 has 192.168.92.0/24")
     lead = Tunnel("gretap1", "wg0", "10.0.0.1", "10.0.0.2", "br0", mtu=1400)
-    one, two = negotiate.notes(negotiate.find(A, B), B._replace(lan=""), lead, links)
-    assert "stays as it is" in one and "its mtu is 1400 here, and 1500 by the two cards" in two
+    first, second = negotiate.notes(negotiate.find(A, B), B._replace(lan=""), lead, links)
+    assert "stays as it is" in first and "its mtu is 1400 here, and 1500 by the two cards" in second
 
 
 def test_nix():
@@ -205,22 +207,22 @@ def test_one_wire_is_what_joins_and_nothing_else():
     """A LAN that no bridge of either site joins is no false alarm; an older card does not tell, and gets an `if`."""
 
     def said(other, bridge="br0", ports="", **addresses):
-        links = {name: Link(name, 3, "bridge" if name.startswith("br") else "", addresses=(one,)) for name, one in addresses.items()}
+        links = {name: Link(name, 3, "bridge" if name.startswith("br") else "", addresses=(address,)) for name, address in addresses.items()}
         text = "underlay = wg0\nlocal = 198.18.0.1\nremote = 198.18.0.2\nbridge = %s\nbridge-ports = %s\n" % (bridge, ports)
         return list(negotiate.notes(negotiate.find(A, other), other, None, links, tunnel_file.parse(text, "", "gretap1")[0]))
 
     joined, apart = B._replace(joined=True), B._replace(joined=False)
-    (one,) = said(joined, br0="192.168.178.1/24")
-    assert "br0 has 192.168.178.0/24, and the LAN of b is 192.168.92.0/24: both are on one wire" in one
-    (one,) = said(B, br0="192.168.178.1/24")
-    assert "if b has that in its bridge, both are on one wire" in one
+    (note,) = said(joined, br0="192.168.178.1/24")
+    assert "br0 has 192.168.178.0/24, and the LAN of b is 192.168.92.0/24: both are on one wire" in note
+    (note,) = said(B, br0="192.168.178.1/24")
+    assert "if b has that in its bridge, both are on one wire" in note
     assert said(apart, br0="192.168.178.1/24") == [], "the LAN of b is not in the tunnel"
     assert said(joined, br0="192.168.92.2/24") == [], "that is what a bridge is for"
     assert said(joined, br1="192.168.178.1/24") == [], "another bridge of this router is not in the tunnel either"
-    (one,) = said(joined, ports="enp2s0", enp2s0="192.168.178.1/24")
-    assert "enp2s0 has 192.168.178.0/24" in one and "both are on one wire" in one, "its address is about to move"
-    (one,) = said(apart, enp2s0="192.168.92.7/24")
-    assert "nobody can route between the two" in one
+    (note,) = said(joined, ports="enp2s0", enp2s0="192.168.178.1/24")
+    assert "enp2s0 has 192.168.178.0/24" in note and "both are on one wire" in note, "its address is about to move"
+    (note,) = said(apart, enp2s0="192.168.92.7/24")
+    assert "nobody can route between the two" in note
 
 
 @pytest.mark.parametrize("mine, theirs, ends", [

@@ -7,13 +7,13 @@ import socket
 import pytest
 from l2wg_hooks.check import firewalls
 from l2wg_hooks.config import store
-from l2wg_hooks.managers import dhcpcd, networkd, networkmanager
+from l2wg_hooks.managers import dhcpcd, networkmanager
 from l2wg_hooks.model import Link, Observed, Rules, Tables, Tunnel
-from l2wg_hooks.netfilter import host_rules, nftables, nftables_state
+from l2wg_hooks.netfilter import nftables, nftables_state
 from l2wg_hooks.observe import link_table, snapshot
 from l2wg_hooks.plan.planner import plan
 from l2wg_hooks.reconcile import events
-from l2wg_hooks.system import files, process
+from l2wg_hooks.system import process
 from l2wg_hooks.system.process import Result
 
 ONE = Tunnel("gretap1", "wg0", "192.168.178.1", "192.168.92.1", "br0", ("enp3s0",), path="/etc/l2wg/gretap1.conf")
@@ -30,7 +30,7 @@ LINKS = {
 
 
 @pytest.fixture
-def system(monkeypatch, tmp_path):
+def system(monkeypatch, root):
     """{command: what it prints} that a test fills; others are not installed. And files, by their path in a scratch folder."""
     said = {}
 
@@ -41,13 +41,9 @@ def system(monkeypatch, tmp_path):
         return Result(127, "", "")
 
     monkeypatch.setattr(process, "run", fake)
-    monkeypatch.setattr(networkd, "NETWORKD", str(tmp_path / "links"))
-    monkeypatch.setattr(dhcpcd, "PIDS", (str(tmp_path / "pid"),))
-    monkeypatch.setattr(dhcpcd, "CONFIG", str(tmp_path / "dhcpcd.conf"))
-    monkeypatch.setattr(firewalls, "SWITCH", str(tmp_path / "%s"))
-    monkeypatch.setattr(host_rules, "LEGACY", str(tmp_path / "%s_tables_names"))
-    monkeypatch.setattr(networkmanager, "DEVICES", str(tmp_path / "nm"))
-    said["tmp"] = tmp_path
+    for folder in ("etc", "proc/net", "proc/sys/net/bridge"):
+        (root / folder).mkdir(parents=True)
+    said["root"] = root
     return said
 
 
@@ -83,8 +79,8 @@ NETWORKCTL = """\
 def test_networkd_manages_a_port(system):
     system["networkctl"] = NETWORKCTL
     assert told() == [], "it has never run"
-    (system["tmp"] / "links").mkdir()
-    (system["tmp"] / "links/5").write_text("")
+    (system["root"] / "run/systemd/netif/links").mkdir(parents=True)
+    (system["root"] / "run/systemd/netif/links/5").write_text("")
     ((message, hint),) = told()
     assert message == "systemd-networkd also manages enp3s0, and takes it out of br0"
     assert "Name=enp3s0\\n" in hint and "Unmanaged=yes" in hint
@@ -109,16 +105,16 @@ def test_what_dhcpcd_takes(text, taken):
     assert dhcpcd.takes(text, "gretap1") == taken
 
 
-def test_dhcpcd_of_all_interfaces_is_told_and_only_while_it_runs(system, monkeypatch):
-    (system["tmp"] / "dhcpcd.conf").write_text("duid\n")
+def test_dhcpcd_of_all_interfaces_is_told_and_only_while_it_runs(system):
+    (system["root"] / "etc/dhcpcd.conf").write_text("duid\n")
     assert told() == []
-    (system["tmp"] / "pid").write_text("42\n")
-    real = files.glance
-    monkeypatch.setattr(files, "glance", lambda path: "dhcpcd\n" if path == "/proc/42/comm" else real(path))
-    one = "reason=CARRIER\ninterface=%s\nprotocol=link\n\n"
-    system["dhcpcd -U"] = one % "enp1s0"
+    (system["root"] / "run/dhcpcd.pid").write_text("42\n")
+    (system["root"] / "proc/42").mkdir()
+    (system["root"] / "proc/42/comm").write_text("dhcpcd\n")
+    dump = "reason=CARRIER\ninterface=%s\nprotocol=link\n\n"
+    system["dhcpcd -U"] = dump % "enp1s0"
     assert told() == [], "it has let go of them"
-    system["dhcpcd -U"] = one % "gretap1" + one % "enp1s0" + one % "enp3s0"
+    system["dhcpcd -U"] = dump % "gretap1" + dump % "enp1s0" + dump % "enp3s0"
     ((message, hint),) = told()
     assert message.startswith("dhcpcd asks for leases on gretap1, enp3s0:")
     assert hint.startswith("sed -i '1i denyinterfaces gretap1 enp3s0' ")
@@ -149,12 +145,11 @@ def test_what_dhcpcd_has_to_let_go_of(monkeypatch, name, changes, goes):
     assert events.main(["event", "dhcpcd", name], strict=True) == 0
     assert said == [name] * goes
     # By its own address only: what the bridge forwards is somebody else's.
-    assert [("dev " + name in one, "src_mac fe:ff:01:02:03:04 " in one) for one in muted[1:]] == [(True, True)] * 2 * (goes and name == "gretap1")
+    assert [("dev " + name in words, "src_mac fe:ff:01:02:03:04 " in words) for words in muted[1:]] == [(True, True)] * 2 * (goes and name == "gretap1")
 
 
-def test_dhcpcd_is_told_by_its_socket_and_asked_so_that_it_hangs_up(monkeypatch, tmp_path):
-    path = str(tmp_path / "sock")
-    monkeypatch.setattr(dhcpcd, "SOCKETS", (str(tmp_path / "none"), path))
+def test_dhcpcd_is_told_by_its_socket_and_asked_so_that_it_hangs_up(root):
+    path = str(root / "run/dhcpcd.sock")
     with socket.socket(socket.AF_UNIX) as ear:
         ear.bind(path)
         ear.listen(1)
@@ -239,7 +234,7 @@ def test_others_get_a_rule_of_their_own(system):
 def test_docker_drops_what_crosses_a_bridge_if_br_netfilter_shows_it(system, golden, switches, link, told_of):
     system["iptables-save"] = recorded(golden, "docker.save")
     for word, value in switches.items():
-        (system["tmp"] / word).write_text(value + "\n")
+        (system["root"] / "proc/sys/net/bridge" / ("bridge-nf-call-%stables" % word)).write_text(value + "\n")
     found = told(links=dict(LINKS, br0=dataclasses.replace(LINKS["br0"], **link)))
     assert len(found) == told_of
     for message, hint in found:
@@ -249,7 +244,7 @@ def test_docker_drops_what_crosses_a_bridge_if_br_netfilter_shows_it(system, gol
 
 def test_the_cure_for_docker_cures(system, golden):
     system["iptables-save"] = recorded(golden, "docker-cured.save")
-    (system["tmp"] / "ip").write_text("1\n")
+    (system["root"] / "proc/sys/net/bridge/bridge-nf-call-iptables").write_text("1\n")
     assert told() == []
 
 
@@ -259,8 +254,8 @@ NOTHING, DROPS = "*filter\n:INPUT ACCEPT [1:2]\n:FORWARD ACCEPT [0:0]\nCOMMIT\n"
 @pytest.mark.parametrize("usual, other, back", [("nft", "legacy", "-legacy"), ("legacy", "nft", "-nft")])
 def test_rules_of_the_iptables_that_is_not_the_usual_one_count_too(system, usual, other, back):
     """Debian has both back ends, and `iptables-save` shows the rules of one of them only."""
-    (system["tmp"] / "ip").write_text("1\n")
-    (system["tmp"] / "ip_tables_names").write_text("mangle\nfilter\n")
+    (system["root"] / "proc/sys/net/bridge/bridge-nf-call-iptables").write_text("1\n")
+    (system["root"] / "proc/net/ip_tables_names").write_text("mangle\nfilter\n")
     system["iptables-save"] = "# Now\n" + NOTHING
     system["iptables-%s-save" % usual] = "# Then\n" + NOTHING.replace("[1:2]", "[5:6]")
     system["iptables-%s-save" % other] = DROPS
@@ -273,26 +268,26 @@ def test_rules_of_the_iptables_that_is_not_the_usual_one_count_too(system, usual
         system["nft -j"] = json.dumps({"nftables": [policy]})
         assert len(told()) == 2
     else:
-        (system["tmp"] / "ip_tables_names").write_text("")
+        (system["root"] / "proc/net/ip_tables_names").write_text("")
         assert told() == [], "the older one has no such table"
 
 
 def test_rules_of_the_usual_iptables_are_told_once_if_that_is_the_older_one(system):
-    (system["tmp"] / "ip").write_text("1\n")
-    (system["tmp"] / "ip_tables_names").write_text("filter\n")
+    (system["root"] / "proc/sys/net/bridge/bridge-nf-call-iptables").write_text("1\n")
+    (system["root"] / "proc/net/ip_tables_names").write_text("filter\n")
     system["iptables-save"] = system["iptables-legacy-save"] = DROPS
     assert [hint.partition(" -i ")[0] for _, hint in told()] == ["iptables -I INPUT", "l2wg set gretap1 forward=accept; l2wg apply"]
 
 
 def test_what_is_not_for_a_containers_root_is_no_error(system):
-    (system["tmp"] / "ip_tables_names").mkdir()  # as good as unreadable, for root too
+    (system["root"] / "proc/net/ip_tables_names").mkdir()  # as good as unreadable, for root too
     system["iptables-save"] = DROPS
     assert causes() == ["firewall-input"]
 
 
 def test_firewalld_drops_what_crosses_a_bridge(system, golden):
     system["nft -j"] = recorded(golden, "firewalld.json")
-    (system["tmp"] / "ip").write_text("1\n")
+    (system["root"] / "proc/sys/net/bridge/bridge-nf-call-iptables").write_text("1\n")
     message, hint = told()[1]
     assert "filter_FORWARD" in message and "--add-interface=br0" in hint
     assert causes() == ["firewall-input", "firewall-forward"]

@@ -10,6 +10,8 @@ from l2wg_hooks.netfilter import nftables
 from l2wg_hooks.plan import policy_routes
 from l2wg_hooks.plan.planner import GUARD, plan, removal
 
+pytestmark = pytest.mark.usefixtures("real_names")
+
 ONE = Tunnel("gretap1", "wg0", "192.168.178.1", "192.168.92.1", "br0", path="/etc/l2wg/gretap1.conf")
 TWO = Tunnel("gretap2", "wg0", "192.168.178.1", "10.0.0.1", "br0", path="/etc/l2wg/gretap2.conf")
 ALL = Tunnel(
@@ -24,8 +26,8 @@ BR0 = Link("br0", 6, "bridge", up=True, mac="52:54:00:00:00:01")
 LAN = Link("enp2s0", 2, up=True, addresses=("192.168.178.1/24", "fd00::1/64"))
 
 
-def but(one, **changes):
-    return dataclasses.replace(one, **changes)
+def but(wish, **changes):
+    return dataclasses.replace(wish, **changes)
 
 
 # Each a file in tests/golden/rules: what nft(8) reads, with the definitions in place of the `include`.
@@ -245,7 +247,7 @@ def test_rules_of_a_broken_file_settle():
     """Its entry may move behind the others', once."""
     found, old = of(WG0, BR0, there(ONE), there(TWO)), rules(ONE, TWO)
     moved = plan([TWO], found, broken=("gretap1",), seen=Observed(old)).rules
-    assert [one["name"] for one in moved.entries] == ["gretap2", "gretap1"]
+    assert [entry["name"] for entry in moved.entries] == ["gretap2", "gretap1"]
     assert steps([TWO], found, moved, broken=("gretap1",)) == []
 
 

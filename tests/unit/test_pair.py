@@ -8,12 +8,12 @@ import stat
 import pytest
 from l2wg_hooks import cli
 from l2wg_hooks.apply import rollback_timer
-from l2wg_hooks.config import edit, ifupdown, ifupdown_bridge, store, wg_quick, wg_quick_peers
+from l2wg_hooks.config import edit, store, wg_quick, wg_quick_peers
 from l2wg_hooks.errors import L2wgError, Problem
 from l2wg_hooks.model import Link
 from l2wg_hooks.observe import link_table, wg_interfaces
-from l2wg_hooks.pairing import bootstrap, card, local_facts, pair, ports, site, unpair
-from l2wg_hooks.system import lock, process
+from l2wg_hooks.pairing import bootstrap, card, local_facts, pair, site, unpair
+from l2wg_hooks.system import process
 
 KEYS = [base64.b64encode(bytes((number,)) * 32).decode() for number in (1, 2, 3)]
 B = card.Card("site-b", KEYS[1], "203.0.113.20:51820", ("198.18.0.2",))
@@ -22,16 +22,16 @@ PEER = "\n[Peer]\nPublicKey = %s\nAllowedIPs = 198.18.0.2/32\n" % KEYS[1]
 
 
 class Router:
-    def __init__(self, etc):
-        self.etc, self.links, self.ran = etc, {}, []
+    def __init__(self, root):
+        self.root, self.etc, self.links, self.ran = root, root / "etc", {}, []
         self.says = {"genkey": "private\n", "pubkey": KEYS[0] + "\n"}
         self.live = None
 
     def link(self, name, *words, behind="device", **more):
         """A bridge has a card behind it, unless it is told to be of guests."""
         if words == ("bridge",):
-            (self.etc / "sys/class/net" / name / ("lower_behind-" + name)).mkdir(parents=True, exist_ok=True)
-            (self.etc / "sys/class/net" / ("behind-" + name) / behind).mkdir(parents=True, exist_ok=True)
+            (self.root / "sys/class/net" / name / ("lower_behind-" + name)).mkdir(parents=True, exist_ok=True)
+            (self.root / "sys/class/net" / ("behind-" + name) / behind).mkdir(parents=True, exist_ok=True)
         self.links[name] = Link(name, len(self.links) + 1, *words, **more)
 
     def conf(self, text):
@@ -46,29 +46,18 @@ class Router:
         self.ran.append((argv, stdin))
         return process.Result(0, self.says.get(argv[1], "") if argv[0] == "wg" else self.says.get(argv, ""), "")
 
-    def intend(self, one=B, *words, **more):
-        return pair.intend(card.encode(one), pair.Wanted(*words, **more))
+    def intend(self, other=B, *words, **more):
+        return pair.intend(card.encode(other), pair.Wanted(*words, **more))
 
 
 @pytest.fixture
-def router(tmp_path, monkeypatch):
-    here = Router(tmp_path)
-    for module, name, value in (
-        (wg_quick, "DIRECTORY", "wireguard"),
-        (store, "DIRECTORY", "l2wg"),
-        (local_facts, "NIXOS", "NIXOS"),
-        (ports, "ROOT", ""),
-        (lock, "FILES", "lock"),
-        (ifupdown, "MAIN", "network/interfaces"),
-        (ifupdown_bridge, "OURS", "network/interfaces.d/l2wg"),
-    ):
-        monkeypatch.setattr(module, name, str(tmp_path / value))
-    (tmp_path / "network").mkdir()
+def router(root, monkeypatch):
+    here = Router(root)
+    (here.etc / "network").mkdir(parents=True)
     monkeypatch.setattr(process, "run", here.run)
     monkeypatch.setattr(link_table, "read", lambda: dict(here.links))
     monkeypatch.setattr(wg_interfaces, "look", lambda name: here.live)
     monkeypatch.setattr(socket, "gethostname", lambda: "site_a.lan")
-    monkeypatch.setattr(local_facts, "RESOLVERS", (str(tmp_path / "resolv.conf"),))
     monkeypatch.delenv("SSH_CONNECTION", raising=False)
     monkeypatch.setattr(rollback_timer, "timed", lambda: True)
     return here
@@ -303,8 +292,8 @@ def test_whose_the_address_was_is_told(router):
     router.conf(CONF + "\n[Peer]\nPublicKey = %s\nAllowedIPs = 198.18.0.0/24\n" % KEYS[2])
     router.link("br0", "bridge")
     router.says["ip", "-4", "route", "show", "match", "198.18.0.2"] = "default via 203.0.113.1 dev enp1s0 \n198.18.0.0/15 dev wg0 scope link \n"
-    (one,) = router.intend().notes
-    assert "198.18.0.2 is also in AllowedIPs 198.18.0.0/24 of the peer %s" % KEYS[2] in one
+    (note,) = router.intend().notes
+    assert "198.18.0.2 is also in AllowedIPs 198.18.0.0/24 of the peer %s" % KEYS[2] in note
     router.says["ip", "-4", "route", "show", "match", "198.18.0.2"] += "198.18.0.0/16 via 10.0.0.1 dev enp2s0 \n"
     assert "198.18.0.0/16 via 10.0.0.1 dev enp2s0" in router.intend().notes[1]
     assert "9.9.9.9 is a public address" in router.intend(B._replace(addresses=("9.9.9.9",))).notes[0]
@@ -361,8 +350,8 @@ def test_a_second_site_gets_a_second_tunnel_on_the_same_bridge(router):
 
 def nic(router, name, *signs, **more):
     for sign in ("device",) + signs:
-        (router.etc / "sys/class/net" / name / sign).mkdir(parents=True)
-    (router.etc / "sys/class/net" / name / "type").write_text("1\n")
+        (router.root / "sys/class/net" / name / sign).mkdir(parents=True)
+    (router.root / "sys/class/net" / name / "type").write_text("1\n")
     router.link(name, mac="52:54:00:00:00:01", **more)
 
 

@@ -1,8 +1,8 @@
 import dataclasses
 
 import pytest
-from l2wg_hooks.config import conflicts
-from l2wg_hooks.model import Link, Observed, PolicyRoutes, Rules, Step, Tables, Tunnel, Wait
+from l2wg_hooks.config import bridge_switches, conflicts
+from l2wg_hooks.model import Link, Observed, PolicyRoutes, Rules, Step, Switches, Tables, Tunnel, Wait
 from l2wg_hooks.netfilter import nftables
 from l2wg_hooks.observe import link_table
 from l2wg_hooks.plan import planner, policy_routes
@@ -112,7 +112,7 @@ def test_what_can_be_mended_is_mended_in_place(wrong, cure):
 def test_without_underlay_nothing_is_made_and_what_is_dead_goes():
     result = plan([TUNNEL], of(BR0))
     assert (result.steps, result.problems) == ((), ())
-    assert [str(one) for one in result.waiting] == ["gretap1 waits for wg0"]
+    assert [str(wait) for wait in result.waiting] == ["gretap1 waits for wg0"]
     assert steps(BR0, but(RIGHT, underlay="if5")) == [DELETE]
 
 
@@ -125,13 +125,13 @@ def test_an_end_that_no_interface_has_is_told_of():
         links.update({"wg0": WG0, "br0": BR0})
         result = plan([TUNNEL], links)
         assert [str(step) for step in result.steps] == NEW
-        assert [str(one) for one in result.waiting] == ["gretap1 waits for its address: no interface of this router has 192.168.178.1"]
+        assert [str(wait) for wait in result.waiting] == ["gretap1 waits for its address: no interface of this router has 192.168.178.1"]
 
 
 def test_without_bridge_the_tunnel_waits_and_is_down():
     result = plan([TUNNEL], of(WG0))
     assert [str(step) for step in result.steps] == [ADD, ALIAS]
-    assert [str(one) for one in result.waiting] == ["gretap1 waits for br0"]
+    assert [str(wait) for wait in result.waiting] == ["gretap1 waits for br0"]
     assert steps(WG0, but(RIGHT, master="", up=True)) == ["ip link set dev gretap1 down"]
 
 
@@ -171,7 +171,7 @@ def test_ports_that_are_wished_for_join():
     free = but(PORT, master="", up=False)
     result = plan([tunnel], of(WG0, BR0, RIGHT, free))
     assert [str(step) for step in result.steps] == ["ip link set dev enp3s0 master br0", "ip link set dev enp3s0 up"]
-    assert [str(one) for one in result.waiting] == ["br0 waits for its port enp4s0"]
+    assert [str(wait) for wait in result.waiting] == ["br0 waits for its port enp4s0"]
     assert steps(WG0, BR0, RIGHT, but(PORT, up=False), but(PORT, name="enp4s0"), tunnels=[tunnel]) == []
 
 
@@ -614,3 +614,51 @@ def test_what_passes_for_a_file_that_cannot_be_read_goes_on_passing(broken, want
     tables = Tables(("*filter", ":FORWARD DROP [0:0]", ":l2wg - [0:0]", "-A FORWARD -j l2wg", "-A l2wg -i br0 -o br0 -j ACCEPT"), (), True)
     found = planner.plan([], of(WG0, BR0, RIGHT), broken=broken, seen=Observed(Rules([entry], values), filter=tables))
     assert [step.group for step in found.steps if step.argv[0] == "iptables"][:1] == wanted
+
+
+# As `iptables-save` has a table of its own, with the chain of a bridge that is let pass.
+MANGLE, FILTER = ("*mangle", ":FORWARD ACCEPT [0:0]", "COMMIT"), ("*filter", ":FORWARD DROP [0:0]", "COMMIT")
+PASSED = FILTER[:2] + (":l2wg - [0:0]", "-A FORWARD -j l2wg", "-A l2wg -i br0 -o br0 -j ACCEPT", "COMMIT")
+
+
+def beside(tunnels, ipv4, leaving=()):
+    """The steps of a plan on a router where all that stands beside links and rules is wrong."""
+    gone = but(TUNNEL, name="gone", bridge="br9", mss_clamp="iptables")
+    seen = Observed(
+        Rules([nftables.entry(gone)], {"gone": nftables.value(gone, {})}),
+        PolicyRoutes(({"priority": 4789, "src": "10.9.0.1", "dst": "10.9.0.2", "table": policy_routes.table("gone")},), {}),
+        Tables(MANGLE, MANGLE, True),
+        Tables(ipv4, ipv4, True),
+        bridges={"br0": Switches(bridge_switches.SILENT, {switch: "5" for switch in bridge_switches.SILENT})},
+    )
+    links = of(WG0, BR0, RIGHT, Link("br1", 7, "bridge", up=True), Link("br9", 8, "bridge", bridge_iptables=True))
+    return planner.plan(tunnels, links, leaving, seen=seen).steps
+
+
+def test_what_stands_beside_links_and_rules_is_in_one_plan_and_says_why():
+    """Policy routes, the clamp and what iptables lets pass, the switches of a bridge: none of them hides another."""
+    wish = but(TUNNEL, mss_clamp="iptables", forward="accept")
+    other = but(TUNNEL, name="gretap2", remote="192.168.93.1", bridge="br1", forward="accept")
+    found = beside([wish, other], FILTER)
+    assert all(step.reason and step.group for step in found)
+    told = dict.fromkeys((step.group, step.reason) for step in found if step.group not in ("gretap1", "gretap2", "br0"))
+    assert list(told) == [
+        (planner.GUARD, "guard, clamp and fences of gretap1, gretap2"),
+        ("ways", "no tunnel needs it"),
+        ("br9", "iptables no longer needs to see its frames"),
+        ("iptables", "MSS clamp by iptables"),
+        ("iptables", "iptables is to let pass what crosses br0, br1"),
+        ("sysctl of br0", "without an address it is a switch, no interface of this router"),
+    ]
+
+
+def test_what_iptables_let_pass_goes_with_the_wish():
+    assert [step.reason for step in beside([TUNNEL], PASSED) if "filter" in step.argv] == ["forward = as-is"] * 6
+
+
+def test_a_bridge_that_is_about_to_go_is_not_silenced():
+    assert not any("sysctl" in step.group for step in beside([TUNNEL], FILTER, leaving=("br0",)))
+
+
+def test_what_is_taken_out_says_why():
+    assert {step.reason for step in removal(["gretap1"], of(RIGHT)).steps} == {"all tunnels are to go"}

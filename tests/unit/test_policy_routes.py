@@ -167,11 +167,11 @@ def _do(argv, rules, routes):
     table = routes.setdefault(keys["table"], [])
     route = {"type": "unreachable", "dst": "default"} if known else {"dst": what, "dev": keys["dev"]}
     if words[1] == "del":
-        table.remove(next(one for one in table if route.items() <= one.items()))
+        table.remove(next(there for there in table if route.items() <= there.items()))
         return
     if "mtu" in keys:
         route["metrics"] = [{"mtu": int(keys["mtu"])}]
-    table[:] = [one for one in table if one["dst"] != route["dst"]] + [route]
+    table[:] = [there for there in table if there["dst"] != route["dst"]] + [route]
 
 
 @pytest.mark.parametrize("tunnel", [VX4, VX6, G6], ids=lambda tunnel: tunnel.name)
@@ -189,12 +189,12 @@ def test_from_every_partial_state_the_steps_lead_to_where_there_are_none(tunnel)
             for wished in ([tunnel], []):
                 after, table = list(rules), {number: list(found) for number, found in routes.items()}
                 found = PolicyRoutes(tuple(rules), routes)
-                for argv in policy_routes.stale(wished, found) + [argv for one in wished for argv in policy_routes.steps(one, found)]:
+                for argv in policy_routes.stale(wished, found) + [argv for wish in wished for argv in policy_routes.steps(wish, found)]:
                     _do(argv, after, table)
                 found = PolicyRoutes(tuple(after), table)
-                assert policy_routes.stale(wished, found) == [argv for one in wished for argv in policy_routes.steps(one, found)] == []
+                assert policy_routes.stale(wished, found) == [argv for wish in wished for argv in policy_routes.steps(wish, found)] == []
                 ideal = ([], {})
-                for argv in [argv for one in wished for argv in policy_routes.steps(one, NOTHING)]:
+                for argv in [argv for wish in wished for argv in policy_routes.steps(wish, NOTHING)]:
                     _do(argv, *ideal)
                 assert after == ideal[0]
                 # A route to another end may be left where its rule was lost: no packet comes to look at it.
@@ -202,7 +202,7 @@ def test_from_every_partial_state_the_steps_lead_to_where_there_are_none(tunnel)
 
 
 @pytest.fixture
-def ip(monkeypatch):
+def ip(monkeypatch, ipv6):
     """The commands that ran, and what each answered."""
     table4, table6 = policy_routes.table(VX4.name), policy_routes.table(G6.name)
     answers = {
@@ -271,12 +271,12 @@ def test_a_rule_of_ipv6_is_no_line_of_a_batch(monkeypatch):
 
 
 def test_ends_that_a_policy_rule_cannot_tell_apart_are_refused():
-    for one in (VX4, VX6, G6):
-        other = dataclasses.replace(one, name="other", underlay="wg1", key=99)
-        (problem,) = conflicts.between([one, other])
-        assert "underlay: %s has the same ends over wg0" % one.name in str(problem) and "hint: " in str(problem)
-        assert list(conflicts.between([one, dataclasses.replace(other, underlay="wg0")])) == []
-        assert list(conflicts.between([one, dataclasses.replace(other, remote="fd09::9", local="fd09::8")])) == []
+    for tunnel in (VX4, VX6, G6):
+        other = dataclasses.replace(tunnel, name="other", underlay="wg1", key=99)
+        (problem,) = conflicts.between([tunnel, other])
+        assert "underlay: %s has the same ends over wg0" % tunnel.name in str(problem) and "hint: " in str(problem)
+        assert list(conflicts.between([tunnel, dataclasses.replace(other, underlay="wg0")])) == []
+        assert list(conflicts.between([tunnel, dataclasses.replace(other, remote="fd09::9", local="fd09::8")])) == []
     assert list(conflicts.between([GRETAP, dataclasses.replace(GRETAP, name="other", underlay="wg1")])) == []
     assert list(conflicts.between([VX6, dataclasses.replace(G6, underlay="wg1")])) == []
 

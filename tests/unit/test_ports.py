@@ -4,7 +4,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from l2wg_hooks.config import ifupdown, ifupdown_files
+from l2wg_hooks.config import ifupdown_files
 from l2wg_hooks.model import Link
 from l2wg_hooks.pairing import local_facts, ports
 from l2wg_hooks.system import process
@@ -14,13 +14,11 @@ import ports as table
 
 
 @pytest.fixture
-def play(tmp_path, monkeypatch):
+def play(root, monkeypatch):
     def build(case):
-        table.build(case, tmp_path)
-        monkeypatch.setattr(ports, "ROOT", str(tmp_path))
-        monkeypatch.setattr(ifupdown, "MAIN", str(tmp_path / "etc/network/interfaces"))
+        table.build(case, root)
         # `source interfaces.d/*` is Debian's own line; sh reads that folder in any case.
-        main = tmp_path / "etc/network/interfaces"
+        main = root / "etc/network/interfaces"
         main.write_text(main.read_text() + "source interfaces.d/*\n")
         monkeypatch.setattr(process, "output", lambda *argv: case.says.get(" ".join(argv), ""))
         return ifupdown_files.read()

@@ -7,7 +7,7 @@ PEER = "[Peer]\nPublicKey = y=\n"
 
 
 def judged(*lines):
-    return [(one.id, one.line, one.hint) for one in wg_quick_hooks.judge(HEAD + "".join(lines) + PEER, "/etc/wireguard/wg0.conf", "wg0", ["gretap1"])]
+    return [(problem.id, problem.line, problem.hint) for problem in wg_quick_hooks.judge(HEAD + "".join(lines) + PEER, "/etc/wireguard/wg0.conf", "wg0", ["gretap1"])]
 
 
 def test_a_file_with_both_lines():
@@ -21,7 +21,7 @@ def test_postup_missing(lines):
 
 
 def test_a_line_in_the_wrong_section_does_not_count():
-    assert [one.id for one in wg_quick_hooks.judge(HEAD + PEER + UP + DOWN, "x", "wg0", [])] == ["postup-missing"]
+    assert [problem.id for problem in wg_quick_hooks.judge(HEAD + PEER + UP + DOWN, "x", "wg0", [])] == ["postup-missing"]
 
 
 def test_postup_doubled():

@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from l2wg_hooks.config import ifupdown, ifupdown_bridge, last_applied, store, wg_quick
+from l2wg_hooks.config import ifupdown, ifupdown_bridge
 from l2wg_hooks.model import Addresses, Link, Tunnel
 from l2wg_hooks.observe.wg_interfaces import Interface, Peer
 from l2wg_hooks.plan import restore
@@ -107,7 +107,7 @@ def test_commands_of_stanzas_are_run_by_number_and_no_line_moves():
     text, lines = tame.interfaces_file(INTERFACES, MAIN, 7, "/do")
     assert text.splitlines()[:10] == INTERFACES.splitlines()[:4] + ["    up /do 7", "", "    post-up :", ""] + INTERFACES.splitlines()[8:10]
     assert text.splitlines()[-1] == "    pre-up /do 9" and text.count("\n") == INTERFACES.count("\n")
-    assert [(one.number, one.line, one.interface, one.key, one.stranger) for one in lines] == [
+    assert [(line.number, line.line, line.interface, line.key, line.stranger) for line in lines] == [
         (7, 5, "br0", "up", ""),
         (8, 7, "br0", "post-up", "logger"),
         (9, 13, "wg0", "pre-up", ""),
@@ -119,7 +119,7 @@ def test_commands_of_wg_quick_are_run_by_number_and_no_line_moves():
     conf = "[Interface]\nPrivateKey = x # y\nPreUp = echo %i\npostup=l2wg up %i || :\r\nPostDown = reboot\n[Peer]\nPostUp = no\n"
     text, lines = tame.wireguard_file(conf, "/etc/wireguard/wg0.conf", "wg0", 1, "/do")
     assert text == "[Interface]\nPrivateKey = x # y\nPreUp = /do 1\npostup = /do 2\r\nPostDown = :\n[Peer]\nPostUp = no\n"
-    assert [(one.line, one.command, one.stranger) for one in lines] == [(3, "echo wg0", ""), (4, "l2wg up wg0 || :", ""), (5, "reboot", "reboot")]
+    assert [(line.line, line.command, line.stranger) for line in lines] == [(3, "echo wg0", ""), (4, "l2wg up wg0 || :", ""), (5, "reboot", "reboot")]
 
 
 def test_hooks_are_those_of_packages_that_are_known():
@@ -195,9 +195,11 @@ KEY = "2iKwjfxm"
 
 def look(*rows, routes=(), wireguard=()):
     """rows are (Link, addresses), routes (interface, words)."""
-    known = {one.name: one for one, _ in rows}
-    held = {one.name: Addresses(tuple((word,) for word in given), tuple(tuple(words.split()) for name, words in routes if name == one.name)) for one, given in rows}
-    return Look(restore.Snapshot({name: one for name, one in known.items()}, held), dict(wireguard))
+    known = {device.name: device for device, _ in rows}
+    held = {
+        device.name: Addresses(tuple((word,) for word in given), tuple(tuple(words.split()) for name, words in routes if name == device.name)) for device, given in rows
+    }
+    return Look(restore.Snapshot({name: device for name, device in known.items()}, held), dict(wireguard))
 
 
 def link(name, kind="", addresses=(), master=""):
@@ -218,7 +220,7 @@ NAMES = ("br0", "enp2s0", "wg0")
 
 def test_facts_are_what_is_there_and_not_what_comes_and_goes():
     found = outcome.facts(WHOLE, NAMES)
-    assert {str(one) for one in found} == {
+    assert {str(fact) for fact in found} == {
         "enp2s0",
         "br0",
         "wg0",
@@ -233,7 +235,7 @@ def test_facts_are_what_is_there_and_not_what_comes_and_goes():
     }
     passing = look(link("br0", "bridge"))
     passing.picture.held["br0"] = Addresses((("2001:db8::1/64", "valid_lft", "900"), ("2001:db8::2/64",)))
-    assert {one.value for one in outcome.facts(passing, NAMES) if one.kind == "address"} == {"2001:db8::2/64"}
+    assert {fact.value for fact in outcome.facts(passing, NAMES) if fact.kind == "address"} == {"2001:db8::2/64"}
 
 
 def test_what_moves_is_not_lost_and_what_is_gone_as_a_whole_is_told_once():
@@ -241,7 +243,11 @@ def test_what_moves_is_not_lost_and_what_is_gone_as_a_whole_is_told_once():
     port = look(link("enp2s0", "", ("192.168.92.1/24",)), routes=[("enp2s0", "default via 192.168.92.254"), ("enp2s0", "10.0.0.0/8")])
     bridge = look(link("enp2s0", master="br0"), link("br0", "bridge", ("192.168.92.1/24",)), routes=[("br0", "default via 192.168.92.254"), ("br0", "10.0.0.0/8")])
     assert outcome.lost(outcome.facts(port, NAMES), outcome.facts(bridge, NAMES), moved) == ()
-    assert [str(one) for one in outcome.lost(outcome.facts(WHOLE, NAMES), outcome.facts(bridge, NAMES), moved)] == ["wg0", "10.15.14.1/24", "the route 192.168.178.0/24"]
+    assert [str(fact) for fact in outcome.lost(outcome.facts(WHOLE, NAMES), outcome.facts(bridge, NAMES), moved)] == [
+        "wg0",
+        "10.15.14.1/24",
+        "the route 192.168.178.0/24",
+    ]
 
 
 def test_routes_are_read_by_the_interface_in_the_line():
@@ -249,7 +255,7 @@ def test_routes_are_read_by_the_interface_in_the_line():
     four = "default via 192.0.2.1 dev br0 onlink \n10.0.0.0/8 dev br0 proto kernel scope link src 10.0.0.1\nlocal 10.0.0.1 dev br0 table local proto kernel\n"
     six = "default via 2001:db8::1 dev br0 metric 1024 pref medium\ndefault \n\tnexthop via fe80::1 dev br0 weight 1\n"
     found = outcome.facts(outcome.look(shown, (four, six), ""), ("br0",))
-    assert {one.value for one in found if one.kind == "route"} == {"default via 192.0.2.1", "default (IPv6) via 2001:db8::1"}
+    assert {fact.value for fact in found if fact.kind == "route"} == {"default via 192.0.2.1", "default (IPv6) via 2001:db8::1"}
 
 
 def test_settings_are_what_differs_from_the_start():
@@ -279,7 +285,7 @@ def played(look=WHOLE, steps=(BOOTED,), failures=(), up=("lo", "br0"), **more):
 
 
 def without(name, look=WHOLE):
-    kept = [{one: value for one, value in each.items() if one != name} for each in (look.links, look.picture.held, look.wireguard)]
+    kept = [{key: value for key, value in each.items() if key != name} for each in (look.links, look.picture.held, look.wireguard)]
     return Look(restore.Snapshot(*kept[:2]), kept[2])
 
 
@@ -299,7 +305,7 @@ def test_a_command_that_fails_is_told_with_its_line_and_what_is_missing():
     assert judge.worse(new, new, scene()) == () and len(judge.differs(new, scene())) == 1
 
 
-def test_wg_quick_is_told_with_the_line_whose_route_is_taken():
+def test_wg_quick_is_told_with_the_line_whose_route_is_taken(real_names):
     rows = without("wg0")
     rows.links["br0"] = Link("br0", 2, "bridge", addresses=("192.168.178.200/24",))
     step = Step(("wg-quick", "up", "wg0"), 2, "[#] ip link add wg0 type wireguard\nRTNETLINK answers: File exists\n[#] ip link delete dev wg0\n", "wg0")
@@ -310,7 +316,7 @@ def test_wg_quick_is_told_with_the_line_whose_route_is_taken():
 
 
 def test_an_address_that_no_file_has_any_more_is_told_by_the_file_that_has_it():
-    rows = [(one, () if one.name == "br0" else one.addresses) for one in WHOLE.links.values()]
+    rows = [(device, () if device.name == "br0" else device.addresses) for device in WHOLE.links.values()]
     new = look(*rows, wireguard=WG0, routes=[("br0", "default via 192.168.92.254"), ("wg0", "192.168.178.0/24")])
     [problem] = judge.worse(played(new, stanzas=()), played(), scene())[:1]
     assert str(problem).startswith("/etc/network/interfaces:4: missing after the next boot: 192.168.92.1/24\n")
@@ -318,7 +324,7 @@ def test_an_address_that_no_file_has_any_more_is_told_by_the_file_that_has_it():
 
 def test_what_the_wish_takes_away_is_not_lost():
     gone = frozenset({Fact("address", "br0", "192.168.92.1/24"), Fact("route", "br0", "default via 192.168.92.254")})
-    new = look(*[(one, () if one.name == "br0" else one.addresses) for one in WHOLE.links.values()], wireguard=WG0, routes=[("wg0", "192.168.178.0/24")])
+    new = look(*[(device, () if device.name == "br0" else device.addresses) for device in WHOLE.links.values()], wireguard=WG0, routes=[("wg0", "192.168.178.0/24")])
     assert judge.worse(played(new), played(), scene(tunnels=(), gone=gone)) == ()
     applied = [Tunnel("t", "wg0", "a", "b", "br0", ("enp2s0", "enp3s0"), "192.168.92.1/24"), Tunnel("u", "wg0", "a", "b", "br1", ("enp4s0",))]
     wished = [Tunnel("t", "wg0", "a", "b", "br0", ("enp2s0",))]
@@ -332,7 +338,7 @@ def test_what_the_wish_takes_away_is_not_lost():
 
 def test_a_bridge_that_the_wish_takes_away_need_not_come_up():
     new = played(without("br0"), up=("lo",))
-    assert [one.message for one in judge.worse(new, played(), scene(tunnels=()))][0].startswith("`ifup br0` fails at the next boot")
+    assert [problem.message for problem in judge.worse(new, played(), scene(tunnels=()))][0].startswith("`ifup br0` fails at the next boot")
     facts = outcome.facts(WHOLE, ("br0",)) | {Fact("interface", "br0")}
     assert judge.worse(new, played(), scene(tunnels=(), gone=frozenset(facts))) == ()
 
@@ -351,7 +357,7 @@ def test_what_a_change_is_for_is_not_lost():
 
 def test_only_what_comes_later_is_told_by_what_it_comes_with():
     steps = (BOOTED, Step(("ifdown", "br0"), 0, "", "br0", "br0"), Step(("ifup", "br0"), 1, "", "br0", "br0"))
-    later = look(*[(one, () if one.name == "br0" else one.addresses) for one in WHOLE.links.values() if one.name != "gretap1"], wireguard=WG0)
+    later = look(*[(device, () if device.name == "br0" else device.addresses) for device in WHOLE.links.values() if device.name != "gretap1"], wireguard=WG0)
     new = played({BOOT: WHOLE, "br0": later}, steps)
     [first, *_] = judge.differs(new, scene(tunnels=()))
     assert first.message == "missing after `ifdown br0; ifup br0`: 192.168.92.1/24", "routes of others go with a bridge on every router"
@@ -372,7 +378,7 @@ def test_a_tunnel_that_does_not_come_and_one_that_waits():
 def test_what_set_up_a_card_has_to_reach_it_still():
     old = played(card=(("enp2s0", "ethtool -K enp2s0 gro off"),), settings={"enp2s0": {"ipv6.accept_ra": "2", "ipv4.proxy_arp": "1"}})
     new = played(card=(("br0", "ethtool -K br0 gro off"),), settings={"br0": {"ipv4.proxy_arp": "1"}})
-    assert [one.message for one in judge.worse(new, old, scene())] == [
+    assert [problem.message for problem in judge.worse(new, old, scene())] == [
         "enp2s0 gets `ethtool -K enp2s0 gro off` at a boot today, and would no longer get it",
         "ipv6.accept_ra = 2 of enp2s0 is set at a boot today, and would be neither for it nor for br0",
     ]
@@ -394,22 +400,19 @@ def test_a_line_that_has_moved_and_failed_before_is_the_same_line():
 
 
 @pytest.fixture
-def etc(tmp_path, monkeypatch):
-    (tmp_path / "gretap1.conf").write_text("underlay = wg0\nlocal = 192.168.92.1\nremote = 192.168.178.1\nbridge = br0\n")
-    (tmp_path / "wg0.conf").write_text("[Interface]\nPostUp = l2wg up %i || :\nListenPort = 1\n")
-    monkeypatch.setattr(store, "DIRECTORY", str(tmp_path))
-    monkeypatch.setattr(wg_quick, "DIRECTORY", str(tmp_path))
-    monkeypatch.setattr(last_applied, "APPLIED", str(tmp_path / "applied"))
-    return tmp_path
+def conf(etc, wireguard):
+    (etc / "gretap1.conf").write_text("underlay = wg0\nlocal = 192.168.92.1\nremote = 192.168.178.1\nbridge = br0\n")
+    (wireguard / "wg0.conf").write_text("[Interface]\nPostUp = l2wg up %i || :\nListenPort = 1\n")
+    return wireguard / "wg0.conf"
 
 
-def test_todays_start_is_without_what_attach_has_put_in_a_moment_ago(etc):
+def test_todays_start_is_without_what_attach_has_put_in_a_moment_ago(conf):
     found = rehearse.today()
-    assert found.texts == {str(etc / "wg0.conf"): "[Interface]\nListenPort = 1\n"}
+    assert found.texts == {str(conf): "[Interface]\nListenPort = 1\n"}
     assert found.wished == {}
 
 
-def test_where_nothing_can_be_rehearsed_apply_goes_on_and_says_so(etc, monkeypatch, capsys):
+def test_where_nothing_can_be_rehearsed_apply_goes_on_and_says_so(conf, monkeypatch, capsys):
     def unavailable(new, old, both=False):
         raise stage.Unavailable("no namespaces are to be had here: Operation not permitted")
 
@@ -418,7 +421,7 @@ def test_where_nothing_can_be_rehearsed_apply_goes_on_and_says_so(etc, monkeypat
     assert capsys.readouterr().err == "[l2wg] the next start is not rehearsed: no namespaces are to be had here: Operation not permitted\n"
 
 
-def test_what_forbids_the_change_ends_with_how_to_go_on(etc, monkeypatch, capsys):
+def test_what_forbids_the_change_ends_with_how_to_go_on(conf, monkeypatch, capsys):
     skipped = (Line(1, MAIN, 3, "br0", "up", "logger x", "logger"),)
     verdict = rehearse.Verdict(judge.differs(played(without("wg0")), scene()), ("a note",), played(skipped=skipped, others=("x", "y")))
     monkeypatch.setattr(rehearse, "compare", lambda new, old, both=False: verdict)

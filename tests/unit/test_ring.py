@@ -17,7 +17,7 @@ WIRED = Link("gretap1", 7, "gretap", up=True, master="br0", alias="l2wg")
 
 
 def found(tunnels, *links, changed=("gretap1", "gretap2")):
-    return {one.tunnel.name: one.others for one in ring_probe.joining(tunnels, {link.name: link for link in links}, changed)}
+    return {newcomer.tunnel.name: newcomer.others for newcomer in ring_probe.joining(tunnels, {link.name: link for link in links}, changed)}
 
 
 @pytest.mark.parametrize(
@@ -60,7 +60,7 @@ def test_who_is_isolated_no_more_forwards_to_the_others():
     alone = [dataclasses.replace(WIRED, isolated=True), dataclasses.replace(WIRED, name="gretap2", isolated=True)]
     assert found([ONE, dataclasses.replace(TWO, isolated=True)], WG0, BRIDGE, *alone) == {"gretap1": ("gretap2",)}
     assert found([ONE, TWO], WG0, BRIDGE, *alone) == {"gretap1": ("gretap2",), "gretap2": ("gretap1",)}
-    assert found([dataclasses.replace(one, isolated=True) for one in (ONE, TWO)], WG0, BRIDGE, *alone) == {}
+    assert found([dataclasses.replace(tunnel, isolated=True) for tunnel in (ONE, TWO)], WG0, BRIDGE, *alone) == {}
 
 
 def test_a_ring_is_told_once_with_all_ways_out():

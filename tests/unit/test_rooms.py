@@ -25,8 +25,8 @@ def room_of(name):
 def wrong(imports):
     """The imports that the rule does not allow, as lines."""
     found = []
-    for name, one in imports.items():
-        for other in sorted(one.ours | one.later):
+    for name, imported in imports.items():
+        for other in sorted(imported.ours | imported.later):
             here, there = room_of(name), room_of(other)
             if "templates" not in (here, there) and here != there and not ORDER[here] < ORDER[there]:
                 found.append("%s imports %s: %s" % (name, other, RULE))
@@ -35,7 +35,7 @@ def wrong(imports):
 
 def circles(imports):
     """Modules that need each other to start."""
-    left = {name: set(one.ours) & set(imports) for name, one in imports.items()}
+    left = {name: set(imported.ours) & set(imports) for name, imported in imports.items()}
     while True:
         free = [name for name, needs in left.items() if not needs & set(left)]
         if not free:
@@ -66,7 +66,7 @@ def test_the_pure_part_knows_no_process_file_or_clock():
     for name in pure:
         ours, outside = rooms.reached(name)
         assert not outside & IMPURE, name
-        assert {one for one in ours if one.startswith("system.")} <= {"system", "system.json_fields"}, name
+        assert {module for module in ours if module.startswith("system.")} <= {"system", "system.json_fields"}, name
 
 
 def test_its_probe_would_have_seen_it():

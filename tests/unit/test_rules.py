@@ -15,7 +15,7 @@ from l2wg_hooks.observe import link_table, snapshot
 from l2wg_hooks.plan.planner import GUARD, plan, removal
 from l2wg_hooks.probes import loop_probe
 from l2wg_hooks.reconcile import events, reconcile, ruleset
-from l2wg_hooks.system import files, lock, network_namespace, process
+from l2wg_hooks.system import files, network_namespace, process
 
 TUNNEL = Tunnel("gretap1", "wg0", "192.168.178.1", "192.168.92.1", "br0")
 OTHER = dataclasses.replace(TUNNEL, name="gretap2", remote="10.0.0.1", storm_limit=100)
@@ -41,16 +41,13 @@ def of(*tunnels, intact=True):
 
 
 @pytest.fixture
-def nft(tmp_path, monkeypatch):
+def nft(monkeypatch):
     """`tables` is what nft(8) lists, `ran` what ran; the words in `broken` are a command that fails.
 
     `after` is called with the tables after each load: somebody else's doing. Without `spaces` no namespace is to be had.
     `asked` are the rule sets that nft(8) was only asked about; it takes none with a word of `refuses`, neither then nor to load.
     """
     state = {"tables": {}, "ran": [], "broken": None, "writes": [], "after": lambda tables: None, "spaces": True, "asked": [], "refuses": []}
-    monkeypatch.setattr(nftables, "STATIC", str(tmp_path / "lib" / "rules.nft"))
-    monkeypatch.setattr(nftables, "FILE", str(tmp_path / "l2wg.nft"))
-    monkeypatch.setattr(nftables_state, "LOADED", str(tmp_path / "l2wg.loaded"))
 
     def fake(argv, stdin=""):
         if argv[:2] == ("nft", "-c"):
@@ -175,7 +172,7 @@ CHANGES = [emptied, chain_flushed, rule_added, lambda tables: tables.pop("bridge
 
 
 # Where no namespace is to be had, rules are counted, not read.
-@pytest.mark.parametrize("change, spaces", [(one, spaces) for one in CHANGES for spaces in (True, False)] + [(rule_changed, True)])
+@pytest.mark.parametrize("change, spaces", [(change, spaces) for change in CHANGES for spaces in (True, False)] + [(rule_changed, True)])
 def test_what_somebody_changes_between_loading_and_listing_is_loaded_again(nft, change, spaces):
     """A firewall's script in PostUp or if-up.d that flushes beside us."""
     times = []
@@ -239,7 +236,7 @@ def test_nor_are_those_that_other_code_has_made(nft, tmp_path, monkeypatch, name
     (path,) = [path for path in nftables_state.FILLERS if os.path.basename(path) == name]
     code = tmp_path / name
     code.write_text(read(path) + "\n")
-    monkeypatch.setattr(nftables_state, "FILLERS", tuple(str(code) if one == path else one for one in nftables_state.FILLERS))
+    monkeypatch.setattr(nftables_state, "FILLERS", tuple(str(code) if filler == path else filler for filler in nftables_state.FILLERS))
     assert nftables_state.observe(needed=True) == of(TUNNEL, intact=False)
 
 
@@ -247,8 +244,8 @@ def test_what_an_older_version_has_noted_is_read(nft):
     """Its tunnels keep their rules where their files are broken."""
     ruleset.load(of(TUNNEL), NFT)
     note = json.loads(read(nftables_state.LOADED))
-    for one in note["entries"]:
-        del one["port"]
+    for entry in note["entries"]:
+        del entry["port"]
     with open(nftables_state.LOADED, "w") as file:
         json.dump({"entries": note["entries"], "values": note["values"], "listing": "whatever"}, file)
     assert nftables_state.observe(needed=True) == of(TUNNEL, intact=False)
@@ -367,10 +364,9 @@ def test_a_static_file_that_somebody_has_changed_is_written_anew(nft, spoil):
 
 
 @pytest.mark.parametrize("tunnels", [(TUNNEL, OTHER), ()])
-def test_apply_renders_what_events_will_load(nft, monkeypatch, tunnels, tmp_path):
+def test_apply_renders_what_events_will_load(nft, monkeypatch, tunnels):
     intent = preview.Intent(tunnels, {}, {}, (), (), Plan(), (), True)
     monkeypatch.setattr(preview, "intend", lambda wished_too=None: intent)
-    monkeypatch.setattr(lock, "FILES", str(tmp_path / "files"))
     monkeypatch.setattr(last_applied, "read", store.texts)
     monkeypatch.setattr(reconcile, "reconcile", lambda: ())
     assert apply.apply() == ()
@@ -456,11 +452,8 @@ def test_rules_in_force_cost_no_load(nft):
     assert did(nft) == ["ip link set dev gretap1 mtu 1500"]
 
 
-def test_a_flush_is_mended_by_the_next_event(nft, tmp_path, monkeypatch):
-    monkeypatch.setattr(store, "DIRECTORY", str(tmp_path))
-    monkeypatch.setattr(lock, "WORK", str(tmp_path / "work.lock"))
-    monkeypatch.setattr(lock, "NEXT", str(tmp_path / "next.lock"))
-    (tmp_path / "gretap1.conf").write_text("underlay = wg0\nlocal = 192.168.178.1\nremote = 192.168.92.1\nbridge = br0\n")
+def test_a_flush_is_mended_by_the_next_event(nft, etc, monkeypatch):
+    (etc / "gretap1.conf").write_text("underlay = wg0\nlocal = 192.168.178.1\nremote = 192.168.92.1\nbridge = br0\n")
     monkeypatch.setattr(link_table, "read", lambda: with_tunnels(TUNNEL))
     probes = []
     monkeypatch.setattr(loop_probe, "send", lambda tunnels, links: probes.append(links))
@@ -543,8 +536,8 @@ def test_an_entry_is_one_in_whole():
     entry, value = nftables.entry(TUNNEL), nftables.value(TUNNEL, LINKS)
     assert nftables.fits(entry, value)
     for key in entry:
-        assert not nftables.fits({name: one for name, one in entry.items() if name != key}, value), key
+        assert not nftables.fits({name: field for name, field in entry.items() if name != key}, value), key
         assert not nftables.fits(dict(entry, **{key: ["no such thing"]}), value) or key == "vlans", key
     for key in value:
-        assert not nftables.fits(entry, {name: one for name, one in value.items() if name != key}), key
+        assert not nftables.fits(entry, {name: field for name, field in value.items() if name != key}), key
         assert not nftables.fits(entry, dict(value, **{key: "no; such thing"})), key

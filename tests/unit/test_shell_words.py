@@ -5,7 +5,7 @@ from l2wg_hooks.config import shell_words
 
 
 def words(text):
-    return [" ".join(one.words) for one in shell_words.commands(text)]
+    return [" ".join(command.words) for command in shell_words.commands(text)]
 
 
 @pytest.mark.parametrize(
@@ -30,8 +30,8 @@ def test_the_commands_of_a_line(text, found):
 
 
 def test_what_is_written_and_read():
-    (one,) = shell_words.commands("echo 4 2>/dev/null >/sys/x <in >>out")
-    assert one == shell_words.Command(("echo", "4"), ("/dev/null", "/sys/x", "out"), ("in",)) and one.name == "echo"
+    (command,) = shell_words.commands("echo 4 2>/dev/null >/sys/x <in >>out")
+    assert command == shell_words.Command(("echo", "4"), ("/dev/null", "/sys/x", "out"), ("in",)) and command.name == "echo"
     assert shell_words.commands(">/x")[0].targets == ("/x",) and shell_words.commands(">/x")[0].name == ""
 
 

@@ -7,7 +7,6 @@ import signal
 
 import pytest
 from l2wg_hooks import cli
-from l2wg_hooks.apply import saved_state
 from l2wg_hooks.config import store, tunnel_file
 from l2wg_hooks.config.allowed_ips import AllowedIPs
 from l2wg_hooks.errors import L2wgError, Problem
@@ -16,7 +15,7 @@ from l2wg_hooks.observe import counter_growth, fdb_table, interface_counters, wg
 from l2wg_hooks.observe.fdb_table import Station
 from l2wg_hooks.status import render_json, render_text, status, survey, terminal_text
 from l2wg_hooks.status.status import NOTE, WRONG
-from l2wg_hooks.system import files, process, terminal
+from l2wg_hooks.system import files, network_namespace, process, terminal
 from recorded import CASES, SECOND, TREE, A, crowd, forms, seen, wished
 
 MINE = CASES["right-a"]
@@ -58,17 +57,26 @@ def test_nothing_is_wrong_with_a_wire_that_works(case):
 
 
 def test_what_is_known_of_a_tunnel():
-    (one,) = build().tunnels
-    assert (one.there, one.up, one.joined, one.mtu, one.whole, one.mss, one.guarded, one.age) == (True, True, True, 1500, 1382, (1342, 1322), True, 8040.5)
-    assert (one.peer.endpoint, one.peer.age, one.underlay.mtu, one.underlay.port) == ("203.0.113.20:4900", 29, 1420, 4900)
-    assert one.traffic.received[:2] == (8, 2088)
+    (tunnel,) = build().tunnels
+    assert (tunnel.there, tunnel.up, tunnel.joined, tunnel.mtu, tunnel.whole, tunnel.mss, tunnel.guarded, tunnel.age) == (
+        True,
+        True,
+        True,
+        1500,
+        1382,
+        (1342, 1322),
+        True,
+        8040.5,
+    )
+    assert (tunnel.peer.endpoint, tunnel.peer.age, tunnel.underlay.mtu, tunnel.underlay.port) == ("203.0.113.20:4900", 29, 1420, 4900)
+    assert tunnel.traffic.received[:2] == (8, 2088)
 
 
 def test_stations_are_behind_their_ports_and_nobody_s_own_address_is_one():
     ports = {port.name: port for port in build("right-b").bridges[0].ports}
     assert list(ports) == ["enp2s0", "gretap1"], "cards before tunnels"
-    assert [one.mac for one in ports["gretap1"].stations] == ["d2:7a:09:9c:b1:39", "16:0c:cf:60:b6:7e", "fe:ff:ab:cc:78:53"]
-    assert [one.idle for one in ports["gretap1"].stations] == [0, 1, 7]
+    assert [station.mac for station in ports["gretap1"].stations] == ["d2:7a:09:9c:b1:39", "16:0c:cf:60:b6:7e", "fe:ff:ab:cc:78:53"]
+    assert [station.idle for station in ports["gretap1"].stations] == [0, 1, 7]
 
 
 CASE = {"now": seen("right-a").time}
@@ -139,10 +147,10 @@ def test_a_loop_is_told_with_its_age_and_wrong_while_it_is_recent(what, begins):
 
 
 def test_a_peer_that_does_not_answer_is_told_of_before_its_session_is_old():
-    name, [one] = "wg0", [one for one in seen("right-a").peers["wg0"].peers if "192.168.92" in str(one.allowed)]
-    key = counter_growth.peer(name, one.key)
-    assert said(build(notes={key: counter_growth.Note(one.received, 100, 0, 200)}, clock=200 + counter_growth.ANSWER - 1)) == []
-    [(about, message)] = said(build(notes={key: counter_growth.Note(one.received, 100, 0, 200)}, clock=200 + counter_growth.ANSWER))
+    name, [peer] = "wg0", [peer for peer in seen("right-a").peers["wg0"].peers if "192.168.92" in str(peer.allowed)]
+    key = counter_growth.peer(name, peer.key)
+    assert said(build(notes={key: counter_growth.Note(peer.received, 100, 0, 200)}, clock=200 + counter_growth.ANSWER - 1)) == []
+    [(about, message)] = said(build(notes={key: counter_growth.Note(peer.received, 100, 0, 200)}, clock=200 + counter_growth.ANSWER))
     assert about == "gretap1" and message.startswith("the peer does not answer: it was sent something 20 s ago")
 
 
@@ -152,7 +160,7 @@ def test_a_broken_file_is_compared_by_what_was_applied_last(monkeypatch, tmp_pat
     found = seen("right-a", {"gretap1": wrong})
     assert found.wished.tunnels == () and found.wished.broken == ("gretap1",)
     steady = store.steady(found.wished, {"gretap1": right})
-    assert [one.name for one in steady.tunnels] == ["gretap1"] and steady.broken == () and steady.problems == found.wished.problems
+    assert [tunnel.name for tunnel in steady.tunnels] == ["gretap1"] and steady.broken == () and steady.problems == found.wished.problems
     told = said(build(wished=steady))
     assert told == [("", problem.message) for problem in steady.problems] and told
     # Nothing was applied yet, or what was contradicts another file by now.
@@ -237,7 +245,7 @@ def test_what_is_about_nobody_that_is_wished_for_is_told_all_the_same():
 
 def test_a_broken_file_is_told_with_its_line():
     found = build(texts={"gretap1": A, "bad": "underlay = wg0\nlocal = 1.2.3\n"})
-    assert [one.name for one in found.tunnels] == ["gretap1"]
+    assert [tunnel.name for tunnel in found.tunnels] == ["gretap1"]
     text = render_text.render(found)
     assert "/etc/l2wg/bad.conf:2: local: expected an IP address, not '1.2.3'" in text.replace("\n              ", " ")
 
@@ -293,8 +301,8 @@ def test_many_tunnels_get_a_line_each():
     found = build(texts=texts)
     text = render_text.render(found)
     assert "tunnel          state" in text and "  ends  " not in text and max(map(len, text.splitlines())) <= 80
-    one = render_text.render(found, names=("gt2",))
-    assert "  ends  " in one and "\ngt2 missing" in one and "\ngt3 missing" not in one
+    shown = render_text.render(found, names=("gt2",))
+    assert "  ends  " in shown and "\ngt2 missing" in shown and "\ngt3 missing" not in shown
 
 
 def test_colours_say_nothing_that_words_do_not():
@@ -344,11 +352,11 @@ def test_the_document_is_what_the_manual_says():
 
     def paths(value, at=""):
         if isinstance(value, dict):
-            for key, one in value.items():
-                yield from paths(one, "%s.%s" % (at, key) if at else key)
+            for key, member in value.items():
+                yield from paths(member, "%s.%s" % (at, key) if at else key)
         elif isinstance(value, list) and not at.endswith("addresses"):
-            for one in value:
-                yield from paths(one, at + "[]")
+            for member in value:
+                yield from paths(member, at + "[]")
         else:
             yield at
 
@@ -423,10 +431,10 @@ def fdb(count, port="enp3s0"):
 def test_of_a_crowd_some_are_listed_and_all_are_counted():
     count = 3 * fdb_table.MOST + 7
     listed, totals = crowd(fdb(count))
-    assert totals == {"enp3s0": count} and [one.idle for one in listed["enp3s0"]] == list(range(1, fdb_table.MOST + 1))
+    assert totals == {"enp3s0": count} and [station.idle for station in listed["enp3s0"]] == list(range(1, fdb_table.MOST + 1))
     found = build(stations=listed, crowds=totals)
     texts = forms(found)
-    (port,) = [one for one in json.loads(texts["json"])["bridges"][0]["ports"] if one["name"] == "enp3s0"]
+    (port,) = [port for port in json.loads(texts["json"])["bridges"][0]["ports"] if port["name"] == "enp3s0"]
     assert (port["stations_total"], port["stations_cut"], len(port["stations"])) == (count, True, fdb_table.MOST)
     assert 'l2wg_port_stations{bridge="br0",port="enp3s0"} %d\n' % count in texts["metrics"]
     assert "%d MACs" % count in texts["diagram"]
@@ -521,16 +529,13 @@ def test_long_names_stay_inside_the_picture():
 
 
 @pytest.fixture
-def machine(monkeypatch, tmp_path, golden):
+def machine(monkeypatch, etc, golden):
     """The commands answer as recorded; `broken` maps a command's name to what becomes of it."""
     monkeypatch.setattr(os, "geteuid", lambda: 0)
-    monkeypatch.setattr(store, "DIRECTORY", str(tmp_path))
     monkeypatch.setattr(nftables_state, "LOADED", str(golden / "status" / "right-a" / "in" / "loaded"))
     monkeypatch.setattr(nftables_state, "template", lambda: 0)
-    monkeypatch.setattr(saved_state, "OPEN", str(tmp_path / "open"))
-    monkeypatch.setattr(survey, "UDEV", str(tmp_path / "n%d"))
-    monkeypatch.setattr(survey, "_udevs_own", lambda: True)
-    (tmp_path / "gretap1.conf").write_text(A)
+    monkeypatch.setattr(network_namespace, "is_first", lambda: True)
+    (etc / "gretap1.conf").write_text(A)
     state = {"broken": {}, "ran": []}
 
     def fake(argv, stdin="", environment=()):
@@ -552,11 +557,11 @@ def machine(monkeypatch, tmp_path, golden):
     return state
 
 
-def test_a_look_costs_five_processes_however_many_tunnels_there_are(machine, tmp_path):
+def test_a_look_costs_five_processes_however_many_tunnels_there_are(machine, etc):
     found = status.build(survey.look())
-    assert [one.name for one in found.tunnels] == ["gretap1"] and len(machine["ran"]) == 5
+    assert [tunnel.name for tunnel in found.tunnels] == ["gretap1"] and len(machine["ran"]) == 5
     for number in range(20):
-        (tmp_path / ("more%d.conf" % number)).write_text(SECOND.replace("key = 7", "key = %d" % (number + 10)))
+        (etc / ("more%d.conf" % number)).write_text(SECOND.replace("key = 7", "key = %d" % (number + 10)))
     del machine["ran"][:]
     assert len(status.build(survey.look()).tunnels) == 21 and len(machine["ran"]) == 5
 
@@ -582,12 +587,13 @@ def test_without_ip_nothing_is_said(machine):
         survey.look()
 
 
-def test_the_age_is_udevs(machine, tmp_path, monkeypatch):
-    index = seen("right-a").links["gretap1"].index
-    (tmp_path / ("n%d" % index)).write_text("I:5000000\nE:ID_PATH=l2wg\n")
+def test_the_age_is_udevs(machine, root, monkeypatch):
+    note = root / "run/udev/data" / ("n%d" % seen("right-a").links["gretap1"].index)
+    note.parent.mkdir(parents=True)
+    note.write_text("I:5000000\nE:ID_PATH=l2wg\n")
     monkeypatch.setattr(survey.time, "clock_gettime", lambda clock: 65.0)
     assert survey.look().ages == {"gretap1": 60.0}
-    (tmp_path / ("n%d" % index)).write_text("E:x\n")
+    note.write_text("E:x\n")
     assert survey.look().ages == {}
 
 
@@ -629,8 +635,8 @@ def test_watching_ends_by_ctrl_c(machine, capsys, monkeypatch):
     assert naps == [0.5] * 3 and out.count("nothing is wrong") == 3 and "0 frames/s" in out
 
 
-def test_a_file_of_problems_only(machine, tmp_path, capsys):
-    (tmp_path / "gretap1.conf").write_text("nonsense\n")
+def test_a_file_of_problems_only(machine, etc, capsys):
+    (etc / "gretap1.conf").write_text("nonsense\n")
     assert cli.main(["status"]) == 1
     assert "gretap1.conf:1:" in capsys.readouterr().out
     assert wished({"a": "x"}).broken == ("a",)

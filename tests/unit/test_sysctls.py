@@ -8,18 +8,18 @@ from test_address_move import HELD, LIVE, find
 
 
 @pytest.fixture
-def proc(tmp_path, monkeypatch):
-    monkeypatch.setattr(sysctls, "ROOT", str(tmp_path))
+def proc(root):
+    top = root / "proc/sys"
     usual = {"rp_filter": "0", "arp_ignore": "0", "forwarding": "0", "mtu": "1500", "mc_forwarding": "0"}
     for name, values in (("default", usual), ("enp2s0", dict(usual, rp_filter="2", forwarding="1", mtu="1400", mc_forwarding="1")), ("br0", dict(usual, rp_filter="1"))):
         for folder in sysctls.FOLDERS:
-            directory = tmp_path / folder / name
+            directory = top / folder / name
             directory.mkdir(parents=True)
             for key, value in values.items():
                 (directory / key).write_text((value if folder == "net/ipv4/conf" else "0") + "\n")
-    os.chmod(str(tmp_path / "net/ipv4/conf/enp2s0/arp_ignore"), 0o444)
-    (tmp_path / "net/ipv4/conf/enp2s0/arp_ignore").write_text("7\n")
-    return tmp_path
+    os.chmod(str(top / "net/ipv4/conf/enp2s0/arp_ignore"), 0o444)
+    (top / "net/ipv4/conf/enp2s0/arp_ignore").write_text("7\n")
+    return top
 
 
 def test_what_somebody_has_set_for_the_port_alone(proc):

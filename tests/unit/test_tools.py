@@ -33,18 +33,18 @@ def test_every_version_was_asked_the_same():
 
 def asked(version, what):
     """[(state, Result)] of all commands that begin so."""
-    return [(state, one) for state in STATES for words, one in tools.recorded(version, state).items() if words.startswith(what)]
+    return [(state, result) for state in STATES for words, result in tools.recorded(version, state).items() if words.startswith(what)]
 
 
 def _stations(text):
     crowd = fdb_table.Crowd()
     crowd.take(text)
     found = crowd.found()[0]
-    return {port: sorted((one.mac, one.vlan, one.fixed) for one in some) for port, some in found.items()}
+    return {port: sorted((station.mac, station.vlan, station.fixed) for station in some) for port, some in found.items()}
 
 
 def _neighbours(text):
-    return [one.get("state") for one in json_fields.table(text)]
+    return [neighbour.get("state") for neighbour in json_fields.table(text)]
 
 
 def _rules(text):
@@ -69,7 +69,7 @@ def _rules(text):
 )
 def test_each_reader_reads_the_same(version, what, reader, least):
     # A table that is not there is an empty one to 4.20, and 2 later: ip_routes.show takes both for none.
-    both = [[(state, {0: one.out, 2: ""}[one.code]) for state, one in asked(name, what)] for name in (version, NEWEST)]
+    both = [[(state, {0: result.out, 2: ""}[result.code]) for state, result in asked(name, what)] for name in (version, NEWEST)]
     old, new = ([(state, reader(text)) for state, text in some] for some in both)
     assert len(new) >= least and any(found for _, found in new), "the probe reads something"
     assert old == new
@@ -78,7 +78,7 @@ def test_each_reader_reads_the_same(version, what, reader, least):
 def test_what_4_20_prints_as_json_is_none_for_routes():
     """Else nobody would need system/ip_routes.py; `l2wg check -v` tells it."""
     get, show = "ip -json route get 198.51.100.1", "ip -json -4 route show table 1815248896"
-    (feature,) = [one for one in features.FEATURES if one.argv[:4] == ("ip", "-json", "route", "get")]
+    (feature,) = [feature for feature in features.FEATURES if feature.argv[:4] == ("ip", "-json", "route", "get")]
     for version in tools.IPROUTE2:
         new = version != "iproute2-4.20"
         assert features.has(feature, 0, tools.recorded(version, "get")[get].out) == new
@@ -86,7 +86,7 @@ def test_what_4_20_prints_as_json_is_none_for_routes():
 
 
 @pytest.mark.parametrize("version", tools.IPROUTE2)
-def test_the_gateways_and_the_ways_are_known(monkeypatch, version):
+def test_the_gateways_and_the_ways_are_known(monkeypatch, ipv6, version):
     tools.play(monkeypatch, version, "routes")
     found = [row[:1] + row[2:] for row in verify._gateways()]
     assert found == [("192.0.2.1", ""), ("192.0.2.2", ""), ("2001:db8::1", ""), ("fe80::1", "e0")]
@@ -115,22 +115,21 @@ def test_what_is_asked_of_neighbours_and_of_logins(monkeypatch, version):
     monkeypatch.setattr(process, "run", lambda argv: answers.get(" ".join(argv), change))
     monkeypatch.setattr(verify, "_nudge", lambda *_: None)
     monkeypatch.setattr(verify.time, "sleep", lambda _: None)
-    assert all(verify._neighbour(one, "e0") for one in ("192.0.2.1", "2001:db8::1", "192.0.2.50"))
+    assert all(verify._neighbour(address, "e0") for address in ("192.0.2.1", "2001:db8::1", "192.0.2.50"))
     # NOARP (51) is not listed by any version.
-    assert not any(verify._neighbour(one, "e0") for one in ("192.0.2.99", "192.0.2.51", "192.0.2.52", "192.0.2.77"))
+    assert not any(verify._neighbour(address, "e0") for address in ("192.0.2.99", "192.0.2.51", "192.0.2.52", "192.0.2.77"))
     tools.play(monkeypatch, version, "logins")
     monkeypatch.setattr(verify.os, "environ", {})
     assert verify.logins() == [("192.0.2.7", ""), ("2001:db8::7", "")]
 
 
 @pytest.mark.parametrize("version", tools.IPROUTE2)
-def test_a_tunnels_own_way_is_found(monkeypatch, version):
+def test_a_tunnels_own_way_is_found(monkeypatch, ipv6, version):
     tools.play(monkeypatch, version, "ways")
     monkeypatch.setattr(nftables_state, "observe", lambda needed: Rules())
-    monkeypatch.setattr(process, "families", lambda: ("-4", "-6"))
     found = snapshot.look([VX4], {}).ways
     assert [rule["table"] for rule in found.rules] == ["1815248896", "1815248898", "1815248897"]
-    numbers = {table: [(one.get("type"), one["dst"], one.get("metrics")) for one in some] for table, some in found.routes.items()}
+    numbers = {table: [(route.get("type"), route["dst"], route.get("metrics")) for route in some] for table, some in found.routes.items()}
     assert numbers["1815248896"] == [("unreachable", "default", None), (None, "10.9.0.2", [{"mtu": 1558}])]
     assert numbers["1815248897"] == [(None, "fd09::2", [{"mtu": 1566}]), ("unreachable", "default", None)]
     assert numbers["1815248898"] == []
@@ -139,8 +138,8 @@ def test_a_tunnels_own_way_is_found(monkeypatch, version):
 @pytest.mark.parametrize("version", OLD)
 def test_a_picture_of_what_a_change_may_have_to_give_back(monkeypatch, version):
     found = []
-    for one in (version, NEWEST):
-        answers = dict(tools.recorded(one, "reference"), **{OBSERVE: tools.recorded(one, "kinds")[OBSERVE]})
+    for release in (version, NEWEST):
+        answers = dict(tools.recorded(release, "reference"), **{OBSERVE: tools.recorded(release, "kinds")[OBSERVE]})
         monkeypatch.setattr(process, "run", lambda argv: answers[" ".join(argv)])
         found.append(saved_state.picture(["br0", "e0", "wg0", "e1"])[0])
     assert found[0] == found[1] and found[0].held["br0"].addresses and found[0].held["mv0"] != Addresses()
@@ -150,8 +149,8 @@ def test_a_picture_of_what_a_change_may_have_to_give_back(monkeypatch, version):
 def test_policy_rules_by_name_are_seen(monkeypatch, version):
     move = type("Move", (), {"port": "e0", "bridge": "br0"})
     told = [
-        list(name_references._ruled(move, family, tools.recorded(one, "policies")["ip %s rule show" % family].out))
-        for one in (version, NEWEST)
+        list(name_references._ruled(move, family, tools.recorded(release, "policies")["ip %s rule show" % family].out))
+        for release in (version, NEWEST)
         for family in ("-4", "-6")
     ]
     assert told[:2] == told[2:] and all(len(some) == 1 for some in told)
@@ -159,8 +158,8 @@ def test_policy_rules_by_name_are_seen(monkeypatch, version):
 
 @pytest.mark.parametrize("version", tools.IPROUTE2)
 def test_a_step_that_fails_is_the_one_that_is_told_of(monkeypatch, version):
-    batches = {words.rpartition("# ")[2]: one for words, one in tools.recorded(version, "batch").items()}
-    failed = {what: executor._failed(one.err, 20) for what, one in batches.items() if one.code}
+    batches = {words.rpartition("# ")[2]: result for words, result in tools.recorded(version, "batch").items()}
+    failed = {what: executor._failed(result.err, 20) for what, result in batches.items() if result.code}
     assert failed == {"exists": 1, "same-ends": 1, "gone": 2, "no-route": 0, "no-word": 0} and batches["right"].code == 0
     ends = ("local", "192.168.178.1", "remote", "192.168.92.1", "dev", "wg0", "nopmtudisc", "ignore-df")
     step = Step(("ip", "link", "add", "name", "g2", "type", "gretap") + ends, "", "g2")
@@ -168,7 +167,7 @@ def test_a_step_that_fails_is_the_one_that_is_told_of(monkeypatch, version):
     assert "the next event" in executor._problem(step, batches["gone"].err).hint
 
 
-def test_what_cannot_be_looked_at_is_told_before_a_change(monkeypatch):
+def test_what_cannot_be_looked_at_is_told_before_a_change(monkeypatch, ipv6):
     """Each of the commands that `verify` asks, one after the other broken."""
     tunnel = Tunnel("gretap1", "wg0", "192.168.178.1", "192.168.92.1", "br0")
     here = link_table.parse(tools.recorded(NEWEST, "reference")[OBSERVE].out)
@@ -206,19 +205,19 @@ def test_what_cannot_be_looked_at_is_told_before_a_change(monkeypatch):
 
 @pytest.mark.parametrize("version", tools.NFT)
 def test_every_nft_has_the_forms_that_we_need(version):
-    forms = {words.rpartition("# ")[2]: one for words, one in tools.recorded(version, "forms").items()}
-    wanted = [one for one in features.FEATURES if one.tool == features.NFT and one.text]
-    assert sorted(forms) == sorted(one.name for one in wanted)
-    for one in wanted:
+    forms = {words.rpartition("# ")[2]: result for words, result in tools.recorded(version, "forms").items()}
+    wanted = [feature for feature in features.FEATURES if feature.tool == features.NFT and feature.text]
+    assert sorted(forms) == sorted(feature.name for feature in wanted)
+    for feature in wanted:
         number = tuple(int(word) for word in re.search(r"[0-9.]+", version).group().split("."))
-        assert features.has(one, forms[one.name].code, forms[one.name].out) == (number >= one.since), (one.name, forms[one.name])
+        assert features.has(feature, forms[feature.name].code, forms[feature.name].out) == (number >= feature.since), (feature.name, forms[feature.name])
 
 
 @pytest.mark.parametrize("version", tools.NFT)
 @pytest.mark.parametrize("name", ["everything-on", "hub", "reference", "two-underlays", "vxlan"])
 def test_every_nft_loads_and_lists_our_rules(version, name):
     found = tools.recorded(version, name)
-    assert [one.code for one in found.values()] == [0] * 5
+    assert [result.code for result in found.values()] == [0] * 5
     steady = [found["nft -s list table %s l2wg" % family].out for family in ("inet", "bridge")]
     assert "chain from_outside" in steady[0] and "chain arrives" in steady[1] and "counter packets" not in "".join(steady)
 
@@ -265,7 +264,7 @@ def test_a_firewall_that_cannot_be_walked_is_told_where_it_names_the_port(monkey
     assert {table for table, _ in here.unread} == {"inet filter", "ip nat"}
     move = type("Move", (), {"port": "enp3s0", "bridge": "br0"})
     told = list(name_references._unwalked(move, here.unread))
-    assert len(told) == 4 and all(("enp3s0 and not br0" in one.message and '{ "enp3s0", "br0" }' in one.hint) or "enp*" in one.hint for one in told)
+    assert len(told) == 4 and all(("enp3s0 and not br0" in problem.message and '{ "enp3s0", "br0" }' in problem.hint) or "enp*" in problem.hint for problem in told)
     cured = [(table, line.replace('"enp3s0"', '"br0"').replace('"enp*"', '"br0"')) for table, line in here.unread]
     assert list(name_references._unwalked(move, here.unread + tuple(cured))) == []
 

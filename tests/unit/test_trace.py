@@ -89,7 +89,7 @@ def test_chains(rules, dropped):
 
 def listing(*expressions, policy="drop", table="filter", family="inet"):
     chain = {"family": family, "table": table, "name": "in", "type": "filter", "hook": "input", "prio": 0, "policy": policy}
-    rules = [{"rule": {"family": family, "table": table, "chain": "in", "expr": list(one)}} for one in expressions]
+    rules = [{"rule": {"family": family, "table": table, "chain": "in", "expr": list(expression)}} for expression in expressions]
     return json.dumps({"nftables": [{"metainfo": {}}, {"chain": chain}] + rules})
 
 

@@ -3,11 +3,9 @@
 import os
 
 import pytest
-from l2wg_hooks.apply import rollback, rollback_timer, saved_state, transaction
-from l2wg_hooks.config import last_applied, references, store
+from l2wg_hooks.apply import rollback, saved_state, transaction
+from l2wg_hooks.config import last_applied, references
 from l2wg_hooks.errors import L2wgError
-from l2wg_hooks.managers import ifupdown_state
-from l2wg_hooks.netfilter import nftables
 from l2wg_hooks.plan.restore import Snapshot
 from l2wg_hooks.reconcile import executor, reconcile
 from l2wg_hooks.system import files, lock
@@ -16,33 +14,23 @@ OLD, NEW = "mtu = 1500\n", "mtu = 1400 # mine\n"
 
 
 @pytest.fixture
-def box(tmp_path, monkeypatch):
-    for module, name in (
-        (saved_state, "OPEN"), (saved_state, "LAST"), (last_applied, "APPLIED"), (rollback, "UNDONE"), (rollback, "REJECTED_FILES"),
-    ):  # fmt: skip
-        monkeypatch.setattr(module, name, str(tmp_path / "lib" / name))
-    monkeypatch.setattr(ifupdown_state, "BOOKS", str(tmp_path / "lib" / "BOOKS"))
-    monkeypatch.setattr(saved_state, "DIRECTORY", str(tmp_path / "lib"))
-    monkeypatch.setattr(rollback_timer, "timed", lambda: False)
+def box(root, monkeypatch):
     monkeypatch.setattr(saved_state, "picture", lambda names: (Snapshot({}, {}), "[]", {}))
-    monkeypatch.setattr(nftables, "STATIC", str(tmp_path / "rules"))
-    monkeypatch.setattr(references, "DNSMASQ", str(tmp_path / "dnsmasq"))
     monkeypatch.setattr(executor, "apply", lambda steps: ())
     monkeypatch.setattr(reconcile, "reconcile", lambda only=None: ())
-    monkeypatch.setattr(store, "DIRECTORY", str(tmp_path / "etc"))
-    (tmp_path / "etc").mkdir()
-    (tmp_path / "etc" / "one.conf").write_text(OLD)
-    (tmp_path / "admins").write_text("before\n")
-    os.chmod(str(tmp_path / "admins"), 0o640)
+    (root / "etc" / "l2wg").mkdir(parents=True)
+    (root / "etc" / "l2wg" / "one.conf").write_text(OLD)
+    (root / "admins").write_text("before\n")
+    os.chmod(str(root / "admins"), 0o640)
     # What is there was applied once.
-    transaction.begin([], [], [str(tmp_path / "admins"), str(tmp_path / "made")])
+    transaction.begin([], [], [str(root / "admins"), str(root / "made")])
     transaction.commit()
-    return tmp_path
+    return root
 
 
 def change(box, confirm=False):
-    (box / "etc" / "one.conf").write_text(NEW)
-    (box / "etc" / "two.conf").write_text("new\n")
+    (box / "etc" / "l2wg" / "one.conf").write_text(NEW)
+    (box / "etc" / "l2wg" / "two.conf").write_text("new\n")
     after = {str(box / "admins"): "after\n", str(box / "made"): "by us\n"}
     transaction.begin([], [], [str(box / "admins"), str(box / "made")], texts=after)
     (box / "admins").write_text("after\n")
@@ -54,23 +42,23 @@ def change(box, confirm=False):
 
 
 def files_of(box):
-    return {str(path.relative_to(box)): path.read_text() for path in sorted(box.rglob("*")) if path.is_file() and path.relative_to(box).parts[0] != "lib"}
+    return {str(path.relative_to(box)): path.read_text() for path in sorted(box.rglob("*")) if path.is_file() and path.relative_to(box).parts[0] not in ("run", "var")}
 
 
-BEFORE = {"admins": "before\n", "etc/one.conf": OLD}
-ASIDE = {"etc/one.conf.rejected": NEW, "etc/two.conf.rejected": "new\n"}
+BEFORE = {"admins": "before\n", "etc/l2wg/one.conf": OLD}
+ASIDE = {"etc/l2wg/one.conf.rejected": NEW, "etc/l2wg/two.conf.rejected": "new\n"}
 
 
 def test_what_is_set_aside_is_nobody_elses_to_read_than_before(box):
     change(box)
-    os.chmod(str(box / "etc" / "two.conf"), 0o600)
+    os.chmod(str(box / "etc" / "l2wg" / "two.conf"), 0o600)
     rollback.rollback("test")
-    assert (box / "etc" / "two.conf.rejected").stat().st_mode & 0o777 == 0o600
+    assert (box / "etc" / "l2wg" / "two.conf.rejected").stat().st_mode & 0o777 == 0o600
 
 
 def test_what_is_saved_is_roots_alone(box):
     change(box)
-    assert {path.name: path.stat().st_mode & 0o777 for path in (box / "lib").iterdir()} == {"OPEN": 0o600, "LAST": 0o600, "APPLIED": 0o600}
+    assert {path.name: path.stat().st_mode & 0o777 for path in (box / "var/lib/l2wg").iterdir()} == {"transaction": 0o600, "last": 0o600, "applied": 0o600}
 
 
 def test_all_is_put_back_and_the_admins_text_is_kept_beside(box):
@@ -84,13 +72,13 @@ def test_all_is_put_back_and_the_admins_text_is_kept_beside(box):
 def test_a_new_tunnel_may_be_mended_where_it_is(box):
     change(box)
     rollback.rollback("a step failed", keep=rollback.NEW)
-    assert files_of(box) == dict(BEFORE, **{"etc/one.conf.rejected": NEW, "etc/two.conf": "new\n"})
+    assert files_of(box) == dict(BEFORE, **{"etc/l2wg/one.conf.rejected": NEW, "etc/l2wg/two.conf": "new\n"})
 
 
 def test_an_apply_that_was_killed_makes_way_for_the_next_one(box):
     change(box)
     rollback.clear()
-    assert files_of(box) == dict(BEFORE, **{"etc/one.conf": NEW, "etc/two.conf": "new\n"})
+    assert files_of(box) == dict(BEFORE, **{"etc/l2wg/one.conf": NEW, "etc/l2wg/two.conf": "new\n"})
     rollback.clear()
 
 
@@ -99,7 +87,7 @@ def test_what_waits_to_be_confirmed_is_in_nobodys_way(box):
     with pytest.raises(L2wgError, match="still waits"):
         rollback.clear()
     transaction.confirm()
-    assert (box / "etc" / "one.conf").read_text() == NEW and not saved_state.pending()
+    assert (box / "etc" / "l2wg" / "one.conf").read_text() == NEW and not saved_state.pending()
     with pytest.raises(L2wgError, match="nothing waits"):
         transaction.confirm()
     assert last_applied.read() == {"one": NEW, "two": "new\n"}
@@ -120,7 +108,7 @@ def test_what_somebody_wrote_meanwhile_stays(box):
     (box / "admins").write_text("mine\nafter\nand mine\n")
     rollback.rollback("not confirmed")
     assert (box / "admins").read_text() == "mine\nbefore\nand mine\n"
-    assert not (box / "lib" / "REJECTED_FILES").exists()
+    assert not (box / "var/lib/l2wg/rejected").exists()
 
 
 @pytest.mark.parametrize("how", ["confirmed", "killed"])
@@ -129,12 +117,12 @@ def test_where_somebody_has_edited_the_same_line_hers_is_kept_beside(box, capsys
     (box / "admins").write_text("and mine\n")
     rollback.rollback("not confirmed")
     assert (box / "admins").read_text() == "before\n"
-    (kept,) = (box / "lib" / "REJECTED_FILES").iterdir()
+    (kept,) = (box / "var/lib/l2wg/rejected").iterdir()
     assert kept.read_text() == "and mine\n" and str(kept) in capsys.readouterr().err
 
 
 def test_a_tunnel_that_was_deleted_comes_back(box):
-    (box / "etc" / "one.conf").unlink()
+    (box / "etc" / "l2wg" / "one.conf").unlink()
     transaction.begin([], [], [])
     rollback.rollback("why")
     assert files_of(box) == BEFORE
@@ -167,7 +155,7 @@ def test_what_cannot_be_undone_can_be_tried_again(box, monkeypatch):
 
 
 def test_a_file_that_nobody_understands_is_named(box):
-    (box / "lib" / "OPEN").write_text("{")
+    (box / "var/lib/l2wg/transaction").write_text("{")
     with pytest.raises(L2wgError, match="cannot be understood"):
         rollback.clear()
 
@@ -200,8 +188,7 @@ def test_extended_attributes_stay(tmp_path):
     assert os.getxattr(str(path), "user.note") == b"ask Anna"
 
 
-def test_two_of_us_do_not_change_files_at_once(tmp_path, monkeypatch):
-    monkeypatch.setattr(lock, "FILES", str(tmp_path / "files"))
+def test_two_of_us_do_not_change_files_at_once(monkeypatch):
     monkeypatch.setattr(lock, "PATIENCE", 0.05)
     with lock.changing(), pytest.raises(L2wgError, match="held by another"), lock.changing():
         pass
@@ -212,9 +199,8 @@ def test_two_of_us_do_not_change_files_at_once(tmp_path, monkeypatch):
 # Who else names the port
 
 
-def test_lines_that_name_a_port_are_found(tmp_path, monkeypatch):
-    monkeypatch.setattr(references, "ROOT", str(tmp_path))
-    monkeypatch.setattr(references, "DNSMASQ", str(tmp_path / "dnsmasq.d" / "l2wg"))
+def test_lines_that_name_a_port_are_found(root):
+    etc = root / "etc"
     texts = {
         "nftables.conf": 'iifname "enp2s0" accept\niifname "enp2s01" drop\n# enp2s0\n',
         "dnsmasq.d/lan": "interface=enp2s0\nno-dhcp-interface=enp2s0\n",
@@ -228,17 +214,17 @@ def test_lines_that_name_a_port_are_found(tmp_path, monkeypatch):
         "vlans": "enp2s0.10 enp2s0:1 xenp2s0 my-enp2s0x\n",
     }
     for name, text in texts.items():
-        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / name).write_text(text)
+        (etc / name).parent.mkdir(parents=True, exist_ok=True)
+        (etc / name).write_text(text)
     found = references.find({"enp2s0": "br0"})
-    assert [(os.path.relpath(one.path, str(tmp_path)), one.line) for one in found] == [
+    assert [(os.path.relpath(mention.path, str(etc)), mention.line) for mention in found] == [
         ("nftables.conf", 1),
         ("dnsmasq.d/lan", 1),
         ("dnsmasq.d/lan", 2),
         ("network/interfaces", 5),
         ("sysctl.d/a.conf", 1),
     ]
-    assert [one.text for one in references.unserved(found)][1] == "no-dhcp-interface=enp2s0"
+    assert [mention.text for mention in references.unserved(found)][1] == "no-dhcp-interface=enp2s0"
     assert references.dnsmasq(found).endswith("\ninterface=br0\n")
     assert references.dnsmasq(found[:1]) == "" and references.find({}) == []
     assert "write br0 instead" in str(found[0].problem())

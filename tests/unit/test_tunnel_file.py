@@ -14,7 +14,7 @@ def read(path):
         return file.read()
 
 
-def one(text, name="gretap1"):
+def parsed(text, name="gretap1"):
     tunnel, problems = parse(text, "/etc/l2wg/%s.conf" % name, name)
     assert problems == ()
     return tunnel
@@ -28,7 +28,7 @@ def wrong(text, name="gretap1"):
 
 @pytest.mark.parametrize("path", sorted(GOLDEN.glob("good-*.conf")), ids=lambda path: path.stem)
 def test_good_files_say_what_their_values_files_say(path):
-    tunnel = one(read(path), path.stem[:15])
+    tunnel = parsed(read(path), path.stem[:15])
     said = []
     for key in schema.ASKED:
         value = getattr(tunnel, schema.KEYS[key].field)
@@ -56,7 +56,7 @@ def test_a_tunnel_cannot_have_any_name(name):
 
 
 def test_a_name_of_fifteen_bytes_is_taken():
-    assert one(RIGHT, "a" * 15).name == "a" * 15
+    assert parsed(RIGHT, "a" * 15).name == "a" * 15
 
 
 @pytest.mark.parametrize("key", ["underlay", "local", "remote", "bridge"])
@@ -73,7 +73,7 @@ def test_keys_that_are_needed(key):
     + ["isolated = yes", "storm-limit = 100", "link-local = yes", "bridge-ports = p1\nstp = yes"],
 )
 def test_wishes_that_are_granted(line):
-    one(RIGHT + line + "\n")
+    parsed(RIGHT + line + "\n")
 
 
 @pytest.mark.parametrize(
@@ -133,8 +133,8 @@ def test_a_misspelt_key_is_answered_with_the_right_one():
 
 
 def test_two_files_that_contradict_each_other():
-    first = one(RIGHT + "bridge-ports = enp3s0\nbridge-address = 10.0.0.1/24\n")
-    second = one(RIGHT.replace("br0", "br1") + "bridge-ports = enp3s0\n", "gretap2")
+    first = parsed(RIGHT + "bridge-ports = enp3s0\nbridge-address = 10.0.0.1/24\n")
+    second = parsed(RIGHT.replace("br0", "br1") + "bridge-ports = enp3s0\n", "gretap2")
     third = dataclasses.replace(first, name="gretap3", bridge_address="10.0.0.2/24", key=7)
     said = "\n".join(str(problem) for problem in conflicts.between([first, second, third]))
     assert "gretap1 has the same ends and key" in said
@@ -153,7 +153,7 @@ def test_edit_changes_values_and_nothing_else():
     rows[5] = "remote= 10.0.0.1"
     rows[6] = "bridge-ports =   enp3s0 enp4s0# none"
     assert new == "\r\n".join(rows)
-    assert one(new).bridge_ports == ("enp3s0", "enp4s0")
+    assert parsed(new).bridge_ports == ("enp3s0", "enp4s0")
 
 
 def test_edit_of_what_is_the_same_changes_no_byte():
@@ -166,12 +166,12 @@ def test_edit_adds_what_is_not_there_in_the_files_own_line_ends():
 
 
 def test_edit_can_empty_a_value():
-    assert one(edit(RIGHT + "key = 7\n", {"key": ""})).key is None
+    assert parsed(edit(RIGHT + "key = 7\n", {"key": ""})).key is None
     assert edit("key = 7 # seven\n", {"key": ""}) == "key =  # seven\n"
 
 
 def test_a_new_file_says_what_it_was_made_of():
-    tunnel = one(fresh("gretap1", {"underlay": "wg0", "local": "10.0.0.1", "remote": "10.0.0.2", "bridge": "br0", "mtu": "1400"}))
+    tunnel = parsed(fresh("gretap1", {"underlay": "wg0", "local": "10.0.0.1", "remote": "10.0.0.2", "bridge": "br0", "mtu": "1400"}))
     assert (tunnel.local, tunnel.bridge_ports, tunnel.mtu) == ("10.0.0.1", (), 1400)
 
 
@@ -190,10 +190,10 @@ def test_keys_that_do_not_go_together(change, complaint):
 
 
 def test_the_kernels_word_for_a_tunnel_follows_from_its_ends():
-    assert (one(RIGHT).kind, one(RIGHT).number) == ("gretap", None)
+    assert (parsed(RIGHT).kind, parsed(RIGHT).number) == ("gretap", None)
     six = RIGHT.replace("192.168.178.1", "fd00::1").replace("192.168.92.1", "fd00::2")
-    assert one(six).kind == "ip6gretap"
-    assert (one(six + "encapsulation = vxlan\n").kind, one(six + "encapsulation = vxlan\n").number) == ("vxlan", 1)
+    assert parsed(six).kind == "ip6gretap"
+    assert (parsed(six + "encapsulation = vxlan\n").kind, parsed(six + "encapsulation = vxlan\n").number) == ("vxlan", 1)
 
 
 def test_a_vni_is_taken_once():
@@ -215,13 +215,13 @@ def test_a_port_is_a_vxlans():
 
 def test_one_vni_at_two_ports_is_two_vxlans():
     text = "underlay = wg0\nlocal = 10.0.0.1\nremote = 10.0.0.%d\nbridge = br0\nencapsulation = vxlan\nport = %d\n"
-    one = parse(text % (2, 4789), "/1", "t1")[0]
-    assert list(conflicts.between([one, parse(text % (3, 8472), "/2", "t2")[0]])) == []
-    (problem,) = conflicts.between([one, parse(text % (3, 4789), "/2", "t2")[0]])
+    tunnel = parse(text % (2, 4789), "/1", "t1")[0]
+    assert list(conflicts.between([tunnel, parse(text % (3, 8472), "/2", "t2")[0]])) == []
+    (problem,) = conflicts.between([tunnel, parse(text % (3, 4789), "/2", "t2")[0]])
     assert "t1 has the same VNI and port" in problem.message
 
 
 @pytest.mark.parametrize("line, port", [("", 4789), ("port =\n", 4789), ("port = 8472\n", 8472)])
 def test_an_empty_port_is_the_encapsulations_own(line, port):
-    assert one(RIGHT + "encapsulation = vxlan\n" + line).udp_port == port
-    assert one(RIGHT).udp_port is None
+    assert parsed(RIGHT + "encapsulation = vxlan\n" + line).udp_port == port
+    assert parsed(RIGHT).udp_port is None

@@ -67,8 +67,8 @@ def test_no_packet_of_any_length_hurts():
 def judged(tunnel, *heard, known=()):
     (end,) = tunnel.ends()
     known = set(known) | {tunnel_packets.wished(tunnel, end)}
-    one = tunnel_packets.stranger(tunnel, end, heard, known)
-    return tunnel_packets.judge(tunnel, end, one) if one else None
+    stranger = tunnel_packets.stranger(tunnel, end, heard, known)
+    return tunnel_packets.judge(tunnel, end, stranger) if stranger else None
 
 
 def test_what_is_wished_for_is_no_stranger():

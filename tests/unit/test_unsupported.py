@@ -21,7 +21,7 @@ WORDS = {"storm-limit": "timeout 300s", "vlans": "vlan id", "dhcp": "udp dport 6
 
 
 def test_every_optional_feature_is_a_key_and_takes_its_words_along(nft):
-    assert {one.key for one in unsupported.OPTIONAL} == set(WORDS) == set(unsupported.OFF) <= set(schema.KEYS)
+    assert {feature.key for feature in unsupported.OPTIONAL} == set(WORDS) == set(unsupported.OFF) <= set(schema.KEYS)
     for feature in unsupported.OPTIONAL:
         with_it, without = (unsupported._text(wanted) for wanted in (of(FULL), unsupported.without(of(FULL), [feature])))
         assert WORDS[feature.key] in with_it and WORDS[feature.key] not in without
@@ -32,9 +32,9 @@ def test_every_optional_feature_is_a_key_and_takes_its_words_along(nft):
 def test_one_key_is_told_by_trial(nft, key):
     nft["refuses"] = [WORDS[key]]
     found = unsupported.find(of(TUNNEL, FULL))
-    assert [one.key for one, _ in found.keys] == [key] and found.guard == ""
+    assert [feature.key for feature, _ in found.keys] == [key] and found.guard == ""
     told = list(unsupported.problems(found, [TUNNEL, FULL]))
-    assert {(one.key, one.tunnel) for one in told} == {(key, "gretap2")} | ({(key, "gretap1")} if key == "mss-clamp" else set())
+    assert {(problem.key, problem.tunnel) for problem in told} == {(key, "gretap2")} | ({(key, "gretap1")} if key == "mss-clamp" else set())
     where = {"storm-limit": "7: ", "vlans": "8: "}.get(key, " ")
     assert str(told[-1]).startswith("/etc/l2wg/gretap2.conf:%s%s: cannot be had on this router" % (where, key))
     assert "hint: l2wg set " in str(told[-1]) and told[-1].id == "nft-form"
@@ -42,7 +42,7 @@ def test_one_key_is_told_by_trial(nft, key):
 
 def test_several_keys(nft):
     nft["refuses"] = [WORDS["storm-limit"], WORDS["dhcp"]]
-    assert [one.key for one, _ in unsupported.find(of(FULL)).keys] == ["dhcp", "storm-limit"]
+    assert [feature.key for feature, _ in unsupported.find(of(FULL)).keys] == ["dhcp", "storm-limit"]
 
 
 def test_what_is_taken_costs_one_question_and_what_there_is_none_costs_none(nft):
@@ -80,7 +80,7 @@ def test_an_event_makes_the_tunnels_without_what_is_refused(nft, monkeypatch):
 def test_the_next_event_leaves_what_stands(nft, monkeypatch):
     monkeypatch.setattr(store, "load", lambda: Wish((FULL,), (), ()))
     nft["refuses"] = [WORDS["storm-limit"]]
-    (less,) = [unsupported.without(of(FULL), [one]) for one in unsupported.OPTIONAL if one.key == "storm-limit"]
+    (less,) = [unsupported.without(of(FULL), [feature]) for feature in unsupported.OPTIONAL if feature.key == "storm-limit"]
     (problem,) = carry_out(nft, [FULL], with_tunnels(FULL), less)
     assert problem.key == "storm-limit" and did(nft) == ["nft -f FILE"], "the new ones are tried; the old ones are in force"
 
@@ -104,7 +104,7 @@ def test_apply_refuses_before_it_changes_anything(router, monkeypatch):
 
 def test_a_router_is_asked_for_all_that_the_rules_have():
     """The table's own rule sets are what the template makes, word for word where it matters."""
-    texts = "".join(one.text for one in features.FEATURES)
+    texts = "".join(feature.text for feature in features.FEATURES)
     assert all(word.split(" =")[0] in texts for word in WORDS.values())
 
 

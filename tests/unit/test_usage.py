@@ -28,10 +28,10 @@ def options(parser, hidden=False):
 
 def test_every_command_has_one_group_and_one_handler(commands):
     assert len(registry.NAMES) == len(set(registry.NAMES))
-    assert {one.GROUP for one in commands.commands.values()} == set(usage.GROUPS)
+    assert {command.GROUP for command in commands.commands.values()} == set(usage.GROUPS)
     files = {path.stem for path in pathlib.Path(registry.__file__).parent.glob("*.py")} - {"__init__", "registry", "usage", "options", "dialogue"}
     assert set(commands.commands) == files and set(cli.EVENTS) - {"event"} <= files
-    assert all(callable(one.run) for one in commands.commands.values())
+    assert all(callable(command.run) for command in commands.commands.values())
 
 
 def test_the_help_fits_a_screen(commands, capsys):

@@ -17,10 +17,10 @@ def built(case="right-a"):
 
 def later(found, seconds, **bytes_of):
     """The same Status so much later: {interface: bytes received more}."""
-    tunnels = tuple(dataclasses.replace(one, traffic=_more(one.traffic, bytes_of.get(one.name, 0))) for one in found.tunnels)
+    tunnels = tuple(dataclasses.replace(tunnel, traffic=_more(tunnel.traffic, bytes_of.get(tunnel.name, 0))) for tunnel in found.tunnels)
     bridges = tuple(
-        dataclasses.replace(one, ports=tuple(dataclasses.replace(port, traffic=_more(port.traffic, bytes_of.get(port.name, 0))) for port in one.ports))
-        for one in found.bridges
+        dataclasses.replace(bridge, ports=tuple(dataclasses.replace(port, traffic=_more(port.traffic, bytes_of.get(port.name, 0))) for port in bridge.ports))
+        for bridge in found.bridges
     )
     return dataclasses.replace(found, time=found.time + seconds, tunnels=tunnels, bridges=bridges)
 
@@ -90,8 +90,8 @@ def test_what_is_wrong_comes_first_and_leaves_room_for_the_rest():
 
 def test_many_tunnels_have_a_line_each_with_those_that_are_wrong_on_top():
     found = built()
-    one = found.tunnels[0]
-    some = tuple(dataclasses.replace(one, wish=dataclasses.replace(one.wish, name="t%02d" % number)) for number in range(40))
+    tunnel = found.tunnels[0]
+    some = tuple(dataclasses.replace(tunnel, wish=dataclasses.replace(tunnel.wish, name="t%02d" % number)) for number in range(40))
     said = lines(dataclasses.replace(found, tunnels=some, faults=(Fault(WRONG, "t33", "broken"),)), {}, {"t33": 3.0})
     assert len(said) == SIZE[1] and said[-1] == "21 more lines: l2wg status"
     assert said[4].split()[:5] == ["t33", "WRONG", "-", "3.0", "ms"] and said[5].split()[:2] == ["t00", "up"]
@@ -100,6 +100,6 @@ def test_many_tunnels_have_a_line_each_with_those_that_are_wrong_on_top():
 
 def test_names_of_others_move_no_cursor():
     found = built()
-    one = dataclasses.replace(found.tunnels[0], wish=dataclasses.replace(found.tunnels[0].wish, site="\x1b[2J"))
-    assert "\x1b" not in "\n".join(lines(dataclasses.replace(found, tunnels=(one,))))
+    tunnel = dataclasses.replace(found.tunnels[0], wish=dataclasses.replace(found.tunnels[0].wish, site="\x1b[2J"))
+    assert "\x1b" not in "\n".join(lines(dataclasses.replace(found, tunnels=(tunnel,))))
     assert "\x1b[31m" in "\n".join(lines(dataclasses.replace(found, faults=(Fault(WRONG, "", "x"),)), colour=True))

@@ -93,12 +93,6 @@ def test_warnings_name_the_lines_made_by_hand():
     assert said[1].startswith("wg0.conf:4: postup: without `|| :`")
 
 
-@pytest.fixture
-def wireguard(tmp_path, monkeypatch):
-    monkeypatch.setattr(wg_quick, "DIRECTORY", str(tmp_path))
-    return tmp_path
-
-
 def test_the_file_keeps_mode_and_link(wireguard, tmp_path):
     real = tmp_path / "elsewhere" / "real"
     real.parent.mkdir()
@@ -163,6 +157,6 @@ def test_odd_bytes_survive_the_way_through_a_file(wireguard):
 def test_of_lines_made_by_hand_only_those_that_are_run_count():
     text = "[Interface]\n# gretap1\nAddress = gretap1\nPostUp = ip link add gretap1\nPostDown = ip link delete gretap1 || :\n"
     found = list(wg_quick.warnings(text, "wg0.conf", "wg0", ["gretap1", "gretap2"]))
-    assert [(one.line, one.key, one.id) for one in found] == [(4, "PostUp", "postup-by-hand"), (5, "PostDown", "postup-by-hand")]
+    assert [(problem.line, problem.key, problem.id) for problem in found] == [(4, "PostUp", "postup-by-hand"), (5, "PostDown", "postup-by-hand")]
     ours = "[Interface]\nPostUp = l2wg up gretap1 || :\n"
     assert list(wg_quick.warnings(ours, "gretap1.conf", "gretap1", ["gretap1"])) == [], "a line of ours names no tunnel, but WireGuard"

@@ -23,9 +23,9 @@ Endpoint = old.example.org:1 # since May
 
 
 def test_sections():
-    one, two = wg_quick_peers.sections(TEXT)
-    assert (one.key, one.endpoint, one.allowed) == (A, "", ("10.15.14.2/32", "192.168.178.0/24"))
-    assert (two.key, two.endpoint, two.allowed) == (B, "old.example.org:1", ("10.0.0.0/8", "172.16.0.1"))
+    first, second = wg_quick_peers.sections(TEXT)
+    assert (first.key, first.endpoint, first.allowed) == (A, "", ("10.15.14.2/32", "192.168.178.0/24"))
+    assert (second.key, second.endpoint, second.allowed) == (B, "old.example.org:1", ("10.0.0.0/8", "172.16.0.1"))
     assert wg_quick_peers.interface_values(TEXT, "address") == ["10.15.14.1/24", "fd00::1/64"]
 
 

@@ -2,9 +2,8 @@
 
 import pytest
 from l2wg_hooks import cli
-from l2wg_hooks.config import ifupdown, postup, store, wg_quick, wg_quick_readers
+from l2wg_hooks.config import postup, wg_quick_readers
 from l2wg_hooks.errors import L2wgError
-from l2wg_hooks.system import lock
 
 KEYS = "[Interface]\nPrivateKey = y\nListenPort = 4900\n\n[Peer]\nPublicKey = x\nAllowedIPs = 10.0.0.0/8\n"
 QUICK = KEYS.replace("[Interface]\n", "[Interface]\nAddress = 10.0.0.1/24\n")
@@ -27,12 +26,8 @@ class Router:
 
 
 @pytest.fixture
-def router(tmp_path, monkeypatch):
-    here = Router(tmp_path / "root")
-    monkeypatch.setattr(wg_quick, "DIRECTORY", str(here.conf.parent))
-    monkeypatch.setattr(ifupdown, "MAIN", str(here.root / "etc/network/interfaces"))
-    monkeypatch.setattr(lock, "FILES", str(tmp_path / "lock"))
-    monkeypatch.setattr(store, "DIRECTORY", str(tmp_path / "l2wg"))
+def router(root):
+    here = Router(root)
     here.put("etc/network/interfaces", "auto lo\niface lo inet loopback\n")
     here.put("etc/wireguard/wg0.conf", KEYS)
     return here

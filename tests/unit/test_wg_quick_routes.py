@@ -4,7 +4,7 @@ import ipaddress
 import types
 
 import pytest
-from l2wg_hooks.config import edit, ifupdown, store, tunnel_file, wg_quick, wg_quick_routes
+from l2wg_hooks.config import edit, ifupdown, tunnel_file, wg_quick_routes
 from l2wg_hooks.errors import L2wgError
 from l2wg_hooks.system import process
 
@@ -20,7 +20,7 @@ AllowedIPs = %s
 
 
 def added(allowed, more=""):
-    return [str(one.network) for one in wg_quick_routes.wanted(CONF % (more, allowed), "x")]
+    return [str(route.network) for route in wg_quick_routes.wanted(CONF % (more, allowed), "x")]
 
 
 @pytest.mark.parametrize(
@@ -68,10 +68,10 @@ unreachable fd00:94::/64 dev lo metric 1024 error -113
 
 
 def test_what_stands_in_the_way_is_what_the_kernel_takes_for_the_same():
-    assert [(str(one.network), one.device) for one in wg_quick_routes.parse(MAIN4, 4, "wg0")] == [
+    assert [(str(route.network), route.device) for route in wg_quick_routes.parse(MAIN4, 4, "wg0")] == [
         ("0.0.0.0/0", "enp1s0"), ("192.168.92.0/24", "br0"), ("10.3.0.0/16", ""), ("10.4.0.9/32", "br0"), ("10.5.0.0/16", ""),
     ]  # fmt: skip
-    assert [(str(one.network), one.device) for one in wg_quick_routes.parse(MAIN6, 6, "wg0")] == [("fd00:93::/64", "br0"), ("fd00:94::/64", "lo")]
+    assert [(str(route.network), route.device) for route in wg_quick_routes.parse(MAIN6, 6, "wg0")] == [("fd00:93::/64", "br0"), ("fd00:94::/64", "lo")]
 
 
 @pytest.mark.parametrize(
@@ -93,26 +93,23 @@ def test_what_stands_in_the_way_is_what_the_kernel_takes_for_the_same():
 )
 def test_what_interfaces_will_make(text, routes):
     found = wg_quick_routes.defined(ifupdown.parse(text, "f")[0], "wg0")
-    assert [(str(one.network), one.device) for one in found] == routes
+    assert [(str(route.network), route.device) for route in found] == routes
 
 
 @pytest.fixture
-def router(tmp_path, monkeypatch):
-    monkeypatch.setattr(wg_quick, "DIRECTORY", str(tmp_path))
-    monkeypatch.setattr(store, "DIRECTORY", str(tmp_path / "l2wg"))
-    monkeypatch.setattr(ifupdown, "MAIN", str(tmp_path / "interfaces"))
+def router(root, wireguard, monkeypatch):
     shown = {"-4": "", "-6": ""}
     monkeypatch.setattr(process, "run", lambda argv, *more: process.Result(0, shown[argv[1]] if argv[-1] == "main" else "", ""))
-    tmp_path.joinpath("wg0.conf").write_text(CONF % ("", "10.15.14.0/24, 192.168.92.0/24"))
-    return types.SimpleNamespace(etc=tmp_path, conf=tmp_path / "wg0.conf", shown=shown)
+    (wireguard / "wg0.conf").write_text(CONF % ("", "10.15.14.0/24, 192.168.92.0/24"))
+    return types.SimpleNamespace(etc=root / "etc", conf=wireguard / "wg0.conf", shown=shown)
 
 
 def tunnel(more=""):
     return tunnel_file.parse(TUNNEL + more, "/etc/l2wg/gretap1.conf", "gretap1")[0]
 
 
-def looked(one=None, text=""):
-    return wg_quick_routes.look([one or tunnel()], ifupdown.parse(text, "/etc/network/interfaces")[0])
+def looked(wished=None, text=""):
+    return wg_quick_routes.look([wished or tunnel()], ifupdown.parse(text, "/etc/network/interfaces")[0])
 
 
 def test_nothing_is_in_the_way(router):
@@ -126,7 +123,7 @@ def test_the_bridges_address_is_where_the_route_of_wireguard_is_to_be(router):
     assert "the next start says `File exists`, and wg0 is gone" in clash.problem.message
     assert clash.problem.hint == (
         "sed -i '7s|=[^#]*|= 10.15.14.0/24, 192.168.92.1/32|' %s/wg0.conf # and now: wg set wg0 peer K= allowed-ips "
-        "10.15.14.0/24,192.168.92.1/32; ip route replace 192.168.92.1/32 dev wg0; ip route delete 192.168.92.0/24 dev wg0" % router.etc
+        "10.15.14.0/24,192.168.92.1/32; ip route replace 192.168.92.1/32 dev wg0; ip route delete 192.168.92.0/24 dev wg0" % router.conf.parent
     )
     for more in ("10.15.14.3/24", "192.168.92.2/25", "fd00:92::1/64"):
         assert looked(tunnel("bridge-address = %s\n" % more)) == (), "another network"
@@ -147,11 +144,11 @@ def test_table_off_adds_none_and_another_table_is_another_table(router):
 
 def test_a_file_that_wg_reads_makes_no_routes_but_ifupdown_may(router):
     router.conf.write_text("[Interface]\nPrivateKey = y\n[Peer]\nPublicKey = K=\nAllowedIPs = 192.168.92.0/24\n")
-    one = tunnel("bridge-address = 192.168.92.2/24\n")
-    assert looked(one) == ()
-    (clash,) = looked(one, "iface wg0 inet static\n address 10.15.14.2/24\n up ip route add 192.168.92.0/24 dev $IFACE\n")
+    wish = tunnel("bridge-address = 192.168.92.2/24\n")
+    assert looked(wish) == ()
+    (clash,) = looked(wish, "iface wg0 inet static\n address 10.15.14.2/24\n up ip route add 192.168.92.0/24 dev $IFACE\n")
     assert "`ifup wg0` ends there" in clash.problem.message and clash.problem.hint == "write there in its place: 192.168.92.1/32"
-    assert looked(one, "iface wg0 inet static\n up ip route replace 192.168.92.0/24 dev wg0\n up ip route add 192.168.92.0/24 dev wg0 || :\n") == ()
+    assert looked(wish, "iface wg0 inet static\n up ip route replace 192.168.92.0/24 dev wg0\n up ip route add 192.168.92.0/24 dev wg0 || :\n") == ()
 
 
 def test_set_writes_no_address_that_costs_wireguard_its_next_start(router):
@@ -168,13 +165,13 @@ def test_set_writes_no_address_that_costs_wireguard_its_next_start(router):
 def test_a_peer_whose_end_is_elsewhere_only_loses_the_network(router):
     text = "[Interface]\nAddress = 10.15.14.2/24\n[Peer]\nPublicKey = K=\nAllowedIPs = 10.15.14.1, 192.168.92.0/24 # B\n"
     router.conf.write_text(text)
-    one = tunnel_file.parse((TUNNEL + "bridge-address = 192.168.92.2/24\n").replace("192.168.92.1", "10.15.14.1"), "x", "gretap1")[0]
-    (clash,) = looked(one)
+    wish = tunnel_file.parse((TUNNEL + "bridge-address = 192.168.92.2/24\n").replace("192.168.92.1", "10.15.14.1"), "x", "gretap1")[0]
+    (clash,) = looked(wish)
     assert "'5s|=[^#]*|= 10.15.14.1 |'" in clash.problem.hint and "route replace" not in clash.problem.hint
     router.conf.write_text(text.replace("[Peer]", "SaveConfig = true\n[Peer]"))
-    assert looked(one)[0].problem.hint.startswith("wg set wg0 peer K= allowed-ips 10.15.14.1; ip route delete"), "wg-quick rewrites the file"
+    assert looked(wish)[0].problem.hint.startswith("wg set wg0 peer K= allowed-ips 10.15.14.1; ip route delete"), "wg-quick rewrites the file"
 
 
 def test_networks_are_compared_as_networks():
-    one = wg_quick_routes.Wanted(ipaddress.ip_network("fd00:93::/64"), "x", 1)
-    assert wg_quick_routes.clashes([one], wg_quick_routes.parse(MAIN6, 6, "wg0")) and not wg_quick_routes.clashes([one], wg_quick_routes.parse(MAIN4, 4, "wg0"))
+    wanted = wg_quick_routes.Wanted(ipaddress.ip_network("fd00:93::/64"), "x", 1)
+    assert wg_quick_routes.clashes([wanted], wg_quick_routes.parse(MAIN6, 6, "wg0")) and not wg_quick_routes.clashes([wanted], wg_quick_routes.parse(MAIN4, 4, "wg0"))

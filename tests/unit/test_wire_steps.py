@@ -1,9 +1,10 @@
 import dataclasses
 
 import pytest
+from l2wg_hooks.config import wg_quick
 from l2wg_hooks.errors import Problem
 from l2wg_hooks.model import Link, Observed, Rules, Tunnel, Walls, Wire
-from l2wg_hooks.plan import planner
+from l2wg_hooks.plan import planner, wire_steps
 
 TUNNEL = Tunnel("gretap1", "l2w0", "198.18.0.1", "198.18.0.2", "br0", wire="own", path="/etc/l2wg/gretap1.conf", lines={"wire": 5})
 VXLAN = dataclasses.replace(TUNNEL, name="vxlan1", encapsulation="vxlan", remote="198.18.0.3")
@@ -44,10 +45,15 @@ def plan(walls, *links, tunnels=(TUNNEL,), **more):
     return planner.plan(tunnels, there, seen=Observed(wanted or Rules(), walls=walls), **more)
 
 
+def shown(step):
+    """As on a router: a test has its own /run."""
+    return str(step).replace(wire_steps.FILE.format("l2w0"), "/run/l2wg.l2w0.wg")
+
+
 def steps(walls, *links, **more):
     found = plan(walls, *links, **more)
     assert found.problems == ()
-    return [str(step) for step in found.steps]
+    return [shown(step) for step in found.steps]
 
 
 def but(value, **changes):
@@ -88,8 +94,8 @@ def test_what_somebody_has_changed_of_the_wire_is_mended_in_place(change, done):
 def test_peers_are_changed_live():
     walls = but(STANDING, wires={"l2w0": but(WIRE, differs=("its peers", "its key"))})
     found = plan(walls, BR0, L2W0, RIGHT)
-    assert [str(step) for step in found.steps] == ["ip netns exec l2wg wg syncconf l2w0 /run/l2wg.l2w0.wg"]
-    assert found.steps[0].reason == "its peers and its key differ from /etc/wireguard/l2w0.conf" and found.synced == ("l2w0",)
+    assert [shown(step) for step in found.steps] == ["ip netns exec l2wg wg syncconf l2w0 /run/l2wg.l2w0.wg"]
+    assert found.steps[0].reason == "its peers and its key differ from " + wg_quick.path("l2w0") and found.synced == ("l2w0",)
 
 
 def test_routes_are_those_of_the_tunnels():

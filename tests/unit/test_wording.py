@@ -45,7 +45,7 @@ def test_an_address_moves_only_with_consent(words, router):
     router.links["enp3s0"] = Link("enp3s0", 3, mac="02:00:00:00:00:03", addresses=("10.0.0.1/8",), up=True)
     router.held["enp3s0"] = Addresses((("10.0.0.1/8",),))
     intent = preview.intend()
-    assert [(one.id, one.subject, one.key) for one in intent.problems] == [("port-address", "enp3s0", "bridge-ports")]
+    assert [(problem.id, problem.subject, problem.key) for problem in intent.problems] == [("port-address", "enp3s0", "bridge-ports")]
     assert "l2wg apply --yes" in intent.problems[0].hint and intent.unasked() == ()
     assert preview.intend(moving=True).problems == ()
     with pytest.raises(L2wgError):
@@ -75,7 +75,7 @@ CASES = {
 @pytest.mark.parametrize("cause", CASES)
 def test_check_knows_a_cause_by_its_id(words, healthy, cause):
     healthy.intent = CASES[cause](healthy)
-    assert [one.id for one in runner.check().problems] == [cause]
+    assert [problem.id for problem in runner.check().problems] == [cause]
 
 
 @pytest.mark.parametrize("line, cause", [("PostUp = l2wg up %i", "postup-unsafe"), ("PostUp = ip link set gretap1 up", "postup-by-hand")])
@@ -83,7 +83,7 @@ def test_check_knows_the_lines_of_wg_quick(words, healthy, line, cause):
     text = (healthy.tmp / "wg0.conf").read_text()
     ours = "" if cause == "postup-unsafe" else "PostUp = l2wg up %i || :\n"
     (healthy.tmp / "wg0.conf").write_text(text.replace("PostUp = l2wg up %i || :\n", ours + line + "\n"))
-    assert {one.id for one in runner.check().problems} == {cause}
+    assert {problem.id for problem in runner.check().problems} == {cause}
 
 
 def test_a_stanza_is_what_brings_a_bridge(words, healthy):
@@ -97,12 +97,12 @@ def test_a_stanza_is_what_brings_a_bridge(words, healthy):
 def test_status_knows_what_each_fault_is_about(words, what):
     found = build(**WRONGS[what][0])
     wanted = {"no bridge": {"gretap1", "br0", ""}}.get(what) or {about for about, _ in WRONGS[what][1]}
-    assert {one.about for one in found.faults} <= wanted
+    assert {fault.about for fault in found.faults} <= wanted
     # What is one line about its tunnel, or its bridge, has that name once.
     lines = watch.render(found, {}, {}, (200, 60), names=()).split("\n")
-    for one in found.faults:
-        if one.about and one.named and words == "as they are":
-            assert sum(line.count(one.about) for line in lines if one.message in line) == one.message.count(one.about)
+    for fault in found.faults:
+        if fault.about and fault.named and words == "as they are":
+            assert sum(line.count(fault.about) for line in lines if fault.message in line) == fault.message.count(fault.about)
 
 
 def test_the_journal_knows_whom_an_event_was_about(words):

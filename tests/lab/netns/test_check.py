@@ -22,7 +22,7 @@ def looked(site, *words):
 
 def problems(site, *words):
     """{id: problem}."""
-    return {one["id"]: one for one in looked(site, *words)["problems"]}
+    return {problem["id"]: problem for problem in looked(site, *words)["problems"]}
 
 
 def ids(site, *words):
@@ -79,8 +79,8 @@ def test_nothing_is_wrong_with_the_reference(wired):
     """Site A's bridge has no address; nobody is asked in vain, but for what is not there."""
     for site, found in zip(wired.sites, wired.both(looked)):
         assert found["problems"] == [], site.name
-        outcomes = {one["name"]: one for one in found["checks"]}
-        assert {one["outcome"] for one in outcomes.values()} == {"ok"}, site.name
+        outcomes = {check["name"]: check for check in found["checks"]}
+        assert {check["outcome"] for check in outcomes.values()} == {"ok"}, site.name
     said = wired.a.l2wg("check", "-v", "--passive").stderr
     assert "this router: Linux " in said and "has the guard's matches\n" in said and "has interfaces as JSON\n" in said
     assert "nothing is wrong" in said
@@ -150,7 +150,7 @@ def test_routes(wire):
 def test_allowed_ips_on_either_side(wire):
     site, other = wire.a, wire.b
     peer = "$(wg show wg0 peers)"
-    was = [one.sh("wg show wg0 allowed-ips").stdout.split("\t")[1].split() for one in wire.sites]
+    was = [side.sh("wg show wg0 allowed-ips").stdout.split("\t")[1].split() for side in wire.sites]
     site.sh(f"wg set wg0 peer {peer} allowed-ips 10.15.14.0/24")
     assert ids(site) == {"allowed-ips"}
     cure(site)
@@ -249,11 +249,11 @@ def test_a_path_that_loses_large_packets(wire, sender):
         # WireGuard fills up to 16 bytes.
         assert 1372 - 16 < size <= 1372
         if sender == "A":
-            for one in wire.sites:
-                one.sh(command(found["path-mtu"]))
+            for side in wire.sites:
+                side.sh(command(found["path-mtu"]))
             assert wire.both(ids) == [set(), set()]
             assert wire.wired(), "full-size frames pass, in pieces that fit"
-    wire.both(lambda one: one.sh("ip link set dev wg0 mtu 1420; l2wg up wg0"))
+    wire.both(lambda side: side.sh("ip link set dev wg0 mtu 1420; l2wg up wg0"))
     wire.comes_back()
 
 
@@ -289,18 +289,18 @@ def test_dhcp_servers(wired):
         assert wired.both(ids) == [set(), set()]
         started.append(server(wired.device, "eth0", 120))
         found = wired.both(problems)
-        assert [set(one) for one in found] == [{"dhcp-two-servers"}] * 2
+        assert [set(wrong) for wrong in found] == [{"dhcp-two-servers"}] * 2
         assert "192.168.92.10 by gretap1" in found[0]["dhcp-two-servers"]["message"] and "192.168.92.50 by enp3s0" in found[0]["dhcp-two-servers"]["message"]
-        for site, one in zip(wired.sites, found):
-            site.sh(command(one["dhcp-two-servers"]))
+        for site, wrong in zip(wired.sites, found):
+            site.sh(command(wrong["dhcp-two-servers"]))
         assert wired.both(ids) == [set(), set()]
         wish(wired, ("dhcp=pass",), ("dhcp=pass",))
         started.pop(0)()
         started.append(server(wired.b, "br0", 140))
         assert "192.168.92.1 by this router" in problems(wired.b)["dhcp-two-servers"]["message"]
     finally:
-        for one in started:
-            one()
+        for stop in started:
+            stop()
         wish(wired, ("dhcp=block",), ("dhcp=block",))
 
 
@@ -320,7 +320,7 @@ def test_nothing_is_wrong_with_ipv6_and_with_two_tunnels(wire):
         wire.b.sh("l2wg set six key=3; l2wg up wg0; ip address add 192.0.2.1/24 dev br1")
         found = problems(wire.a)
         # With its key, where B's bridge happens to say something.
-        assert set(found) in ({"peer-refuses"}, {"key-differs"}) and {one["tunnel"] for one in found.values()} == {"six"}
+        assert set(found) in ({"peer-refuses"}, {"key-differs"}) and {problem["tunnel"] for problem in found.values()} == {"six"}
         # A bridge that has no port but the tunnel, and an address.
         assert ids(wire.b, "--passive") == {"bridge-mac"}
         cure(wire.b, "--passive")

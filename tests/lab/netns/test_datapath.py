@@ -60,16 +60,16 @@ def heard(source, listener, frames, seconds=2.5, over=0.0):
     """{name: [frames that `listener` got]} of {name: frame that `source` sends once}; a frame is known by its token."""
     number = os.urandom(4).hex()
     ready = f"/tmp/ear-{number}"
-    tokens = {name: token_of(one) for name, one in frames.items()}
+    tokens = {name: token_of(frame) for name, frame in frames.items()}
     ear = listener.start(["python3", "/root/frames.py", "listen", 1.5 + seconds + over, ready], timeout=60, input="\n".join(sorted(set(tokens.values()))))
-    source.run(["python3", "/root/frames.py", "send", ready, over], input="\n".join(one.hex() for one in frames.values()), timeout=60)
+    source.run(["python3", "/root/frames.py", "send", ready, over], input="\n".join(frame.hex() for frame in frames.values()), timeout=60)
     got = json.loads(ear.wait().check().stdout)
-    return {name: [bytes.fromhex(one) for one in got[token]] for name, token in tokens.items()}
+    return {name: [bytes.fromhex(text) for text in got[token]] for name, token in tokens.items()}
 
 
-def token_of(one):
+def token_of(frame):
     """The last 8 bytes, which `payload` made unique."""
-    return one[-8:].hex()
+    return frame[-8:].hex()
 
 
 def payload(size):
@@ -99,8 +99,8 @@ def icmp(kind, version):
     return ip(1 if version == 4 else 58, struct.pack("!BBH", kind, 0, 0) + payload(32), version)
 
 
-def in_vlan(one, vlan):
-    return one[:12] + struct.pack("!HH", 0x8100, vlan) + one[12:]
+def in_vlan(frame, vlan):
+    return frame[:12] + struct.pack("!HH", 0x8100, vlan) + frame[12:]
 
 
 def full_size(target=BROADCAST):
@@ -118,7 +118,7 @@ def all_crosses(pair):
     for source, listener in ((pair.device, pair.host_b), (pair.host_b, pair.device)):
         sent = full_size()
         got = heard(source, listener, sent)
-        assert {name: [one[: len(sent[name])] for one in found] for name, found in got.items()} == {name: [one] for name, one in sent.items()}
+        assert {name: [frame[: len(sent[name])] for frame in found] for name, found in got.items()} == {name: [frame] for name, frame in sent.items()}
     for words in (("-M", "do", "-s", "1472", "192.168.92.10"), ("-s", "4000", "192.168.92.10"), ("-M", "do", "-s", "1452", "fd00:92::10"), ("-s", "4000", "fd00:92::10")):
 
         def answers(words=words):
@@ -331,8 +331,8 @@ def test_an_isolated_tunnel_does_not_feed_another_isolated_port(wire):
 
 def flood(count, target=BROADCAST):
     """`count` frames with the same token: {"frame": ...} for one is not enough."""
-    one = tagged(target, size=100)
-    return {number: one for number in range(count)}
+    frame = tagged(target, size=100)
+    return {number: frame for number in range(count)}
 
 
 def counted(source, listener, target, over=2.0, count=200):

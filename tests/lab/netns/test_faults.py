@@ -174,7 +174,7 @@ def test_ip_gre_not_loadable(no_ip_gre):
     healthy_wireguard(no_ip_gre)
     assert "gretap1" not in site.links()
     no_ip_gre.vm.run(["rm", "/etc/modprobe.d/lab.conf"])
-    no_ip_gre.both(lambda one: one.l2wg("up", "wg0"))
+    no_ip_gre.both(lambda side: side.l2wg("up", "wg0"))
     no_ip_gre.comes_back()
 
 

@@ -11,7 +11,7 @@ OURS = "PostUp = l2wg up %i || :\nPostDown = l2wg down %i || :\n"
 
 
 def ids(site):
-    return {one["id"]: one for one in json.loads(site.l2wg("check", "--passive", "--json", check=False).stdout)["problems"]}
+    return {problem["id"]: problem for problem in json.loads(site.l2wg("check", "--passive", "--json", check=False).stdout)["problems"]}
 
 
 def there(site, name="wg0"):

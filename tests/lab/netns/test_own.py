@@ -135,11 +135,20 @@ def test_check_tells_who_else_is_in_there(walled):
     site.sh("ip link delete eth7")
 
 
+MINE = """
+nft -f - <<'END'
+table inet mine {
+    chain input { type filter hook input priority 0; policy drop; ct state established accept; iifname lo accept; }
+}
+END
+"""
+
+
 def test_check_tells_of_a_firewall_that_drops_who_calls(walled):
     site = walled.a
     conf = site.read("/etc/wireguard/l2w0.conf")
     site.write("/etc/wireguard/l2w0.conf", re.sub("Endpoint.*\n", "", conf), 0o600)
-    site.sh("nft 'table inet mine { chain input { type filter hook input priority 0; policy drop; ct state established accept; iifname lo accept; } }'")
+    site.sh(MINE)
     site.sh("ip route replace default via 203.0.113.20 dev enp1s0")
     try:
         found = {problem["id"]: problem for problem in json.loads(site.l2wg("check", "--json", check=False).stdout)["problems"]}

@@ -88,8 +88,8 @@ def state(site):
 
 def no_secret(site, *results):
     key = re.search(r"PrivateKey = (\S+)", conf(site)).group(1)
-    for one in results:
-        assert key not in one.stdout + one.stderr
+    for result in results:
+        assert key not in result.stdout + result.stderr
     assert site.sh("stat -c '%a %U' /etc/wireguard/wg0.conf").stdout == "600 root\n"
     assert site.sh("grep -rlF -e '%s' /etc /var/lib/l2wg /run /tmp 2>/dev/null" % key, check=False).stdout == "/etc/wireguard/wg0.conf\n"
 
@@ -162,7 +162,7 @@ def test_a_third_site_joins_and_nobody_loses_a_ping(sites):
     assert "PersistentKeepalive = 25\n" in conf(c) and f"Endpoint = {B_FOR_C}:4900\n" in conf(c)
     eventually(lambda: sites.stick.ping("192.168.92.10", size=1472, fragment=False, timeout=1) == 1, 20)
     assert sites.stick.ping("192.168.92.50") == 1, "site A's device, by way of the hub"
-    assert [one.lost() for one in pings] == [0, 0]
+    assert [ping.lost() for ping in pings] == [0, 0]
     for site in (b, c):
         no_secret(site, done)
         assert site.l2wg("plan", check=False).rc == 0
@@ -236,7 +236,7 @@ def test_a_site_goes_again_and_nobody_loses_a_ping(sites):
     assert conf(b) == file_[: file_.index("\n[Peer]\n# hut,")], "the rest stays to the byte"
     assert len(b.sh("wg show wg0 peers").stdout.split()) == 1 and end not in b.sh("ip -4 route; wg show wg0").stdout
     assert "gretap2" not in b.sh("ip -br link; ls /etc/l2wg").stdout and b.l2wg("plan", check=False).rc == 0
-    assert [one.lost() for one in pings] == [0, 0]
+    assert [ping.lost() for ping in pings] == [0, 0]
     assert "no other site and no tunnel is called 'hut' here" in refused(b, "unpair", "hut")
     b.l2wg("rollback")
     assert state(b) == before and f"{end} dev wg0" in b.sh("ip -4 route").stdout

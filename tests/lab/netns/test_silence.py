@@ -50,12 +50,12 @@ def found(wire, addresses=ADDRESSES):
         ready = f"/tmp/silence-{token.hex()}-{number}"
         ears.append((ready, host.start(["python3", "/root/frames.py", "listen", 5, ready], timeout=60, input=word.hex())))
     eventually(lambda: all(wire.vm.agent.run(["test", "-e", ready], 10).rc == 0 for ready, _ in ears), 30)
-    wire.host_b.run(["python3", "/root/frames.py", "send", ears[0][0], 1], input="\n".join(one.hex() for one in frames.values()), timeout=60)
-    heard = [[bytes.fromhex(one) for some in json.loads(ear.wait().check().stdout).values() for one in some] for _, ear in ears]
+    wire.host_b.run(["python3", "/root/frames.py", "send", ears[0][0], 1], input="\n".join(frame.hex() for frame in frames.values()), timeout=60)
+    heard = [[bytes.fromhex(text) for some in json.loads(ear.wait().check().stdout).values() for text in some] for _, ear in ears]
     seen = {
-        "arp %s" % packets.ipaddress.ip_address(one[28:32])
-        for one in heard[0]
-        if one[6:12] == bytes.fromhex(bridge.replace(":", "")) and one[12:14] == b"\x08\x06" and one[20:22] == b"\0\x02"
+        "arp %s" % packets.ipaddress.ip_address(frame[28:32])
+        for frame in heard[0]
+        if frame[6:12] == bytes.fromhex(bridge.replace(":", "")) and frame[12:14] == b"\x08\x06" and frame[20:22] == b"\0\x02"
     }
     seen |= {"forwarded"} if heard[1] else set()
     seen |= {"advertisement"} if addresses_of(wire) or "br0" in wire.a.run(["ip", "-6", "route", "show", "default"]).stdout else set()
@@ -143,11 +143,11 @@ def test_a_bridge_that_is_ours_no_more_is_as_any_other(wire):
     assert switches(wire.a) == {"ipv4/conf/br0/arp_ignore": "0", "ipv4/conf/br0/rp_filter": "0", "ipv6/conf/br0/accept_ra": "1", "ipv6/conf/br0/disable_ipv6": "0"}
     # It is the admin's now: check tells, and its cure, taken to the letter, is the end of it.
     said = json.loads(wire.a.l2wg("check", "--json", "--passive", check=False).stdout)["problems"]
-    (told,) = [one for one in said if one["id"] == "bridge-answers"]
+    (told,) = [problem for problem in said if problem["id"] == "bridge-answers"]
     wire.a.sh(told["hint"])
     assert switches(wire.a) == SILENT and found(wire) == set()
     said = json.loads(wire.a.l2wg("check", "--json", "--passive", check=False).stdout)["problems"]
-    assert "bridge-answers" not in [one["id"] for one in said]
+    assert "bridge-answers" not in [problem["id"] for problem in said]
     wire.a.sh("rm /etc/sysctl.d/70-br0.conf; mv /root/kept /etc/l2wg/gretap1.conf")
     wire.a.l2wg("apply")
     wire.comes_back()

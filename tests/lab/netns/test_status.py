@@ -22,7 +22,7 @@ def samples(site):
 
 
 def stations(document, port):
-    return {one["mac"]: one for bridge in document["bridges"] for it in bridge["ports"] if it["name"] == port for one in it["stations"]}
+    return {station["mac"]: station for bridge in document["bridges"] for it in bridge["ports"] if it["name"] == port for station in it["stations"]}
 
 
 def address(host):
@@ -185,7 +185,7 @@ def test_what_is_wrong_is_told(wired):
     try:
         document = look(wired.a, rc=1)
         assert not document["ok"]
-        assert ("wrong", "gretap1", "wg0 is down") in [(one["level"], one["about"], one["message"]) for one in document["faults"]]
+        assert ("wrong", "gretap1", "wg0 is down") in [(fault["level"], fault["about"], fault["message"]) for fault in document["faults"]]
         assert "WRONG" in wired.a.l2wg("status", check=False).stdout
         assert samples(wired.a)['l2wg_tunnel_healthy{tunnel="gretap1"}'] == 0
     finally:
@@ -194,11 +194,11 @@ def test_what_is_wrong_is_told(wired):
     wired.a.sh("nft delete table inet l2wg")
     document = look(wired.a, rc=1)
     assert document["guard_intact"] is False and document["tunnels"][0]["guarded"] is False
-    assert any("the rules are not in force" in one["message"] for one in document["faults"])
+    assert any("the rules are not in force" in fault["message"] for fault in document["faults"])
     wired.a.l2wg("up", "wg0")
     wired.b.sh("ip link set gretap1 nomaster; ip link set br0 mtu 1400")
     document = look(wired.b, rc=1)
-    said = " ".join(one["message"] for one in document["faults"])
+    said = " ".join(fault["message"] for fault in document["faults"])
     assert "it is not a port of br0" in said and "the MTU of br0 is 1400" in said
     wired.b.sh("ip link set br0 mtu 1500")
     wired.b.l2wg("up", "wg0")

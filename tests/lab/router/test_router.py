@@ -195,7 +195,7 @@ def test_the_journal_reads_as_a_story(installed):
         since = len(journal(router))
         router.sh("systemctl restart wg-quick@wg0")
         told = journal(router, since)
-        assert [one["MESSAGE"].split(": ")[0] for one in told] == ["wg0 goes down", "wg0 is up"], told
+        assert [entry["MESSAGE"].split(": ")[0] for entry in told] == ["wg0 goes down", "wg0 is up"], told
         down, up = told
         assert "gretap1: deleted (it" in down["MESSAGE"] and "\n" not in down["MESSAGE"]
         assert down["L2WG_WAITING"].split("\n")[0] == "gretap1 waits for wg0"
@@ -210,7 +210,7 @@ def test_the_journal_reads_as_a_story(installed):
         apply = journal(router, since)[-1]
         assert "l2wg apply (alice): " in apply["MESSAGE"] and "gretap1: made, port of br0, up" in apply["MESSAGE"]
         everything = journal(router)
-        assert {one["_TRANSPORT"] for one in everything} == {"journal"}, "what is printed came to it, too"
+        assert {entry["_TRANSPORT"] for entry in everything} == {"journal"}, "what is printed came to it, too"
         key = re.search(r"PrivateKey *= *(\S+)", router.get("/etc/wireguard/wg0.conf").decode()).group(1)
         assert key not in str(everything)
     # Site B cannot call: it waits until A's WireGuard notices, which takes 15 s after something was sent.
