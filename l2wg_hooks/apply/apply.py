@@ -143,7 +143,7 @@ def _changed(applied):
 def _tell_of_firewalls(tunnels):
     """Print what would drop the peer's packets: all is done here, and nothing will come in."""
     known = host_rules.Firewall() if tunnels else None
-    log.complain([problem for tunnel in tunnels for problem in inbound.problems(tunnel, known)])
+    log.complain([problem for tunnel in tunnels if not tunnel.walled for problem in inbound.problems(tunnel, known)])
 
 
 def _tell_of_addresses(applied, tunnels):

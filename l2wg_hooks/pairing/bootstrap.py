@@ -7,7 +7,7 @@ import os
 import socket
 
 from l2wg_hooks.apply import rollback_timer
-from l2wg_hooks.config import schema, wg_quick, wg_quick_readers
+from l2wg_hooks.config import own_wire, schema, wg_quick, wg_quick_readers
 from l2wg_hooks.errors import L2wgError, Problem, fail
 from l2wg_hooks.observe import link_table
 from l2wg_hooks.pairing import local_facts, site
@@ -36,8 +36,10 @@ def inner(key):
     return str(INNER[1 + int.from_bytes(digest[:8], "big") % (INNER.num_addresses - 2)])
 
 
-def init(name="wg0", port=PORT, address="", remembered=None):
+def init(name="wg0", port=PORT, address="", remembered=None, own=False):
     """Make the WireGuard interface `name` with a new key, and start it. `remembered` are changes for site.save.
+
+    Where it is l2wg's `own`, its first tunnel starts it.
 
     Raises L2wgError, with nothing left behind, where it is there already or cannot be started. The caller holds lock.changing.
     """
@@ -55,13 +57,14 @@ def init(name="wg0", port=PORT, address="", remembered=None):
         fail(f"it would be one of wg-quick(8), and {answer.why}", "name another one: l2wg init wg1", path=where)
     _free(port)
     private, public = _keys()
-    address = _address(address, public, links)
+    address = _address(address, public, {} if own else links)
     # First what can be refused.
     site.save(remembered or {})
     os.makedirs(wg_quick.DIRECTORY, mode=0o700, exist_ok=True)
-    files.write(where, TEXT % (site.load().name, private, address, port), 0o600, old="")
+    text = TEXT % (site.load().name, private, address, port)
+    files.write(where, f"{own_wire.MARK}\n{text}" if own else text, 0o600, old="")
     log.did(f"{where}: written; its key is new, and readable by root only")
-    problem = _start(name)
+    problem = None if own else _start(name)
     if problem:
         files.remove(where)  # nobody has its public key yet
         raise L2wgError(problem, Problem(f"nothing was changed: {where} is gone again", f"mend that, then: l2wg init {name}"))
@@ -105,7 +108,7 @@ def _address(wanted, public, links):
         for prefixed in link.addresses:
             if ipaddress.ip_address(address) in ipaddress.ip_interface(prefixed).network:
                 fail(f"{address} is in the network of {link.name} ({prefixed})", hint)
-    if process.output("ip", "route", "show", "match", address).replace("default", "", 1).strip().startswith(tuple("0123456789")):
+    if links and process.output("ip", "route", "show", "match", address).replace("default", "", 1).strip().startswith(tuple("0123456789")):
         fail(f"this router has a route for {address} already", hint)
     return address
 

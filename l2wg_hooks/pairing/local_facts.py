@@ -7,7 +7,7 @@ import socket
 from typing import NamedTuple, Tuple
 
 from l2wg_hooks.apply import verify
-from l2wg_hooks.config import ifupdown_files, store, wg_quick, wg_quick_peers, wg_quick_readers
+from l2wg_hooks.config import ifupdown_files, own_wire, store, wg_quick, wg_quick_peers, wg_quick_readers
 from l2wg_hooks.errors import Problem, fail
 from l2wg_hooks.observe import wg_interfaces
 from l2wg_hooks.pairing import card, negotiate, ports, site
@@ -23,7 +23,8 @@ ELSEWHERE = {4: "192.0.2.1", 6: "2001:db8::1"}
 class Facts(NamedTuple):
     """`underlay` is the WireGuard interface, `up` whether it is there now, `text` its wg-quick file or None.
 
-    `port` is its UDP port, 0 where it takes another one at each start; `hints` say what would make the card better.
+    `port` is its UDP port, 0 where it takes another one at each start; `hints` say what would make the card better. `walled`: it is
+    l2wg's own.
     """
 
     card: card.Card
@@ -32,6 +33,7 @@ class Facts(NamedTuple):
     text: str
     port: int
     hints: Tuple[Problem, ...] = ()
+    walled: bool = False
 
 
 def is_nixos():
@@ -88,7 +90,15 @@ def look(name, links):
         card.check(found)
     except card.Refused as error:
         fail(*error.args)
-    return Facts(found, name, bool(live), text, port, hints)
+    return Facts(found, name, bool(live), text, port, hints, is_walled(name, links, text))
+
+
+def is_walled(name, links, text):
+    """Whether l2wg makes this WireGuard interface: as a tunnel says, or where it is, or the `text` of its file, or None."""
+    wires = {tunnel.wire for tunnel in store.load().tunnels if tunnel.underlay == name}
+    if wires or name in links:
+        return "own" in wires or bool(not wires and links[name].namespace)
+    return own_wire.MARK in (text or "").splitlines()
 
 
 def _public(name, text):

@@ -89,17 +89,19 @@ def intend(text, wanted, ask_ports=False):
     holders = sections + [
         wg_quick_peers.Section(peer.key, peer.endpoint, peer.allowed, "", 0, 0) for peer in (live.peers if live else ())
     ]
-    clash = negotiate.collision(agreed, other, here.underlay, links, holders)
+    # What is in a network namespace of its own is in nobody's way, and nobody in its.
+    outside = {} if here.walled else links
+    clash = negotiate.collision(agreed, other, here.underlay, outside, holders)
     if clash:
         fail(*clash)
     name, old = _tunnel(agreed, other, here, wished.tunnels, wanted, sections, links)
     leads = old
     if old and _is_outdated(old, agreed, other, here, sections, links):
         leads = dataclasses.replace(old, local=agreed.local, remote=agreed.remote)
-    answer = _reader(here)
+    answer = None if here.walled else _reader(here)
     called = _callable(here, other, sections, live)
     remote = leads.remote if leads else agreed.remote
-    needed = local_facts.needed(other, called, live, sections)
+    needed = [] if here.walled else local_facts.needed(other, called, live, sections)
     if wg_quick_peers.owner(holders, remote) == other.key:
         # It is there already, and all but WireGuard's own packets may well go through it.
         needed = [need for need in needed if need.address in called]
@@ -109,13 +111,12 @@ def intend(text, wanted, ask_ports=False):
     conf = _peer(here.text, agreed, other, here, leads)
     if any(section.key == other.key and section.endpoint == other.endpoint for section in wg_quick_peers.sections(conf)):
         # Where the admin has written another one, that is what counts.
-        led = [] if wg_quick_peers.interface_values(here.text, "table")[-1:] == ["off"] else holders
-        clash = negotiate.unreachable(
-            called, other, here.underlay, led, links, local_facts.way(called, here.underlay) if live else {}
-        )
+        led = [] if here.walled or wg_quick_peers.interface_values(here.text, "table")[-1:] == ["off"] else holders
+        way = local_facts.way(called, here.underlay) if live and not here.walled else {}
+        clash = negotiate.unreachable(called, other, here.underlay, led, links, way)
         if clash:
             fail(*clash)
-    new = wg_quick.attach(conf, here.underlay) if answer.quick else conf
+    new = wg_quick.attach(conf, here.underlay) if answer and answer.quick else conf
     if new is None:
         fail("has no [Interface] section", "it must be a wg-quick(8) file", path=_conf(here))
     steps, changed, ways = _live(new, agreed, other, here, live, leads)
@@ -129,10 +130,11 @@ def intend(text, wanted, ask_ports=False):
     wire = next((tunnel for tunnel in tunnels if tunnel.name == name), None)
     guests = ports.guests(links, ifupdown_files.read())
     notes = tuple(negotiate.notes(agreed, other, leads, links, wire, guests)) + tuple(_other_way(new, other))
-    elsewhere = local_facts.elsewhere(remote, here.underlay)
-    notes += tuple(negotiate.moved(agreed._replace(remote=remote), other, here.underlay, holders, elsewhere))
     notes += tuple(negotiate.namesakes(other, here.underlay, sections, wished.tunnels))
-    notes += tuple(_by_hand(answer, here, ways))
+    if answer:
+        elsewhere = local_facts.elsewhere(remote, here.underlay)
+        notes += tuple(negotiate.moved(agreed._replace(remote=remote), other, here.underlay, holders, elsewhere))
+        notes += tuple(_by_hand(answer, here, ways))
     return Pairing(other, here, name, shown, more, notes)
 
 
@@ -289,8 +291,8 @@ def _other_way(text, other):
 
 def _live(text, agreed, other, here, live, leads):
     """(Steps, (Peer as it was,), words of routes) that bring the interface that is up to the file's peer, and touch no other."""
-    if live is None:
-        return (), (), ()
+    if live is None or here.walled:
+        return (), (), ()  # plan/wire_steps.py has it as the file has it
     section = next(peer for peer in wg_quick_peers.sections(text) if peer.key == other.key)
     remote = leads.remote if leads else agreed.remote
     now = next((peer for peer in live.peers if peer.key == other.key), wg_interfaces.unknown(other.key))
@@ -352,6 +354,7 @@ def _wish(name, agreed, other, here, tunnels, wanted, before, links, ask_ports):
     else:
         bridge, ports = _bridge(tunnels, wanted, links, ask_ports)
         unwritten = {"encapsulation": registry.DEFAULT, "mtu": "1500"}
+        values["wire"] = "own" if here.walled else ""
         values = {key: value for key, value in values.items() if value != unwritten.get(key, "")}
         values.update({"underlay": here.underlay, "local": agreed.local, "remote": agreed.remote, "bridge": bridge})
         values.update({"bridge-ports": " ".join(ports), "bridge-address": wanted.address})

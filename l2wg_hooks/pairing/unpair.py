@@ -80,7 +80,7 @@ def intend(name):
         text = wg_quick.detach(text, underlay)
     known = next((peer for peer in (wire.live.peers if wire.live else ()) if peer.key == key), None)
     steps, ways = [], ()
-    if known and not why:
+    if known and not why and not local_facts.is_walled(underlay, links, wire.text):
         steps.append(Step(("wg", "set", underlay, "peer", key, "remove"), "no tunnel leads to it any longer", underlay))
         ends = [tunnel.remote for tunnel in gone] or [network.partition("/")[0] for network in known.allowed]
         ways, told = _ways(ends, underlay, wire.text)

@@ -281,3 +281,51 @@ def test_where_a_namespace_is_forbidden_nothing_half_made_stays(walled):
     site.l2wg("event", "up", "br0")
     walled.comes_back()
     eventually(lambda: planned(site) == "", 10)
+
+
+@pytest.fixture(scope="module")
+def paired(vm):
+    """From nothing, by two cards."""
+    pair = Pair(vm).fresh()
+    for site in pair.sites:
+        site.sh("rm /etc/wireguard/wg0.conf")
+    made = {site.name: site.l2wg("init", "--own", "--name", f"site-{site.name.lower()}", "--endpoint", topology.WAN[site.name]) for site in pair.sites}
+    pair.card = {name: result.stdout.split()[-1] for name, result in made.items()}
+    pair.said = [pair.a.l2wg("pair", "--yes", "--bridge-ports", "enp3s0", pair.card["B"]), pair.b.l2wg("pair", "--yes", pair.card["A"])]
+    pair.comes_back(30)
+    return pair
+
+
+def test_two_cards_make_a_wire_of_its_own(paired):
+    for site in paired.sites:
+        text = site.read("/etc/wireguard/l2w0.conf")
+        assert "PostUp" not in text and text.count("[Peer]") == 1 and "wire           = own" in site.read("/etc/l2wg/gretap1.conf")
+        assert "wg0" not in site.links() and "l2w0" not in site.links()
+        assert planned(site) == ""
+    assert "site-a answers" in paired.said[1].stderr
+    # Once more is nothing to do.
+    assert "nothing to do" in paired.a.l2wg("pair", "--yes", paired.card["B"]).stderr
+
+
+def test_unpair_takes_all_of_it_and_pair_brings_it_back(paired):
+    site = paired.a
+    site.l2wg("unpair", "--yes", "site-b")
+    assert "gretap1" not in site.links() and site.run(["ip", "netns", "list"]).stdout.strip() == ""
+    assert "[Peer]" not in site.read("/etc/wireguard/l2w0.conf")
+    site.l2wg("pair", "--yes", "--bridge-ports", "enp3s0", paired.card["B"])
+    paired.comes_back(30)
+
+
+def test_another_peer_is_added_without_a_restart(paired):
+    """And a change that is undone takes it out again."""
+    site = paired.a
+    before = site.run(["ip", "netns", "exec", "l2wg", "wg", "show", "l2w0", "latest-handshakes"]).stdout.split()
+    third = "[Peer]\nPublicKey = AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\nAllowedIPs = 198.18.0.9/32\n"
+    text = site.read("/etc/wireguard/l2w0.conf")
+    site.write("/etc/wireguard/l2w0.conf", f"{text}\n{third}", 0o600)
+    site.l2wg("event", "up", "br0")
+    after = site.run(["ip", "netns", "exec", "l2wg", "wg", "show", "l2w0", "latest-handshakes"]).stdout.split()
+    assert set(before) < set(after) and paired.wired()
+    site.write("/etc/wireguard/l2w0.conf", text, 0o600)
+    site.l2wg("event", "up", "br0")
+    assert site.run(["ip", "netns", "exec", "l2wg", "wg", "show", "l2w0", "latest-handshakes"]).stdout.split() == before
