@@ -122,7 +122,7 @@ let
       two = tunnels.${second};
       at = refuse second;
       also = option first "";
-      sameKind = one.encapsulation == two.encapsulation && family one == family two;
+      sameKind = one.encapsulation == two.encapsulation && family one == family two && one.wire == two.wire;
       packing = encapsulations.of one;
       shared = builtins.filter (port: lib.elem port one.bridgePorts) two.bridgePorts;
       clash = key: one.${key} != null && two.${key} != null && one.${key} != two.${key};
@@ -137,6 +137,10 @@ let
       (at "underlay" (sameKind && (encapsulations.kind one).ownRoute && ends one == ends two && one.underlay != two.underlay)
         "${also} has the same ends over ${one.underlay}"
         "give it other ends"
+      )
+      (at "wire" (one.underlay == two.underlay && one.wire != two.wire)
+        "${one.underlay} is ${one.wire} in ${also}"
+        "write the same in both, or name another underlay"
       )
       (at "bridgePorts" (one.bridge != two.bridge && shared != [ ])
         "${toString shared} is a port of ${one.bridge} already (${also})"
@@ -248,7 +252,11 @@ let
         "${bridge} is made by ${listed bridgeMakers}, and bridgePorts would make it a second time"
         "name its ports there, and leave bridgePorts empty; or choose another name"
       )
-      (at "underlay" (!below.known && !external "underlay")
+      (at "wire" (tunnel.wire == "own" && (below.known || external "underlay"))
+        "${underlay} is made by ${if below.known then listed underlayMakers else "another program"}, and with wire = \"own\" l2wg makes it"
+        "name another underlay, with its file /etc/wireguard/NAME.conf; or leave wire out"
+      )
+      (at "underlay" (tunnel.wire != "own" && !below.known && !external "underlay")
         (
           "${underlay} is in none of networking.wg-quick.interfaces, networking.wireguard.interfaces "
           + "and systemd.network.netdevs (Kind = wireguard)"

@@ -24,8 +24,10 @@ let
   ownBridges = lib.unique (map (tunnel: tunnel.bridge) own);
   ownPorts = bridge: lib.unique (lib.concatMap (tunnel: lib.optionals (tunnel.bridge == bridge) tunnel.bridgePorts) own);
   isIPv6 = tunnel: encapsulations.family tunnel == 6;
+  # Those whose packets are among this router's own.
+  shared = builtins.filter (tunnel: tunnel.wire != "own") all;
   # l2wg_hooks/plan/policy_routes.py
-  routed = builtins.any (tunnel: (encapsulations.kind tunnel).ownRoute) all;
+  routed = builtins.any (tunnel: (encapsulations.kind tunnel).ownRoute) shared;
   classic = builtins.any (tunnel: tunnel.mssClamp == "iptables") all;
 
   # A bridge of the module's own that NixOS gives no address: this router is not to be there.
@@ -91,7 +93,7 @@ let
     in
     "${command} -A nixos-fw -i ${tunnel.underlay} -s ${tunnel.remote} -d ${tunnel.local} ${packets} -j nixos-fw-accept";
 
-  lines = of: lib.concatMapStrings (tunnel: of tunnel + "\n") all;
+  lines = of: lib.concatMapStrings (tunnel: of tunnel + "\n") shared;
 
   addresses =
     tunnel:
@@ -164,7 +166,10 @@ in
     );
 
     # The units load none.
-    boot.kernelModules = lib.unique (map kernelModule all) ++ lib.optional classic "br_netfilter";
+    boot.kernelModules =
+      lib.unique (map kernelModule all)
+      ++ lib.optional (shared != all) "wireguard"
+      ++ lib.optional classic "br_netfilter";
     # The module begins with these on, and every bridge of this host filtered; l2wg switches on its own bridge only.
     boot.kernel.sysctl = lib.mkMerge (
       lib.concatMap sysctls ownBridges

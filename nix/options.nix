@@ -126,8 +126,8 @@ rec {
       default = "shared";
       example = "own";
       description = ''
-        Whose the WireGuard interface is. shared: that of `underlay`, made by others. own: l2wg makes it, from
-        /etc/wireguard/UNDERLAY.conf, in a network namespace where nothing else is; not on NixOS yet.
+        Whose the WireGuard interface is. shared: that of `underlay`, made by others. own: l2wg makes it, in a network
+        namespace where nothing else is, from /etc/wireguard/UNDERLAY.conf: a secret, which does not belong in the store.
       '';
     };
     encapsulation = mkOption {

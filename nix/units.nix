@@ -11,12 +11,14 @@ let
     name: tunnel:
     let
       below = backend tunnel.underlay;
+      # WireGuard in a network namespace of its own: nobody else makes it, or tells when it is there.
+      own = tunnel.wire == "own";
       # Scripted networking re-makes a bridge by restarting its service; anybody else's comes and goes as a device.
       scripted = networking.bridges ? ${tunnel.bridge} && !networking.useNetworkd;
       bridgeService = lib.optional scripted "${tunnel.bridge}-netdev.service";
       # A container has no udev, hence no devices.
       devices = lib.optionals (!config.boot.isContainer) (
-        map device ([ tunnel.underlay ] ++ lib.optional (!scripted) tunnel.bridge)
+        map device (lib.optional (!own) tunnel.underlay ++ lib.optional (!scripted) tunnel.bridge)
       );
       firewall = lib.optional flushes "nftables.service";
     in
@@ -32,7 +34,7 @@ let
         ++ firewall;
       # Restarted together with whatever re-makes what it stands on: the order is then certain, and no matter of udev.
       partOf = below.services ++ bridgeService ++ firewall;
-      wantedBy = devices ++ bridgeService ++ firewall ++ lib.optional below.autostart "multi-user.target";
+      wantedBy = devices ++ bridgeService ++ firewall ++ lib.optional (own || below.autostart) "multi-user.target";
 
       # A switch to a new configuration asks for the plan, which leaves alone what is right.
       reloadIfChanged = true;
@@ -52,7 +54,10 @@ let
         Restart = "on-failure";
         RestartSec = 30;
         TimeoutStartSec = 180;
-
+        UMask = "0022";
+      }
+      # A namespace has a name by a mount, which has to be seen by everybody; and it is made, and entered, by CAP_SYS_ADMIN.
+      // lib.optionalAttrs (!own) {
         # NET_ADMIN makes links and rules, NET_RAW sends the loop probe. No module is loaded: boot.kernelModules.
         CapabilityBoundingSet = [ "CAP_NET_ADMIN" "CAP_NET_RAW" ];
         # UNIX is the journal's, PACKET the loop probe's.
@@ -80,7 +85,6 @@ let
         SystemCallArchitectures = "native";
         SystemCallFilter = [ "@system-service" ];
         SystemCallErrorNumber = "EPERM";
-        UMask = "0022";
       };
     };
 in

@@ -30,7 +30,7 @@ let
       own = tunnel.bridgePorts != [ ];
       way = routes underlay;
       remoteAddress = ip.address remote;
-      judged = way.known && !lib.elem "route" tunnel.external;
+      judged = tunnel.wire != "own" && way.known && !lib.elem "route" tunnel.external;
       cause = way.because remoteAddress;
       rivals = way.shadows remoteAddress;
       filters = strict tunnel;

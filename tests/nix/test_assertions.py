@@ -39,6 +39,8 @@ TUNNELS = [
     ("same ends, IPv6, by another underlay", {"t1": V6, "t2": dict(V6, underlay="wg1")}, ["t2.underlay"]),
     ("other ends, IPv6, by another underlay", {"t1": V6, "t2": dict(V6, underlay="wg1", remote="fd00::3")}, []),
     ("same ends, IPv6, by another underlay and VXLAN", {"t1": V6, "t2": dict(V6, underlay="wg1", encapsulation="vxlan")}, []),
+    ("two wires of one underlay", {"t1": ONE, "t2": dict(ONE, key=1, wire="own")}, ["t2.wire"]),
+    ("the same ends by two wires", {"t1": V6, "t2": dict(V6, underlay="l2w0", wire="own", external=["bridge"])}, []),
     ("a VNI twice", {"t1": dict(ONE, encapsulation="vxlan"), "t2": dict(ONE, encapsulation="vxlan", remote="10.0.0.3", key=1)}, ["t2.remote"]),
     ("a VNI in two families", {"t1": dict(ONE, encapsulation="vxlan"), "t2": dict(V6, encapsulation="vxlan")}, []),
     ("a port in two bridges", {"t1": PORTS, "t2": dict(PORTS, remote="10.0.0.3", bridge="br1")}, ["t2.bridge-ports"]),

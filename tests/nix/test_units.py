@@ -76,6 +76,30 @@ def test_what_it_may_do(unit):
     assert (words(text, "StateDirectory"), words(text, "ReadWritePaths")) == (["l2wg"], ["/run"])
 
 
+OWN = {ONE + ".wire": "own", ONE + ".underlay": "l2w0"}
+
+
+def test_a_wire_of_its_own_is_made_by_the_unit_and_seen_by_all(evaluate, tmp_path, package):
+    """No mount, right or namespace is kept from it: what it makes is a mount that others have to see."""
+    got = evaluate(but(SITE_A, OWN), package=package)
+    assert got["failed"] == [] and "wire           = own\n" in got["files"]["l2wg/gretap1.conf"]
+    text = got["units"]["l2wg-gretap1"]
+    assert not set(re.findall("(?m)^(Protect\\w+|Private\\w+|Restrict\\w+|CapabilityBoundingSet|SystemCallFilter|ReadWritePaths)=", text))
+    assert words(text, "ExecStart")[1:] == ["up", "l2w0", "--strict"]
+    assert not [word for word in words(text, "BindsTo") if "l2w0" in word]
+    assert "multi-user.target" in got["wantedBy"]["l2wg-gretap1"]
+    assert "wireguard" in got["modules"]
+    (tmp_path / "l2wg-gretap1.service").write_text(text)
+    done = subprocess.run(["systemd-analyze", "verify", "--man=no", "./l2wg-gretap1.service"], cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    assert [line for line in done.stdout.decode().splitlines() if "l2wg" in line] == []
+
+
+@pytest.mark.parametrize("changes", [{ONE + ".wire": "own"}, dict(OWN, **{ONE + ".external": ["underlay"]})], ids=["NixOS", "external"])
+def test_nobody_else_makes_a_wire_of_its_own(evaluate, changes):
+    (message,) = evaluate(but(SITE_A, changes))["failed"]
+    assert message.startswith("services.l2wg.tunnels.gretap1.wire: ") and 'with wire = "own" l2wg makes it' in message
+
+
 def test_what_it_writes_is_where_it_may():
     from l2wg_hooks.netfilter import nftables, nftables_state
     from l2wg_hooks.system import lock

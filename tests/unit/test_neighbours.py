@@ -148,7 +148,8 @@ def test_what_dhcpcd_has_to_let_go_of(monkeypatch, name, changes, goes):
     assert [("dev " + name in words, "src_mac fe:ff:01:02:03:04 " in words) for words in muted[1:]] == [(True, True)] * 2 * (goes and name == "gretap1")
 
 
-def test_dhcpcd_is_told_by_its_socket_and_asked_so_that_it_hangs_up(root):
+def test_dhcpcd_is_told(root):
+    """By its socket, and asked so that it hangs up. (A socket's path has 107 bytes, and this test's name is in it.)"""
     path = str(root / "run/dhcpcd.sock")
     with socket.socket(socket.AF_UNIX) as ear:
         ear.bind(path)
