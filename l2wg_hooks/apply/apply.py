@@ -99,7 +99,7 @@ def _transact(intent, confirm, more):
     for tunnel in intent.tunnels:
         names += tunnel.bridge_ports + (tunnel.bridge, tunnel.name)
     names += [link.name for link in known.values() if model.is_ours(link)]
-    others = {link.name for link in known.values() if link.addresses} - set(names)
+    others = {link.name for link in known.values() if link.addresses and not link.namespace} - set(names)
     paths = list(intent.texts) + list(more.texts) + [ifupdown_bridge.OURS]
     changed = [(more.underlay,) + tuple(peer) for peer in more.peers]
     wished = more.wished() if more != preview.NOTHING else None

@@ -72,7 +72,8 @@ class ExtraChanges(NamedTuple):
 
     `wish` is {tunnel: text, or None where it goes}, `texts` {path: (old, new)}, `steps` are for the WireGuard interface
     `underlay`, and `peers` are the peers that these change, as they are: wg_interfaces.Peer. `ways` are the words of the routes
-    that these add. `last` are steps for what comes when all else is done, `lost` the words of the routes that these take away.
+    that these add. `last` are steps for what comes when all else is done, `lost` the words of the routes that these take away;
+    `gone` are the public keys of peers that go with their lines in a file.
     """
 
     wish: Dict[str, Optional[str]]
@@ -83,6 +84,7 @@ class ExtraChanges(NamedTuple):
     ways: Tuple[Tuple[str, ...], ...] = ()
     last: Tuple[Step, ...] = ()
     lost: Tuple[Tuple[str, ...], ...] = ()
+    gone: Tuple[str, ...] = ()
 
     def wished(self):
         """{tunnel: text} of all files as they will be."""
@@ -90,7 +92,8 @@ class ExtraChanges(NamedTuple):
 
     def removed(self):
         """The public keys of the peers that go."""
-        return {step.argv[4] for step in self.last if step.argv[:2] == ("wg", "set") and step.argv[-1] == "remove"}
+        steps = [step for step in self.last if step.argv[:2] == ("wg", "set") and step.argv[-1] == "remove"]
+        return {step.argv[4] for step in steps} | set(self.gone)
 
 
 NOTHING = ExtraChanges({}, {}, (), "", ())

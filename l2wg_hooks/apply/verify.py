@@ -68,7 +68,9 @@ def _look(tunnels, links, new, silent):
     known = [tunnel for tunnel in tunnels if tunnel.underlay in underlays and tunnel.name not in new]
     ends = {(tunnel.underlay, end.remote) for tunnel in known for end in tunnel.ends()}
     given = {address for name in silent if name in links for address in links[name].autoconfigured}
-    addresses = tuple(address for link in links.values() for address in link.addresses if address not in given)
+    # Nobody but a tunnel has use for an address in a namespace of its own.
+    out_here = [link for link in links.values() if not link.namespace]
+    addresses = tuple(address for link in out_here for address in link.addresses if address not in given)
     gateways = tuple(row[0] for row in _gateways() if row[2] not in silent)
     return Health(addresses, gateways, ways, sessions, tuple(end for end in sorted(ends) if _echo(*end)))
 

@@ -108,7 +108,8 @@ def _address(wanted, public, links):
         for prefixed in link.addresses:
             if ipaddress.ip_address(address) in ipaddress.ip_interface(prefixed).network:
                 fail(f"{address} is in the network of {link.name} ({prefixed})", hint)
-    if links and process.output("ip", "route", "show", "match", address).replace("default", "", 1).strip().startswith(tuple("0123456789")):
+    routes = process.output("ip", "route", "show", "match", address) if links else ""
+    if routes.replace("default", "", 1).strip().startswith(tuple("0123456789")):
         fail(f"this router has a route for {address} already", hint)
     return address
 

@@ -23,8 +23,8 @@ ELSEWHERE = {4: "192.0.2.1", 6: "2001:db8::1"}
 class Facts(NamedTuple):
     """`underlay` is the WireGuard interface, `up` whether it is there now, `text` its wg-quick file or None.
 
-    `port` is its UDP port, 0 where it takes another one at each start; `hints` say what would make the card better. `walled`: it is
-    l2wg's own.
+    `port` is its UDP port, 0 where it takes another one at each start; `hints` say what would make the card better.
+    `walled` is whether l2wg makes it.
     """
 
     card: card.Card

@@ -80,7 +80,8 @@ def intend(name):
         text = wg_quick.detach(text, underlay)
     known = next((peer for peer in (wire.live.peers if wire.live else ()) if peer.key == key), None)
     steps, ways = [], ()
-    if known and not why and not local_facts.is_walled(underlay, links, wire.text):
+    walled = local_facts.is_walled(underlay, links, wire.text)
+    if known and not why and not walled:
         steps.append(Step(("wg", "set", underlay, "peer", key, "remove"), "no tunnel leads to it any longer", underlay))
         ends = [tunnel.remote for tunnel in gone] or [network.partition("/")[0] for network in known.allowed]
         ways, told = _ways(ends, underlay, wire.text)
@@ -94,7 +95,7 @@ def intend(name):
     notes += _staying(gone, left, links)
     more = preview.ExtraChanges(
         {tunnel.name: None for tunnel in gone}, texts, (), underlay, (known,) if known and not why else (),
-        last=tuple(steps), lost=ways,
+        last=tuple(steps), lost=ways, gone=(key,) if walled and not why else (),
     )  # fmt: skip
     return Unpairing(called, shown, more, tuple(notes))
 

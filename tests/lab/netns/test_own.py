@@ -312,7 +312,7 @@ def test_unpair_takes_all_of_it_and_pair_brings_it_back(paired):
     site.l2wg("unpair", "--yes", "site-b")
     assert "gretap1" not in site.links() and site.run(["ip", "netns", "list"]).stdout.strip() == ""
     assert "[Peer]" not in site.read("/etc/wireguard/l2w0.conf")
-    site.l2wg("pair", "--yes", "--bridge-ports", "enp3s0", paired.card["B"])
+    site.l2wg("pair", "--yes", "--bridge", "br0", "--bridge-ports", "enp3s0", paired.card["B"])
     paired.comes_back(30)
 
 
