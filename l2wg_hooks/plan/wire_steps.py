@@ -15,7 +15,7 @@ from l2wg_hooks.encapsulation import headers
 from l2wg_hooks.model import NAMESPACE, Link, Step
 from l2wg_hooks.plan.commands import INSIDE
 
-# What wg(8) is told, as the last command had it: readable by root only.
+# What wg(8) is told: there for that command only, and readable by root only.
 FILE = "/run/l2wg.{}.wg"
 NEW = ("ip", "netns", "add")
 EXEC = ("ip", "netns", "exec", NAMESPACE)

@@ -1,7 +1,5 @@
 """The kernel is brought to the wish: observe, plan, execute, until nothing is left to do."""
 
-from typing import Tuple
-
 from l2wg_hooks.config import store
 from l2wg_hooks.errors import L2wgError, Problem
 from l2wg_hooks.netfilter import nftables_state
@@ -52,16 +50,19 @@ def execute(todo, links):
 
     Of what this router's nft(8) does not take, only the guard counts: a key that cannot be had is told of, and the rest stands.
     """
-    unsynced: Tuple[Problem, ...] = ()
     if todo.synced:
         from l2wg_hooks.reconcile import wire_files  # where l2wg makes WireGuard only
 
-        unsynced = wire_files.write(todo.synced)
-    failed = _execute(todo, links)
+        try:
+            failed = wire_files.write(todo.synced) + _execute(todo, links)
+        finally:
+            wire_files.clear(todo.synced)
+    else:
+        failed = _execute(todo, links)
     if failed and any(step.argv[:3] == wire_steps.NEW for step in todo.steps) and not wire_steps.standing(link_table.read()):
         # As in a kernel without WireGuard: by itself it is of no use.
         executor.apply((wire_steps.alone(),))
-    return unsynced + failed
+    return failed
 
 
 def _execute(todo, links):

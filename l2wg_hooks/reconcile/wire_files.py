@@ -26,6 +26,12 @@ def write(names):
     return tuple(problems)
 
 
+def clear(names):
+    """Take these files away again: they have WireGuard's keys in them."""
+    for name in names:
+        files.remove(wire_steps.FILE.format(name))
+
+
 def _told(path, problems, endpoint):
     """`resolved`, and where that is nothing a Problem more."""
     address = resolved(endpoint)
