@@ -2,11 +2,12 @@
 
 import argparse
 import os
+import shutil
 
 from l2wg_hooks.commands import usage
 from l2wg_hooks.errors import fail
 from l2wg_hooks.model import NAMESPACE
-from l2wg_hooks.system import network_namespace
+from l2wg_hooks.system import network_namespace, process
 
 GROUP = usage.CALLED
 HELP = "run a command beside the tunnels' packets (wire = own)"
@@ -25,7 +26,6 @@ def run(options):
         fail("expected a command", "l2wg exec wg show", usage.USAGE)
     if not os.path.exists(network_namespace.path(NAMESPACE)):
         fail(f"there is no network namespace {NAMESPACE}", "a tunnel with `wire = own` has one: l2wg status")
-    try:
-        os.execvp("ip", ["ip", "netns", "exec", NAMESPACE, *words])
-    except OSError as error:
-        fail(f"ip(8) cannot be run: {error.strerror}", "apt install iproute2")
+    # Where the command is, the caller's PATH says; where ip(8) is, ours.
+    ip = shutil.which("ip", path=process.ENVIRONMENT["PATH"]) or fail("the command ip is not there", "apt install iproute2")
+    os.execv(ip, [ip, "netns", "exec", NAMESPACE, *words])

@@ -50,7 +50,9 @@ def _inside(links):
         # As ip(8) marks what it is told to add; those that come with an address are the kernel's.
         for route in ip_routes.show(family, "route", "show", "table", "main", "proto", "boot"):
             sizes = [metric["mtu"] for metric in route.get("metrics", ())]
-            routes[route["dst"]] = (route.get("dev", ""), sizes[0] if sizes else 0)
+            # `default` says nothing of the family.
+            destination = "::/0" if (family, route["dst"]) == ("-6", "default") else route["dst"]
+            routes[destination] = (route.get("dev", ""), sizes[0] if sizes else 0)
     routed = any(files.glance(path).strip() not in ("", "0") for path in _FORWARDING)
     devices = [line.partition(":")[0].strip() for line in files.glance(_DEVICES).splitlines() if ":" in line]
     wires = [link.name for link in wire_steps.standing(links)]

@@ -70,7 +70,9 @@ def steps(tunnels, links, walls, leaving=(), kept=False):
         found.append(Step(EXEC + sysctl, "nobody is routed through it", GROUP))
     for name in wanted:
         found += _wire(name, links.get(name), walls)
-    found += _routes(tunnels, wanted, walls, kept)
+    # Those of an interface go with it.
+    routes = {destination: way for destination, way in walls.routes.items() if way[0] not in gone}
+    found += _routes(tunnels, wanted, routes, kept)
     return found
 
 
@@ -138,13 +140,13 @@ def routes(tunnels, wanted):
     return found
 
 
-def _routes(tunnels, wanted, walls, kept):
+def _routes(tunnels, wanted, there, kept):
     needed = routes(tunnels, wanted)
     for destination, (device, size) in needed.items():
-        if walls.routes.get(destination) != (device, size):
+        if there.get(destination) != (device, size):
             words = ("route", "replace", destination, "dev", device) + (("mtu", "lock", str(size)) if size else ())
             yield Step(INSIDE + words, "the way of a tunnel's packets", device, GROUP)
-    for destination, (device, _) in walls.routes.items():
+    for destination, (device, _) in there.items():
         if destination not in needed and not kept:
             words = ("route", "delete", destination) + (("dev", device) if device else ())
             yield Step(INSIDE + words, "no tunnel needs it", GROUP)
