@@ -95,6 +95,20 @@ def test_whatever_part_goes_is_made_again_by_the_next_event(walled, lost):
     walled.comes_back()
 
 
+def test_killed_at_any_moment_the_next_event_ends_it(walled):
+    """From nothing to the wire in steps of some hundredths of a second."""
+    site = walled.a
+    states = set()
+    for hundredths in range(10, 250, 12):
+        site.sh(f"ip netns delete l2wg 2>/dev/null; l2wg event up br0 >/dev/null 2>&1 & sleep {hundredths / 100}; kill -9 $! 2>/dev/null; wait; :")
+        names = site.sh("ip netns list; ip -n l2wg -o link 2>/dev/null; ip -o link show dev gretap1 2>/dev/null; :").stdout
+        states.add(("l2wg" in names, " l2w0:" in names, "gretap1" in names))
+        said = site.l2wg("event", "up", "br0").stderr
+        assert planned(site) == "", said
+    assert len(states) > 2, "it was killed too early, or too late, each time"
+    walled.comes_back()
+
+
 def test_an_event_leaves_alone_what_is_right(walled):
     site = walled.a
     before = site.links()["gretap1"]["ifindex"], site.run(["ip", "netns", "exec", "l2wg", "wg", "show", "l2w0", "latest-handshakes"]).stdout

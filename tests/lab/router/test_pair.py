@@ -93,3 +93,68 @@ def test_a_new_router_by_a_preseeded_card(fresh, deb):
     l2wg(b, "pair", own, "--yes")
     eventually(lambda: fresh.device.lease(patience=3), 60)
     assert fresh.device.ping("192.168.92.10", size=1472, fragment=False) == 3
+
+
+# The same two routers, by a wire of its own
+
+
+def own(fresh):
+    """A's network namespaces, and the interfaces in ours."""
+    return fresh.a.sh("ip netns list | cut -d' ' -f1; ip -n l2wg -o link 2>/dev/null | grep -o ' l2w0:' || :").stdout.split()
+
+
+def test_a_wire_of_its_own_by_two_pastes(fresh):
+    """Beside the wg0 that is there, and rehearsed; wg0 then goes, and nothing notices."""
+    a, b = fresh.a, fresh.b
+    l2wg(a, "unpair", "site-b", "--yes")
+    l2wg(b, "unpair", "site-a", "--yes")
+    assert not wired(fresh)
+    cards = {router.name: l2wg(router, "init", "--own", "--port", "51821").stdout.strip() for router in (a, b)}
+    assert own(fresh) == [], "nothing is there before its first tunnel"
+    l2wg(a, "pair", cards["B"], "--yes", "--underlay", "l2w0", "--bridge", "br0", "--bridge-ports", "enp3s0")
+    l2wg(b, "pair", cards["A"], "--yes", "--underlay", "l2w0")
+    assert own(fresh) == ["l2wg", "l2w0:"]
+    for router in (a, b):
+        router.sh("systemctl disable --now wg-quick@wg0", timeout=120)
+        assert "wg0" not in links(router) and router.run(["l2wg", "plan"], check=False).rc == 0
+    eventually(lambda: fresh.device.lease(patience=3), 60)
+    all_crosses(fresh)
+
+
+@pytest.mark.parametrize("how", ["reboot", "power cut"])
+def test_a_wire_of_its_own_comes_back(fresh, how):
+    if how == "reboot":
+        test_it_survives_a_reboot_of_both(fresh)
+    else:
+        fresh.a.pull_the_plug()
+        assert fresh.a.settle() == "running"
+        eventually(lambda: wired(fresh), 60)
+    assert own(fresh) == ["l2wg", "l2w0:"] and fresh.a.sh("systemctl is-active l2wg.service").stdout == "active\n"
+    assert fresh.a.run(["l2wg", "plan"], check=False).rc == 0
+
+
+@pytest.mark.parametrize("restart", ["systemctl restart networking", "systemctl restart l2wg", "ifdown br0; ifup br0", "nft flush ruleset; systemctl restart l2wg"])
+def test_restarts_do_not_matter(fresh, restart):
+    fresh.a.sh(restart, timeout=180)
+    eventually(lambda: wired(fresh), 60)
+    assert fresh.a.run(["l2wg", "plan"], check=False).rc == 0
+
+
+def test_what_is_not_confirmed_is_undone(fresh):
+    """Its peer, in a file of ours, and the interface: as they were."""
+    a = fresh.a
+    conf = a.get("/etc/wireguard/l2w0.conf")
+    l2wg(a, "unpair", "site-b", "--yes", "--confirm", "600")
+    assert own(fresh) == [] and not wired(fresh)
+    l2wg(a, "rollback", "--unconfirmed")
+    assert a.get("/etc/wireguard/l2w0.conf") == conf and own(fresh) == ["l2wg", "l2w0:"]
+    eventually(lambda: wired(fresh), 60)
+
+
+def test_purge_leaves_no_wall(fresh):
+    a = fresh.a
+    a.run(["apt-get", "purge", "-y", "l2wg"], timeout=300, env=QUIET)
+    assert own(fresh) == [] and "gretap1" not in links(a)
+    assert a.sh("ls /run/l2wg* /run/netns/* 2>/dev/null || :").stdout == ""
+    assert a.sh("stat -c '%a %U' /etc/wireguard/l2w0.conf").stdout == "600 root\n", "the key is the admin's"
+    assert a.run(["systemctl", "--failed", "--quiet"], check=False).stdout == ""
