@@ -4,7 +4,7 @@ import re
 import subprocess
 
 import pytest
-from conftest import TOP
+from conftest import TOP, filled
 
 SCRIPTS = [TOP / "debian" / f"l2wg.{name}" for name in ("config", "postinst", "prerm", "postrm")]
 SCRIPTS += sorted((TOP / "etc/network").glob("if-*/*"))
@@ -39,7 +39,7 @@ def test_questions_of_the_issue():
 
 @pytest.mark.parametrize("name, kind", questions())
 def test_every_template_is_used_and_every_question_is_one(name, kind):
-    text = (TOP / "debian/l2wg.config").read_text()
+    text = filled()
     assert re.search(r"\b%s\b(?!-)" % re.escape(name), text)
 
 
