@@ -1,6 +1,6 @@
 # What an answer may be, what is there, and what to guess. Values, files and the kernel's words are hostile until they are read here.
-# By perl-base alone, which is Essential: debconf asks before anything else is unpacked. "perl - SUB WORD..." prints what SUB returns,
-# a line each; of is_SUB and carries_SUB it is the exit status.
+# By perl-base alone, which is Essential: debconf asks before anything else is unpacked. "perl - SUB WORD..." prints what SUB returns, a
+# line each, without what a terminal would obey; of is_SUB and carries_SUB it is the exit status.
 use strict;
 use warnings;
 use feature 'signatures';
@@ -15,7 +15,7 @@ my ($root, $tunnel, $underlay, $here, $bridge) = map { $_ // '' } @ENV{qw(root t
 # debian/fill puts in what l2wg_hooks has.
 my %kernels = map { $_ => 1 } qw(@KERNEL_NAMES@);
 my %keys = map { $_ => 1 } qw(@KEYS@);
-my @required = qw(@REQUIRED@);
+my %required = map { $_ => 1 } qw(@REQUIRED@);
 my @asked = qw(@ASKED@);
 my @users = qw(@USERS@);
 my @supplicants = qw(@SUPPLICANTS@);
@@ -23,12 +23,12 @@ my @supplicants = qw(@SUPPLICANTS@);
 # Values. tests/shell feeds l2wg_hooks/config/schema.py the same.
 
 sub is_name ($name) {
-    return $name =~ /^[A-Za-z0-9_.-]{1,15}\z/ && $name !~ /^(?:\.\.?|all|default)\z/;
+    return $name =~ /^[A-Za-z0-9_.-]+\z/ && length $name < 16 && $name !~ /^(?:\.\.?|all|default)\z/;
 }
 
 # The address, the first and the last of its network, packed, and the number of bits in which these differ. Nothing where it is none.
 sub network ($text) {
-    my ($address, $prefix) = $text =~ m{^([0-9A-Fa-f:.]+)(?:/(0|[1-9][0-9]{0,2}))?\z} or return;
+    my ($address, $prefix) = $text =~ m{^([0-9A-Fa-f:.]+)(?:/(0|[1-9][0-9]?[0-9]?))?\z} or return;
     my $packed = inet_pton($address =~ /:/ ? AF_INET6 : AF_INET, $address) // return;
     my $bits = 8 * length $packed;
     $prefix //= $bits;
@@ -64,49 +64,41 @@ sub checksum ($text) {
     return sprintf '%08X', ~$sum & 0xffffffff;
 }
 
-# Why that is no answer: the template that says so, and what to name in it. Nothing where it is one.
+# Why that is no answer: the template that says so, and behind a space what to name in it. Nothing where it is one.
 sub refusal ($question, $value) {
-    my ($why, $what) = fault($question, length $value > 4096 ? '(' . length($value) . ' characters)' : $value);
-    return $why ? "$why " . printable($what) : ();
-}
-
-# Without what a terminal would obey.
-sub printable ($text) {
-    return $text =~ tr/\0-\037\177//dr;
-}
-
-sub fault ($question, $value) {
+    $value = '(' . length($value) . ' characters)' if length $value > 4096;
     if ($question eq 'card') {
         # As far as a card can be looked at: is it whole? "l2wg pair" reads it (l2wg_hooks/pairing/card.py).
         my $card = uc $value =~ s/[\s<>]//gr;
         return if $card eq '' || ($card =~ /^(L2WG1:[A-Z2-7]+):([0-9A-F]{8})\z/ && checksum($1) eq $2);
-        return ('l2wg/invalid-card', '');
+        return 'l2wg/invalid-card ';
     }
     if ($question =~ /^(?:tunnel|underlay|bridge)\z/) {
         my @others = $question eq 'tunnel' ? () : $question eq 'underlay' ? ($tunnel) : ($tunnel, $underlay);
-        return ('l2wg/invalid-name', $value) if !is_name($value);
-        return ('l2wg/invalid-tunnel', $value) if $question eq 'tunnel' && $kernels{$value};
-        return (grep { $_ eq $value } @others) ? ('l2wg/invalid-twice', $value) : ();
+        return "l2wg/invalid-name $value" if !is_name($value);
+        return "l2wg/invalid-tunnel $value" if $question eq 'tunnel' && $kernels{$value};
+        return (grep { $_ eq $value } @others) ? "l2wg/invalid-twice $value" : ();
     }
     if ($question eq 'local') {
-        return $value eq '' || is_end($value) ? () : ('l2wg/invalid-address', $value);
+        return $value eq '' || is_end($value) ? () : "l2wg/invalid-address $value";
     }
     if ($question eq 'remote') {
-        return ('l2wg/invalid-address', $value) if !is_end($value) || ($here ne '' && ($here =~ /:/ xor $value =~ /:/));
-        return (network($value))[0] eq ((network($here))[0] // '') ? ('l2wg/invalid-remote', $value) : ();
+        return "l2wg/invalid-address $value" if !is_end($value) || ($here ne '' && ($here =~ /:/ xor $value =~ /:/));
+        my ($one, $other) = map { (network($_))[0] // '' } $value, $here;
+        return $one eq $other ? "l2wg/invalid-remote $value" : ();
     }
     if ($question eq 'bridge-address') {
-        return $value eq '' || is_bridge_address($value) ? () : ('l2wg/invalid-bridge-address', $value);
+        return $value eq '' || is_bridge_address($value) ? () : "l2wg/invalid-bridge-address $value";
     }
     # The ports, as such; of bridge-ports, which are asked for, those that are there.
     my %used = map { $_ => 1 } $tunnel, $underlay, $bridge;
     for my $port (ports($value)) {
-        return ('l2wg/invalid-ports', $value) if !is_name($port) || $port eq 'lo';
-        return ('l2wg/invalid-twice', $port) if $used{$port}++;
+        return "l2wg/invalid-ports $value" if !is_name($port) || $port eq 'lo';
+        return "l2wg/invalid-twice $port" if $used{$port}++;
     }
     for my $port ($question eq 'bridge-ports' ? ports($value) : ()) {
-        return ('l2wg/invalid-port-missing', $port) if !is_there($port);
-        return ('l2wg/invalid-port-address', $port) if carries_address($port) && !can_move($port);
+        return "l2wg/invalid-port-missing $port" if !is_there($port);
+        return "l2wg/invalid-port-address $port" if carries_address($port) && !can_move($port);
     }
     return;
 }
@@ -130,6 +122,11 @@ sub lines ($path) {
 # The files of a pattern.
 sub files ($pattern) {
     return bsd_glob("$root/$pattern", 0);
+}
+
+# NAME of each NAME.conf.
+sub names ($pattern) {
+    return map { m{([^/]*)\.conf\z}s ? $1 : () } grep { -e } files($pattern);
 }
 
 # What the kernel says of an interface, by files and by their names; of '', the interfaces.
@@ -198,44 +195,32 @@ sub can_move ($port) {
     return is_name($bridge) && !stanzas($bridge, qr/(?:\s|$)/, 'l2wg') && stanzas($port, qr/\s+inet6?\s+static(?:\s|$)/);
 }
 
-# The values of the file of a tunnel, "key=value" a line. Where something is wrong, status 1: the template, the line, what it says.
+# The values of the file of a tunnel, "key=value" each. Where something is wrong, the template, the line and what it says.
 sub file ($path) {
-    my (%values, %lines);
+    my (%values, %lines, $number);
     # A regular file, by a link perhaps, and LARGEST in l2wg_hooks/config/store.py.
-    broken('l2wg/invalid-kind', 0, '') if !-f $path || -s _ > 65536;
-    my $number = 0;
+    return 'l2wg/invalid-kind 0 ' if !-f $path || -s _ > 65536;
     for (lines($path)) {
         $number++;
         my ($key, $value) = map { /(\S(?:.*\S)?)/ ? $1 : '' } split /=/, $_, 2;
         next if !/\S/;
-        my $line = defined $value ? "$key=$value" : $key;
-        broken('l2wg/invalid-file', $number, $line) if !defined $value || !$keys{$key} || exists $values{$key};
-        broken('l2wg/invalid-file', $number, $line) if $value eq '' && grep { $_ eq $key } @required;
+        return "l2wg/invalid-file $number $key" if !defined $value;
+        return "l2wg/invalid-file $number $key=$value" if !$keys{$key} || exists $values{$key} || ($value eq '' && $required{$key});
         ($values{$key}, $lines{$key}) = ($value, $number);
     }
-    for (@required) {
-        broken('l2wg/invalid-file', 0, "$_ = ?") if !exists $values{$_};
+    for (@asked) {
+        return "l2wg/invalid-file 0 $_ = ?" if $required{$_} && !exists $values{$_};
     }
-    ($underlay, $here, $bridge) = @values{'underlay', 'local', 'bridge'};
-    $values{tunnel} = $tunnel;
+    ($underlay, $here, $bridge, $values{tunnel}) = (@values{'underlay', 'local', 'bridge'}, $tunnel);
     for ('tunnel', @asked) {
-        my $why = (refusal($_ eq 'bridge-ports' ? 'ports' : $_, $values{$_} // ''))[0] // next;
-        broken('l2wg/invalid-file', $lines{$_} // 0, $why =~ s/^\S+ //r);
+        my ($why) = refusal($_ eq 'bridge-ports' ? 'ports' : $_, $values{$_} // '');
+        return $why =~ s{^\S+}{'l2wg/invalid-file ' . ($lines{$_} // 0)}er if $why;
     }
-    broken('l2wg/invalid-file', $lines{'bridge-address'}, 'bridge-address') if ($values{'bridge-address'} // '') ne '' && ($values{'bridge-ports'} // '') eq '';
+    return "l2wg/invalid-file $lines{'bridge-address'} bridge-address" if $values{'bridge-address'} && !$values{'bridge-ports'};
     return map { "$_=$values{$_}" } grep { exists $values{$_} } @asked;
 }
 
-sub broken ($why, $line, $what) {
-    print "$why $line ", printable($what), "\n";
-    exit 1;
-}
-
 # WireGuard.
-
-sub wireguards {
-    return map { m{([^/]*)\.conf\z}s ? $1 : () } grep { -e } files('etc/wireguard/*.conf');
-}
 
 # The values of a key in a WireGuard configuration; commas separate.
 sub wireguard_values ($name, $key) {
@@ -275,11 +260,11 @@ sub reads_with_wg ($name) {
 # AllowedIPs cover.
 
 sub guess_tunnel {
-    return (grep { is_name($_) } map { m{([^/]*)\.conf\z}s ? $1 : () } grep { -e } files('etc/l2wg/*.conf'))[0] // ();
+    return (grep { is_name($_) } names('etc/l2wg/*.conf'))[0] // ();
 }
 
 sub guess_underlay {
-    my @found = wireguards();
+    my @found = names('etc/wireguard/*.conf');
     return @found == 1 && is_name($found[0]) ? $found[0] : 'wg0';
 }
 
@@ -329,7 +314,7 @@ sub guess_remote ($name) {
 sub guess_local ($name) {
     my @owns = map { inet_ntop(AF_INET, $_->[0]) } own_networks($name);
     return (grep { is_end($_) } @owns)[0] // () if @owns && !defined lan_remote($name);
-    my %not = map { $_ => 1 } 'lo', $name, wireguards(), grep { kind($_) eq 'wireguard' } entries('');
+    my %not = map { $_ => 1 } 'lo', $name, names('etc/wireguard/*.conf'), grep { kind($_) eq 'wireguard' } entries('');
     my @addresses = static_addresses();
     if (defined(my $routes = output('ip', '-4', 'route', 'show', 'default'))) {
         $not{$_} = 1 for $routes =~ / dev (\S+)/g;
@@ -431,4 +416,4 @@ sub is_for_guests ($name) {
 my ($word, @words) = @ARGV;
 my @said = main->can($word =~ tr/-/_/r)->(@words);
 exit !$said[0] if $word =~ /^(?:is|carries)_/;
-print "$_\n" for @said;
+print tr/\0-\037\177/ /r, "\n" for @said;
