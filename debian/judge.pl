@@ -160,7 +160,9 @@ sub interfaces ($but = undef) {
         push @patterns, split ' ', $1 if /^\s*source\s(.*)/;
     }
     my @files = map { m{^/} ? bsd_glob($_, 0) : files("etc/network/$_") } @patterns;
-    return map { lines($_) } grep { !defined $but || !m{/\Q$but\E\z} } @files;
+    # One that is named again by any path is read once.
+    my %seen;
+    return map { lines($_) } grep { -f && !$seen{join ' ', (stat _)[0, 1]}++ && !(defined $but && m{/\Q$but\E\z}) } @files;
 }
 
 # Its stanzas of that interface, "iface" lines, the rest of which matches.

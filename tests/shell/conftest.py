@@ -16,10 +16,10 @@ subprocess.run([TOP / "tests/need", "dash", "posh", "shellcheck", "devscripts", 
 
 
 @lru_cache(maxsize=None)
-def filled():
-    """The text of the config script as the package has it, by debian/fill."""
+def filled(script=CONFIG):
+    """The text of a maintainer script as the package has it, by debian/fill."""
     with tempfile.TemporaryDirectory() as folder:
-        path = shutil.copy(CONFIG, folder)
+        path = shutil.copy(script, folder)
         subprocess.run(["/usr/bin/python3", "-B", TOP / "debian/fill", path], check=True)
         return Path(path).read_text()
 
