@@ -323,11 +323,16 @@ def test_bad_files_are_refused(router, path):
         ("underlay = wg0\nbrige = br0\n", "2 brige=br0"),
         ("underlay = wg0\nunderlay = wg1\n", "2 underlay=wg1"),
         ("underlay = wg0 # one\nremote =\n", "2 remote="),
+        ("mtu = 1500\nmtu = 1500\n", "2 mtu=1500"),
+        ("underlay = wg0\nlocal = 192.168.178.1\n", "0 remote = ?"),
+        (wish(remote="192.168.92.1/24"), "3 192.168.92.1/24"),
+        (wish(bridge_address="10.0.0.1/24"), "5 bridge-address"),
+        ("colour = \x1b[31m\x07red\n", "1 colour= [31m red"),
     ],
 )
 def test_the_line_that_is_wrong_is_named(router, text, line):
     (router.path / "x.conf").write_text(text)
-    assert router.run('read_file "$1" || echo "$line $wrong"', str(router.path / "x.conf")) == line + "\n"
+    assert router.run('tunnel=gretap1\nread_file "$1" || echo "$line $wrong"', str(router.path / "x.conf")) == line + "\n"
 
 
 # What `ip -o -4 addr show scope global` prints on the two routers.
@@ -407,12 +412,16 @@ def test_an_address_of_a_bridge_of_guests_is_no_end(router):
     assert router.run("judge guess_local wg0") == "172.18.0.1\n"
 
 
-@pytest.mark.parametrize("kind, said", [("", "no"), ("file", "yes"), ("interface", "yes")])
+@pytest.mark.parametrize("kind, said", [("", "no"), ("file", "yes"), ("interface", "yes"), ("program", "yes")])
 def test_whether_there_is_wireguard(router, kind, said):
     if kind == "file":
         (router.path / "etc/wireguard/vpn.conf").write_text("")
     elif kind == "interface":
         (router.port("vpn", hardware=False).path / "sys/class/net/vpn/uevent").write_text("DEVTYPE=wireguard\nINTERFACE=vpn\n")
+    elif kind == "program":
+        # wireguard-go's is a tun to the kernel.
+        (router.path / "bin/wg").write_text("#!/bin/sh\necho vpn\n")
+        (router.path / "bin/wg").chmod(0o755)
     assert router.run("if has_wireguard; then echo yes; else echo no; fi") == said + "\n"
 
 
@@ -477,6 +486,27 @@ def test_a_port_with_an_address_is_refused_unless_that_can_move(router, method, 
     (router.path / "etc/network/interfaces").write_text(f"auto enp3s0\niface enp3s0 inet {method}\n{more}")
     said = router.run('tunnel=gretap1 underlay=wg0 bridge=br0\ncheck l2wg/bridge-ports enp3s0 || echo "$error $wrong"')
     assert said == ("l2wg/invalid-port-address enp3s0\n" if busy else "")
+
+
+def test_the_bridge_of_our_own_stanza_takes_a_ports_address(router):
+    router.ip()
+    (router.path / "etc/network/interfaces").write_text("iface enp3s0 inet static\nsource-directory interfaces.d\n")
+    (router.path / "etc/network/interfaces.d/l2wg").write_text("iface br0 inet manual\n")
+    assert router.run('bridge=br0\ncheck l2wg/bridge-ports enp3s0 || echo "$error $wrong"') == ""
+
+
+def test_a_file_that_is_named_by_many_paths_is_read_once(router):
+    names = ("interfaces", "./interfaces", "../network/interfaces", "x")
+    (router.path / "etc/network/interfaces").write_text("iface br0 inet manual\n" + "".join(f"source {name}\n" for name in names))
+    (router.path / "etc/network/x").symlink_to("interfaces")
+    assert router.run("judge interfaces").count("iface br0") == 1
+
+
+def test_where_perl_fails_nothing_is_taken_for_right(router):
+    (router.path / "bin/perl").write_text("#!/bin/sh\nexit 3\n")
+    (router.path / "bin/perl").chmod(0o755)
+    assert router.run("check l2wg/remote 192.168.92.1 && echo taken") == ""
+    assert router.run('read_file "$1" && echo taken', str(GOLDEN / "good-tight.conf")) == ""
 
 
 def test_a_dot_in_a_name_is_a_dot(router):
