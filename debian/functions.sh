@@ -24,7 +24,8 @@ is_attached() {
 
 # One that runs without a file counts, too.
 has_wireguard() {
-    any "$root"/etc/wireguard/*.conf || grep -qsx DEVTYPE=wireguard "$root"/sys/class/net/*/uevent || [ -n "$(wg show interfaces 2>/dev/null)" ]
+    any "$root"/etc/wireguard/*.conf || grep -qsx DEVTYPE=wireguard "$root"/sys/class/net/*/uevent ||
+        [ -n "$(wg show interfaces 2>/dev/null)" ]
 }
 
 # No right answer is that long, and no command takes an argument of over 128 kB.

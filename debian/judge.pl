@@ -174,7 +174,8 @@ sub is_defined ($name) {
     return is_name($name) && stanzas($name, qr/(?:\s|$)/) > 0;
 }
 
-# Is there such an interface, or will there be? Where the kernel shows none at all, an image is being built. What is no name is not looked for.
+# Is there such an interface, or will there be? Where the kernel shows none at all, an image is being built. What is no name is
+# refused for that.
 sub is_there ($name) {
     return !is_name($name) || -e "$root/sys/class/net/$name" || !-e "$root/sys/class/net/lo" || is_defined($name);
 }
@@ -355,7 +356,8 @@ sub all_ports {
 # Something to plug into, no radio and no modem.
 sub is_hardware ($port) {
     my $device = "$root/sys/class/net/$port";
-    return is_name($port) && -e "$device/device" && attribute("$port/type") eq '1' && !-e "$device/wireless" && !-e "$device/phy80211" && kind($port) !~ /^w[lw]an\z/;
+    return if !is_name($port) || !-e "$device/device" || attribute("$port/type") ne '1';
+    return !-e "$device/wireless" && !-e "$device/phy80211" && kind($port) !~ /^w[lw]an\z/;
 }
 
 sub kind ($name) {

@@ -326,7 +326,9 @@ def test_bad_files_are_refused(router, path):
         ("mtu = 1500\nmtu = 1500\n", "2 mtu=1500"),
         ("underlay = wg0\nlocal = 192.168.178.1\n", "0 remote = ?"),
         (wish(remote="192.168.92.1/24"), "3 192.168.92.1/24"),
+        (wish(remote="192.168.92.1\0x"), "3 192.168.92.1 x"),
         (wish(bridge_address="10.0.0.1/24"), "5 bridge-address"),
+        (wish(bridge_ports="p " * 3000), "5 (5999 characters)"),
         ("colour = \x1b[31m\x07red\n", "1 colour= [31m red"),
     ],
 )
@@ -535,6 +537,7 @@ CARDS = [
     "hello",
     CARD_B[:20] + "1" + CARD_B[21:],
     CARD_B[:20] + ":" + CARD_B[21:],
+    f"L2WG1:A1:{card.checksum('L2WG1:A1'):08X}",
     f"> {CARD_B[:70]} > {CARD_B[70:]}",
 ]
 
