@@ -367,6 +367,13 @@ def test_guesses_without_iproute2(router):
     assert router.run(GUESS) == "wg0\n192.168.178.1\n192.168.92.1\nenp3s0\n"
 
 
+def test_a_static_address_on_the_way_to_the_internet_is_no_end(router):
+    lan = "auto enp2s0\niface enp2s0 inet static\n address 192.168.7.1/24\n"
+    wan = "iface enp1s0 inet static\n address 203.0.113.7/24\n gateway 203.0.113.1\n"
+    (router.path / "etc/network/interfaces").write_text(wan + lan)
+    assert router.run("judge guess_local wg0") == "192.168.7.1\n"
+
+
 def test_guesses_without_anything(router):
     assert router.run(GUESS) == "wg0\n\n"
 
