@@ -1,4 +1,4 @@
-"""Which port is free, and which bridge has a LAN behind it: the cases that debconf's sh and Python are both fed.
+"""Which port is free, and which bridge has a LAN behind it: the cases that debconf's perl and Python are both fed.
 
 A case is a router whose enp3s0 is a free Ethernet port, and what is different there. Both implementations see the same tree of
 files, and the same answers of ip(8) and bridge(8).

@@ -10,7 +10,7 @@ from l2wg_hooks.system import files
 
 DIRECTORY = "/etc/l2wg"
 SUFFIX = ".conf"
-# Bytes: a file of all keys, with a paragraph of comment for each, has a tenth of it. l2wg.conf(5) and the sh scripts say so, too.
+# Bytes: a file of all keys, with a paragraph of comment for each, has a tenth of it. l2wg.conf(5) and judge.pl say so, too.
 LARGEST = 1 << 16
 # What a router without a tunnel is told: where to begin.
 EMPTY = "there is no tunnel in /etc/l2wg; to begin: l2wg init, or l2wg.conf(5)"

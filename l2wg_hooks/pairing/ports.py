@@ -1,6 +1,6 @@
 """Which Ethernet port nobody uses, and what is behind a bridge.
 
-debconf asks before the package is unpacked, so debian/l2wg.config has the same rules in sh: tests/ports.py has the cases that
+debconf asks before the package is unpacked, so debian/judge.pl has the same rules in perl: tests/ports.py has the cases that
 both are fed. A rule is changed in both, with a case.
 """
 

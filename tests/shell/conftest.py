@@ -1,4 +1,4 @@
-"""debian/l2wg.config's functions, run by the shells that Debian's /bin/sh may be, against a made-up router."""
+"""What debian/l2wg.config has, run by the shells that Debian's /bin/sh may be, against a made-up router."""
 
 import shutil
 import subprocess
@@ -16,11 +16,11 @@ subprocess.run([TOP / "tests/need", "dash", "posh", "shellcheck", "devscripts", 
 
 
 @lru_cache(maxsize=None)
-def filled():
-    """The text of the config script as the package has it."""
+def filled(script=CONFIG):
+    """The text of a maintainer script as the package has it, by debian/fill."""
     with tempfile.TemporaryDirectory() as folder:
-        path = shutil.copy(CONFIG, folder)
-        subprocess.run([TOP / "debian/config-keys", path], check=True)
+        path = shutil.copy(script, folder)
+        subprocess.run(["/usr/bin/python3", "-B", TOP / "debian/fill", path], check=True)
         return Path(path).read_text()
 
 
@@ -63,25 +63,17 @@ class Router:
         script.chmod(0o755)
         return self
 
-    def run(self, snippet, *words):
-        """Run a piece of sh behind the functions of the config script; its standard output."""
+    def run(self, snippet, *words, changes=()):
+        """Run a piece of sh behind the functions of the config script, with those changes in it; its standard output."""
         text = filled()
-        for old, new in (
-            ("\netc=/etc\n", f"\netc={self.path}/etc\n"),
-            ("\nsys=/sys\n", f"\nsys={self.path}/sys\n"),
-            ("\nproc=/proc\n", f"\nproc={self.path}/proc\n"),
-            ("\nrun=/run\n", f"\nrun={self.path}/run\n"),
-            ("\nvar=/var\n", f"\nvar={self.path}/var\n"),
-            ("\n. /usr/share/debconf/confmodule\n", "\n"),
-            ('\nmain "$@"\n', "\n"),
-        ):
+        for old, new in (("\nroot=\n", f"\nroot={self.path}\n"), ("\n. /usr/share/debconf/confmodule\n", "\n"), ('\nmain "$@"\n', "\n"), *changes):
             assert text.count(old) == 1, old
             text = text.replace(old, new)
         script = self.path / "config"
         script.write_text(text + snippet)
         # Essential packages, and the made-up ip.
         (self.path / "tools").mkdir(exist_ok=True)
-        for tool in ("sed", "grep", "cat", "basename", "tr", "printf", "cksum", "dd", "find"):
+        for tool in ("sed", "grep", "cat", "basename", "tr", "printf", "dd", "perl"):
             if not (self.path / "tools" / tool).exists():
                 (self.path / "tools" / tool).symlink_to(shutil.which(tool, path="/usr/bin:/bin"))
         done = subprocess.run(

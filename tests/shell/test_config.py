@@ -18,7 +18,7 @@ GOLDEN = TOP / "tests/golden/settings"
 EACH = """
 tunnel=gretap1 underlay=wg0 here=192.168.178.1 bridge=br0
 while IFS= read -r value; do
-    if check_%s "$value"; then echo good; else echo bad; fi
+    if check l2wg/%s "$value"; then echo good; else echo bad; fi
 done <<'VALUES'
 %s
 VALUES
@@ -252,7 +252,7 @@ TABLES = [
     ("local", ADDRESSES, lambda value: refuses(wish(local=value, remote="fd00::99" if ":" in value else "10.99.99.99"))),
     ("remote", ADDRESSES + ["192.168.178.1", ""], lambda value: refuses(wish(remote=value))),
     ("ports", PORTS, lambda value: refuses(wish(bridge_ports=value))),
-    ("bridge_address", PREFIXES, lambda value: refuses(wish(bridge_ports="enp3s0", bridge_address=value))),
+    ("bridge-address", PREFIXES, lambda value: refuses(wish(bridge_ports="enp3s0", bridge_address=value))),
 ]
 
 
@@ -265,17 +265,17 @@ def test_sh_and_python_take_the_same_values(router, question, values, python):
 
 def test_an_ipv6_networks_own_address_is_found_by_python_alone(router):
     """The one difference. The postinst asks `l2wg set`, so it is found, only not while the question is on the screen."""
-    assert router.run(EACH % ("bridge_address", "fd00:92::/64")) == "good\n"
+    assert router.run(EACH % ("bridge-address", "fd00:92::/64")) == "good\n"
     assert refuses(wish(bridge_ports="enp3s0", bridge_address="fd00:92::/64")) == "bad"
 
 
 def test_a_value_of_two_lines_is_refused(router):
-    assert router.run('if is_name "$1"; then echo good; else echo bad; fi', "a\nb") == "bad\n"
+    assert router.run('if judge is_name "$1"; then echo good; else echo bad; fi', "a\nb") == "bad\n"
 
 
 @pytest.mark.parametrize("path", sorted(GOLDEN.glob("good-*.conf")), ids=lambda path: path.stem)
 def test_good_files_are_read_as_python_reads_them(router, path):
-    out = router.run('tunnel=gretap1\nif read_file "$1" && check_values; then printf "%s" "$values"; else echo "refused: $line $wrong"; fi', str(path))
+    out = router.run('tunnel=gretap1\nif read_file "$1"; then printf "%s" "$values"; else echo "refused: $line $wrong"; fi', str(path))
     said = {}
     for line in out.splitlines():
         key, value = line.split("=", 1)
@@ -306,13 +306,13 @@ def test_sh_knows_every_key_that_python_knows(router):
     text = wish(**{key.replace("-", "_"): values[key] for key in schema.KEYS if key in values})
     assert len(text.splitlines()) == len(schema.KEYS) and refuses(text) == "good"
     (router.path / "x.conf").write_text(text)
-    out = router.run('tunnel=gretap1\nif read_file "$1" && check_values; then echo taken; else echo "$line $wrong"; fi', str(router.path / "x.conf"))
+    out = router.run('tunnel=gretap1\nif read_file "$1"; then echo taken; else echo "$line $wrong"; fi', str(router.path / "x.conf"))
     assert out == "taken\n"
 
 
 @pytest.mark.parametrize("path", sorted(GOLDEN.glob("bad-*.conf")), ids=lambda path: path.stem)
 def test_bad_files_are_refused(router, path):
-    out = router.run('tunnel=gretap1\nif read_file "$1" && check_values; then echo taken; else echo "$error"; fi', str(path))
+    out = router.run('tunnel=gretap1\nif read_file "$1"; then echo taken; else echo "$error"; fi', str(path))
     assert out == "l2wg/invalid-file\n" or out.startswith("l2wg/invalid-")
 
 
@@ -324,11 +324,18 @@ def test_bad_files_are_refused(router, path):
         ("underlay = wg0\nbrige = br0\n", "2 brige=br0"),
         ("underlay = wg0\nunderlay = wg1\n", "2 underlay=wg1"),
         ("underlay = wg0 # one\nremote =\n", "2 remote="),
+        ("mtu = 1500\nmtu = 1500\n", "2 mtu=1500"),
+        ("underlay = wg0\nlocal = 192.168.178.1\n", "0 remote = ?"),
+        (wish(remote="192.168.92.1/24"), "3 192.168.92.1/24"),
+        (wish(remote="192.168.92.1\0x"), "3 192.168.92.1 x"),
+        (wish(bridge_address="10.0.0.1/24"), "5 bridge-address"),
+        (wish(bridge_ports="p " * 3000), "5 (5999 characters)"),
+        ("colour = \x1b[31m\x07red\n", "1 colour= [31m red"),
     ],
 )
 def test_the_line_that_is_wrong_is_named(router, text, line):
     (router.path / "x.conf").write_text(text)
-    assert router.run('read_file "$1" || echo "$line $wrong"', str(router.path / "x.conf")) == line + "\n"
+    assert router.run('tunnel=gretap1\nread_file "$1" || echo "$line $wrong"', str(router.path / "x.conf")) == line + "\n"
 
 
 # What `ip -o -4 addr show scope global` prints on the two routers.
@@ -339,7 +346,7 @@ SITE_B = """2: enp1s0    inet 203.0.113.8/24 brd 203.0.113.255 scope global dyna
 4: wg0    inet 10.15.14.1/24 scope global wg0\\       valid_lft forever
 5: br0    inet 192.168.92.1/24 brd 192.168.92.255 scope global br0\\       valid_lft forever"""
 DEFAULT = "default via 203.0.113.1 dev enp1s0 proto dhcp src 203.0.113.7 metric 100"
-GUESS = "guess_underlay; guess_local wg0; guess_remote wg0; guess_bridge_ports br0"
+GUESS = "judge guess_underlay; judge guess_local wg0; judge guess_remote wg0; judge guess_bridge_ports br0"
 
 
 def ports(router):
@@ -361,15 +368,22 @@ def test_guesses_without_iproute2(router):
     assert router.run(GUESS) == "wg0\n192.168.178.1\n192.168.92.1\nenp3s0\n"
 
 
+def test_a_static_address_on_the_way_to_the_internet_is_no_end(router):
+    lan = "auto enp2s0\niface enp2s0 inet static\n address 192.168.7.1/24\n"
+    wan = "iface enp1s0 inet static\n address 203.0.113.7/24\n gateway 203.0.113.1\n"
+    (router.path / "etc/network/interfaces").write_text(wan + lan)
+    assert router.run("judge guess_local wg0") == "192.168.7.1\n"
+
+
 def test_guesses_without_anything(router):
     assert router.run(GUESS) == "wg0\n\n"
 
 
 def test_the_only_wireguard_interface_is_the_underlay(router):
     (router.path / "etc/wireguard/wg-b.conf").write_text("[Interface]\n")
-    assert router.run("guess_underlay") == "wg-b\n"
+    assert router.run("judge guess_underlay") == "wg-b\n"
     (router.path / "etc/wireguard/wg0.conf").write_text("[Interface]\n")
-    assert router.run("guess_underlay") == "wg0\n"
+    assert router.run("judge guess_underlay") == "wg0\n"
 
 
 @pytest.mark.parametrize(
@@ -390,30 +404,34 @@ def test_both_ends_are_in_lans_or_both_are_inside_wireguard(router, address, all
     """A guess of one end follows from the other. Where the file names no address, the interface has one."""
     router.site("a").ip(SITE_A, DEFAULT)
     (router.path / "etc/wireguard/wg0.conf").write_text(f"[Interface]\nAddress = {address}\n[Peer]\nAllowedIPs = {allowed}\n")
-    assert router.run("here=$(guess_local wg0); echo $here; guess_remote wg0").split() == said.split()
+    assert router.run("here=$(judge guess_local wg0); echo $here; judge guess_remote wg0").split() == said.split()
 
 
 def test_the_other_end_follows_an_answer(router):
     router.site("a").ip(SITE_A, DEFAULT)
     (router.path / "etc/wireguard/wg0.conf").write_text("[Interface]\nAddress = 10.15.14.2/24\n[Peer]\nAllowedIPs = 10.15.14.1/32, 192.168.92.0/24\n")
-    said = "".join(f"here={here} && guess_remote wg0\n" for here in ("10.15.14.2", "192.168.178.1", "192.168.178.2"))
+    said = "".join(f"here={here} && judge guess_remote wg0\n" for here in ("10.15.14.2", "192.168.178.1", "192.168.178.2"))
     assert router.run(said).split() == ["10.15.14.1", "192.168.92.1", "192.168.92.1"]
 
 
 def test_an_address_of_a_bridge_of_guests_is_no_end(router):
     guests = "3: docker_gwbridge    inet 172.18.0.1/16 scope global docker_gwbridge\n"
     ports(router.site("a").ip(guests + SITE_A, DEFAULT)).port("docker_gwbridge", hardware=False, bridge="")
-    assert router.run("guess_local wg0") == "192.168.178.1\n"
+    assert router.run("judge guess_local wg0") == "192.168.178.1\n"
     (router.path / "etc/network/interfaces.d/x").write_text("iface docker_gwbridge inet manual\n")
-    assert router.run("guess_local wg0") == "172.18.0.1\n"
+    assert router.run("judge guess_local wg0") == "172.18.0.1\n"
 
 
-@pytest.mark.parametrize("kind, said", [("", "no"), ("file", "yes"), ("interface", "yes")])
+@pytest.mark.parametrize("kind, said", [("", "no"), ("file", "yes"), ("interface", "yes"), ("program", "yes")])
 def test_whether_there_is_wireguard(router, kind, said):
     if kind == "file":
         (router.path / "etc/wireguard/vpn.conf").write_text("")
     elif kind == "interface":
         (router.port("vpn", hardware=False).path / "sys/class/net/vpn/uevent").write_text("DEVTYPE=wireguard\nINTERFACE=vpn\n")
+    elif kind == "program":
+        # wireguard-go's is a tun to the kernel.
+        (router.path / "bin/wg").write_text("#!/bin/sh\necho vpn\n")
+        (router.path / "bin/wg").chmod(0o755)
     assert router.run("if has_wireguard; then echo yes; else echo no; fi") == said + "\n"
 
 
@@ -421,7 +439,7 @@ def test_whether_there_is_wireguard(router, kind, said):
 def test_a_port_that_does_not_exist_is_refused(router, port, right):
     ports(router.site("a").ip())
     (router.path / "etc/network/interfaces.d/x").write_text("iface vlan7 inet manual\n vlan-raw-device enp1s0\n")
-    said = router.run('tunnel=gretap1 underlay=wg0 bridge=br0\ncheck_bridge_ports "$1" || echo "$error $wrong"; all_ports', port)
+    said = router.run('tunnel=gretap1 underlay=wg0 bridge=br0\ncheck l2wg/bridge-ports "$1" || echo "$error $wrong"; printf %s "$(judge all_ports)"', port)
     assert said == ("" if right else "l2wg/invalid-port-missing enp9s0\n") + " enp1s0 enp2s0 enp3s0"
 
 
@@ -440,7 +458,7 @@ def test_a_port_that_does_not_exist_is_refused(router, port, right):
 )
 def test_remote_is_the_first_host_behind_the_peer(router, allowed, remote):
     (router.path / "etc/wireguard/wg0.conf").write_text(f"[Interface]\nAddress = 10.15.14.2/24\n[Peer]\nallowedips = {allowed}\n")
-    assert router.run("guess_remote wg0").strip() == remote
+    assert router.run("judge guess_remote wg0").strip() == remote
 
 
 @pytest.mark.parametrize("why", ["device is gone", "has a master", "wireless", "carries a VLAN", "named in interfaces", "PPPoE", "has an address", "IPv6 address"])
@@ -464,26 +482,47 @@ def test_a_port_with_a_job_is_not_proposed(router, why):
         router.ip(SITE_A + "\n4: enp3s0    inet 10.7.0.1/24 scope global enp3s0", DEFAULT)
     elif why == "IPv6 address":
         router.ip(SITE_A + "\n4: enp3s0    inet6 2001:db8::1/64 scope global", DEFAULT)
-    assert router.run("guess_bridge_ports br0") == "\n"
+    assert router.run("judge guess_bridge_ports br0") == "\n"
 
 
 def test_a_link_local_address_does_not_make_a_port_busy(router):
     ports(router.site("a").ip(SITE_A + "\n4: enp3s0    inet6 fe80::1/64 scope link", DEFAULT))
-    assert router.run("guess_bridge_ports br0") == "enp3s0\n"
+    assert router.run("judge guess_bridge_ports br0") == "enp3s0\n"
 
 
 @pytest.mark.parametrize("method, more, busy", [("static", "", 0), ("static", "iface br0 inet manual\n", 1), ("dhcp", "", 1), ("manual", "", 0), ("ppp", "", 1)])
 def test_a_port_with_an_address_is_refused_unless_that_can_move(router, method, more, busy):
     router.ip()
     (router.path / "etc/network/interfaces").write_text(f"auto enp3s0\niface enp3s0 inet {method}\n{more}")
-    said = router.run('tunnel=gretap1 underlay=wg0 bridge=br0\ncheck_bridge_ports enp3s0 || echo "$error $wrong"')
+    said = router.run('tunnel=gretap1 underlay=wg0 bridge=br0\ncheck l2wg/bridge-ports enp3s0 || echo "$error $wrong"')
     assert said == ("l2wg/invalid-port-address enp3s0\n" if busy else "")
+
+
+def test_the_bridge_of_our_own_stanza_takes_a_ports_address(router):
+    router.ip()
+    (router.path / "etc/network/interfaces").write_text("iface enp3s0 inet static\nsource-directory interfaces.d\n")
+    (router.path / "etc/network/interfaces.d/l2wg").write_text("iface br0 inet manual\n")
+    assert router.run('bridge=br0\ncheck l2wg/bridge-ports enp3s0 || echo "$error $wrong"') == ""
+
+
+def test_a_file_that_is_named_by_many_paths_is_read_once(router):
+    names = ("interfaces", "./interfaces", "../network/interfaces", "x")
+    (router.path / "etc/network/interfaces").write_text("iface br0 inet manual\n" + "".join(f"source {name}\n" for name in names))
+    (router.path / "etc/network/x").symlink_to("interfaces")
+    assert router.run("judge interfaces").count("iface br0") == 1
+
+
+def test_where_perl_fails_nothing_is_taken_for_right(router):
+    (router.path / "bin/perl").write_text("#!/bin/sh\nexit 3\n")
+    (router.path / "bin/perl").chmod(0o755)
+    assert router.run("check l2wg/remote 192.168.92.1 && echo taken") == ""
+    assert router.run('read_file "$1" && echo taken', str(GOLDEN / "good-tight.conf")) == ""
 
 
 def test_a_dot_in_a_name_is_a_dot(router):
     router.ip()
     (router.path / "etc/network/interfaces").write_text("iface enp3x10 inet dhcp\n")
-    assert router.run("carries_address enp3.10 || echo free") == "free\n"
+    assert router.run("judge carries_address enp3.10 || echo free") == "free\n"
 
 
 CARD_B = card.encode(card.Card("site-b", "AQIDBAUGBwgJCgsMDQ4PEBESExQVFhcYGRobHB0eHyA=", "b.example.org:51820", ("198.18.7.9",), "192.168.92.0/24"))
@@ -506,6 +545,7 @@ CARDS = [
     "hello",
     CARD_B[:20] + "1" + CARD_B[21:],
     CARD_B[:20] + ":" + CARD_B[21:],
+    f"L2WG1:A1:{card.checksum('L2WG1:A1'):08X}",
     f"> {CARD_B[:70]} > {CARD_B[70:]}",
 ]
 
@@ -572,9 +612,9 @@ def test_nothing_else_has_the_questions_wait(router, kind):
         make_odd(router.path / "etc" / place, kind)
     (router.path / "etc/network/interfaces.d/right").write_text("iface br9 inet manual\n")
     out = router.run(
-        "for name in br9 br8; do if is_defined $name; then echo $name; fi; done\n"
-        "wireguard_values wg7 Address; wireguard_values wg0 Address; if is_attached wg7; then echo attached; fi\n"
-        'guess_remote wg7; if is_idle "$sys/class/net/enp4s0" enp4s0; then echo idle; fi\nguess_local wg7 >&2 2>/dev/null; echo end'
+        "for name in br9 br8; do if judge is_defined $name; then echo $name; fi; done\n"
+        "judge wireguard_values wg7 Address; judge wireguard_values wg0 Address; if is_attached wg7; then echo attached; fi\n"
+        "judge guess_remote wg7; if judge is_idle enp4s0; then echo idle; fi\njudge guess_local wg7 >&2 2>/dev/null; echo end"
     )
     assert out.split() == ["br9", "10.15.14.2/24", "idle", "end"]
 
@@ -607,11 +647,11 @@ def test_whose_file_it_is(router, text, stanza, quick):
     (router.path / "etc/network/interfaces").write_text(stanza)
     if text is not None:
         (router.path / "etc/wireguard/wg0.conf").write_text(text)
-    assert router.run("if is_for_wg_quick wg0; then echo yes; else echo no; fi") == ("yes\n" if quick else "no\n")
+    assert router.run("if judge is_for_wg_quick wg0; then echo yes; else echo no; fi") == ("yes\n" if quick else "no\n")
 
 
 def test_a_unit_of_wg_quick_that_is_enabled(router):
     (router.path / "etc/wireguard/wg0.conf").write_text(KEYS)
     (router.path / "etc/systemd/system/multi-user.target.wants").mkdir(parents=True)
     (router.path / "etc/systemd/system/multi-user.target.wants/wg-quick@wg0.service").symlink_to("/lib/systemd/system/wg-quick@.service")
-    assert router.run("if is_for_wg_quick wg0; then echo yes; else echo no; fi") == "yes\n"
+    assert router.run("if judge is_for_wg_quick wg0; then echo yes; else echo no; fi") == "yes\n"

@@ -29,13 +29,13 @@ def play(router, case):
 @pytest.mark.parametrize("name", sorted(table.PORTS))
 def test_a_free_port(router, name):
     case = table.PORTS[name]
-    assert play(router, case).run("guess_bridge_ports br0").split() == (["enp3s0"] if case.right else [])
+    assert play(router, case).run("judge guess_bridge_ports br0").split() == (["enp3s0"] if case.right else [])
 
 
 @pytest.mark.parametrize("name", sorted(table.BRIDGES))
 def test_a_bridge_of_guests(router, name):
     case = table.BRIDGES[name]
-    out = play(router, case).run('if is_for_guests "$1"; then echo guests; else echo LAN; fi', case.about)
+    out = play(router, case).run('if judge is_for_guests "$1"; then echo guests; else echo LAN; fi', case.about)
     assert out == ("LAN\n" if case.right else "guests\n")
 
 
@@ -78,8 +78,8 @@ def test_what_this_machines_kernel_shows_of_a_port(router):
         pytest.skip("no network namespace, or no macvlan: %s" % probe.stderr.decode()[-80:])
     router.run("")
     script = router.path / "config"
-    text = script.read_text().replace(f"\nproc={router.path}/proc\n", "\nproc=/proc\n")
-    script.write_text(text + "if carries_packets /sys/class/net/p1 p1; then echo busy; else echo idle; fi\n")
+    text = script.read_text().replace(f"\nroot={router.path}\n", "\nroot=\n")
+    script.write_text(text + "if judge carries_packets p1; then echo busy; else echo idle; fi\n")
     os.mkfifo(router.path / "pipe")
     done = subprocess.run(["unshare", "-n", "-m", "sh", "-c", REAL, "sh", script, TOP, router.path / "pipe"], stdout=subprocess.PIPE, timeout=120)
     assert done.stdout.decode().split() == ["idle"] * 2 + ["busy"] * 2 + ["idle"] * 2 + ["busy"] * 2 + ["idle"] * 2

@@ -4,7 +4,7 @@ import re
 import subprocess
 
 import pytest
-from conftest import TOP
+from conftest import TOP, filled
 
 SCRIPTS = [TOP / "debian" / f"l2wg.{name}" for name in ("config", "postinst", "prerm", "postrm")]
 SCRIPTS += sorted((TOP / "etc/network").glob("if-*/*"))
@@ -23,6 +23,27 @@ def test_script(script):
         assert (done.returncode, done.stdout) == (0, ""), argv
 
 
+@pytest.mark.parametrize("script", SCRIPTS[:4], ids=lambda path: path.name)
+def test_script_as_the_package_has_it(script, tmp_path):
+    whole = tmp_path / script.name
+    whole.write_text(filled(script))
+    for argv in (["checkbashisms", "--posix"], ["dash", "-n"], ["posh", "-n"]):
+        done = output(*argv, whole)
+        assert (done.returncode, done.stdout) == (0, ""), argv
+    assert "#include" not in whole.read_text() and not re.search(r"@[A-Z_]+@", whole.read_text())
+
+
+def test_what_judges_is_in_perl_base_alone():
+    """Nothing else is there when debconf asks first. -c: it says nothing but that it is right, warnings included."""
+    path = TOP / "debian/judge.pl"
+    base = output("dpkg", "-L", "perl-base").stdout
+    modules = re.findall(r"^(?:use|no) ([\w:]+)", path.read_text(), re.M)
+    assert {"Socket", "File::Glob"} <= set(modules)
+    for module in modules:
+        assert re.search(r"/%s\.pm$" % module.replace("::", "/"), base, re.M), module
+    assert output("perl", "-wc", path).stdout == f"{path} syntax OK\n"
+
+
 def questions():
     return re.findall(r"^Template: (\S+)\nType: (\S+)", TEMPLATES.read_text(), re.M)
 
@@ -39,7 +60,7 @@ def test_questions_of_the_issue():
 
 @pytest.mark.parametrize("name, kind", questions())
 def test_every_template_is_used_and_every_question_is_one(name, kind):
-    text = (TOP / "debian/l2wg.config").read_text()
+    text = filled()
     assert re.search(r"\b%s\b(?!-)" % re.escape(name), text)
 
 
