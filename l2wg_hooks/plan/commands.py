@@ -2,8 +2,11 @@
 
 from l2wg_hooks.model import NAMESPACE, Addresses, Step
 
-# ip(8), for what is in the network namespace of l2wg.
+# ip(8), for what is in the network namespace of l2wg, and any command there; what makes it, and the group of the steps for it.
 INSIDE = ("ip", "-n", NAMESPACE)
+EXEC = ("ip", "netns", "exec", NAMESPACE)
+NEW_NAMESPACE = ("ip", "netns", "add", NAMESPACE)
+OF_NAMESPACE = "namespace " + NAMESPACE
 
 
 def is_inside(argv):

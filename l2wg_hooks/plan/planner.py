@@ -11,7 +11,7 @@ from l2wg_hooks.config import bridge_switches
 from l2wg_hooks.errors import Problem
 from l2wg_hooks.model import Observed, Plan, Rules, Step, Wait
 from l2wg_hooks.netfilter import iptables, nftables
-from l2wg_hooks.plan import bridge_steps, commands, policy_routes, tunnel_steps, wire_steps
+from l2wg_hooks.plan import bridge_steps, commands, policy_routes, tunnel_steps
 
 # The group of the step that loads rules: without it no tunnel may be made.
 GUARD = "guard"
@@ -27,9 +27,13 @@ def plan(tunnels, links, leaving=(), broken=(), seen=Observed()):
     doomed = tunnel_steps.doomed(tunnels, links, leaving, broken)
     wires: Tuple[Step, ...] = ()
     problems: Dict[Problem, None] = {}
+    synced: Tuple[str, ...] = ()
     if seen.walls is not None:
+        from l2wg_hooks.plan import wire_steps  # where there are some only
+
         problems.update(dict.fromkeys(wire_steps.problems(tunnels, links, seen.walls)))
         wires = tuple(wire_steps.steps(tunnels, links, seen.walls, leaving, bool(broken)))
+        synced = wire_steps.synced(wires)
         links = wire_steps.after(tunnels, links, seen.walls, leaving)
     rest = {name: link for name, link in links.items() if name not in doomed}
     # Each once, in order. Dicts, since hundreds of tunnels have thousands of steps.
@@ -60,7 +64,7 @@ def plan(tunnels, links, leaving=(), broken=(), seen=Observed()):
     inside = tuple(step for step in steps if commands.is_inside(step.argv))
     outside = tuple(step for step in steps if not commands.is_inside(step.argv))
     whole = tuple(doomed.values()) + loads + wires + aside + inside + outside
-    return Plan(whole, tuple(waiting), tuple(problems), rules if loads else None, wire_steps.synced(wires))
+    return Plan(whole, tuple(waiting), tuple(problems), rules if loads else None, synced)
 
 
 def _rules(tunnels, links, broken, old):
@@ -126,5 +130,9 @@ def removal(names, links, seen=Observed()):
         if model.is_ours(link) or (link.name in names and link.kind in model.TUNNEL_KINDS)
     )
     loads = () if seen.rules == Rules() else (_load(Rules(), seen.rules),)
-    wires = () if seen.walls is None else tuple(wire_steps.steps((), links, seen.walls))
+    wires: Tuple[Step, ...] = ()
+    if seen.walls is not None:
+        from l2wg_hooks.plan import wire_steps
+
+        wires = tuple(wire_steps.steps((), links, seen.walls))
     return Plan(steps + loads + wires + _aside((), (), links, seen), rules=Rules() if loads else None)

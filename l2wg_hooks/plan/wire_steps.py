@@ -13,14 +13,10 @@ from l2wg_hooks import model
 from l2wg_hooks.config import wg_quick
 from l2wg_hooks.encapsulation import headers
 from l2wg_hooks.model import NAMESPACE, Link, Step
-from l2wg_hooks.plan.commands import INSIDE
+from l2wg_hooks.plan.commands import EXEC, INSIDE, NEW_NAMESPACE, OF_NAMESPACE
 
 # What wg(8) is told: there for that command only, and readable by root only.
 FILE = "/run/l2wg.{}.wg"
-NEW = ("ip", "netns", "add")
-EXEC = ("ip", "netns", "exec", NAMESPACE)
-# The group of the steps for the namespace itself, which all wires need.
-GROUP = "namespace " + NAMESPACE
 
 
 def wished(tunnels, leaving=()):
@@ -62,12 +58,12 @@ def steps(tunnels, links, walls, leaving=(), kept=False):
         Step(INSIDE + ("link", "delete", "dev", name), "no tunnel needs it, or it is to go", name) for name in gone
     ]
     if walls.leftover:
-        found.append(Step(("ip", "netns", "delete", NAMESPACE), "what is left of it leads nowhere", GROUP))
+        found.append(Step(("ip", "netns", "delete", NAMESPACE), "what is left of it leads nowhere", OF_NAMESPACE))
     if not walls.there:
-        found.append(Step(NEW + (NAMESPACE,), "WireGuard and its tunnels have a network namespace of their own", GROUP))
+        found.append(Step(NEW_NAMESPACE, "WireGuard and its tunnels have a network namespace of their own", OF_NAMESPACE))
     if walls.routed or not walls.there:
         sysctl = ("sysctl", "-qew", "net/ipv4/ip_forward=0", "net/ipv6/conf/all/forwarding=0")
-        found.append(Step(EXEC + sysctl, "nobody is routed through it", GROUP))
+        found.append(Step(EXEC + sysctl, "nobody is routed through it", OF_NAMESPACE))
     for name in wanted:
         found += _wire(name, links.get(name), walls)
     # Those of an interface go with it.
@@ -95,7 +91,7 @@ def _away(walls, there, gone, kept):
 
 def alone():
     """The Step that takes the namespace away when nothing is in it that anybody needs."""
-    return Step(("ip", "netns", "delete", NAMESPACE), "no tunnel needs it", GROUP)
+    return Step(("ip", "netns", "delete", NAMESPACE), "no tunnel needs it", OF_NAMESPACE)
 
 
 def _wire(name, link, walls):
@@ -105,22 +101,22 @@ def _wire(name, link, walls):
     if link is None:
         # From out here, so that its UDP socket is out here.
         add = ("ip", "link", "add", "name", name, "netns", NAMESPACE, "type", "wireguard")
-        yield Step(add, "it is not there", name, GROUP)
-        yield Step(_set(name, "alias", model.ALIAS), "marks it as ours", name, GROUP)
+        yield Step(add, "it is not there", name, OF_NAMESPACE)
+        yield Step(_set(name, "alias", model.ALIAS), "marks it as ours", name, OF_NAMESPACE)
     if link is None or wire.differs:
         reason = f"{' and '.join(wire.differs)} differ from {source}" if link else f"as {source} has it"
-        yield Step(EXEC + ("wg", "syncconf", name, FILE.format(name)), reason, name, GROUP)
+        yield Step(EXEC + ("wg", "syncconf", name, FILE.format(name)), reason, name, OF_NAMESPACE)
     has = link.addresses if link else ()
     for address in wire.addresses:
         if address not in has:
-            yield Step(INSIDE + ("address", "add", address, "dev", name), "it does not have it", name, GROUP)
+            yield Step(INSIDE + ("address", "add", address, "dev", name), "it does not have it", name, OF_NAMESPACE)
     for address in has:
         if address not in wire.addresses:
-            yield Step(INSIDE + ("address", "delete", address, "dev", name), f"{source} does not have it", name, GROUP)
+            yield Step(INSIDE + ("address", "delete", address, "dev", name), f"{source} does not have it", name, OF_NAMESPACE)
     if (link.mtu if link else 0) != wire.mtu:
-        yield Step(_set(name, "mtu", str(wire.mtu)), f"as {source} has it", name, GROUP)
+        yield Step(_set(name, "mtu", str(wire.mtu)), f"as {source} has it", name, OF_NAMESPACE)
     if link is None or not link.up:
-        yield Step(_set(name, "up"), "it is down", name, GROUP)
+        yield Step(_set(name, "up"), "it is down", name, OF_NAMESPACE)
 
 
 def _set(name, *words):
@@ -145,11 +141,11 @@ def _routes(tunnels, wanted, there, kept):
     for destination, (device, size) in needed.items():
         if there.get(destination) != (device, size):
             words = ("route", "replace", destination, "dev", device) + (("mtu", "lock", str(size)) if size else ())
-            yield Step(INSIDE + words, "the way of a tunnel's packets", device, GROUP)
+            yield Step(INSIDE + words, "the way of a tunnel's packets", device, OF_NAMESPACE)
     for destination, (device, _) in there.items():
         if destination not in needed and not kept:
             words = ("route", "delete", destination) + (("dev", device) if device else ())
-            yield Step(INSIDE + words, "no tunnel needs it", GROUP)
+            yield Step(INSIDE + words, "no tunnel needs it", OF_NAMESPACE)
 
 
 def synced(steps):

@@ -8,7 +8,7 @@ from typing import Callable, NamedTuple, Tuple
 
 from l2wg_hooks.encapsulation import registry
 from l2wg_hooks.netfilter import nftables
-from l2wg_hooks.plan import commands, wire_steps
+from l2wg_hooks.plan import commands
 
 UNKNOWN = "run that command by hand as root"
 # Of what makes each kind of link.
@@ -208,8 +208,8 @@ KINDS = (
 def of(argv, said, is_wireless=lambda name: False):
     """The cure for a command that has failed, and has `said` so. `is_wireless` tells of an interface whether it is."""
     argv = commands.bare(argv)
-    if argv[: len(wire_steps.EXEC)] == wire_steps.EXEC:
-        argv = argv[len(wire_steps.EXEC) :]
+    if argv[: len(commands.EXEC)] == commands.EXEC:
+        argv = argv[len(commands.EXEC) :]
     kind = next((kind for kind in KINDS if kind.is_one(argv)), None)
     said = said.lower()
     cure = next((cure for words, cure in kind.cures if words in said), UNKNOWN) if kind else UNKNOWN

@@ -5,13 +5,13 @@ import os
 from l2wg_hooks.config import store
 from l2wg_hooks.errors import L2wgError
 from l2wg_hooks.model import NAMESPACE, Step
-from l2wg_hooks.plan import commands, planner, wire_steps
+from l2wg_hooks.plan import commands, planner
 from l2wg_hooks.system import log
 
 # Names that a line has room for before it says how many more there are, and an entry before it leaves the rest out.
 NAMED, LISTED = 3, 100
 # Groups of the plan that are no interface, as people call them.
-SUBJECTS = {planner.GUARD: "nftables rules", "ways": "policy routes", wire_steps.GROUP: "network namespace " + NAMESPACE}
+SUBJECTS = {planner.GUARD: "nftables rules", "ways": "policy routes", commands.OF_NAMESPACE: "network namespace " + NAMESPACE}
 # What `ip link set dev X` is told next, in words. What is not here is told by its reason.
 WORDS = {"master": "port of %s", "mtu": "MTU %s", "address": "Ethernet address %s", "down": "down"}
 

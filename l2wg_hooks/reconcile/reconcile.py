@@ -4,7 +4,7 @@ from l2wg_hooks.config import store
 from l2wg_hooks.errors import L2wgError, Problem
 from l2wg_hooks.netfilter import nftables_state
 from l2wg_hooks.observe import link_table, snapshot
-from l2wg_hooks.plan import planner, wire_steps
+from l2wg_hooks.plan import commands, planner
 from l2wg_hooks.probes import loop_probe
 from l2wg_hooks.reconcile import executor
 from l2wg_hooks.system import files, lock, log
@@ -59,9 +59,12 @@ def execute(todo, links):
             wire_files.clear(todo.synced)
     else:
         failed = _execute(todo, links)
-    if failed and any(step.argv[:3] == wire_steps.NEW for step in todo.steps) and not wire_steps.standing(link_table.read()):
-        # As in a kernel without WireGuard: by itself it is of no use.
-        executor.apply((wire_steps.alone(),))
+    if failed and any(step.argv == commands.NEW_NAMESPACE for step in todo.steps):
+        from l2wg_hooks.plan import wire_steps
+
+        if not wire_steps.standing(link_table.read()):
+            # As in a kernel without WireGuard: by itself it is of no use.
+            executor.apply((wire_steps.alone(),))
     return failed
 
 
