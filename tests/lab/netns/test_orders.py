@@ -4,6 +4,7 @@ import itertools
 
 import pytest
 
+pytestmark = pytest.mark.two_cpus
 STARTS = {"bridge": ["ifup", "br0"], "wireguard": ["wg-quick", "up", "wg0"]}
 
 

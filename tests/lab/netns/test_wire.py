@@ -5,6 +5,8 @@ import re
 import pytest
 from sites import received
 
+pytestmark = pytest.mark.two_cpus
+
 
 def gretap(site):
     return site.links()["gretap1"]
