@@ -116,7 +116,7 @@ INSTRUCTIONS = ["-accel", "tcg,thread=single", "-cpu", CPU, "-icount", "shift=0,
 # norandmaps: QEMU's translations are kept by virtual address, so with ASLR every process has its libraries translated anew.
 # Without, a fork and exec costs a third.
 KERNEL = "console=ttyS0 quiet loglevel=4 systemd.show_status=auto mitigations=off random.trust_cpu=on audit=0 norandmaps"
-# A tenth less for a fork and exec. init_on_alloc: Debian's kernel clears each page that it gives out. 112 is rep_good (cpufeatures.h):
+# Some 8 % less for fork, exec and Python. init_on_alloc: Debian's kernel clears each page that it gives out. 112 is rep_good (cpufeatures.h):
 # without, it copies and clears pages by plain instructions, where QEMU makes a loop of its own of each `rep`. Not where these are counted.
 LESS_WORK = " init_on_alloc=0 clearcpuid=112"
 
