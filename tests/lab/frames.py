@@ -1,7 +1,9 @@
 """Raw frames, inside a lab machine: runs there on its own, with nothing but Python's standard library.
 
-    frames.py listen SECONDS READY      tokens (hex, one a line) on stdin; JSON {token: [frame, ...]} of what was heard on eth0
-    frames.py send READY [SECONDS]      frames (hex, one a line) on stdin, to eth0, evenly over so many seconds
+    frames.py listen SECONDS READY [LINGER]     tokens (hex, one a line) on stdin; JSON {token: [frame, ...]} of what was heard on eth0
+    frames.py send READY [SECONDS]              frames (hex, one a line) on stdin, to eth0, evenly over so many seconds
+
+With LINGER it listens so many seconds more once each token was heard as often as it was given, and not to the end of SECONDS.
 
 Both wait for one another by the file READY. A frame is told with its VLAN tag, which the kernel takes out and tells aside.
 """
@@ -18,9 +20,10 @@ ETH_P_ALL, SOL_PACKET, PACKET_AUXDATA, PACKET_OUTGOING = 0x0003, 263, 8, 4
 VLAN_VALID, TPID_VALID = 0x10, 0x40  # TP_STATUS_..., include/uapi/linux/if_packet.h
 
 
-def listen(seconds, ready):
-    tokens = [bytes.fromhex(line) for line in sys.stdin.read().split()]
-    heard = {token.hex(): [] for token in tokens}
+def listen(seconds, ready, linger=None):
+    given = sys.stdin.read().split()
+    heard, missing = {token: [] for token in given}, len(given)
+    tokens = [bytes.fromhex(token) for token in heard]
     with socket.socket(socket.AF_PACKET, socket.SOCK_RAW) as port:
         port.setsockopt(SOL_PACKET, PACKET_AUXDATA, 1)
         port.setsockopt(socket.SOL_SOCKET, 33, 1 << 24)  # SO_RCVBUFFORCE: a slow reader loses nothing
@@ -33,7 +36,10 @@ def listen(seconds, ready):
                 continue
             for token in tokens:
                 if token in frame:
+                    missing -= len(heard[token.hex()]) < given.count(token.hex())
                     heard[token.hex()].append(whole(frame, aside).hex())
+                    if linger is not None and not missing:
+                        deadline = min(deadline, time.monotonic() + linger)
     json.dump(heard, sys.stdout)
 
 
@@ -59,6 +65,6 @@ def send(ready, seconds=0.0):
 
 if __name__ == "__main__":
     if sys.argv[1] == "listen":
-        listen(float(sys.argv[2]), sys.argv[3])
+        listen(float(sys.argv[2]), sys.argv[3], *(float(word) for word in sys.argv[4:]))
     else:
         send(sys.argv[2], *(float(word) for word in sys.argv[3:]))

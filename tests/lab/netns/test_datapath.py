@@ -57,11 +57,14 @@ def wire(wired):
 
 
 def heard(source, listener, frames, seconds=2.5, over=0.0):
-    """{name: [frames that `listener` got]} of {name: frame that `source` sends once}; a frame is known by its token."""
+    """{name: [frames that `listener` got]} of {name: frame that `source` sends once}; a frame is known by its token.
+
+    Where all have come, a second more is for what comes twice.
+    """
     number = os.urandom(4).hex()
     ready = f"/tmp/ear-{number}"
     tokens = {name: token_of(frame) for name, frame in frames.items()}
-    ear = listener.start(["python3", "/root/frames.py", "listen", 1.5 + seconds + over, ready], timeout=60, input="\n".join(sorted(set(tokens.values()))))
+    ear = listener.start(["python3", "/root/frames.py", "listen", 1.5 + seconds + over, ready, 1], timeout=60, input="\n".join(tokens.values()))
     source.run(["python3", "/root/frames.py", "send", ready, over], input="\n".join(frame.hex() for frame in frames.values()), timeout=60)
     got = json.loads(ear.wait().check().stdout)
     return {name: [bytes.fromhex(text) for text in got[token]] for name, token in tokens.items()}

@@ -74,33 +74,37 @@ def test_bridge_missing(faulty):
     faulty.comes_back()
 
 
-@pytest.mark.parametrize(
-    "text, complaint",
-    [
-        ("underlay wg0\nbridge = br0\n", "/etc/l2wg/gretap1.conf:1:"),
-        ("underlay = wg0\nlocal = 192.168.92.1\nremote = nonsense\nbridge = br0\n", "/etc/l2wg/gretap1.conf:3: remote:"),
-        ("\x00\xff\n", "/etc/l2wg/gretap1.conf"),
-    ],
-    ids=["syntax", "value", "binary"],
-)
-def test_broken_file(faulty, text, complaint):
-    site = faulty.b
-    good = site.read("/etc/l2wg/gretap1.conf")
-    site.write("/etc/l2wg/gretap1.conf", text)
-    said = start(faulty, site)
-    assert complaint in said and "hint:" in said and "Traceback" not in said
-    healthy_wireguard(faulty)
-    assert not faulty.wired()
-    site.write("/etc/l2wg/gretap1.conf", good)
-    site.l2wg("up", "wg0")
-    faulty.comes_back()
+# A file each, and what is said of it.
+BROKEN = {
+    "gretap1": ("underlay wg0\nbridge = br0\n", "/etc/l2wg/gretap1.conf:1:"),
+    "gretap2": ("bogus = 1\n", "/etc/l2wg/gretap2.conf"),
+    "gretap3": ("underlay = wg0\nlocal = 192.168.92.1\nremote = nonsense\nbridge = br0\n", "/etc/l2wg/gretap3.conf:3: remote:"),
+    "gretap4": ("\x00\xff\n", "/etc/l2wg/gretap4.conf"),
+}
 
 
-def test_broken_second_file_does_not_stop_the_first(faulty):
-    faulty.b.write("/etc/l2wg/gretap2.conf", "bogus = 1\n")
-    said = start(faulty, faulty.b)
-    assert "/etc/l2wg/gretap2.conf" in said
-    faulty.comes_back()
+@pytest.fixture
+def broken(faulty):
+    """As many files as there are kinds of being broken, the tunnel's own among them."""
+    for name, (text, _) in BROKEN.items():
+        faulty.b.write(f"/etc/l2wg/{name}.conf", text)
+    return faulty
+
+
+def test_broken_files(broken):
+    """Each is told of, none becomes a tunnel; one that is right beside them does."""
+    site = broken.b
+    said = start(broken, site)
+    for name, (_, complaint) in BROKEN.items():
+        assert complaint in said and name not in site.links(), name
+    assert "hint:" in said and "Traceback" not in said
+    healthy_wireguard(broken)
+    assert not broken.wired()
+    site.sh("cp /root/l2wg.good/gretap1.conf /etc/l2wg/")
+    said = site.l2wg("up", "wg0").stderr
+    for name, (_, complaint) in BROKEN.items():
+        assert (complaint in said) == (name != "gretap1"), name
+    broken.comes_back()
 
 
 # What is no file, by the command that makes it.

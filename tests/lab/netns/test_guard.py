@@ -16,6 +16,7 @@ from packets import GRE, IP, IP6, OUTSIDER, UDP, Walk, ethernet, gre, ip4, ip6, 
 from sites import Pair
 from topology import ANSWERS
 
+pytestmark = pytest.mark.two_cpus
 ENDS = {4: ("192.168.178.1", "192.168.92.1"), 6: ("fd00:178::1", "fd00:92::1")}
 WAN = {4: ("203.0.113.10", "203.0.113.20"), 6: ("fd00:203::10", "fd00:203::20")}
 ASKED = ("underlay", "local", "remote", "bridge", "bridge-ports", "bridge-address")

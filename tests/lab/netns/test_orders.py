@@ -4,9 +4,12 @@ import itertools
 
 import pytest
 
+pytestmark = pytest.mark.two_cpus
 STARTS = {"bridge": ["ifup", "br0"], "wireguard": ["wg-quick", "up", "wg0"]}
 
 
+# On whole routers, either order by systemd: router/test_router.py. Here they are for `make long`, and for the kernels.
+@pytest.mark.long
 @pytest.mark.parametrize("order", list(itertools.permutations(STARTS)), ids="-then-".join)
 def test_order(pair, order):
     pair.configure()

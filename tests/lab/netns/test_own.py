@@ -13,6 +13,7 @@ from hosts import eventually
 from sites import Pair
 from test_guard import NOT_SILENT, TUNNELS, WAN, WIRED, Lab, Told, came_in, crossed, leaked, tunnels
 
+pytestmark = pytest.mark.two_cpus
 INNER = {"A": ("198.18.0.1", "fd00:198::1"), "B": ("198.18.0.2", "fd00:198::2")}
 CONF = """\
 [Interface]

@@ -5,6 +5,8 @@ import re
 import pytest
 from sites import received
 
+pytestmark = pytest.mark.two_cpus
+
 
 def gretap(site):
     return site.links()["gretap1"]
@@ -91,9 +93,12 @@ RESTARTS = {
 }
 # Site B's bridge is the admin's, who has to bring back its ports and address; and what is the same on both is not shown twice.
 ON_B = ("wg-quick", "wg0 deleted", "bridge", "all interfaces")
+# The same by systemd, on whole routers: router/test_router.py. Here they are for `make long`, and for the kernels.
+BY_ROUTERS = [("A", "wg-quick"), ("A", "wg0 deleted"), ("A", "bridge"), ("A", "all interfaces"), ("B", "wg-quick"), ("B", "bridge"), ("B", "all interfaces")]
+CASES = [("A", name) for name in RESTARTS] + [("B", name) for name in ON_B]
 
 
-@pytest.mark.parametrize("which, name", [("A", name) for name in RESTARTS] + [("B", name) for name in ON_B])
+@pytest.mark.parametrize("which, name", [pytest.param(*case, marks=[pytest.mark.long] if case in BY_ROUTERS else []) for case in CASES])
 def test_it_comes_back_after(wired, which, name):
     site = wired.a if which == "A" else wired.b
     fault, _, rest = RESTARTS[name].partition("; ")
