@@ -1,6 +1,6 @@
 """What can be wrong, said in one form: where, what, and the cure."""
 
-from dataclasses import dataclass, field
+from typing import NamedTuple
 
 # Characters of a message, and of a hint: a list of AllowedIPs may be long.
 LONGEST = 1000
@@ -20,8 +20,7 @@ def lines(text, kept="\n\t"):
     return "".join(char if char in kept or char.isprintable() else ascii(char)[1:-1] for char in text)
 
 
-@dataclass(frozen=True)
-class Problem:
+class Problem(NamedTuple):
     """One thing that is wrong. `path` and `line` (1-based) are empty and 0 where no file is to blame.
 
     `id` is that of its cause in check/catalog.py, `tunnel` the one that it is about, and `subject` what else: all empty where
@@ -33,9 +32,22 @@ class Problem:
     path: str = ""
     line: int = 0
     key: str = ""
-    id: str = field(default="", compare=False)
-    tunnel: str = field(default="", compare=False)
-    subject: str = field(default="", compare=False)
+    id: str = ""
+    tunnel: str = ""
+    subject: str = ""
+
+    def _said(self):
+        return tuple(self)[: self._fields.index("id")]
+
+    # By what it says, whoever has found it.
+    def __eq__(self, other):
+        return isinstance(other, Problem) and self._said() == other._said()
+
+    def __ne__(self, other):
+        return not self == other
+
+    def __hash__(self):
+        return hash(self._said())
 
     def __str__(self):
         where = ""

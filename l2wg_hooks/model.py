@@ -1,7 +1,6 @@
 """The nouns: what is wished for, what there is, and what is to be done. Frozen values; no process, file or clock."""
 
 import zlib
-from dataclasses import dataclass, field
 from typing import Dict, NamedTuple, Optional, Tuple
 
 from l2wg_hooks.encapsulation import registry
@@ -25,8 +24,7 @@ class End(NamedTuple):
     remote: str
 
 
-@dataclass(frozen=True)
-class Tunnel:
+class Tunnel(NamedTuple):
     """What one configuration file wishes for. `lines` says where each key stands (1-based)."""
 
     name: str
@@ -50,8 +48,21 @@ class Tunnel:
     link_local: bool = False
     wire: str = "shared"
     site: str = ""
-    path: str = field(default="", compare=False)
-    lines: Dict[str, int] = field(default_factory=dict, compare=False)
+    path: str = ""
+    lines: Dict[str, int] = {}
+
+    def _wished(self):
+        return tuple(self)[: self._fields.index("path")]
+
+    # Where it stands is nothing of what is wished for.
+    def __eq__(self, other):
+        return isinstance(other, Tunnel) and self._wished() == other._wished()
+
+    def __ne__(self, other):
+        return not self == other
+
+    def __hash__(self):
+        return hash(self._wished())
 
     def ends(self):
         """An End for each peer. Whatever means a peer, and not the tunnel, is kept by these."""
@@ -124,8 +135,7 @@ class Tunnel:
         return Problem(message, hint, self.path, self.lines.get(key, 0), key, id, self.name)
 
 
-@dataclass(frozen=True)
-class Link:
+class Link(NamedTuple):
     """One network interface. `addresses` leaves out IPv6 link-local ones, which come and go by themselves.
 
     `autoconfigured` are those of `addresses` that the kernel took from router advertisements.
@@ -140,7 +150,7 @@ class Link:
     """
 
     name: str
-    index: int
+    ifindex: int
     kind: str = ""
     up: bool = False
     carrier: bool = True
@@ -193,12 +203,11 @@ class Addresses(NamedTuple):
     routes: Tuple[Tuple[str, ...], ...] = ()
 
 
-@dataclass(frozen=True)
-class Rules:
+class Rules(NamedTuple):
     """The nftables rules in force, as netfilter/nftables.py has them; `intact` is false where nft(8) has something else."""
 
-    entries: list = field(default_factory=list)
-    values: Dict[str, dict] = field(default_factory=dict)
+    entries: list = []
+    values: Dict[str, dict] = {}
     intact: bool = True
 
 
@@ -254,8 +263,7 @@ class Switches(NamedTuple):
     now: Dict[str, str]
 
 
-@dataclass(frozen=True)
-class Observed:
+class Observed(NamedTuple):
     """What the kernel has beside links. `ways`, `iptables` (its table mangle) and `filter` (iptables' own table of that
     name) and `walls` are None where nobody has looked, for want of a need; `managed` names what NetworkManager takes for its own;
     `bridges` are those that l2wg defines.
@@ -266,7 +274,7 @@ class Observed:
     iptables: Optional[Tables] = None
     filter: Optional[Tables] = None
     managed: Tuple[str, ...] = ()
-    bridges: Dict[str, Switches] = field(default_factory=dict)
+    bridges: Dict[str, Switches] = {}
     walls: Optional[Walls] = None
 
 

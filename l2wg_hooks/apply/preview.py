@@ -1,7 +1,6 @@
 """What `l2wg apply` would do: files, moves, steps and what forbids them. Nothing is changed."""
 
 import os
-from dataclasses import replace
 from typing import Dict, NamedTuple, Optional, Tuple
 
 from l2wg_hooks import model
@@ -161,7 +160,7 @@ def _ifup(wished, bridges, links, found, reached):
         later[name] = Link(name, 0, "bridge", up=True, stp=bridge.stp)
         for port in bridge.ports:
             if port in links:
-                later[port] = replace(links[port], master=name, up=True)
+                later[port] = links[port]._replace(master=name, up=True)
     steps = tuple(Step(ifup_words(name, reached), "it is not there", name) for name in sorted(missing))
     return steps, planner.plan(wished.tunnels, later, (), wished.broken, found)
 
@@ -279,7 +278,7 @@ def _told_better(problems, moves, refused):
             for move in moves:
                 if move.port == port:
                     hint = f"`l2wg apply --yes` moves it to {move.bridge}, with no connection lost; or name another port"
-                    problem = replace(problem, hint=hint)
+                    problem = problem._replace(hint=hint)
         if problem not in found:
             found.append(problem)
     return tuple(found)
@@ -333,7 +332,7 @@ def _leaving(old, bridges, links, aside):
 def _let_go(old, bridges, links, aside):
     """The Links as they are when _released has let go of ports that go from one bridge of ours to another one."""
     going = [name for bridge, name in _leaving(old, bridges, links, aside) if bridge not in bridges]
-    return dict(links, **{name: replace(links[name], master="") for name in going})
+    return dict(links, **{name: links[name]._replace(master="") for name in going})
 
 
 def _released(old, bridges, now, aside):

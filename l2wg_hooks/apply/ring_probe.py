@@ -9,7 +9,6 @@ import contextlib
 import os
 import selectors
 import time
-from dataclasses import replace
 from typing import NamedTuple, Tuple
 
 from l2wg_hooks import model
@@ -83,7 +82,7 @@ def problems(tunnels, changed):
         links = link_table.read()
         # Isolated, lest somebody's network manager brings that bridge up.
         there = [
-            replace(tunnel, bridge=ASIDE, bridge_ports=(), isolated=True) if tunnel.name in names else tunnel
+            tunnel._replace(bridge=ASIDE, bridge_ports=(), isolated=True) if tunnel.name in names else tunnel
             for tunnel in tunnels
         ]
         reconcile.execute(only(planner.plan(there, links, seen=snapshot.look(there, links)), names), links)

@@ -1,6 +1,5 @@
 """What the checks look at, once for all; and what a check is."""
 
-import dataclasses
 import os
 import threading
 import time
@@ -167,4 +166,4 @@ def listed(*words):
 
 def with_id(cause, problem, tunnel=""):
     """A Problem that has an id, and a tunnel where it is about one."""
-    return dataclasses.replace(problem, id=problem.id or cause, tunnel=problem.tunnel or tunnel)
+    return problem._replace(id=problem.id or cause, tunnel=problem.tunnel or tunnel)

@@ -1,6 +1,5 @@
 """The underlay as a tunnel needs it: WireGuard that is up, a peer whose AllowedIPs cover `remote`, a session."""
 
-import dataclasses
 import time
 from typing import List, Tuple
 
@@ -191,7 +190,7 @@ def _allowed(scene):
         problem = uncovered(tunnel, end, interface)
         if problem and wg_quick_hooks.is_rewritten(_wg_quick(tunnel.underlay)):
             hint = problem.hint + " # SaveConfig = true: the command alone, since wg-quick rewrites the file"
-            problem = dataclasses.replace(problem, hint=hint)
+            problem = problem._replace(hint=hint)
         yield problem
 
 

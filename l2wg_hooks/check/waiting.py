@@ -1,6 +1,5 @@
 """What a tunnel waits for, and why that is not there."""
 
-import dataclasses
 import os
 
 from l2wg_hooks.check import routing, underlay
@@ -67,12 +66,12 @@ def _startable(problem, name, links, scene):
         hint = "not yet, since it would fail: {}; then: {}".format(
             clash.hint.partition(" # ")[0], problem.hint.partition(" # ")[0]
         )
-        return dataclasses.replace(problem, hint=hint)
+        return problem._replace(hint=hint)
     where = wg_quick.path(name)
     answer = wg_quick_readers.ask(name, files.read(where)) if os.path.exists(where) and name not in links else None
     if answer and not answer.quick:
         start = answer.start(name)
-        return dataclasses.replace(problem, hint=start or f"bring it up by what does that: {answer.hint}")
+        return problem._replace(hint=start or f"bring it up by what does that: {answer.hint}")
     return problem
 
 

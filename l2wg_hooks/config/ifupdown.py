@@ -3,7 +3,6 @@
 import fnmatch
 import os
 import re
-from dataclasses import dataclass, replace
 from typing import Dict, List, NamedTuple, Optional, Tuple
 
 from l2wg_hooks.config import ifupdown_stanzas
@@ -13,8 +12,7 @@ from l2wg_hooks.errors import Problem
 MAIN = "/etc/network/interfaces"
 
 
-@dataclass(frozen=True)
-class Stanza:
+class Stanza(NamedTuple):
     """One `iface` stanza: `options` as (key, value) pairs, `line` 1-based. `inherits` is the stanza whose options it has, too."""
 
     interface: str
@@ -27,7 +25,7 @@ class Stanza:
 
     def with_more(self, options):
         """The same with further options."""
-        return replace(self, options=self.options + tuple(options))
+        return self._replace(options=self.options + tuple(options))
 
     def addresses(self):
         """What gives the interface an address: its `address` lines, or the method."""
@@ -117,7 +115,7 @@ def parse(text, path):
             # A command may mean its spaces.
             value = line.rest if word in ifupdown_stanzas.COMMANDS else " ".join(line.words[1:])
             current.append((word.replace("_", "-"), value))
-    return [replace(bare, options=tuple(options)) for bare, options in stanzas], sources
+    return [bare._replace(options=tuple(options)) for bare, options in stanzas], sources
 
 
 def same_keys(stanzas, other, commands=True):

@@ -6,7 +6,6 @@ whatever it could let pass counts as passed.
 
 import ipaddress
 import shlex
-from dataclasses import dataclass
 from typing import Dict, List, NamedTuple, Optional, Tuple
 
 from l2wg_hooks.system import json_fields
@@ -17,8 +16,7 @@ DEPTH = 20
 KNOWN_CHAINS = {"input": "INPUT", "forward": "FORWARD"}
 
 
-@dataclass(frozen=True)
-class Packet:
+class Packet(NamedTuple):
     """The first packet of a connection, so far as it matters; None: it may be anything.
 
     One that is not `tracked` belongs to no connection, as a tunnel's own: table inet l2wg sees to that.

@@ -2,7 +2,6 @@
 
 import os
 import re
-from dataclasses import replace
 
 from l2wg_hooks import model
 from l2wg_hooks.config.schema import KERNEL_NAMES
@@ -46,7 +45,7 @@ def _link(entry):
         raise json_fields.Unfit("an interface without a name, or a number")
     return Link(
         name=name,
-        index=index,
+        ifindex=index,
         kind=json_fields.word(info, "info_kind"),
         up="UP" in json_fields.listed(entry, "flags"),
         carrier="NO-CARRIER" not in json_fields.listed(entry, "flags"),
@@ -164,17 +163,17 @@ def joined(links, inside, number):
     `number` is what the router's network namespace calls that of l2wg. Where a tunnel's packets are there, the name of its
     underlay, which ip(8) takes from the wrong namespace, is mended.
     """
-    names = {link.index: link.name for link in inside.values()}
+    names = {link.ifindex: link.name for link in inside.values()}
     found = {
-        link.name: replace(link, namespace=NAMESPACE, link_netns=NAMESPACE)
+        link.name: link._replace(namespace=NAMESPACE, link_netns=NAMESPACE)
         for link in inside.values()
         if (link.kind == "wireguard" or model.is_ours(link)) and not is_kernels(link.name)
     }
     for link in links.values():
         if link.link_netns and link.kind in model.TUNNEL_KINDS:
             netns = NAMESPACE if link.link_netns == str(number) else link.link_netns
-            index = links[link.underlay].index if link.underlay in links else _index(link.underlay)
-            link = replace(link, link_netns=netns, underlay=names.get(index, "") if netns == NAMESPACE else link.underlay)
+            index = links[link.underlay].ifindex if link.underlay in links else _index(link.underlay)
+            link = link._replace(link_netns=netns, underlay=names.get(index, "") if netns == NAMESPACE else link.underlay)
         found[link.name] = link
     return found
 

@@ -233,7 +233,7 @@ def lan(name, links):
     joins = {tunnel.bridge for tunnel in wished}
     outside = gates() | ports.guests(links, ifupdown_files.read()) | {name, "lo"}
     inside = (link for link in links.values() if link.name not in outside)
-    for link in sorted(inside, key=lambda link: (link.name not in joins, link.kind != "bridge", link.index)):
+    for link in sorted(inside, key=lambda link: (link.name not in joins, link.kind != "bridge", link.ifindex)):
         if link.kind == "wireguard":
             continue
         for address in link.addresses:

@@ -3,7 +3,6 @@
 Each site decides from both cards by the same rules, so the two come to the same tunnel without talking.
 """
 
-import dataclasses
 import os
 import socket
 import time
@@ -97,7 +96,7 @@ def intend(text, wanted, ask_ports=False):
     name, old = _tunnel(agreed, other, here, wished.tunnels, wanted, sections, links)
     leads = old
     if old and _is_outdated(old, agreed, other, here, sections, links):
-        leads = dataclasses.replace(old, local=agreed.local, remote=agreed.remote)
+        leads = old._replace(local=agreed.local, remote=agreed.remote)
     answer = None if here.walled else _reader(here)
     called = _callable(here, other, sections, live)
     remote = leads.remote if leads else agreed.remote
@@ -192,7 +191,7 @@ def _startable(tunnels, texts):
     for clash in wg_quick_routes.look(tunnels, stanzas, texts):
         # Its line is not written yet.
         hint = "take that route away there; then pair again"
-        raise L2wgError(dataclasses.replace(clash.problem, hint=hint, line=0))
+        raise L2wgError(clash.problem._replace(hint=hint, line=0))
 
 
 def _by_hand(answer, here, ways):

@@ -4,7 +4,6 @@ The bridge takes the port's Ethernet address, its IP addresses and its routes in
 both for a moment, so that no connection notices.
 """
 
-from dataclasses import replace
 from typing import List, NamedTuple, Set, Tuple
 
 from l2wg_hooks.config import ifupdown_bridge, ifupdown_commands, ifupdown_stanzas
@@ -97,8 +96,8 @@ def after(links, moves):
         if port is None:
             continue
         bridge = links.get(move.bridge, Link(move.bridge, 0, kind="bridge", up=True, mtu=port.mtu, mac=port.mac))
-        links[move.bridge] = replace(bridge, addresses=bridge.addresses + port.addresses)
-        links[move.port] = replace(port, addresses=(), master=move.bridge)
+        links[move.bridge] = bridge._replace(addresses=bridge.addresses + port.addresses)
+        links[move.port] = port._replace(addresses=(), master=move.bridge)
     return links
 
 

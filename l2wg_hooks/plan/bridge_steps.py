@@ -1,7 +1,5 @@
 """What the wish says of a bridge and of its Ethernet ports. Pure."""
 
-from dataclasses import replace
-
 from l2wg_hooks.model import Wait
 from l2wg_hooks.plan import commands
 
@@ -69,4 +67,4 @@ def carries(tunnel, port, address, where="", hint=""):
         f"bridge-ports empty",
         PORT_ADDRESS,
     )
-    return replace(problem, subject=port)
+    return problem._replace(subject=port)

@@ -6,7 +6,6 @@ is made inside, so its packets stay there, and moves out to its bridge: an inter
 Nobody but the tunnels sends into that namespace, and WireGuard alone brings packets in: no rule has to say so.
 """
 
-from dataclasses import replace
 from typing import Dict, List, Tuple
 
 from l2wg_hooks import model
@@ -159,8 +158,8 @@ def after(tunnels, links, walls, leaving=()):
     for name in wished(tunnels, leaving):
         if _makeable(name, links, walls):
             wire = walls.wires.get(name, model.Wire())
-            link = links.get(name) or Link(name, 0, "wireguard", namespace=NAMESPACE, link_netns=NAMESPACE)
+            link: Link = links.get(name, Link(name, 0, "wireguard", namespace=NAMESPACE, link_netns=NAMESPACE))
             if wire.addresses and not wire.problems:
-                link = replace(link, addresses=wire.addresses, mtu=wire.mtu, up=True)
+                link = link._replace(addresses=wire.addresses, mtu=wire.mtu, up=True)
             found[name] = link
     return found

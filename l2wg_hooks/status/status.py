@@ -4,8 +4,7 @@ Whoever shows it (render_*.py) gets this and nothing else. What is wrong
 here are the facts that cost nothing: what `l2wg apply` would do, and what the kernel says anyway. `l2wg check` looks for causes.
 """
 
-from dataclasses import dataclass, field
-from typing import Dict, List, Optional, Tuple
+from typing import Dict, List, NamedTuple, Optional, Tuple
 
 from l2wg_hooks import model
 from l2wg_hooks.config.allowed_ips import AllowedIPs
@@ -24,8 +23,7 @@ FRAMES = ("loop", "storm", "dhcp", "vlans")
 PACKETS = ("injection", "leak", "forgery")
 
 
-@dataclass(frozen=True)
-class Fault:
+class Fault(NamedTuple):
     """One thing that is not as it should be (WRONG), or worth a look (NOTE). `about` is a tunnel, a bridge, or "".
 
     `path`, `line` and `key` point at a file's mistake, `hint` is its cure; what has none is for `l2wg check`. A message that is
@@ -42,8 +40,7 @@ class Fault:
     named: bool = False
 
 
-@dataclass(frozen=True)
-class Underlay:
+class Underlay(NamedTuple):
     """The WireGuard interface of a tunnel. `port` is UDP's, `mtu` bytes; both 0 where it is not there."""
 
     name: str
@@ -54,8 +51,7 @@ class Underlay:
     addresses: Tuple[str, ...] = ()
 
 
-@dataclass(frozen=True)
-class Far:
+class Far(NamedTuple):
     """The peer whose AllowedIPs cover `remote`. `handshake` is seconds since the epoch (0: none yet), `age` from then to now."""
 
     key: str
@@ -66,8 +62,7 @@ class Far:
     sent: int
 
 
-@dataclass(frozen=True)
-class Port:
+class Port(NamedTuple):
     """One port of a bridge, or one that should be: then `joined` is false. `state` is STP's word, such as "forwarding".
 
     `crowd` is how many Ethernet addresses are behind it; `stations` are those that are listed.
@@ -91,8 +86,7 @@ class Port:
         return self.there and self.joined and self.up and self.carrier and self.state in ("", "forwarding")
 
 
-@dataclass(frozen=True)
-class Bridge:
+class Bridge(NamedTuple):
     """A bridge that some tunnel is to be a port of."""
 
     name: str
@@ -105,8 +99,7 @@ class Bridge:
     ports: Tuple[Port, ...] = ()
 
 
-@dataclass(frozen=True)
-class State:
+class State(NamedTuple):
     """One tunnel. `whole` is the largest payload in bytes that crosses in one packet; up to `mtu` it crosses in fragments.
 
     `mss` are the values in force for IPv4 and IPv6, None where nothing clamps. `guarded` is None where nobody could be asked.
@@ -139,8 +132,7 @@ class State:
         return next(iter(self.peers.values()), None)
 
 
-@dataclass(frozen=True)
-class Status:
+class Status(NamedTuple):
     """All of it. `strays` is what the guard dropped that is no certain tunnel's: {one of PACKETS: count}."""
 
     host: str
@@ -148,7 +140,7 @@ class Status:
     tunnels: Tuple[State, ...] = ()
     bridges: Tuple[Bridge, ...] = ()
     faults: Tuple[Fault, ...] = ()
-    strays: Dict[str, int] = field(default_factory=dict)
+    strays: Dict[str, int] = {}
     intact: Optional[bool] = None
 
     @property

@@ -2,8 +2,7 @@
 
 import os
 import time
-from dataclasses import dataclass, field
-from typing import Dict, Optional, Tuple
+from typing import Dict, NamedTuple, Optional, Tuple
 
 from l2wg_hooks.apply import rollback, saved_state
 from l2wg_hooks.config import last_applied, store
@@ -23,8 +22,7 @@ PEERS = ("wg", "show", "all", "dump")
 UDEV = "/run/udev/data/n%d"
 
 
-@dataclass(frozen=True)
-class Survey:
+class Survey(NamedTuple):
     """All that was seen at `time` (seconds since the epoch) on the router called `host`.
 
     `stations` are those that are listed of each port, `crowds` how many there are.
@@ -34,19 +32,19 @@ class Survey:
     """
 
     wished: store.Wish
-    links: Dict[str, Link] = field(default_factory=dict)
-    traffic: Dict[str, Traffic] = field(default_factory=dict)
-    stations: Dict[str, Tuple[Station, ...]] = field(default_factory=dict)
-    crowds: Dict[str, int] = field(default_factory=dict)
-    peers: Dict[str, Interface] = field(default_factory=dict)
+    links: Dict[str, Link] = {}
+    traffic: Dict[str, Traffic] = {}
+    stations: Dict[str, Tuple[Station, ...]] = {}
+    crowds: Dict[str, int] = {}
+    peers: Dict[str, Interface] = {}
     report: nftables_state.Report = nftables_state.Report(nftables_state.Rules())
-    ages: Dict[str, float] = field(default_factory=dict)
+    ages: Dict[str, float] = {}
     pending: bool = False
     blind: Tuple[str, ...] = ()
     time: float = 0
     host: str = ""
-    bridges: Dict[str, Switches] = field(default_factory=dict)
-    notes: Dict[str, counter_growth.Note] = field(default_factory=dict)
+    bridges: Dict[str, Switches] = {}
+    notes: Dict[str, counter_growth.Note] = {}
     clock: float = 0
     undone: Optional[Tuple[int, str]] = None
 
@@ -127,7 +125,7 @@ def _ages(links):
     now = time.clock_gettime(time.CLOCK_MONOTONIC)
     for link in links:
         try:
-            seen = [int(line[2:]) for line in files.glance(UDEV % link.index).splitlines() if line.startswith("I:")]
+            seen = [int(line[2:]) for line in files.glance(UDEV % link.ifindex).splitlines() if line.startswith("I:")]
         except ValueError:
             continue
         if seen:

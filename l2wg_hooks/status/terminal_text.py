@@ -1,6 +1,5 @@
 """Words for people: colours that say what a word says anyway, numbers with units, lines that fit. Pure."""
 
-import dataclasses
 import os
 
 from l2wg_hooks.errors import plain
@@ -64,10 +63,6 @@ def readable(value):
     if isinstance(value, tuple):
         items = [readable(item) for item in value]
         return type(value)(*items) if hasattr(value, "_fields") else tuple(items)
-    if dataclasses.is_dataclass(value):
-        return dataclasses.replace(
-            value, **{field.name: readable(getattr(value, field.name)) for field in dataclasses.fields(value)}
-        )
     return value
 
 

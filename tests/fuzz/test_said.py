@@ -79,7 +79,7 @@ def of_ip(text):
     for link in found.values():
         # What dev_valid_name says, and what a number is to the kernel.
         assert 0 < len(link.name.encode("utf-8", "surrogateescape")) <= 15 and not set(link.name) & set("/:\0 \t\n\v\f\r")
-        assert all(type(number) is int and 0 <= number < 2**32 for number in (link.index, link.mtu, link.pvid, link.group_forward, link.port or 0, link.key or 0))
+        assert all(type(number) is int and 0 <= number < 2**32 for number in (link.ifindex, link.mtu, link.pvid, link.group_forward, link.port or 0, link.key or 0))
         assert all(set(word) <= set("0123456789abcdefABCDEF.:/") for word in link.addresses + (link.mac,))
     for layer3 in (held or {}).values():
         assert all(re.match(r"[^\s#;'\"$`\\]+\Z", word) for words in layer3.addresses for word in words[: (words + ("label",)).index("label")])

@@ -1,6 +1,5 @@
 """Options against l2wg_hooks/config/schema.py, which decides on Debian and on the router: neither may drift from the other."""
 
-import dataclasses
 import json
 import re
 
@@ -110,7 +109,7 @@ def test_defaults_are_those_of_the_file(options):
     for key, name in ((record.name, record.field) for record in schema.KEYS.values()):
         if key in schema.REQUIRED:
             continue
-        (default,) = [field.default for field in dataclasses.fields(Tunnel) if field.name == name]
+        default = Tunnel._field_defaults[name]
         got = options["tunnel"][camel(key)]["default"]
         unwritten = {"stp": False, "link-local": False, "bridge-address": ""}
         assert got == (None if key in unwritten and default == unwritten[key] else list(default) if key == "bridge-ports" else default), key

@@ -1,6 +1,5 @@
 """The reference case: the file that the module makes asks for what the file of Debian's package asks for."""
 
-import dataclasses
 import re
 
 import pytest
@@ -25,7 +24,7 @@ WORLDS = {
     "nothing": (),
     "no bridge": (LAN, WG0, PORT),
     "all but the tunnel": (LAN, WG0, PORT, BR0),
-    "a bridge of somebody's": (LAN, WG0, PORT, dataclasses.replace(BR0, stp=True, group_forward=bridge_steps.LINK_LOCAL)),
+    "a bridge of somebody's": (LAN, WG0, PORT, BR0._replace(stp=True, group_forward=bridge_steps.LINK_LOCAL)),
 }
 
 

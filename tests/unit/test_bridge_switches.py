@@ -1,7 +1,5 @@
 """What a bridge of ours is as an interface of the router: nothing, unless it has an address."""
 
-import dataclasses
-
 import pytest
 from l2wg_hooks.apply import rollback, saved_state
 from l2wg_hooks.config import bridge_switches, ifupdown, ifupdown_bridge
@@ -30,7 +28,7 @@ def found(now, wanted=bridge_switches.SILENT, link=BR0, leaving=()):
 
 def test_what_our_file_says_at_boot_holds_ever_after():
     assert bridge_switches.wanted(ours()) == {"br0": bridge_switches.SILENT}
-    assert bridge_switches.wanted(ours(dataclasses.replace(TUNNEL, bridge_address="10.0.0.1/8"))) == {"br0": bridge_switches.OWN}
+    assert bridge_switches.wanted(ours(TUNNEL._replace(bridge_address="10.0.0.1/8"))) == {"br0": bridge_switches.OWN}
     stanzas = tuple(ifupdown.parse("iface enp3s0 inet static\n    address 10.0.0.1/8\n", "/etc/network/interfaces")[0])
     assert bridge_switches.wanted(ours(defined=ifupdown.Defined(stanzas, ()), moving=["enp3s0"])) == {}, "what was a port's LAN stays as it was"
     assert bridge_switches.wanted("") == bridge_switches.wanted("iface\niface br0 inet manual\n    pre-up sysctl -qew net/ipv4/conf/$IFACE/rp_filter=1 || true\n") == {}
@@ -56,9 +54,9 @@ def test_a_bridge_that_is_not_there_or_about_to_go_or_none_is_left_alone():
 
 def test_who_has_given_it_an_address_by_hand_keeps_it():
     """But not what the kernel took from somebody's router advertisement."""
-    by_hand = dataclasses.replace(BR0, addresses=("2001:db8::7/64",))
+    by_hand = BR0._replace(addresses=("2001:db8::7/64",))
     assert found(NEW, link=by_hand) == ["sysctl -qw net/ipv4/conf/br0/arp_ignore=1 net/ipv6/conf/br0/accept_ra=0"]
-    assert found(NEW, link=dataclasses.replace(by_hand, autoconfigured=by_hand.addresses)) == [ALL]
+    assert found(NEW, link=by_hand._replace(autoconfigured=by_hand.addresses)) == [ALL]
 
 
 def test_addresses_that_router_advertisements_gave():
@@ -112,7 +110,7 @@ def test_it_is_looked_at_without_a_process(proc, root):
     (root / "etc/network/interfaces.d").mkdir(parents=True)
     (root / "etc/network/interfaces.d/l2wg").write_text(ours())
     assert snapshot.bridges([TUNNEL]) == {"br0": Switches(bridge_switches.SILENT, QUIET)}
-    assert snapshot.bridges([dataclasses.replace(TUNNEL, bridge_ports=())]) == {}, "no wish of ours defines it"
+    assert snapshot.bridges([TUNNEL._replace(bridge_ports=())]) == {}, "no wish of ours defines it"
 
 
 def test_a_rollback_gives_each_switch_back(proc, monkeypatch):

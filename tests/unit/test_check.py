@@ -1,6 +1,5 @@
 """`l2wg check` as a whole: one check never stops another, and what it gives to programs."""
 
-import dataclasses
 import json
 import os
 import socket
@@ -254,7 +253,7 @@ def test_underlay_absent(healthy):
 
 
 def test_underlay_down(healthy):
-    healthy.links["wg0"] = dataclasses.replace(LINKS["wg0"], up=False)
+    healthy.links["wg0"] = LINKS["wg0"]._replace(up=False)
     healthy.intent = healthy.intent._replace(todo=Plan(waiting=(Wait("gretap1", "underlay-up", "wg0"),)))
     told(healthy, "underlay-down")
 
@@ -265,12 +264,12 @@ def test_bridge_absent(healthy):
     assert told(healthy, "bridge-absent").hint == "l2wg apply"
     healthy.stanzas = (ifupdown.Stanza("br0", "inet", "manual", "/etc/network/interfaces", 3),)
     assert told(healthy, "bridge-absent").hint == "ifup --force br0"
-    healthy.stanzas, healthy.wished = (), Wish((dataclasses.replace(ONE, bridge_ports=()),), (), ())
+    healthy.stanzas, healthy.wished = (), Wish((ONE._replace(bridge_ports=()),), (), ())
     assert told(healthy, "bridge-absent").hint.startswith("nobody defines it")
 
 
 def test_local_absent(healthy):
-    healthy.links["enp2s0"] = dataclasses.replace(LINKS["enp2s0"], addresses=("192.168.178.7/24",))
+    healthy.links["enp2s0"] = LINKS["enp2s0"]._replace(addresses=("192.168.178.7/24",))
     healthy.intent = healthy.intent._replace(todo=Plan(waiting=(Wait("gretap1", "address", "192.168.178.1"),)))
     healthy.said["get 192.168.92.1"] = "192.168.92.1 from 192.168.178.1 dev wg0 uid 0 \n    cache \n"
     told(healthy, "local-absent")
@@ -444,13 +443,13 @@ def test_route_and_rp_filter(healthy, monkeypatch):
 
 def test_the_other_end_is_an_address_of_this_router_too(healthy):
     """No route helps against that."""
-    healthy.links["br0"] = dataclasses.replace(LINKS["br0"], addresses=("192.168.92.1/24",))
+    healthy.links["br0"] = LINKS["br0"]._replace(addresses=("192.168.92.1/24",))
     healthy.said["get 192.168.92.1 from 192.168.178.1"] = '[{"dst":"192.168.92.1","dev":"lo"}]'
     assert told(healthy, "duplicate-address").hint.startswith("ip address del 192.168.92.1/24 dev br0 # ")
 
 
 def test_wg_fragments(healthy):
-    healthy.links["enp2s0"] = dataclasses.replace(LINKS["enp2s0"], mtu=1400)
+    healthy.links["enp2s0"] = LINKS["enp2s0"]._replace(mtu=1400)
     assert "MTU = 1340" in told(healthy, "wg-fragments").hint
     healthy.links["enp2s0"] = LINKS["enp2s0"]
     healthy.said["get 203.0.113.20"] = "203.0.113.20 dev enp2s0 src 203.0.113.7 uid 0 \n    cache expires 9sec mtu 1400 \n"
@@ -513,7 +512,7 @@ def test_loop_and_storm(healthy):
 
 def test_a_loop_beside_another_tunnel_may_be_a_ring_of_both(healthy):
     healthy.counters = {("loop", "gretap1"): 3}
-    healthy.wished = Wish((ONE, dataclasses.replace(ONE, name="gretap2", key=2)), (), ())
+    healthy.wished = Wish((ONE, ONE._replace(name="gretap2", key=2)), (), ())
     (hint,) = [problem.hint for problem in runner.check().problems if problem.id == "loop"]
     assert "by gretap2, find and cut that way" in hint and "isolated = yes" in hint
 
@@ -539,7 +538,7 @@ def test_dhcp(healthy):
     told(healthy, "dhcp-two-servers")
     healthy.heard = heard(offers={"br0": [here, here._replace(port="gretap1")]})
     told(healthy, "dhcp-twice")
-    healthy.wished = Wish((dataclasses.replace(ONE, dhcp="block"),), (), ())
+    healthy.wished = Wish((ONE._replace(dhcp="block"),), (), ())
     assert ids() == [] and outcomes()["DHCP servers"] == (IDLE, "dhcp = block")
     healthy.wished = Wish((ONE,), (), ())
     healthy.heard = heard(mute={"br0": "Network is down"})
@@ -547,7 +546,7 @@ def test_dhcp(healthy):
 
 
 def test_duplicate_address(healthy):
-    healthy.links["br0"] = dataclasses.replace(LINKS["br0"], addresses=("192.168.92.2/24",))
+    healthy.links["br0"] = LINKS["br0"]._replace(addresses=("192.168.92.2/24",))
     healthy.heard = heard(answers={"br0": [Answer("192.168.92.2", "02:00:00:00:00:09", "gretap1")]})
     told(healthy, "duplicate-address")
     healthy.heard = heard()
@@ -559,19 +558,19 @@ def test_the_gateway_behind_a_bridge_is_asked_for(healthy):
     healthy.said["route show default"] = "default via 192.168.92.254 dev br0 onlink \n"
     runner.check()
     assert healthy.passed[0][2] == {"br0": ["192.168.92.254"]}
-    bridge = dataclasses.replace(LINKS["br0"], addresses=("192.168.92.2/24", "fd00::1/64"))
+    bridge = LINKS["br0"]._replace(addresses=("192.168.92.2/24", "fd00::1/64"))
     assert prober.asked(bridge, ["192.168.92.254", "192.168.92.2"]) == {"192.168.92.2": True, "192.168.92.254": False}
 
 
 def test_other_checks_of_the_bridge_and_the_machine(healthy, monkeypatch):
-    healthy.links["br0"] = dataclasses.replace(LINKS["br0"], mtu=1382)
+    healthy.links["br0"] = LINKS["br0"]._replace(mtu=1382)
     told(healthy, "bridge-mtu")
-    healthy.links["br0"] = dataclasses.replace(LINKS["br0"], up=False)
+    healthy.links["br0"] = LINKS["br0"]._replace(up=False)
     told(healthy, "bridge-down")
-    healthy.links["br0"] = dataclasses.replace(LINKS["br0"], mac=ONE.mac, addresses=("192.168.92.2/24",))
+    healthy.links["br0"] = LINKS["br0"]._replace(mac=ONE.mac, addresses=("192.168.92.2/24",))
     told(healthy, "bridge-mac")
     healthy.links["br0"] = LINKS["br0"]
-    healthy.links["gretap1"] = dataclasses.replace(LINKS["gretap1"], port_state="blocking")
+    healthy.links["gretap1"] = LINKS["gretap1"]._replace(port_state="blocking")
     told(healthy, "port-blocked")
     healthy.links["gretap1"] = LINKS["gretap1"]
     healthy.links["enp9s0"] = Link("enp9s0", 20, up=True, addresses=("192.168.92.200/24",))
@@ -594,13 +593,13 @@ def test_a_bridge_of_the_admins_that_is_an_interface(healthy, monkeypatch):
     assert told(healthy, "bridge-answers").message.endswith("it takes an IPv6 address and a default route from any router advertisement")
     value.update(accept_ra="1")
     assert ids() == [], "the kernel of a router takes none"
-    healthy.links["br0"] = dataclasses.replace(LINKS["br0"], addresses=("2001:db8::1/64",), autoconfigured=("2001:db8::1/64",))
+    healthy.links["br0"] = LINKS["br0"]._replace(addresses=("2001:db8::1/64",), autoconfigured=("2001:db8::1/64",))
     assert told(healthy, "bridge-answers").message.endswith("it has 2001:db8::1/64 from a router advertisement")
     healthy.stanzas = (ifupdown.Stanza("br0", "inet6", "auto", "/etc/network/interfaces", 3),)
     assert ids() == [], "asked for"
     value.update(arp_ignore="0", accept_ra="2")
     healthy.stanzas = (ifupdown.Stanza("br0", "inet", "manual", "/etc/network/interfaces", 3),)
-    healthy.links["br0"] = dataclasses.replace(LINKS["br0"], addresses=("192.168.92.2/24",))
+    healthy.links["br0"] = LINKS["br0"]._replace(addresses=("192.168.92.2/24",))
     assert ids() == [], "it is an interface of the router, and is to be one"
 
 
@@ -618,8 +617,8 @@ def test_module_missing(healthy, monkeypatch, root):
 
 def test_an_address_that_is_nobodys_it_is_hoped():
     assert prober.candidate(ONE) == "192.168.92.254"
-    assert prober.candidate(dataclasses.replace(ONE, remote="192.168.92.254", local="192.168.92.253")) == "192.168.92.252"
-    assert prober.candidate(dataclasses.replace(ONE, local="fd00:178::1", remote="fd00:92::1")) == ""
+    assert prober.candidate(ONE._replace(remote="192.168.92.254", local="192.168.92.253")) == "192.168.92.252"
+    assert prober.candidate(ONE._replace(local="fd00:178::1", remote="fd00:92::1")) == ""
 
 
 # The command

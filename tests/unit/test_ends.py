@@ -1,7 +1,5 @@
 """A tunnel with two peers, which no file can have yet: what means a peer is done for each, and known of each."""
 
-import dataclasses
-
 import pytest
 from l2wg_hooks.check import lan, peer, routing, underlay
 from l2wg_hooks.config import conflicts
@@ -134,7 +132,7 @@ def test_a_peer_that_refuses_is_told_by_its_address():
 def test_a_device_of_ours_that_is_not_as_its_file_wants_it_hides_no_stranger(alias, causes):
     """A peer that sends to the old port; what somebody else's device takes is that one's."""
     scene = Scene(carriers={"wg0": (tunnel_packets.Carrier("vxlan", FIRST, LOCAL, 1, 4789),)})
-    scene.tunnels = (dataclasses.replace(ONE_END, port=8472),)
+    scene.tunnels = (ONE_END._replace(port=8472),)
     scene.peers = lambda: [(tunnel, end, None) for tunnel in scene.tunnels for end in tunnel.ends()]
     old = Link("vx4", 7, "vxlan", True, alias=alias, local=LOCAL, remote=FIRST, key=1, port=4789)
     scene.links = dict(Scene.links, vx4=old, br0=Link("br0", 8, "bridge", True, addresses=(LOCAL + "/24",)))
@@ -152,7 +150,7 @@ def test_each_has_a_route_and_a_subnet_of_its_own():
     assert SECOND in next(routing.elsewhere(MESH, ENDS[1], "eth0", ["0", "0"])).message
     twice = {"eth1": Link("eth1", 6, up=True, addresses=("10.8.0.1/24",))}
     assert lan.overlapping(MESH, ENDS[1], twice, (SECOND + "/32", "10.8.0.0/24")) is None, "not behind that end"
-    assert routing.taken(MESH, ENDS[1], {"eth1": dataclasses.replace(twice["eth1"], addresses=(SECOND + "/24",))}).id == "duplicate-address"
+    assert routing.taken(MESH, ENDS[1], {"eth1": twice["eth1"]._replace(addresses=(SECOND + "/24",))}).id == "duplicate-address"
 
 
 def test_none_may_be_this_routers_own():
@@ -170,8 +168,8 @@ def test_status_has_a_session_with_each():
         def ends(self):
             return (End(self.name, self.local, self.remote), End(self.name, self.local, stranger))
 
-    mesh = Second(**{key.name: getattr(wish, key.name) for key in dataclasses.fields(wish)})
-    built = status.build(dataclasses.replace(found, wished=found.wished._replace(tunnels=(mesh,))))
+    mesh = Second(**{name: getattr(wish, name) for name in wish._fields})
+    built = status.build(found._replace(wished=found.wished._replace(tunnels=(mesh,))))
     (state,) = built.tunnels
     assert [bool(far) for far in state.peers.values()] == [True, False] and state.peer == state.peers[mesh.ends()[0]]
     (message,) = [fault.message for fault in built.faults if "peer" in fault.message]

@@ -108,10 +108,9 @@ def test_a_port_that_the_admin_defined_is_not_defined_again():
 
 
 def test_our_file_with_an_address():
-    import dataclasses
 
     for address, family in (("192.168.92.1/24", "inet"), ("fd00::1/64", "inet6")):
-        text = ifupdown_bridge.render(ifupdown_bridge.ours([dataclasses.replace(TUNNEL, bridge_address=address)], ifupdown.Defined((), ())))
+        text = ifupdown_bridge.render(ifupdown_bridge.ours([TUNNEL._replace(bridge_address=address)], ifupdown.Defined((), ())))
         assert "iface br0 %s static\n    address %s\n" % (family, address) in text
 
 
@@ -142,6 +141,5 @@ def test_a_bridge_that_the_admin_defined_is_used_as_it_is():
 
 
 def test_without_ports_there_is_nothing_to_define():
-    import dataclasses
 
-    assert ifupdown_bridge.ours([dataclasses.replace(TUNNEL, bridge_ports=())], ifupdown.Defined((), ())) == {}
+    assert ifupdown_bridge.ours([TUNNEL._replace(bridge_ports=())], ifupdown.Defined((), ())) == {}

@@ -1,7 +1,5 @@
 """The kernel's modules and switches, and the ways of IP packets."""
 
-import dataclasses
-
 import pytest
 from l2wg_hooks.check import modules, routing
 from l2wg_hooks.model import Link, Tunnel
@@ -9,7 +7,7 @@ from l2wg_hooks.system import process
 from l2wg_hooks.system.process import Result
 
 ONE = Tunnel("gretap1", "wg0", "192.168.178.1", "192.168.92.1", "br0")
-SIX = dataclasses.replace(ONE, name="six", local="fd00:178::1", remote="fd00:92::1")
+SIX = ONE._replace(name="six", local="fd00:178::1", remote="fd00:92::1")
 THERE = {
     link.name: link
     for link in (
@@ -25,8 +23,8 @@ THERE = {
 def test_what_is_there_has_its_module():
     assert modules.wanted([ONE], THERE, False) == {}
     assert set(modules.wanted([ONE], {}, False)) == {"ip_gre", "bridge", "wireguard", "nf_tables"}
-    assert set(modules.wanted([SIX, dataclasses.replace(ONE, name="v", encapsulation="vxlan")], THERE, False)) == {"ip6_gre", "vxlan"}
-    classic = dataclasses.replace(ONE, mss_clamp="iptables")
+    assert set(modules.wanted([SIX, ONE._replace(name="v", encapsulation="vxlan")], THERE, False)) == {"ip6_gre", "vxlan"}
+    classic = ONE._replace(mss_clamp="iptables")
     assert set(modules.wanted([classic], THERE, False)) == {"br_netfilter"} and modules.wanted([classic], THERE, True) == {}
 
 
@@ -78,7 +76,7 @@ def test_route_and_rp_filter(device, filters, causes):
 
 
 def test_rp_filter_is_cured_by_a_loose_one_and_ipv6_has_none():
-    (found,) = routing.elsewhere(dataclasses.replace(ONE, underlay="wg.0"), *ONE.ends(), "br0", ["1", "0"])
+    (found,) = routing.elsewhere(ONE._replace(underlay="wg.0"), *ONE.ends(), "br0", ["1", "0"])
     assert found.hint.startswith("sysctl -w net.ipv4.conf.wg/0.rp_filter=2 #")
     assert next(routing.elsewhere(ONE, *ONE.ends(), "", ["2", "0"])).hint == "ip route replace 192.168.92.1/32 dev wg0", "a loose one wants any route"
     (found,) = routing.elsewhere(SIX, *SIX.ends(), "enp1s0", ["1", "1"])
@@ -89,8 +87,8 @@ def test_forwarding():
     assert routing.stopped(ONE, THERE, "1") is None and routing.stopped(ONE, THERE, "") is None
     found = routing.stopped(ONE, THERE, "0")
     assert found.id == "forwarding" and "hosts on enp2s0" in found.message and found.hint.startswith("sysctl -w net.ipv4.ip_forward=1 #")
-    inner = dataclasses.replace(ONE, local="10.15.14.2")
+    inner = ONE._replace(local="10.15.14.2")
     assert routing.stopped(inner, THERE, "0") is None, "nobody has this router for a gateway, as far as one can see"
-    links = dict(THERE, br0=dataclasses.replace(THERE["br0"], addresses=("10.0.0.1/8",)))
+    links = dict(THERE, br0=THERE["br0"]._replace(addresses=("10.0.0.1/8",)))
     assert routing.stopped(inner, links, "0").id == "forwarding"
     assert routing.stopped(SIX, links, "0") is None, "it has no IPv6 address to be a gateway with"

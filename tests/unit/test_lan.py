@@ -1,7 +1,5 @@
 """The bridge, its neighbours' addresses and its DHCP servers, judged."""
 
-import dataclasses
-
 import pytest
 from l2wg_hooks.check import lan, prober
 from l2wg_hooks.check.prober import Answer
@@ -22,7 +20,7 @@ LINKS = {
 
 
 def having(**changes):
-    return dict(LINKS, **{name: dataclasses.replace(LINKS[name], **values) for name, values in changes.items()})
+    return dict(LINKS, **{name: LINKS[name]._replace(**values) for name, values in changes.items()})
 
 
 def test_a_healthy_bridge():
@@ -32,7 +30,7 @@ def test_a_healthy_bridge():
 def test_bridge_mtu():
     found = lan.shrunk(ONE, having(br0={"mtu": 1382}))
     assert (found.id, found.hint) == ("bridge-mtu", "ip link set dev br0 mtu 1499; ip link set dev br0 mtu 1500")
-    small = dataclasses.replace(ONE, mtu=1400)
+    small = ONE._replace(mtu=1400)
     assert lan.shrunk(small, having(br0={"mtu": 1400}, enp3s0={"mtu": 1400})) is None, "its port has no more"
     assert lan.shrunk(small, having(br0={"mtu": 1400}, enp3s0={"mtu": 1400}, gretap1={"mtu": 1300})) is None, "the tunnel does not count"
     alone = {name: link for name, link in having(br0={"mtu": 1382}).items() if name != "enp3s0"}

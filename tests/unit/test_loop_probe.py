@@ -1,4 +1,3 @@
-import dataclasses
 import socket
 
 import pytest
@@ -16,7 +15,7 @@ def test_the_bytes_of_a_probe():
 
 def test_a_probe_is_a_whole_frame_whatever_the_name():
     for name in ("a", "a" * 15):
-        tunnel = dataclasses.replace(TUNNEL, name=name)
+        tunnel = TUNNEL._replace(name=name)
         assert len(loop_probe.frame(tunnel)) == 60
         assert ("probe %s\0" % name).encode() in loop_probe.frame(tunnel)
 
@@ -56,13 +55,13 @@ def test_a_probe_leaves_by_the_bridge(sent):
 
 @pytest.mark.parametrize("lacks", [{"up": False}, {"master": ""}, {"master": "br1"}])
 def test_without_a_tunnel_that_is_wired_up_none_leaves(sent, lacks):
-    for links in ({}, {"gretap1": dataclasses.replace(THERE, **lacks)}):
+    for links in ({}, {"gretap1": THERE._replace(**lacks)}):
         loop_probe.send([TUNNEL], links)
     assert sent["sent"] == []
 
 
 def test_a_bridge_that_is_down_keeps_no_other_probe_from_leaving(sent):
-    second = dataclasses.replace(TUNNEL, name="gretap2", bridge="br1")
+    second = TUNNEL._replace(name="gretap2", bridge="br1")
     sent["down"] = ("br0",)
-    loop_probe.send([TUNNEL, second], {"gretap1": THERE, "gretap2": dataclasses.replace(THERE, name="gretap2", master="br1")})
+    loop_probe.send([TUNNEL, second], {"gretap1": THERE, "gretap2": THERE._replace(name="gretap2", master="br1")})
     assert [name for name, _ in sent["sent"]] == ["br1"]

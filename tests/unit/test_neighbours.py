@@ -1,6 +1,5 @@
 """NetworkManager, systemd-networkd, dhcpcd and firewalls, as `l2wg check` and the plan see them."""
 
-import dataclasses
 import json
 import socket
 
@@ -64,7 +63,7 @@ def test_without_neighbours_nothing_is_told(system):
 
 def test_what_is_ours():
     assert ONE.own == ("gretap1", "br0", "enp3s0")
-    assert dataclasses.replace(ONE, bridge_ports=()).own == ("gretap1",), "the bridge is somebody else's"
+    assert ONE._replace(bridge_ports=()).own == ("gretap1",), "the bridge is somebody else's"
 
 
 NETWORKCTL = """\
@@ -136,7 +135,7 @@ def test_dhcpcd_of_all_interfaces_is_told_and_only_while_it_runs(system):
 )
 def test_what_dhcpcd_has_to_let_go_of(monkeypatch, name, changes, goes):
     said = []
-    monkeypatch.setattr(link_table, "read", lambda: dict(LINKS, **{name: dataclasses.replace(LINKS[name], **changes)}))
+    monkeypatch.setattr(link_table, "read", lambda: dict(LINKS, **{name: LINKS[name]._replace(**changes)}))
     monkeypatch.setattr(store, "load", lambda: store.Wish((ONE,), (), ()))
     monkeypatch.setattr(store, "names", lambda: ["br0", "enp2s0", "gretap1"] if name == "enp2s0" else ["gretap1"])
     monkeypatch.setattr(dhcpcd, "release", said.append)
@@ -161,7 +160,7 @@ def test_dhcpcd_is_told(root):
 
 
 def test_an_address_on_the_tunnel(system):
-    links = dict(LINKS, gretap1=dataclasses.replace(LINKS["gretap1"], addresses=("192.168.92.165/24",)))
+    links = dict(LINKS, gretap1=LINKS["gretap1"]._replace(addresses=("192.168.92.165/24",)))
     ((message, hint),) = told(links=links)
     assert "192.168.92.165/24" in message and "ip address flush dev gretap1" in hint
     assert causes(links=links) == ["tunnel-address"]
@@ -207,7 +206,7 @@ def test_ufw_drops_the_tunnels_packets(system, golden):
 
 def test_vxlan_is_let_in_by_its_port(system, golden):
     system["iptables-save"] = recorded(golden, "ufw.save")
-    ((_, hint),) = told([dataclasses.replace(ONE, encapsulation="vxlan")])
+    ((_, hint),) = told([ONE._replace(encapsulation="vxlan")])
     assert hint == "ufw allow in on wg0 proto udp from 192.168.92.1 to 192.168.178.1 port 4789"
 
 
@@ -236,7 +235,7 @@ def test_docker_drops_what_crosses_a_bridge_if_br_netfilter_shows_it(system, gol
     system["iptables-save"] = recorded(golden, "docker.save")
     for word, value in switches.items():
         (system["root"] / "proc/sys/net/bridge" / ("bridge-nf-call-%stables" % word)).write_text(value + "\n")
-    found = told(links=dict(LINKS, br0=dataclasses.replace(LINKS["br0"], **link)))
+    found = told(links=dict(LINKS, br0=LINKS["br0"]._replace(**link)))
     assert len(found) == told_of
     for message, hint in found:
         assert "(iptables: chain FORWARD) drops frames that pass br0" in message
@@ -308,7 +307,7 @@ def test_iptables_is_looked_at_only_where_a_tunnel_wants_it_or_wanted_it(monkeyp
     monkeypatch.setattr(process, "run", lambda argv: looked.append(" ".join(argv)) or Result(0, "*filter\n", ""))
     monkeypatch.setattr(nftables_state, "observe", lambda needed: Rules([{"kind": "gretap", "clamp": "off"}]))
     assert snapshot.look([ONE], {}).filter is None and not looked
-    assert snapshot.look([dataclasses.replace(ONE, forward="accept")], {}).filter.ipv4 == ("*filter",)
+    assert snapshot.look([ONE._replace(forward="accept")], {}).filter.ipv4 == ("*filter",)
     monkeypatch.setattr(nftables_state, "observe", lambda needed: Rules([{"kind": "gretap", "clamp": "off", "forward": "accept"}]))
     assert snapshot.look([ONE], {}).filter is not None
     assert set(looked) == {"iptables-save -t filter", "ip6tables-save -t filter"}
@@ -324,8 +323,8 @@ def test_iptables_is_looked_at_only_where_a_tunnel_wants_it_or_wanted_it(monkeyp
     ],
 )
 def test_the_plan_lets_pass_what_crosses_the_bridge(now, before, broken, commands):
-    was, wish = (dataclasses.replace(ONE, forward=word) for word in (before, now))
-    links = dict(LINKS, gretap1=dataclasses.replace(LINKS["gretap1"], alias="l2wg"))
+    was, wish = (ONE._replace(forward=word) for word in (before, now))
+    links = dict(LINKS, gretap1=LINKS["gretap1"]._replace(alias="l2wg"))
     found = Observed(Rules([nftables.entry(was)], {ONE.name: nftables.value(was, links)}), filter=Tables(("*filter",), ("*filter",), True))
     done = plan([] if broken else [wish], links, broken=broken, seen=found)
     assert len([step for step in done.steps if step.group == "iptables"]) == commands

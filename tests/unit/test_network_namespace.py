@@ -1,6 +1,5 @@
 """Links of two network namespaces as one table, and who is asked in which. What the kernel does is the lab's: test_own.py."""
 
-import dataclasses
 import socket
 
 import pytest
@@ -25,7 +24,7 @@ def test_links_of_both_are_one_table():
 
 @pytest.mark.parametrize("underlay, name", [("if2", "l2w0"), ("if9", ""), ("wg0", ""), ("", "")])
 def test_an_underlay_that_has_no_name_out_here(underlay, name):
-    tap = dataclasses.replace(TAP, underlay=underlay)
+    tap = TAP._replace(underlay=underlay)
     assert link_table.joined({"gretap1": tap}, INSIDE, 3)["gretap1"].underlay == name
 
 

@@ -1,6 +1,5 @@
 """The rule set as text, and when the plan loads it."""
 
-import dataclasses
 import json
 
 import pytest
@@ -27,7 +26,7 @@ LAN = Link("enp2s0", 2, up=True, addresses=("192.168.178.1/24", "fd00::1/64"))
 
 
 def but(wish, **changes):
-    return dataclasses.replace(wish, **changes)
+    return wish._replace(**changes)
 
 
 # Each a file in tests/golden/rules: what nft(8) reads, with the definitions in place of the `include`.

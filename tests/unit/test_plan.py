@@ -1,5 +1,3 @@
-import dataclasses
-
 import pytest
 from l2wg_hooks.config import bridge_switches, conflicts
 from l2wg_hooks.model import Link, Observed, PolicyRoutes, Rules, Step, Switches, Tables, Tunnel, Wait
@@ -49,7 +47,7 @@ def complaint(*found, tunnels=(TUNNEL,)):
 
 
 def but(link, **changes):
-    return dataclasses.replace(link, **changes)
+    return link._replace(**changes)
 
 
 def test_all_is_made_from_nothing():
@@ -141,8 +139,8 @@ def test_what_is_leaving_counts_as_gone():
 
 
 def test_one_tunnel_leaves_and_the_other_one_on_its_underlay_stays():
-    second = dataclasses.replace(TUNNEL, name="gretap2", local="192.168.178.1", remote="192.168.93.1")
-    two = but(RIGHT, name="gretap2", index=10, remote="192.168.93.1", mac=second.mac)
+    second = TUNNEL._replace(name="gretap2", local="192.168.178.1", remote="192.168.93.1")
+    two = but(RIGHT, name="gretap2", ifindex=10, remote="192.168.93.1", mac=second.mac)
     assert steps(WG0, BR0, RIGHT, two, tunnels=(TUNNEL, second), leaving=("gretap1",)) == [DELETE]
     assert steps(WG0, BR0, two, tunnels=(TUNNEL, second), leaving=("gretap1",)) == [], "it is not made again at once"
     assert steps(WG0, BR0, RIGHT, tunnels=(TUNNEL, second), leaving=("gretap1",)) == [DELETE], "nor is one that has left before"
@@ -595,14 +593,14 @@ def test_a_vxlan_that_the_kernel_takes_no_second_one_beside():
 
 def test_one_that_leaves_keeps_no_other_from_being_looked_after():
     other = Tunnel("gretap2", "wg0", "192.168.178.1", "192.168.92.1", "br0", key=7)
-    there = dataclasses.replace(RIGHT, name="gretap2", key=7, mac=other.mac, mtu=1400)
+    there = RIGHT._replace(name="gretap2", key=7, mac=other.mac, mtu=1400)
     for tunnels in ((TUNNEL, other), (other, TUNNEL)):
         assert steps(WG0, BR0, RIGHT, there, tunnels=tunnels, leaving=("gretap1",)) == [DELETE, "ip link set dev gretap2 mtu 1500"]
 
 
 def test_what_is_done_to_others_is_no_reason_for_a_guard():
     """No tunnel is there, and none is made: only a port joins."""
-    wish = dataclasses.replace(TUNNEL, bridge_ports=("enp3s0",))
+    wish = TUNNEL._replace(bridge_ports=("enp3s0",))
     result = planner.plan([wish], of(BR0, but(PORT, master="")))
     assert [str(step) for step in result.steps] == ["ip link set dev enp3s0 master br0"] and result.rules is None
 

@@ -1,4 +1,3 @@
-import dataclasses
 import itertools
 import json
 
@@ -71,7 +70,7 @@ def test_a_rule_is_ours_by_its_priority_and_its_table():
         (VX4, "ip", "0.0.0.0/0", "from 10.9.0.1 to 10.9.0.2 ipproto udp dport 4789", 1558),
         (VX6, "ip -6", "::/0", "from fd09::1 to fd09::2 ipproto udp dport 4789", 1578),
         (G6, "ip -6", "::/0", "from fd09::1 to fd09::2 ipproto gre", 1566),
-        (dataclasses.replace(G6, key=7), "ip -6", "::/0", "from fd09::1 to fd09::2 ipproto gre", 1570),
+        (G6._replace(key=7), "ip -6", "::/0", "from fd09::1 to fd09::2 ipproto gre", 1570),
     ],
 )
 def test_a_way_is_made_from_nothing_and_the_rule_comes_last(tunnel, ip, everything, selector, size):
@@ -98,7 +97,7 @@ def test_a_route_that_is_lost_comes_back(routes):
 
 @pytest.mark.parametrize("change", [{"underlay": "wg1"}, {"mtu": 1400}])
 def test_a_route_that_is_no_longer_right_is_replaced(change):
-    (step,) = steps(dataclasses.replace(VX4, **change), observed())
+    (step,) = steps(VX4._replace(**change), observed())
     assert step.startswith("ip route replace 10.9.0.2 dev ")
 
 
@@ -110,7 +109,7 @@ def test_a_route_to_another_end_is_none():
 
 def test_a_rule_of_another_tunnel_is_none():
     """Two VNIs between the same ends: when one goes, its rule goes."""
-    assert len(steps(dataclasses.replace(VX4, name="vx5", key=2), observed())) == 3
+    assert len(steps(VX4._replace(name="vx5", key=2), observed())) == 3
 
 
 def test_a_route_without_its_mtu_is_none():
@@ -143,7 +142,7 @@ def test_a_way_of_a_broken_file_stays():
 @pytest.mark.parametrize("change", [{"encapsulation": "vxlan"}, {"local": "fd09::5"}, {"remote": "fd09::5"}])
 def test_a_way_to_other_ends_goes_and_a_new_one_comes(change):
     """One tunnel's name is one table: what `stale` takes away, `steps` does not count on."""
-    changed = dataclasses.replace(G6, **change)
+    changed = G6._replace(**change)
     assert len(stale([VX4, changed], observed())) == 3
     assert len(steps(changed, observed())) == 3
 
@@ -178,8 +177,8 @@ def _do(argv, rules, routes):
 def test_from_every_partial_state_the_steps_lead_to_where_there_are_none(tunnel):
     """Also from those of a wish that was another."""
     whole = [tunnel]
-    whole += [dataclasses.replace(tunnel, **was) for was in ({"underlay": "wg9"}, {"mtu": 1400}, {"remote": tunnel.remote + "2"})]
-    whole += [dataclasses.replace(tunnel, encapsulation="gretap" if tunnel.kind == "vxlan" and tunnel.family == 6 else "vxlan")]
+    whole += [tunnel._replace(**was) for was in ({"underlay": "wg9"}, {"mtu": 1400}, {"remote": tunnel.remote + "2"})]
+    whole += [tunnel._replace(encapsulation="gretap" if tunnel.kind == "vxlan" and tunnel.family == 6 else "vxlan")]
     for was in whole:
         for left_out in itertools.product((True, False), repeat=3):
             rules, routes = [], {}
@@ -272,13 +271,13 @@ def test_a_rule_of_ipv6_is_no_line_of_a_batch(monkeypatch):
 
 def test_ends_that_a_policy_rule_cannot_tell_apart_are_refused():
     for tunnel in (VX4, VX6, G6):
-        other = dataclasses.replace(tunnel, name="other", underlay="wg1", key=99)
+        other = tunnel._replace(name="other", underlay="wg1", key=99)
         (problem,) = conflicts.between([tunnel, other])
         assert "underlay: %s has the same ends over wg0" % tunnel.name in str(problem) and "hint: " in str(problem)
-        assert list(conflicts.between([tunnel, dataclasses.replace(other, underlay="wg0")])) == []
-        assert list(conflicts.between([tunnel, dataclasses.replace(other, remote="fd09::9", local="fd09::8")])) == []
-    assert list(conflicts.between([GRETAP, dataclasses.replace(GRETAP, name="other", underlay="wg1")])) == []
-    assert list(conflicts.between([VX6, dataclasses.replace(G6, underlay="wg1")])) == []
+        assert list(conflicts.between([tunnel, other._replace(underlay="wg0")])) == []
+        assert list(conflicts.between([tunnel, other._replace(remote="fd09::9", local="fd09::8")])) == []
+    assert list(conflicts.between([GRETAP, GRETAP._replace(name="other", underlay="wg1")])) == []
+    assert list(conflicts.between([VX6, G6._replace(underlay="wg1")])) == []
 
 
 def test_a_vni_is_taken_once_in_each_family():

@@ -1,7 +1,5 @@
 """What a tunnel may close a ring with, and what is said of one. That frames are found to come round is the lab's to show."""
 
-import dataclasses
-
 import pytest
 from l2wg_hooks.apply import ring_probe
 from l2wg_hooks.model import Link, Plan, Step, Tunnel
@@ -26,23 +24,23 @@ def found(tunnels, *links, changed=("gretap1", "gretap2")):
         ([ONE], [WG0, BRIDGE], {}),
         ([ONE], [WG0, BRIDGE, LAN], {"gretap1": ("enp3s0",)}),
         ([ONE], [WG0, BRIDGE, LAN, WIRED], {}),
-        ([ONE], [WG0, BRIDGE, LAN, dataclasses.replace(WIRED, master="")], {"gretap1": ("enp3s0",)}),
-        ([ONE], [WG0, BRIDGE, dataclasses.replace(LAN, up=False)], {}),
+        ([ONE], [WG0, BRIDGE, LAN, WIRED._replace(master="")], {"gretap1": ("enp3s0",)}),
+        ([ONE], [WG0, BRIDGE, LAN._replace(up=False)], {}),
         ([ONE, TWO], [WG0, BRIDGE, WIRED], {"gretap2": ("gretap1",)}),
         # Both at once, and where their bridge is not there yet, either.
         ([ONE, TWO], [WG0], {"gretap1": ("gretap2",), "gretap2": ("gretap1",)}),
-        ([ONE, dataclasses.replace(TWO, bridge="br1")], [WG0, BRIDGE, WIRED], {}),
+        ([ONE, TWO._replace(bridge="br1")], [WG0, BRIDGE, WIRED], {}),
         # It is not made before its underlay is there.
         ([ONE, TWO], [BRIDGE, WIRED], {}),
-        ([ONE, TWO], [dataclasses.replace(WG0, up=False), BRIDGE, WIRED], {}),
-        ([ONE, TWO], [dataclasses.replace(WG0, kind="dummy"), BRIDGE, WIRED], {}),
+        ([ONE, TWO], [WG0._replace(up=False), BRIDGE, WIRED], {}),
+        ([ONE, TWO], [WG0._replace(kind="dummy"), BRIDGE, WIRED], {}),
         # STP cuts a ring by itself.
-        ([ONE, TWO], [WG0, dataclasses.replace(BRIDGE, stp=True), WIRED], {}),
-        ([dataclasses.replace(ONE, stp=True), dataclasses.replace(TWO, stp=True)], [WG0], {}),
+        ([ONE, TWO], [WG0, BRIDGE._replace(stp=True), WIRED], {}),
+        ([ONE._replace(stp=True), TWO._replace(stp=True)], [WG0], {}),
         # From an isolated port to another one nothing passes, to all others it does.
-        ([dataclasses.replace(ONE, isolated=True), dataclasses.replace(TWO, isolated=True)], [WG0], {}),
-        ([dataclasses.replace(ONE, isolated=True), TWO], [WG0], {"gretap1": ("gretap2",), "gretap2": ("gretap1",)}),
-        ([dataclasses.replace(TWO, isolated=True)], [WG0, BRIDGE, dataclasses.replace(LAN, isolated=True)], {}),
+        ([ONE._replace(isolated=True), TWO._replace(isolated=True)], [WG0], {}),
+        ([ONE._replace(isolated=True), TWO], [WG0], {"gretap1": ("gretap2",), "gretap2": ("gretap1",)}),
+        ([TWO._replace(isolated=True)], [WG0, BRIDGE, LAN._replace(isolated=True)], {}),
         # Somebody's interface of that name: the plan refuses it.
         ([ONE, TWO], [WG0, BRIDGE, WIRED, Link("gretap2", 9, "dummy", up=True)], {}),
     ],
@@ -57,10 +55,10 @@ def test_what_events_join_anyhow_is_not_asked_about():
 
 
 def test_who_is_isolated_no_more_forwards_to_the_others():
-    alone = [dataclasses.replace(WIRED, isolated=True), dataclasses.replace(WIRED, name="gretap2", isolated=True)]
-    assert found([ONE, dataclasses.replace(TWO, isolated=True)], WG0, BRIDGE, *alone) == {"gretap1": ("gretap2",)}
+    alone = [WIRED._replace(isolated=True), WIRED._replace(name="gretap2", isolated=True)]
+    assert found([ONE, TWO._replace(isolated=True)], WG0, BRIDGE, *alone) == {"gretap1": ("gretap2",)}
     assert found([ONE, TWO], WG0, BRIDGE, *alone) == {"gretap1": ("gretap2",), "gretap2": ("gretap1",)}
-    assert found([dataclasses.replace(tunnel, isolated=True) for tunnel in (ONE, TWO)], WG0, BRIDGE, *alone) == {}
+    assert found([tunnel._replace(isolated=True) for tunnel in (ONE, TWO)], WG0, BRIDGE, *alone) == {}
 
 
 def test_a_ring_is_told_once_with_all_ways_out():

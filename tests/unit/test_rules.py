@@ -1,6 +1,5 @@
 """The files that rules are loaded from, with nft(8) and ip(8) played by a dict."""
 
-import dataclasses
 import json
 import os
 import sys
@@ -18,7 +17,7 @@ from l2wg_hooks.reconcile import events, reconcile, ruleset
 from l2wg_hooks.system import files, network_namespace, process
 
 TUNNEL = Tunnel("gretap1", "wg0", "192.168.178.1", "192.168.92.1", "br0")
-OTHER = dataclasses.replace(TUNNEL, name="gretap2", remote="10.0.0.1", storm_limit=100)
+OTHER = TUNNEL._replace(name="gretap2", remote="10.0.0.1", storm_limit=100)
 LINKS = {
     "enp2s0": Link("enp2s0", 2, up=True, addresses=("192.168.178.1/24",)),
     "wg0": Link("wg0", 5, "wireguard", up=True, mtu=1420),
@@ -200,7 +199,7 @@ def test_what_somebody_keeps_changing_is_not_in_force(nft, spaces):
 @pytest.mark.parametrize("old", [Rules(), of(TUNNEL)])
 def test_a_guard_that_is_flushed_while_it_is_loaded_takes_its_tunnels_along(nft, old):
     """Also one that was in force before: nothing is left of that."""
-    other = dataclasses.replace(TUNNEL, storm_limit=7)
+    other = TUNNEL._replace(storm_limit=7)
     assert carry_out(nft, [TUNNEL], with_tunnels(TUNNEL), old) == () if old.entries else True
     nft["after"] = emptied
     assert len(reconcile.execute(plan([other], with_tunnels(TUNNEL), seen=Observed(old)), with_tunnels(TUNNEL))) == 1
@@ -411,7 +410,7 @@ def test_without_guard_no_tunnel_is_made(nft):
 @pytest.mark.parametrize("alias", ["l2wg", ""])
 def test_without_guard_no_tunnel_stays(nft, old, alias):
     nft["broken"] = "nft -f"
-    links = dict(LINKS, gretap1=dataclasses.replace(there(TUNNEL), alias=alias))
+    links = dict(LINKS, gretap1=there(TUNNEL)._replace(alias=alias))
     assert len(carry_out(nft, [TUNNEL], links, old)) == 1
     assert did(nft)[1:] == ["ip link delete dev gretap1"]
 
@@ -430,7 +429,7 @@ def test_a_tunnel_that_the_old_guard_does_not_know_goes(nft):
 
 def test_what_must_not_be_goes_even_without_a_guard(nft):
     nft["broken"] = "nft -f"
-    moved = dataclasses.replace(TUNNEL, remote="10.9.9.9")
+    moved = TUNNEL._replace(remote="10.9.9.9")
     carry_out(nft, [moved], with_tunnels(TUNNEL), of(TUNNEL))
     assert did(nft) == ["ip link delete dev gretap1", "nft -f FILE"]
 
@@ -447,7 +446,7 @@ def test_rules_that_do_not_go_keep_nothing_else(nft):
 
 
 def test_rules_in_force_cost_no_load(nft):
-    links = dict(with_tunnels(TUNNEL), gretap1=dataclasses.replace(there(TUNNEL), mtu=1400))
+    links = dict(with_tunnels(TUNNEL), gretap1=there(TUNNEL)._replace(mtu=1400))
     assert carry_out(nft, [TUNNEL], links, of(TUNNEL)) == ()
     assert did(nft) == ["ip link set dev gretap1 mtu 1500"]
 
@@ -477,7 +476,7 @@ def test_who_wishes_for_a_tunnel_looks_for_tables_of_that_name(nft):
 
 @pytest.mark.parametrize("clamp, looked", [("iptables", True), ("nftables", False), ("off", False)])
 def test_iptables_is_looked_at_while_a_tunnel_wants_it_or_did(nft, clamp, looked):
-    wished = dataclasses.replace(TUNNEL, mss_clamp=clamp)
+    wished = TUNNEL._replace(mss_clamp=clamp)
     assert (snapshot.look([wished], {}).iptables is not None) == looked
     ruleset.load(of(wished), NFT)
     assert (snapshot.look([], {}).iptables is not None) == looked
@@ -491,7 +490,7 @@ def test_without_iptables_the_other_tunnels_work(nft, monkeypatch):
         return fake(argv)
 
     monkeypatch.setattr(process, "run", some)
-    tables = snapshot.look([dataclasses.replace(TUNNEL, mss_clamp="iptables")], {}).iptables
+    tables = snapshot.look([TUNNEL._replace(mss_clamp="iptables")], {}).iptables
     assert (tables.ipv4, tables.ipv6) == ((), ())
 
 

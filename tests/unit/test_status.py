@@ -1,6 +1,5 @@
 """The state of all tunnels from recordings of real routers, and what is said to be wrong with it."""
 
-import dataclasses
 import json
 import os
 import signal
@@ -32,7 +31,7 @@ def without(*names):
 
 def but(name, **changes):
     found = seen("right-a").links
-    return dict(found, **{name: dataclasses.replace(found[name], **changes)})
+    return dict(found, **{name: found[name]._replace(**changes)})
 
 
 def said(found, level=WRONG):
@@ -210,7 +209,7 @@ def test_a_guard_that_drops_what_strangers_send_is_no_fault():
 def test_what_the_guard_drops_of_any_vxlan_counts_for_each():
     text = A + "encapsulation = vxlan\n"
     known = seen("right-a", {"gretap1": text})
-    links = dict(known.links, gretap1=dataclasses.replace(known.links["gretap1"], kind="vxlan"))
+    links = dict(known.links, gretap1=known.links["gretap1"]._replace(kind="vxlan"))
     dropped = known.report._replace(packets={("injection", "", ""): 3})
     found = build(texts={"gretap1": text}, links=links, report=dropped, traffic=dict(known.traffic, gretap1=interface_counters.Traffic()))
     assert any("3 packets of the tunnel did not come by wg0" in message for _, message in said(found))
@@ -281,9 +280,9 @@ def test_lines_are_short_whatever_the_names():
     some = {"wg-very-long-na": wg_interfaces.Interface("k", 51820, (peer,))}
     linked = seen("right-a").links
     base = dict(linked, **{
-        "wg-very-long-na": dataclasses.replace(linked["wg0"], name="wg-very-long-na"),
-        "bridge-of-names": dataclasses.replace(linked["br0"], name="bridge-of-names", addresses=("2001:db8:1111:2222:3333:4444:5555:6666/64",)),
-        "port-with-a-nam": dataclasses.replace(linked["enp3s0"], name="port-with-a-nam", master="bridge-of-names"),
+        "wg-very-long-na": linked["wg0"]._replace(name="wg-very-long-na"),
+        "bridge-of-names": linked["br0"]._replace(name="bridge-of-names", addresses=("2001:db8:1111:2222:3333:4444:5555:6666/64",)),
+        "port-with-a-nam": linked["enp3s0"]._replace(name="port-with-a-nam", master="bridge-of-names"),
     })  # fmt: skip
     known = {"port-with-a-nam": tuple(Station("02:00:00:00:00:%02x" % n, 10, n, False) for n in range(30))}
     found = build(texts={"tunnel-of-lengt": long}, links=base, peers=some, stations=known, crowds={"port-with-a-nam": 30})
@@ -389,7 +388,7 @@ EVIL = "\x1b]0;\x07", "\x1b[31m", "\x9b2J", "\rlo", "a\nb", "\u202eevil", "\udcf
 def test_no_name_is_obeyed_by_a_terminal(evil):
     """Of a port, a host, a bridge of others, an alias: all that is drawn."""
     right = seen("right-a")
-    ports = dict(right.links, **{evil: dataclasses.replace(right.links["enp3s0"], name=evil)})
+    ports = dict(right.links, **{evil: right.links["enp3s0"]._replace(name=evil)})
     known = {evil: (Station(evil, 0, 1, False),)}
     fault = Problem("about " + evil, "cure " + evil, evil, 1, evil)
     wish = right.wished._replace(problems=(fault,))
@@ -496,7 +495,7 @@ def test_the_picture_is_xml_whatever_the_names():
 
     from l2wg_hooks.status import render_svg
 
-    found = dataclasses.replace(build(), host="<script>&\x07\udcff")
+    found = build()._replace(host="<script>&\x07\udcff")
     root = ElementTree.fromstring(render_svg.render(found))
     words = [item.text for item in root.iter("{http://www.w3.org/2000/svg}text")]
     assert "<script>&\\x07\\udcff" in words and "192.168.92.1" in words and "MTU 1500" in words
@@ -515,7 +514,7 @@ def test_long_names_stay_inside_the_picture():
         return root, list(root.iter("{http://www.w3.org/2000/svg}text"))
 
     (mine,) = seen("right-a").wished.tunnels
-    six = dataclasses.replace(mine, name="six", remote="2001:db8:1234:5678:9abc:def0:1234:5678", path="/etc/l2wg/six.conf")
+    six = mine._replace(name="six", remote="2001:db8:1234:5678:9abc:def0:1234:5678", path="/etc/l2wg/six.conf")
     root, _ = drawn(build(wished=store.Wish((six,), (), ()), host="h" * 64))
     boxes = [item for item in root.iter() if item.get("class", "").startswith("card ")]
     assert float(max(boxes, key=lambda item: float(item.get("x"))).get("width")) > 2 * 12 + 9 * len(six.remote)
@@ -588,7 +587,7 @@ def test_without_ip_nothing_is_said(machine):
 
 
 def test_the_age_is_udevs(machine, root, monkeypatch):
-    note = root / "run/udev/data" / ("n%d" % seen("right-a").links["gretap1"].index)
+    note = root / "run/udev/data" / ("n%d" % seen("right-a").links["gretap1"].ifindex)
     note.parent.mkdir(parents=True)
     note.write_text("I:5000000\nE:ID_PATH=l2wg\n")
     monkeypatch.setattr(survey.time, "clock_gettime", lambda clock: 65.0)
@@ -648,7 +647,7 @@ def test_a_port_is_a_tunnel_by_what_it_is_or_by_what_is_wished():
     assert (ports["gretap1"].tunnel, ports["enp3s0"].tunnel) == (True, False)
     theirs = build(links=but("gretap1", alias=""))
     assert {port.name: port.tunnel for port in theirs.bridges[0].ports} == {"enp3s0": False, "gretap1": True}, "by the wish"
-    orphan = dataclasses.replace(seen("right-a").links["gretap1"], name="old", alias="l2wg")
+    orphan = seen("right-a").links["gretap1"]._replace(name="old", alias="l2wg")
     found = build(links=dict(seen("right-a").links, old=orphan))
     assert {port.name: port.tunnel for port in found.bridges[0].ports}["old"] is True, "by its alias"
 
@@ -658,5 +657,5 @@ def test_a_port_is_a_tunnel_by_what_it_is_or_by_what_is_wished():
     ({"up": False}, "down", False), ({"joined": False}, "not a port", False), ({"there": False}, "missing", False),
 ])  # fmt: skip
 def test_what_a_port_does(changes, word, forwards):
-    port = dataclasses.replace(status.Port("enp3s0", False, True, True, True, True), **changes)
+    port = status.Port("enp3s0", False, True, True, True, True)._replace(**changes)
     assert (render_text.port_word(port), port.forwards) == (word, forwards)

@@ -1,4 +1,3 @@
-import dataclasses
 import pathlib
 
 import pytest
@@ -42,7 +41,7 @@ def test_good_files_say_what_their_values_files_say(path):
 def test_bad_files_are_told_all_that_is_wrong_at_once(path):
     tunnel, problems = parse(read(path), path.name, "gretap1")
     assert tunnel is None
-    assert "".join("%s\n" % problem for problem in problems) == read(path.with_suffix(".problems"))
+    assert "".join(f"{problem}\n" for problem in problems) == read(path.with_suffix(".problems"))
 
 
 def test_there_are_golden_files():
@@ -135,12 +134,12 @@ def test_a_misspelt_key_is_answered_with_the_right_one():
 def test_two_files_that_contradict_each_other():
     first = parsed(RIGHT + "bridge-ports = enp3s0\nbridge-address = 10.0.0.1/24\n")
     second = parsed(RIGHT.replace("br0", "br1") + "bridge-ports = enp3s0\n", "gretap2")
-    third = dataclasses.replace(first, name="gretap3", bridge_address="10.0.0.2/24", key=7)
+    third = first._replace(name="gretap3", bridge_address="10.0.0.2/24", key=7)
     said = "\n".join(str(problem) for problem in conflicts.between([first, second, third]))
     assert "gretap1 has the same ends and key" in said
     assert "enp3s0 is a port of br0 already" in said
     assert "br0 has 10.0.0.1/24 already" in said
-    assert list(conflicts.between([first, dataclasses.replace(first, name="gretap3", key=7)])) == []
+    assert list(conflicts.between([first, first._replace(name="gretap3", key=7)])) == []
 
 
 ODD = "# the camera\r\n\r\n  underlay=wg0   # up to site B\r\nbridge =\tbr0\r\nlocal = 192.168.178.1\r\nremote=192.168.92.1\r\nbridge-ports =   # none\r\n"

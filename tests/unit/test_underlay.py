@@ -1,14 +1,12 @@
 """What WireGuard says of itself, judged."""
 
-import dataclasses
-
 import pytest
 from l2wg_hooks.check import underlay
 from l2wg_hooks.model import Link, Tunnel
 from l2wg_hooks.observe.wg_interfaces import Interface, Peer
 
 ONE = Tunnel("gretap1", "wg0", "192.168.178.1", "192.168.92.1", "br0", path="/etc/l2wg/gretap1.conf", lines={"remote": 3})
-SIX = dataclasses.replace(ONE, local="fd00:178::1", remote="fd00:92::1")
+SIX = ONE._replace(local="fd00:178::1", remote="fd00:92::1")
 WG0 = Link("wg0", 3, "wireguard", up=True, mtu=1420)
 NOW = 1700000000
 
@@ -32,9 +30,9 @@ def test_underlay_absent():
 
 
 def test_underlay_down():
-    found = underlay.absent(ONE, dataclasses.replace(WG0, up=False), True)
+    found = underlay.absent(ONE, WG0._replace(up=False), True)
     assert (found.id, found.hint) == ("underlay-down", "wg-quick down wg0; wg-quick up wg0")
-    assert underlay.absent(ONE, dataclasses.replace(WG0, up=False), False).hint == "ip link set dev wg0 up"
+    assert underlay.absent(ONE, WG0._replace(up=False), False).hint == "ip link set dev wg0 up"
 
 
 def test_the_longest_prefix_is_the_one_that_counts():
@@ -88,7 +86,7 @@ def test_handshake_old_of_the_peer_that_gets_the_packets():
     [(1420, 4, 1500, True), (1440, 4, 1500, True), (1441, 4, 1500, False), (1420, 6, 1500, True), (1421, 6, 1500, False), (1420, 6, 1492, False), (1420, 4, 1492, True)],
 )
 def test_wg_fragments(mtu, family, room, fits):
-    found = underlay.fragmented(ONE, dataclasses.replace(WG0, mtu=mtu), family, "ppp0", room)
+    found = underlay.fragmented(ONE, WG0._replace(mtu=mtu), family, "ppp0", room)
     assert (found is None) == fits
     if found:
         assert found.id == "wg-fragments" and "MTU = %d" % (room - (60 if family == 4 else 80)) in found.hint

@@ -1,7 +1,5 @@
 """A key that this router's nft(8) does not take is refused alone and by name; the guard and the tunnels stand."""
 
-import dataclasses
-
 import pytest
 import test_apply
 import test_rules
@@ -15,7 +13,7 @@ from l2wg_hooks.system import features, process
 from test_rules import LINKS, OTHER, TUNNEL, carry_out, did, of, with_tunnels
 
 nft, router = test_rules.nft, test_apply.router  # fixtures
-FULL = dataclasses.replace(OTHER, vlans="untagged,10", dhcp="block", path="/etc/l2wg/gretap2.conf", lines={"storm-limit": 7, "vlans": 8})
+FULL = OTHER._replace(vlans="untagged,10", dhcp="block", path="/etc/l2wg/gretap2.conf", lines={"storm-limit": 7, "vlans": 8})
 # A word that only the rules of one key have.
 WORDS = {"storm-limit": "timeout 300s", "vlans": "vlan id", "dhcp": "udp dport 67-68", "mss-clamp": "tcp option maxseg"}
 

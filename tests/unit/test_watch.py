@@ -1,7 +1,5 @@
 """The screen of `l2wg status --watch`: what is wrong first, and never more than fits."""
 
-import dataclasses
-
 import pytest
 from l2wg_hooks.observe.interface_counters import Traffic, Way
 from l2wg_hooks.status import status, watch
@@ -17,12 +15,11 @@ def built(case="right-a"):
 
 def later(found, seconds, **bytes_of):
     """The same Status so much later: {interface: bytes received more}."""
-    tunnels = tuple(dataclasses.replace(tunnel, traffic=_more(tunnel.traffic, bytes_of.get(tunnel.name, 0))) for tunnel in found.tunnels)
+    tunnels = tuple(tunnel._replace(traffic=_more(tunnel.traffic, bytes_of.get(tunnel.name, 0))) for tunnel in found.tunnels)
     bridges = tuple(
-        dataclasses.replace(bridge, ports=tuple(dataclasses.replace(port, traffic=_more(port.traffic, bytes_of.get(port.name, 0))) for port in bridge.ports))
-        for bridge in found.bridges
+        bridge._replace(ports=tuple(port._replace(traffic=_more(port.traffic, bytes_of.get(port.name, 0))) for port in bridge.ports)) for bridge in found.bridges
     )
-    return dataclasses.replace(found, time=found.time + seconds, tunnels=tunnels, bridges=bridges)
+    return found._replace(time=found.time + seconds, tunnels=tunnels, bridges=bridges)
 
 
 def _more(traffic, number):
@@ -81,25 +78,25 @@ def test_an_echo_that_nobody_answers_is_said_and_one_that_nobody_sent_is_not():
 def test_what_is_wrong_comes_first_and_leaves_room_for_the_rest():
     found = built()
     faults = (Fault(NOTE, "gretap1", "noted"), Fault(WRONG, "br0", "broken"))
-    said = lines(dataclasses.replace(found, faults=faults))
+    said = lines(found._replace(faults=faults))
     assert said[1] == "WRONG br0: broken" and said[2] == "note  gretap1: noted"
     many = tuple(Fault(WRONG, "", "fault %d" % number) for number in range(50))
-    said = lines(dataclasses.replace(found, faults=many))
+    said = lines(found._replace(faults=many))
     assert said[11].strip() == "and 40 more: l2wg status" and any(line.startswith("gretap1") for line in said)
 
 
 def test_many_tunnels_have_a_line_each_with_those_that_are_wrong_on_top():
     found = built()
     tunnel = found.tunnels[0]
-    some = tuple(dataclasses.replace(tunnel, wish=dataclasses.replace(tunnel.wish, name="t%02d" % number)) for number in range(40))
-    said = lines(dataclasses.replace(found, tunnels=some, faults=(Fault(WRONG, "t33", "broken"),)), {}, {"t33": 3.0})
+    some = tuple(tunnel._replace(wish=tunnel.wish._replace(name="t%02d" % number)) for number in range(40))
+    said = lines(found._replace(tunnels=some, faults=(Fault(WRONG, "t33", "broken"),)), {}, {"t33": 3.0})
     assert len(said) == SIZE[1] and said[-1] == "21 more lines: l2wg status"
     assert said[4].split()[:5] == ["t33", "WRONG", "-", "3.0", "ms"] and said[5].split()[:2] == ["t00", "up"]
-    assert [line.split()[0] for line in lines(dataclasses.replace(found, tunnels=some), names=["t07"])[2:3]] == ["t07"]
+    assert [line.split()[0] for line in lines(found._replace(tunnels=some), names=["t07"])[2:3]] == ["t07"]
 
 
 def test_names_of_others_move_no_cursor():
     found = built()
-    tunnel = dataclasses.replace(found.tunnels[0], wish=dataclasses.replace(found.tunnels[0].wish, site="\x1b[2J"))
-    assert "\x1b" not in "\n".join(lines(dataclasses.replace(found, tunnels=(tunnel,))))
-    assert "\x1b[31m" in "\n".join(lines(dataclasses.replace(found, faults=(Fault(WRONG, "", "x"),)), colour=True))
+    tunnel = found.tunnels[0]._replace(wish=found.tunnels[0].wish._replace(site="\x1b[2J"))
+    assert "\x1b" not in "\n".join(lines(found._replace(tunnels=(tunnel,))))
+    assert "\x1b[31m" in "\n".join(lines(found._replace(faults=(Fault(WRONG, "", "x"),)), colour=True))

@@ -1,5 +1,3 @@
-import dataclasses
-
 import pytest
 from l2wg_hooks.config import wg_quick
 from l2wg_hooks.errors import Problem
@@ -7,7 +5,7 @@ from l2wg_hooks.model import Link, Observed, Rules, Tunnel, Walls, Wire
 from l2wg_hooks.plan import planner, wire_steps
 
 TUNNEL = Tunnel("gretap1", "l2w0", "198.18.0.1", "198.18.0.2", "br0", wire="own", path="/etc/l2wg/gretap1.conf", lines={"wire": 5})
-VXLAN = dataclasses.replace(TUNNEL, name="vxlan1", encapsulation="vxlan", remote="198.18.0.3")
+VXLAN = TUNNEL._replace(name="vxlan1", encapsulation="vxlan", remote="198.18.0.3")
 SHARED = Tunnel("gretap2", "wg0", "192.168.178.1", "192.168.92.1", "br0")
 BR0 = Link("br0", 6, "bridge", up=True, mac="52:54:00:00:00:01")
 WG0 = Link("wg0", 5, "wireguard", up=True, mtu=1420)
@@ -57,7 +55,7 @@ def steps(walls, *links, **more):
 
 
 def but(value, **changes):
-    return value._replace(**changes) if isinstance(value, tuple) else dataclasses.replace(value, **changes)
+    return value._replace(**changes)
 
 
 def test_all_is_made_from_nothing_in_one_plan():
@@ -139,7 +137,7 @@ def test_the_last_tunnel_takes_the_namespace_along():
 
 
 def test_one_of_two_wires_goes_alone():
-    other = but(L2W0, name="l2w1", index=3, addresses=("198.18.0.9/32",))
+    other = but(L2W0, name="l2w1", ifindex=3, addresses=("198.18.0.9/32",))
     walls = but(STANDING, routes={"198.18.0.2": ("l2w0", 0), "198.18.0.8": ("l2w1", 0)})
     assert steps(walls, BR0, L2W0, other, RIGHT) == ["ip -n l2wg link delete dev l2w1"]
 
