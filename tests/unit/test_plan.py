@@ -28,9 +28,14 @@ LAN = Link("enp2s0", 2, up=True, addresses=("192.168.178.1/24",))
 
 
 def plan(*words, **more):
-    """The Plan where the rules that it wants are in force already; test_nftables.py has those where they are not."""
+    """The Plan where the rules that it wants are in force already; test_nftables.py has those where they are not.
+
+    Whatever it does, each step says why, and what it is about: what fails with it is left out by that.
+    """
     wanted = planner.plan(*words, **more).rules
-    return planner.plan(*words, seen=Observed(wanted or Rules()), **more)
+    found = planner.plan(*words, seen=Observed(wanted or Rules()), **more)
+    assert all(step.reason and step.group for step in found.steps)
+    return found
 
 
 def of(*found):
@@ -690,3 +695,11 @@ def test_what_a_bridge_is_told_says_which_wish_that_is(stp, mask, reasons):
     wish = but(TUNNEL, bridge_ports=("enp3s0",), stp=stp, link_local=mask, lines={"stp": 1, "link-local": 2})
     bridge = but(BR0, stp=not stp, group_forward=0 if mask else 0x4008)
     assert {step.reason for step in plan([wish], of(WG0, bridge, RIGHT, PORT)).steps if step.group == "br0"} == reasons
+
+
+def test_a_port_that_joins_is_brought_up_and_both_are_the_bridges():
+    found = plan([but(TUNNEL, bridge_ports=("enp3s0",))], of(WG0, BR0, RIGHT, but(PORT, master="", up=False))).steps
+    assert [(str(step), step.reason, step.group) for step in found] == [
+        ("ip link set dev enp3s0 master br0", "it is not a port of br0", "br0"),
+        ("ip link set dev enp3s0 up", "it is down", "br0"),
+    ]
