@@ -703,3 +703,34 @@ def test_a_port_that_joins_is_brought_up_and_both_are_the_bridges():
         ("ip link set dev enp3s0 master br0", "it is not a port of br0", "br0"),
         ("ip link set dev enp3s0 up", "it is down", "br0"),
     ]
+
+
+@pytest.mark.parametrize(
+    "wish, found, reason",
+    [
+        ({}, {"alias": ""}, "marks it as ours"),
+        ({}, {"mac": "02:00:00:00:00:01"}, "the bridge must not take its address"),
+        ({}, {"mtu": 1400}, "its MTU is 1400"),
+        ({}, {"ttl": 0}, "its packets' TTL is that of what they carry"),
+        ({}, {"ttl": 63}, "its packets' TTL is 63"),
+        ({}, {"master": "br7"}, "it is not a port of br0"),
+        ({}, {"isolated": True}, "isolated = no"),
+        ({"isolated": True}, {}, "isolated = yes"),
+        ({}, {"up": False}, "it is down"),
+    ],
+)
+def test_what_is_changed_in_place_says_what_was_wrong(wish, found, reason):
+    (step,) = plan([but(TUNNEL, **wish)], of(WG0, BR0, but(RIGHT, **found))).steps
+    assert (step.reason, step.group) == (reason, "gretap1")
+
+
+def test_a_new_tunnel_says_why_step_by_step():
+    links = of(WG0, but(BR0, vlan_filtering=True, pvid=1), Link("eth9", 11, ipv6=True))
+    assert [(step.reason, step.group) for step in plan([TUNNEL], links).steps] == [
+        ("it is not there", "gretap1"),
+        ("marks it as ours", "gretap1"),
+        ("a port has no IPv6 address of its own", "gretap1"),
+        ("it is not a port of br0", "gretap1"),
+        ("br0 filters VLANs, and a new port has none", "gretap1"),
+        ("it is down", "gretap1"),
+    ]
