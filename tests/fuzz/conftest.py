@@ -4,12 +4,12 @@ CASES says how many examples hypothesis makes for each property. The same ones c
 matter of luck; a longer run finds more, and what it finds becomes a file of tests/golden/hostile.
 """
 
-import functools
 import importlib.util
 import os
 import pathlib
 import sys
 
+import cases
 import pytest
 from hypothesis import HealthCheck, settings
 
@@ -28,9 +28,9 @@ _unit = _unit_tests()
 no_process, golden = _unit.no_process, _unit.golden
 
 
-@pytest.fixture(autouse=True, scope="session")
+@pytest.fixture(autouse=True, scope="module")
 def root(tmp_path_factory):
-    """A folder that the code takes for /, one for all: hypothesis runs a test many times."""
+    """A folder that the code takes for /, one for all tests of a file: hypothesis runs each many times."""
     folder = tmp_path_factory.mktemp("root")
     (folder / "run").mkdir()
     patch = pytest.MonkeyPatch()
@@ -57,18 +57,6 @@ settings.register_profile(
 )
 settings.load_profile("l2wg")
 
-# {test: how many inputs its body has been run on}
-_counted = {}
-
-
-def _counts(name, test):
-    @functools.wraps(test)
-    def counting(*args, **kwargs):
-        _counted[name] = _counted.get(name, 0) + 1
-        return test(*args, **kwargs)
-
-    return counting
-
 
 def pytest_collection_modifyitems(items):
     """Count each call of the function that hypothesis calls, and every fixed case as one."""
@@ -76,26 +64,14 @@ def pytest_collection_modifyitems(items):
         name = item.nodeid.partition("[")[0].rpartition("/")[2]
         if hasattr(item.obj, "hypothesis"):
             if not hasattr(item.obj.hypothesis.inner_test, "__wrapped__"):  # one for all parameters
-                item.obj.hypothesis.inner_test = _counts(name, item.obj.hypothesis.inner_test)
+                item.obj.hypothesis.inner_test = cases.counts(name, item.obj.hypothesis.inner_test)
         else:
-            item.obj = _counts(name, item.obj)
+            item.obj = cases.counts(name, item.obj)
 
 
 def pytest_terminal_summary(terminalreporter):
     """How many cases were run: of each test, and of all."""
     terminalreporter.section("cases run")
-    for name in sorted(_counted):
-        terminalreporter.line("%8d %s" % (_counted[name], name))
-    terminalreporter.line("%8d in all (CASES=%d for each property)" % (sum(_counted.values()), CASES))
-
-
-def count(name):
-    """One more case of a test that goes through many by itself."""
-    _counted[name] = _counted.get(name, 0) + 1
-
-
-def counted_inside(test, name):
-    """The property `test` that is made within a test, counted under that test's name rather than as one case."""
-    _counted[name] = _counted.get(name, 0) - 1
-    test.hypothesis.inner_test = _counts(name, test.hypothesis.inner_test)
-    return test
+    for name in sorted(cases.counted):
+        terminalreporter.line("%8d %s" % (cases.counted[name], name))
+    terminalreporter.line("%8d in all (CASES=%d for each property)" % (sum(cases.counted.values()), CASES))

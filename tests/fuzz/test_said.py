@@ -4,7 +4,7 @@ import json
 import re
 import time
 
-import conftest
+import cases
 import hostile
 import pytest
 from hostile import FIRM
@@ -146,7 +146,7 @@ ALL = json.dumps(
 def test_a_wrong_value_at_every_position(name):
     for text in positions(ALL if name == "eth0" else SHOWN[0], name):
         of_ip(text)
-        conftest.count("test_said.py::test_a_wrong_value_at_every_position")
+        cases.count("test_said.py::test_a_wrong_value_at_every_position")
 
 
 # dev_valid_name of the kernel: 1 to 15 bytes without '/', ':' and space.
@@ -309,7 +309,7 @@ def test_an_event_and_a_check_where_tools_print_anything(mad):
         networkd.networkd(["gretap1"])
         networkmanager.managed(["gretap1"])
 
-    conftest.counted_inside(holds, "test_said.py::test_an_event_and_a_check_where_tools_print_anything")()
+    cases.counted_inside(holds, "test_said.py::test_an_event_and_a_check_where_tools_print_anything")()
 
 
 def test_the_tools_are_asked_at_all(mad):

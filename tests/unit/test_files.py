@@ -259,7 +259,8 @@ def test_what_else_is_read(odd, root):
     )  # fmt: skip
     for path in read_by_all:
         os.makedirs(os.path.dirname(path), exist_ok=True)
-        odd(path)
+        # The large file is written once.
+        odd(path) if odd.name != "line" or path == read_by_all[0] else os.link(read_by_all[0], path)
     there = odd.name != "nowhere"
     # Not as we have left it, so it is loaded anew; or nothing was loaded.
     assert nftables_state._loaded() == (([], {}, None) if there else None)

@@ -186,6 +186,7 @@ def test_the_plan_has_networkmanager_let_go_of_ours_only():
     steps = [step for step in plan([ONE], LINKS, seen=found).steps if step.argv[0] == "nmcli"]
     assert [" ".join(step.argv) for step in steps] == ["nmcli device set enp3s0 managed no"]
     assert steps[0].group not in ("gretap1", "br0"), "its failure leaves out nothing else"
+    assert (steps[0].reason, steps[0].group) == ("NetworkManager manages it", "NetworkManager")
 
 
 # Firewalls

@@ -26,9 +26,14 @@ LAN = Link("enp2s0", 2, up=True, addresses=("192.168.178.1/24",))
 
 
 def plan(*words, **more):
-    """The Plan where the rules that it wants are in force already; test_nftables.py has those where they are not."""
+    """The Plan where the rules that it wants are in force already; test_nftables.py has those where they are not.
+
+    Whatever it does, each step says why, and what it is about: what fails with it is left out by that.
+    """
     wanted = planner.plan(*words, **more).rules
-    return planner.plan(*words, seen=Observed(wanted or Rules()), **more)
+    found = planner.plan(*words, seen=Observed(wanted or Rules()), **more)
+    assert all(step.reason and step.group for step in found.steps)
+    return found
 
 
 def of(*found):
@@ -177,7 +182,7 @@ def test_a_port_with_an_address_is_never_touched():
     tunnel = but(TUNNEL, bridge_ports=("enp3s0",))
     result = plan([tunnel], of(WG0, BR0, RIGHT, but(PORT, master="", addresses=("192.168.1.1/24",))))
     assert result.steps == ()
-    assert "enp3s0 carries the address 192.168.1.1/24" in str(result.problems[0])
+    assert "enp3s0 carries the address 192.168.1.1/24, and whoever uses it" in str(result.problems[0])
 
 
 def test_a_port_of_another_bridge_is_left_there():
@@ -660,3 +665,70 @@ def test_a_bridge_that_is_about_to_go_is_not_silenced():
 
 def test_what_is_taken_out_says_why():
     assert {step.reason for step in removal(["gretap1"], of(RIGHT)).steps} == {"all tunnels are to go"}
+
+
+KEYS = {"bridge": 4, "bridge-ports": 5, "underlay": 6, "remote": 7}
+
+
+@pytest.mark.parametrize(
+    "found, key, hint",
+    [
+        ((WG0, BR0, but(PORT, master="br7")), "bridge-ports", "take it out there, or name another port"),
+        ((WG0, BR0, but(PORT, master="", addresses=("10.0.0.1/8",))), "bridge-ports", "name a port without address; or define br0 with it in interfaces(5)"),
+        ((but(WG0, kind="dummy"), BR0), "underlay", "name the WireGuard interface"),
+        ((but(WG0, master="vrf1"), BR0), "underlay", "take it out: ip link set dev wg0 nomaster"),
+        ((WG0, but(BR0, kind="dummy")), "bridge", "name a bridge, such as br0"),
+        ((WG0, BR0, but(RIGHT, kind="dummy")), "", "rename the file to another tunnel name, or delete that interface: ip link delete dev gretap1"),
+        ((WG0, BR0, but(RIGHT, name="hers", alias="")), "remote", "if nothing needs it: ip link delete dev hers; else give this tunnel a `key`"),
+    ],
+)
+def test_what_is_wrong_is_told_with_its_line_and_a_cure(found, key, hint):
+    wish = but(TUNNEL, bridge_ports=("enp3s0",), lines=KEYS)
+    (problem,) = plan([wish], of(*found)).problems
+    assert (problem.path, problem.key, problem.line) == (wish.path, key, KEYS.get(key, 0)) and problem.hint.startswith(hint)
+
+
+@pytest.mark.parametrize("stp, mask, reasons", [(True, True, {"stp = yes", "LLDP and 802.1X pass"}), (False, False, {"stp = no", "LLDP and 802.1X stay at home"})])
+def test_what_a_bridge_is_told_says_which_wish_that_is(stp, mask, reasons):
+    wish = but(TUNNEL, bridge_ports=("enp3s0",), stp=stp, link_local=mask, lines={"stp": 1, "link-local": 2})
+    bridge = but(BR0, stp=not stp, group_forward=0 if mask else 0x4008)
+    assert {step.reason for step in plan([wish], of(WG0, bridge, RIGHT, PORT)).steps if step.group == "br0"} == reasons
+
+
+def test_a_port_that_joins_is_brought_up_and_both_are_the_bridges():
+    found = plan([but(TUNNEL, bridge_ports=("enp3s0",))], of(WG0, BR0, RIGHT, but(PORT, master="", up=False))).steps
+    assert [(str(step), step.reason, step.group) for step in found] == [
+        ("ip link set dev enp3s0 master br0", "it is not a port of br0", "br0"),
+        ("ip link set dev enp3s0 up", "it is down", "br0"),
+    ]
+
+
+@pytest.mark.parametrize(
+    "wish, found, reason",
+    [
+        ({}, {"alias": ""}, "marks it as ours"),
+        ({}, {"mac": "02:00:00:00:00:01"}, "the bridge must not take its address"),
+        ({}, {"mtu": 1400}, "its MTU is 1400"),
+        ({}, {"ttl": 0}, "its packets' TTL is that of what they carry"),
+        ({}, {"ttl": 63}, "its packets' TTL is 63"),
+        ({}, {"master": "br7"}, "it is not a port of br0"),
+        ({}, {"isolated": True}, "isolated = no"),
+        ({"isolated": True}, {}, "isolated = yes"),
+        ({}, {"up": False}, "it is down"),
+    ],
+)
+def test_what_is_changed_in_place_says_what_was_wrong(wish, found, reason):
+    (step,) = plan([but(TUNNEL, **wish)], of(WG0, BR0, but(RIGHT, **found))).steps
+    assert (step.reason, step.group) == (reason, "gretap1")
+
+
+def test_a_new_tunnel_says_why_step_by_step():
+    links = of(WG0, but(BR0, vlan_filtering=True, pvid=1), Link("eth9", 11, ipv6=True))
+    assert [(step.reason, step.group) for step in plan([TUNNEL], links).steps] == [
+        ("it is not there", "gretap1"),
+        ("marks it as ours", "gretap1"),
+        ("a port has no IPv6 address of its own", "gretap1"),
+        ("it is not a port of br0", "gretap1"),
+        ("br0 filters VLANs, and a new port has none", "gretap1"),
+        ("it is down", "gretap1"),
+    ]

@@ -65,6 +65,25 @@ def test_a_rule_is_ours_by_its_priority_and_its_table():
 
 
 @pytest.mark.parametrize(
+    "more, is_one",
+    [
+        ({}, True),
+        ({"metrics": [{"mtu": 1558}]}, True),
+        ({"type": "unreachable", "dst": 7}, True),
+        ({"dst": 7}, False),
+        ({"dev": None}, False),
+        ({"metrics": [1558]}, False),
+        ({"metrics": [{"mtu": 1558}, 7]}, False),
+        ({"metrics": {}}, False),
+        ({"metrics": {"mtu": 1558}}, False),
+        ({"type": "unreachable", "metrics": ""}, False),
+    ],
+)
+def test_a_route_that_cannot_be_told_from_others_is_left_alone(more, is_one):
+    assert policy_routes.is_route(dict({"dst": "10.9.0.2", "dev": "wg0"}, **more)) == is_one
+
+
+@pytest.mark.parametrize(
     "tunnel, ip, everything, selector, size",
     [
         (VX4, "ip", "0.0.0.0/0", "from 10.9.0.1 to 10.9.0.2 ipproto udp dport 4789", 1558),
