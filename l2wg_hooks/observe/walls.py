@@ -4,7 +4,7 @@ import os
 
 from l2wg_hooks.config import own_wire, wg_quick
 from l2wg_hooks.errors import L2wgError, Problem
-from l2wg_hooks.model import NAMESPACE, Walls, Wire
+from l2wg_hooks.model import ALIAS, NAMESPACE, Walls, Wire
 from l2wg_hooks.observe import link_table
 from l2wg_hooks.plan import wire_steps
 from l2wg_hooks.system import files, ip_routes, network_namespace, process
@@ -27,7 +27,7 @@ def look(tunnels, links):
         leftover = False
     except OSError:  # a file that is no namespace: what an end at the wrong moment has left
         routes, routed, devices, dumps, leftover = {}, False, (), {}, there
-    ours = {link.name for link in links.values() if link.namespace}
+    ours = {link.name for link in links.values() if link.namespace and link.alias == ALIAS} | set(names)
     return Walls(
         there and not leftover,
         leftover,
@@ -55,7 +55,7 @@ def _inside(links):
             routes[destination] = (route.get("dev", ""), sizes[0] if sizes else 0)
     routed = any(files.glance(path).strip() not in ("", "0") for path in _FORWARDING)
     devices = [line.partition(":")[0].strip() for line in files.glance(_DEVICES).splitlines() if ":" in line]
-    wires = [link.name for link in wire_steps.standing(links)]
+    wires = [link.name for link in links.values() if link.namespace and link.kind == "wireguard"]
     return routes, routed, devices, {name: process.output("wg", "show", name, "dump") for name in wires}
 
 
@@ -65,7 +65,7 @@ def _wire(name, dump):
         wanted, problems = own_wire.parse(files.read(path), path)
     except L2wgError as error:
         if not os.path.lexists(path):
-            problem = Problem("there is no such file, and `wire = own` is made of it", f"l2wg init {name}", path)
+            problem = Problem("there is no such file, and `wire = own` is made of it", f"l2wg init --own {name}", path)
             return Wire(problems=(problem,))
         return Wire(problems=error.problems)
     if wanted is None:

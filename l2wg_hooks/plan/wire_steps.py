@@ -24,8 +24,9 @@ def wished(tunnels, leaving=()):
 
 
 def standing(links):
-    """The Links of those that are there."""
-    return [link for link in links.values() if link.namespace == NAMESPACE and link.kind == "wireguard"]
+    """The Links of those that are there: l2wg has made them, as they say themselves."""
+    wires = (link for link in links.values() if link.namespace == NAMESPACE and link.kind == "wireguard")
+    return [link for link in wires if link.alias == model.ALIAS]
 
 
 def problems(tunnels, links, walls):
@@ -80,8 +81,8 @@ def _makeable(name, links, walls):
 
 
 def _away(walls, there, gone, kept):
-    """Nobody needs the namespace any longer. With an interface of somebody else's in it, it stays."""
-    if not walls.there or kept:
+    """Nobody needs the namespace any longer. With an interface of somebody else's in it, or none of ours, it stays."""
+    if not there or kept:
         return []
     if walls.strangers:
         return [Step(INSIDE + ("link", "delete", "dev", name), "no tunnel needs it, or it is to go", name) for name in gone]
@@ -101,6 +102,7 @@ def _wire(name, link, walls):
         # From out here, so that its UDP socket is out here.
         add = ("ip", "link", "add", "name", name, "netns", NAMESPACE, "type", "wireguard")
         yield Step(add, "it is not there", name, OF_NAMESPACE)
+    if link is None or link.alias != model.ALIAS:
         yield Step(_set(name, "alias", model.ALIAS), "marks it as ours", name, OF_NAMESPACE)
     if link is None or wire.differs:
         reason = f"{' and '.join(wire.differs)} differ from {source}" if link else f"as {source} has it"

@@ -136,6 +136,18 @@ def test_the_last_tunnel_takes_the_namespace_along():
     assert steps(walls, BR0, L2W0, RIGHT, tunnels=()) == ["ip link delete dev gretap1", "ip -n l2wg link delete dev l2w0"]
 
 
+def test_a_namespace_of_that_name_that_is_somebody_elses_stays():
+    """Empty, or with a WireGuard interface that l2wg has not made."""
+    for links in ((), (but(L2W0, name="wg7", alias=""),)):
+        walls = Walls(there=True, strangers=("wg7",) if links else ())
+        assert steps(walls, BR0, *links, tunnels=()) == []
+        assert [str(step) for step in planner.removal([], {link.name: link for link in (BR0, *links)}, Observed(walls=walls)).steps] == []
+
+
+def test_what_was_made_and_not_marked_yet_is_marked():
+    assert steps(STANDING, BR0, but(L2W0, alias=""), RIGHT) == ["ip -n l2wg link set dev l2w0 alias l2wg"]
+
+
 def test_one_of_two_wires_goes_alone():
     other = but(L2W0, name="l2w1", ifindex=3, addresses=("198.18.0.9/32",))
     walls = but(STANDING, routes={"198.18.0.2": ("l2w0", 0), "198.18.0.8": ("l2w1", 0)})
