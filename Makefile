@@ -1,6 +1,8 @@
 # Everything that a target uses is installed by it: `make demo` and `make test` are all the set-up there is.
 SUITE ?= bookworm
 PYTHON = /usr/bin/python3
+# What a tier needs to be made before; nothing where it has been made.
+PACKAGE = deb
 PYTEST = $(PYTHON) -B -m pytest -p no:cacheprovider
 DEB = $$(ls -t out/l2wg_*_all.deb | head -n 1)
 
@@ -15,7 +17,8 @@ demo: deb
 ## make test         all tests: lint and unit, then the others, two at a time
 # The long ones first, so that both cores have work to the end; `minimal` runs `shell`. What `unit` has just run, `deb` need not run again.
 test: lint unit
-	@$(MAKE) --no-print-directory -j 2 -k LANE='tests/lane $$@' PYTEST='tests/lane $$@ $(PYTEST) -vv' UNTESTED='DEB_BUILD_OPTIONS=nocheck' \
+	@DEB_BUILD_OPTIONS=nocheck tests/deb/build
+	@$(MAKE) --no-print-directory -j 2 -k LANE='tests/lane $$@' PYTEST='tests/lane $$@ $(PYTEST) -vv' PACKAGE= \
 	    router netns-1 netns-2 debtest neighbours minimal nix units fuzz matrix dsc
 
 ## make lint         the code as text
@@ -58,10 +61,10 @@ nix:
 ## make deb          the package, in out/
 deb:
 	@tests/need python3
-	@$(UNTESTED) tests/deb/build
+	@tests/deb/build
 
 ## make debtest      real dpkg and debconf
-debtest: deb
+debtest: $(PACKAGE)
 	$(PYTEST) --durations=20 tests/deb --suite $(SUITE)
 
 ## make docs         docs/troubleshooting.md, of the table that `l2wg check` has
@@ -77,25 +80,25 @@ dsc:
 lab: netns router neighbours units
 ## make netns        both sites in one machine, as network namespaces: netns-1 with one CPU, netns-2, what happens at the same time, with two
 netns: netns-1 netns-2
-netns-1: deb
+netns-1: $(PACKAGE)
 	@tests/need python3-pytest
 	$(PYTEST) --durations=20 tests/lab/netns -m "not long and not two_cpus" --suite $(SUITE) --deb "$(DEB)"
-netns-2: deb
+netns-2: $(PACKAGE)
 	@tests/need python3-pytest
 	$(PYTEST) --durations=20 tests/lab/netns -m "not long and two_cpus" --suite $(SUITE) --deb "$(DEB)"
 
 ## make router       whole routers: boots, ssh sessions, power cuts
-router: deb
+router: $(PACKAGE)
 	@tests/need python3-pytest
 	$(PYTEST) --durations=20 tests/lab/router --suite $(SUITE) --deb "$(DEB)"
 
 ## make neighbours   beside other network managers and firewalls
-neighbours: deb
+neighbours: $(PACKAGE)
 	@tests/need python3-pytest
 	$(PYTEST) --durations=20 tests/lab/neighbours --suite $(SUITE) --deb "$(DEB)"
 
 ## make units        the units of the NixOS module, under a real systemd
-units: deb
+units: $(PACKAGE)
 	@tests/need python3-pytest
 	$(PYTEST) --durations=20 tests/lab/units --suite $(SUITE) --deb "$(DEB)"
 
