@@ -4,7 +4,7 @@ import os
 import time
 
 from l2wg_hooks.check.cause import NOTHING, OPEN, REBOOT, Cause
-from l2wg_hooks.check.scene import Check, Idle
+from l2wg_hooks.check.scene import Check
 from l2wg_hooks.config import own_wire, wg_quick
 from l2wg_hooks.errors import L2wgError, Problem
 from l2wg_hooks.model import NAMESPACE
@@ -59,14 +59,13 @@ def callers(wanted, interface, now):
 
 
 def _walled(scene):
-    found = [tunnel for tunnel in scene.tunnels if tunnel.walled]
-    if not found:
-        raise Idle("no tunnel has `wire = own`")
-    return found
+    return [tunnel for tunnel in scene.tunnels if tunnel.walled]
 
 
 def _inside(scene):
     tunnels = _walled(scene)
+    if not tunnels:
+        return
     walls = namespace.look(tunnels, scene.links)
     yield from strangers(tunnels[0], walls.strangers if walls else ())
     if os.path.isdir(SYSTEMD) and not os.path.lexists(ENABLED):
