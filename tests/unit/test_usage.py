@@ -11,6 +11,7 @@ import pytest
 from conftest import TREE
 from l2wg_hooks import cli
 from l2wg_hooks.commands import pair, registry, usage
+from l2wg_hooks.config import schema
 
 MAN = (TREE / "docs/l2wg.8") if (TREE / "docs/l2wg.8").exists() else None
 
@@ -115,6 +116,11 @@ def described(text):
     part = re.search(r"^\.Sh DESCRIPTION\n(.*?)^\.Sh", text, re.M | re.S).group(1)
     pieces = re.split(r"^\.It Cm (\S+).*\n", part, flags=re.M)[1:]
     return dict(zip(pieces[::2], pieces[1::2]))
+
+
+@pytest.mark.skipif(MAN is None, reason="docs/l2wg.conf.5 is not beside the tests: an installed package")
+def test_the_man_page_has_every_key_in_the_order_of_a_new_file():
+    assert re.findall(r"^\.It Cm (\S+)$", MAN.with_name("l2wg.conf.5").read_text(), re.M) == list(schema.KEYS)
 
 
 @pytest.mark.skipif(MAN is None, reason="docs/l2wg.8 is not beside the tests: an installed package")
