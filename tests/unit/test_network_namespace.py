@@ -74,11 +74,12 @@ def test_what_is_inside_goes_by_one_command_and_what_needs_it_waits_for_it(monke
 
     def fake(argv, stdin=""):
         ran.append((" ".join(argv), stdin))
-        return Result(1, "", "no\nCommand failed -:2\n") if fails in stdin else Result(0, "", "")
+        return Result(1, "", "no\nCommand failed -:1\n") if fails in stdin else Result(0, "", "")
 
     monkeypatch.setattr(process, "run", fake)
     rows = (
         ("ip netns add l2wg", "namespace l2wg", ""),
+        ("ip netns exec l2wg sysctl -qw x=0", "namespace l2wg", ""),
         ("ip link add name l2w0 netns l2wg type wireguard", "l2w0", "namespace l2wg"),
         ("ip -n l2wg link set dev l2w0 up", "l2w0", "namespace l2wg"),
         ("ip -n l2wg link add name gretap1 type gretap", "gretap1", "l2w0"),
@@ -87,14 +88,15 @@ def test_what_is_inside_goes_by_one_command_and_what_needs_it_waits_for_it(monke
     )
     fails = "nothing"
     assert executor.apply(steps(*rows)) == ()
-    assert [command for command, _ in ran] == ["ip -batch -", "ip -n l2wg -batch -", "ip -batch -"]
-    assert ran[1][1] == "link set dev l2w0 up\nlink add name gretap1 type gretap\n"
-    # The second line of the first command, that makes WireGuard: no tunnel of it is tried, and others are.
+    alone = "ip netns exec l2wg sysctl -qw x=0"
+    assert [command for command, _ in ran] == ["ip -batch -", alone, "ip -batch -", "ip -n l2wg -batch -", "ip -batch -"]
+    assert ran[3][1] == "link set dev l2w0 up\nlink add name gretap1 type gretap\n"
+    # What makes WireGuard: no tunnel of it is tried, and others are.
     ran.clear()
     fails = "wireguard"
     (problem,) = executor.apply(steps(*rows))
     assert problem.message.startswith("l2w0: `ip link add name l2w0")
-    assert [stdin for _, stdin in ran] == ["netns add l2wg\nlink add name l2w0 netns l2wg type wireguard\n", "link set dev gretap2 up\n"]
+    assert [stdin for _, stdin in ran] == ["netns add l2wg\n", "", "link add name l2w0 netns l2wg type wireguard\n", "link set dev gretap2 up\n"]
 
 
 def test_a_group_takes_along_all_that_needs_it_at_any_distance():

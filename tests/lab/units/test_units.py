@@ -244,6 +244,37 @@ def test_a_bridge_of_the_modules_own_is_not_there_for_the_other_site(router, tmp
     vm.sh("kill $(cat /run/other.pid); systemctl stop br1-netdev; ip netns del other; rm /etc/sysctl.d/60-nixos.conf")
 
 
+L2W0 = """\
+[Interface]
+PrivateKey = %s
+Address = 198.18.0.1/32
+
+[Peer]
+PublicKey = %s
+AllowedIPs = 198.18.0.2/32
+"""
+
+
+def test_a_wire_of_its_own(router, tmp_path):
+    """Its unit is not locked in: the namespace that it makes is seen by a shell outside."""
+    wish = {"underlay": "l2w0", "local": "198.18.0.1", "remote": "198.18.0.2", "bridge": "br0", "wire": "own"}
+    unit = installable(evaluated(tmp_path, {"gretap3": wish}, {"br0": {"interfaces": []}}))["l2wg-gretap3"]
+    router.vm.sh("systemctl start br0-netdev wg-quick-wg0", timeout=180)
+    keys = router.vm.sh("wg genkey; wg genkey | wg pubkey").stdout.split()
+    router.vm.put("/etc/wireguard/l2w0.conf", (L2W0 % tuple(keys)).encode(), 0o600)
+    router.vm.put("/etc/l2wg/gretap3.conf", "".join(f"{key} = {value}\n" for key, value in wish.items()).encode())
+    router.vm.put("/etc/systemd/system/l2wg-gretap3.service", unit.encode())
+    router.vm.sh("systemctl daemon-reload; systemctl enable --now l2wg-gretap3", timeout=180)
+    assert router.vm.sh("systemctl is-active l2wg-gretap3").stdout == "active\n"
+    assert router.vm.sh("ip -n l2wg -o link show dev l2w0 | wc -l; cat /sys/class/net/gretap3/brport/state").stdout == "1\n3\n"
+    assert not router.vm.run(["test", "-e", "/sys/class/net/l2w0"], check=False).rc == 0
+    # Made again by the unit when it has gone, and gone with its file.
+    router.vm.sh("ip netns delete l2wg; systemctl restart l2wg-gretap3", timeout=180)
+    assert router.vm.sh("ip -n l2wg -o link show dev l2w0 | wc -l").stdout == "1\n"
+    router.vm.sh("systemctl disable --now l2wg-gretap3; rm /etc/l2wg/gretap3.conf; l2wg event up br0", timeout=180)
+    assert router.vm.sh("ip netns list; ls /sys/class/net | grep -c gretap3 || :").stdout == "0\n"
+
+
 def test_what_is_wrong_fails_the_unit_and_says_why(router):
     router.vm.put("/etc/l2wg/gretap2.conf", b"nonsense\n")
     router.vm.sh("systemctl start l2wg-gretap2", check=False, timeout=180)
