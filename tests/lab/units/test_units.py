@@ -277,6 +277,6 @@ def test_a_wire_of_its_own(router, tmp_path):
 
 def test_what_is_wrong_fails_the_unit_and_says_why(router):
     router.vm.put("/etc/l2wg/gretap2.conf", b"nonsense\n")
-    router.vm.sh("systemctl start l2wg-gretap2", check=False, timeout=180)
+    router.vm.sh("systemctl restart l2wg-gretap2", check=False, timeout=180)
     said = router.vm.sh("systemctl show -p Result l2wg-gretap2; journalctl -b -u l2wg-gretap2 -o cat --no-pager").stdout
     assert "Result=exit-code" in said and "/etc/l2wg/gretap2.conf:1: 'nonsense' is not `key = value`" in said
