@@ -88,7 +88,7 @@ def test_every_argument_is_a_plain_word(text, name):
 def test_a_rule_set_has_the_signs_of_the_template_and_no_others(text, name):
     tunnel = accepted(text, name)
     local, remote = ("::1", "::2") if tunnel.family == 6 else ("1.1.1.1", "2.2.2.2")
-    plain = Tunnel(**dict(tunnel.__dict__, name="a", underlay="b", bridge="c", local=local, remote=remote))
+    plain = Tunnel(**dict(tunnel._asdict(), name="a", underlay="b", bridge="c", local=local, remote=remote))
     made, wanted = nftables.render([nftables.entry(tunnel)]), nftables.render([nftables.entry(plain)])
     assert signs(made) == signs(wanted) and made.count("\n") == wanted.count("\n")
     for link in worlds(tunnel):
