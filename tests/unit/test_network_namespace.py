@@ -79,7 +79,7 @@ def test_what_is_inside_goes_by_one_command_and_what_needs_it_waits_for_it(monke
     monkeypatch.setattr(process, "run", fake)
     rows = (
         ("ip netns add l2wg", "namespace l2wg", ""),
-        ("ip netns exec l2wg sysctl -qw x=0", "namespace l2wg", ""),
+        ("ip netns exec l2wg wg syncconf l2w0 /run/x", "namespace l2wg", ""),
         ("ip link add name l2w0 netns l2wg type wireguard", "l2w0", "namespace l2wg"),
         ("ip -n l2wg link set dev l2w0 up", "l2w0", "namespace l2wg"),
         ("ip -n l2wg link add name gretap1 type gretap", "gretap1", "l2w0"),
@@ -88,7 +88,7 @@ def test_what_is_inside_goes_by_one_command_and_what_needs_it_waits_for_it(monke
     )
     fails = "nothing"
     assert executor.apply(steps(*rows)) == ()
-    alone = "ip netns exec l2wg sysctl -qw x=0"
+    alone = "ip netns exec l2wg wg syncconf l2w0 /run/x"
     assert [command for command, _ in ran] == ["ip -batch -", alone, "ip -batch -", "ip -n l2wg -batch -", "ip -batch -"]
     assert ran[3][1] == "link set dev l2w0 up\nlink add name gretap1 type gretap\n"
     # What makes WireGuard: no tunnel of it is tried, and others are.

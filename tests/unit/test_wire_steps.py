@@ -1,8 +1,8 @@
 import pytest
-from l2wg_hooks.config import wg_quick
+from l2wg_hooks.config import conflicts, wg_quick
 from l2wg_hooks.errors import Problem
-from l2wg_hooks.model import Link, Observed, Rules, Tunnel, Walls, Wire
-from l2wg_hooks.plan import planner, wire_steps
+from l2wg_hooks.model import Link, Observed, PolicyRoutes, Rules, Tunnel, Walls, Wire
+from l2wg_hooks.plan import planner, policy_routes, wire_steps
 
 TUNNEL = Tunnel("gretap1", "l2w0", "198.18.0.1", "198.18.0.2", "br0", wire="own", path="/etc/l2wg/gretap1.conf", lines={"wire": 5})
 VXLAN = TUNNEL._replace(name="vxlan1", encapsulation="vxlan", remote="198.18.0.3")
@@ -162,6 +162,31 @@ def test_a_broken_file_takes_nothing_down():
     assert (found.steps, found.problems) == ((), (problem,))
     found = plan(but(NOTHING, wires={"l2w0": Wire(problems=(problem,))}), BR0)
     assert found.steps == () and found.problems == (problem,) and [str(wait) for wait in found.waiting][:1] == ["gretap1 waits for l2w0"]
+
+
+def test_beside_a_broken_file_an_unneeded_wire_stays_and_so_does_one_that_leaves():
+    """It may be what the broken file asks for."""
+    other = but(L2W0, name="l2w1", ifindex=3, addresses=("198.18.0.9/32",))
+    assert steps(STANDING, BR0, L2W0, other, RIGHT, broken=("gretap2",)) == []
+    assert [step for step in steps(STANDING, BR0, L2W0, RIGHT, broken=("gretap2",), leaving=("l2w0",)) if "l2wg" in step.split()] == []
+
+
+def test_without_its_wire_no_step_of_a_tunnel_is_tried():
+    found = plan(NOTHING, BR0).steps
+    assert {step.needs for step in found if step.group == "gretap1"} == {"l2w0"}
+    assert {step.needs for step in found if step.group == "l2w0"} == {"namespace l2wg"}
+
+
+def test_one_underlay_is_one_wire():
+    (problem,) = conflicts.between([TUNNEL, but(TUNNEL, name="gretap2", key=7, wire="shared", path="/etc/l2wg/gretap2.conf")])
+    assert problem.key == "wire" and "l2w0 is own in /etc/l2wg/gretap1.conf" in problem.message
+
+
+def test_the_policy_routes_of_a_tunnel_that_is_walled_now_go():
+    rule = {"priority": 4789, "src": "198.18.0.1", "dst": "198.18.0.3", "ipproto": "udp", "dport": 4789, "table": policy_routes.table("vxlan1")}
+    ways = PolicyRoutes((rule,), {policy_routes.table("vxlan1"): []})
+    assert policy_routes.stale([but(VXLAN, wire="shared")], ways) == []
+    assert [argv[1:3] for argv in policy_routes.stale([VXLAN], ways)] == [("rule", "del")]
 
 
 def test_an_interface_of_that_name_outside_is_nobody_of_ours():
