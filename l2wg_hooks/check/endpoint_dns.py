@@ -1,11 +1,10 @@
 """Endpoints of wg-quick(8)'s files: DNS names that WireGuard resolved once, and what they mean now."""
 
 import ipaddress
-import socket
-import threading
 
 from l2wg_hooks.check.cause import QUIET, Cause
 from l2wg_hooks.config import wg_quick
+from l2wg_hooks.system import resolver
 
 CAUSES = (
     Cause(
@@ -55,19 +54,7 @@ def _is_address(text):
 
 def resolve(name, patience=PATIENCE):
     """The addresses of a name now; empty where there are none, or nobody has said so in time."""
-    found = []
-
-    def ask():
-        try:
-            found.extend(sorted({row[4][0] for row in socket.getaddrinfo(name, None, type=socket.SOCK_DGRAM)}))
-        except (OSError, UnicodeError):
-            pass
-
-    # Nothing can end a call of the resolver; this thread ends with us at the latest.
-    thread = threading.Thread(target=ask, daemon=True)
-    thread.start()
-    thread.join(patience)
-    return list(found)
+    return sorted(resolver.addresses(name, patience))
 
 
 def judge(tunnel, peer, name, port, addresses):

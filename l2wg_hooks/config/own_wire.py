@@ -7,7 +7,7 @@ commands) has no meaning for an interface that nobody but the tunnels can reach.
 import ipaddress
 from typing import Dict, FrozenSet, List, NamedTuple, Optional, Tuple
 
-from l2wg_hooks.config import allowed_ips, schema, wg_quick
+from l2wg_hooks.config import allowed_ips, schema, wg_quick, wg_quick_peers
 from l2wg_hooks.errors import Problem
 
 # What WireGuard gives a new interface: 1500 less 80, its own overhead over IPv6 (drivers/net/wireguard/device.c).
@@ -55,15 +55,10 @@ def parse(text, path):
     problems: List[Problem] = []
     interface: Dict[str, str] = {}
     addresses: List[str] = []
-    peers: List[Dict[str, List[str]]] = []
     for number, row in enumerate(wg_quick.rows_of(text), 1):
-        if row.key == "[peer]":
-            peers.append({})
-        if row.key.startswith("[") or not row.key:
+        if row.key.startswith("[") or not row.key or row.section == "[peer]":
             continue
-        if row.section == "[peer]":
-            peers[-1].setdefault(row.key, []).append(row.value)
-        elif row.section != "[interface]":
+        if row.section != "[interface]":
             problems.append(Problem("stands in no section", "it belongs below [Interface] or [Peer]", path, number, row.key))
         elif row.key in _REFUSED:
             hint = "take this line out" + (": l2wg makes it without" if wg_quick.is_ours(row, "%i") else "")
@@ -83,9 +78,8 @@ def parse(text, path):
         problems.append(Problem("has no Address", hint, path))
     if problems:
         return None, tuple(problems)
-    known = {values["publickey"][-1]: _peer(values) for values in peers if values.get("publickey")}
     port, mark = interface.get("listenport"), interface.get("fwmark")
-    return OwnWire(tuple(dict.fromkeys(addresses)), mtu, interface["privatekey"], port, mark, known), ()
+    return OwnWire(tuple(dict.fromkeys(addresses)), mtu, interface["privatekey"], port, mark, _peers(text)), ()
 
 
 def _addresses(value, path, number, problems):
@@ -109,46 +103,16 @@ def _mtu(value, path, problems):
         return MTU
 
 
-def _peer(values):
-    allowed = [word.strip(schema.SPACE) for value in values.get("allowedips", ()) for word in value.split(",")]
-    keepalive = values.get("persistentkeepalive", ["off"])[-1]
-    return PeerWish(
-        values.get("presharedkey", ["(none)"])[-1],
-        frozenset(str(network) for network in allowed_ips.networks(allowed)),
-        "off" if keepalive == "0" else keepalive,
-        values.get("endpoint", [""])[-1],
-    )
-
-
-def differs(wanted, dump):
-    """What of an OwnWire the interface has otherwise, in words, by what `wg show WG dump` printed of it (wg(8)).
-
-    Not a peer's endpoint: that is where it was heard last.
-    """
-    rows = [line.split("\t") for line in dump.splitlines()]
-    if not rows or len(rows[0]) != 4 or any(len(row) != 8 for row in rows[1:]):
-        return ("all of it",)
-    private, _, port, mark = rows[0]
-    found = []
-    if private != wanted.private:
-        found.append("its key")
-    if wanted.port is not None and port != wanted.port:
-        found.append("its UDP port")
-    if _mark(mark) != _mark(wanted.mark or "off"):
-        found.append("its mark")
-    there = {}
-    for key, preshared, _, allowed, _, _, _, keepalive in rows[1:]:
-        there[key] = PeerWish(preshared, frozenset(allowed.split(",")) - {"(none)"}, keepalive, "")
-    if there != {key: peer._replace(endpoint="") for key, peer in wanted.peers.items()}:
-        found.append("its peers")
-    return tuple(found)
-
-
-def _mark(text):
-    try:
-        return int(text, 0)
-    except ValueError:
-        return 0
+def _peers(text):
+    """{public key: PeerWish} of a file's text."""
+    rows, found = wg_quick.rows_of(text), {}
+    for section in wg_quick_peers.sections(text):
+        preshared = [row.value for row in rows[section.start : section.stop] if row.key == "presharedkey"]
+        allowed = frozenset(str(network) for network in allowed_ips.networks(section.allowed))
+        keepalive = "off" if section.keepalive in ("", "0") else section.keepalive
+        if section.key:
+            found[section.key] = PeerWish(preshared[-1] if preshared else "(none)", allowed, keepalive, section.endpoint)
+    return found
 
 
 def stripped(text, resolve):

@@ -5,7 +5,7 @@ import os
 from l2wg_hooks.config import own_wire, wg_quick
 from l2wg_hooks.errors import L2wgError, Problem
 from l2wg_hooks.model import ALIAS, NAMESPACE, Walls, Wire
-from l2wg_hooks.observe import link_table
+from l2wg_hooks.observe import link_table, wg_interfaces
 from l2wg_hooks.plan import wire_steps
 from l2wg_hooks.system import files, ip_routes, network_namespace, process
 
@@ -70,4 +70,35 @@ def _wire(name, dump):
         return Wire(problems=error.problems)
     if wanted is None:
         return Wire(problems=problems)
-    return Wire(wanted.addresses, wanted.mtu, own_wire.differs(wanted, dump) if dump is not None else ())
+    return Wire(wanted.addresses, wanted.mtu, differs(wanted, dump) if dump is not None else ())
+
+
+def differs(wanted, dump):
+    """What of an OwnWire the interface has otherwise, in words, by what `wg show WG dump` printed of it (wg(8)).
+
+    Not a peer's endpoint: that is where it was heard last.
+    """
+    rows = wg_interfaces.fields(dump)
+    if not rows:
+        return ("all of it",)
+    private, _, port, mark = rows[0]
+    found = []
+    if private != wanted.private:
+        found.append("its key")
+    if wanted.port is not None and port != wanted.port:
+        found.append("its UDP port")
+    if _mark(mark) != _mark(wanted.mark or "off"):
+        found.append("its mark")
+    there = {}
+    for key, preshared, _, allowed, _, _, _, keepalive in rows[1:]:
+        there[key] = own_wire.PeerWish(preshared, frozenset(allowed.split(",")) - {"(none)"}, keepalive, "")
+    if there != {key: peer._replace(endpoint="") for key, peer in wanted.peers.items()}:
+        found.append("its peers")
+    return tuple(found)
+
+
+def _mark(text):
+    try:
+        return int(text, 0)
+    except ValueError:
+        return 0

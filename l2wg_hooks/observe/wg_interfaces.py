@@ -40,10 +40,16 @@ def _count(text):
     return int(text)
 
 
-def parse(text):
-    """The Interface that `wg show WG dump` printed (wg(8)), without its secret keys; None where it is no such thing."""
+def fields(text):
+    """The fields of each line of `wg show WG dump` (wg(8)), the interface's first; empty where it is no such thing."""
     rows = [line.split("\t") for line in text.splitlines()]
-    if not rows or len(rows[0]) != 4 or any(len(row) != 8 for row in rows[1:]):
+    return rows if rows and len(rows[0]) == 4 and all(len(row) == 8 for row in rows[1:]) else []
+
+
+def parse(text):
+    """The Interface that `wg show WG dump` printed, without its secret keys; None where it is no such thing."""
+    rows = fields(text)
+    if not rows:
         return None
     try:
         peers = tuple(

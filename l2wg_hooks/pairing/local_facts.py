@@ -3,7 +3,6 @@
 import ipaddress
 import os
 import re
-import socket
 from typing import NamedTuple, Tuple
 
 from l2wg_hooks.apply import verify
@@ -11,7 +10,7 @@ from l2wg_hooks.config import ifupdown_files, own_wire, store, wg_quick, wg_quic
 from l2wg_hooks.errors import Problem, fail
 from l2wg_hooks.observe import wg_interfaces
 from l2wg_hooks.pairing import card, negotiate, ports, site
-from l2wg_hooks.system import files, ip_routes, process
+from l2wg_hooks.system import files, ip_routes, process, resolver
 
 NIXOS = "/etc/NIXOS"
 # resolv.conf(5), and what systemd-resolved asks in its turn.
@@ -180,12 +179,7 @@ def needed(other, called, live, sections):
 
 def resolved(host):
     """The addresses of a host, or of an address itself; none where nobody knows it."""
-    if not host:
-        return []
-    try:
-        return sorted({row[4][0].partition("%")[0] for row in socket.getaddrinfo(host, None, type=socket.SOCK_DGRAM)})
-    except (OSError, UnicodeError):
-        return []
+    return sorted({address.partition("%")[0] for address in resolver.addresses(host)}) if host else []
 
 
 def _is_address(text):

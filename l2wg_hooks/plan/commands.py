@@ -11,12 +11,19 @@ OF_NAMESPACE = "namespace " + NAMESPACE
 
 def is_inside(argv):
     """Whether a command is one of ip(8) for the network namespace of l2wg."""
-    return argv[:3] == INSIDE
+    return argv[: len(INSIDE)] == INSIDE
+
+
+def is_executed(argv):
+    """Whether a command is any other one in that network namespace."""
+    return argv[: len(EXEC)] == EXEC
 
 
 def bare(argv):
     """The command without the words that say in which network namespace."""
-    return ("ip",) + argv[3:] if is_inside(argv) else argv
+    if is_inside(argv):
+        return ("ip",) + argv[len(INSIDE) :]
+    return argv[len(EXEC) :] if is_executed(argv) else argv
 
 
 def give(layer3, name, label=None):

@@ -47,7 +47,7 @@ def is_route(route):
     return ends and isinstance(metrics, list) and all(isinstance(metric, dict) for metric in metrics)
 
 
-def _size(tunnel):
+def size(tunnel):
     """Bytes of its largest packet, with two VLAN tags in the frame."""
     return tunnel.mtu + tunnel.overhead + 2 * headers.VLAN_TAG
 
@@ -75,8 +75,8 @@ def steps(tunnel, found):
         argvs.append(("ip", "route", "replace", "unreachable", _all(tunnel.family), "table", number, "metric", LAST) + OURS)
     for end in tunnel.ends():
         if not any(_leads(tunnel, end, route) for route in routes):
-            size = ("mtu", str(_size(tunnel)))
-            argvs.append(("ip", "route", "replace", end.remote, "dev", tunnel.underlay, "table", number) + size + OURS)
+            mtu = ("mtu", str(size(tunnel)))
+            argvs.append(("ip", "route", "replace", end.remote, "dev", tunnel.underlay, "table", number) + mtu + OURS)
     for end in tunnel.ends():
         if end not in ruled:
             proto = ("ipproto", "udp", "dport", str(tunnel.udp_port)) if tunnel.udp_port else ("ipproto", "gre")
@@ -97,7 +97,7 @@ def _matches(tunnel, end, rule):
 
 def _leads(tunnel, end, route):
     sizes = [metric.get("mtu") for metric in route.get("metrics", [])]
-    return (route.get("dst"), route.get("dev"), sizes) == (end.remote, tunnel.underlay, [_size(tunnel)])
+    return (route.get("dst"), route.get("dev"), sizes) == (end.remote, tunnel.underlay, [size(tunnel)])
 
 
 def stale(tunnels, found, kept=()):

@@ -10,9 +10,9 @@ from typing import Dict, List, Tuple
 
 from l2wg_hooks import model
 from l2wg_hooks.config import wg_quick
-from l2wg_hooks.encapsulation import headers
 from l2wg_hooks.model import NAMESPACE, Link, Step
-from l2wg_hooks.plan.commands import EXEC, INSIDE, NEW_NAMESPACE, OF_NAMESPACE
+from l2wg_hooks.plan import policy_routes
+from l2wg_hooks.plan.commands import EXEC, INSIDE, NEW_NAMESPACE, OF_NAMESPACE, bare
 
 # What wg(8) is told: there for that command only, and readable by root only.
 FILE = "/run/l2wg.{}.wg"
@@ -49,14 +49,17 @@ def steps(tunnels, links, walls, leaving=(), kept=False):
 
     `kept` is whether some tunnel's file cannot be read: nothing goes then, since it may need it.
     """
-    wanted = [name for name in wished(tunnels, leaving) if _makeable(name, links, walls)]
-    there = standing(links)
-    gone = [link.name for link in there if link.name in leaving or (link.name not in wished(tunnels, leaving) and not kept)]
-    if not wanted and not [link for link in there if link.name not in gone]:
-        return _away(walls, there, gone, kept)
+    names, there = wished(tunnels, leaving), standing(links)
+    wanted = [name for name in names if _makeable(name, links, walls)]
+    gone = [link.name for link in there if link.name in leaving or (link.name not in names and not kept)]
     found: List[Step] = [
         Step(INSIDE + ("link", "delete", "dev", name), "no tunnel needs it, or it is to go", name) for name in gone
     ]
+    if not wanted and len(gone) == len(there):
+        # Nobody needs the namespace any longer. With an interface of somebody else's in it, or none of ours, it stays.
+        if kept or not there:
+            return []
+        return found if walls.strangers else [alone()]
     if walls.leftover:
         found.append(Step(("ip", "netns", "delete", NAMESPACE), "what is left of it leads nowhere", OF_NAMESPACE))
     if not walls.there:
@@ -78,15 +81,6 @@ def _makeable(name, links, walls):
     if link is not None:
         return link.namespace == NAMESPACE
     return wire is not None and not wire.problems
-
-
-def _away(walls, there, gone, kept):
-    """Nobody needs the namespace any longer. With an interface of somebody else's in it, or none of ours, it stays."""
-    if not there or kept:
-        return []
-    if walls.strangers:
-        return [Step(INSIDE + ("link", "delete", "dev", name), "no tunnel needs it, or it is to go", name) for name in gone]
-    return [alone()]
 
 
 def alone():
@@ -129,8 +123,7 @@ def routes(tunnels, wanted):
     found: Dict[str, Tuple[str, int]] = {}
     for tunnel in tunnels:
         if tunnel.walled and tunnel.underlay in wanted:
-            # As plan/policy_routes.py has it, of the same kinds.
-            size = tunnel.mtu + tunnel.overhead + 2 * headers.VLAN_TAG if tunnel.link_kind.own_route else 0
+            size = policy_routes.size(tunnel) if policy_routes.needed(tunnel.kind) else 0
             for end in tunnel.ends():
                 before = found.get(end.remote, ("", 0))
                 found[end.remote] = (tunnel.underlay, max(size, before[1]))
@@ -151,7 +144,7 @@ def _routes(tunnels, wanted, there, kept):
 
 def synced(steps):
     """The names of the wires that these steps tell what is in their files."""
-    return tuple(step.group for step in steps if step.argv[: len(EXEC) + 2] == EXEC + ("wg", "syncconf"))
+    return tuple(step.group for step in steps if bare(step.argv)[:2] == ("wg", "syncconf"))
 
 
 def after(tunnels, links, walls, leaving=()):

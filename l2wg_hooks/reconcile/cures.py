@@ -129,7 +129,7 @@ NO_NAMESPACE = (
     "network namespaces cannot be had here, as in many a container: l2wg set TUNNEL wire=shared underlay=WG; l2wg apply # with "
     "a WireGuard interface of wg-quick(8)"
 )
-NETNS = (("not permitted", NO_NAMESPACE), ("", NO_NAMESPACE))
+NETNS = (("", NO_NAMESPACE),)
 WIREGUARD = (
     ("unknown device type", MODULE),
     ("operation not supported", MODULE),
@@ -208,8 +208,6 @@ KINDS = (
 def of(argv, said, is_wireless=lambda name: False):
     """The cure for a command that has failed, and has `said` so. `is_wireless` tells of an interface whether it is."""
     argv = commands.bare(argv)
-    if argv[: len(commands.EXEC)] == commands.EXEC:
-        argv = argv[len(commands.EXEC) :]
     kind = next((kind for kind in KINDS if kind.is_one(argv)), None)
     said = said.lower()
     cure = next((cure for words, cure in kind.cures if words in said), UNKNOWN) if kind else UNKNOWN

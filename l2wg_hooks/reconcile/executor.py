@@ -50,8 +50,7 @@ def _batches(step):
     """
     plain = all(re.match(r"[A-Za-z0-9_.:/@%+,=-]+\Z", word) for word in step.argv)
     # What older versions do behind a `netns exec` in a batch, they do in that namespace.
-    alone = step.argv[: len(commands.EXEC)] == commands.EXEC
-    if not plain or alone or step.argv[0] != "ip" or commands.bare(step.argv)[1].startswith("-"):
+    if not plain or commands.is_executed(step.argv) or step.argv[0] != "ip" or commands.bare(step.argv)[1].startswith("-"):
         return ()
     return commands.INSIDE if commands.is_inside(step.argv) else ("ip",)
 

@@ -7,7 +7,10 @@ from typing import List
 from l2wg_hooks.config import own_wire, wg_quick
 from l2wg_hooks.errors import L2wgError, Problem
 from l2wg_hooks.plan import wire_steps
-from l2wg_hooks.system import files, process
+from l2wg_hooks.system import files, resolver
+
+# Seconds that a name server may take: whoever brings up an interface waits for us.
+PATIENCE = 5
 
 
 def write(names):
@@ -46,16 +49,8 @@ def resolved(endpoint):
     host, _, port = endpoint.rpartition(":")
     if re.match(r"[0-9.]+\Z", host) or host.startswith("["):
         return endpoint
-    try:
-        # As getaddrinfo(3) has them in order, which is how wg(8) asks.
-        result = process.run(("getent", "ahosts", host), patience=RESOLVER)
-    except L2wgError:
+    # The first is the one that wg(8) would take.
+    found = resolver.addresses(host, PATIENCE)
+    if not found:
         return ""
-    words = result.out.split()
-    if result.code or not words:
-        return ""
-    return f"[{words[0]}]:{port}" if ":" in words[0] else f"{words[0]}:{port}"
-
-
-# Seconds that a name server may take: whoever brings up an interface waits for us.
-RESOLVER = 5
+    return f"[{found[0]}]:{port}" if ":" in found[0] else f"{found[0]}:{port}"

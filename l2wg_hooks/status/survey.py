@@ -62,9 +62,10 @@ def look():
     try:
         counted = interface_counters.read(json_fields.table(ip.out))
         if inside:
-            found = link_table.completed(found)
-            walled = interface_counters.read(json_fields.table(inside[0]))
-            counted.update({name: one for name, one in walled.items() if name in found and found[name].namespace})
+            text, _, number = inside
+            found = link_table.joined(found, link_table.parse(text), number)
+            walled = interface_counters.read(json_fields.table(text))
+            counted.update({name: traffic for name, traffic in walled.items() if name in found and found[name].namespace})
     except json_fields.Unfit as error:
         link_table.refuse(error)
     blind = [_blind(argv, result) for argv, result in ((STATIONS, bridge), (PEERS, wg)) if _blind(argv, result)]
@@ -92,14 +93,16 @@ def look():
 
 
 def _inside():
-    """What the first of these commands print in the network namespace of l2wg; None where there is none."""
+    """(what LINKS and PEERS print in the network namespace of l2wg, its number here); None where there is none."""
     if not os.path.exists(network_namespace.path(NAMESPACE)):
         return None
     try:
-        found = network_namespace.within(NAMESPACE, lambda: process.together(LINKS, PEERS))
+        results = network_namespace.within(NAMESPACE, lambda: process.together(LINKS, PEERS))
+        number = network_namespace.number(NAMESPACE)
     except OSError:
         return None
-    return tuple("" if isinstance(one, L2wgError) or one.code else one.out for one in found)
+    texts = ["" if isinstance(result, L2wgError) or result.code else result.out for result in results]
+    return texts[0], texts[1], number
 
 
 def _growth(known, report, clock):

@@ -48,12 +48,8 @@ def show(argv):
     log.say(" ".join(argv))
 
 
-def run(argv, stdin="", environment=(), patience=None):
-    """Run a command to its end. Raises L2wgError if it is not there or hangs; its exit code is the caller's to judge.
-
-    `patience` is in seconds, PATIENCE if not given.
-    """
-    patience = patience or PATIENCE
+def run(argv, stdin="", environment=()):
+    """Run a command to its end. Raises L2wgError if it is not there or hangs; its exit code is the caller's to judge."""
     try:
         done = subprocess.run(
             list(argv),
@@ -62,14 +58,14 @@ def run(argv, stdin="", environment=(), patience=None):
             text=True,
             errors="surrogateescape",
             env=dict(ENVIRONMENT, **dict(environment)),
-            timeout=patience,
+            timeout=PATIENCE,
         )
     except (ValueError, UnicodeEncodeError):  # a NUL, or what is no byte: not to be had from any program or file
         fail("`{}` is not a command".format(" ".join(argv)), "look for odd bytes in the names there")
     except FileNotFoundError:
         fail(f"the command {argv[0]} is not there", f"apt install {PACKAGES.get(argv[0], argv[0])}")
     except subprocess.TimeoutExpired:
-        fail("`%s` did not end within %d s" % (" ".join(argv), patience), "run it by hand to see what it waits for")
+        fail("`%s` did not end within %d s" % (" ".join(argv), PATIENCE), "run it by hand to see what it waits for")
     return Result(done.returncode, done.stdout, done.stderr)
 
 

@@ -1,5 +1,6 @@
 import pytest
 from l2wg_hooks.config import own_wire
+from l2wg_hooks.observe import walls
 
 PATH = "/etc/wireguard/l2w0.conf"
 TEXT = """\
@@ -63,12 +64,12 @@ def test_all_that_is_wrong_is_told_at_once():
 
 
 def test_nothing_is_told_where_all_is_as_the_file_has_it():
-    assert own_wire.differs(parsed(), DUMP) == ()
+    assert walls.differs(parsed(), DUMP) == ()
     # Without ListenPort WireGuard chooses one.
-    assert own_wire.differs(parsed(TEXT.replace("ListenPort = 4901", "")), DUMP.replace("4901", "40000")) == ()
+    assert walls.differs(parsed(TEXT.replace("ListenPort = 4901", "")), DUMP.replace("4901", "40000")) == ()
     # Where a peer was heard last is not what the file says.
-    assert own_wire.differs(parsed(), DUMP.replace("203.0.113.20", "192.0.2.9")) == ()
-    assert own_wire.differs(parsed(TEXT.replace("ListenPort", "FwMark = 0x20\nListenPort")), DUMP.replace("\toff\n", "\t0x20\n", 1)) == ()
+    assert walls.differs(parsed(), DUMP.replace("203.0.113.20", "192.0.2.9")) == ()
+    assert walls.differs(parsed(TEXT.replace("ListenPort", "FwMark = 0x20\nListenPort")), DUMP.replace("\toff\n", "\t0x20\n", 1)) == ()
 
 
 @pytest.mark.parametrize(
@@ -86,7 +87,7 @@ def test_nothing_is_told_where_all_is_as_the_file_has_it():
     ],
 )
 def test_what_differs_is_told(old, new, told):
-    assert own_wire.differs(parsed(), DUMP.replace(old, new, 1)) == told
+    assert walls.differs(parsed(), DUMP.replace(old, new, 1)) == told
 
 
 def test_wg_gets_what_it_takes_and_no_name():

@@ -28,13 +28,15 @@ Endpoint = {wan}:4901
 PersistentKeepalive = 1
 """
 INSIDE = "ip -n l2wg"
+# How each is called: B by its name in /etc/hosts, which nobody can ask for in the namespace.
+WANS = {"A": topology.WAN["A"], "B": "MyRemoteServer.com"}
 
 
 def own(site, keys, *settings) -> None:
     """The files of `wire = own`, and `l2wg apply`."""
     other = "B" if site.name == "A" else "A"
     mine, peers = keys if site.name == "A" else keys[::-1]
-    text = CONF.format(private=mine.private, public=peers.public, own=INNER[site.name], other=INNER[other], wan=topology.WAN[other])
+    text = CONF.format(private=mine.private, public=peers.public, own=INNER[site.name], other=INNER[other], wan=WANS[other])
     site.write("/etc/wireguard/l2w0.conf", text, 0o600)
     ends = [f"local={INNER[site.name][0]}", f"remote={INNER[other][0]}"]
     ports = ["bridge-ports=enp3s0"] if site.name == "A" else []
