@@ -18,8 +18,9 @@ demo: deb
 # The long ones first, so that both cores have work to the end; `minimal` runs `shell`. What `unit` has just run, `deb` need not run again.
 test: lint unit
 	@DEB_BUILD_OPTIONS=nocheck tests/deb/build
+	@rm -rf out/failed
 	@$(MAKE) --no-print-directory -j 2 -k LANE='tests/lane $$@' PYTEST='tests/lane $$@ $(PYTEST) -vv' PACKAGE= \
-	    router netns-1 netns-2 debtest neighbours minimal nix units fuzz matrix dsc
+	    router netns-1 netns-2 debtest neighbours minimal nix units fuzz matrix dsc || { tests/lane --failed; exit 1; }
 
 ## make lint         the code as text
 lint:

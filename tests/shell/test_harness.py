@@ -1,6 +1,7 @@
 """What the tests' own tools say where something is not there: a line and a cure, and no traceback."""
 
 import os
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -69,3 +70,18 @@ def test_pypi_is_not_waited_for(tmp_path, ci, status):
 def test_a_package_that_there_is_not():
     rc, out, said = run(TESTS / "need", "no-such-package-of-debian")
     assert rc == 1 and "  hint: " in said and "no-such-package-of-debian" in said.splitlines()[-1]
+
+
+def test_what_failed_is_the_last_that_a_run_says(tmp_path):
+    """A CI may keep no more than the end of what was printed, and the tier that ends last is seldom the one that failed."""
+    (tmp_path / "tests").mkdir()
+    lane = shutil.copy(TESTS / "lane", tmp_path / "tests")
+    assert run(lane, "netns", "sh", "-c", "echo 3 passed; echo 'FAILED tests/a.py::test_b - assert 1 == 2'; echo 1 failed; exit 1") == (
+        1, "netns: 3 passed\nnetns: FAILED tests/a.py::test_b - assert 1 == 2\nnetns: 1 failed\n", "",
+    )  # fmt: skip
+    assert run(lane, "dsc", "sh", "-c", "seq 20; exit 7")[0] == 7
+    assert run(lane, "matrix", "echo", "5 passed") == (0, "matrix: 5 passed\n", "")
+    assert run(lane, "--failed")[1].splitlines() == [
+        *(f"dsc failed: {number}" for number in range(15, 21)),
+        "netns failed: FAILED tests/a.py::test_b - assert 1 == 2",
+    ]
