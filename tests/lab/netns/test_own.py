@@ -98,6 +98,18 @@ def test_whatever_part_goes_is_made_again_by_the_next_event(walled, lost):
     walled.comes_back()
 
 
+@pytest.mark.parametrize("in_the_way", ["mkdir {0}", "touch {0}; mount --bind {0} {0}; mount --bind {0} {0}"])
+def test_what_cannot_be_removed_has_a_cure(walled, in_the_way):
+    site = walled.a
+    site.sh("ip netns delete l2wg; " + in_the_way.format("/run/netns/l2wg"))
+    said = site.l2wg("event", "up", "br0").stderr
+    cure = re.search(r"Cannot remove namespace file.*\n  hint: (.*)", said).group(1)
+    # Without the rehearsal.
+    site.sh(cure.replace("l2wg apply", "l2wg event up br0"))
+    assert planned(site) == ""
+    walled.comes_back()
+
+
 # An ip(8) that ends l2wg when it has done so many commands.
 LAST = """#!/bin/sh
 /bin/ip "$@"
