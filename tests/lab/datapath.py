@@ -215,11 +215,7 @@ def round_trip(host: Namespace) -> float:
 
 # What happened, and an event that is told of it: as ifupdown's hook does when the bridge has come up, where nothing is to be
 # done; and where the tunnel is not there, or nothing of l2wg's is.
-EVENTS = {
-    "nothing to do": ":",
-    "the tunnel is gone": "ip link delete gretap1",
-    "all of it is gone": "l2wg down --all 2>/dev/null",
-}
+EVENTS = {"nothing to do": ":", "the tunnel is gone": "ip link delete gretap1", "all of it is gone": "l2wg down --all 2>/dev/null"}
 # The time without what was idle, and how many processes and threads were started.
 SPENT = "awk '/^now at/ {now = $3} /idle_sleeptime/ {idle = $3} /^processes/ {started = $2} END {printf \"%.0f %d\\n\", now - idle, started}' /proc/timer_list /proc/stat"
 # Three times, for the first one may find what nobody has in memory: the least counts.
