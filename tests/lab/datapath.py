@@ -219,14 +219,14 @@ EVENTS = {"nothing to do": ":", "the tunnel is gone": "ip link delete gretap1", 
 # The time without what was idle, and how many processes and threads were started.
 SPENT = "awk '/^now at/ {now = $3} /idle_sleeptime/ {idle = $3} /^processes/ {started = $2} END {printf \"%.0f %d\\n\", now - idle, started}' /proc/timer_list /proc/stat"
 # Three times, for the first one may find what nobody has in memory: the least counts.
-EVENT = f"for turn in 1 2 3; do {{}}; {SPENT}; l2wg event up br0 2>/dev/null; {SPENT}; done"
+EVENT = "for turn in 1 2 3; do %s; %s; l2wg event up br0 2>/dev/null; %s; done"
 
 
 def events(site) -> list:
     """[(milliseconds' worth of instructions, processes and threads started)] of EVENTS, in their order."""
     found = []
     for script in EVENTS.values():
-        rows = [[int(word) for word in line.split()] for line in site.sh(EVENT.format(script), timeout=900).stdout.splitlines()]
+        rows = [[int(word) for word in line.split()] for line in site.sh(EVENT % (script, SPENT, SPENT), timeout=900).stdout.splitlines()]
         # Without the process that counts.
         found.append(min(((after[0] - before[0]) / 1e6, after[1] - before[1] - 1) for before, after in zip(rows[::2], rows[1::2])))
     return found
