@@ -13,6 +13,7 @@ from l2wg_hooks.netfilter.host_rules import Firewall
 from l2wg_hooks.netfilter.trace import Packet
 from l2wg_hooks.observe import walls as namespace
 from l2wg_hooks.observe import wg_interfaces
+from l2wg_hooks.reconcile import events
 from l2wg_hooks.system import files, ip_routes, process
 
 CAUSES = (
@@ -36,9 +37,8 @@ CAUSES = (
         "`systemctl enable l2wg.service`.",
     ),
 )
-UNIT = "l2wg.service"
-# The systemd that runs, and the link that `systemctl enable` makes.
-SYSTEMD, ENABLED = "/run/systemd/system", "/etc/systemd/system/multi-user.target.wants/" + UNIT
+# There where systemd runs.
+SYSTEMD = "/run/systemd/system"
 
 
 def strangers(tunnel, names):
@@ -68,8 +68,9 @@ def _inside(scene):
         return
     walls = namespace.look(tunnels, scene.links)
     yield from strangers(tunnels[0], walls.strangers if walls else ())
-    if os.path.isdir(SYSTEMD) and not os.path.lexists(ENABLED):
-        yield Problem(f"{UNIT} is disabled: nothing makes WireGuard at boot", f"systemctl enable {UNIT}", id="boot-unit")
+    if os.path.isdir(SYSTEMD) and not os.path.lexists(events.ENABLED):
+        message = f"{events.UNIT} is disabled: nothing makes WireGuard at boot"
+        yield Problem(message, f"systemctl enable {events.UNIT}", id="boot-unit")
 
 
 def _port(scene):

@@ -96,7 +96,7 @@ WISH = "wire = own\nunderlay = l2w0\nlocal = 198.18.0.1\nremote = 198.18.0.2\nbr
 
 @pytest.fixture
 def site_own(site_a):
-    """Site A with these files. This kernel has no WireGuard, so there will be all but the wire itself; tests/lab has that."""
+    """Site A with these files. This kernel has not what it takes, so `l2wg apply` refuses; tests/lab/router has the wire itself."""
     site_a.put(L2W0, KEYS, 0o600)
     site_a.put(OWN, WISH)
     return site_a

@@ -207,12 +207,35 @@ def test_check_tells_of_a_firewall_that_drops_who_calls(walled):
         site.write("/etc/wireguard/l2w0.conf", conf, 0o600)
 
 
+REHEARSED = "the next start gives what is wished"
+HOOK, UNIT = "/etc/network/if-up.d/l2wg", "/etc/systemd/system/multi-user.target.wants/l2wg.service"
+
+
+def rehearsed(site, script="") -> str:
+    site.sh(script)
+    result = site.run(["l2wg", "rehearse"], timeout=300, check=False)
+    assert "cannot be had" not in result.stderr and result.rc == (REHEARSED not in result.stderr), result.stderr
+    return result.stderr
+
+
 def test_the_next_start_is_rehearsed(walled):
     """With a shared wire in its place; what takes the bridge's port away is found as ever."""
+    assert REHEARSED in rehearsed(walled.a)
+
+
+@pytest.mark.long
+def test_whoever_makes_it_at_the_next_start_is_rehearsed_too(walled):
+    """The unit alone, where no hook is called; nobody, where the unit is disabled, too; and a file that is refused."""
     site = walled.a
-    result = site.run(["l2wg", "rehearse"], timeout=300)
-    assert "nothing brings up" not in result.stderr and "cannot be had" not in result.stderr
-    assert "the next start gives what is wished" in result.stderr
+    conf = site.read("/etc/wireguard/l2w0.conf")
+    try:
+        assert REHEARSED in rehearsed(site, f"mv {HOOK} /root/hook")
+        assert "gretap1 is missing at the next boot" in rehearsed(site, f"mv {UNIT} /root/unit")
+        site.write("/etc/wireguard/l2w0.conf", conf.replace("ListenPort", "Table = off\nListenPort"), 0o600)
+        assert "gretap1 waits after the next boot: nothing brings up l2w0" in rehearsed(site, f"mv /root/hook {HOOK}; mv /root/unit {UNIT}")
+    finally:
+        site.sh(f"mv /root/hook {HOOK}; mv /root/unit {UNIT}", check=False)
+        site.write("/etc/wireguard/l2w0.conf", conf, 0o600)
 
 
 def test_all_goes_and_comes_back(walled):
