@@ -429,6 +429,7 @@ def test_another_version_touches_nothing_that_runs(request, site, version):
     indices = box.sh("ip -o link | cut -d: -f1,2")
     done = box.run("dpkg", "-i", repacked(box, version))
     assert "l2wg]" not in done.stderr, "it did something"
+    assert ('l2wg 0.0.1 does not know "wire = own": gretap1 stays as it is' in done.stderr) == (site == "site_own" and version == "0.0.1")
     assert whole(box) == before and box.sh("ip -o link | cut -d: -f1,2") == indices
     install(box)
     assert whole(box) == before
