@@ -171,14 +171,20 @@ def test_status_check_and_metrics_look_inside(walled):
     assert site.l2wg("exec", "sh", "-c", "exit 7", check=False).rc == 7
 
 
+def problems(site) -> dict:
+    return {problem["id"]: problem for problem in json.loads(site.l2wg("check", "--json", check=False).stdout)["problems"]}
+
+
 def test_check_tells_who_else_is_in_there(walled):
+    """And each cure cures."""
     site = walled.a
-    site.sh(f"{INSIDE} link add eth7 type dummy")
-    found = {problem["id"]: problem for problem in json.loads(site.l2wg("check", "--json", check=False).stdout)["problems"]}
-    assert "eth7" in found["namespace-stranger"]["message"]
+    site.sh(f"{INSIDE} link add eth7 type dummy; systemctl enable wg-quick@l2w0")
+    found = problems(site)
+    assert "eth7" in found["namespace-stranger"]["message"] and "wg-quick also brings up l2w0" in found["wire-twice"]["message"]
     site.sh(found["namespace-stranger"]["hint"].partition(" #")[0].replace("netns 1", "netns $$"))
     assert "eth7" in site.links()
-    site.sh("ip link delete eth7")
+    site.sh("ip link delete eth7; " + found["wire-twice"]["hint"])
+    assert not {"namespace-stranger", "wire-twice"} & set(problems(site))
 
 
 MINE = """
@@ -197,11 +203,10 @@ def test_check_tells_of_a_firewall_that_drops_who_calls(walled):
     site.sh(MINE)
     site.sh("ip route replace default via 203.0.113.20 dev enp1s0")
     try:
-        found = {problem["id"]: problem for problem in json.loads(site.l2wg("check", "--json", check=False).stdout)["problems"]}
+        found = problems(site)
         assert "UDP port 4901" in found["wire-port"]["message"]
         site.sh(found["wire-port"]["hint"].partition(" #")[0])
-        again = json.loads(site.l2wg("check", "--json", check=False).stdout)["problems"]
-        assert "wire-port" not in {problem["id"] for problem in again}
+        assert "wire-port" not in problems(site)
     finally:
         site.sh("nft delete table inet mine; ip route delete default")
         site.write("/etc/wireguard/l2w0.conf", conf, 0o600)
