@@ -40,9 +40,10 @@ Ratios of `wire = own` to `wire = shared` in the same round, as above: goodput, 
 
 {wires}
 
-An event is `l2wg event up br0` on one router: with nothing to do; after `ip link delete gretap1`; and after `l2wg down --all`. In
-parentheses: what one with a shared wire costs, in milliseconds of this machine's clock. Then how many processes and threads each
-starts, itself among them.
+An event is `l2wg event up br0` on one router: with nothing to do; after `ip link delete gretap1`; and after `l2wg down --all`, when an
+own wire has its WireGuard made, too, as wg-quick does it for a shared one. In parentheses: what the event costs with a shared wire, in
+milliseconds of this machine's clock. Then how many processes and threads it starts, itself among them, with the own one and with the
+shared one. The own one's are more by two commands, which look into its namespace, and by two threads, which go there.
 
 {events}
 
@@ -79,8 +80,8 @@ Something that the ways of the first round leave behind makes plain WireGuard's 
 figures shows, and the ratios of those rounds better. What it is was not found; a kernel that has once had a policy route (VXLAN has
 one here) is suspected. The first round is the least of l2wg's ranges for TCP over IPv4, or close to it.
 
-With a wire of its own, the packets of a tunnel meet no rule of this router's but those of the encrypted packet: there is no guard to
-ask, and no connection tracking. That is the difference, where there is one.
+With a wire of its own, the packets of a tunnel meet no guard, and no hook of this router's firewall but those for WireGuard's own
+packets.
 
 The ways: *hand-made* is three PostUp lines (gretap with its defaults over wg0, a port of br0, which shrinks to 1382) and
 `iptables -A FORWARD -p tcp --tcp-flags SYN,RST SYN -j TCPMSS --clamp-mss-to-pmtu` with br_netfilter. *l2wg* is the package, with its
@@ -136,7 +137,7 @@ def events(found, ways) -> str:
             mine, theirs = ([turn[number] for turn in found.spent[way]] for way in pair)
             ratio = cell([here[0] / there[0] for here, there in zip(mine, theirs)])
             base = statistics.median(milliseconds for milliseconds, _ in theirs)
-            row.append("%s (1 = %.3g ms); %d beside %d" % (ratio, base, mine[-1][1], theirs[-1][1]))
+            row.append("%s (1 = %.3g ms); %d, %d" % (ratio, base, mine[-1][1], theirs[-1][1]))
         rows.append(row)
     return lines(rows)
 
