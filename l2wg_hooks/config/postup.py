@@ -2,7 +2,7 @@
 
 import os
 
-from l2wg_hooks.config import wg_quick
+from l2wg_hooks.config import own_wire, store, wg_quick
 from l2wg_hooks.errors import L2wgError, fail
 from l2wg_hooks.system import files, log
 
@@ -19,6 +19,9 @@ def attach_file(name, tunnels=()):
         hint = f"make it, or if {name} is not set up by wg-quick, call `l2wg up {name}` from there"
         fail("there is no such file", hint, path=where)
     old = files.read(where)
+    wires = store.wires(name)
+    if "own" in wires or (not wires and own_wire.is_marked(old)):
+        fail(f"l2wg makes {name} itself, and refuses such lines", "none is needed: l2wg apply", path=where)
     answer = wg_quick_readers.ask(name, old)
     problem = answer.problem(where, name, old)
     if problem:
