@@ -110,7 +110,7 @@ def _possible(name):
     if os.path.exists(network_namespace.path(TRIAL)):
         process.run(("ip", "netns", "delete", TRIAL))  # of one that was killed
     argv: Tuple[str, ...] = ("ip", "netns", "add", TRIAL)
-    hint = "l2wg init --shared # has it beside this router's other interfaces, by wg-quick(8)"
+    hint = "l2wg init --shared # beside this router's other interfaces, by wg-quick(8)"
     result = process.run(argv)
     try:
         if result.code:
