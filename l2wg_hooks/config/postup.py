@@ -20,9 +20,9 @@ def attach_file(name, tunnels=()):
         hint = f"make it, or if {name} is not set up by wg-quick, call `l2wg up {name}` from there"
         fail("there is no such file", hint, path=where)
     old = files.read(where)
-    if own_wire.MARK in old.splitlines() or any(tunnel.walled and tunnel.underlay == name for tunnel in store.load().tunnels):
-        log.say(f"{where}: nothing is put in, since l2wg makes {name} itself (wire = own)")
-        return ()
+    wires = store.wires(name)
+    if "own" in wires or (not wires and own_wire.is_marked(old)):
+        fail(f"l2wg makes {name} itself, and refuses such lines", "none is needed: l2wg apply", path=where)
     answer = wg_quick_readers.ask(name, old)
     problem = answer.problem(where, name, old)
     if problem:

@@ -69,7 +69,8 @@ def _wire(name, dump):
         wanted, problems = own_wire.parse(files.read(path), path)
     except L2wgError as error:
         if not os.path.lexists(path):
-            problem = Problem("there is no such file, and `wire = own` is made of it", f"l2wg init --own {name}", path)
+            how = "--own " if wg_quick.is_usual(name) else ""
+            problem = Problem("there is no such file, and `wire = own` is made of it", f"l2wg init {how}{name}", path)
             return Wire(problems=(problem,))
         return Wire(problems=error.problems)
     if wanted is None:

@@ -127,10 +127,8 @@ MODPROBE = (
     ("key was rejected", "Secure Boot takes signed modules only: those of Debian's own kernel are"),
     ("not permitted", "run it as root; in a container, whoever runs that has to load the module"),
 )
-NO_NAMESPACE = (
-    "network namespaces cannot be had here, as in many a container: l2wg set TUNNEL wire=shared underlay=WG; l2wg apply # with "
-    "a WireGuard interface of wg-quick(8)"
-)
+FORBIDDEN = "network namespaces cannot be had here, as in many a container"
+NO_NAMESPACE = f"{FORBIDDEN}: l2wg set TUNNEL wire=shared underlay=WG; l2wg apply # with a WireGuard interface of wg-quick(8)"
 NETNS = (
     ("file exists", AGAIN_THERE),
     ("not a directory", "/run/netns is no directory: rm /run/netns; l2wg apply"),

@@ -107,24 +107,6 @@ def test_the_file_keeps_mode_and_link(wireguard, tmp_path):
     assert real.read_text() == REFERENCE_A
 
 
-def test_nothing_is_put_into_the_file_of_an_own_wire(wireguard, root, capsys):
-    """It takes no commands: neither one that `l2wg init --own` has made, nor one that a tunnel names."""
-    path = wireguard / "wg0.conf"
-    path.write_text(f"{own_wire.MARK}\n{REFERENCE_A}")
-    postup.attach_file("wg0")
-    assert path.read_text() == f"{own_wire.MARK}\n{REFERENCE_A}"
-    path.write_text(REFERENCE_A)
-    (root / "etc/l2wg").mkdir(parents=True)
-    tunnel = "underlay = wg0\nlocal = 10.15.14.2\nremote = 10.15.14.1\nbridge = br0\n"
-    (root / "etc/l2wg/gretap1.conf").write_text(f"wire = own\n{tunnel}")
-    postup.attach_file("wg0")
-    assert path.read_text() == REFERENCE_A
-    assert capsys.readouterr().err.count("nothing is put in, since l2wg makes wg0 itself (wire = own)") == 2
-    (root / "etc/l2wg/gretap1.conf").write_text(tunnel)
-    postup.attach_file("wg0")
-    assert path.read_text() == attach(REFERENCE_A, "wg0")
-
-
 def test_a_file_that_cannot_be_written_is_as_it_was(wireguard, monkeypatch):
     path = wireguard / "wg0.conf"
     path.write_text(REFERENCE_A)
@@ -152,6 +134,25 @@ def test_a_file_with_nothing_to_change_is_not_written(wireguard):
 def test_a_name_that_is_none(wireguard, name):
     with pytest.raises(L2wgError):
         postup.attach_file(name)
+
+
+def test_a_wire_of_its_own_gets_no_lines(wireguard):
+    """Its file would be refused from then on. What its tunnels say counts, and only then what `l2wg init` has written."""
+    path = wireguard / "l2w0.conf"
+    path.write_text(own_wire.MARK + "\n" + REFERENCE_A)
+    with pytest.raises(L2wgError) as error:
+        postup.attach_file("l2w0")
+    assert "l2wg makes l2w0 itself" in str(error.value) and "l2wg apply" in str(error.value)
+    tunnel = wireguard.parent / "l2wg/gretap1.conf"
+    tunnel.parent.mkdir()
+    ends = "underlay = l2w0\nlocal = 198.18.0.1\nremote = 198.18.0.2\nbridge = br0\n"
+    tunnel.write_text(ends)
+    postup.attach_file("l2w0")
+    path.write_text(REFERENCE_A)
+    tunnel.write_text(ends + "wire = own\n")
+    with pytest.raises(L2wgError):
+        postup.attach_file("l2w0")
+    assert path.read_text() == REFERENCE_A
 
 
 def test_a_missing_file_says_where(wireguard):

@@ -350,6 +350,10 @@ def test_where_a_namespace_is_forbidden_nothing_half_made_stays(walled):
         said = site.l2wg("event", "up", "br0").stderr
         assert "wire=shared" in said and "Traceback" not in said, said
         assert "gretap1" not in site.links()
+        # And beforehand.
+        done = site.l2wg("init", "l2w9", "--port", "51999", check=False)
+        assert done.rc == 1 and "network namespaces cannot be had here" in done.stderr and "hint: l2wg init --shared" in done.stderr
+        assert not site.exists("/etc/wireguard/l2w9.conf")
     finally:
         site.sh("umount /run/netns")
     site.l2wg("event", "up", "br0")
@@ -363,7 +367,7 @@ def paired(vm):
     pair = Pair(vm).fresh()
     for site in pair.sites:
         site.sh("rm /etc/wireguard/wg0.conf")
-    made = {site.name: site.l2wg("init", "--own", "--name", f"site-{site.name.lower()}", "--endpoint", topology.WAN[site.name]) for site in pair.sites}
+    made = {site.name: site.l2wg("init", "--name", f"site-{site.name.lower()}", "--endpoint", topology.WAN[site.name]) for site in pair.sites}
     pair.card = {name: result.stdout.split()[-1] for name, result in made.items()}
     pair.said = [pair.a.l2wg("pair", "--yes", "--bridge-ports", "enp3s0", pair.card["B"]), pair.b.l2wg("pair", "--yes", pair.card["A"])]
     pair.comes_back(30)
@@ -379,6 +383,51 @@ def test_two_cards_make_a_wire_of_its_own(paired):
     assert "site-a answers" in paired.said[1].stderr
     # Once more is nothing to do.
     assert "nothing to do" in paired.a.l2wg("pair", "--yes", paired.card["B"]).stderr
+
+
+def fragments(site) -> int:
+    """How many of its packets the router has cut into fragments, out here."""
+    rows = [line.split() for line in site.read("/proc/net/snmp").splitlines() if line.startswith("Ip: ")]
+    return int(dict(zip(*rows))["FragCreates"])
+
+
+def test_a_way_out_that_takes_less(paired):
+    """WireGuard's packets go in fragments, until the file has the MTU that `l2wg init` would have written."""
+    site = paired.a
+    conf = site.read("/etc/wireguard/l2w0.conf")
+    paired.both(lambda site: site.sh("ip link set enp1s0 mtu 1400"))
+    try:
+        before = fragments(site)
+        assert paired.device.ping("192.168.92.10", count=3, size=1472, fragment=False) == 3
+        assert fragments(site) > before, "1420 bytes in WireGuard, and 60 more"
+        site.sh("ip route add default dev enp1s0")
+        said = site.l2wg("init", "l2w9", "--port", "51999").stderr
+        assert "the way out takes packets of 1400 bytes: MTU = 1320" in said and site.read("/etc/wireguard/l2w9.conf").endswith("ListenPort = 51999\nMTU = 1320\n")
+        paired.both(lambda site: site.sh("sed -i 's/^ListenPort/MTU = 1320\\n&/' /etc/wireguard/l2w0.conf; l2wg apply --no-rehearsal"))
+        paired.comes_back()
+        before = fragments(site)
+        assert paired.device.ping("192.168.92.10", count=3, size=1472, fragment=False) == 3
+        assert fragments(site) == before and planned(site) == ""
+    finally:
+        site.sh("rm -f /etc/wireguard/l2w9.conf; ip route delete default")
+        paired.both(lambda site: site.sh("ip link set enp1s0 mtu 1500"))
+        paired.both(lambda site: site.sh("sed -i '/^MTU/d' /etc/wireguard/l2w0.conf; l2wg apply --no-rehearsal"))
+    assert site.read("/etc/wireguard/l2w0.conf") == conf
+
+
+def test_beside_a_wireguard_of_others_it_is_the_one_that_is_meant(paired):
+    site = paired.a
+    site.write("/etc/wireguard/wg0.conf", "[Interface]\nListenPort = 51999\nAddress = 10.15.14.2/24\n", 0o600)
+    try:
+        done = site.l2wg("card")
+        assert done.stdout.strip() == paired.card["A"] and "of l2w0, wg0, l2w0 is meant" in done.stderr
+        assert "nothing to do" in site.l2wg("pair", "--yes", paired.card["B"]).stderr
+        # Whose port is not taken, though nobody has it now.
+        said = site.l2wg("init", "l2w9", "--port", "51999", check=False).stderr
+        assert "has UDP port 51999, though it is down now" in said and not site.exists("/etc/wireguard/l2w9.conf")
+        assert "l2wg makes l2w0 itself" in site.l2wg("attach", "l2w0", check=False).stderr
+    finally:
+        site.sh("rm /etc/wireguard/wg0.conf")
 
 
 def test_unpair_takes_all_of_it_and_pair_brings_it_back(paired):
