@@ -36,7 +36,7 @@ def plan(tunnels, links, leaving=(), broken=(), seen=Observed()):
         synced = wire_steps.synced(wires)
         links = wire_steps.after(tunnels, links, seen.walls, leaving)
     calls: Tuple[Step, ...] = ()
-    if seen.heard and seen.peers:
+    if seen.heard and not all(peer.endpoint for these in seen.peers.values() for peer in these):
         from l2wg_hooks.plan import peer_endpoints
 
         calls = tuple(peer_endpoints.steps(tunnels, links, seen, leaving))

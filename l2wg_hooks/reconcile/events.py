@@ -44,7 +44,10 @@ def _dhcpcd_begins(interface):
 
 def _watch(_):
     """The timer's look. It takes no lock: what it writes is written in one move, and it changes nothing of the network."""
-    reconcile.remember()
+    try:
+        reconcile.remember()
+    except L2wgError:  # an event tells of it, and once is enough
+        pass
     return ()
 
 

@@ -215,6 +215,12 @@ def test_beside_a_broken_file_nothing_is_forgotten(etc, wg):
     assert last_endpoints.read() == HEARD
 
 
+def test_the_timer_complains_of_nothing(root, wg, capsys):
+    (root / "etc").mkdir()
+    (root / "etc/l2wg").write_text("no directory\n")
+    assert events.main(["event", "watch", "timer"], strict=True) == 0 and capsys.readouterr().err == ""
+
+
 def test_a_disk_that_takes_nothing_costs_nothing(etc, wg, root):
     (etc / "gretap1.conf").write_text(CONF)
     (root / "var/lib/l2wg/endpoints").mkdir(parents=True)
