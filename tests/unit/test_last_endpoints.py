@@ -5,6 +5,8 @@ import os
 import pytest
 from l2wg_hooks.config import endpoint_lines, last_endpoints
 from l2wg_hooks.model import Heard, Link, Observed, Peer, Rules, Tunnel, Walls, Wire
+from l2wg_hooks.netfilter import nftables_state
+from l2wg_hooks.observe import link_table, walls
 from l2wg_hooks.plan import peer_endpoints, planner
 from l2wg_hooks.reconcile import event_summary, events, reconcile
 from l2wg_hooks.system import process
@@ -32,7 +34,7 @@ def test_a_peer_without_endpoint_is_told():
 
 
 def test_never_over_one_that_is_there():
-    assert calls(peers=[PEER._replace(endpoint="203.0.113.77:1")]) == []
+    assert calls(peers=[PEER._replace(endpoint="203.0.113.77:1"), STRANGER]) == []
 
 
 def test_never_another_peer():
@@ -64,8 +66,8 @@ FAR = Peer(KEY, "", ("198.18.0.1/32",), 0, 0, 0, None)
 
 
 def test_an_own_wire_is_told_as_it_is_made():
-    walls = Walls(wires={"l2w0": Wire(("198.18.0.2/32",), 1420, peers=(FAR,))})
-    seen = Observed(walls=walls, peers={"l2w0": (FAR,)}, heard={("l2w0", KEY): Heard(WHERE, NOW)}, now=NOW)
+    nothing = Walls(wires={"l2w0": Wire(("198.18.0.2/32",), 1420, peers=(FAR,))})
+    seen = Observed(walls=nothing, peers={"l2w0": (FAR,)}, heard={("l2w0", KEY): Heard(WHERE, NOW)}, now=NOW)
     steps = planner.plan((OWN,), {"br0": LINKS["br0"]}, seen=seen).steps
     words = [str(step) for step in steps]
     at = words.index(f"ip netns exec l2wg wg set l2w0 peer {KEY} endpoint {WHERE}")
@@ -176,7 +178,6 @@ def test_what_is_no_such_file_is_as_none(root, make):
 
 # The events
 
-
 DUMP = f"wg0\tprivate\tpublic\t4900\toff\nwg0\t{KEY}\t(none)\t{WHERE}\t192.168.178.0/24\t{NOW}\t1\t1\toff\nwg9\tprivate\tpublic\t1\toff\n"
 
 
@@ -233,3 +234,44 @@ def test_an_event_asks_once_more_where_wireguard_is_there_only(etc, wg):
     (etc / "gretap1.conf").write_text(CONF)
     reconcile.reconcile()
     assert not [line for line in wg if line.startswith("wg")], "no WireGuard"
+
+
+@pytest.fixture
+def kernel(etc, wg, monkeypatch):
+    """A router with the tunnel's file, its WireGuard, and no rules."""
+    (etc / "gretap1.conf").write_text(CONF)
+    monkeypatch.setattr(link_table, "read", lambda: {"wg0": LINKS["wg0"]})
+    monkeypatch.setattr(nftables_state, "observe", lambda needed: Rules())
+    return wg
+
+
+@pytest.mark.parametrize("work", [lambda: reconcile.reconcile(leaving=("wg0",)), reconcile.remove_all])
+def test_what_is_about_to_go_is_heard_of_before(kernel, work):
+    assert work() == () and last_endpoints.read() == {("wg0", KEY): Heard(WHERE, NOW)}
+    assert [line for line in kernel if line.startswith("wg ")] == ["wg show all dump"], "one process"
+
+
+def test_a_disk_that_takes_nothing_costs_an_event_nothing(kernel, root):
+    (root / "var/lib/l2wg/endpoints").mkdir(parents=True)
+    assert reconcile.reconcile(leaving=("wg0",)) == ()
+
+
+def test_a_rollback_forgets_nobody_whom_it_leaves_out(kernel, monkeypatch):
+    heard = {("wg0", KEY): Heard(WHERE, NOW), ("wg7", OTHER): Heard(WHERE, NOW)}
+    last_endpoints.write(heard)
+    reconcile.reconcile(only=[])
+    assert last_endpoints.read() == heard
+    reconcile.reconcile(leaving=("wg0",))
+    assert last_endpoints.read() == {("wg0", KEY): Heard(WHERE, NOW)}
+
+
+OWN_CONF = f"[Interface]\nPrivateKey = k\nAddress = 198.18.0.2/32\n[Peer]\nPublicKey = {KEY}\nAllowedIPs = 198.18.0.1/32\n"
+
+
+def test_peers_of_an_own_wire_are_the_interfaces_or_else_the_files(wireguard):
+    (wireguard / "l2w0.conf").write_text(OWN_CONF)
+    assert walls._wire("l2w0", None).peers == (FAR,)
+    dump = f"k\tpublic\t1\toff\n{KEY}\t(none)\t{WHERE}\t198.18.0.1/32\t{NOW}\t0\t0\toff\n"
+    assert walls._wire("l2w0", dump).peers == (spoken(WHERE, NOW, FAR),)
+    (wireguard / "l2w0.conf").write_text(OWN_CONF + "Endpoint = router.example:4900\n")
+    assert [peer.endpoint for peer in walls._wire("l2w0", None).peers] == ["router.example:4900"], "a file's, by name"
