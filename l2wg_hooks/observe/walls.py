@@ -4,7 +4,7 @@ import os
 
 from l2wg_hooks.config import own_wire, wg_quick
 from l2wg_hooks.errors import L2wgError, Problem
-from l2wg_hooks.model import ALIAS, NAMESPACE, Walls, Wire
+from l2wg_hooks.model import ALIAS, NAMESPACE, Peer, Walls, Wire
 from l2wg_hooks.observe import link_table, wg_interfaces
 from l2wg_hooks.plan import wire_steps
 from l2wg_hooks.system import files, ip_routes, network_namespace, process
@@ -75,7 +75,13 @@ def _wire(name, dump):
         return Wire(problems=error.problems)
     if wanted is None:
         return Wire(problems=problems)
-    return Wire(wanted.addresses, wanted.mtu, differs(wanted, dump) if dump is not None else ())
+    there = wg_interfaces.parse(dump) if dump is not None else None
+    peers = there.peers if there is not None else tuple(_peer(*row) for row in wanted.peers.items())
+    return Wire(wanted.addresses, wanted.mtu, differs(wanted, dump) if dump is not None else (), peers=peers)
+
+
+def _peer(key, wish):
+    return Peer(key, wish.endpoint, tuple(sorted(wish.allowed)), 0, 0, 0, None)
 
 
 def differs(wanted, dump):

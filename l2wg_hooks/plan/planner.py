@@ -35,6 +35,11 @@ def plan(tunnels, links, leaving=(), broken=(), seen=Observed()):
         wires = tuple(wire_steps.steps(tunnels, links, seen.walls, leaving, bool(broken)))
         synced = wire_steps.synced(wires)
         links = wire_steps.after(tunnels, links, seen.walls, leaving)
+    calls: Tuple[Step, ...] = ()
+    if seen.heard and not all(peer.endpoint for these in seen.peers.values() for peer in these):
+        from l2wg_hooks.plan import peer_endpoints
+
+        calls = tuple(peer_endpoints.steps(tunnels, links, seen, leaving))
     rest = {name: link for name, link in links.items() if name not in doomed}
     # Each once, in order. Dicts, since hundreds of tunnels have thousands of steps.
     steps: Dict[Step, None] = {}
@@ -63,7 +68,7 @@ def plan(tunnels, links, leaving=(), broken=(), seen=Observed()):
     # What is done inside the namespace by one `ip -batch`: it needs nothing of what is done out here.
     inside = tuple(step for step in steps if commands.is_inside(step.argv))
     outside = tuple(step for step in steps if not commands.is_inside(step.argv))
-    whole = tuple(doomed.values()) + loads + wires + aside + inside + outside
+    whole = tuple(doomed.values()) + loads + wires + calls + aside + inside + outside
     return Plan(whole, tuple(waiting), tuple(problems), rules if loads else None, synced)
 
 

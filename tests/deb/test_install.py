@@ -20,7 +20,8 @@ def install(box):
 
 def system(changes):
     """What is neither the package's own nor a lock."""
-    own = ("usr/", "run/", "etc/systemd/system/multi-user.target.wants/l2wg", "etc/network/if-", "etc/l2wg/", "var/lib/l2wg")
+    wants = tuple(f"etc/systemd/system/{target}.target.wants/l2wg" for target in ("multi-user", "timers"))
+    own = ("usr/", "run/", *wants, "etc/network/if-", "etc/l2wg/", "var/lib/l2wg")
     return {path: now for path, now in changes.items() if not path.startswith(own) and path != "etc/l2wg"}
 
 
