@@ -44,19 +44,23 @@ def home():
     return "1" if network_namespace.is_first() else str(os.getpid())
 
 
+# As ip(8) marks what it is told to add; those that come with an address are the kernel's. Both families, by one process.
+_ROUTES = ("route", "show", "table", "all", "proto", "boot")
+
+
 def _inside(links):
     routes = {}
-    for family in process.families():
-        # As ip(8) marks what it is told to add; those that come with an address are the kernel's.
-        for route in ip_routes.show(family, "route", "show", "table", "main", "proto", "boot"):
+    for route in ip_routes.show(*_ROUTES):
+        if "table" not in route:
             sizes = [metric["mtu"] for metric in route.get("metrics", ())]
             # `default` says nothing of the family.
-            destination = "::/0" if (family, route["dst"]) == ("-6", "default") else route["dst"]
+            destination = "::/0" if route["dst"] == "default" and "pref" in route else route["dst"]
             routes[destination] = (route.get("dev", ""), sizes[0] if sizes else 0)
     routed = any(files.glance(path).strip() not in ("", "0") for path in _FORWARDING)
     devices = [line.partition(":")[0].strip() for line in files.glance(_DEVICES).splitlines() if ":" in line]
     wires = [link.name for link in links.values() if link.namespace and link.kind == "wireguard"]
-    return routes, routed, devices, {name: process.output("wg", "show", name, "dump") for name in wires}
+    dumps = wg_interfaces.dumps(process.output("wg", "show", "all", "dump")) if wires else {}
+    return routes, routed, devices, {name: dumps.get(name, "") for name in wires}
 
 
 def _wire(name, dump):

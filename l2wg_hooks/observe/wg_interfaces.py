@@ -1,7 +1,7 @@
 """WireGuard's peers: what `wg show WG dump` (or `all`) tells of an interface, without its secrets. The text part is pure."""
 
 import re
-from typing import NamedTuple, Tuple
+from typing import Dict, NamedTuple, Tuple
 
 from l2wg_hooks.errors import L2wgError, Problem, fail
 from l2wg_hooks.model import Peer
@@ -55,13 +55,18 @@ def parse(text):
         return None
 
 
-def parse_all(text):
-    """{name: Interface} of what `wg show all dump` printed: the same lines, each with the interface's name before it."""
-    texts = {}
+def dumps(text):
+    """{name: what `wg show NAME dump` would print} of what `wg show all dump` printed: the same lines behind each one's name."""
+    texts: Dict[str, str] = {}
     for line in text.splitlines():
         name, _, rest = line.partition("\t")
-        texts.setdefault(name, []).append(rest)
-    found = {name: parse("\n".join(lines)) for name, lines in texts.items()}
+        texts[name] = f"{texts.get(name, '')}{rest}\n"
+    return texts
+
+
+def parse_all(text):
+    """{name: Interface} of what `wg show all dump` printed."""
+    found = {name: parse(lines) for name, lines in dumps(text).items()}
     return {name: interface for name, interface in found.items() if interface is not None}
 
 

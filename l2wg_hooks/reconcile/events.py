@@ -12,6 +12,10 @@ from l2wg_hooks.observe import link_table
 from l2wg_hooks.reconcile import event_summary, reconcile
 from l2wg_hooks.system import log
 
+# The unit that calls `l2wg event up boot`, and the link by which systemd starts it.
+UNIT = "l2wg.service"
+ENABLED = "/etc/systemd/system/multi-user.target.wants/" + UNIT
+
 
 def up(name):
     """wg-quick has brought up the WireGuard interface `name`."""

@@ -2,7 +2,7 @@ import os
 import stat
 
 import pytest
-from l2wg_hooks.config import postup, wg_quick
+from l2wg_hooks.config import own_wire, postup, wg_quick
 from l2wg_hooks.config.wg_quick import attach, detach
 from l2wg_hooks.errors import L2wgError
 from l2wg_hooks.system import files
@@ -105,6 +105,24 @@ def test_the_file_keeps_mode_and_link(wireguard, tmp_path):
     assert real.read_text() == attach(REFERENCE_A, "wg0")
     postup.detach_file("wg0")
     assert real.read_text() == REFERENCE_A
+
+
+def test_nothing_is_put_into_the_file_of_an_own_wire(wireguard, root, capsys):
+    """It takes no commands: neither one that `l2wg init --own` has made, nor one that a tunnel names."""
+    path = wireguard / "wg0.conf"
+    path.write_text(f"{own_wire.MARK}\n{REFERENCE_A}")
+    postup.attach_file("wg0")
+    assert path.read_text() == f"{own_wire.MARK}\n{REFERENCE_A}"
+    path.write_text(REFERENCE_A)
+    (root / "etc/l2wg").mkdir(parents=True)
+    tunnel = "underlay = wg0\nlocal = 10.15.14.2\nremote = 10.15.14.1\nbridge = br0\n"
+    (root / "etc/l2wg/gretap1.conf").write_text(f"wire = own\n{tunnel}")
+    postup.attach_file("wg0")
+    assert path.read_text() == REFERENCE_A
+    assert capsys.readouterr().err.count("nothing is put in, since l2wg makes wg0 itself (wire = own)") == 2
+    (root / "etc/l2wg/gretap1.conf").write_text(tunnel)
+    postup.attach_file("wg0")
+    assert path.read_text() == attach(REFERENCE_A, "wg0")
 
 
 def test_a_file_that_cannot_be_written_is_as_it_was(wireguard, monkeypatch):

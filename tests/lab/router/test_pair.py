@@ -7,7 +7,7 @@ import re
 
 import pytest
 from hosts import eventually
-from steps import QUIET, all_crosses, links, wired
+from steps import QUIET, all_crosses, links, loses_no_frame, wired
 
 WIREGUARD = False
 WG0 = "/etc/wireguard/wg0.conf"
@@ -138,6 +138,24 @@ def test_restarts_do_not_matter(fresh, restart):
     fresh.a.sh(restart, timeout=180)
     eventually(lambda: wired(fresh), 60)
     assert fresh.a.run(["l2wg", "plan"], check=False).rc == 0
+
+
+@pytest.mark.parametrize("version", ["99", "0.0.1"])
+def test_upgrade_and_downgrade_lose_no_frame(fresh, deb, tmp_path, version):
+    loses_no_frame(fresh, [fresh.a], deb, tmp_path, version)
+    assert own(fresh) == ["l2wg", "l2w0:"] and fresh.a.sh("systemctl is-enabled l2wg.service").stdout == "enabled\n"
+
+
+def test_removed_and_back_again(fresh, deb):
+    a = fresh.a
+    conf = a.get("/etc/wireguard/l2w0.conf")
+    a.run(["apt-get", "remove", "-y", "l2wg"], timeout=300, env=QUIET)
+    assert own(fresh) == [] and "gretap1" not in links(a) and a.get("/etc/wireguard/l2w0.conf") == conf
+    assert not wired(fresh)
+    a.run(["apt-get", "install", "-y", f"/root/{deb.name}"], timeout=300, env=QUIET)
+    assert a.get("/etc/wireguard/l2w0.conf") == conf
+    eventually(lambda: wired(fresh), 60)
+    assert a.run(["l2wg", "plan"], check=False).rc == 0
 
 
 def test_what_is_not_confirmed_is_undone(fresh):
