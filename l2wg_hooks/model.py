@@ -244,7 +244,8 @@ class Walls(NamedTuple):
 
     `routes` are its own that somebody has made, {destination: (device, MTU in bytes or 0)}; `routed` is whether it forwards
     packets; `wires` are what the files want, {WireGuard interface: Wire}; `strangers` are the interfaces in there that are not
-    ours; `home` is the process whose network namespace is the router's own, as `ip link set netns` takes it.
+    ours; `home` is the process whose network namespace is the router's own, as `ip link set netns` takes it. `staged` are tunnels
+    as they are to be (`l2wg wall`): their wires stand already, and nothing else of them.
     """
 
     there: bool = False
@@ -254,6 +255,7 @@ class Walls(NamedTuple):
     wires: Dict[str, Wire] = {}
     strangers: Tuple[str, ...] = ()
     home: str = "1"
+    staged: Tuple[Tunnel, ...] = ()
 
 
 class Switches(NamedTuple):

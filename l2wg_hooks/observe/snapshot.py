@@ -2,7 +2,7 @@
 
 import os
 
-from l2wg_hooks.config import bridge_switches
+from l2wg_hooks.config import bridge_switches, staged
 from l2wg_hooks.errors import L2wgError
 from l2wg_hooks.managers import networkmanager
 from l2wg_hooks.model import NAMESPACE, Observed, PolicyRoutes, Switches, Tables
@@ -45,7 +45,8 @@ def bridges(tunnels):
 
 
 def _walls(tunnels, links):
-    if not any(tunnel.walled for tunnel in tunnels) and not os.path.exists(network_namespace.path(NAMESPACE)):
+    wanted = any(tunnel.walled for tunnel in tunnels) or os.path.exists(staged.DIRECTORY)
+    if not wanted and not os.path.exists(network_namespace.path(NAMESPACE)):
         return None
     from l2wg_hooks.observe import walls  # where there are some only
 

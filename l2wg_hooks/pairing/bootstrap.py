@@ -55,7 +55,8 @@ def init(name="wg0", port=PORT, address="", remembered=None, own=False):
     answer = wg_quick_readers.ask(name, None)
     if not answer.quick:
         fail(f"it would be one of wg-quick(8), and {answer.why}", "name another one: l2wg init wg1", path=where)
-    _free(port)
+    if not is_free(port):
+        fail("UDP port %d is in use" % port, "by whom: ss -ulpn. Or another one: l2wg init --port %d" % (port + 1))
     private, public = _keys()
     address = _address(address, public, {} if own else links)
     # First what can be refused.
@@ -70,8 +71,8 @@ def init(name="wg0", port=PORT, address="", remembered=None, own=False):
         raise L2wgError(problem, Problem(f"nothing was changed: {where} is gone again", f"mend that, then: l2wg init {name}"))
 
 
-def _free(port):
-    """Raise L2wgError where somebody has the UDP port."""
+def is_free(port):
+    """Whether nobody has the UDP port."""
     for family, everywhere in ((socket.AF_INET, "0.0.0.0"), (socket.AF_INET6, "::")):
         try:
             with socket.socket(family, socket.SOCK_DGRAM) as probe:
@@ -82,7 +83,8 @@ def _free(port):
             import errno
 
             if error.errno == errno.EADDRINUSE:
-                fail("UDP port %d is in use" % port, "by whom: ss -ulpn. Or another one: l2wg init --port %d" % (port + 1))
+                return False
+    return True
 
 
 def _keys():

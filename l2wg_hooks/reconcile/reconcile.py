@@ -15,10 +15,11 @@ ROUNDS = 3
 WAITING = "/run/l2wg.waiting"
 
 
-def reconcile(leaving=(), may_skip=False, only=None):
+def reconcile(leaving=(), may_skip=False, only=None, meet=None):
     """Bring the kernel to the wish; the Problems that are left. Raises L2wgError where nothing could be tried.
 
-    `only`, if given, names the tunnels that are wished for: the others' files count as not there.
+    `only`, if given, names the tunnels that are wished for: the others' files count as not there. `meet`, if given, is called
+    once, when all is looked at and the first step comes next; what it raises ends it.
     """
     with lock.working(may_skip) as ours:
         if not ours:
@@ -31,6 +32,9 @@ def reconcile(leaving=(), may_skip=False, only=None):
             links = link_table.read()
             found = snapshot.look(wished.tunnels, links)
             todo = planner.plan(wished.tunnels, links, leaving, wished.broken, found)
+            if meet:
+                meet()
+                meet = None
             if not todo.steps:
                 loop_probe.send(wished.tunnels, links)
                 break
