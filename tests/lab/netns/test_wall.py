@@ -154,7 +154,7 @@ def test_one_site_long_before_the_other(shared):
     assert not stands(a)
     done = stage(a, b.said)
     assert first in done.stderr, "what the other site needs"
-    assert "+wire = own" in done.stderr and "-PostUp = l2wg up" in done.stderr
+    assert "+wire = own" in done.stdout and "-PostUp = l2wg up" in done.stdout
     assert stands(a) and a.sh("ss -uln").stdout.count(":4901 ") and not stands(b)
     assert conf == (a.read("/etc/l2wg/gretap1.conf"), a.read("/etc/wireguard/wg0.conf"), a.links()["gretap1"]["ifindex"])
     assert any("waits for the other site" in note for note in notes(a))
