@@ -178,7 +178,7 @@ class Waiter:
         self.meeting = self.meeting._replace(phase=KEPT)
         self._send()
         log.did(f"{self.name} has a wire of its own")
-        log.say(wall.rest_of(tunnel))
+        log.did(wall.rest_of(tunnel))
         log.complain(left)
 
     def _meet(self, point):
