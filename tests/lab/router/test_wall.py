@@ -91,7 +91,8 @@ def test_both_change_and_nobody_notices(shared):
     print(f"longest silence {gap:.1f} s by pings, slowest answer to the login {login.worst:.2f} s of {login.lines}")
     assert login.error is None
     for router in (a, b):
-        assert walled(router) and unit(router) == ["disabled", "inactive"]
+        assert walled(router)
+        eventually(lambda router=router: unit(router) == ["disabled", "inactive"], 60)
         assert "l2wg" not in router.get("/etc/wireguard/wg0.conf").decode()
         assert router.sh("ip link show wg0 | cut -d: -f1 | cmp - /root/wg0", check=False).rc == 0, "it is the admin's"
         assert l2wg(router, "plan", check=False).rc == 0
