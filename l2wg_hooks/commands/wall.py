@@ -1,6 +1,6 @@
 """`l2wg wall`."""
 
-from l2wg_hooks.apply import apply, preview
+from l2wg_hooks.apply import apply
 from l2wg_hooks.commands import card as card_command
 from l2wg_hooks.commands import dialogue, usage
 from l2wg_hooks.commands import options as common
@@ -50,8 +50,8 @@ def run(options):
     for line in found.notes:
         log.say(line)
     later = wall.more(tunnel, found.changes)
-    log.say(f"when {found.other.name} is ready, too, and not before:")
-    dialogue.show(preview.intend(wished_too=later.wish)._replace(texts=_shown(tunnel, later)))
+    log.say(f"when {found.other.name} is ready, too, these files change, and another {tunnel.name} takes its place in {tunnel.bridge}:")
+    terminal.show(_shown(tunnel, later), ())
     person = terminal.attended()
     if not options.yes and not dialogue.consents("Have it wait for that? [y/N] ", person):
         return (), 1
