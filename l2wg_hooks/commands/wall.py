@@ -50,7 +50,7 @@ def run(options):
     for line in found.notes:
         log.say(line)
     later = wall.more(tunnel, found.changes)
-    log.say(f"when {found.other.name} is ready, too, these files change, and another {tunnel.name} takes its place in {tunnel.bridge}:")
+    log.say(f"when {found.other.name} is ready, too, a new {tunnel.name} takes the place of the old one, and these files change:")
     terminal.show(_shown(tunnel, later), ())
     person = terminal.attended()
     if not options.yes and not dialogue.consents("Have it wait for that? [y/N] ", person):
