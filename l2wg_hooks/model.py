@@ -323,7 +323,7 @@ class Plan(NamedTuple):
     """Steps to run now, what waits for an event, and what is wrong.
 
     `rules` are those that the one step of group GUARD brings into force; None where there is no such step. `synced` names the
-    WireGuard interfaces that a step tells what is in their files.
+    WireGuard interfaces that a step tells what is in their files, `replaced` the tunnels whose place another one takes.
     """
 
     steps: Tuple[Step, ...] = ()
@@ -331,3 +331,4 @@ class Plan(NamedTuple):
     problems: Tuple[Problem, ...] = ()
     rules: Optional[Rules] = None
     synced: Tuple[str, ...] = ()
+    replaced: Tuple[str, ...] = ()

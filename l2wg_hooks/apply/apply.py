@@ -15,6 +15,7 @@ from l2wg_hooks.observe import link_table, sysctls
 from l2wg_hooks.reconcile import executor, reconcile, ruleset
 from l2wg_hooks.system import files, lock, log, process
 
+UNCHANGED = "nothing was changed: all is as it was before"
 # Where `meet` is called.
 READY, GO, DONE = "ready", "go", "done"
 
@@ -186,7 +187,7 @@ def _undo(problem, keep):
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, signal.SIG_IGN)
     left = rollback.rollback(problem.message, keep=keep)
-    return left or (Problem("nothing was changed: all is as it was before", "mend what is said above, then: l2wg apply"),)
+    return left or (Problem(UNCHANGED, "mend what is said above, then: l2wg apply"),)
 
 
 @contextlib.contextmanager

@@ -170,7 +170,8 @@ class Waiter:
                 pair.forget_rejected(changes.wish)
             if isinstance(error, apply.Ended):
                 raise
-            log.complain(error.problems)
+            log.complain(problem for problem in error.problems if problem.message != apply.UNCHANGED)
+            log.did(f"{self.name}: tried again in a while; l2wg wall --undo {self.name} ends that")
             self.failures += 1
             self.rested = time.monotonic() + min(LONGEST_REST, REST * 2 ** (self.failures - 1))
             self.meeting = Meeting(RESTS, _nonce(), self.meeting.last)

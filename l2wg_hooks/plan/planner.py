@@ -68,7 +68,7 @@ def plan(tunnels, links, leaving=(), broken=(), seen=Observed()):
     swaps = _batched(step for step in steps if step.group in replaced)
     others = _batched(step for step in steps if step.group not in replaced)
     whole = goes + (wires + swaps + loads + aside if swaps else loads + wires + aside) + others
-    return Plan(whole, tuple(waiting), tuple(problems), rules if loads else None, synced)
+    return Plan(whole, tuple(waiting), tuple(problems), rules if loads else None, synced, tuple(replaced))
 
 
 def _batched(steps):

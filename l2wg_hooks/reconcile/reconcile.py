@@ -79,6 +79,8 @@ def _execute(todo, links):
 
     at = [step.group for step in todo.steps].index(planner.GUARD)
     failed = executor.apply(todo.steps[:at])
+    if failed and todo.replaced:
+        return failed  # the one that was to go may still be there, and these rules do not guard it
     unguarded = ruleset.load(todo.rules, todo.steps[at])
     if not unguarded or not todo.rules.entries:
         return failed + unguarded + executor.apply(todo.steps[at + 1 :])

@@ -3,6 +3,7 @@ from l2wg_hooks.config import conflicts, wg_quick
 from l2wg_hooks.errors import Problem
 from l2wg_hooks.model import Link, Observed, PolicyRoutes, Rules, Tunnel, Walls, Wire
 from l2wg_hooks.plan import planner, policy_routes, tunnel_steps, wire_steps
+from l2wg_hooks.reconcile import executor, reconcile, ruleset
 
 TUNNEL = Tunnel("gretap1", "l2w0", "198.18.0.1", "198.18.0.2", "br0", wire="own", path="/etc/l2wg/gretap1.conf", lines={"wire": 5})
 VXLAN = TUNNEL._replace(name="vxlan1", encapsulation="vxlan", remote="198.18.0.3")
@@ -244,3 +245,22 @@ def test_an_address_out_here_is_none_in_there():
 def test_all_goes_with_down_all():
     found = planner.removal(["gretap1"], {link.name: link for link in (BR0, L2W0, RIGHT)}, Observed(walls=STANDING))
     assert [str(step) for step in found.steps] == ["ip link delete dev gretap1", "ip netns delete l2wg"]
+
+
+@pytest.mark.parametrize("fails", [True, False])
+def test_the_rules_of_one_that_could_not_be_replaced_stand(monkeypatch, fails):
+    """It is there as before, so its guard has to be, too."""
+    before, done = but(RIGHT, link_netns="", underlay="wg0"), []
+    links = {link.name: link for link in (BR0, WG0, L2W0, before)}
+    old = planner.plan((SHARED._replace(name="gretap1"),), {link.name: link for link in (BR0, WG0, LAN)}, seen=Observed()).rules
+    todo = planner.plan((TUNNEL,), links, seen=Observed(old, walls=STANDING))
+    assert todo.replaced == ("gretap1",) and todo.rules is not None
+
+    def run(steps):
+        done.extend(steps)
+        return (Problem("no luck"),) * fails
+
+    monkeypatch.setattr(executor, "apply", run)
+    monkeypatch.setattr(ruleset, "load", lambda rules, step: done.append(step) or ())
+    assert len(reconcile.execute(todo, links)) == fails
+    assert (todo.steps[-1] in done) == (not fails)
