@@ -19,6 +19,7 @@ my %required = map { $_ => 1 } qw(@REQUIRED@);
 my @asked = qw(@ASKED@);
 my @users = qw(@USERS@);
 my @supplicants = qw(@SUPPLICANTS@);
+my $mark = q{@MARK@};
 
 # Values. tests/shell feeds l2wg_hooks/config/schema.py the same.
 
@@ -236,6 +237,7 @@ sub wireguard_values ($name, $key) {
 sub is_for_wg_quick ($name) {
     my $path = "$root/etc/wireguard/$name.conf";
     return 1 if !-r $path;
+    return if is_own($name);
     return if reads_with_wg($name);
     return 1 if grep { m{/wg-quick@\Q$name\E\.service\z} } files('etc/systemd/system/*/wg-quick@*.service');
     # What is in [Interface], without our own two lines.
@@ -243,6 +245,19 @@ sub is_for_wg_quick ($name) {
         grep { /^\s*(?:address|(?:post|pre)(?:up|down)|dns|mtu|table|saveconfig)\s*=/i && !m{=\s*(?:\S*/)?l2wg\s+(?:up|down)\s}i }
         grep { /^\s*\[int/i .. /^\s*\[p/i } lines($path)
     ) > 0;
+}
+
+# Does l2wg make this interface, in a network namespace of its own (is_walled in l2wg_hooks/pairing/local_facts.py)? The tunnels over it
+# say so, or what "l2wg init" has written into its file.
+sub is_own ($name) {
+    return if !is_name($name);
+    my @wires;
+    for (files('etc/l2wg/*.conf')) {
+        my %values = map { /^\s*(underlay|wire)\s*=\s*(.*?)\s*$/ ? ($1, $2) : () } lines($_);
+        push @wires, $values{wire} // 'shared' if ($values{underlay} // '') eq $name;
+    }
+    return (grep { $_ eq 'own' } @wires) > 0 if @wires;
+    return (grep { $_ eq $mark } split /\n/, contents("$root/etc/wireguard/$name.conf")) > 0;
 }
 
 # Does interfaces(5) have wg(8) itself read the file?
@@ -268,6 +283,8 @@ sub guess_tunnel {
 
 sub guess_underlay {
     my @found = names('etc/wireguard/*.conf');
+    # Of several, the one for tunnels alone.
+    @found = grep { is_own($_) } @found if @found > 1;
     return @found == 1 && is_name($found[0]) ? $found[0] : 'wg0';
 }
 
@@ -316,7 +333,7 @@ sub guess_remote ($name) {
 # a bridge of guests; else WireGuard's own.
 sub guess_local ($name) {
     my @owns = map { inet_ntop(AF_INET, $_->[0]) } own_networks($name);
-    return (grep { is_end($_) } @owns)[0] // () if @owns && !defined lan_remote($name);
+    return (grep { is_end($_) } @owns)[0] // () if @owns && (is_own($name) || !defined lan_remote($name));
     my %not = map { $_ => 1 } 'lo', $name, names('etc/wireguard/*.conf'), grep { kind($_) eq 'wireguard' } entries('');
     my @addresses = static_addresses();
     if (defined(my $routes = output('ip', '-4', 'route', 'show', 'default'))) {

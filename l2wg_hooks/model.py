@@ -226,17 +226,40 @@ class Tables(NamedTuple):
     br_netfilter: bool
 
 
+class Peer(NamedTuple):
+    """One peer of WireGuard. `endpoint` is "" until one is known; `handshake` is seconds since the epoch, 0 where there was none.
+
+    `received` and `sent` are bytes, `keepalive` seconds or None where it is off.
+    """
+
+    key: str
+    endpoint: str
+    allowed: Tuple[str, ...]
+    handshake: int
+    received: int
+    sent: int
+    keepalive: Optional[int]
+
+
+class Heard(NamedTuple):
+    """Where a peer was heard, ADDRESS:PORT as wg(8) takes it, and when, in seconds since the epoch."""
+
+    endpoint: str
+    when: int
+
+
 class Wire(NamedTuple):
     """A WireGuard interface that l2wg makes, as its file wants it: `addresses` with their prefix lengths, `mtu` in bytes.
 
     `differs` says in words what the interface that is there has otherwise, of what wg(8) sets. `problems` are what is wrong with
-    the file; then the rest says nothing.
+    the file; then the rest says nothing. `peers` are those of the interface, or of the file as long as that is not there.
     """
 
     addresses: Tuple[str, ...] = ()
     mtu: int = 0
     differs: Tuple[str, ...] = ()
     problems: Tuple[Problem, ...] = ()
+    peers: Tuple[Peer, ...] = ()
 
 
 class Walls(NamedTuple):
@@ -269,6 +292,9 @@ class Observed(NamedTuple):
     """What the kernel has beside links. `ways`, `iptables` (its table mangle) and `filter` (iptables' own table of that
     name) and `walls` are None where nobody has looked, for want of a need; `managed` names what NetworkManager takes for its own;
     `bridges` are those that l2wg defines.
+
+    `peers` are those of each WireGuard interface that a tunnel is over, as far as it has any; `heard` is what is kept of
+    earlier looks, {(WireGuard interface, public key): Heard}, and `now` the time at which it was read (0: there is none).
     """
 
     rules: Rules = Rules()
@@ -278,6 +304,9 @@ class Observed(NamedTuple):
     managed: Tuple[str, ...] = ()
     bridges: Dict[str, Switches] = {}
     walls: Optional[Walls] = None
+    peers: Dict[str, Tuple[Peer, ...]] = {}
+    heard: Dict[Tuple[str, str], Heard] = {}
+    now: int = 0
 
 
 class Step(NamedTuple):

@@ -13,6 +13,9 @@ let
   links = import ./links.nix { inherit lib config; };
   networkd = import ./networkd.nix { inherit lib config; };
   routes = import ./routes.nix { inherit lib config backend networkd; };
+  # A tunnel of that name has the unit for itself.
+  watched = tunnels != { } && !(tunnels ? watch);
+  watch = import ./watch.nix { inherit lib; inherit (cfg) package; };
 
   # A tunnel with a key that is no option is refused; nobody else sees it, so that nothing stumbles over it before that is told.
   tunnels = lib.filterAttrs (_: tunnel: misspelt.keys tunnel == [ ] && tunnel.enable) cfg.tunnels;
@@ -161,9 +164,12 @@ in
           inherit lib utils config tunnels files backend;
           inherit (cfg) package;
         })
+        (lib.mkIf watched { l2wg-watch = watch.service; })
       ]
       ++ map (bridge: lib.mkIf (!config.networking.useNetworkd) { "${bridge}-netdev".postStart = settled bridge; }) ownBridges
     );
+
+    systemd.timers = lib.mkIf watched { l2wg-watch = watch.timer; };
 
     # The units load none.
     boot.kernelModules =

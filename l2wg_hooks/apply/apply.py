@@ -5,7 +5,7 @@ import os
 import signal
 
 from l2wg_hooks import errors, model
-from l2wg_hooks.apply import preview, ring_probe, rollback, transaction, verify
+from l2wg_hooks.apply import preview, ring_probe, rollback, transaction, verify, watch_timer
 from l2wg_hooks.config import bridge_switches, ifupdown, ifupdown_bridge, ifupdown_files, last_applied, references, store
 from l2wg_hooks.errors import L2wgError, Problem, fail
 from l2wg_hooks.managers import ifupdown_state
@@ -65,7 +65,9 @@ def apply(confirm=0, agree=lambda moves: False, more=preview.NOTHING, rehearsed=
         if more == preview.NOTHING and not intent.changes() and last_applied.read() == store.texts():
             if confirm:
                 log.say("all is as it is wished for: nothing waits for a confirmation")
-            return unreached(intent) + _carry(intent)
+            problems = unreached(intent) + _carry(intent)
+            watch_timer.follow(intent.tunnels)
+            return problems
         problems = _rehearse(intent, more) if rehearsed else ()
         if problems:
             raise L2wgError(*problems)
@@ -149,6 +151,7 @@ def _transact(intent, confirm, more, meet):
             # What a step could not do is tried again by events; what did harm, or may have, is not.
             keep = rollback.NONE if ended or worse or more != preview.NOTHING else rollback.NEW
             raise (Ended if ended else L2wgError)(*_undo(failed[0], keep), code=code)
+    watch_timer.follow(intent.tunnels)
     _tell_of_firewalls(intent.tunnels)
     _tell_of_addresses(applied, intent.tunnels)
     return unreached(intent)

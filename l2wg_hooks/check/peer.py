@@ -52,7 +52,7 @@ CAUSES = (
         LARGE,
         "Full-size packets get lost between the routers: the underlay's MTU is too large for the internet line (PPPoE, "
         "DS-Lite, mobile).",
-        "`MTU = N` in [Interface] of wg0.conf, on both routers; N is measured, and printed with the command.",
+        "`MTU = N` in [Interface] of its file, on both routers; N is measured, and printed with the command.",
     ),
 )
 

@@ -52,7 +52,7 @@ CAUSES = (
         "WireGuard's full-size packets do not fit the interface that they leave by, so each travels in two pieces: "
         "slow, and lost "
         "wherever fragments are dropped.",
-        "`MTU = N` in [Interface] of wg0.conf; or leave the line out, and wg-quick computes it.",
+        "`MTU = N` in [Interface] of its file, as printed; or, in one of wg-quick's, no such line: wg-quick computes it.",
     ),
 )
 # What WireGuard adds to a packet: its header and authentication tag (its paper, 5.4.6), UDP and IP.

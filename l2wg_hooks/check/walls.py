@@ -5,7 +5,7 @@ import time
 
 from l2wg_hooks.check.cause import NOTHING, OPEN, REBOOT, Cause
 from l2wg_hooks.check.scene import Check
-from l2wg_hooks.config import own_wire, staged, wg_quick
+from l2wg_hooks.config import ifupdown_files, own_wire, staged, wg_quick, wg_quick_readers
 from l2wg_hooks.errors import L2wgError, Problem
 from l2wg_hooks.model import NAMESPACE
 from l2wg_hooks.netfilter import front_ends
@@ -13,6 +13,7 @@ from l2wg_hooks.netfilter.host_rules import Firewall
 from l2wg_hooks.netfilter.trace import Packet
 from l2wg_hooks.observe import walls as namespace
 from l2wg_hooks.observe import wg_interfaces
+from l2wg_hooks.reconcile import events
 from l2wg_hooks.system import files, ip_routes, process
 
 CAUSES = (
@@ -30,15 +31,21 @@ CAUSES = (
         "The firewall's own command, which is printed.",
     ),
     Cause(
+        "wire-twice",
+        REBOOT,
+        "Something else brings up the WireGuard interface that l2wg makes itself (`wire = own`), by the same file: "
+        "wg-quick@.service, interfaces(5), a script. At the next boot it may be outside of the namespace, where it is of no use.",
+        "`systemctl disable wg-quick@l2w0`, or take it out of what is named.",
+    ),
+    Cause(
         "boot-unit",
         REBOOT,
         "The unit that makes the WireGuard interfaces of `wire = own` at boot is disabled.",
         "`systemctl enable l2wg.service`.",
     ),
 )
-UNIT = "l2wg.service"
-# The systemd that runs, and the link that `systemctl enable` makes.
-SYSTEMD, ENABLED = "/run/systemd/system", "/etc/systemd/system/multi-user.target.wants/" + UNIT
+# There where systemd runs.
+SYSTEMD = "/run/systemd/system"
 
 
 def strangers(tunnel, names):
@@ -49,6 +56,20 @@ def strangers(tunnel, names):
             f"somebody else's {name} is in the network namespace {NAMESPACE}: what comes in by it is taken for a tunnel's",
             f"ip -n {NAMESPACE} link set dev {name} netns 1 # and find out who put it there",
             "namespace-stranger",
+        )
+
+
+def others(name, readers):
+    """The Problems of whoever else makes the interface: wg_quick_readers.Readers."""
+    for reader in readers:
+        unit = os.path.basename(reader.path)
+        disable = f"systemctl disable {unit[: -len('.service')]}" if unit == f"wg-quick@{name}.service" else ""
+        yield Problem(
+            f"{reader.program} also brings up {name}, which l2wg makes itself (wire = own)",
+            disable or f"take that out; or, for a shared wire: l2wg set TUNNEL wire=shared underlay={name}",
+            reader.path,
+            reader.line,
+            id="wire-twice",
         )
 
 
@@ -68,8 +89,12 @@ def _inside(scene):
         return
     walls = namespace.look(tunnels, scene.links)
     yield from strangers(tunnels[0], walls.strangers if walls else ())
-    if os.path.isdir(SYSTEMD) and not os.path.lexists(ENABLED):
-        yield Problem(f"{UNIT} is disabled: nothing makes WireGuard at boot", f"systemctl enable {UNIT}", id="boot-unit")
+    defined = ifupdown_files.read()
+    for name in sorted({tunnel.underlay for tunnel in tunnels}):
+        yield from others(name, wg_quick_readers.find(name, defined))
+    if os.path.isdir(SYSTEMD) and not os.path.lexists(events.ENABLED):
+        message = f"{events.UNIT} is disabled: at boot, nothing makes WireGuard but an event of the bridge"
+        yield Problem(message, f"systemctl enable {events.UNIT}", id="boot-unit")
 
 
 def _port(scene):

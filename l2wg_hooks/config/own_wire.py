@@ -12,7 +12,7 @@ from l2wg_hooks.errors import Problem
 
 # What WireGuard gives a new interface: 1500 less 80, its own overhead over IPv6 (drivers/net/wireguard/device.c).
 MTU = 1420
-# In a file that `l2wg init --own` has made, for `l2wg pair` to know before a tunnel says so.
+# In a file that `l2wg init` has made so, for `l2wg pair` to know before a tunnel says so.
 MARK = "# Not for wg-quick(8): l2wg makes this interface itself (wire = own in l2wg.conf(5))."
 # Of [Interface], what is read here, and what wg(8) reads.
 _HERE, _OF_WG = ("address", "mtu"), ("privatekey", "listenport", "fwmark")
@@ -48,6 +48,11 @@ class OwnWire(NamedTuple):
     port: Optional[str]
     mark: Optional[str]
     peers: Dict[str, PeerWish]
+
+
+def is_marked(text):
+    """Whether `l2wg init` has made this text of a file, or None, for an interface of l2wg's own."""
+    return MARK in (text or "").splitlines()
 
 
 def parse(text, path):

@@ -2,7 +2,7 @@
 
 import os
 
-from l2wg_hooks.config import wg_quick
+from l2wg_hooks.config import own_wire, store, wg_quick
 from l2wg_hooks.errors import L2wgError, fail
 from l2wg_hooks.system import files, log
 
@@ -10,7 +10,8 @@ from l2wg_hooks.system import files, log
 def attach_file(name, tunnels=()):
     """Put our lines into /etc/wireguard/<name>.conf; the Problems to tell of. Raises L2wgError if it cannot be done.
 
-    Where wg(8) reads that file, nothing is put in: it would take none of it from then on.
+    Where wg(8) reads that file, nothing is put in: it would take none of it from then on. Nor into that of a wire of l2wg's own,
+    which takes no commands (config/own_wire.py).
     """
     from l2wg_hooks.config import wg_quick_readers  # which asks this module
 
@@ -19,6 +20,9 @@ def attach_file(name, tunnels=()):
         hint = f"make it, or if {name} is not set up by wg-quick, call `l2wg up {name}` from there"
         fail("there is no such file", hint, path=where)
     old = files.read(where)
+    wires = store.wires(name)
+    if "own" in wires or (not wires and own_wire.is_marked(old)):
+        fail(f"l2wg makes {name} itself, and refuses such lines", "none is needed: l2wg apply", path=where)
     answer = wg_quick_readers.ask(name, old)
     problem = answer.problem(where, name, old)
     if problem:

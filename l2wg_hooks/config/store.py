@@ -58,6 +58,11 @@ def texts():
     return found
 
 
+def wires(underlay):
+    """What the tunnels over a WireGuard interface say of `wire`; empty where there is none."""
+    return {tunnel.wire for tunnel in load().tunnels if tunnel.underlay == underlay}
+
+
 def load(replaced=None):
     """The Wish of all files. `replaced` maps a tunnel's name to a text that stands for its file's, or to None: it is gone."""
     replaced = replaced or {}

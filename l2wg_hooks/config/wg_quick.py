@@ -13,6 +13,8 @@ from l2wg_hooks.errors import Problem, fail
 
 DIRECTORY = "/etc/wireguard"
 SUFFIX = ".conf"
+# What people call an interface of wg-quick(8).
+_USUAL = re.compile(r"wg[0-9]+\Z")
 # `|| :`: a wg0.conf that has outlived l2wg, or was copied to another box, must still start.
 LINES = (("PostUp", "l2wg up %i || :"), ("PostDown", "l2wg down %i || :"))
 
@@ -111,6 +113,11 @@ def warnings(text, path, name, tunnels):
                 yield Problem(
                     f"handles {tunnel} by hand", hint, path, number, row.text.partition("=")[0].strip(), "postup-by-hand"
                 )
+
+
+def is_usual(name):
+    """Whether people take an interface of that name for one of wg-quick(8)."""
+    return bool(_USUAL.match(name))
 
 
 def path(name):

@@ -126,12 +126,16 @@ def ranges(text):
     return ["%d" % first if first == last else "%d-%d" % (first, last) for first, last in merged]
 
 
+def guarded(entries):
+    """Those of the entries whose packets are among the router's own. What is in a network namespace of its own needs no guard."""
+    return [entry for entry in entries if not entry["walled"]]
+
+
 def render(entries):
     """The text of STATIC for these entries. It takes away all that was loaded before."""
     from l2wg_hooks import templates  # slow to start, and most events find their rules in force
 
-    # What is in a network namespace of its own needs no guard there.
-    ends = [_end(entry, *end) for entry in entries if not entry["walled"] for end in entry["ends"]]
+    ends = [_end(entry, *end) for entry in guarded(entries) for end in entry["ends"]]
     return templates.render(
         "rules.j2",
         empty=EMPTY,

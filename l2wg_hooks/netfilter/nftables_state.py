@@ -50,7 +50,7 @@ def observe(needed):
     loaded = _loaded()
     if loaded is None and not needed:
         return Rules()
-    return _rules(loaded, listing())
+    return _rules(loaded, listing(loaded[0] if loaded else ()))
 
 
 def report(results):
@@ -105,13 +105,13 @@ def _parse(text):
     return entries, values, meant if loaded.get("template") == template() else None
 
 
-def listing():
-    """How nft(8) lists our two tables, without counters; "" where there are none, None where nobody can be asked.
+def listing(entries=()):
+    """How nft(8) lists our tables, without counters; "" where there are none, None where nobody can be asked.
 
-    Two calls: nft 1.1 refuses a second `list` in one.
+    Two calls: nft 1.1 refuses a second `list` in one. Where all of the `entries` are in walls, there is no guard to be listed.
     """
     found = ""
-    for family in FAMILIES:
+    for family in FAMILIES if not entries or nftables.guarded(entries) else FAMILIES[1:]:
         try:
             result = process.run(("nft", "-s", "list", "table", family, "l2wg"))
         except L2wgError:  # told of by whoever wants to load

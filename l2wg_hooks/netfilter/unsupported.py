@@ -74,7 +74,8 @@ def _ask(wanted):
 def problems(refusal, tunnels):
     """The Problems of a Refusal, at the tunnels' own lines."""
     if refusal.guard:
-        message = "the guard, without which no tunnel is made, cannot be had on this router: " + refusal.guard
+        what = "loop detection" if tunnels and all(tunnel.walled for tunnel in tunnels) else "the guard"
+        message = f"{what}, without which no tunnel is made, cannot be had on this router: {refusal.guard}"
         yield Problem(message, _cure(), id="nft-form")
     for feature, said in refusal.keys:
         for tunnel in tunnels:

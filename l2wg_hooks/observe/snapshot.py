@@ -1,13 +1,14 @@
 """What the kernel has beside links, as far as there is a reason to look. The other half of link_table.read."""
 
 import os
+import time
 
-from l2wg_hooks.config import bridge_switches, staged
+from l2wg_hooks.config import bridge_switches, last_endpoints, staged
 from l2wg_hooks.errors import L2wgError
 from l2wg_hooks.managers import networkmanager
-from l2wg_hooks.model import NAMESPACE, Observed, PolicyRoutes, Switches, Tables
+from l2wg_hooks.model import NAMESPACE, WIREGUARD_KINDS, Observed, PolicyRoutes, Switches, Tables
 from l2wg_hooks.netfilter import nftables_state
-from l2wg_hooks.observe import sysctls
+from l2wg_hooks.observe import sysctls, wg_interfaces
 from l2wg_hooks.plan.policy_routes import is_ours, is_route, needed
 from l2wg_hooks.system import files, ip_routes, network_namespace, process
 
@@ -25,6 +26,7 @@ def look(tunnels, links):
     kinds += [entry["kind"] for entry in found.entries if not entry.get("walled")]
     passes = [tunnel.forward for tunnel in tunnels] + [entry.get("forward", "") for entry in found.entries]
     clamps = [tunnel.mss_clamp for tunnel in tunnels] + [entry["clamp"] for entry in found.entries]
+    walls, heard = _walls(tunnels, links), last_endpoints.read()
     return Observed(
         found,
         _ways() if any(needed(kind) for kind in kinds) else None,
@@ -32,8 +34,36 @@ def look(tunnels, links):
         _tables("filter") if "accept" in passes else None,
         networkmanager.managed(sorted({name for tunnel in tunnels for name in tunnel.own})),
         bridges(tunnels),
-        _walls(tunnels, links),
+        walls,
+        _peers(tunnels, links, walls),
+        heard,
+        int(time.time()) if heard else 0,
     )
+
+
+def peers(tunnels):
+    """What Observed has of peers, and nothing else of it: a process for each network namespace that has tunnels' packets."""
+    found = _shared(tunnels)
+    own = {tunnel.underlay for tunnel in tunnels if tunnel.walled}
+    if own and os.path.exists(network_namespace.path(NAMESPACE)):
+        try:
+            found.update(network_namespace.within(NAMESPACE, lambda: wg_interfaces.peers(own)))
+        except OSError:  # it is none, or has gone this moment
+            pass
+    return Observed(peers=found, heard=last_endpoints.read())
+
+
+def _peers(tunnels, links, walls):
+    found = {name: wire.peers for name, wire in walls.wires.items() if wire.peers} if walls else {}
+    underlays = [links[tunnel.underlay] for tunnel in tunnels if not tunnel.walled and tunnel.underlay in links]
+    if any(link.kind in WIREGUARD_KINDS for link in underlays):
+        found.update(_shared(tunnels))
+    return found
+
+
+def _shared(tunnels):
+    names = {tunnel.underlay for tunnel in tunnels if not tunnel.walled}
+    return wg_interfaces.peers(names) if names else {}
 
 
 def bridges(tunnels):

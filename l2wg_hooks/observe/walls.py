@@ -4,7 +4,7 @@ import os
 
 from l2wg_hooks.config import own_wire, staged, wg_quick
 from l2wg_hooks.errors import L2wgError, Problem
-from l2wg_hooks.model import ALIAS, NAMESPACE, Walls, Wire
+from l2wg_hooks.model import ALIAS, NAMESPACE, Peer, Walls, Wire
 from l2wg_hooks.observe import link_table, wg_interfaces
 from l2wg_hooks.plan import wire_steps
 from l2wg_hooks.system import files, ip_routes, network_namespace, process
@@ -46,19 +46,23 @@ def home():
     return "1" if network_namespace.is_first() else str(os.getpid())
 
 
+# As ip(8) marks what it is told to add; those that come with an address are the kernel's. Both families, by one process.
+_ROUTES = ("route", "show", "table", "all", "proto", "boot")
+
+
 def _inside(links):
     routes = {}
-    for family in process.families():
-        # As ip(8) marks what it is told to add; those that come with an address are the kernel's.
-        for route in ip_routes.show(family, "route", "show", "table", "main", "proto", "boot"):
+    for route in ip_routes.show(*_ROUTES):
+        if "table" not in route:
             sizes = [metric["mtu"] for metric in route.get("metrics", ())]
             # `default` says nothing of the family.
-            destination = "::/0" if (family, route["dst"]) == ("-6", "default") else route["dst"]
+            destination = "::/0" if route["dst"] == "default" and "pref" in route else route["dst"]
             routes[destination] = (route.get("dev", ""), sizes[0] if sizes else 0)
     routed = any(files.glance(path).strip() not in ("", "0") for path in _FORWARDING)
     devices = [line.partition(":")[0].strip() for line in files.glance(_DEVICES).splitlines() if ":" in line]
     wires = [link.name for link in links.values() if link.namespace and link.kind == "wireguard"]
-    return routes, routed, devices, {name: process.output("wg", "show", name, "dump") for name in wires}
+    dumps = wg_interfaces.dumps(process.output("wg", "show", "all", "dump")) if wires else {}
+    return routes, routed, devices, {name: dumps.get(name, "") for name in wires}
 
 
 def _wire(name, dump):
@@ -67,12 +71,19 @@ def _wire(name, dump):
         wanted, problems = own_wire.parse(files.read(path), path)
     except L2wgError as error:
         if not os.path.lexists(path):
-            problem = Problem("there is no such file, and `wire = own` is made of it", f"l2wg init --own {name}", path)
+            how = "--own " if wg_quick.is_usual(name) else ""
+            problem = Problem("there is no such file, and `wire = own` is made of it", f"l2wg init {how}{name}", path)
             return Wire(problems=(problem,))
         return Wire(problems=error.problems)
     if wanted is None:
         return Wire(problems=problems)
-    return Wire(wanted.addresses, wanted.mtu, differs(wanted, dump) if dump is not None else ())
+    there = wg_interfaces.parse(dump) if dump is not None else None
+    peers = there.peers if there is not None else tuple(_peer(*row) for row in wanted.peers.items())
+    return Wire(wanted.addresses, wanted.mtu, differs(wanted, dump) if dump is not None else (), peers=peers)
+
+
+def _peer(key, wish):
+    return Peer(key, wish.endpoint, tuple(sorted(wish.allowed)), 0, 0, 0, None)
 
 
 def differs(wanted, dump):

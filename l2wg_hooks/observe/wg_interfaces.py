@@ -1,29 +1,15 @@
 """WireGuard's peers: what `wg show WG dump` (or `all`) tells of an interface, without its secrets. The text part is pure."""
 
 import re
-from typing import NamedTuple, Optional, Tuple
+from typing import Dict, NamedTuple, Tuple
 
 from l2wg_hooks.errors import L2wgError, Problem, fail
+from l2wg_hooks.model import Peer
 from l2wg_hooks.system import network_namespace, process
 
 NEVER = -1
 # Seconds after which WireGuard takes no packet of a session any more (REJECT_AFTER_TIME in its white paper, 6.1).
 SESSION = 180
-
-
-class Peer(NamedTuple):
-    """One peer. `endpoint` is "" until one is known; `handshake` is seconds since the epoch, 0 where there was none.
-
-    `received` and `sent` are bytes, `keepalive` seconds or None where it is off.
-    """
-
-    key: str
-    endpoint: str
-    allowed: Tuple[str, ...]
-    handshake: int
-    received: int
-    sent: int
-    keepalive: Optional[int]
 
 
 class Interface(NamedTuple):
@@ -69,14 +55,25 @@ def parse(text):
         return None
 
 
-def parse_all(text):
-    """{name: Interface} of what `wg show all dump` printed: the same lines, each with the interface's name before it."""
-    texts = {}
+def dumps(text):
+    """{name: what `wg show NAME dump` would print} of what `wg show all dump` printed: the same lines behind each one's name."""
+    texts: Dict[str, str] = {}
     for line in text.splitlines():
         name, _, rest = line.partition("\t")
-        texts.setdefault(name, []).append(rest)
-    found = {name: parse("\n".join(lines)) for name, lines in texts.items()}
+        texts[name] = f"{texts.get(name, '')}{rest}\n"
+    return texts
+
+
+def parse_all(text):
+    """{name: Interface} of what `wg show all dump` printed."""
+    found = {name: parse(lines) for name, lines in dumps(text).items()}
     return {name: interface for name, interface in found.items() if interface is not None}
+
+
+def peers(names):
+    """{name: Peers} of those of these interfaces that have any, in the caller's network namespace: one process for all."""
+    found = parse_all(process.output("wg", "show", "all", "dump"))
+    return {name: found[name].peers for name in names if name in found and found[name].peers}
 
 
 def command(name, *words):

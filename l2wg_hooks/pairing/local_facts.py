@@ -10,7 +10,7 @@ from l2wg_hooks.config import ifupdown_files, own_wire, store, wg_quick, wg_quic
 from l2wg_hooks.errors import Problem, fail
 from l2wg_hooks.observe import wg_interfaces
 from l2wg_hooks.pairing import card, negotiate, ports, site
-from l2wg_hooks.system import files, ip_routes, process, resolver
+from l2wg_hooks.system import files, ip_routes, log, process, resolver
 
 NIXOS = "/etc/NIXOS"
 # resolv.conf(5), and what systemd-resolved asks in its turn.
@@ -41,13 +41,20 @@ def is_nixos():
 
 
 def underlay(wanted=""):
-    """The WireGuard interface that is meant. Raises L2wgError where there is none, or several."""
+    """The WireGuard interface that is meant. Raises L2wgError where there is none, or any of several may be.
+
+    Of several, it is the one of l2wg's own, which carries nothing but tunnels, unless tunnels go by others, too.
+    """
     if wanted:
         return wanted
     found = sorted(set(wg_quick.names()) | set(process.output("wg", "show", "interfaces").split()))
     if not found:
         fail("there is no WireGuard interface on this router", "make one: l2wg init")
     if len(found) > 1:
+        own = [name for name in found if is_walled(name, {}, files.text(wg_quick.path(name), None))]
+        if len(own) == 1 and {tunnel.underlay for tunnel in store.load().tunnels} <= set(own):
+            log.say("of {}, {} is meant: it is for tunnels alone. Another one: --underlay WG".format(", ".join(found), own[0]))
+            return own[0]
         fail("this router has several WireGuard interfaces: {}".format(", ".join(found)), f"name one: --underlay {found[0]}")
     return found[0]
 
@@ -94,16 +101,17 @@ def look(name, links):
 
 def is_walled(name, links, text):
     """Whether l2wg makes this WireGuard interface: as a tunnel says, or where it is, or the `text` of its file, or None."""
-    wires = {tunnel.wire for tunnel in store.load().tunnels if tunnel.underlay == name}
+    wires = store.wires(name)
     if wires or name in links:
         return "own" in wires or bool(not wires and links[name].namespace)
-    return own_wire.MARK in (text or "").splitlines()
+    return own_wire.is_marked(text)
 
 
 def _public(name, text):
     """The public key of a file's private one, which goes by standard input: arguments are everybody's to read."""
     if text is None:
-        fail(f"there is no WireGuard interface {name}, and no {wg_quick.path(name)}", f"make both: l2wg init {name}")
+        how = "--shared " if wg_quick.is_usual(name) else ""
+        fail(f"there is no WireGuard interface {name}, and no {wg_quick.path(name)}", f"make both: l2wg init {how}{name}")
     private = wg_quick_peers.interface_values(text, "privatekey")
     if not private:
         start = wg_quick_readers.ask(name, text).start(name)

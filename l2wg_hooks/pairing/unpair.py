@@ -178,7 +178,8 @@ def _needed(key, wire, gone, left, underlay):
 
 def _has_secret(underlay, key):
     """Whether WireGuard has a preshared key of that peer, which nobody could put back. It is not kept."""
-    rows = [line.split("\t") for line in process.output("wg", "show", underlay, "preshared-keys").splitlines()]
+    argv = wg_interfaces.command(underlay, "show", underlay, "preshared-keys")
+    rows = [line.split("\t") for line in process.output(*argv).splitlines()]
     return any(row[0] == key and row[-1] != "(none)" for row in rows)
 
 

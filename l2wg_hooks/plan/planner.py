@@ -38,6 +38,11 @@ def plan(tunnels, links, leaving=(), broken=(), seen=Observed()):
         wires = tuple(wire_steps.steps(walled, links, seen.walls, leaving, bool(broken)))
         synced = wire_steps.synced(wires)
         links = wire_steps.after(walled, links, seen.walls, leaving)
+    calls: Tuple[Step, ...] = ()
+    if seen.heard and not all(peer.endpoint for these in seen.peers.values() for peer in these):
+        from l2wg_hooks.plan import peer_endpoints
+
+        calls = tuple(peer_endpoints.steps(tunnels, links, seen, leaving))
     rest = {name: link for name, link in links.items() if name not in doomed}
     # Each once, in order. Dicts, since hundreds of tunnels have thousands of steps.
     steps: Dict[Step, None] = {}
@@ -67,7 +72,7 @@ def plan(tunnels, links, leaving=(), broken=(), seen=Observed()):
     # The rules that guard a tunnel which is to be replaced stand until it is gone; the one in its place needs none.
     swaps = _batched(step for step in steps if step.group in replaced)
     others = _batched(step for step in steps if step.group not in replaced)
-    whole = goes + (wires + swaps + loads + aside if swaps else loads + wires + aside) + others
+    whole = goes + (wires + swaps + loads + calls + aside if swaps else loads + wires + calls + aside) + others
     return Plan(whole, tuple(waiting), tuple(problems), rules if loads else None, synced, tuple(replaced))
 
 

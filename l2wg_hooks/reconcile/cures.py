@@ -7,6 +7,7 @@ a wireless card where a port joins. So they are looked up among that step's only
 from typing import Callable, NamedTuple, Tuple
 
 from l2wg_hooks.encapsulation import registry
+from l2wg_hooks.model import NAMESPACE
 from l2wg_hooks.netfilter import nftables
 from l2wg_hooks.plan import commands
 
@@ -14,6 +15,7 @@ UNKNOWN = "run that command by hand as root"
 # Of what makes each kind of link.
 MODULES = dict(registry.MODULES, bridge="bridge", wireguard="wireguard")
 AGAIN = "it went while we worked; the next event, or `l2wg apply`, tries again"
+AGAIN_THERE = "it came while we worked; the next event, or `l2wg apply`, tries again"
 ROOT = "run it as root; in a container, one with CAP_NET_ADMIN"
 KERNEL = ": the kernel of package linux-image-amd64 has that"
 MODULE = "`modprobe {module}` must work" + KERNEL
@@ -125,11 +127,28 @@ MODPROBE = (
     ("key was rejected", "Secure Boot takes signed modules only: those of Debian's own kernel are"),
     ("not permitted", "run it as root; in a container, whoever runs that has to load the module"),
 )
-NO_NAMESPACE = (
-    "network namespaces cannot be had here, as in many a container: l2wg set TUNNEL wire=shared underlay=WG; l2wg apply # with "
-    "a WireGuard interface of wg-quick(8)"
+FORBIDDEN = "network namespaces cannot be had here, as in many a container"
+NO_NAMESPACE = f"{FORBIDDEN}: l2wg set TUNNEL wire=shared underlay=WG; l2wg apply # with a WireGuard interface of wg-quick(8)"
+NETNS = (
+    ("file exists", AGAIN_THERE),
+    ("not a directory", "/run/netns is no directory: rm /run/netns; l2wg apply"),
+    ("", NO_NAMESPACE),
 )
-NETNS = (("", NO_NAMESPACE),)
+UNNAMED = (
+    ("no such file", AGAIN),
+    ("resource busy", "it is mounted more than once: umount /run/netns/{namespace}; l2wg apply"),
+    ("is a directory", "rmdir /run/netns/{namespace}; l2wg apply"),
+    ("read-only", "/run/netns is read-only here: mount -o remount,rw /run/netns; l2wg apply # in a container, whoever runs that"),
+    ("permission denied", ROOT),
+    ("not permitted", ROOT),
+)
+# What ip(8) says of any command for a namespace, before it is run there.
+WITHIN = (
+    ("cannot open network namespace", AGAIN),
+    ("setting the network namespace", AGAIN),
+    ("mount of /sys failed", NO_NAMESPACE),
+    ("unshare failed", NO_NAMESPACE),
+)
 WIREGUARD = (
     ("unknown device type", MODULE),
     ("operation not supported", MODULE),
@@ -180,6 +199,7 @@ def _sets(key):
 
 
 KINDS = (
+    Kind(_begins("ip", "netns", "delete"), UNNAMED),
     Kind(_begins("ip", "netns"), NETNS),
     Kind(_ip("link", "add", type=("wireguard",)), WIREGUARD + COMMON),
     Kind(_ip("link", "add", type=tuple(registry.KINDS)), TUNNEL + COMMON),
@@ -207,15 +227,17 @@ KINDS = (
 
 def of(argv, said, is_wireless=lambda name: False):
     """The cure for a command that has failed, and has `said` so. `is_wireless` tells of an interface whether it is."""
-    argv = commands.bare(argv)
-    kind = next((kind for kind in KINDS if kind.is_one(argv)), None)
-    said = said.lower()
-    cure = next((cure for words, cure in kind.cures if words in said), UNKNOWN) if kind else UNKNOWN
+    plain = commands.bare(argv)
+    kind = next((kind for kind in KINDS if kind.is_one(plain)), None)
+    said, known = said.lower(), (() if plain == argv else WITHIN) + (kind.cures if kind else ())
+    cure = next((cure for words, cure in known if words in said), UNKNOWN)
+    argv = plain
     name = _behind(argv, "name") or _behind(argv, "dev")
     if cure is UNFIT and is_wireless(name):
         cure = WIRELESS
     link = _behind(argv, "type")
     values = {"name": name, "dots": name.replace(".", "/"), "master": _behind(argv, "master"), "wire": _behind(argv, "syncconf")}
+    values["namespace"] = NAMESPACE
     return cure.format(kind=link, module=MODULES.get(link, link), **values)
 
 

@@ -12,6 +12,10 @@ from l2wg_hooks.observe import link_table
 from l2wg_hooks.reconcile import event_summary, reconcile
 from l2wg_hooks.system import log
 
+# The unit that calls `l2wg event up boot`, and the link by which systemd starts it.
+UNIT = "l2wg.service"
+ENABLED = "/etc/systemd/system/multi-user.target.wants/" + UNIT
+
 
 def up(name):
     """wg-quick has brought up the WireGuard interface `name`."""
@@ -42,6 +46,15 @@ def _dhcpcd_begins(interface):
     return problems
 
 
+def _watch(_):
+    """The timer's look. It takes no lock: what it writes is written in one move, and it changes nothing of the network."""
+    try:
+        reconcile.remember()
+    except L2wgError:  # an event tells of it, and once is enough
+        pass
+    return ()
+
+
 # By all words, or those before the name: what is done, a function of the last one, and what has happened. Who calls is in etc/.
 EVENTS = {
     ("up",): (up, "{} is up"),
@@ -51,6 +64,7 @@ EVENTS = {
     ("event", "dhcpcd"): (_dhcpcd_begins, "dhcpcd begins with {}"),
     ("event", "up", "boot"): (up, "the router has started"),
     ("event", "up", "nftables"): (up, "nftables was loaded anew"),
+    ("event", "watch"): (_watch, "the watch"),
     ("down", "--all"): (_all_down, "all tunnels are to go"),
 }
 

@@ -1,6 +1,6 @@
 """The kernel is brought to the wish: observe, plan, execute, until nothing is left to do."""
 
-from l2wg_hooks.config import store
+from l2wg_hooks.config import last_endpoints, store
 from l2wg_hooks.errors import L2wgError, Problem
 from l2wg_hooks.netfilter import nftables_state
 from l2wg_hooks.observe import link_table, snapshot
@@ -27,15 +27,19 @@ def reconcile(leaving=(), may_skip=False, only=None, meet=None):
         wished = store.load()
         if only is not None:
             wished = store.keep(wished, only)
+        whole = only is None and not wished.broken
         failed = ()
         for _ in range(ROUNDS):
             links = link_table.read()
             found = snapshot.look(wished.tunnels, links)
+            # Before anything of it goes.
+            _remember(wished.tunnels, found, whole)
             todo = planner.plan(wished.tunnels, links, leaving, wished.broken, found)
             if meet:
                 meet()
                 meet = None
             if not todo.steps:
+                # WireGuard begins its handshake for that, if it has none: by itself it waits for somebody's packet.
                 loop_probe.send(wished.tunnels, links)
                 break
             failed = execute(todo, links)
@@ -47,6 +51,25 @@ def reconcile(leaving=(), may_skip=False, only=None, meet=None):
             )
         tell_what_waits(todo.waiting)
         return wished.problems + todo.problems + failed
+
+
+def remember():
+    """Keep where the tunnels' peers are heard now, for the next start of their WireGuard interfaces. Changes nothing else."""
+    wished = store.load()
+    _remember(wished.tunnels, snapshot.peers(wished.tunnels), not wished.broken)
+
+
+def _remember(tunnels, found, whole):
+    if not found.peers and not found.heard:
+        return
+    from l2wg_hooks.plan import peer_endpoints
+
+    heard = peer_endpoints.kept(tunnels, found.peers, found.heard, whole)
+    if heard != found.heard:
+        try:
+            last_endpoints.write(heard)
+        except L2wgError:  # a full disk, or one that is read only: the wire is no worse for it
+            pass
 
 
 def execute(todo, links):
@@ -130,7 +153,9 @@ def remove_all():
     """Take every tunnel of ours out of the kernel, and all that came with it; the Problems of that."""
     with lock.working():
         links = link_table.read()
-        found = snapshot.look(store.load().tunnels, links)
+        wished = store.load()
+        found = snapshot.look(wished.tunnels, links)
+        _remember(wished.tunnels, found, not wished.broken)
         failed = execute(planner.removal(store.names(), links, found), links)
         tell_what_waits(())
         return failed

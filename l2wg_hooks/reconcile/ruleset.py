@@ -43,12 +43,12 @@ def load(wanted, step):
             return failed
         store(wanted.entries)
         files.write(nftables.FILE, nftables.load(wanted.entries, wanted.values))
-        meant = _meant(step.argv)
+        meant = _meant(step.argv, wanted.entries)
         for _ in range(TRIES):
             failed = executor.apply((step,))
             if failed:
                 return failed
-            listing = nftables_state.listing()
+            listing = nftables_state.listing(wanted.entries)
             if meant(listing):
                 note = {
                     "entries": wanted.entries,
@@ -68,12 +68,12 @@ def load(wanted, step):
     )
 
 
-def _meant(argv):
-    """A function that says of a listing whether it is that of the rules which the command `argv` loads."""
+def _meant(argv, entries):
+    """A function that says of a listing whether it is that of the rules which the command `argv` loads, of these entries."""
     from l2wg_hooks.system import network_namespace  # ctypes, for who loads rules only
 
     try:
-        alone = network_namespace.alone(lambda: nftables_state.listing() if process.run(argv).code == 0 else "")
+        alone = network_namespace.alone(lambda: nftables_state.listing(entries) if process.run(argv).code == 0 else "")
     except OSError:
         alone = ""
     if alone:

@@ -293,7 +293,10 @@ class Play:
                 self.others.append("`ip` says: {}".format("; ".join(result.err.split("\n")[:3])))
 
     def boot(self, defined):
-        """networking.service, udev's hotplug, wg-quick@.service; the WireGuard interfaces that come so, and those by hand."""
+        """networking.service, udev's hotplug, wg-quick@.service, l2wg.service.
+
+        The WireGuard interfaces that come so, and those by hand.
+        """
         if os.path.exists("/sbin/ifup"):
             names = [stanza.interface for stanza in defined.stanzas]
             self.step(("ifup", "-a") + self.excluded())
@@ -305,6 +308,8 @@ class Play:
         hand = [name for name in self.part.hand if name not in boot]
         for name in boot + hand:
             self.step(("wg-quick", "up", name), name)
+        if os.path.lexists(events.ENABLED) and os.path.exists(COMMAND):
+            self.step((COMMAND, "event", "up", "boot"))
         return boot, hand
 
     @staticmethod

@@ -1,5 +1,6 @@
 """`l2wg rehearse`, and what `l2wg apply` does before it changes anything: the next start, played on a copy and compared."""
 
+import ipaddress
 import os
 from typing import Dict, NamedTuple, Optional, Tuple
 
@@ -147,13 +148,17 @@ class _Look:
         return outcome.outcome(stage.play(play.perform(part), SECONDS), scene.nics)
 
     def _wires(self, walled):
-        """Lines for ip(8) that make the WireGuard interfaces of l2wg's own, with their addresses."""
+        """Lines for ip(8) that make the WireGuard interfaces of l2wg's own, with their addresses.
+
+        Each as one host's: where they really are, no network of theirs is in the way of this router's.
+        """
         for name in sorted({tunnel.underlay for tunnel in walled}):
             path = wg_quick.path(name)
             wire, _ = own_wire.parse(self.confs.get(path, ""), path)
             if wire is not None:
                 yield f"link add name {name} mtu {wire.mtu} type wireguard"
-                yield from (f"address add {address} dev {name}" for address in wire.addresses)
+                hosts = [ipaddress.ip_interface(address).ip for address in wire.addresses]
+                yield from (f"address add {host}/{host.max_prefixlen} dev {name}" for host in hosts)
                 yield f"link set dev {name} up"
 
 

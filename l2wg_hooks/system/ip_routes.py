@@ -11,7 +11,7 @@ from l2wg_hooks.system import json_fields, process
 TYPES = "unicast local broadcast multicast anycast unreachable prohibit blackhole throw nat xresolve".split()
 # Words with a value behind them (print_route in iproute2's ip/iproute.c); what is none of these, a flag, stands alone.
 _VALUED = (
-    "from tos table proto scope metric mark realm realms uid iif oif pref expires error users age used weight nhid ttl-propagate "
+    "from tos proto scope metric mark realm realms uid iif oif expires error users age used weight nhid ttl-propagate "
     "advmss window rtt rttvar ssthresh cwnd reordering hoplimit initcwnd features rto_min initrwnd quickack congctl "
     "fastopen_no_cookie"
 ).split()
@@ -21,7 +21,9 @@ _NUMBER = re.compile(r"[0-9]{1,10}\Z")
 
 
 def read(text):
-    """[{"type", "dst", "gateway", "dev", "prefsrc", "metrics": [{"mtu"}]}], each where it is said; raises json_fields.Unfit.
+    """[{"type", "dst", "gateway", "dev", "prefsrc", "table", "pref", "metrics": [{"mtu"}]}], each where it is said.
+
+    Raises json_fields.Unfit.
 
     A route with several ways at once has neither gateway nor device.
     """
@@ -68,6 +70,8 @@ def _details(route, words):
             if words[:1] == ["lock"]:
                 words.pop(0)
             route["metrics"] = [{"mtu": int(_value(_NUMBER, word, words))}]
+        elif word in ("table", "pref"):  # which main has not, and IPv4 has not
+            route[word] = words.pop(0) if words else ""
         elif word in _VALUED:
             if words[:1] == ["lock"]:
                 words.pop(0)

@@ -82,5 +82,25 @@ def site_b_fresh(box):
     return reference(box, "b", "interfaces.fresh")
 
 
+# A wire of l2wg's own, beside the wg0 that is there: the files, as `l2wg init --own` and `l2wg pair` leave them.
+L2W0, OWN = "etc/wireguard/l2w0.conf", "etc/l2wg/gretap1.conf"
+KEYS = """\
+# Not for wg-quick(8): l2wg makes this interface itself (wire = own in l2wg.conf(5)).
+[Interface]
+PrivateKey = MCMoFKOrOxYSMSyRi4XC+QzFJ3zTF+6GpTxtnQkTJWo=
+ListenPort = 51821
+Address = 198.18.0.1/32
+"""
+WISH = "wire = own\nunderlay = l2w0\nlocal = 198.18.0.1\nremote = 198.18.0.2\nbridge = br0\nbridge-ports = enp3s0\n"
+
+
+@pytest.fixture
+def site_own(site_a):
+    """Site A with these files. This kernel has not what it takes, so `l2wg apply` refuses; tests/lab/router has the wire itself."""
+    site_a.put(L2W0, KEYS, 0o600)
+    site_a.put(OWN, WISH)
+    return site_a
+
+
 ANSWERS_A = dict(local="192.168.178.1", remote="192.168.92.1", bridge_ports="enp3s0")
 ANSWERS_B = dict(local="192.168.92.1", remote="192.168.178.1")

@@ -9,6 +9,7 @@ from screen import Screen
 from test_questions import ADDRESS, BRIDGE, GRETAP1, INSTALL, LOCAL, PORTS, RECONFIGURE, STANZA, UNDERLAY, WG0, error
 
 sys.path.insert(0, str(TOP))
+from l2wg_hooks.config import own_wire
 from l2wg_hooks.pairing import card
 
 CARD = "Card of the other site:"
@@ -73,6 +74,14 @@ def test_a_preseeded_card_works_once(router):
 
 
 INIT = "Set up WireGuard on this router?"
+L2W0 = "etc/wireguard/l2w0.conf"
+# The box's kernel has network namespaces, and no WireGuard: tests/lab/router/test_pair.py goes on.
+NO_MODULE = "type wireguard` failed: "
+
+
+def made(box):
+    """What `l2wg init` may have left: files and network namespaces."""
+    return box.sh("ls -A /etc/wireguard; ip netns list")
 
 
 @pytest.fixture
@@ -92,8 +101,8 @@ def test_without_wireguard_the_first_question_is_the_cards(bare):
     screen.answer(ADDRESS)
     log = screen.end()
     # The box's kernel has no WireGuard, so there is nothing to pair.
-    assert UNDERLAY not in log and LOCAL not in log and "l2wg init" in log and "hint: mend that, then: l2wg pair L2WG1:" in log
-    assert not bare.has(WG0) and not bare.has(GRETAP1)
+    assert UNDERLAY not in log and LOCAL not in log and NO_MODULE in log and "hint: mend that, then: l2wg pair L2WG1:" in log
+    assert made(bare) == "" and not bare.has(GRETAP1)
 
 
 @pytest.mark.parametrize("frontend", ["dialog", "teletype"])
@@ -101,14 +110,15 @@ def test_without_wireguard_the_second_question_offers_to_make_it(bare, frontend)
     screen = Screen(bare, *INSTALL, frontend=frontend)
     screen.answer(CARD)
     screen.asked(INIT)
+    assert "/etc/wireguard/l2w0.conf" in screen.seen and "wg0" not in screen.seen
     if frontend == "dialog":
         screen.key("\t", "enter")
     else:
         screen.key("yes", "enter")
     log = screen.end()
-    # As far as it comes on this kernel: it has been tried, and what was written is gone again.
-    assert "/etc/wireguard/wg0.conf: written; its key is new" in log and "hint: mend that, then: l2wg init" in log
-    assert UNDERLAY not in log and not bare.has(WG0) and not bare.has(GRETAP1)
+    # As far as it comes on this kernel: it has been tried, and nothing was written.
+    assert NO_MODULE in log and "hint: once that is mended: l2wg init" in log
+    assert UNDERLAY not in log and made(bare) == "" and not bare.has(GRETAP1)
     assert bare.shown("init") == "false"
 
 
@@ -140,8 +150,111 @@ def test_nobody_there_makes_no_wireguard(bare):
 def test_wireguard_is_made_on_request_and_once(bare):
     bare.debconf(init="true")
     said = bare.run(*INSTALL).stderr
-    assert "/etc/wireguard/wg0.conf: written" in said and bare.shown("init") == "false"
-    assert "/etc/wireguard/wg0.conf: written" not in bare.run(*RECONFIGURE).stderr
+    assert NO_MODULE in said and bare.shown("init") == "false" and made(bare) == ""
+    assert NO_MODULE not in bare.run(*RECONFIGURE).stderr
+
+
+def test_a_preseeded_name_of_wg_quicks_means_wg_quick(bare):
+    """As it always did; and with ends beside it, nothing is configured where WireGuard could not be made."""
+    bare.debconf(init="true", underlay="wg0", local="192.168.178.1", remote="192.168.92.1")
+    said = bare.run(*INSTALL).stderr
+    assert "/etc/wireguard/wg0.conf: written" in said and "/etc/wireguard/wg0.conf is gone again" in said
+    assert "l2wg init --shared wg0" in said and made(bare) == "" and not bare.has(GRETAP1)
+
+
+def test_a_preseeded_end_is_the_address_of_a_wire_of_its_own(bare):
+    bare.debconf(init="true", underlay="vpn", local="fd00::1", remote="fd00::2")
+    said = bare.run(*INSTALL).stderr
+    assert NO_MODULE in said and "name vpn" in said
+    assert made(bare) == "" and not bare.has(GRETAP1)
+
+
+@pytest.mark.parametrize("answers", [{"init": "true"}, {"card": SITE_B, "bridge_ports": "enp3s0"}], ids=["init", "card"])
+def test_where_namespaces_are_forbidden_it_is_told_before_anything_is_written(bare, answers):
+    """As in a container that may not mount: with the cure."""
+    bare.mount("-t", "tmpfs", "-o", "ro", "tmpfs", at="/run/netns")
+    bare.debconf(**answers)
+    said = bare.run(*INSTALL).stderr
+    assert "network namespaces cannot be had here" in said and "hint: l2wg init --shared" in said and "Traceback" not in said
+    assert made(bare) == "" and not bare.has(GRETAP1) and not bare.has("etc/l2wg/site")
+    said = bare.run("l2wg", "init", "--shared", check=False).stderr
+    assert "/etc/wireguard/wg0.conf: written" in said, "the cure gets as far as this kernel goes"
+
+
+# A wire of its own that is there
+
+OWN = "198.18.7.7"
+
+
+@pytest.fixture
+def walled(bare):
+    """As `l2wg init` leaves it, and `l2wg pair` at the other site."""
+    peer = f"\n[Peer]\nPublicKey = {KEY}\nAllowedIPs = 198.18.9.9/32\n"
+    key = bare.sh("wg genkey").strip()
+    bare.put(L2W0, f"{own_wire.MARK}\n[Interface]\nPrivateKey = {key}\nAddress = {OWN}/32\nListenPort = 51820\n{peer}", 0o600)
+    return bare
+
+
+def test_the_questions_of_a_wire_of_its_own(walled):
+    """Its ends are guessed, and what has no meaning there is not asked: lines of wg-quick's, and routing."""
+    before = walled.get(L2W0)
+    screen = Screen(walled, *INSTALL, frontend="dialog", priority="medium")
+    screen.answer(CARD)
+    screen.answer(UNDERLAY, "l2w0")
+    screen.answer(LOCAL, OWN)
+    screen.answer("Address of the other router's end:", "198.18.9.9")
+    screen.answer(BRIDGE)
+    screen.answer(PORTS, type="enp3s0")
+    screen.answer(ADDRESS)
+    screen.asked("Wire up now?").key("enter")
+    log = screen.end()
+    assert "Add two lines" not in log and "Forward IPv4" not in log
+    wish = walled.get(GRETAP1)
+    assert "underlay       = l2w0\n" in wish and f"local          = {OWN}\n" in wish and "wire           = own\n" in wish
+    assert walled.get(L2W0) == before and not walled.has("etc/sysctl.d/60-l2wg.conf")
+
+
+def reconfigured(box, underlay):
+    """dpkg-reconfigure, which reads the file first, with another answer for the interface."""
+    screen = Screen(box, *RECONFIGURE, frontend="dialog")
+    screen.answer(UNDERLAY, type=underlay)
+    for question in (LOCAL, "Address of the other router's end:", BRIDGE, PORTS, ADDRESS):
+        screen.answer(question)
+    if underlay == "wg0":
+        screen.asked("Add two lines to /etc/wireguard/wg0.conf?").key("enter")
+    screen.asked("Wire up now?").key("enter")
+    return screen.end()
+
+
+def test_the_life_of_a_wire_of_its_own(walled):
+    """Preseeded install, upgrade, dpkg-reconfigure, another interface and back: its own file stays to the byte."""
+    before = walled.get(L2W0)
+    walled.debconf(underlay="l2w0", local=OWN, remote="198.18.9.9", bridge_ports="enp3s0")
+    said = walled.run(*INSTALL).stderr
+    # As far as it comes on this kernel.
+    assert "Unknown device type" in said and "l2wg attach" not in said, said
+    wish = walled.get(GRETAP1)
+    assert "wire           = own\n" in wish
+    for command in (INSTALL, RECONFIGURE):
+        walled.run(*command)
+        assert walled.get(GRETAP1) == wish and walled.get(L2W0) == before
+    walled.put(WG0, "[Interface]\nPrivateKey = x\nAddress = 10.15.14.2/24\n", 0o600)
+    reconfigured(walled, "wg0")
+    assert "underlay       = wg0\n" in walled.get(GRETAP1) and "wire           = shared\n" in walled.get(GRETAP1)
+    assert "PostUp = l2wg up %i" in walled.get(WG0) and walled.get(L2W0) == before
+    reconfigured(walled, "l2w0")
+    assert walled.get(GRETAP1) == wish and walled.get(L2W0) == before
+    assert "PostUp" not in walled.get(WG0), "nothing goes by wg0 any longer"
+
+
+def test_purge_leaves_the_key(walled):
+    before = walled.get(L2W0)
+    walled.debconf(underlay="l2w0", local=OWN, remote="198.18.9.9", bridge_ports="enp3s0")
+    walled.run(*INSTALL)
+    walled.put("run/l2wg.l2w0.wg", "a copy of the key, as a killed l2wg leaves it", 0o600)
+    walled.run("dpkg", "--purge", "l2wg")
+    assert walled.get(L2W0) == before and not walled.has("etc/l2wg") and not walled.has("run/l2wg.l2w0.wg")
+    assert walled.sh("ip netns list") == ""
 
 
 def test_a_port_that_does_not_exist_is_refused_unless_it_is_for_later(router):

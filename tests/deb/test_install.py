@@ -2,12 +2,13 @@
 
 import re
 
-from conftest import ANSWERS_A, ANSWERS_B
+from conftest import ANSWERS_A, ANSWERS_B, KEYS, L2W0, WISH
 
 WG0 = "etc/wireguard/wg0.conf"
 GRETAP1 = "etc/l2wg/gretap1.conf"
 STANZA = "etc/network/interfaces.d/l2wg"
 SYSCTL = "etc/sysctl.d/60-l2wg.conf"
+UNIT = "etc/systemd/system/multi-user.target.wants/l2wg.service"
 LINES = "PostUp = l2wg up %i || :\nPostDown = l2wg down %i || :\n"
 
 
@@ -19,7 +20,8 @@ def install(box):
 
 def system(changes):
     """What is neither the package's own nor a lock."""
-    own = ("usr/", "run/", "etc/systemd/system/multi-user.target.wants/l2wg", "etc/network/if-", "etc/l2wg/", "var/lib/l2wg")
+    wants = tuple(f"etc/systemd/system/{target}.target.wants/l2wg" for target in ("multi-user", "timers"))
+    own = ("usr/", "run/", *wants, "etc/network/if-", "etc/l2wg/", "var/lib/l2wg")
     return {path: now for path, now in changes.items() if not path.startswith(own) and path != "etc/l2wg"}
 
 
@@ -249,6 +251,44 @@ def test_remove_takes_the_lines_out_and_keeps_the_configuration(site_a):
     assert site_a.has(GRETAP1) and site_a.has(STANZA)
     assert "192.168.178.1/24" in site_a.sh("ip -4 addr show dev enp2s0")
     assert site_a.sh("cat /proc/sys/net/ipv4/ip_forward") == "1\n"
+
+
+def test_the_file_of_a_wire_of_its_own_gets_no_lines(site_own):
+    """What is attached, as is debconf's default, is WireGuard of others."""
+    wg0 = site_own.get(WG0)
+    said = install(site_own)
+    assert "l2wg makes l2w0 itself (wire = own)" in said
+    assert site_own.get(L2W0) == KEYS and site_own.get(GRETAP1) == WISH and site_own.get(WG0) == wg0
+    assert site_own.has(UNIT), "it is made at boot"
+    assert site_own.sh("ip netns list") == "", "nothing half made stays"
+    site_own.run("dpkg-reconfigure", "l2wg")
+    assert site_own.get(L2W0) == KEYS and site_own.get(GRETAP1) == WISH and site_own.get(WG0) == wg0
+
+
+def test_a_wire_of_its_own_outlives_a_removal(site_own):
+    install(site_own)
+    before = system(site_own.changes())
+    site_own.run("dpkg", "-r", "l2wg")
+    assert site_own.get(L2W0) == KEYS and site_own.get(GRETAP1) == WISH
+    install(site_own)
+    assert system(site_own.changes()) == before and site_own.has(UNIT)
+
+
+def test_a_purge_leaves_the_key_of_a_wire_of_its_own(site_own):
+    site_own.sh("rm -r /etc/l2wg")
+    before = site_own.changes()
+    site_own.put(GRETAP1, WISH)
+    install(site_own)
+    site_own.run("dpkg", "-P", "l2wg")
+    assert site_own.changes() == before and site_own.get(L2W0) == KEYS and not site_own.has(UNIT)
+    assert site_own.sh("ip netns list; ip -o link | grep br0 || :") == ""
+
+
+def test_whoever_has_disabled_the_unit_has_it_disabled(site_own):
+    install(site_own)
+    site_own.sh(f"rm /{UNIT}")  # as `systemctl disable` does
+    install(site_own)
+    assert not site_own.has(UNIT)
 
 
 def test_reinstall_after_remove_wires_up_again(site_a):

@@ -8,7 +8,7 @@ import subprocess
 import image
 import pytest
 from box import PACKAGES
-from conftest import ANSWERS_A, ANSWERS_B
+from conftest import ANSWERS_A, ANSWERS_B, OWN, WISH
 from test_install import GRETAP1, STANZA, WG0, install, settle
 
 INTERFACES = "etc/network/interfaces"
@@ -316,15 +316,19 @@ def test_what_python_has_left_of_a_file_is_cleared_away(site_a):
     assert site_a.changes() == clean
 
 
-@pytest.mark.parametrize("site", ["site_a", "site_b"])
+@pytest.mark.parametrize("site", ["site_a", "site_b", "site_own"])
 def test_killed_at_any_moment_configure_completes_it(request, site):
     """kill -9 of the whole postinst, after longer and longer times, until it comes through; then `dpkg --configure -a`."""
     box = request.getfixturevalue(site)
+    if site == "site_own":
+        box.sh("rm -r /etc/l2wg")
     clean, up = box.changes(), settle(box)
 
     def prepare():
         if site == "site_a":
             box.debconf(**ANSWERS_A)
+        elif site == "site_own":
+            box.put(OWN, WISH)
         else:
             moving(box)
         box.run("dpkg", "--unpack", "/tmp/l2wg.deb")
@@ -334,7 +338,7 @@ def test_killed_at_any_moment_configure_completes_it(request, site):
     wanted = whole(box)
     kills, moment = 0, 0.1
     while True:
-        box.run("l2wg", "rollback")
+        box.run("l2wg", "rollback", check=site != "site_own")
         box.run("dpkg", "-P", "l2wg")
         assert box.changes() == clean and settle(box) == up
         prepare()
@@ -414,17 +418,21 @@ def repacked(box, version):
     return f"/tmp/l2wg_{version}.deb"
 
 
+@pytest.mark.parametrize("site", ["site_a", "site_own"])
 @pytest.mark.parametrize("version", ["99", "0.0.1"])
-def test_another_version_touches_nothing_that_runs(site_a, version):
-    site_a.debconf(**ANSWERS_A)
-    install(site_a)
-    before = whole(site_a)
-    indices = site_a.sh("ip -o link | cut -d: -f1,2")
-    done = site_a.run("dpkg", "-i", repacked(site_a, version))
+def test_another_version_touches_nothing_that_runs(request, site, version):
+    box = request.getfixturevalue(site)
+    if site == "site_a":
+        box.debconf(**ANSWERS_A)
+    install(box)
+    before = whole(box)
+    indices = box.sh("ip -o link | cut -d: -f1,2")
+    done = box.run("dpkg", "-i", repacked(box, version))
     assert "l2wg]" not in done.stderr, "it did something"
-    assert whole(site_a) == before and site_a.sh("ip -o link | cut -d: -f1,2") == indices
-    install(site_a)
-    assert whole(site_a) == before
+    assert ('l2wg 0.0.1 does not know "wire = own": gretap1 stays as it is' in done.stderr) == (site == "site_own" and version == "0.0.1")
+    assert whole(box) == before and box.sh("ip -o link | cut -d: -f1,2") == indices
+    install(box)
+    assert whole(box) == before
 
 
 def test_a_change_that_waits_is_undone_before_a_removal(site_a):

@@ -1,6 +1,7 @@
 """Files of state that somebody has edited, cut, or restored from elsewhere: understood, or told of; none makes l2wg forget an admin's file."""
 
 import json
+import re
 
 import hostile
 import pytest
@@ -8,11 +9,11 @@ from hostile import few
 from hypothesis import given
 from hypothesis import strategies as st
 from l2wg_hooks.apply import rollback, saved_state, transaction
-from l2wg_hooks.config import last_applied, tunnel_file
+from l2wg_hooks.config import endpoint_lines, last_applied, last_endpoints, tunnel_file
 from l2wg_hooks.errors import L2wgError
-from l2wg_hooks.model import Observed
+from l2wg_hooks.model import Heard, Link, Observed, Peer
 from l2wg_hooks.netfilter import nftables, nftables_state
-from l2wg_hooks.plan import planner
+from l2wg_hooks.plan import peer_endpoints, planner
 from l2wg_hooks.reconcile import executor, reconcile, ruleset
 from l2wg_hooks.system import files, log, process
 from test_said import ROUTES, SHOWN, refused
@@ -175,6 +176,25 @@ def test_a_rule_file_that_somebody_edited_is_written_anew(state, text):
     ruleset.store([nftables.entry(TUNNEL)])
     written = files.read(nftables.STATIC)
     assert written.partition("\n")[2] == nftables.render([nftables.entry(TUNNEL)])
+
+
+KEY = "A" * 43 + "="
+HEARD = endpoint_lines.render({("wg0", KEY): Heard("203.0.113.10:4900", 1700000000), ("l2w0", KEY): Heard("[2001:db8::1]:1", 0)})
+
+
+@few
+@given(st.one_of(hostile.mutated([HEARD]), hostile.anything))
+def test_where_peers_were_heard_is_an_address_or_nothing(state, text):
+    fresh(state)
+    files.write(last_endpoints.PATH, text)
+    found = last_endpoints.read()
+    assert endpoint_lines.parse(endpoint_lines.render(found)) == found
+    tunnels = [TUNNEL._replace(underlay=name) for name, _ in found]
+    links = {name: Link(name, 1, "wireguard") for name, _ in found}
+    peers = {name: (Peer(key, "", ("0.0.0.0/0",), 0, 0, 0, None),) for name, key in found}
+    for step in peer_endpoints.steps(tunnels, links, Observed(peers=peers, heard=found, now=0)):
+        assert step.argv[:2] == ("wg", "set") and all(re.match(r"[A-Za-z0-9+/=_.:\[\]-]+\Z", word) for word in step.argv), step.argv
+        assert [word for word in step.argv[3::4]] == ["peer"] * (len(step.argv) // 4)
 
 
 def test_log_takes_any_text(capsys):

@@ -3,11 +3,12 @@
 import json
 import statistics
 from pathlib import Path
+from typing import NamedTuple
 from xml.sax.saxutils import escape
 
-COLOURS = ("#555555", "#c8a13a", "#1f6fb2", "#9cc4e4", "#3a9a6a", "#b5493c")
+COLOURS = ("#555555", "#c8a13a", "#1f6fb2", "#5b3fa0", "#9cc4e4", "#3a9a6a", "#9ccf6b", "#b5493c")
 # The plot, in its own units.
-WIDTH, LEFT, TOP, HEIGHT, BELOW, PITCH, GAP = 1070, 70, 84, 190, 72, 36, 30
+WIDTH, LEFT, TOP, HEIGHT, BELOW, PITCH, GAP = 1070, 70, 104, 190, 72, 36, 30
 # So that a figure can be read on a line.
 HALO = 'paint-order="stroke" stroke="#fff" stroke-width="3"'
 
@@ -32,6 +33,19 @@ Both routers' WAN ports send at most {rate:.0f} Mbit/s (tbf): a third of what pl
 
 A wg0 of 1420 bytes leaves TCP at most 97.2 % of plain WireGuard's goodput through gretap, and 96.4 % through VXLAN: 38 and 50 bytes
 of headers in every packet.
+
+## A wire of l2wg's own beside a shared one
+
+Ratios of `wire = own` to `wire = shared` in the same round, as above: goodput, more is better; round trip and events, less is better.
+
+{wires}
+
+An event is `l2wg event up br0` on one router: with nothing to do; after `ip link delete gretap1`; and after `l2wg down --all`, when an
+own wire has its WireGuard made, too, as wg-quick does it for a shared one. In parentheses: what the event costs with a shared wire, in
+milliseconds of this machine's clock. Then how many processes and threads it starts, itself among them, with the own one and with the
+shared one. The own one's are more by two commands, which look into its namespace, and by two threads, which go there.
+
+{events}
 
 ## What was emulated
 
@@ -66,10 +80,13 @@ Something that the ways of the first round leave behind makes plain WireGuard's 
 figures shows, and the ratios of those rounds better. What it is was not found; a kernel that has once had a policy route (VXLAN has
 one here) is suspected. The first round is the least of l2wg's ranges for TCP over IPv4, or close to it.
 
+With a wire of its own, the packets of a tunnel meet no guard, and no hook of this router's firewall but those for WireGuard's own
+packets.
+
 The ways: *hand-made* is three PostUp lines (gretap with its defaults over wg0, a port of br0, which shrinks to 1382) and
 `iptables -A FORWARD -p tcp --tcp-flags SYN,RST SYN -j TCPMSS --clamp-mss-to-pmtu` with br_netfilter. *l2wg* is the package, with its
-guard, installed and configured as README.md says. *OpenVPN* {openvpn} with its defaults, `dev tap`, a port of br0, TLS between two
-peers, straight over the WAN.
+guard, installed and configured as README.md says; *own wire* is the same with `wire = own`. *OpenVPN* {openvpn} with its defaults,
+`dev tap`, a port of br0, TLS between two peers, straight over the WAN.
 """
 
 
@@ -79,6 +96,54 @@ def summary(found) -> tuple:
 
 def ratios(figures, measure, way, base) -> list:
     return [figure / plain for figure, plain in zip(figures[measure, way], figures[measure, base])]
+
+
+class Found(NamedTuple):
+    """What was measured: `figures` {(measure, way): one a round}; `spent` {way: [(ms, processes) of each event], one a round}, with the
+    titles of these events; and of which ways the first is shown beside the second, by their titles."""
+
+    figures: dict
+    spent: dict
+    events: tuple
+    wires: tuple
+
+
+def cell(found) -> str:
+    return "**{:.3f}** [{:.3f} .. {:.3f}]".format(*summary(found))
+
+
+def pairs(found, ways) -> list:
+    """The pairs of ways that there are, of found.wires."""
+    by_title = {way.title: way for way in ways}
+    return [(by_title[own], by_title[shared]) for own, shared in found.wires if own in by_title and shared in by_title]
+
+
+def wires(found, measures, ways) -> str:
+    """One row for each measure, one column for each two ways."""
+    both = pairs(found, ways)
+    rows = [["", *(own.title for own, _ in both)], ["---"] * (len(both) + 1)]
+    for measure in measures:
+        rows.append([f"{measure.title}, limit: {measure.limit}", *(cell(ratios(found.figures, measure, *pair)) for pair in both)])
+    return lines(rows)
+
+
+def events(found, ways) -> str:
+    """One row for each event, one column for each two ways."""
+    both = pairs(found, ways)
+    rows = [["", *(own.title for own, _ in both)], ["---"] * (len(both) + 1)]
+    for number, title in enumerate(found.events):
+        row = [title]
+        for pair in both:
+            mine, theirs = ([turn[number] for turn in found.spent[way]] for way in pair)
+            ratio = cell([here[0] / there[0] for here, there in zip(mine, theirs)])
+            base = statistics.median(milliseconds for milliseconds, _ in theirs)
+            row.append("%s (1 = %.3g ms); %d, %d" % (ratio, base, mine[-1][1], theirs[-1][1]))
+        rows.append(row)
+    return lines(rows)
+
+
+def lines(rows) -> str:
+    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
 
 
 def table(figures, measures, ways) -> str:
@@ -92,9 +157,9 @@ def table(figures, measures, ways) -> str:
             elif not any(figures[measure, way]):
                 row.append("0")
             else:
-                row.append("**{:.3f}** [{:.3f} .. {:.3f}]".format(*summary(ratios(figures, measure, way, ways[0]))))
+                row.append(cell(ratios(figures, measure, way, ways[0])))
         rows.append(row)
-    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
+    return lines(rows)
 
 
 class Plot:
@@ -168,12 +233,15 @@ def draw(figures, measures, ways, limits) -> str:
     return plot.svg()
 
 
-def write(docs: Path, figures, measures, ways, facts) -> None:
-    """`figures`: {(measure, way): one a round}; the first of `ways` is what all others are compared with."""
+def write(docs: Path, found, measures, ways, facts) -> None:
+    """The first of `ways` is what all others are compared with."""
     docs.mkdir(parents=True, exist_ok=True)
+    figures = found.figures
     limits = list(dict.fromkeys(measure.limit for measure in measures))
     tables = [table(figures, [measure for measure in measures if measure.limit == limit], ways) for limit in limits]
-    (docs / "README.md").write_text(TEXT.format(cpu=tables[0], link=tables[1], **facts))
+    beside = {"wires": wires(found, measures, ways), "events": events(found, ways)}
+    (docs / "README.md").write_text(TEXT.format(cpu=tables[0], link=tables[1], **beside, **facts))
     raw = {f"{measure.title}, limit: {measure.limit}": {way.title: figures[measure, way] for way in ways} for measure in measures}
+    raw["events, ms and processes"] = {way.title: dict(zip(found.events, zip(*turns))) for way, turns in found.spent.items()}
     (docs / "figures.json").write_text(json.dumps({"facts": facts, **raw}, indent=1) + "\n")
     (docs / "datapath.svg").write_text(draw(figures, measures, ways, limits))

@@ -90,6 +90,20 @@ i=0
 until ip link set tap0 master br0 2>/dev/null; do sleep 0.1; i=$((i + 1)); [ $i -lt 100 ]; done
 ip link set tap0 up
 """
+# The ends of a tunnel over a wire of l2wg's own, and its file.
+INNER = {"A": "198.18.0.1", "B": "198.18.0.2"}
+OWN = """\
+[Interface]
+PrivateKey = {private}
+ListenPort = 4901
+Address = {own}/32
+
+[Peer]
+PublicKey = {public}
+AllowedIPs = {other}/32
+Endpoint = {wan}:4901
+PersistentKeepalive = 1
+"""
 VERSIONS = "uname -r; openvpn --version | awk 'NR == 1 {print $2}'; iperf3 --version | awk 'NR == 1 {print $2}'"
 
 
@@ -100,14 +114,23 @@ def both(pair: Pair, script: str) -> None:
         site.sh(script.format(local=answers["local"], remote=answers["remote"]), timeout=600)
 
 
-def l2wg(*words: str):
-    """The package, with these keys set."""
+def l2wg(*words: str, own=False):
+    """The package, with these keys set: over wg0, or over a WireGuard interface of l2wg's own, with the same keys."""
     files = {}
 
     def up(pair: Pair) -> None:
         for site in pair.sites:
             if site.name not in files:  # a start of Python costs as much as one of the transfers
-                site.l2wg("set", "gretap1", *words)
+                other = "B" if site.name == "A" else "A"
+                answers = topology.ANSWERS[site.name]
+                ends = [f"local={INNER[site.name]}", f"remote={INNER[other]}", "wire=own", "underlay=l2w0"]
+                if own:
+                    mine, peers = pair.keys if site.name == "A" else pair.keys[::-1]
+                    words_of = dict(private=mine.private, public=peers.public, own=INNER[site.name], other=INNER[other], wan=topology.WAN[other])
+                    site.write("/etc/wireguard/l2w0.conf", OWN.format(**words_of), 0o600)
+                else:
+                    ends = [f"local={answers['local']}", f"remote={answers['remote']}", "wire=shared", "underlay=wg0"]
+                site.l2wg("set", "gretap1", *ends, *words)
                 files[site.name] = site.read("/etc/l2wg/gretap1.conf")
             site.write("/etc/l2wg/gretap1.conf", files[site.name])
             site.l2wg("apply")
@@ -147,14 +170,20 @@ class Way:
     up: Callable = lambda pair: None
     down: Callable = lambda pair: None
     bridged: bool = True
+    # What an event of l2wg is measured with.
+    events: bool = False
 
 
+# Their titles with an own wire beside those with a shared one.
+WIRES = (("l2wg gretap, own wire", "l2wg gretap"), ("l2wg vxlan, own wire", "l2wg vxlan"))
 WAYS = (
     Way("WireGuard, routed", bridged=False),
     Way("hand-made gretap", hand_made, hand_made_down),
-    Way("l2wg gretap", l2wg("encapsulation=gretap", "mss-clamp=nftables"), l2wg_down),
+    Way("l2wg gretap", l2wg("encapsulation=gretap", "mss-clamp=nftables"), l2wg_down, events=True),
+    Way("l2wg gretap, own wire", l2wg("encapsulation=gretap", "mss-clamp=nftables", own=True), l2wg_down, events=True),
     Way("l2wg gretap, no clamp", l2wg("encapsulation=gretap", "mss-clamp=off"), l2wg_down),
-    Way("l2wg vxlan", l2wg("encapsulation=vxlan", "mss-clamp=nftables"), l2wg_down),
+    Way("l2wg vxlan", l2wg("encapsulation=vxlan", "mss-clamp=nftables"), l2wg_down, events=True),
+    Way("l2wg vxlan, own wire", l2wg("encapsulation=vxlan", "mss-clamp=nftables", own=True), l2wg_down, events=True),
     Way("OpenVPN TAP, AES-256-GCM", openvpn, openvpn_down),
 )
 
@@ -182,6 +211,25 @@ def udp(host: Namespace, host_b: Namespace, rate: float, limit: str) -> float:
 def round_trip(host: Namespace) -> float:
     out = host.run(["ping", "-n", "-c", 100, "-i", "0.01", TARGET4], timeout=900).stdout
     return statistics.median(float(found) for found in re.findall(r"time=([\d.]+)", out))
+
+
+# What happened, and an event that is told of it: as ifupdown's hook does when the bridge has come up, where nothing is to be
+# done; and where the tunnel is not there, or nothing of l2wg's is.
+EVENTS = {"nothing to do": ":", "the tunnel is gone": "ip link delete gretap1", "all of it is gone": "l2wg down --all 2>/dev/null"}
+# The time without what was idle, and how many processes and threads were started.
+SPENT = "awk '/^now at/ {now = $3} /idle_sleeptime/ {idle = $3} /^processes/ {started = $2} END {printf \"%.0f %d\\n\", now - idle, started}' /proc/timer_list /proc/stat"
+# Three times, for the first one may find what nobody has in memory: the least counts.
+EVENT = "for turn in 1 2 3; do %s; %s; l2wg event up br0 2>/dev/null; %s; done"
+
+
+def events(site) -> list:
+    """[(milliseconds' worth of instructions, processes and threads started)] of EVENTS, in their order."""
+    found = []
+    for script in EVENTS.values():
+        rows = [[int(word) for word in line.split()] for line in site.sh(EVENT % (script, SPENT, SPENT), timeout=900).stdout.splitlines()]
+        # Without the process that counts.
+        found.append(min(((after[0] - before[0]) / 1e6, after[1] - before[1] - 1) for before, after in zip(rows[::2], rows[1::2])))
+    return found
 
 
 @dataclass(frozen=True)
@@ -219,11 +267,12 @@ def wire_up(vm: machines.VM, deb: Path) -> Pair:
 
 
 def run(pair: Pair, rounds: int, ways, say):
-    """After each round, ({(measure, way): figures, one a round}, bit/s of the shaped link)."""
+    """After each round, ({(measure, way): figures, one a round}, {way: of `events`, one a round}, bit/s of the shaped link)."""
     tcp(pair.host_a, TARGET4, CPU_MB)  # the first fills the caches
     rate = tcp(pair.host_a, TARGET4, CPU_MB) * 1e6 / 3
     say(f"the link is shaped to {rate / 1e6:.0f} Mbit/s")
     figures = {(measure, way): [] for measure in MEASURES for way in ways}
+    spent = {way: [] for way in ways if way.events}
     for turn in range(1, rounds + 1):
         for way in ways:
             host = pair.device if way.bridged else pair.host_a
@@ -238,9 +287,13 @@ def run(pair: Pair, rounds: int, ways, say):
                     both(pair, SHAPE.format(rate=rate))
                 figures[measure, way].append(measure.take(host, pair.host_b, rate))
             both(pair, "tc qdisc del dev enp1s0 root")
+            if way.events:
+                spent[way].append(events(pair.a))
             way.down(pair)
             say(f"{turn}: {way.title}: " + ", ".join(f"{figures[measure, way][-1]:.4g}" for measure in MEASURES))
-        yield figures, rate
+            if way.events:
+                say(f"{turn}: {way.title}: " + ", ".join("%.4g ms of %d processes" % event for event in spent[way][-1]))
+        yield figures, spent, rate
 
 
 def main() -> None:
@@ -265,10 +318,10 @@ def main() -> None:
             pair = wire_up(vm, options.deb)
             say("wired up")
             versions = vm.sh(VERSIONS).stdout.split()
-            for turn, (figures, rate) in enumerate(run(pair, options.rounds, ways, say), 1):
+            for turn, (figures, spent, rate) in enumerate(run(pair, options.rounds, ways, say), 1):
                 facts = dict(zip(("kernel", "openvpn", "iperf3"), versions), suite=options.suite, rounds=turn)
                 facts.update(rate=rate / 1e6, udp=UDP_RATE / 1e6, cpu_mb=CPU_MB, link_mb=LINK_MB)
-                chart.write(options.docs, figures, MEASURES, ways, facts)
+                chart.write(options.docs, chart.Found(figures, spent, tuple(EVENTS), WIRES), MEASURES, ways, facts)
     print((options.docs / "README.md").read_text())
 
 

@@ -27,7 +27,8 @@ let
     { services.l2wg = lib.mkIf (package != null) { package = built; }; }
   ];
   inherit (evaluated) config;
-  names = builtins.filter (name: builtins.match "l2wg-.*" name != null) (builtins.attrNames config.systemd.services);
+  # The units of tunnels.
+  names = builtins.filter (name: builtins.match "l2wg-.*" name != null && name != "l2wg-watch") (builtins.attrNames config.systemd.services);
   ours = builtins.filter (name: builtins.match "l2wg/.*" name != null) (builtins.attrNames config.environment.etc);
 in
 {
@@ -38,6 +39,10 @@ in
   files = lib.genAttrs ours (name: config.environment.etc.${name}.source.text);
   units = lib.genAttrs names (base.unitText config);
   wantedBy = lib.genAttrs names (name: config.systemd.services.${name}.wantedBy);
+  watch = lib.optionalAttrs (config.systemd.services ? l2wg-watch) {
+    service = base.unitText config "l2wg-watch";
+    timer = { inherit (config.systemd.timers.l2wg-watch) wantedBy timerConfig; };
+  };
   modules = config.boot.kernelModules;
   sysctl = lib.filterAttrs (name: _: builtins.match "net\\.bridge.*" name != null) config.boot.kernel.sysctl;
   # Of single interfaces, but what NixOS itself says.

@@ -5,7 +5,7 @@ import shutil
 import subprocess
 
 import pytest
-from conftest import DEVICE_BR0, DEVICE_WG0, SITE_A, SITE_B, but, tunnel
+from conftest import DEVICE_BR0, DEVICE_WG0, SITE_A, SITE_B, TREE, but, tunnel
 
 ONE = "services.l2wg.tunnels.gretap1"
 NETWORKD = {
@@ -144,6 +144,26 @@ def test_when_it_runs(unit, site, changes, bound, partners, wanted):
     after = words(text, "After")
     assert [name for name in bound + partners if name not in after] == []
     assert words(text, "ReloadPropagatedFrom") == [name for name in partners if not name.startswith("w")]
+
+
+def test_the_watch_runs_where_there_is_a_tunnel(evaluate, tmp_path, package):
+    got = evaluate(SITE_A, package=package)["watch"]
+    assert got["timer"]["wantedBy"] == ["timers.target"] and got["timer"]["timerConfig"]["OnUnitActiveSec"] == 30
+    text = got["service"]
+    assert words(text, "ExecStart")[1:] == ["event", "watch", "timer"] and words(text, "StateDirectory") == ["l2wg"]
+    (tmp_path / "l2wg-watch.service").write_text(text)
+    done = subprocess.run(["systemd-analyze", "verify", "--man=no", "./l2wg-watch.service"], cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    assert [line for line in done.stdout.decode().splitlines() if "l2wg" in line] == []
+    assert evaluate(but(SITE_A, {ONE + ".enable": False}))["watch"] == {}
+
+
+def test_debians_unit_may_do_as_much(evaluate):
+    """As sets of lines, but for the paths."""
+    debian = {line for line in (TREE / "debian/l2wg.l2wg-watch.service").read_text().splitlines() if "=" in line and not line.startswith("#")}
+    text = evaluate(SITE_A)["watch"]["service"].replace("=true\n", "=yes\n")
+    for key in ("CapabilityBoundingSet", "RestrictAddressFamilies", "SystemCallFilter", "StateDirectory", "LogLevelMax", "RestrictNamespaces"):
+        (line,) = [line for line in debian if line.startswith(key + "=")]
+        assert line.partition("=")[2].split() == words(text, key), key
 
 
 def test_names_are_escaped_as_systemd_does(unit):

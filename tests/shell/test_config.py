@@ -9,8 +9,8 @@ import pytest
 
 TOP = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(TOP))
-from l2wg_hooks.config import schema, store, tunnel_file
-from l2wg_hooks.pairing import card
+from l2wg_hooks.config import own_wire, schema, store, tunnel_file
+from l2wg_hooks.pairing import card, local_facts
 
 GOLDEN = TOP / "tests/golden/settings"
 
@@ -384,6 +384,45 @@ def test_the_only_wireguard_interface_is_the_underlay(router):
     assert router.run("judge guess_underlay") == "wg-b\n"
     (router.path / "etc/wireguard/wg0.conf").write_text("[Interface]\n")
     assert router.run("judge guess_underlay") == "wg0\n"
+
+
+@pytest.mark.parametrize(
+    "conf, tunnels, own",
+    [
+        ("[Interface]\n", {}, False),
+        (own_wire.MARK + "\n[Interface]\n", {}, True),
+        ("\n" + own_wire.MARK + "\n", {}, True),
+        (own_wire.MARK + " \n", {}, False),
+        ("[Interface]\n", {"gretap1": "underlay=l2w0\n wire = own # mine\n"}, True),
+        (own_wire.MARK + "\n", {"gretap1": "underlay = l2w0\n"}, False),
+        (own_wire.MARK + "\n", {"gretap1": "underlay = l2w0\nwire = shared\n"}, False),
+        (own_wire.MARK + "\n", {"gretap1": "underlay = wg0\nwire = shared\n"}, True),
+        ("[Interface]\n", {"gretap1": "underlay = wg0\nwire = own\n"}, False),
+        (None, {"gretap1": "underlay = l2w0\nwire = own\n"}, True),
+        (None, {}, False),
+    ],
+)
+def test_which_wire_is_l2wgs_own(router, monkeypatch, conf, tunnels, own):
+    """The postinst's word for it, and that of `l2wg pair`."""
+    (router.path / "etc/l2wg").mkdir(exist_ok=True)
+    ends = "local = 198.18.0.1\nremote = 198.18.0.2\nbridge = br0\n"
+    for name, text in tunnels.items():
+        (router.path / f"etc/l2wg/{name}.conf").write_text(text + ends)
+    if conf is not None:
+        (router.path / "etc/wireguard/l2w0.conf").write_text(conf)
+    assert router.run("if judge is_own l2w0; then echo own; else echo shared; fi") == ("own\n" if own else "shared\n")
+    monkeypatch.setattr(store, "DIRECTORY", str(router.path / "etc/l2wg"))
+    assert local_facts.is_walled("l2w0", {}, conf) is own
+
+
+def test_a_wire_of_its_own_is_the_underlay_and_its_address_the_end(router):
+    router.site("a").ip(SITE_A, DEFAULT)
+    (router.path / "etc/wireguard/wg0.conf").write_text("[Interface]\nAddress = 10.15.14.2/24\n")
+    peer = "[Peer]\nAllowedIPs = 198.18.0.2/32, 192.168.92.0/24\n"
+    (router.path / "etc/wireguard/l2w0.conf").write_text(f"{own_wire.MARK}\n[Interface]\nAddress = 198.18.0.1/32\n{peer}")
+    said = "judge guess_underlay; here=$(judge guess_local l2w0); echo $here; judge guess_remote l2w0"
+    assert router.run(said).split() == ["l2w0", "198.18.0.1", "198.18.0.2"]
+    assert router.run("if judge is_for_wg_quick l2w0; then echo yes; else echo no; fi") == "no\n"
 
 
 @pytest.mark.parametrize(

@@ -81,7 +81,4 @@ def test_what_failed_is_the_last_that_a_run_says(tmp_path):
     )  # fmt: skip
     assert run(lane, "dsc", "sh", "-c", "seq 20; exit 7")[0] == 7
     assert run(lane, "matrix", "echo", "5 passed") == (0, "matrix: 5 passed\n", "")
-    assert run(lane, "--failed")[1].splitlines() == [
-        *(f"dsc failed: {number}" for number in range(15, 21)),
-        "netns failed: FAILED tests/a.py::test_b - assert 1 == 2",
-    ]
+    assert run(lane, "--failed")[1].splitlines() == [*(f"dsc failed: {number}" for number in range(15, 21)), "netns failed: FAILED tests/a.py::test_b - assert 1 == 2"]

@@ -18,7 +18,7 @@ from l2wg_hooks.pairing import pair
 from l2wg_hooks.plan.restore import Snapshot
 from l2wg_hooks.reconcile import executor, reconcile, ruleset
 from l2wg_hooks.rehearsal import rehearse
-from l2wg_hooks.system import lock, process, terminal
+from l2wg_hooks.system import lock, network_namespace, process, terminal
 
 CONF = "underlay = wg0\nlocal = 192.168.178.1\nremote = 192.168.92.1\nbridge = br0\nbridge-ports = enp3s0\n"
 MAIN = "source interfaces.d/*\nauto lo\niface lo inet loopback\niface enp2s0 inet static\n    address 192.168.178.1/24\n"
@@ -90,6 +90,21 @@ def test_a_change_of_files_is_rehearsed_before_it_is_made_and_nothing_else_is(ro
     router.conf.write_text(CONF + "mtu = 1400\n")
     assert apply.apply() == ()
     assert len(router.rehearsed) == 2, "the wish is a file, too"
+
+
+def test_the_watch_runs_as_long_as_there_are_tunnels_unless_it_is_disabled(router, monkeypatch):
+    monkeypatch.setattr(network_namespace, "is_first", lambda: True)
+    (router.root / "run/systemd/system").mkdir(parents=True)
+    assert apply.apply() == () and not [line for line in router.done if "watch" in line], "disabled"
+    enabled = router.etc / "systemd/system/timers.target.wants/l2wg-watch.timer"
+    enabled.parent.mkdir(parents=True)
+    enabled.symlink_to("/nowhere")
+    assert apply.apply() == () and router.done[-1] == "systemctl --no-block start l2wg-watch.timer"
+    router.conf.write_text(CONF + "mtu = 1400\n")
+    del router.done[:]
+    assert apply.apply() == () and "systemctl --no-block start l2wg-watch.timer" in router.done
+    router.conf.unlink()
+    assert apply.apply() == () and "systemctl --no-block stop l2wg-watch.timer" in router.done
 
 
 def test_what_comes_behind_ifup_is_shown_too(router):

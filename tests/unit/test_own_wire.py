@@ -1,6 +1,8 @@
 import pytest
 from l2wg_hooks.config import own_wire
+from l2wg_hooks.model import Link
 from l2wg_hooks.observe import walls
+from l2wg_hooks.system import process
 
 PATH = "/etc/wireguard/l2w0.conf"
 TEXT = """\
@@ -97,3 +99,32 @@ def test_wg_gets_what_it_takes_and_no_name():
     assert "Address" not in text and "#" not in text and "Endpoint = 203.0.113.20:4901\n" in text
     assert text.startswith("[Interface]\nPrivateKey = PRIVATE=\nListenPort = 4901\n[Peer]\n")
     assert "Endpoint" not in own_wire.stripped(TEXT, lambda endpoint: "")
+
+
+# As iproute2 6.1 lists what was added by hand to both families, and to another table.
+ROUTES = """\
+10.0.0.0/8 dev l2w0 table 77 scope link\x20
+default dev l2w0 scope link\x20
+unreachable 10.9.0.0/16\x20
+198.18.0.2 dev l2w0 scope link mtu lock 1600\x20
+fd00::2 dev l2w1 metric 1024 mtu lock 1600 pref medium
+default dev l2w0 metric 1024 pref medium
+"""
+
+
+def test_the_namespace_is_looked_at_by_two_commands_however_many_wires(monkeypatch):
+    ran = []
+
+    def fake(argv, stdin=""):
+        ran.append(" ".join(argv))
+        return process.Result(0, ROUTES if argv[0] == "ip" else "".join(f"l2w{number}\t{line}\n" for number in (0, 1) for line in DUMP.splitlines()), "")
+
+    monkeypatch.setattr(process, "run", fake)
+    links = {name: Link(name, 2, "wireguard", namespace="l2wg") for name in ("l2w0", "l2w1", "l2w2")}
+    routes, _, _, dumps = walls._inside(dict(links, wg0=Link("wg0", 5, "wireguard")))
+    assert routes == {"default": ("l2w0", 0), "::/0": ("l2w0", 0), "10.9.0.0/16": ("", 0), "198.18.0.2": ("l2w0", 1600), "fd00::2": ("l2w1", 1600)}
+    assert dumps == {"l2w0": DUMP, "l2w1": DUMP, "l2w2": ""}
+    assert ran == ["ip route show table all proto boot", "wg show all dump"]
+    ran.clear()
+    walls._inside({})
+    assert ran == ["ip route show table all proto boot"]

@@ -2,18 +2,19 @@
 
 import base64
 import os
+import pathlib
 import socket
 import stat
 
 import pytest
 from l2wg_hooks import cli
 from l2wg_hooks.apply import rollback_timer
-from l2wg_hooks.config import edit, store, wg_quick, wg_quick_peers
+from l2wg_hooks.config import edit, own_wire, store, wg_quick, wg_quick_peers, wg_quick_readers
 from l2wg_hooks.errors import L2wgError, Problem
 from l2wg_hooks.model import Link
 from l2wg_hooks.observe import link_table, wg_interfaces
 from l2wg_hooks.pairing import bootstrap, card, local_facts, pair, site, unpair
-from l2wg_hooks.system import process
+from l2wg_hooks.system import network_namespace, process
 
 KEYS = [base64.b64encode(bytes((number,)) * 32).decode() for number in (1, 2, 3)]
 B = card.Card("site-b", KEYS[1], "203.0.113.20:51820", ("198.18.0.2",))
@@ -143,6 +144,26 @@ def test_which_wireguard(router):
     (router.etc / "wireguard/wg1.conf").write_text("")
     fails(local_facts.underlay, "several WireGuard interfaces: wg0, wg1")
     assert local_facts.underlay("wg1") == "wg1"
+
+
+def test_of_several_wireguards_the_one_for_tunnels_alone_is_meant(router, capsys):
+    """Unless tunnels go by another one, too; and of two such, nobody knows which."""
+    router.conf(CONF)
+    bootstrap.init("l2w0", 51821, own=True)
+    assert local_facts.underlay() == "l2w0"
+    assert "of l2w0, wg0, l2w0 is meant: it is for tunnels alone. Another one: --underlay WG" in capsys.readouterr().err
+    edit.change("gretap1", {"underlay": "l2w0", "wire": "own", "local": "198.18.0.1", "remote": "198.18.0.2", "bridge": "br0"})
+    assert local_facts.underlay() == "l2w0"
+    edit.change("gretap2", {"underlay": "wg0", "local": "198.18.0.3", "remote": "198.18.0.4", "bridge": "br0"})
+    fails(local_facts.underlay, "several WireGuard interfaces: l2w0, wg0")
+    os.remove(store.path("gretap2"))
+    bootstrap.init("l2w1", 51822, own=True)
+    fails(local_facts.underlay, "several WireGuard interfaces: l2w0, l2w1, wg0")
+
+
+def test_a_card_of_wireguard_that_is_not_there_says_how_to_make_it(router):
+    fails(lambda: local_facts.look("vpn", {}), "make both: l2wg init vpn")
+    fails(lambda: local_facts.look("wg0", {}), "make both: l2wg init --shared wg0")
 
 
 # Pairing
@@ -447,6 +468,94 @@ def test_init(router):
     assert path.read_bytes() == before
 
 
+def made(router):
+    """What stands in /etc/wireguard."""
+    return sorted(os.listdir(str(router.etc / "wireguard"))) if (router.etc / "wireguard").exists() else []
+
+
+@pytest.mark.parametrize(
+    "words, name, own", [([], "l2w0", True), (["vpn"], "vpn", True), (["--own", "wg0"], "wg0", True), (["--shared"], "wg0", False), (["--shared", "vpn"], "vpn", False)]
+)
+def test_init_makes_a_wire_of_its_own_unless_it_is_to_be_shared(router, words, name, own):
+    assert cli.main(["init", *words]) == 0
+    assert made(router) == [name + ".conf"]
+    text = (router.etc / "wireguard" / (name + ".conf")).read_text()
+    assert own_wire.is_marked(text) is own
+    if own:
+        assert own_wire.parse(text, "")[1] == ()
+    assert any("wg-quick" in " ".join(argv) for argv, _ in router.ran) is not own
+    # It has been tried, by a name and a namespace that nobody has.
+    tried = [argv[:4] for argv, _ in router.ran if argv[0] == "ip" and argv[1] in ("netns", "link")]
+    assert (("ip", "netns", "add", "l2wg-init") in tried) is own
+
+
+def test_a_name_of_wg_quicks_is_asked_back(router, capsys):
+    assert cli.main(["init", "wg1"]) == 1
+    said = capsys.readouterr().err
+    assert "everybody takes wg1 for an interface of wg-quick(8)" in said
+    assert "hint: which is meant: l2wg init --shared wg1 # or: l2wg init; or: l2wg init --own wg1" in said
+    assert made(router) == [] and router.ran == []
+
+
+@pytest.mark.parametrize(
+    "failing, said, hint",
+    [
+        (("ip", "netns", "add"), "network namespaces cannot be had here", "l2wg init --shared"),
+        (("ip", "link", "add"), "type wireguard` failed: Unknown device type.", "`modprobe wireguard` must work"),
+    ],
+)
+def test_what_forbids_a_wire_of_its_own_is_told_before_anything_is_written(router, monkeypatch, failing, said, hint):
+    real, errors = router.run, {"netns": "mount --make-shared /run/netns failed:\n Operation not permitted\n", "link": "Unknown device type.\n"}
+
+    def run(argv, *more):
+        if argv[:2] == ("ip", "netns"):  # as ip(8) does it
+            pathlib.Path(network_namespace.path("")).mkdir(parents=True, exist_ok=True)
+            file = pathlib.Path(network_namespace.path(argv[3]))
+            file.touch() if argv[2] == "add" else file.unlink()
+        real(argv, *more)
+        return process.Result(1, "", errors[argv[1]]) if argv[:3] == failing else real(argv, *more)
+
+    monkeypatch.setattr(process, "run", run)
+    with pytest.raises(L2wgError) as error:
+        bootstrap.init("l2w0", own=True, remembered={"name": "hut"})
+    (problem,) = error.value.problems
+    assert said in problem.message and problem.hint.startswith(hint)
+    assert made(router) == [] and not (router.etc / "l2wg/site").exists()
+    assert os.listdir(network_namespace.path("")) == [], "and no namespace is left"
+
+
+def test_a_wire_of_its_own_is_no_interface_that_others_bring_up(router):
+    unit = pathlib.Path(wg_quick_readers.ROOT) / "etc/systemd/system/multi-user.target.wants/wg-quick@l2w0.service"
+    unit.parent.mkdir(parents=True)
+    unit.touch()
+    fails(lambda: bootstrap.init("l2w0", own=True), "wg-quick(8) is to bring up l2w0\n  hint: name another one: l2wg init l2w1")
+
+
+@pytest.mark.parametrize("size, line", [(1500, ""), (9000, ""), (1499, "MTU = 1419\n"), (1492, "MTU = 1412\n"), (600, "")])
+def test_the_mtu_of_a_wire_of_its_own_follows_from_the_way_out(router, size, line):
+    """As wg-quick(8) works it out at each start."""
+    router.says["ip", "route", "get", "192.0.2.1"] = "192.0.2.1 via 10.0.0.1 dev ppp0 src 10.0.0.2 uid 0 \n"
+    router.link("ppp0", mtu=size)
+    bootstrap.init("l2w0", own=True)
+    assert (router.etc / "wireguard/l2w0.conf").read_text().endswith("ListenPort = 51820\n" + line)
+    bootstrap.init("wg1", 51821)
+    assert "MTU" not in (router.etc / "wireguard/wg1.conf").read_text(), "wg-quick(8) does it itself"
+
+
+def test_the_mtu_of_a_route_counts(router):
+    router.says["ip", "route", "get", "2001:db8::1"] = "2001:db8::1 from :: via fe80::1 dev e0 src 2001:db8:1::2 metric 1024 mtu 1480 pref medium\n"
+    router.link("e0", mtu=1500)
+    bootstrap.init("l2w0", own=True)
+    assert (router.etc / "wireguard/l2w0.conf").read_text().endswith("\nMTU = 1400\n")
+
+
+def test_the_udp_port_of_wireguard_that_is_down_is_taken(router):
+    """It would be in the way at its next start: the VPN that was there would be gone."""
+    router.conf(CONF)
+    fails(lambda: bootstrap.init("l2w0", own=True), "has UDP port 51820, though it is down now\n  hint: another one: l2wg init --port 51821")
+    bootstrap.init("l2w0", 51821, own=True)
+
+
 def test_init_leaves_nothing_where_it_cannot_start(router, monkeypatch):
     real = router.run
     monkeypatch.setattr(process, "run", lambda argv, *more: process.Result(1, "", "no module") if argv[0] == "systemctl" else real(argv, *more))
@@ -512,10 +621,6 @@ def test_a_card_of_an_interface_that_is_down_and_has_its_address_elsewhere(by_if
 
 
 def test_a_peer_in_a_file_that_networkd_does_not_read_is_refused(router):
-    import pathlib
-
-    from l2wg_hooks.config import wg_quick_readers
-
     router.conf(CONF)
     router.up()
     router.link("br0", "bridge")

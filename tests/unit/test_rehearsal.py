@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from l2wg_hooks.config import ifupdown, ifupdown_bridge
+from l2wg_hooks.config import ifupdown, ifupdown_bridge, wg_quick
 from l2wg_hooks.model import Addresses, Link, Tunnel
 from l2wg_hooks.observe.wg_interfaces import Interface, Peer
 from l2wg_hooks.plan import restore
@@ -410,6 +410,20 @@ def test_todays_start_is_without_what_attach_has_put_in_a_moment_ago(conf):
     found = rehearse.today()
     assert found.texts == {str(conf): "[Interface]\nListenPort = 1\n"}
     assert found.wished == {}
+
+
+def test_an_own_wire_is_on_the_stage_without_its_networks():
+    """They are in a namespace of their own: another interface may have the same, and a route of wg-quick(8)'s be as long."""
+    look = rehearse._Look.__new__(rehearse._Look)
+    text = "[Interface]\nPrivateKey = x\nAddress = 198.18.0.1/24, fd00:198::1/64\nMTU = 1400\n"
+    look.confs = {wg_quick.path("l2w0"): text, wg_quick.path("l2w1"): f"{text}Table = off\n"}
+    tunnels = [Tunnel("gretap1", name, "198.18.0.1", "198.18.0.2", "br0", wire="own") for name in ("l2w0", "l2w1", "l2w0")]
+    assert list(look._wires(tunnels)) == [
+        "link add name l2w0 mtu 1400 type wireguard",
+        "address add 198.18.0.1/32 dev l2w0",
+        "address add fd00:198::1/128 dev l2w0",
+        "link set dev l2w0 up",
+    ], "a file that is refused makes none"
 
 
 def test_where_nothing_can_be_rehearsed_apply_goes_on_and_says_so(conf, monkeypatch, capsys):

@@ -107,6 +107,20 @@ def test_what_nobody_needs_nobody_asks_for(nft):
     assert nft["ran"] == []
 
 
+WALLED = TUNNEL._replace(wire="own", underlay="l2w0")
+
+
+def test_what_is_in_walls_has_no_guard_and_nobody_asks_for_one(nft):
+    """Not even an empty one: each packet of the router would go by its chains."""
+    text = nftables.render([nftables.entry(WALLED)])
+    assert nftables.EMPTY in text and "table inet l2wg {" not in text and "table bridge l2wg {" in text
+    assert "table inet l2wg {" in nftables.render([nftables.entry(WALLED), nftables.entry(OTHER)])
+    for entries, asked in (([WALLED], ["bridge"]), ([WALLED, OTHER], ["inet", "bridge"]), ([OTHER], ["inet", "bridge"]), ([], ["inet", "bridge"])):
+        nft["ran"].clear()
+        nftables_state.listing([nftables.entry(tunnel) for tunnel in entries])
+        assert nft["ran"] == [f"nft -s list table {family} l2wg" for family in asked]
+
+
 @pytest.mark.parametrize("tables, intact", [({}, True), ({"inet": "somebody's"}, False), ({"bridge": "somebody's"}, False)])
 def test_before_the_first_load(nft, tables, intact):
     nft["tables"] = tables

@@ -5,10 +5,12 @@ import json
 import pytest
 from l2wg_hooks.check import walls
 from l2wg_hooks.config import own_wire
+from l2wg_hooks.config.wg_quick_readers import Reader
 from l2wg_hooks.model import Tunnel
 from l2wg_hooks.netfilter import front_ends, host_rules
 from l2wg_hooks.netfilter.trace import Base, Packet
 from l2wg_hooks.observe import wg_interfaces
+from l2wg_hooks.reconcile import events
 from l2wg_hooks.system import process
 from l2wg_hooks.system.process import Result
 from test_own_wire import DUMP, TEXT
@@ -77,6 +79,19 @@ def test_every_firewalls_word_for_a_port(monkeypatch, front_end, command):
     assert command in front_end.let_in(base, Packet("input", 6, "enp1s0", protocol="udp", port=4901))
 
 
+@pytest.mark.parametrize(
+    "reader, hint",
+    [
+        (Reader("wg-quick", "/etc/systemd/system/multi-user.target.wants/wg-quick@l2w0.service", 0, ""), "systemctl disable wg-quick@l2w0"),
+        (Reader("wg", "/etc/network/interfaces", 7, "wg setconf l2w0 /etc/wireguard/l2w0.conf"), "take that out; or, for a shared wire: "),
+    ],
+)
+def test_who_else_brings_it_up(reader, hint):
+    (problem,) = walls.others("l2w0", [reader])
+    assert problem.id == "wire-twice" and problem.hint.startswith(hint) and (problem.path, problem.line) == (reader.path, reader.line)
+    assert problem.message == f"{reader.program} also brings up l2w0, which l2wg makes itself (wire = own)"
+
+
 class Scene:
     tunnels, links = (TUNNEL,), {}
 
@@ -84,7 +99,7 @@ class Scene:
 def test_a_unit_that_is_disabled(monkeypatch, tmp_path):
     monkeypatch.setattr(walls.namespace, "look", lambda tunnels, links: None)
     monkeypatch.setattr(walls, "SYSTEMD", str(tmp_path))
-    monkeypatch.setattr(walls, "ENABLED", str(tmp_path / "l2wg.service"))
+    monkeypatch.setattr(events, "ENABLED", str(tmp_path / "l2wg.service"))
     assert [(problem.id, problem.hint) for problem in walls._inside(Scene)] == [("boot-unit", "systemctl enable l2wg.service")]
     (tmp_path / "l2wg.service").symlink_to("/lib/systemd/system/l2wg.service")
     assert list(walls._inside(Scene)) == []

@@ -2,7 +2,7 @@ import os
 import stat
 
 import pytest
-from l2wg_hooks.config import postup, wg_quick
+from l2wg_hooks.config import own_wire, postup, wg_quick
 from l2wg_hooks.config.wg_quick import attach, detach
 from l2wg_hooks.errors import L2wgError
 from l2wg_hooks.system import files
@@ -134,6 +134,25 @@ def test_a_file_with_nothing_to_change_is_not_written(wireguard):
 def test_a_name_that_is_none(wireguard, name):
     with pytest.raises(L2wgError):
         postup.attach_file(name)
+
+
+def test_a_wire_of_its_own_gets_no_lines(wireguard):
+    """Its file would be refused from then on. What its tunnels say counts, and only then what `l2wg init` has written."""
+    path = wireguard / "l2w0.conf"
+    path.write_text(own_wire.MARK + "\n" + REFERENCE_A)
+    with pytest.raises(L2wgError) as error:
+        postup.attach_file("l2w0")
+    assert "l2wg makes l2w0 itself" in str(error.value) and "l2wg apply" in str(error.value)
+    tunnel = wireguard.parent / "l2wg/gretap1.conf"
+    tunnel.parent.mkdir()
+    ends = "underlay = l2w0\nlocal = 198.18.0.1\nremote = 198.18.0.2\nbridge = br0\n"
+    tunnel.write_text(ends)
+    postup.attach_file("l2w0")
+    path.write_text(REFERENCE_A)
+    tunnel.write_text(ends + "wire = own\n")
+    with pytest.raises(L2wgError):
+        postup.attach_file("l2w0")
+    assert path.read_text() == REFERENCE_A
 
 
 def test_a_missing_file_says_where(wireguard):

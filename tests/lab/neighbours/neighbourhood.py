@@ -10,15 +10,22 @@ network namespace of the same machine, wired by hand: nobody but A has neighbour
     python3 tests/lab/neighbours/neighbourhood.py --keep NAME     boots it and keeps it; then: tests/lab/sh NAME COMMAND...
 """
 
+import contextlib
+import io
 import os
 import re
+import shutil
+import socket
 import sys
+import tarfile
+import time
 import uuid
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import hosts
 import image
+import packets
 import topology
 import vm as machines
 from sites import Namespace
@@ -62,6 +69,50 @@ systemd-run -q --collect --unit=dhcp-b nsenter --net=/run/netns/hostB dnsmasq --
   --dhcp-range=192.168.92.100,192.168.92.199,255.255.255.0,1h --dhcp-option=option:router,192.168.92.1 --dhcp-leasefile=/run/dhcp-b.leases
 """
 
+# A wire of l2wg's own at site A, and at site B by hand what answers it. A has no Endpoint: B calls.
+INNER = {"A": "198.18.0.1", "B": "198.18.0.2"}
+OWN = """\
+[Interface]
+PrivateKey = {private}
+ListenPort = 4901
+Address = 198.18.0.1/32
+
+[Peer]
+PublicKey = {peer}
+AllowedIPs = 198.18.0.2/32
+"""
+OWN_B = """
+set -e
+ip -n B link del gretap1
+ip -n B link del l2w0 2>/dev/null || :
+ip -n B link add l2w0 mtu 1420 type wireguard
+ip netns exec B wg set l2w0 private-key /root/b.key listen-port 4901 peer {peer} endpoint {A}:4901 allowed-ips 198.18.0.1/32
+ip -n B address add 198.18.0.2/32 dev l2w0
+ip -n B link set l2w0 up
+ip -n B route add 198.18.0.1 dev l2w0 mtu lock 1600
+ip -n B link add gretap1 type {kind}
+ip -n B link set gretap1 mtu 1500 master br0 up
+"""
+KINDS = {"gretap": "gretap local {0} remote {1} ttl 64 nopmtudisc ignore-df", "vxlan": "vxlan local {0} remote {1} ttl 64 id 1 dstport 4789"}
+# A packet with all of its headers, and the payload of a datagram.
+SEND = {
+    "packet": "import socket, sys; socket.socket(2, 3, 255).sendto(bytes.fromhex(sys.argv[2]), (sys.argv[1], 0))",
+    "datagram": "import socket, sys; socket.socket(2, 2).sendto(bytes.fromhex(sys.argv[2]), (sys.argv[1], 4789))",
+}
+IMAGE = "guest"
+
+
+def heard(ear, tokens: dict, seconds=1.0) -> set:
+    """Names of the tokens that come within that time."""
+    found, deadline = set(), time.monotonic() + seconds
+    while len(found) < len(tokens) and time.monotonic() < deadline:
+        ear.port.settimeout(max(0.01, deadline - time.monotonic()))
+        with contextlib.suppress(TimeoutError, OSError):
+            frame, sender = ear.port.recvfrom(65536)
+            if sender[2] != socket.PACKET_OUTGOING:
+                found |= {name for name, token in tokens.items() if token in frame}
+    return found
+
 
 class Neighbourhood:
     def __init__(self, suite: str, directory: Path) -> None:
@@ -69,15 +120,15 @@ class Neighbourhood:
         disk = image.disk(suite, [*image.ROUTER_PACKAGES, *NEIGHBOURS, DHCPCD.get(suite, "dhcpcd")], LATER)
         self.closing = []
         try:
-            provider, host_a, self.device = (
+            self.provider, host_a, self.device = (
                 self._host("wan", "02:00:00:00:01:00"),
                 self._host("hostA", "02:00:00:00:0a:02", ["192.168.178.10/24"]),
                 self._host("device", "02:00:00:00:0a:03"),
             )
-            provider.run(["ip", "address", "add", "203.0.113.1/24", "dev", "eth0"])
-            hosts.dnsmasq(provider, "eth0", "203.0.113.200,static", [f"--dhcp-host={topology.Reference.mac('A', 1)},203.0.113.10"])
+            self.provider.run(["ip", "address", "add", "203.0.113.1/24", "dev", "eth0"])
+            hosts.dnsmasq(self.provider, "eth0", "203.0.113.200,static", [f"--dhcp-host={topology.Reference.mac('A', 1)},203.0.113.10"])
             self.keys = topology.new_keys(), topology.new_keys()
-            taps = [host.tap for host in (provider, host_a, self.device)]
+            taps = [host.tap for host in (self.provider, host_a, self.device)]
             nics = [machines.Nic(topology.Reference.mac("A", number), tap) for number, tap in enumerate(taps, 1)]
             self.vm = machines.VM("N", disk, directory, nics=nics, memory=1024, cpus=2, files=self._files())
             self.closing.insert(0, self.vm)
@@ -133,6 +184,11 @@ class Neighbourhood:
     def stop(self, unit: str) -> None:
         self.vm.sh(f"systemctl stop {unit} $(systemctl show -P TriggeredBy {unit}); systemctl mask -q {unit}", timeout=180)
 
+    def docker_rests(self) -> None:
+        self.stop("docker.socket docker containerd")
+        rules = "iptables -F; iptables -t nat -F; iptables -X; iptables -t nat -X; iptables -P FORWARD ACCEPT"
+        self.vm.sh(f"ip link del docker0; {rules}; rmmod br_netfilter")
+
     def nm(self, name: str) -> str:
         """An interface's state in NetworkManager's eyes."""
         out = self.vm.run(["nmcli", "-t", "-f", "DEVICE,STATE", "device"], check=False).stdout
@@ -162,6 +218,68 @@ class Neighbourhood:
         """The device may remember the Ethernet address that hostB had before it was made anew, for up to 45 s (ARP)."""
         hosts.eventually(self.wireguard_works, 60)
         hosts.eventually(self.wired, seconds)
+
+    # A wire of l2wg's own
+
+    def own(self, encapsulation: str, *words: str) -> None:
+        """The tunnel over a wire of l2wg's own in the place of the shared one."""
+        text = OWN.format(private=self.keys[0].private, peer=self.keys[1].public)
+        self.vm.put("/etc/wireguard/l2w0.conf", text.encode(), 0o600)
+        ends = ["wire=own", "underlay=l2w0", f"local={INNER['A']}", f"remote={INNER['B']}"]
+        self.vm.run(["l2wg", "set", "gretap1", *ends, f"encapsulation={encapsulation}", *words])
+        self.vm.run(["l2wg", "apply", "--no-rehearsal"], timeout=600)
+        kind = KINDS[encapsulation].format(INNER["B"], INNER["A"])
+        self.vm.sh(OWN_B.format(peer=self.keys[0].public, kind=kind, **WAN))
+
+    def by_hand(self, encapsulation: str) -> str:
+        """The command that makes such a tunnel with the same ends out in the router."""
+        kind = KINDS[encapsulation].format(INNER["A"], INNER["B"])
+        return f"ip link add hand9 mtu 1500 type {kind} && ip link set hand9 master br0 up"
+
+    def guest(self) -> list:
+        """The words that run a command in the network of a container of Docker's."""
+        archive = io.BytesIO()
+        with tarfile.open(fileobj=archive, mode="w") as tar:
+            tar.add(shutil.which("busybox"), "bin/busybox")
+        self.vm.put("/root/guest.tar", archive.getvalue())
+        self.vm.sh(f"docker import /root/guest.tar {IMAGE} && docker run -d --name {IMAGE} {IMAGE} /bin/busybox sleep 3600", timeout=300)
+        pid = self.vm.run(["docker", "inspect", "-f", "{{.State.Pid}}", IMAGE], timeout=60).stdout.strip()
+        return ["nsenter", "-n", "-t", pid]
+
+    def passes(self, encapsulation: str, guest=()) -> set:
+        """What gets through at this moment, of what is sent in the name of site B and of what the device sends: "in" by whom, "out" to the provider in plaintext.
+
+        Forged packets come from a user of the router who is nobody (VXLAN only: it takes no rights), from the provider, and from `guest`.
+        """
+        tokens = {name: os.urandom(16) for name in ("user", "provider", "guest", "out")}
+        with self.device.ear() as device, self.provider.ear() as provider:
+            for name in ("user", "provider", "guest"):
+                frame = packets.ethernet(packets.BROADCAST, packets.OUTSIDER, packets.LOCAL_EXPERIMENTAL, tokens[name].ljust(60, b"\0"))
+                if encapsulation == "vxlan":
+                    whole, protocol = packets.vxlan(INNER["B"], INNER["A"], frame, 1, 4789), packets.UDP
+                else:
+                    whole, protocol = packets.gre(frame, None), packets.GRE
+                (packet,) = packets.ip4(INNER["B"], INNER["A"], protocol, whole)
+                if name == "provider":
+                    self.provider.send(packets.ethernet(topology.Reference.mac("A", 1), self.provider.mac, packets.IP, packet))
+                elif name == "guest" and guest:
+                    self.vm.run([*guest, "python3", "-c", SEND["packet"], INNER["A"], packet.hex()])
+                elif name == "user" and encapsulation == "vxlan":
+                    self.vm.run(["setpriv", "--reuid=65534", "--clear-groups", "python3", "-c", SEND["datagram"], INNER["A"], whole[8:].hex()])
+            self.device.send(packets.ethernet(packets.BROADCAST, self.device.mac, packets.LOCAL_EXPERIMENTAL, tokens["out"].ljust(60, b"\0")))
+            inside = {name: token for name, token in tokens.items() if name != "out"}
+            return heard(device, inside) | heard(provider, {"out": tokens["out"]})
+
+    @contextlib.contextmanager
+    def alive(self):
+        """The wire carries frames all the time meanwhile."""
+        pings = self.device.start(["ping", "-n", "-q", "-i", "0.2", "192.168.92.10"], stdout=-1, text=True)
+        yield
+        pings.send_signal(2)
+        text = pings.communicate(timeout=30)[0]
+        sent, received = (int(number) for number in re.search(r"(\d+) packets transmitted, (\d+) received", text).groups())
+        print(f"{received} of {sent} pings answered")
+        assert sent > 5 and sent - received <= 2, text
 
     def close(self) -> None:
         for thing in self.closing:

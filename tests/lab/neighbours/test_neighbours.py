@@ -190,8 +190,7 @@ def test_docker(lab):
     lab.vm.sh("l2wg set gretap1 forward=as-is; l2wg apply", timeout=600)
     assert "l2wg" not in lab.vm.sh("iptables-save -t filter; ip6tables-save -t filter").stdout
     assert not lab.wired(), "the rule is gone, so it was not the rule"
-    lab.stop("docker.socket docker containerd")
-    lab.vm.sh("ip link del docker0; iptables -F; iptables -t nat -F; iptables -X; iptables -t nat -X; iptables -P FORWARD ACCEPT; rmmod br_netfilter")
+    lab.docker_rests()
     fine(lab)
 
 
@@ -231,6 +230,101 @@ def test_firewalld(lab):
     fine(lab)
     lab.stop("firewalld")
     lab.vm.run(["rmmod", "br_netfilter"])
+
+
+# A wire of l2wg's own, beside the same firewalls
+
+CONTROL = "ip address replace 198.18.0.1/32 dev enp2s0; ip route replace 198.18.0.0/16 via 203.0.113.1"
+# A quiet time, as conntrack sees it.
+QUIET = "sysctl -qw net.netfilter.nf_conntrack_udp_timeout={} net.netfilter.nf_conntrack_udp_timeout_stream={}"
+
+
+def unguarded(lab):
+    """There is no rule about the tunnel's packets."""
+    return "table inet l2wg" not in lab.vm.run(["nft", "list", "tables"]).stdout
+
+
+@pytest.mark.parametrize("encapsulation", ["gretap", "vxlan"])
+def test_the_probes_of_an_own_wire_see(lab, encapsulation):
+    """Made by hand out in the router, with the same ends, beside the own one: all comes in, and all leaks."""
+    lab.own(encapsulation, "forward=accept")
+    # As an admin who knows nothing has it: the ends are known outside, too.
+    lab.vm.sh(CONTROL)
+    lab.comes_back()
+    assert unguarded(lab) and lab.check() == ""
+    assert lab.passes(encapsulation) == set()
+    lab.vm.sh(lab.by_hand(encapsulation))
+    assert lab.passes(encapsulation) == {"provider", "out"} | ({"user"} if encapsulation == "vxlan" else set())
+    lab.vm.sh("ip link del hand9")
+    assert lab.passes(encapsulation) == set()
+
+
+def test_an_own_wire_beside_ufw(lab):
+    """Its packets meet nothing; WireGuard's own have to be let in where the peer calls."""
+    lab.vm.sh(QUIET.format(1, 1))
+    assert speaks_first(lab)
+    lab.start("ufw")
+    with lab.alive():
+        lab.vm.run(["ufw", "--force", "enable"], timeout=600)
+    assert not speaks_first(lab)
+    told = lab.check()
+    assert "drops the tunnel's packets" not in told and told.count("\n  hint: ") == 1, told
+    # By the way out of which the peer calls; the other one has a way out, too.
+    lab.vm.sh("ip route add default via 198.51.100.2 metric 9")
+    lab.cure("drops what comes by to-b to UDP port 4901")
+    lab.cure("drops what comes by enp1s0 to UDP port 4901")
+    assert speaks_first(lab)
+    with lab.alive():
+        lab.vm.run(["ufw", "reload"], timeout=600)
+    assert lab.passes("vxlan") == set() and unguarded(lab)
+    fine(lab)
+    lab.stop("ufw")
+
+
+def test_an_own_wire_beside_firewalld(lab):
+    with lab.alive():
+        lab.start("firewalld")
+        eventually(lambda: not speaks_first(lab), 60)
+    lab.cure("drops what comes by to-b to UDP port 4901")
+    assert speaks_first(lab)
+    with lab.alive():
+        lab.vm.run(["firewall-cmd", "--reload"], timeout=180)
+    assert lab.passes("vxlan") == set() and unguarded(lab)
+    fine(lab)
+    lab.stop("firewalld")
+    lab.vm.sh("ip route del default metric 9; " + QUIET.format(30, 120))
+
+
+def test_an_own_wire_beside_docker(lab):
+    """br_netfilter shows Docker's rules what crosses the bridge, whatever the wire is: `forward = accept` is needed as with a shared one."""
+    lab.own("gretap")
+    lab.vm.sh("sysctl -qw net.ipv4.ip_forward=0")
+    with lab.alive():
+        lab.start("docker")
+        assert lab.vm.sh("iptables -S FORWARD").stdout.startswith("-P FORWARD DROP")
+        lab.vm.run(["systemctl", "restart", "docker"], timeout=600)
+    guest = lab.guest()
+    assert lab.passes("gretap", guest) == set() and unguarded(lab)
+    fine(lab)
+    lab.vm.sh(lab.by_hand("gretap"))
+    assert lab.passes("gretap", guest) == {"guest", "provider", "out"}, "the probes see"
+    lab.vm.sh("ip link del hand9; iptables -D FORWARD -i br0 -o br0 -j ACCEPT; ip6tables -D FORWARD -i br0 -o br0 -j ACCEPT")
+    assert not lab.wired()
+    assert "drops frames that pass br0" in lab.check()
+    lab.vm.run(["l2wg", "event", "up", "br0"])
+    fine(lab)
+    lab.docker_rests()
+
+
+def test_back_to_a_shared_wire(lab):
+    """By the plan, as ever: the namespace goes, the guard comes."""
+    lab.vm.sh("ip address del 198.18.0.1/32 dev enp2s0; ip route del 198.18.0.0/16; sysctl -qw net.ipv4.ip_forward=1")
+    lab.vm.run(["l2wg", "set", "gretap1", "wire=shared", "underlay=wg0", "local=192.168.178.1", "remote=192.168.92.1", "forward=as-is"])
+    lab.vm.run(["l2wg", "apply", "--no-rehearsal"], timeout=600)
+    lab.vm.sh("rm /etc/wireguard/l2w0.conf")
+    assert lab.vm.sh("ip netns list | grep l2wg || :").stdout == "" and not unguarded(lab)
+    lab.site_b()
+    fine(lab)
 
 
 # ifupdown2

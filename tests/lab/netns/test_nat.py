@@ -121,8 +121,9 @@ def natted(request, behind):
     walk.phase("the tunnel is back", a, "ip link set gretap1 up", WIRED)
     if tunnel.encapsulation == "vxlan":
         walk.phase("a user", a, user())
-    # The host's connection is the first, and stays so on a machine that stands still for some seconds.
-    walk.phase("no guard, the host alone", a, f"{MUTE}; {forgets_after(30)}; {NO_GUARD}; {QUIET}")
+    # The host's connection is the first, and stays so on a machine that stands still for some seconds. Only once the tunnel's own is
+    # forgotten: a packet of the tunnel's that came after the longer time was set would keep its connection, and the host's out.
+    walk.phase("no guard, the host alone", a, f"{MUTE}; {QUIET}; {forgets_after(30)}; {NO_GUARD}; sleep 1")
     walk.phase("no guard", a, f"{SPEAK}; ip link set gretap1 up; sleep 1")
     walk.phase("guard back", a, "l2wg up wg0", WIRED)
     walk.phase("healed")

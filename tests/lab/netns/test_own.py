@@ -98,6 +98,18 @@ def test_whatever_part_goes_is_made_again_by_the_next_event(walled, lost):
     walled.comes_back()
 
 
+@pytest.mark.parametrize("in_the_way", ["mkdir {0}", "touch {0}; mount --bind {0} {0}; mount --bind {0} {0}"])
+def test_what_cannot_be_removed_has_a_cure(walled, in_the_way):
+    site = walled.a
+    site.sh("ip netns delete l2wg; " + in_the_way.format("/run/netns/l2wg"))
+    said = site.l2wg("event", "up", "br0").stderr
+    cure = re.search(r"Cannot remove namespace file.*\n  hint: (.*)", said).group(1)
+    # Without the rehearsal.
+    site.sh(cure.replace("l2wg apply", "l2wg event up br0"))
+    assert planned(site) == ""
+    walled.comes_back()
+
+
 # An ip(8) that ends l2wg when it has done so many commands.
 LAST = """#!/bin/sh
 /bin/ip "$@"
@@ -159,14 +171,20 @@ def test_status_check_and_metrics_look_inside(walled):
     assert site.l2wg("exec", "sh", "-c", "exit 7", check=False).rc == 7
 
 
+def problems(site) -> dict:
+    return {problem["id"]: problem for problem in json.loads(site.l2wg("check", "--json", check=False).stdout)["problems"]}
+
+
 def test_check_tells_who_else_is_in_there(walled):
+    """And each cure cures."""
     site = walled.a
-    site.sh(f"{INSIDE} link add eth7 type dummy")
-    found = {problem["id"]: problem for problem in json.loads(site.l2wg("check", "--json", check=False).stdout)["problems"]}
-    assert "eth7" in found["namespace-stranger"]["message"]
+    site.sh(f"{INSIDE} link add eth7 type dummy; systemctl enable wg-quick@l2w0")
+    found = problems(site)
+    assert "eth7" in found["namespace-stranger"]["message"] and "wg-quick also brings up l2w0" in found["wire-twice"]["message"]
     site.sh(found["namespace-stranger"]["hint"].partition(" #")[0].replace("netns 1", "netns $$"))
     assert "eth7" in site.links()
-    site.sh("ip link delete eth7")
+    site.sh("ip link delete eth7; " + found["wire-twice"]["hint"])
+    assert not {"namespace-stranger", "wire-twice"} & set(problems(site))
 
 
 MINE = """
@@ -185,22 +203,44 @@ def test_check_tells_of_a_firewall_that_drops_who_calls(walled):
     site.sh(MINE)
     site.sh("ip route replace default via 203.0.113.20 dev enp1s0")
     try:
-        found = {problem["id"]: problem for problem in json.loads(site.l2wg("check", "--json", check=False).stdout)["problems"]}
+        found = problems(site)
         assert "UDP port 4901" in found["wire-port"]["message"]
         site.sh(found["wire-port"]["hint"].partition(" #")[0])
-        again = json.loads(site.l2wg("check", "--json", check=False).stdout)["problems"]
-        assert "wire-port" not in {problem["id"] for problem in again}
+        assert "wire-port" not in problems(site)
     finally:
         site.sh("nft delete table inet mine; ip route delete default")
         site.write("/etc/wireguard/l2w0.conf", conf, 0o600)
 
 
+REHEARSED = "the next start gives what is wished"
+HOOK, UNIT = "/etc/network/if-up.d/l2wg", "/etc/systemd/system/multi-user.target.wants/l2wg.service"
+
+
+def rehearsed(site, script="") -> str:
+    site.sh(script)
+    result = site.run(["l2wg", "rehearse"], timeout=300, check=False)
+    assert "cannot be had" not in result.stderr and result.rc == (REHEARSED not in result.stderr), result.stderr
+    return result.stderr
+
+
 def test_the_next_start_is_rehearsed(walled):
     """With a shared wire in its place; what takes the bridge's port away is found as ever."""
+    assert REHEARSED in rehearsed(walled.a)
+
+
+@pytest.mark.long
+def test_whoever_makes_it_at_the_next_start_is_rehearsed_too(walled):
+    """The unit alone, where no hook is called; nobody, where the unit is disabled, too; and a file that is refused."""
     site = walled.a
-    result = site.run(["l2wg", "rehearse"], timeout=300)
-    assert "nothing brings up" not in result.stderr and "cannot be had" not in result.stderr
-    assert "the next start gives what is wished" in result.stderr
+    conf = site.read("/etc/wireguard/l2w0.conf")
+    try:
+        assert REHEARSED in rehearsed(site, f"mv {HOOK} /root/hook")
+        assert "gretap1 is missing at the next boot" in rehearsed(site, f"mv {UNIT} /root/unit")
+        site.write("/etc/wireguard/l2w0.conf", conf.replace("ListenPort", "Table = off\nListenPort"), 0o600)
+        assert "gretap1 waits after the next boot: nothing brings up l2w0" in rehearsed(site, f"mv /root/hook {HOOK}; mv /root/unit {UNIT}")
+    finally:
+        site.sh(f"mv /root/hook {HOOK}; mv /root/unit {UNIT}", check=False)
+        site.write("/etc/wireguard/l2w0.conf", conf, 0o600)
 
 
 def test_all_goes_and_comes_back(walled):
@@ -310,6 +350,10 @@ def test_where_a_namespace_is_forbidden_nothing_half_made_stays(walled):
         said = site.l2wg("event", "up", "br0").stderr
         assert "wire=shared" in said and "Traceback" not in said, said
         assert "gretap1" not in site.links()
+        # And beforehand.
+        done = site.l2wg("init", "l2w9", "--port", "51999", check=False)
+        assert done.rc == 1 and "network namespaces cannot be had here" in done.stderr and "hint: l2wg init --shared" in done.stderr
+        assert not site.exists("/etc/wireguard/l2w9.conf")
     finally:
         site.sh("umount /run/netns")
     site.l2wg("event", "up", "br0")
@@ -323,7 +367,7 @@ def paired(vm):
     pair = Pair(vm).fresh()
     for site in pair.sites:
         site.sh("rm /etc/wireguard/wg0.conf")
-    made = {site.name: site.l2wg("init", "--own", "--name", f"site-{site.name.lower()}", "--endpoint", topology.WAN[site.name]) for site in pair.sites}
+    made = {site.name: site.l2wg("init", "--name", f"site-{site.name.lower()}", "--endpoint", topology.WAN[site.name]) for site in pair.sites}
     pair.card = {name: result.stdout.split()[-1] for name, result in made.items()}
     pair.said = [pair.a.l2wg("pair", "--yes", "--bridge-ports", "enp3s0", pair.card["B"]), pair.b.l2wg("pair", "--yes", pair.card["A"])]
     pair.comes_back(30)
@@ -339,6 +383,51 @@ def test_two_cards_make_a_wire_of_its_own(paired):
     assert "site-a answers" in paired.said[1].stderr
     # Once more is nothing to do.
     assert "nothing to do" in paired.a.l2wg("pair", "--yes", paired.card["B"]).stderr
+
+
+def fragments(site) -> int:
+    """How many of its packets the router has cut into fragments, out here."""
+    rows = [line.split() for line in site.read("/proc/net/snmp").splitlines() if line.startswith("Ip: ")]
+    return int(dict(zip(*rows))["FragCreates"])
+
+
+def test_a_way_out_that_takes_less(paired):
+    """WireGuard's packets go in fragments, until the file has the MTU that `l2wg init` would have written."""
+    site = paired.a
+    conf = site.read("/etc/wireguard/l2w0.conf")
+    paired.both(lambda site: site.sh("ip link set enp1s0 mtu 1400"))
+    try:
+        before = fragments(site)
+        assert paired.device.ping("192.168.92.10", count=3, size=1472, fragment=False) == 3
+        assert fragments(site) > before, "1420 bytes in WireGuard, and 60 more"
+        site.sh("ip route add default dev enp1s0")
+        said = site.l2wg("init", "l2w9", "--port", "51999").stderr
+        assert "the way out takes packets of 1400 bytes: MTU = 1320" in said and site.read("/etc/wireguard/l2w9.conf").endswith("ListenPort = 51999\nMTU = 1320\n")
+        paired.both(lambda site: site.sh("sed -i 's/^ListenPort/MTU = 1320\\n&/' /etc/wireguard/l2w0.conf; l2wg apply --no-rehearsal"))
+        paired.comes_back()
+        before = fragments(site)
+        assert paired.device.ping("192.168.92.10", count=3, size=1472, fragment=False) == 3
+        assert fragments(site) == before and planned(site) == ""
+    finally:
+        site.sh("rm -f /etc/wireguard/l2w9.conf; ip route delete default")
+        paired.both(lambda site: site.sh("ip link set enp1s0 mtu 1500"))
+        paired.both(lambda site: site.sh("sed -i '/^MTU/d' /etc/wireguard/l2w0.conf; l2wg apply --no-rehearsal"))
+    assert site.read("/etc/wireguard/l2w0.conf") == conf
+
+
+def test_beside_a_wireguard_of_others_it_is_the_one_that_is_meant(paired):
+    site = paired.a
+    site.write("/etc/wireguard/wg0.conf", "[Interface]\nListenPort = 51999\nAddress = 10.15.14.2/24\n", 0o600)
+    try:
+        done = site.l2wg("card")
+        assert done.stdout.strip() == paired.card["A"] and "of l2w0, wg0, l2w0 is meant" in done.stderr
+        assert "nothing to do" in site.l2wg("pair", "--yes", paired.card["B"]).stderr
+        # Whose port is not taken, though nobody has it now.
+        said = site.l2wg("init", "l2w9", "--port", "51999", check=False).stderr
+        assert "has UDP port 51999, though it is down now" in said and not site.exists("/etc/wireguard/l2w9.conf")
+        assert "l2wg makes l2w0 itself" in site.l2wg("attach", "l2w0", check=False).stderr
+    finally:
+        site.sh("rm /etc/wireguard/wg0.conf")
 
 
 def test_unpair_takes_all_of_it_and_pair_brings_it_back(paired):

@@ -135,15 +135,16 @@ def test_twice_is_nothing_to_do(sites):
 def test_init_from_nothing(sites):
     c = sites.c
     assert "there is no WireGuard interface on this router\n  hint: make one: l2wg init" in refused(c, "card")
-    assert "is in the network of enp1s0" in refused(c, "init", "--address", "198.51.100.9")
-    done = c.l2wg("init", "--name", "hut")
+    assert "is in the network of enp1s0" in refused(c, "init", "--shared", "--address", "198.51.100.9")
+    assert "everybody takes wg0 for an interface of wg-quick(8)" in refused(c, "init", "wg0")
+    done = c.l2wg("init", "--shared", "--name", "hut")
     no_secret(c, done)
     assert re.fullmatch(r"L2WG1:\S+\n", done.stdout)
     assert re.search(r"Address = 198\.1[89]\.\d+\.\d+/32\nListenPort = 51820\n", conf(c))
     assert "198.1" in c.sh("ip -4 -br address show dev wg0").stdout
     assert c.sh("stat -c %a /etc/wireguard").stdout == "700\n"
-    assert "is there already, and a key is never replaced" in refused(c, "init")
-    assert "UDP port 51820 is in use" in refused(c, "init", "wg1")
+    assert "is there already, and a key is never replaced" in refused(c, "init", "--shared")
+    assert "UDP port 51820 is in use" in refused(c, "init", "--shared", "wg1")
 
 
 def test_a_third_site_joins_and_nobody_loses_a_ping(sites):

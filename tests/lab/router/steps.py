@@ -1,6 +1,7 @@
 """What the stories of this tier ask of a router."""
 
 import re
+import subprocess
 import time
 
 from hosts import BROADCAST, MULTICAST, crosses, eventually
@@ -79,3 +80,28 @@ def all_crosses(reference) -> None:
         assert crosses(source, listener, listener.mac), "an unknown EtherType"
         assert crosses(source, listener, listener.mac, vlan=42), "802.1Q"
         assert crosses(source, listener, listener.mac, vlan=42, size=1500), "802.1Q, full size"
+
+
+def loses_no_frame(reference, routers, deb, folder, version) -> None:
+    """The same package with another version number, installed on these routers, costs no frame and touches no interface."""
+    other = folder / f"l2wg_{version}.deb"
+    subprocess.run(["dpkg-deb", "-R", deb, folder / "tree"], check=True)
+    control = folder / "tree/DEBIAN/control"
+    control.write_text(re.sub(r"^Version: .*", f"Version: {version}", control.read_text(), flags=re.M))
+    subprocess.run(["dpkg-deb", "-b", "--root-owner-group", folder / "tree", other], check=True, stdout=subprocess.PIPE)
+    before = [links(router) for router in routers]
+    pings = Pings(reference.device, "192.168.92.10")
+    time.sleep(1)
+    for router in routers:
+        router.put(f"/root/{other.name}", other.read_bytes())
+        router.run(["apt-get", "install", "-y", "--allow-downgrades", f"/root/{other.name}"], timeout=300, env=QUIET)
+        assert router.sh("dpkg-query -W -f '${Version}' l2wg").stdout == version
+    time.sleep(1)
+    assert pings.end() == 0
+    assert [links(router) for router in routers] == before
+    # A frame that is lost is seen: the same pings while the wire is cut for half a second.
+    pings = Pings(reference.device, "192.168.92.10")
+    time.sleep(2)
+    reference.a.sh("ip link set gretap1 down; sleep 0.5; ip link set gretap1 up")
+    time.sleep(1)
+    assert pings.end() > 0

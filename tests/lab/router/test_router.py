@@ -5,13 +5,12 @@ One story in the order of this file, since booting is what costs time: before, i
 
 import json
 import re
-import subprocess
 import time
 
 import pytest
 import topology
 from hosts import BROADCAST, crosses, eventually
-from steps import QUIET, WIREGUARD, Pings, admins_files, all_crosses, comes_back, links, waited, wired
+from steps import WIREGUARD, admins_files, all_crosses, comes_back, links, loses_no_frame, waited, wired
 
 
 @pytest.fixture(scope="module")
@@ -233,27 +232,7 @@ def test_all_crosses_after_the_restarts(installed):
 
 @pytest.mark.parametrize("version", ["99", "0.0.1"])
 def test_upgrade_and_downgrade_lose_no_frame(installed, deb, tmp_path, version):
-    other = tmp_path / f"l2wg_{version}.deb"
-    subprocess.run(["dpkg-deb", "-R", deb, tmp_path / "tree"], check=True)
-    control = tmp_path / "tree/DEBIAN/control"
-    control.write_text(re.sub(r"^Version: .*", f"Version: {version}", control.read_text(), flags=re.M))
-    subprocess.run(["dpkg-deb", "-b", "--root-owner-group", tmp_path / "tree", other], check=True, stdout=subprocess.PIPE)
-    before = {site: links(router) for site, router in installed.routers.items()}
-    pings = Pings(installed.device, "192.168.92.10")
-    time.sleep(1)
-    for router in installed.routers.values():
-        router.put(f"/root/{other.name}", other.read_bytes())
-        router.run(["apt-get", "install", "-y", "--allow-downgrades", f"/root/{other.name}"], timeout=300, env=QUIET)
-        assert router.sh("dpkg-query -W -f '${Version}' l2wg").stdout == version
-    time.sleep(1)
-    assert pings.end() == 0
-    assert {site: links(router) for site, router in installed.routers.items()} == before
-    # A frame that is lost is seen: the same pings while the wire is cut for half a second.
-    pings = Pings(installed.device, "192.168.92.10")
-    time.sleep(2)
-    installed.a.sh("ip link set gretap1 down; sleep 0.5; ip link set gretap1 up")
-    time.sleep(1)
-    assert pings.end() > 0
+    loses_no_frame(installed, installed.routers.values(), deb, tmp_path, version)
 
 
 # Removal

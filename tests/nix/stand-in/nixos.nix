@@ -86,6 +86,7 @@ in
     systemd.network.networks = set;
     systemd.package = option anything { outPath = "/usr"; };
     systemd.services = set;
+    systemd.timers = set;
     virtualisation = set;
   };
 

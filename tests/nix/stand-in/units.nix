@@ -11,10 +11,10 @@ in
 "[Unit]\n"
 + line "Description" unit.description
 + joined "Documentation" unit.documentation
-+ joined "BindsTo" unit.bindsTo
-+ joined "After" unit.after
-+ joined "PartOf" unit.partOf
-+ "X-Restart-Triggers=${trigger}\n"
-+ lib.concatStrings (lib.mapAttrsToList line unit.unitConfig)
-+ lib.optionalString unit.reloadIfChanged "X-ReloadIfChanged=true\n"
++ joined "BindsTo" (unit.bindsTo or [ ])
++ joined "After" (unit.after or [ ])
++ joined "PartOf" (unit.partOf or [ ])
++ lib.optionalString (unit ? restartTriggers) "X-Restart-Triggers=${trigger}\n"
++ lib.concatStrings (lib.mapAttrsToList line (unit.unitConfig or { }))
++ lib.optionalString (unit.reloadIfChanged or false) "X-ReloadIfChanged=true\n"
 + section "Service" unit.serviceConfig

@@ -1,0 +1,71 @@
+"""Where the tunnels' peers were heard last is kept, and told to a WireGuard interface that knows no endpoint of one. Pure.
+
+A peer without an endpoint in its file (it roams, or calls from behind a NAT) has none after a start of the interface. Until it
+calls by itself nothing can be sent there; and it sends into its old session for 15 s before WireGuard begins anew
+(KEEPALIVE_TIMEOUT and REKEY_TIMEOUT in drivers/net/wireguard/messages.h).
+"""
+
+from typing import Dict, List, Tuple
+
+from l2wg_hooks.config import endpoint_lines
+from l2wg_hooks.config.allowed_ips import AllowedIPs
+from l2wg_hooks.model import Heard, Peer, Step
+from l2wg_hooks.plan.commands import EXEC
+
+Key = Tuple[str, str]
+# Seconds. What is older is nobody's address any longer, or that of a stranger: a handshake that begins there tells them nothing,
+# and gets no answer, but it is tried every 5 s as long as frames want to cross. Over a power cut or a holiday it may be right.
+WEEK = 7 * 86400
+# Seconds after which the time is written anew, where nothing else is: the disk may be flash.
+DAY = 86400
+
+
+def led(tunnels, peers) -> Dict[Key, Peer]:
+    """{(WireGuard interface, public key): Peer} of the peers that have the tunnels' far ends, by AllowedIPs."""
+    by, found = {name: AllowedIPs(these) for name, these in peers.items()}, {}
+    for tunnel in tunnels:
+        if tunnel.underlay in by:
+            for end in tunnel.ends():
+                for _, peer in by[tunnel.underlay].covering(end.remote):
+                    found[tunnel.underlay, peer.key] = peer
+                    break
+    return found
+
+
+def steps(tunnels, links, seen, leaving=()):
+    """A Step for each WireGuard interface with peers that have no endpoint, and were heard somewhere: it is told where."""
+    walled = {tunnel.underlay: tunnel.walled for tunnel in tunnels}
+    there = [name for name, own in walled.items() if name in links and name not in leaving and bool(links[name].namespace) == own]
+    found: Dict[str, List[str]] = {}
+    for (name, key), peer in led(tunnels, seen.peers).items():
+        last = seen.heard.get((name, key))
+        if name in there and not peer.endpoint and last is not None and seen.now - last.when <= WEEK:
+            found.setdefault(name, []).extend(("peer", key, "endpoint", last.endpoint))
+    for name, words in found.items():
+        argv = (EXEC if walled[name] else ()) + ("wg", "set", name, *words)
+        yield Step(argv, "called where they were heard last", f"peers of {name}", name if walled[name] else "")
+
+
+def kept(tunnels, peers, heard, whole=True) -> Dict[Key, Heard]:
+    """What is to be kept now, of what was `heard` until now and of `peers`; that itself where there is no reason to write it.
+
+    Peers that no tunnel leads to are forgotten, unless not the `whole` wish is known.
+    """
+    lead, underlays = led(tunnels, peers), {tunnel.underlay for tunnel in tunnels}
+    # Which peer it is of an interface that is not there, nobody can tell.
+    found = {
+        key: last for key, last in heard.items() if not whole or key in lead or (key[0] in underlays and key[0] not in peers)
+    }
+    news = {
+        key: Heard(peer.endpoint, peer.handshake)
+        for key, peer in lead.items()
+        if peer.handshake and endpoint_lines.is_endpoint(peer.endpoint)
+    }
+    if len(found) == len(heard) and not any(_is_news(heard.get(key), last) for key, last in news.items()):
+        return heard
+    found.update(news)
+    return found
+
+
+def _is_news(before, now):
+    return before is None or before.endpoint != now.endpoint or now.when - before.when > DAY

@@ -1,0 +1,47 @@
+# Every half minute, where each tunnel's peer is heard, for the next start of WireGuard. Off: systemd.timers.l2wg-watch.enable = false;
+{ lib, package }:
+{
+  service = {
+    description = "Where the peers of l2wg's tunnels are heard, kept for the next start of WireGuard";
+    documentation = [ "man:l2wg(8)" ];
+    serviceConfig = {
+      Type = "oneshot";
+      ExecStart = "${lib.getExe package} event watch timer";
+      TimeoutStartSec = 60;
+      # Nothing about it in the journal, unless it goes wrong.
+      LogLevelMax = "notice";
+      # NET_ADMIN: WireGuard tells of its peers to nobody else. SYS_ADMIN: it enters the namespace of `wire = "own"`.
+      CapabilityBoundingSet = [ "CAP_NET_ADMIN" "CAP_SYS_ADMIN" ];
+      RestrictAddressFamilies = [ "AF_NETLINK" "AF_UNIX" ];
+      NoNewPrivileges = true;
+      ProtectSystem = "strict";
+      StateDirectory = "l2wg";
+      ProtectHome = true;
+      PrivateTmp = true;
+      PrivateDevices = true;
+      ProtectClock = true;
+      ProtectControlGroups = true;
+      ProtectHostname = true;
+      ProtectKernelLogs = true;
+      ProtectKernelModules = true;
+      ProtectKernelTunables = true;
+      LockPersonality = true;
+      RestrictNamespaces = "net";
+      RestrictRealtime = true;
+      RestrictSUIDSGID = true;
+      SystemCallArchitectures = "native";
+      SystemCallFilter = [ "@system-service" "setns" ];
+      UMask = "0022";
+    };
+  };
+  timer = {
+    description = "Where the peers of l2wg's tunnels are heard, every half minute";
+    documentation = [ "man:l2wg(8)" ];
+    wantedBy = [ "timers.target" ];
+    timerConfig = {
+      OnActiveSec = 30;
+      OnUnitActiveSec = 30;
+      AccuracySec = 5;
+    };
+  };
+}
