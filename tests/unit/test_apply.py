@@ -332,6 +332,34 @@ def test_what_is_worse_afterwards_is_undone(router):
     assert router.done[-2:] == ["ifdown --force --interfaces %s br0" % ifupdown_state.BOOKS, "the plan"]
 
 
+@pytest.mark.parametrize("missed", ["", apply.READY, apply.GO, apply.DONE])
+def test_who_changes_at_the_same_moment_is_met_three_times(router, monkeypatch, missed):
+    """Before anything is changed, before the first step, and when all is as good as before; who is missed has it undone."""
+    new, met, pending = {"gretap1": CONF + "mtu = 1400\n"}, [], []
+    apply.apply()
+    more = preview.ExtraChanges(new, {}, (), "wg0", ())
+    monkeypatch.setattr(reconcile, "reconcile", lambda only=None, meet=None: (meet() if meet else None, router.done.append("the plan")) and ())
+    monkeypatch.setattr(verify, "compare", lambda before, tunnels: met.append("looked at") or ())
+    del router.done[:]
+
+    def meet(point):
+        met.append(point)
+        pending.append((saved_state.pending(), router.conf.read_text() == new["gretap1"], "the plan" in router.done))
+        if point == missed:
+            raise L2wgError(Problem("nobody came"))
+
+    if missed:
+        with pytest.raises(L2wgError, match="nobody came" if missed == apply.READY else apply.UNCHANGED):
+            apply.apply(more=more, rehearsed=False, meet=meet)
+        assert met[-1] == missed and router.conf.read_text() == CONF
+    else:
+        apply.apply(more=more, rehearsed=False, meet=meet)
+        assert met == [apply.READY, apply.GO, "looked at", apply.DONE]
+        assert pending == [(False, False, False), (True, True, False), (True, True, True)]
+        assert router.conf.read_text() == new["gretap1"]
+    assert not saved_state.pending()
+
+
 def test_what_a_step_could_not_do_may_be_tried_again(router, monkeypatch):
     monkeypatch.setattr(reconcile, "reconcile", lambda only=None, meet=None: () if only == [] else (Problem("a step failed"),))
     with pytest.raises(L2wgError, match="nothing was changed"):

@@ -123,7 +123,7 @@ def stands(site):
 SETTINGS = {"gretap": (), "vxlan": ("encapsulation=vxlan", "key=77")}
 
 
-@pytest.fixture(scope="module", params=sorted(SETTINGS))
+@pytest.fixture(scope="module", params=["gretap", pytest.param("vxlan", marks=pytest.mark.long)])
 def shared(vm, request):
     pair = Pair(vm).fresh()
     pair.wireguard()
