@@ -289,3 +289,23 @@ def test_undone_afterwards_by_both(shared):
     for site in (a, b):
         assert wire(site) == 0 and not inside(site) and "l2wg up" in site.read("/etc/wireguard/wg0.conf")
         assert not stands(site)
+
+
+def test_ended_in_the_middle_and_started_again(shared):
+    """As by a power cut: what it had begun is undone, the other site goes back, and both try again."""
+    a, b = shared.sites
+    theirs = card(b)
+    stage(b, card(a))
+    stage(a, theirs)
+    shared.waiters.start(a, b)
+    eventually(lambda: a.exists("/var/lib/l2wg/transaction"), 90, every=0.05)
+    shared.waiters.kill(a)
+    before = wire(a), inside(a)
+    shared.waiters.start(a)
+    for result in shared.waiters.end(a, b):
+        print(result.stderr)
+        assert result.rc == 0
+    print(f"it was ended with the file {'changed' if before[0] else 'as before'}, and the tunnel {'inside' if before[1] else 'outside'}")
+    shared.comes_back()
+    for site in (a, b):
+        assert wire(site) == 1 and inside(site) and not site.exists("/var/lib/l2wg/wall") and site.l2wg("plan", check=False).rc == 0
