@@ -267,7 +267,8 @@ class Walls(NamedTuple):
 
     `routes` are its own that somebody has made, {destination: (device, MTU in bytes or 0)}; `routed` is whether it forwards
     packets; `wires` are what the files want, {WireGuard interface: Wire}; `strangers` are the interfaces in there that are not
-    ours; `home` is the process whose network namespace is the router's own, as `ip link set netns` takes it.
+    ours; `home` is the process whose network namespace is the router's own, as `ip link set netns` takes it. `staged` are tunnels
+    as they are to be (`l2wg wall`): their wires stand already, and nothing else of them.
     """
 
     there: bool = False
@@ -277,6 +278,7 @@ class Walls(NamedTuple):
     wires: Dict[str, Wire] = {}
     strangers: Tuple[str, ...] = ()
     home: str = "1"
+    staged: Tuple[Tunnel, ...] = ()
 
 
 class Switches(NamedTuple):
@@ -350,7 +352,7 @@ class Plan(NamedTuple):
     """Steps to run now, what waits for an event, and what is wrong.
 
     `rules` are those that the one step of group GUARD brings into force; None where there is no such step. `synced` names the
-    WireGuard interfaces that a step tells what is in their files.
+    WireGuard interfaces that a step tells what is in their files, `replaced` the tunnels whose place another one takes.
     """
 
     steps: Tuple[Step, ...] = ()
@@ -358,3 +360,4 @@ class Plan(NamedTuple):
     problems: Tuple[Problem, ...] = ()
     rules: Optional[Rules] = None
     synced: Tuple[str, ...] = ()
+    replaced: Tuple[str, ...] = ()

@@ -15,6 +15,14 @@ from l2wg_hooks.observe import link_table, sysctls
 from l2wg_hooks.reconcile import executor, reconcile, ruleset
 from l2wg_hooks.system import files, lock, log, process
 
+UNCHANGED = "nothing was changed: all is as it was before"
+# Where `meet` is called.
+READY, GO, DONE = "ready", "go", "done"
+
+
+class Ended(L2wgError):
+    """It was undone because a signal wants this process to end."""
+
 
 def copy():
     """Copy what is set aside, where a version that made no copies has left it. Nothing else changes."""
@@ -31,11 +39,13 @@ def settle():
         rollback.clear()
 
 
-def apply(confirm=0, agree=lambda moves: False, more=preview.NOTHING, rehearsed=True):
+def apply(confirm=0, agree=lambda moves: False, more=preview.NOTHING, rehearsed=True, meet=lambda point: None):
     """Bring files and kernel to the wish, whole or not at all; the Problems that are left.
 
     With `confirm`, all is undone so many seconds later, unless transaction.confirm comes before. `agree` is asked whether
     addresses may move from ports to their bridge. If `rehearsed`, a change of files is played on a copy first.
+    `meet` is called at three points, for whoever changes something at the same moment, and raises L2wgError to end it: READY,
+    nothing is changed; GO, the steps of the plan come next; DONE, all is done, and as good as before.
     Raises L2wgError, with nothing changed, for bad settings and failures.
     """
     with lock.changing():
@@ -61,7 +71,13 @@ def apply(confirm=0, agree=lambda moves: False, more=preview.NOTHING, rehearsed=
         problems = _rehearse(intent, more) if rehearsed else ()
         if problems:
             raise L2wgError(*problems)
-        return _transact(intent, confirm, more)
+        return _transact(intent, confirm, more, meet)
+
+
+def foresee(more, rehearsed=True):
+    """Problems of a change that somebody makes later, as far as they can be seen now. Nothing is changed."""
+    intent = preview.intend(wished_too=more.wish)
+    return intent.problems or (_rehearse(intent, more) if rehearsed else ())
 
 
 def _rehearse(intent, more):
@@ -90,7 +106,7 @@ def _cut_off(intent):
     return ()
 
 
-def _transact(intent, confirm, more):
+def _transact(intent, confirm, more, meet):
     known, applied = link_table.read(), last_applied.read()
     silent = [name for name, bridge in intent.bridges.items() if bridge.switches is bridge_switches.SILENT]
     before = verify.look(intent.tunnels, known, list(more.wish), silent)
@@ -108,14 +124,17 @@ def _transact(intent, confirm, more):
     texts = {path: new for path, (_, new) in list(more.texts.items()) + list(intent.texts.items())}
     had = [row for move in intent.moves if move.bridge in known for row in _had(move)]
     names.append(ring_probe.ASIDE)
+    meet(READY)
     transaction.begin(sorted(set(names)), sorted(others), paths, confirm, wished, changed, more.ways, texts, had, more.lost)
     code, worse = errors.WRONG, ()
     with _signals() as ended:
         try:
             failed = _carry_more(more)
             worse = () if failed else ring_probe.problems(intent.tunnels, _changed(applied))
-            failed = failed or worse or _carry(intent) or executor.apply(more.last)
+            failed = failed or worse or _carry(intent, lambda: meet(GO)) or executor.apply(more.last)
             worse = worse or (() if failed else verify.compare(before, intent.tunnels))
+            if not failed and not worse:
+                meet(DONE)
             if not failed and not worse and not ended:
                 if confirm:
                     transaction.wait(confirm)
@@ -131,7 +150,7 @@ def _transact(intent, confirm, more):
             log.complain(failed)
             # What a step could not do is tried again by events; what did harm, or may have, is not.
             keep = rollback.NONE if ended or worse or more != preview.NOTHING else rollback.NEW
-            raise L2wgError(*_undo(failed[0], keep), code=code)
+            raise (Ended if ended else L2wgError)(*_undo(failed[0], keep), code=code)
     watch_timer.follow(intent.tunnels)
     _tell_of_firewalls(intent.tunnels)
     _tell_of_addresses(applied, intent.tunnels)
@@ -171,7 +190,7 @@ def _undo(problem, keep):
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, signal.SIG_IGN)
     left = rollback.rollback(problem.message, keep=keep)
-    return left or (Problem("nothing was changed: all is as it was before", "mend what is said above, then: l2wg apply"),)
+    return left or (Problem(UNCHANGED, "mend what is said above, then: l2wg apply"),)
 
 
 @contextlib.contextmanager
@@ -218,7 +237,7 @@ def _carry_more(more):
     return executor.apply(more.steps)
 
 
-def _carry(intent):
+def _carry(intent, meet=None):
     """Do all of it; the Problems of the first part that failed."""
     if intent.tunnels:
         # Events load them later, without jinja2.
@@ -230,7 +249,7 @@ def _carry(intent):
         failed = failed or _bring_up(bridge, intent)
     # ifup has run our own hooks meanwhile, which take the lock: so we take it only now.
     rollback.serve(intent.texts)
-    return failed or reconcile.reconcile()
+    return failed or reconcile.reconcile(meet=meet)
 
 
 def _write(path, old, new):

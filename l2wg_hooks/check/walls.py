@@ -5,7 +5,7 @@ import time
 
 from l2wg_hooks.check.cause import NOTHING, OPEN, REBOOT, Cause
 from l2wg_hooks.check.scene import Check
-from l2wg_hooks.config import ifupdown_files, own_wire, wg_quick, wg_quick_readers
+from l2wg_hooks.config import ifupdown_files, own_wire, staged, wg_quick, wg_quick_readers
 from l2wg_hooks.errors import L2wgError, Problem
 from l2wg_hooks.model import NAMESPACE
 from l2wg_hooks.netfilter import front_ends
@@ -80,7 +80,7 @@ def callers(wanted, interface, now):
 
 
 def _walled(scene):
-    return [tunnel for tunnel in scene.tunnels if tunnel.walled]
+    return [tunnel for tunnel in scene.tunnels if tunnel.walled] + list(staged.tunnels(scene.tunnels))
 
 
 def _inside(scene):

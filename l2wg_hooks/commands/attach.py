@@ -5,7 +5,7 @@ from l2wg_hooks.config import postup, store
 from l2wg_hooks.system import lock
 
 GROUP = usage.NEW
-HELP = "put our PostUp and PostDown lines into /etc/wireguard/WG.conf"
+HELP = "put our PostUp and PostDown lines into WG.conf; detach: out again"
 EXAMPLE = "l2wg attach wg0"
 
 

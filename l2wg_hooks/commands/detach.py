@@ -5,8 +5,8 @@ from l2wg_hooks.config import postup, wg_quick
 from l2wg_hooks.errors import L2wgError
 from l2wg_hooks.system import lock
 
-GROUP = usage.NEW
-HELP = "take exactly these lines out again"
+GROUP = usage.UNLISTED
+HELP = "take exactly the lines of `attach` out again"
 EXAMPLE = "l2wg detach wg0"
 
 

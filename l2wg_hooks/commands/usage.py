@@ -14,6 +14,8 @@ NEW = "A new tunnel:"
 CAREFUL = "A change, with care:"
 CALLED = "Underneath, for hooks and timers:"
 GROUPS = (MATTERS, NEW, CAREFUL, CALLED)
+# Of a command that another one's line names.
+UNLISTED = ""
 
 FOOT = "Options and an example: l2wg COMMAND --help. More: man l2wg, man l2wg.conf"
 
@@ -28,7 +30,7 @@ def screen(commands):
         rows.append(title)
         rows += ["  %-9s %s" % (name, command.HELP) for name, command in commands.items() if command.GROUP == title]
     # Who adds a command and forgets its group sees it all the same.
-    rows += ["  %-9s %s" % (name, command.HELP) for name, command in commands.items() if command.GROUP not in GROUPS]
+    rows += ["  %-9s %s" % (name, command.HELP) for name, command in commands.items() if command.GROUP not in (*GROUPS, UNLISTED)]
     return "\n".join(rows + [FOOT]) + "\n"
 
 

@@ -3,7 +3,7 @@
 import os
 import time
 
-from l2wg_hooks.config import bridge_switches, last_endpoints
+from l2wg_hooks.config import bridge_switches, last_endpoints, staged
 from l2wg_hooks.errors import L2wgError
 from l2wg_hooks.managers import networkmanager
 from l2wg_hooks.model import NAMESPACE, WIREGUARD_KINDS, Observed, PolicyRoutes, Switches, Tables
@@ -75,7 +75,8 @@ def bridges(tunnels):
 
 
 def _walls(tunnels, links):
-    if not any(tunnel.walled for tunnel in tunnels) and not os.path.exists(network_namespace.path(NAMESPACE)):
+    wanted = any(tunnel.walled for tunnel in tunnels) or os.path.exists(staged.DIRECTORY)
+    if not wanted and not os.path.exists(network_namespace.path(NAMESPACE)):
         return None
     from l2wg_hooks.observe import walls  # where there are some only
 

@@ -2,7 +2,7 @@
 
 import os
 
-from l2wg_hooks.config import own_wire, wg_quick
+from l2wg_hooks.config import own_wire, staged, wg_quick
 from l2wg_hooks.errors import L2wgError, Problem
 from l2wg_hooks.model import ALIAS, NAMESPACE, Peer, Walls, Wire
 from l2wg_hooks.observe import link_table, wg_interfaces
@@ -16,7 +16,8 @@ _FORWARDING = ("/proc/sys/net/ipv4/ip_forward", "/proc/sys/net/ipv6/conf/all/for
 
 def look(tunnels, links):
     """The Walls of now; None where no tunnel has use for any, and there are none. `links` are those of link_table.read."""
-    names = wire_steps.wished(tunnels)
+    waiting = staged.tunnels(tunnels)
+    names = wire_steps.wished(tuple(tunnels) + waiting)
     there = os.path.exists(network_namespace.path(NAMESPACE))
     if not names and not there:
         return None
@@ -36,6 +37,7 @@ def look(tunnels, links):
         {name: _wire(name, dumps.get(name)) for name in names},
         tuple(name for name in devices if name not in ours and not link_table.is_kernels(name)),
         home(),
+        waiting,
     )
 
 

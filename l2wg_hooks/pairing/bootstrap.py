@@ -85,6 +85,15 @@ def init(name="wg0", port=PORT, address="", remembered=None, own=False):
         raise L2wgError(problem, Problem(f"nothing was changed: {where} is gone again", f"mend that, then: {again} {name}"))
 
 
+def is_free(port):
+    """Whether nobody has the UDP port, nor has it at the next start."""
+    try:
+        _free(port, "l2wg init")
+    except L2wgError:
+        return False
+    return True
+
+
 def _free(port, again):
     """Raise L2wgError where somebody has the UDP port, or has it at the next start."""
     other = "another one: %s --port %d" % (again, port + 1)

@@ -98,7 +98,7 @@ def intend(text, wanted, ask_ports=False):
     if old and _is_outdated(old, agreed, other, here, sections, links):
         leads = old._replace(local=agreed.local, remote=agreed.remote)
     answer = None if here.walled else _reader(here)
-    called = _callable(here, other, sections, live)
+    called = callable_at(here, other, sections, live)
     remote = leads.remote if leads else agreed.remote
     needed = [] if here.walled else local_facts.needed(other, called, live, sections)
     if wg_quick_peers.owner(holders, remote) == other.key:
@@ -107,7 +107,7 @@ def intend(text, wanted, ask_ports=False):
     clash = negotiate.misled(agreed._replace(remote=remote), other, here.underlay, needed, holders, wished.tunnels)
     if clash:
         fail(*clash)
-    conf = _peer(here.text, agreed, other, here, leads)
+    conf = with_peer(here.text, agreed, other, here, leads)
     if any(section.key == other.key and section.endpoint == other.endpoint for section in wg_quick_peers.sections(conf)):
         # Where the admin has written another one, that is what counts.
         led = [] if here.walled or wg_quick_peers.interface_values(here.text, "table")[-1:] == ["off"] else holders
@@ -142,14 +142,18 @@ def carry_out(pairing, confirm, agree, rehearsed=True):
     try:
         return apply.apply(confirm, agree, pairing.more, rehearsed)
     except L2wgError:
-        # What a rollback has set aside is the card's, not somebody's work.
-        from l2wg_hooks.apply import rollback
-
-        for name, text in pairing.more.wish.items():
-            aside = store.path(name) + rollback.REJECTED
-            if os.path.exists(aside) and files.read(aside) == text:
-                files.remove(aside)
+        forget_rejected(pairing.more.wish)
         raise
+
+
+def forget_rejected(wish):
+    """Delete what a rollback has set aside of {tunnel: text}: it is a card's, not somebody's work."""
+    from l2wg_hooks.apply import rollback
+
+    for name, text in wish.items():
+        aside = store.path(name) + rollback.REJECTED
+        if os.path.exists(aside) and files.read(aside) == text:
+            files.remove(aside)
 
 
 def waits(pairing):
@@ -239,7 +243,7 @@ def _is_outdated(leads, agreed, other, here, sections, links):
     return (leads.remote == agreed.remote and leads.local not in own) or (moved and leads.local == agreed.local)
 
 
-def _callable(here, other, sections, live):
+def callable_at(here, other, sections, live):
     """The addresses at which the other site is called. Raises L2wgError where neither could call the other, or by no name."""
     known = [section.endpoint for section in sections if section.key == other.key] + [
         peer.endpoint for peer in (live.peers if live else ()) if peer.key == other.key
@@ -264,7 +268,7 @@ def _ways(here, other):
     return found + ([("PersistentKeepalive", str(negotiate.KEEPALIVE))] if other.endpoint and not here.card.endpoint else [])
 
 
-def _peer(text, agreed, other, here, leads):
+def with_peer(text, agreed, other, here, leads=None):
     """The wg-quick file with the other site in it, as far as it is not."""
     known = [section for section in wg_quick_peers.sections(text) if section.key == other.key]
     if not known:

@@ -25,16 +25,19 @@ def plan(tunnels, links, leaving=(), broken=(), seen=Observed()):
     tunnels whose files cannot be read: what is there of them stays as it is.
     """
     doomed = tunnel_steps.doomed(tunnels, links, leaving, broken)
+    # Those whose place another one takes go in that moment, and no sooner.
+    replaced = tunnel_steps.replaced(tunnels, links, leaving, doomed)
     wires: Tuple[Step, ...] = ()
     problems: Dict[Problem, None] = {}
     synced: Tuple[str, ...] = ()
     if seen.walls is not None:
         from l2wg_hooks.plan import wire_steps  # where there are some only
 
-        problems.update(dict.fromkeys(wire_steps.problems(tunnels, links, seen.walls)))
-        wires = tuple(wire_steps.steps(tunnels, links, seen.walls, leaving, bool(broken)))
+        walled = tuple(tunnels) + seen.walls.staged
+        problems.update(dict.fromkeys(wire_steps.problems(walled, links, seen.walls)))
+        wires = tuple(wire_steps.steps(walled, links, seen.walls, leaving, bool(broken)))
         synced = wire_steps.synced(wires)
-        links = wire_steps.after(tunnels, links, seen.walls, leaving)
+        links = wire_steps.after(walled, links, seen.walls, leaving)
     calls: Tuple[Step, ...] = ()
     if seen.heard and not all(peer.endpoint for these in seen.peers.values() for peer in these):
         from l2wg_hooks.plan import peer_endpoints
@@ -49,7 +52,7 @@ def plan(tunnels, links, leaving=(), broken=(), seen=Observed()):
     for tunnel in tunnels:
         if tunnel.name in leaving or (parting and tunnel.name not in links):
             continue
-        for result in tunnel_steps.changes(tunnel, rest, leaving, seen):
+        for result in tunnel_steps.changes(tunnel, rest, leaving, seen, replaced.get(tunnel.name)):
             if isinstance(result, Step):
                 steps[result] = None
             elif isinstance(result, Problem):
@@ -65,11 +68,19 @@ def plan(tunnels, links, leaving=(), broken=(), seen=Observed()):
     loads = () if rules == seen.rules else (_load(rules, seen.rules),)
     # First what must not be, then the guard, and only then what it guards.
     aside = _aside(tunnels, there, links, seen, broken) + _silence(links, leaving, seen)
-    # What is done inside the namespace by one `ip -batch`: it needs nothing of what is done out here.
-    inside = tuple(step for step in steps if commands.is_inside(step.argv))
-    outside = tuple(step for step in steps if not commands.is_inside(step.argv))
-    whole = tuple(doomed.values()) + loads + wires + calls + aside + inside + outside
-    return Plan(whole, tuple(waiting), tuple(problems), rules if loads else None, synced)
+    goes = tuple(step for name, step in doomed.items() if name not in replaced)
+    # The rules that guard a tunnel which is to be replaced stand until it is gone; the one in its place needs none.
+    swaps = _batched(step for step in steps if step.group in replaced)
+    others = _batched(step for step in steps if step.group not in replaced)
+    whole = goes + (wires + swaps + loads + calls + aside if swaps else loads + wires + calls + aside) + others
+    return Plan(whole, tuple(waiting), tuple(problems), rules if loads else None, synced, tuple(replaced))
+
+
+def _batched(steps):
+    """The steps, first those inside the namespace: they need nothing of what is done out here, and so are one `ip -batch`."""
+    found = tuple(steps)
+    inside = tuple(step for step in found if commands.is_inside(step.argv))
+    return inside + tuple(step for step in found if not commands.is_inside(step.argv))
 
 
 def _rules(tunnels, links, broken, old):

@@ -1,5 +1,7 @@
 """The steps of one tunnel: made, changed in place, or deleted. Pure."""
 
+import zlib
+
 from l2wg_hooks import model
 from l2wg_hooks.encapsulation.headers import TTL
 from l2wg_hooks.model import NAMESPACE, Step, Wait, Walls, holders
@@ -33,6 +35,26 @@ def doomed(tunnels, links, leaving, broken):
     return doomed
 
 
+def replaced(tunnels, links, leaving, doomed):
+    """{name: Step that deletes it} of the `doomed` whose place one from the namespace can take, both in one `ip -batch`.
+
+    The new one is made first, under another name: in another network namespace the kernel takes a second one.
+    """
+    found = {}
+    for tunnel in tunnels:
+        link, underlay = links.get(tunnel.name), links.get(tunnel.underlay)
+        if tunnel.name not in doomed or tunnel.name in leaving or not tunnel.walled or link.namespace or link.link_netns:
+            continue
+        if underlay is not None and underlay.namespace == NAMESPACE and underlay.up and tunnel.underlay not in leaving:
+            found[tunnel.name] = doomed[tunnel.name]
+    return found
+
+
+def newcomer(name):
+    """The name of the one that is about to take the place of the tunnel `name`."""
+    return f"l2wg-{zlib.crc32(name.encode()):08x}"
+
+
 def delete(link, reason):
     ip = commands.INSIDE if link.namespace else ("ip",)
     return Step(ip + ("link", "delete", "dev", link.name), reason, link.name)
@@ -58,8 +80,11 @@ def _excludes(link, tunnel):
     return link.name != tunnel.name and alike and once(*link.identity) == once(*tunnel.identity)
 
 
-def changes(tunnel, links, leaving, seen):
-    """Yield the Steps, the Waits and the Problems of one tunnel, in the order to do them."""
+def changes(tunnel, links, leaving, seen, old=None):
+    """Yield the Steps, the Waits and the Problems of one tunnel, in the order to do them.
+
+    `old` is the Step that deletes the one whose place it takes, which is not among `links`.
+    """
     there = {name: link for name, link in links.items() if name not in leaving}
     link = links.get(tunnel.name)
     if link is not None and link.kind not in model.TUNNEL_KINDS:
@@ -106,7 +131,7 @@ def changes(tunnel, links, leaving, seen):
             argv = ("nmcli", "device", "set", name, "managed", "no")
             yield Step(argv, "NetworkManager manages it", "NetworkManager")
     if underlay is not None:
-        made = _make(tunnel, link, links, bridge, seen)
+        made = _make(tunnel, link, links, bridge, seen, old)
         yield from ((_needing(result, tunnel.underlay) for result in made) if tunnel.walled else made)
     if bridge is not None:
         yield from bridge_steps.settings(tunnel, bridge)
@@ -122,7 +147,7 @@ def _needing(result, group):
     return result._replace(needs=group) if isinstance(result, Step) else result
 
 
-def _make(tunnel, link, links, bridge, seen):
+def _make(tunnel, link, links, bridge, seen, old):
     """The tunnel itself, from whatever is there of it to a port of the bridge that is up."""
     if link is None:
         for other in links.values():
@@ -140,7 +165,7 @@ def _make(tunnel, link, links, bridge, seen):
         else:
             yield Wait(tunnel.name, "underlay-up", tunnel.underlay)
     if link is None:
-        yield from _new(tunnel, seen)
+        yield from _new(tunnel, seen, old)
         if any(other.ipv6 for other in links.values()):
             yield commands.set_link(tunnel.name, tunnel.name, "a port has no IPv6 address of its own", "addrgenmode", "none")
     else:
@@ -181,20 +206,24 @@ def _make(tunnel, link, links, bridge, seen):
         yield commands.set_link(tunnel.name, tunnel.name, "it is down", "up")
 
 
-def _new(tunnel, seen):
+def _new(tunnel, seen, old):
     if not tunnel.walled:
         yield Step(_add(tunnel), "it is not there", tunnel.name)
         yield commands.set_link(tunnel.name, tunnel.name, "marks it as ours", "alias", model.ALIAS)
         return
-    own = commands.INSIDE + ("link", "set", "dev", tunnel.name)
-    yield Step(commands.INSIDE + _add(tunnel)[1:], "it is not there", tunnel.name)
+    name = newcomer(tunnel.name) if old else tunnel.name
+    own = commands.INSIDE + ("link", "set", "dev", name)
+    yield Step(commands.INSIDE + _add(tunnel, name)[1:], "it is not there", tunnel.name)
     yield Step(own + ("alias", model.ALIAS), "marks it as ours", tunnel.name)
     home = seen.walls.home if seen.walls else Walls().home
     yield Step(own + ("netns", home), "it is a port out here, and its packets stay in there", tunnel.name)
+    if old:
+        yield old
+        yield commands.set_link(tunnel.name, name, "it takes the place of the one before", "name", tunnel.name)
 
 
-def _add(tunnel):
-    words = ["ip", "link", "add", "name", tunnel.name, "address", tunnel.mac, "mtu", str(tunnel.mtu), "type", tunnel.kind]
+def _add(tunnel, name=""):
+    words = ["ip", "link", "add", "name", name or tunnel.name, "address", tunnel.mac, "mtu", str(tunnel.mtu), "type", tunnel.kind]
     return tuple(words + tunnel.packing.link_words(tunnel)) + _ttl(tunnel)[2:]
 
 

@@ -15,10 +15,11 @@ ROUNDS = 3
 WAITING = "/run/l2wg.waiting"
 
 
-def reconcile(leaving=(), may_skip=False, only=None):
+def reconcile(leaving=(), may_skip=False, only=None, meet=None):
     """Bring the kernel to the wish; the Problems that are left. Raises L2wgError where nothing could be tried.
 
-    `only`, if given, names the tunnels that are wished for: the others' files count as not there.
+    `only`, if given, names the tunnels that are wished for: the others' files count as not there. `meet`, if given, is called
+    once, when all is looked at and the first step comes next; what it raises ends it.
     """
     with lock.working(may_skip) as ours:
         if not ours:
@@ -34,6 +35,9 @@ def reconcile(leaving=(), may_skip=False, only=None):
             # Before anything of it goes.
             _remember(wished.tunnels, found, whole)
             todo = planner.plan(wished.tunnels, links, leaving, wished.broken, found)
+            if meet:
+                meet()
+                meet = None
             if not todo.steps:
                 # WireGuard begins its handshake for that, if it has none: by itself it waits for somebody's packet.
                 loop_probe.send(wished.tunnels, links)
@@ -98,6 +102,8 @@ def _execute(todo, links):
 
     at = [step.group for step in todo.steps].index(planner.GUARD)
     failed = executor.apply(todo.steps[:at])
+    if failed and todo.replaced:
+        return failed  # the one that was to go may still be there, and these rules do not guard it
     unguarded = ruleset.load(todo.rules, todo.steps[at])
     if not unguarded or not todo.rules.entries:
         return failed + unguarded + executor.apply(todo.steps[at + 1 :])

@@ -292,6 +292,8 @@ def _faults(seen, tunnels, bridges):
         yield Fault(WRONG, "", f"whether the guard stands is not known: {seen.report.unknown}")
     yield from _planned(seen, [bridge.name for bridge in bridges])
     for tunnel in tunnels:
+        if tunnel.name in seen.staged:
+            yield _staged(tunnel.wish)
         yield from _wire(tunnel, tunnel.underlay.name in seen.peers, seen)
         yield from _blocked(tunnel, seen.report.packets)
     mtus = {}
@@ -299,6 +301,14 @@ def _faults(seen, tunnels, bridges):
         mtus[tunnel.bridge] = max(tunnel.mtu, mtus.get(tunnel.bridge, 0))
     for bridge in bridges:
         yield from _segment(bridge, mtus[bridge.name])
+
+
+def _staged(tunnel):
+    if tunnel.walled:
+        message = "it has its own wire now; the other site has not said yet that it has, too"
+        return Fault(NOTE, tunnel.name, message, f"there: l2wg status; here: l2wg wall --undo {tunnel.name} ends this note")
+    hint = f"there: l2wg wall TUNNEL CARD, with the card that l2wg wall {tunnel.name} prints here; l2wg wall --undo {tunnel.name}"
+    return Fault(NOTE, tunnel.name, "it waits for the other site, to get a wire of its own", hint)
 
 
 def _of(problem, about):

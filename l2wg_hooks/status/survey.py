@@ -5,7 +5,7 @@ import time
 from typing import Dict, NamedTuple, Optional, Tuple
 
 from l2wg_hooks.apply import rollback, saved_state
-from l2wg_hooks.config import last_applied, store
+from l2wg_hooks.config import last_applied, staged, store
 from l2wg_hooks.errors import REFUSED, L2wgError, fail
 from l2wg_hooks.model import NAMESPACE, Link, Switches
 from l2wg_hooks.netfilter import nftables_state
@@ -28,7 +28,7 @@ class Survey(NamedTuple):
     `stations` are those that are listed of each port, `crowds` how many there are.
     `peers` are WireGuard's by the name of the interface, `ages` seconds since an interface was made, for those of which
     somebody knows. `pending`: an apply waits for its confirmation. `blind` says what could not be looked at, and why.
-    `undone` is what rollback.unasked tells.
+    `undone` is what rollback.unasked tells. `staged` names the tunnels that wait for the other site, to change to another wire.
     """
 
     wished: store.Wish
@@ -47,6 +47,7 @@ class Survey(NamedTuple):
     notes: Dict[str, counter_growth.Note] = {}
     clock: float = 0
     undone: Optional[Tuple[int, str]] = None
+    staged: Tuple[str, ...] = ()
 
 
 def look():
@@ -89,6 +90,7 @@ def look():
         _growth(known, report, clock),
         clock,
         rollback.unasked(),
+        tuple(staged.names()),
     )
 
 

@@ -31,7 +31,7 @@ def state(root):
     patch = pytest.MonkeyPatch()
     patch.setattr(process, "run", lambda argv, stdin="", environment=(): process.Result(0, SHOWN[0] if "-details" in argv else "", ""))
     patch.setattr(executor, "apply", lambda steps: ())
-    patch.setattr(reconcile, "reconcile", lambda leaving=(), may_skip=False, only=None: ())
+    patch.setattr(reconcile, "reconcile", lambda leaving=(), may_skip=False, only=None, meet=None: ())
     yield root
     patch.undo()
 

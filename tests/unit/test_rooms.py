@@ -14,7 +14,7 @@ PURE = ("model", "errors", "encapsulation", "plan")
 PURE_MODULES = (
     "config.allowed_ips config.endpoint_lines config.schema config.tunnel_file config.conflicts config.bridge_switches config.ifupdown config.ifupdown_bridge"
     " config.ifupdown_stanzas config.ifupdown_commands config.shell_words config.revert config.wg_quick_peers"
-    " netfilter.nftables netfilter.iptables netfilter.trace system.json_fields"
+    " netfilter.nftables netfilter.iptables netfilter.trace pairing.rendezvous system.json_fields"
 ).split()
 
 

@@ -17,7 +17,7 @@ OLD, NEW = "mtu = 1500\n", "mtu = 1400 # mine\n"
 def box(root, monkeypatch):
     monkeypatch.setattr(saved_state, "picture", lambda names: (Snapshot({}, {}), "[]", {}))
     monkeypatch.setattr(executor, "apply", lambda steps: ())
-    monkeypatch.setattr(reconcile, "reconcile", lambda only=None: ())
+    monkeypatch.setattr(reconcile, "reconcile", lambda only=None, meet=None: ())
     (root / "etc" / "l2wg").mkdir(parents=True)
     (root / "etc" / "l2wg" / "one.conf").write_text(OLD)
     (root / "admins").write_text("before\n")
@@ -147,10 +147,10 @@ def test_without_a_timer_nothing_is_tried(box):
 
 def test_what_cannot_be_undone_can_be_tried_again(box, monkeypatch):
     change(box)
-    monkeypatch.setattr(reconcile, "reconcile", lambda only=None: ("a problem",))
+    monkeypatch.setattr(reconcile, "reconcile", lambda only=None, meet=None: ("a problem",))
     assert len(rollback.rollback("why")) == 2
     assert saved_state.pending()
-    monkeypatch.setattr(reconcile, "reconcile", lambda only=None: ())
+    monkeypatch.setattr(reconcile, "reconcile", lambda only=None, meet=None: ())
     assert rollback.rollback("again") == ()
 
 

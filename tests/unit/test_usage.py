@@ -29,9 +29,12 @@ def options(parser, hidden=False):
 
 def test_every_command_has_one_group_and_one_handler(commands):
     assert len(registry.NAMES) == len(set(registry.NAMES))
-    assert {command.GROUP for command in commands.commands.values()} == set(usage.GROUPS)
+    assert {command.GROUP for command in commands.commands.values()} == {*usage.GROUPS, usage.UNLISTED}
     files = {path.stem for path in pathlib.Path(registry.__file__).parent.glob("*.py")} - {"__init__", "registry", "usage", "options", "dialogue"}
     assert set(commands.commands) == files and set(cli.EVENTS) - {"event"} <= files
+    # Whoever is not listed is named by another one's line.
+    lines = " ".join(command.HELP for command in commands.commands.values())
+    assert all(f"{name}:" in lines for name, command in commands.commands.items() if command.GROUP == usage.UNLISTED)
     assert all(callable(command.run) for command in commands.commands.values())
 
 

@@ -2,7 +2,8 @@ import pytest
 from l2wg_hooks.config import conflicts, wg_quick
 from l2wg_hooks.errors import Problem
 from l2wg_hooks.model import Link, Observed, PolicyRoutes, Rules, Tunnel, Walls, Wire
-from l2wg_hooks.plan import planner, policy_routes, wire_steps
+from l2wg_hooks.plan import planner, policy_routes, tunnel_steps, wire_steps
+from l2wg_hooks.reconcile import executor, reconcile, ruleset
 
 TUNNEL = Tunnel("gretap1", "l2w0", "198.18.0.1", "198.18.0.2", "br0", wire="own", path="/etc/l2wg/gretap1.conf", lines={"wire": 5})
 VXLAN = TUNNEL._replace(name="vxlan1", encapsulation="vxlan", remote="198.18.0.3")
@@ -116,9 +117,41 @@ def test_when_the_namespace_has_gone_what_is_left_of_the_tunnel_goes_first():
 
 
 def test_a_tunnel_whose_packets_are_elsewhere_is_made_anew():
-    """It was `shared` until now, or belongs to a namespace of that name that has gone."""
-    for link in (but(RIGHT, link_netns=""), but(RIGHT, link_netns="7", underlay="")):
-        assert steps(STANDING, BR0, L2W0, link)[0] == "ip link delete dev gretap1"
+    """It belongs to a namespace of that name that has gone."""
+    assert steps(STANDING, BR0, L2W0, but(RIGHT, link_netns="7", underlay=""))[0] == "ip link delete dev gretap1"
+
+
+NEW = tunnel_steps.newcomer("gretap1")
+REPLACED = [
+    f"ip -n l2wg link add name {NEW} {ADD.partition(' ')[2]}",
+    f"ip -n l2wg link set dev {NEW} alias l2wg",
+    f"ip -n l2wg link set dev {NEW} netns 1",
+    "ip link delete dev gretap1",
+    f"ip link set dev {NEW} name gretap1",
+    "ip link set dev gretap1 master br0",
+    "ip link set dev gretap1 up",
+]
+
+
+def test_one_that_was_shared_goes_when_its_successor_is_ready():
+    """By one batch; and the rules that guard it stand until then."""
+    before = but(RIGHT, link_netns="", underlay="wg0")
+    assert steps(STANDING, BR0, L2W0, before) == REPLACED
+    old = planner.plan((SHARED._replace(name="gretap1"),), {link.name: link for link in (BR0, WG0, LAN)}, seen=Observed()).rules
+    found = planner.plan((TUNNEL,), {link.name: link for link in (BR0, WG0, L2W0, before)}, seen=Observed(old, walls=STANDING))
+    assert [shown(step) for step in found.steps][:-1] == REPLACED and found.steps[-1].group == planner.GUARD
+    # Where the wire is not there yet, and where the tunnel is told to go, it goes first.
+    assert steps(NOTHING, BR0, before)[0] == "ip link delete dev gretap1"
+    assert steps(STANDING, BR0, L2W0, before, leaving=("gretap1",))[0] == "ip link delete dev gretap1"
+
+
+def test_the_wire_of_a_tunnel_that_is_staged_stands():
+    staged = but(NOTHING, staged=(TUNNEL,))
+    shared = SHARED._replace(name="gretap1")
+    assert steps(staged, BR0, tunnels=(shared,)) == MADE[:9]
+    right = plan(but(STANDING, staged=(TUNNEL,)), BR0, L2W0, tunnels=(shared,))
+    assert (right.steps, right.problems) == ((), ())
+    assert steps(STANDING, BR0, L2W0, tunnels=(shared,)) == ["ip netns delete l2wg"]
     back = but(TUNNEL, wire="shared", underlay="wg0")
     assert steps(STANDING, BR0, WG0, but(LAN, addresses=("198.18.0.1/32",)), L2W0, RIGHT, tunnels=(back,))[:2] == ["ip link delete dev gretap1", "ip netns delete l2wg"]
 
@@ -212,3 +245,22 @@ def test_an_address_out_here_is_none_in_there():
 def test_all_goes_with_down_all():
     found = planner.removal(["gretap1"], {link.name: link for link in (BR0, L2W0, RIGHT)}, Observed(walls=STANDING))
     assert [str(step) for step in found.steps] == ["ip link delete dev gretap1", "ip netns delete l2wg"]
+
+
+@pytest.mark.parametrize("fails", [True, False])
+def test_the_rules_of_one_that_could_not_be_replaced_stand(monkeypatch, fails):
+    """It is there as before, so its guard has to be, too."""
+    before, done = but(RIGHT, link_netns="", underlay="wg0"), []
+    links = {link.name: link for link in (BR0, WG0, L2W0, before)}
+    old = planner.plan((SHARED._replace(name="gretap1"),), {link.name: link for link in (BR0, WG0, LAN)}, seen=Observed()).rules
+    todo = planner.plan((TUNNEL,), links, seen=Observed(old, walls=STANDING))
+    assert todo.replaced == ("gretap1",) and todo.rules is not None
+
+    def run(steps):
+        done.extend(steps)
+        return (Problem("no luck"),) * fails
+
+    monkeypatch.setattr(executor, "apply", run)
+    monkeypatch.setattr(ruleset, "load", lambda rules, step: done.append(step) or ())
+    assert len(reconcile.execute(todo, links)) == fails
+    assert (todo.steps[-1] in done) == (not fails)
