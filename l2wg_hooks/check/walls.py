@@ -107,24 +107,38 @@ def _port(scene):
             wanted, _ = own_wire.parse(files.read(path), path)
         except L2wgError:  # told of by the plan
             continue
-        if wanted is None or interface is None or not callers(wanted, interface, int(time.time())):
+        calling = callers(wanted, interface, int(time.time())) if wanted is not None and interface is not None else ()
+        if not calling:
             continue
         firewall = firewall or Firewall()
-        for family in (int(word[1:]) for word in process.families()):
-            yield from _drops(tunnel, family, interface.port, firewall)
+        endpoints = [peer.endpoint for peer in interface.peers if peer.key in calling]
+        for option in process.families():
+            for device in ways(option, endpoints):
+                yield from _drops(tunnel, int(option[1:]), device, interface.port, firewall)
 
 
-def _drops(tunnel, family, port, firewall):
-    for route in ip_routes.show("-%d" % family, "route", "show", "default"):
-        packet = Packet("input", family, route.get("dev", ""), protocol="udp", port=port)
-        for base, chains in firewall.drops(packet):
-            yield tunnel.problem(
-                "underlay",
-                "the firewall (%s) drops what comes by %s to UDP port %d, and a peer of %s has to call"
-                % (base.where, packet.iif, port, tunnel.underlay),
-                front_ends.of(base, chains).let_in(base, packet),
-                "wire-port",
-            )
+def ways(option, endpoints):
+    """The interfaces by which callers come: those of the default routes, and of the ways back to where each was heard.
+
+    `option` is ip(8)'s for the family, `endpoints` as wg(8) prints them.
+    """
+    routes = list(ip_routes.show(option, "route", "show", "default"))
+    for address in (endpoint.rpartition(":")[0].strip("[]") for endpoint in endpoints):
+        if address and "%" not in address and (":" in address) == (option == "-6"):
+            routes += ip_routes.show(option, "route", "get", address)
+    return list(dict.fromkeys(route["dev"] for route in routes if "dev" in route))
+
+
+def _drops(tunnel, family, device, port, firewall):
+    packet = Packet("input", family, device, protocol="udp", port=port)
+    for base, chains in firewall.drops(packet):
+        yield tunnel.problem(
+            "underlay",
+            "the firewall (%s) drops what comes by %s to UDP port %d, and a peer of %s has to call"
+            % (base.where, packet.iif, port, tunnel.underlay),
+            front_ends.of(base, chains).let_in(base, packet),
+            "wire-port",
+        )
 
 
 CHECKS = (Check("network namespace", _inside), Check("UDP port of WireGuard", _port))

@@ -39,6 +39,17 @@ def test_who_has_to_call(now, endpoint, callers):
     assert walls.callers(wanted, wg_interfaces.parse(DUMP), now) == callers
 
 
+def test_by_which_ways_they_call(monkeypatch):
+    answers = {
+        "ip -4 route show default": "default via 203.0.113.1 dev enp1s0\ndefault via 10.0.0.1 dev enp1s0 metric 5\n",
+        "ip -4 route get 198.51.100.2": "198.51.100.2 dev to-b src 198.51.100.1 uid 0\n",
+        "ip -6 route get 2001:db8::2": "2001:db8::2 from :: via fe80::1 dev enp4s0 src 2001:db8::1 metric 100 pref medium\n",
+    }
+    monkeypatch.setattr(process, "run", lambda argv, *_: Result(0, answers.get(" ".join(argv), ""), ""))
+    heard = ["198.51.100.2:4901", "[2001:db8::2]:4901", "", "[fe80::1%enp9s0]:4901"]
+    assert walls.ways("-4", heard) == ["enp1s0", "to-b"] and walls.ways("-6", heard) == ["enp4s0"]
+
+
 def rules(policy, *expr):
     base = {"chain": {"family": "inet", "table": "mine", "name": "input", "type": "filter", "hook": "input", "prio": 0, "policy": policy}}
     found = [{"metainfo": {}}, {"table": {"family": "inet", "name": "mine"}}, base]
@@ -52,13 +63,9 @@ PORT = {"match": {"op": "==", "left": {"payload": {"protocol": "udp", "field": "
 
 @pytest.mark.parametrize("listing, dropped", [(rules("drop"), True), (rules("drop", PORT, {"accept": None}), False), (rules("accept"), False)])
 def test_a_firewall_that_drops_who_calls(monkeypatch, listing, dropped):
-    def fake(argv, *_):
-        words = " ".join(argv)
-        return Result(0, listing if words == "nft -j list ruleset" else "default via 203.0.113.1 dev enp1s0\n" if "route show default" in words else "", "")
-
-    monkeypatch.setattr(process, "run", fake)
+    monkeypatch.setattr(process, "run", lambda argv, *_: Result(0, listing if " ".join(argv) == "nft -j list ruleset" else "", ""))
     monkeypatch.setattr(host_rules, "LEGACY", "/nonexistent/%s")
-    found = list(walls._drops(TUNNEL, 4, 4901, host_rules.Firewall()))
+    found = list(walls._drops(TUNNEL, 4, "enp1s0", 4901, host_rules.Firewall()))
     assert [problem.id for problem in found] == ["wire-port"] * dropped
     if dropped:
         assert "what comes by enp1s0 to UDP port 4901" in found[0].message
