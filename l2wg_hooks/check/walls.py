@@ -40,8 +40,8 @@ CAUSES = (
     Cause(
         "boot-unit",
         REBOOT,
-        "The unit that makes the WireGuard interfaces of `wire = own` at boot is disabled.",
-        "`systemctl enable l2wg.service`.",
+        "The unit that makes the WireGuard interfaces of `wire = own` at boot is disabled, or that in which `l2wg wall` waits.",
+        "`systemctl enable` of that unit, as printed.",
     ),
 )
 # There where systemd runs.
@@ -95,6 +95,12 @@ def _inside(scene):
     if os.path.isdir(SYSTEMD) and not os.path.lexists(events.ENABLED):
         message = f"{events.UNIT} is disabled: at boot, nothing makes WireGuard but an event of the bridge"
         yield Problem(message, f"systemctl enable {events.UNIT}", id="boot-unit")
+    for waiting in staged.tunnels(scene.tunnels):
+        unit = staged.UNIT.format(waiting.name)
+        if os.path.isdir(SYSTEMD) and not os.path.lexists(os.path.join(os.path.dirname(events.ENABLED), unit)):
+            message = f"{unit} is disabled: from the next boot on, {waiting.name} does not wait for the other site any longer"
+            hint = f"systemctl enable --now {unit}; or, to end it: l2wg wall --undo {waiting.name}"
+            yield Problem(message, hint, id="boot-unit")
 
 
 def _port(scene):

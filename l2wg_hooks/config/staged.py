@@ -12,6 +12,8 @@ from l2wg_hooks.system import files
 DIRECTORY = os.path.join(last_applied.DIRECTORY, "wall")
 # The keys that it may have.
 KEYS = ("wire", "underlay", "local", "remote", "mtu")
+# The unit in which one waits for the other site.
+UNIT = "l2wg-wall@{}.service"
 HEAD = "# Of `l2wg wall`: how %s is to be. To take it back: l2wg wall --undo %s\n"
 
 

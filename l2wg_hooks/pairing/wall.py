@@ -17,9 +17,6 @@ from l2wg_hooks.pairing import bootstrap, card, local_facts, negotiate, pair
 from l2wg_hooks.reconcile import reconcile
 from l2wg_hooks.system import files, lock, log, network_namespace, process
 
-# The unit that waits for the other site.
-UNIT = "l2wg-wall@{}.service"
-
 
 class Walling(NamedTuple):
     """What is to be staged for `tunnel`, which is shared: `changes` of its file, `texts` {path: (old, new)} of the new wire's.
@@ -186,7 +183,7 @@ def start(name):
         log.say(f"there is no systemd here: have `l2wg wall --wait {name}` run, now and after each boot")
         return
     for words in (("enable",), ("restart",)):
-        argv = ("systemctl", "--quiet") + words + (UNIT.format(name),)
+        argv = ("systemctl", "--quiet") + words + (staged.UNIT.format(name),)
         result = process.run(argv)
         if result.code:
             fail("`{}` failed: {}".format(" ".join(argv), result.err.strip()), f"then, by hand: l2wg wall --wait {name}")
@@ -195,14 +192,14 @@ def start(name):
 def stop(name):
     """Have it wait no longer: what it is about to change is undone first."""
     if rollback_timer.timed():
-        process.run(("systemctl", "--quiet", "disable", "--now", UNIT.format(name)))
+        process.run(("systemctl", "--quiet", "disable", "--now", staged.UNIT.format(name)))
 
 
 def forget(name):
     """Nothing is staged any more, and nobody waits after the next boot: for the waiter itself, which ends then."""
     staged.remove(name)
     if rollback_timer.timed():
-        process.run(("systemctl", "--quiet", "disable", UNIT.format(name)))
+        process.run(("systemctl", "--quiet", "disable", staged.UNIT.format(name)))
 
 
 def undo(name):

@@ -113,3 +113,17 @@ def test_a_unit_that_is_disabled(monkeypatch, tmp_path):
     monkeypatch.setattr(walls, "SYSTEMD", str(tmp_path / "none"))
     (tmp_path / "l2wg.service").unlink()
     assert list(walls._inside(Scene)) == []
+
+
+def test_what_waits_goes_on_waiting_after_a_boot(monkeypatch, tmp_path):
+    monkeypatch.setattr(walls.namespace, "look", lambda tunnels, links: None)
+    monkeypatch.setattr(walls.staged, "tunnels", lambda tunnels: (TUNNEL,))
+    monkeypatch.setattr(walls, "SYSTEMD", str(tmp_path))
+    monkeypatch.setattr(events, "ENABLED", str(tmp_path / "l2wg.service"))
+    (tmp_path / "l2wg.service").symlink_to("/lib/systemd/system/l2wg.service")
+    (problem,) = walls._inside(Scene)
+    unit = f"l2wg-wall@{TUNNEL.name}.service"
+    assert (problem.id, problem.message.partition(" ")[0]) == ("boot-unit", unit)
+    assert problem.hint == f"systemctl enable --now {unit}; or, to end it: l2wg wall --undo {TUNNEL.name}"
+    (tmp_path / unit).symlink_to("/lib/systemd/system/l2wg-wall@.service")
+    assert list(walls._inside(Scene)) == []
