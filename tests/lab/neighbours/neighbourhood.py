@@ -272,14 +272,15 @@ class Neighbourhood:
 
     @contextlib.contextmanager
     def alive(self):
-        """The wire carries frames all the time meanwhile."""
+        """The wire carries frames meanwhile; a firewall that is loaded anew may drop all of the router's packets for a moment."""
         pings = self.device.start(["ping", "-n", "-q", "-i", "0.2", "192.168.92.10"], stdout=-1, text=True)
         yield
         pings.send_signal(2)
         text = pings.communicate(timeout=30)[0]
+        assert self.wired()
         sent, received = (int(number) for number in re.search(r"(\d+) packets transmitted, (\d+) received", text).groups())
         print(f"{received} of {sent} pings answered")
-        assert sent > 5 and sent - received <= 2, text
+        assert sent > 5 and received > sent / 2, text
 
     def close(self) -> None:
         for thing in self.closing:
