@@ -277,7 +277,7 @@ class Neighbourhood:
         yield
         pings.send_signal(2)
         text = pings.communicate(timeout=30)[0]
-        assert self.wired()
+        hosts.eventually(self.wired, 20)
         sent, received = (int(number) for number in re.search(r"(\d+) packets transmitted, (\d+) received", text).groups())
         print(f"{received} of {sent} pings answered")
         assert sent > 5 and received > sent / 2, text
