@@ -42,8 +42,8 @@ class Meeting(NamedTuple):
     partner: str = NOBODY
 
     def message(self):
-        """What to tell."""
-        return Message(self.phase, self.mine, self.last.mine)
+        """What to tell. Within an attempt that is for the one with whom it began, not for one who was started anew since."""
+        return Message(self.phase, self.mine, self.partner if self.phase in (READY, GO, DONE) else self.last.mine)
 
     def hears_us(self):
         """Whether the other site has heard of this attempt."""

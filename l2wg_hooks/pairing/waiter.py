@@ -47,6 +47,9 @@ class Waiter:
         """Return when both sites have changed, or when nobody wants it any longer. Raises apply.Ended for a signal."""
         try:
             apply.settle()
+            # Of one that was killed.
+            text = staged.text(self.name)
+            pair.forget_rejected({self.name: text} if text else {})
         except L2wgError as error:
             log.complain(error.problems)
         while self._is_wanted():

@@ -47,6 +47,15 @@ def test_they_meet_when_the_other_is_as_far():
     assert rendezvous.outcome(here._replace(last=Message(KEPT, OTHER))) == MET, "it has kept it, and was started again"
 
 
+def test_one_who_was_started_anew_takes_no_word_that_was_for_the_one_before():
+    """It would go on alone, since the other one is about to go back."""
+    there = rendezvous.begun(Meeting(WAITS, B, Message(WAITS, A, B)))._replace(phase=GO, last=Message(WAITS, OTHER, B))
+    assert rendezvous.outcome(there) == LOST and there.message() == Message(GO, B, A)
+    here = Meeting(WAITS, OTHER, there.message())
+    assert not rendezvous.may_begin(here)
+    assert rendezvous.outcome(rendezvous.begun(here)._replace(phase=GO)) == OPEN
+
+
 def test_nobody_answers_for_ever():
     assert rendezvous.is_over(Meeting(KEPT, A, Message(KEPT, B, A)))
     assert not rendezvous.wants_answer(Meeting(KEPT, A, Message(KEPT, B, A)))

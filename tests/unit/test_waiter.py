@@ -56,6 +56,7 @@ def sites(monkeypatch):
     # To each thread its own router, whose tunnel is called as the site here.
     monkeypatch.setattr(store, "load", lambda: store.Wish(tuple(site.tunnel._replace(name=name) for name, site in found.items()), (), ()))
     monkeypatch.setattr(apply, "settle", lambda: None)
+    monkeypatch.setattr(staged, "text", lambda name: None)
     monkeypatch.setattr(apply, "apply", lambda more, rehearsed, meet: more.apply(meet))
     monkeypatch.setattr(wall, "find", lambda name: SHARED)
     monkeypatch.setattr(wall, "more", lambda tunnel: found[threading.current_thread().name])
@@ -160,3 +161,14 @@ def test_a_stranger_is_not_heard(sites):
             other.sendto(rendezvous.encode(rendezvous.Message(phase, "1" * 16, a.waiter.meeting.mine)), (ENDS["A"][0], waiter.PORT))
     time.sleep(0.5)
     assert a.waiter.meeting.last == rendezvous.SILENCE and a.tries == 0
+
+
+def test_what_one_that_was_killed_has_left_is_no_work_of_somebodys(sites, etc, monkeypatch):
+    a, _ = sites
+    aside = etc / "A.conf.rejected"
+    for text, stays in (("theirs\n", True), ("staged\n", False)):
+        aside.write_text(text)
+        monkeypatch.setattr(staged, "text", lambda name: "staged\n")
+        a.staged = False
+        waiter.Waiter("A").run()
+        assert aside.exists() == stays

@@ -308,4 +308,5 @@ def test_ended_in_the_middle_and_started_again(shared):
     print(f"it was ended with the file {'changed' if before[0] else 'as before'}, and the tunnel {'inside' if before[1] else 'outside'}")
     shared.comes_back()
     for site in (a, b):
-        assert wire(site) == 1 and inside(site) and not site.exists("/var/lib/l2wg/wall") and site.l2wg("plan", check=False).rc == 0
+        assert wire(site) == 1 and inside(site) and site.l2wg("plan", check=False).rc == 0
+        assert not site.exists("/var/lib/l2wg/wall") and not site.exists("/etc/l2wg/gretap1.conf.rejected")
