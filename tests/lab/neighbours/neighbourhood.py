@@ -242,7 +242,9 @@ class Neighbourhood:
         with tarfile.open(fileobj=archive, mode="w") as tar:
             tar.add(shutil.which("busybox"), "bin/busybox")
         self.vm.put("/root/guest.tar", archive.getvalue())
-        self.vm.sh(f"docker import /root/guest.tar {IMAGE} && docker run -d --name {IMAGE} {IMAGE} /bin/busybox sleep 3600", timeout=300)
+        # Debian's Docker only recommends what loads its profile for AppArmor.
+        options = f"--security-opt apparmor=unconfined --name {IMAGE}"
+        self.vm.sh(f"docker import /root/guest.tar {IMAGE} && docker run -d {options} {IMAGE} /bin/busybox sleep 3600", timeout=300)
         pid = self.vm.run(["docker", "inspect", "-f", "{{.State.Pid}}", IMAGE], timeout=60).stdout.strip()
         return ["nsenter", "-n", "-t", pid]
 
