@@ -84,7 +84,13 @@ def restart(router):
 WHAT = {"wg-quick": (restart, "restart"), "reboot": (lambda router: router.reboot, "boot"), "power cut": (lambda router: router.pull_the_plug, "boot")}
 
 
-@pytest.mark.parametrize("site, what", [("B", "wg-quick"), ("A", "wg-quick"), ("B", "reboot"), ("A", "reboot"), ("B", "power cut")])
+@pytest.mark.parametrize("site, what", [
+    ("B", "wg-quick"),
+    pytest.param("A", "wg-quick", marks=pytest.mark.long),
+    pytest.param("B", "reboot", marks=pytest.mark.long),
+    pytest.param("A", "reboot", marks=pytest.mark.long),
+    ("B", "power cut"),
+])  # fmt: skip
 def test_a_shared_wire_is_back(installed, site, what):
     router = installed.routers[site]
     # A may have another port since.
@@ -127,7 +133,11 @@ def walled(installed):
     return installed
 
 
-@pytest.mark.parametrize("site, what", [("B", "reboot"), ("A", "reboot"), ("B", "power cut")])
+@pytest.mark.parametrize("site, what", [
+    pytest.param("B", "reboot", marks=pytest.mark.long),
+    pytest.param("A", "reboot", marks=pytest.mark.long),
+    ("B", "power cut"),
+])  # fmt: skip
 def test_a_wire_of_its_own_is_back(walled, site, what):
     router = walled.routers[site]
     time.sleep(1)
