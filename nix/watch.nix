@@ -1,4 +1,4 @@
-# Every half minute, where each tunnel's peer is heard, for the next start of WireGuard. Off: systemd.timers.l2wg-watch.enable = false;
+# Every five minutes, where each tunnel's peer is heard, for the next start of WireGuard. Off: systemd.timers.l2wg-watch.enable = false;
 { lib, package }:
 {
   service = {
@@ -35,12 +35,12 @@
     };
   };
   timer = {
-    description = "Where the peers of l2wg's tunnels are heard, every half minute";
+    description = "Where the peers of l2wg's tunnels are heard, every five minutes";
     documentation = [ "man:l2wg(8)" ];
     wantedBy = [ "timers.target" ];
     timerConfig = {
       OnActiveSec = 30;
-      OnUnitActiveSec = 30;
+      OnUnitActiveSec = 300;
       AccuracySec = 5;
     };
   };

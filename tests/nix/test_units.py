@@ -148,7 +148,7 @@ def test_when_it_runs(unit, site, changes, bound, partners, wanted):
 
 def test_the_watch_runs_where_there_is_a_tunnel(evaluate, tmp_path, package):
     got = evaluate(SITE_A, package=package)["watch"]
-    assert got["timer"]["wantedBy"] == ["timers.target"] and got["timer"]["timerConfig"]["OnUnitActiveSec"] == 30
+    assert got["timer"]["wantedBy"] == ["timers.target"] and got["timer"]["timerConfig"]["OnUnitActiveSec"] == 300
     text = got["service"]
     assert words(text, "ExecStart")[1:] == ["event", "watch", "timer"] and words(text, "StateDirectory") == ["l2wg"]
     (tmp_path / "l2wg-watch.service").write_text(text)
