@@ -103,9 +103,10 @@ def test_what_cannot_be_removed_has_a_cure(walled, in_the_way):
     site = walled.a
     site.sh("ip netns delete l2wg; " + in_the_way.format("/run/netns/l2wg"))
     said = site.l2wg("event", "up", "br0").stderr
-    cure = re.search(r"Cannot remove namespace file.*\n  hint: (.*)", said).group(1)
+    cure = re.search(r"Cannot remove namespace file.*\n  hint: (.*)", said)
+    assert cure, said
     # Without the rehearsal.
-    site.sh(cure.replace("l2wg apply", "l2wg event up br0"))
+    site.sh(cure.group(1).replace("l2wg apply", "l2wg event up br0"))
     assert planned(site) == ""
     walled.comes_back()
 

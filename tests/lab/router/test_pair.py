@@ -115,7 +115,8 @@ def test_a_wire_of_its_own_by_two_pastes(fresh):
     """At B beside the wg0 that is there, and rehearsed; wg0 then goes, and nothing notices."""
     a, b = fresh.a, fresh.b
     l2wg(a, "unpair", "site-b", "--yes")
-    l2wg(b, "unpair", "site-a", "--yes")
+    for name in ("site-a", "router-a"):  # A with its key before the purge, and with the one after it
+        l2wg(b, "unpair", name, "--yes")
     assert not wired(fresh)
     assert own(a) == [], "nothing is there without a tunnel"
     cards = {"A": l2wg(a, "card").stdout.strip(), "B": l2wg(b, "init", "--port", "51821").stdout.strip()}
@@ -194,7 +195,7 @@ def test_purge_leaves_no_wall(fresh):
 
 def test_set_up_by_an_answer(fresh, deb):
     a, b = fresh.a, fresh.b
-    l2wg(b, "unpair", "site-a", "--yes")
+    l2wg(b, "unpair", "router-a", "--yes")
     a.sh("rm /etc/wireguard/l2w0.conf; ifdown br0 2>/dev/null; ip link delete br0 2>/dev/null; rm -f /etc/network/interfaces.d/l2wg; :", timeout=120)
     said = installed(a, deb, "init boolean true")
     assert "/etc/wireguard/l2w0.conf: written; its key is new" in said and own(a) == []
