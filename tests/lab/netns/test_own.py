@@ -98,15 +98,13 @@ def test_whatever_part_goes_is_made_again_by_the_next_event(walled, lost):
     walled.comes_back()
 
 
-@pytest.mark.parametrize("in_the_way", ["mkdir {0}", "touch {0}; mount --bind {0} {0}; mount --bind {0} {0}"])
-def test_what_cannot_be_removed_has_a_cure(walled, in_the_way):
+def test_what_cannot_be_removed_has_a_cure(walled):
     site = walled.a
-    site.sh("ip netns delete l2wg; " + in_the_way.format("/run/netns/l2wg"))
+    site.sh("ip netns delete l2wg; mkdir /run/netns/l2wg")
     said = site.l2wg("event", "up", "br0").stderr
-    cure = re.search(r"Cannot remove namespace file.*\n  hint: (.*)", said)
-    assert cure, said
+    cure = re.search(r"Cannot remove namespace file.*\n  hint: (.*)", said).group(1)
     # Without the rehearsal.
-    site.sh(cure.group(1).replace("l2wg apply", "l2wg event up br0"))
+    site.sh(cure.replace("l2wg apply", "l2wg event up br0"))
     assert planned(site) == ""
     walled.comes_back()
 
@@ -389,7 +387,7 @@ def test_two_cards_make_a_wire_of_its_own(paired):
 
 def fragments(site) -> int:
     """How many of its packets the router has cut into fragments, out here."""
-    rows = [line.split() for line in site.read("/proc/net/snmp").splitlines() if line.startswith("Ip: ")]
+    rows = [line.split() for line in site.sh("cat /proc/net/snmp").stdout.splitlines() if line.startswith("Ip: ")]
     return int(dict(zip(*rows))["FragCreates"])
 
 
