@@ -103,8 +103,7 @@ class _Look:
         self.confs = {path: text for path, text in texts.items() if text}
         self.hand = tuple(self._by_hand({stanza.interface for stanza in stanzas}))
         quick = [os.path.basename(path)[: -len(wg_quick.SUFFIX)] for path in self.confs]
-        names = {stanza.interface for stanza in stanzas} | set(bridges) | set(ports) | set(quick)
-        names -= {"lo"} | {tunnel.name for tunnel in before + tunnels}
+        names = judged({stanza.interface for stanza in stanzas} | set(bridges) | set(ports) | set(quick), before + tunnels)
         moved = {port: tunnel.bridge for tunnel in tunnels for port in tunnel.bridge_ports}
         gone = frozenset(_gone(before, tunnels, self.live)) | frozenset(new.gone)
         applied = tuple(tunnel.name for tunnel in before)
@@ -160,6 +159,15 @@ class _Look:
                 hosts = [ipaddress.ip_interface(address).ip for address in wire.addresses]
                 yield from (f"address add {host}/{host.max_prefixlen} dev {name}" for host in hosts)
                 yield f"link set dev {name} up"
+
+
+def judged(names, tunnels):
+    """Those of the interfaces `names` whose loss counts: not the tunnels, which are asked for one by one, nor their own wires.
+
+    On the stage such a wire is among the others, for want of a namespace; where it really is, this router loses nothing by it.
+    """
+    walled = {tunnel.underlay for tunnel in tunnels if tunnel.walled}
+    return set(names) - {"lo"} - {tunnel.name for tunnel in tunnels} - walled
 
 
 def _gone(before, tunnels, live):

@@ -445,3 +445,10 @@ def test_what_forbids_the_change_ends_with_how_to_go_on(conf, monkeypatch, capsy
         "[l2wg] rehearsal: a note\n[l2wg] not rehearsed: /etc/network/interfaces:3: up logger x\n"
         "[l2wg] not rehearsed: 2 hooks and methods of others; `l2wg rehearse` lists them\n"
     )
+
+
+def test_a_wire_of_its_own_is_no_loss_when_its_last_tunnel_goes():
+    """It was refused on each router whose next start differs anyhow from what it has now, by an address of SLAAC, say."""
+    walled = Tunnel("gretap1", "l2w0", "198.18.0.1", "198.18.0.2", "br0", wire="own")
+    assert rehearse.judged({"lo", "br0", "wg0", "l2w0", "gretap1"}, [walled]) == {"br0", "wg0"}
+    assert rehearse.judged({"wg0"}, [walled._replace(wire="shared", underlay="wg0")]) == {"wg0"}

@@ -155,14 +155,14 @@ def test_restarts_do_not_matter(fresh, restart):
 @pytest.mark.parametrize("version", ["99", "0.0.1"])
 def test_upgrade_and_downgrade_lose_no_frame(fresh, deb, tmp_path, version):
     loses_no_frame(fresh, [fresh.a], deb, tmp_path, version)
-    assert own(fresh) == ["l2wg", "l2w0:"] and fresh.a.sh("systemctl is-enabled l2wg.service").stdout == "enabled\n"
+    assert own(fresh.a) == ["l2wg", "l2w0:"] and fresh.a.sh("systemctl is-enabled l2wg.service").stdout == "enabled\n"
 
 
 def test_removed_and_back_again(fresh, deb):
     a = fresh.a
     conf = a.get("/etc/wireguard/l2w0.conf")
     a.run(["apt-get", "remove", "-y", "l2wg"], timeout=300, env=QUIET)
-    assert own(fresh) == [] and "gretap1" not in links(a) and a.get("/etc/wireguard/l2w0.conf") == conf
+    assert own(fresh.a) == [] and "gretap1" not in links(a) and a.get("/etc/wireguard/l2w0.conf") == conf
     assert not wired(fresh)
     a.run(["apt-get", "install", "-y", f"/root/{deb.name}"], timeout=300, env=QUIET)
     assert a.get("/etc/wireguard/l2w0.conf") == conf
