@@ -177,8 +177,9 @@ class Neighbourhood:
         self.vm.run(["apt-get", "install", "-y", "-q", f"/root/{deb.name}"], timeout=300, env={"DEBIAN_FRONTEND": "noninteractive"})
 
     def start(self, unit: str) -> None:
-        masks = f"/etc/systemd/system/{unit}.service /run/systemd/system/{unit}.service"
-        self.vm.sh(f"rm -f {masks}; [ {unit} != docker ] || rm -f /etc/systemd/system/containerd.service; systemctl daemon-reload")
+        units = ("docker.socket", "docker.service", "containerd.service") if unit == "docker" else (f"{unit}.service",)
+        masks = " ".join(f"{folder}/systemd/system/{name}" for folder in ("/etc", "/run") for name in units)
+        self.vm.sh(f"for mask in {masks}; do [ ! -L $mask ] || rm $mask; done; systemctl daemon-reload")
         self.vm.run(["systemctl", "start", unit], timeout=180)
 
     def stop(self, unit: str) -> None:
