@@ -96,7 +96,7 @@ router: $(PACKAGE)
 ## make neighbours   beside other network managers and firewalls
 neighbours: $(PACKAGE)
 	@tests/need python3-pytest
-	$(PYTEST) --durations=20 tests/lab/neighbours --suite $(SUITE) --deb "$(DEB)"
+	$(PYTEST) --durations=20 tests/lab/neighbours -m "not long" --suite $(SUITE) --deb "$(DEB)"
 
 ## make units        the units of the NixOS module, under a real systemd
 units: $(PACKAGE)
@@ -106,7 +106,7 @@ units: $(PACKAGE)
 ## make long         the lab's proofs that `make test` leaves out: most of an hour; tests/README.md says which, and when they ran
 long: deb
 	@tests/need python3-pytest
-	for part in netns router; do $(PYTEST) --durations=20 tests/lab/$$part -m long --suite $(SUITE) --deb "$(DEB)" || exit 1; done
+	for part in netns router neighbours; do $(PYTEST) --durations=20 tests/lab/$$part -m long --suite $(SUITE) --deb "$(DEB)" || exit 1; done
 
 ## make lab-kernels  the lab's first part on Debian's kernels 5.10, 6.1 and 6.12, each with its own nft and ip
 lab-kernels: deb

@@ -294,6 +294,8 @@ def test_an_own_wire_beside_firewalld(lab):
     lab.vm.sh(QUIET.format(30, 120))
 
 
+# Its control does not see yet: Docker's FORWARD drops what the tunnel made by hand lets in, before anybody could hear it.
+@pytest.mark.long
 def test_an_own_wire_beside_docker(lab):
     """br_netfilter shows Docker's rules what crosses the bridge, whatever the wire is: `forward = accept` is needed as with a shared one."""
     lab.own("gretap", "forward=accept")
