@@ -4,7 +4,7 @@
   service = {
     description = "Where the peers of l2wg's tunnels are heard, kept for the next start of WireGuard";
     documentation = [ "man:l2wg(8)" ];
-    serviceConfig = {
+    serviceConfig = import ./hardening.nix // {
       Type = "oneshot";
       ExecStart = "${lib.getExe package} event watch timer";
       TimeoutStartSec = 60;
@@ -13,23 +13,7 @@
       # NET_ADMIN: WireGuard tells of its peers to nobody else. SYS_ADMIN: it enters the namespace of `wire = "own"`.
       CapabilityBoundingSet = [ "CAP_NET_ADMIN" "CAP_SYS_ADMIN" ];
       RestrictAddressFamilies = [ "AF_NETLINK" "AF_UNIX" ];
-      NoNewPrivileges = true;
-      ProtectSystem = "strict";
-      StateDirectory = "l2wg";
-      ProtectHome = true;
-      PrivateTmp = true;
-      PrivateDevices = true;
-      ProtectClock = true;
-      ProtectControlGroups = true;
-      ProtectHostname = true;
-      ProtectKernelLogs = true;
-      ProtectKernelModules = true;
-      ProtectKernelTunables = true;
-      LockPersonality = true;
       RestrictNamespaces = "net";
-      RestrictRealtime = true;
-      RestrictSUIDSGID = true;
-      SystemCallArchitectures = "native";
       SystemCallFilter = [ "@system-service" "setns" ];
       UMask = "0022";
     };
