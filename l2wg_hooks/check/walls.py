@@ -92,15 +92,20 @@ def _inside(scene):
     defined = ifupdown_files.read()
     for name in sorted({tunnel.underlay for tunnel in tunnels}):
         yield from others(name, wg_quick_readers.find(name, defined))
-    if os.path.isdir(SYSTEMD) and not os.path.lexists(events.ENABLED):
-        message = f"{events.UNIT} is disabled: at boot, nothing makes WireGuard but an event of the bridge"
-        yield Problem(message, f"systemctl enable {events.UNIT}", id="boot-unit")
-    for waiting in staged.tunnels(scene.tunnels):
-        unit = staged.UNIT.format(waiting.name)
-        if os.path.isdir(SYSTEMD) and not os.path.lexists(os.path.join(os.path.dirname(events.ENABLED), unit)):
-            message = f"{unit} is disabled: from the next boot on, {waiting.name} does not wait for the other site any longer"
-            hint = f"systemctl enable --now {unit}; or, to end it: l2wg wall --undo {waiting.name}"
-            yield Problem(message, hint, id="boot-unit")
+    if os.path.isdir(SYSTEMD):
+        yield from _disabled([tunnel.name for tunnel in staged.tunnels(scene.tunnels)])
+
+
+def _disabled(waiting):
+    """The Problems of units that the next boot would not start: of our own, and of the tunnels that wait for the other site."""
+    units = {events.UNIT: ("at boot, nothing makes WireGuard but an event of the bridge", f"systemctl enable {events.UNIT}")}
+    for name in waiting:
+        unit = staged.UNIT.format(name)
+        hint = f"systemctl enable --now {unit}; or, to end it: l2wg wall --undo {name}"
+        units[unit] = (f"from the next boot on, {name} does not wait for the other site any longer", hint)
+    for unit, (message, hint) in units.items():
+        if not os.path.lexists(os.path.join(os.path.dirname(events.ENABLED), unit)):
+            yield Problem(f"{unit} is disabled: {message}", hint, id="boot-unit")
 
 
 def _port(scene):
