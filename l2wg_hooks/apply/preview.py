@@ -67,7 +67,7 @@ class Intent(NamedTuple):
 
 
 class ExtraChanges(NamedTuple):
-    """What is changed in the same transaction, before all else, for `l2wg pair` and `unpair`: whole or not at all with the rest.
+    """What `l2wg pair`, `unpair` and `wall` change in the same transaction, before all else: whole or not at all with the rest.
 
     `wish` is {tunnel: text, or None where it goes}, `texts` {path: (old, new)}, `steps` are for the WireGuard interface
     `underlay`, and `peers` are the peers that these change, as they are: wg_interfaces.Peer. `ways` are the words of the routes
@@ -88,6 +88,12 @@ class ExtraChanges(NamedTuple):
     def wished(self):
         """{tunnel: text} of all files as they will be."""
         return {name: text for name, text in dict(store.texts(), **self.wish).items() if text is not None}
+
+    def shown(self):
+        """{path: (old, new)} of all files that change, as people may see them: without secrets."""
+        wish = {store.path(name): text for name, text in self.wish.items() if text is not None}
+        texts = dict({path: (files.text(path), text) for path, text in wish.items()}, **self.texts)
+        return {path: tuple(saved_state.masked(path, side) for side in sides) for path, sides in texts.items()}
 
     def removed(self):
         """The public keys of the peers that go."""

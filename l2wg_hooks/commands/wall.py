@@ -51,7 +51,7 @@ def run(options):
         log.say(line)
     later = wall.more(tunnel, found.changes)
     log.say(f"when {found.other.name} is ready, too, a new {tunnel.name} takes the place of the old one, and these files change:")
-    terminal.show(_shown(tunnel, later), ())
+    terminal.show(later.shown(), ())
     person = terminal.attended()
     if not options.yes and not dialogue.consents("Have it wait for that? [y/N] ", person):
         return (), 1
@@ -63,15 +63,6 @@ def run(options):
     log.say(own)
     log.say(f"how far it is: l2wg status {tunnel.name}")
     return (), 0
-
-
-def _shown(tunnel, later):
-    """{path: (old, new)} of the files that change later, without secrets."""
-    from l2wg_hooks.config import store, wg_quick_peers
-
-    texts = {store.path(name): (store.read(name), text) for name, text in later.wish.items()}
-    texts.update({path: tuple(map(wg_quick_peers.masked, sides)) for path, sides in later.texts.items()})
-    return texts
 
 
 def _tell(tunnel, here):

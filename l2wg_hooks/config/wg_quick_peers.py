@@ -46,6 +46,11 @@ def sections(text):
     return found
 
 
+def holders(found, peers):
+    """The Sections `found`, and those of the `peers` (model.Peer) that WireGuard has now: some may be in no file."""
+    return list(found) + [Section(peer.key, peer.endpoint, peer.allowed, "", 0, 0) for peer in peers]
+
+
 def interface_values(text, key):
     """The values of a key in [Interface], commas separating."""
     rows = [row for row in wg_quick.rows_of(text) if row.section == "[interface]" and row.key == key]

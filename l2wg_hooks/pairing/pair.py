@@ -84,10 +84,7 @@ def intend(text, wanted, ask_ports=False):
         raise L2wgError(*wished.problems)
     sections = wg_quick_peers.sections(here.text)
     live = wg_interfaces.look(here.underlay) if here.up else None
-    # Also who was added by hand, and is in no file.
-    holders = sections + [
-        wg_quick_peers.Section(peer.key, peer.endpoint, peer.allowed, "", 0, 0) for peer in (live.peers if live else ())
-    ]
+    holders = wg_quick_peers.holders(sections, live.peers if live else ())
     # What is in a network namespace of its own is in nobody's way, and nobody in its.
     outside = {} if here.walled else links
     clash = negotiate.collision(agreed, other, here.underlay, outside, holders)
@@ -122,9 +119,7 @@ def intend(text, wanted, ask_ports=False):
     files_ = _wish(name, agreed, other, here, wished.tunnels, wanted, (old, leads), links, ask_ports)
     tunnels = [tunnel for tunnel in store.load(files_).tunnels if tunnel.underlay == here.underlay]
     _startable(tunnels, {_conf(here): new})
-    shown = {store.path(tunnel): (files.text(store.path(tunnel)), text) for tunnel, text in files_.items()}
     texts = {_conf(here): (here.text, new)} if new != here.text else {}
-    shown.update({path: tuple(wg_quick_peers.masked(side) for side in sides) for path, sides in texts.items()})
     more = preview.ExtraChanges(files_, texts, steps, here.underlay, changed, ways)
     wire = next((tunnel for tunnel in tunnels if tunnel.name == name), None)
     guests = ports.guests(links, ifupdown_files.read())
@@ -134,7 +129,7 @@ def intend(text, wanted, ask_ports=False):
         elsewhere = local_facts.elsewhere(remote, here.underlay)
         notes += tuple(negotiate.moved(agreed._replace(remote=remote), other, here.underlay, holders, elsewhere))
         notes += tuple(_by_hand(answer, here, ways))
-    return Pairing(other, here, name, shown, more, notes)
+    return Pairing(other, here, name, more.shown(), more, notes)
 
 
 def carry_out(pairing, confirm, agree, rehearsed=True):

@@ -40,8 +40,7 @@ class Wires(NamedTuple):
 
     def holders(self):
         """The Sections of the file, and those of peers that are in no file."""
-        there = self.live.peers if self.live else ()
-        return self.sections + tuple(wg_quick_peers.Section(peer.key, peer.endpoint, peer.allowed, "", 0, 0) for peer in there)
+        return wg_quick_peers.holders(self.sections, self.live.peers if self.live else ())
 
 
 class Unpairing(NamedTuple):
@@ -90,14 +89,12 @@ def intend(name):
     texts = {store.path(tunnel.name): (store.read(tunnel.name), "") for tunnel in gone}
     if text != wire.text:
         texts[wg_quick.path(underlay)] = (wire.text, text)
-    secret = wg_quick.path(underlay)
-    shown = {path: tuple(map(wg_quick_peers.masked, sides)) if path == secret else sides for path, sides in texts.items()}
     notes += _staying(gone, left, links)
     more = preview.ExtraChanges(
         {tunnel.name: None for tunnel in gone}, texts, (), underlay, (known,) if known and not why else (),
         last=tuple(steps), lost=ways, gone=(key,) if walled and not why else (),
     )  # fmt: skip
-    return Unpairing(called, shown, more, tuple(notes))
+    return Unpairing(called, more.shown(), more, tuple(notes))
 
 
 def own_name():

@@ -139,9 +139,7 @@ def more(tunnel, changes=None):
     others = [other.name for other in wished.tunnels if other.underlay == tunnel.underlay and other.name != tunnel.name]
     new = conf if others or wished.broken else wg_quick.detach(conf, tunnel.underlay)
     live = wg_interfaces.look(tunnel.underlay)
-    holders = wg_quick_peers.sections(conf) + [
-        wg_quick_peers.Section(peer.key, peer.endpoint, peer.allowed, "", 0, 0) for peer in (live.peers if live else ())
-    ]
+    holders = wg_quick_peers.holders(wg_quick_peers.sections(conf), live.peers if live else ())
     # Its session may have had nothing but this tunnel to carry.
     key = wg_quick_peers.owner(holders, tunnel.remote)
     texts = {path: (conf, new)} if new != conf else {}
