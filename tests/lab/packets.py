@@ -159,7 +159,7 @@ class Walk:
         self.phases.append(
             {
                 "name": name,
-                "argv": host.argv(["sh", "-c", script]) if script else [],
+                "argv": host.argv(["sh", "-ec", script]) if script else [],
                 "until": until,
                 "frames": [(namespace, interface, frame.hex()) for namespace, interface, frame in frames],
             }

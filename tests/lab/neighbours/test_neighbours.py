@@ -320,7 +320,8 @@ def test_an_own_wire_beside_docker(lab):
 def test_back_to_a_shared_wire(lab):
     """By the plan, as ever: the namespace goes, the guard comes."""
     lab.vm.sh("ip address del 198.18.0.1/32 dev enp2s0; ip route del 198.18.0.0/16; sysctl -qw net.ipv4.ip_forward=1")
-    lab.vm.run(["l2wg", "set", "gretap1", "wire=shared", "underlay=wg0", "local=192.168.178.1", "remote=192.168.92.1", "forward=as-is"])
+    ends = ["wire=shared", "underlay=wg0", "local=192.168.178.1", "remote=192.168.92.1"]
+    lab.vm.run(["l2wg", "set", "gretap1", *ends, "encapsulation=gretap", "forward=as-is"])
     lab.vm.run(["l2wg", "apply", "--no-rehearsal"], timeout=600)
     lab.vm.sh("rm /etc/wireguard/l2w0.conf")
     assert lab.vm.sh("ip netns list | grep l2wg || :").stdout == "" and not unguarded(lab)
