@@ -2,7 +2,7 @@
 { lib, package }:
 {
   service = {
-    description = "Where the peers of l2wg's tunnels are heard, kept for the next start of WireGuard";
+    description = "Where the peers of l2wg's tunnels are heard, and where their names lead";
     documentation = [ "man:l2wg(8)" ];
     serviceConfig = import ./hardening.nix // {
       Type = "oneshot";
@@ -10,9 +10,11 @@
       TimeoutStartSec = 60;
       # Nothing about it in the journal, unless it goes wrong.
       LogLevelMax = "notice";
-      # NET_ADMIN: WireGuard tells of its peers to nobody else. SYS_ADMIN: it enters the namespace of `wire = "own"`.
-      CapabilityBoundingSet = [ "CAP_NET_ADMIN" "CAP_SYS_ADMIN" ];
-      RestrictAddressFamilies = [ "AF_NETLINK" "AF_UNIX" ];
+      # NET_ADMIN: WireGuard tells of its peers to nobody else. SYS_ADMIN: it enters the namespace of `wire = "own"`. NET_RAW: the
+      # frame that lets a handshake begin. AF_INET, AF_INET6: peers that are called by a name. /run: l2wg's locks.
+      CapabilityBoundingSet = [ "CAP_NET_ADMIN" "CAP_NET_RAW" "CAP_SYS_ADMIN" ];
+      RestrictAddressFamilies = [ "AF_NETLINK" "AF_UNIX" "AF_INET" "AF_INET6" "AF_PACKET" ];
+      ReadWritePaths = [ "/run" ];
       RestrictNamespaces = "net";
       SystemCallFilter = [ "@system-service" "setns" ];
       UMask = "0022";

@@ -47,12 +47,16 @@ def _dhcpcd_begins(interface):
 
 
 def _watch(_):
-    """The timer's look. It takes no lock: what it writes is written in one move, and it changes nothing of the network."""
-    try:
-        reconcile.remember()
-    except L2wgError:  # an event tells of it, and once is enough
-        pass
-    return ()
+    """The timer's look. It waits for nobody under a lock: what it writes is written in one move."""
+    from l2wg_hooks.reconcile import endpoint_names
+
+    found = ()
+    for part in (reconcile.remember, endpoint_names.look):
+        try:
+            found += part() or ()
+        except L2wgError:  # an event tells of it, and once is enough
+            pass
+    return found
 
 
 # By all words, or those before the name: what is done, a function of the last one, and what has happened. Who calls is in etc/.

@@ -1,5 +1,7 @@
 """The kernel is brought to the wish: observe, plan, execute, until nothing is left to do."""
 
+from typing import Set
+
 from l2wg_hooks.config import last_endpoints, store
 from l2wg_hooks.errors import L2wgError, Problem
 from l2wg_hooks.netfilter import nftables_state
@@ -21,6 +23,18 @@ def reconcile(leaving=(), may_skip=False, only=None, meet=None):
     `only`, if given, names the tunnels that are wished for: the others' files count as not there. `meet`, if given, is called
     once, when all is looked at and the first step comes next; what it raises ends it.
     """
+    told: Set[str] = set()
+    problems = _reconcile(leaving, may_skip, only, meet, told)
+    if told:
+        from l2wg_hooks.reconcile import endpoint_names  # where l2wg makes WireGuard only
+
+        # Behind the lock, and by somebody for whom nobody waits.
+        endpoint_names.soon(told)
+    return problems
+
+
+def _reconcile(leaving, may_skip, only, meet, told):
+    """The same under the lock; `told` gets the names of the WireGuard interfaces that were told of their peers."""
     with lock.working(may_skip) as ours:
         if not ours:
             return ()
@@ -43,6 +57,7 @@ def reconcile(leaving=(), may_skip=False, only=None, meet=None):
                 loop_probe.send(wished.tunnels, links)
                 break
             failed = execute(todo, links)
+            told.update(todo.synced)
             if failed:
                 break
         else:

@@ -24,6 +24,7 @@ class Summary:
         self.told = []
         self.waiting = ()
         self.wrong = False
+        self.severity = journal.INFO
 
     def again(self):
         """One of the same event, with nothing told yet."""
@@ -92,6 +93,12 @@ def ran(step):
     note(step)
 
 
+def news(message):
+    """The same as did(), of what was done by itself: the line is told where no more than notices are."""
+    _summary.severity = journal.NOTICE
+    did(message)
+
+
 def alarm(message):
     """The same as did(), of what nobody has asked for: the line is one of those that tell of a problem."""
     _summary.wrong = True
@@ -112,7 +119,7 @@ def tell():
     text, fields = summary.entry()
     if text:
         more = list(fields) + [("MESSAGE_ID", journal.PROBLEM)] * summary.wrong
-        journal.send(text, journal.ERROR if summary.wrong else journal.INFO, more)
+        journal.send(text, journal.ERROR if summary.wrong else summary.severity, more)
 
 
 def complain(problems):
