@@ -4,9 +4,9 @@ WireGuard takes addresses; wg(8) resolves a name once, when it is told of it. So
 none then, the peer is called in vain, or not at all. The rule is that of reresolve-dns.sh in wireguard-tools.
 """
 
-from typing import NamedTuple
+from typing import Dict, NamedTuple, Tuple
 
-from l2wg_hooks.config import endpoint_lines
+from l2wg_hooks.config import endpoint_lines, endpoint_names, wg_quick_peers
 from l2wg_hooks.plan import peer_endpoints
 
 # Seconds: a peer that answers has a new handshake every 120, and tries for some more (REKEY_AFTER_TIME and REKEY_TIMEOUT in
@@ -22,6 +22,17 @@ class Call(NamedTuple):
     name: str
     port: str
     endpoint: str
+
+
+def wanted(tunnels, texts):
+    """{WireGuard interface: {public key: (name, port)}} of the peers that tunnels lead to; `texts` are wg-quick(8)'s files."""
+    named = {underlay: endpoint_names.named(text) for underlay, text in texts.items()}
+    peers = {underlay: wg_quick_peers.sections(texts[underlay]) for underlay, these in named.items() if these}
+    found: Dict[str, Dict[str, Tuple[str, str]]] = {}
+    for underlay, key in peer_endpoints.led(tunnels, peers):
+        if key in named[underlay]:
+            found.setdefault(underlay, {})[key] = named[underlay][key]
+    return found
 
 
 def late(tunnels, peers, names, now):

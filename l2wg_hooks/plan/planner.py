@@ -91,6 +91,8 @@ def _rules(tunnels, links, broken, old):
         if entry["name"] in broken:
             entries.append(entry)
             values[entry["name"]] = old.values[entry["name"]]
+    # As they are when no file is broken: else the same rules would be loaded in another order.
+    entries.sort(key=lambda entry: entry["name"])
     return Rules(entries, values)
 
 

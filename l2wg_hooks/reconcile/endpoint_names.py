@@ -14,7 +14,7 @@ from l2wg_hooks.probes import loop_probe
 from l2wg_hooks.system import files, lock, log, network_namespace, process, resolver, units
 
 # Seconds for all names together: the first name server of resolv.conf(5) may be silent for 5 before the second is asked.
-PATIENCE = 12
+PATIENCE = 10
 # The names that nobody knew at the last look: that is news once.
 UNKNOWN = "/run/l2wg.names"
 UNIT = "l2wg-watch.service"
@@ -22,14 +22,14 @@ WATCH = ("event", "watch", "names")
 
 
 def wanted(tunnels):
-    """{WireGuard interface: {public key: (name, port)}} of the tunnels' interfaces, by the files of wg-quick(8). No process."""
-    found = {}
+    """{WireGuard interface: {public key: (name, port)}} of the tunnels' peers, by the files of wg-quick(8). No process."""
+    texts = {}
     for name in sorted({tunnel.underlay for tunnel in tunnels}):
         try:
-            found[name] = endpoint_names.named(files.text(wg_quick.path(name)))
+            texts[name] = files.text(wg_quick.path(name))
         except L2wgError:  # told of by `l2wg check`, and for an own wire by each event
-            found[name] = {}
-    return {name: these for name, these in found.items() if these}
+            pass
+    return calls.wanted(tunnels, texts)
 
 
 def soon(wires):

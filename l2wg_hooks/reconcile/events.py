@@ -47,16 +47,9 @@ def _dhcpcd_begins(interface):
 
 
 def _watch(_):
-    """The timer's look. It waits for nobody under a lock: what it writes is written in one move."""
-    from l2wg_hooks.reconcile import endpoint_names
+    from l2wg_hooks.reconcile import watch  # the timer's only
 
-    found = ()
-    for part in (reconcile.remember, endpoint_names.look):
-        try:
-            found += part() or ()
-        except L2wgError:  # an event tells of it, and once is enough
-            pass
-    return found
+    return watch.look()
 
 
 # By all words, or those before the name: what is done, a function of the last one, and what has happened. Who calls is in etc/.

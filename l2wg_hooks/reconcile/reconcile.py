@@ -8,7 +8,7 @@ from l2wg_hooks.netfilter import nftables_state
 from l2wg_hooks.observe import link_table, snapshot
 from l2wg_hooks.plan import commands, planner
 from l2wg_hooks.probes import loop_probe
-from l2wg_hooks.reconcile import executor
+from l2wg_hooks.reconcile import executor, taken_down
 from l2wg_hooks.system import files, lock, log
 
 # The kernel's links can change while we work (a port comes, a bridge goes): look again, but not for ever.
@@ -38,34 +38,50 @@ def _reconcile(leaving, may_skip, only, meet, told):
     with lock.working(may_skip) as ours:
         if not ours:
             return ()
+        if leaving:
+            taken_down.add(leaving)
+        else:
+            taken_down.clear()
         wished = store.load()
         if only is not None:
             wished = store.keep(wished, only)
-        whole = only is None and not wished.broken
-        failed = ()
-        for _ in range(ROUNDS):
-            links = link_table.read()
-            found = snapshot.look(wished.tunnels, links)
-            # Before anything of it goes.
-            _remember(wished.tunnels, found, whole)
-            todo = planner.plan(wished.tunnels, links, leaving, wished.broken, found)
-            if meet:
-                meet()
-                meet = None
-            if not todo.steps:
-                # WireGuard begins its handshake for that, if it has none: by itself it waits for somebody's packet.
-                loop_probe.send(wished.tunnels, links)
-                break
-            failed = execute(todo, links)
+
+        def noted(todo):
             told.update(todo.synced)
-            if failed:
-                break
-        else:
-            failed = tuple(
-                Problem(f"`{step}` had no effect: {step.reason}", "is another manager at work on it?") for step in todo.steps
-            )
+            return todo
+
+        todo, failed = bring(wished, leaving, only is None and not wished.broken, meet, noted)
         tell_what_waits(todo.waiting)
         return wished.problems + todo.problems + failed
+
+
+def bring(wished, leaving=(), whole=True, meet=None, chosen=lambda todo: todo):
+    """Bring the kernel to the Wish; the last Plan and the Problems of its steps. Whoever calls holds the lock.
+
+    `whole` is whether nobody else's peers are to be kept; `meet` is as of reconcile, `chosen` gives the Plan that is carried out.
+    """
+    failed = ()
+    for _ in range(ROUNDS):
+        links = link_table.read()
+        found = snapshot.look(wished.tunnels, links)
+        # Before anything of it goes.
+        _remember(wished.tunnels, found, whole)
+        todo = chosen(planner.plan(wished.tunnels, links, leaving, wished.broken, found))
+        if meet:
+            meet()
+            meet = None
+        if not todo.steps:
+            # WireGuard begins its handshake for that, if it has none: by itself it waits for somebody's packet.
+            loop_probe.send(wished.tunnels, links)
+            break
+        failed = execute(todo, links)
+        if failed:
+            break
+    else:
+        failed = tuple(
+            Problem(f"`{step}` had no effect: {step.reason}", "is another manager at work on it?") for step in todo.steps
+        )
+    return todo, failed
 
 
 def remember():
@@ -167,6 +183,7 @@ def tell_what_waits(waits):
 def remove_all():
     """Take every tunnel of ours out of the kernel, and all that came with it; the Problems of that."""
     with lock.working():
+        taken_down.add((taken_down.ALL,))
         links = link_table.read()
         wished = store.load()
         found = snapshot.look(wished.tunnels, links)

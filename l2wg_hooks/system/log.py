@@ -16,12 +16,14 @@ LOGIN = "/proc/self/loginuid"
 class Summary:
     """What an event, or a command, has done: `told` are steps and texts, `waiting` what waits for another event.
 
-    `event` is the command line. This one has no words for any of it; reconcile.event_summary has one that does.
+    `event` is the command line, `more` are further fields as pairs.
+    This one has no words for any of it; reconcile.event_summary has one that does.
     """
 
     def __init__(self, event=""):
         self.event = event
         self.told = []
+        self.more = []
         self.waiting = ()
         self.wrong = False
         self.severity = journal.INFO
@@ -103,6 +105,22 @@ def alarm(message):
     """The same as did(), of what nobody has asked for: the line is one of those that tell of a problem."""
     _summary.wrong = True
     did(message)
+
+
+def add(key, value):
+    """A field more, for programs."""
+    _summary.more.append((key, value))
+
+
+def has_told():
+    """Whether there is anything to tell."""
+    return bool(_summary.told)
+
+
+def forget():
+    """Of what was done until now the journal gets nothing."""
+    global _summary
+    _summary = _summary.again()
 
 
 def waits(these):

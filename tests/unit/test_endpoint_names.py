@@ -13,7 +13,7 @@ from l2wg_hooks.observe import link_table, snapshot
 from l2wg_hooks.plan import endpoint_names as calls
 from l2wg_hooks.plan import planner, wire_steps
 from l2wg_hooks.probes import loop_probe
-from l2wg_hooks.reconcile import endpoint_names, events, executor, reconcile, wire_files
+from l2wg_hooks.reconcile import endpoint_names, events, executor, look_record, reconcile, watch, wire_files
 from l2wg_hooks.system import lock, network_namespace, process, resolver, units
 
 KEY, OTHER = "A" * 43 + "=", "B" * 43 + "="
@@ -65,6 +65,13 @@ def test_of_nobody_else():
     assert late(names={"wg0": {OTHER: ("b.example.org", "4900")}}) == [], "its file has an address"
     assert late(PEER._replace(allowed=("10.0.0.0/8",))) == [], "no tunnel leads there"
     assert late(tunnels=()) == []
+
+
+def test_the_script_is_told_whose_silence_counts(etc, wireguard):
+    (wireguard / "wg0.conf").write_text(WG + f"[Peer]\nPublicKey = {OTHER}\nEndpoint = c.example.org:1\nAllowedIPs = 10.0.0.0/8\n")
+    assert look_record.words((TUNNEL,), {})[-2:] == ("names", f"peer={KEY}")
+    (wireguard / "wg0.conf").write_text(WG.replace("b.example.org", "203.0.113.9"))
+    assert "names" not in look_record.words((TUNNEL,), {})
 
 
 def test_the_first_address_that_a_route_leads_to():
@@ -200,7 +207,7 @@ def test_one_part_of_the_watch_does_not_keep_the_other_from_its_work(look, monke
     def broken():
         raise L2wgError(Problem("broken"))
 
-    monkeypatch.setattr(reconcile, "remember", broken)
+    monkeypatch.setattr(watch, "PARTS", (broken, watch.PARTS[-1]))
     assert events.main(["event", "watch", "timer"], strict=True) == 0 and look.ran == [SET, "probe"]
 
 

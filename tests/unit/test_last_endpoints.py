@@ -8,7 +8,7 @@ from l2wg_hooks.model import Heard, Link, Observed, Peer, Rules, Tunnel, Walls, 
 from l2wg_hooks.netfilter import nftables_state
 from l2wg_hooks.observe import link_table, walls
 from l2wg_hooks.plan import peer_endpoints, planner
-from l2wg_hooks.reconcile import event_summary, events, reconcile
+from l2wg_hooks.reconcile import event_summary, events, reconcile, watch
 from l2wg_hooks.system import process
 
 KEY, OTHER = "A" * 43 + "=", "B" * 43 + "="
@@ -183,7 +183,8 @@ DUMP = f"wg0\tprivate\tpublic\t4900\toff\nwg0\t{KEY}\t(none)\t{WHERE}\t192.168.1
 
 @pytest.fixture
 def wg(monkeypatch):
-    """What wg(8) answers, and what has been asked."""
+    """What wg(8) answers, and what has been asked; of the timer's look only the part that remembers."""
+    monkeypatch.setattr(watch, "PARTS", (reconcile.remember,))
     asked = []
 
     def run(argv, stdin="", environment=()):
