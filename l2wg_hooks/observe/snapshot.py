@@ -8,7 +8,7 @@ from l2wg_hooks.errors import L2wgError
 from l2wg_hooks.managers import networkmanager
 from l2wg_hooks.model import NAMESPACE, WIREGUARD_KINDS, Observed, PolicyRoutes, Switches, Tables
 from l2wg_hooks.netfilter import nftables_state
-from l2wg_hooks.observe import sysctls, wg_interfaces
+from l2wg_hooks.observe import peer_answers, sysctls, wg_interfaces
 from l2wg_hooks.plan.policy_routes import is_ours, is_route, needed
 from l2wg_hooks.system import files, ip_routes, network_namespace, process
 
@@ -38,6 +38,8 @@ def look(tunnels, links):
         _peers(tunnels, links, walls),
         heard,
         int(time.time()) if heard else 0,
+        peer_answers.down(peer_answers.read()),
+        peer_answers.taken(),
     )
 
 

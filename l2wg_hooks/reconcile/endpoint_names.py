@@ -81,7 +81,7 @@ def _set(call, target, walled):
     argv = ("wg", "set", call.underlay, "peer", call.key, "endpoint", target)
     process.show((commands.EXEC if walled else ()) + argv)
     try:
-        # Not by ip(8), which mounts /sys anew for that: the watch's unit may not.
+        # Not by ip(8), which would mount /sys anew for that.
         result = network_namespace.within(NAMESPACE, lambda: process.run(argv)) if walled else process.run(argv)
     except OSError:  # the namespace has gone this moment
         return False

@@ -20,7 +20,7 @@ def heal():
     """Put right what differs from the wish; the Problems of that."""
     if last_applied.pending():
         return ()
-    wished = _wished()
+    wished = applied()
     links = link_table.read()
     leaving = _down(wished, links)
     if leaving is None:
@@ -39,7 +39,7 @@ def heal():
 
 
 def _work():
-    wished = _wished()
+    wished = applied()
     leaving = _down(wished, link_table.read())
     if leaving is None:
         return ()
@@ -110,7 +110,7 @@ def _with_needing(groups, steps):
     return found
 
 
-def _wished():
+def applied():
     """The Wish, as far as it is the one that was applied: what somebody edits is left as it is until they apply it."""
     wished = store.load()
     edited = last_applied.edited(wished)

@@ -10,7 +10,7 @@ import time
 
 from l2wg_hooks.errors import L2wgError
 from l2wg_hooks.observe import snapshot, sysctls
-from l2wg_hooks.plan import policy_routes
+from l2wg_hooks.plan import peer_down, policy_routes
 from l2wg_hooks.reconcile import endpoint_names
 from l2wg_hooks.system import files
 
@@ -42,6 +42,8 @@ def words(tunnels, links):
             found.append("filter")
         if tunnel.bridge in links and links[tunnel.bridge].vlan_filtering:
             found.append("vlans")
+    if any(tunnel.peer_down == peer_down.PORT for tunnel in tunnels):
+        found.append("answers")
     silent = [key for these in endpoint_names.wanted(tunnels).values() for key in these]
     if silent:
         found += ["names"] + [f"peer={key}" for key in silent]

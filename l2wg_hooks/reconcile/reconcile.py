@@ -5,8 +5,8 @@ from typing import Set
 from l2wg_hooks.config import last_endpoints, store
 from l2wg_hooks.errors import L2wgError, Problem
 from l2wg_hooks.netfilter import nftables_state
-from l2wg_hooks.observe import link_table, snapshot
-from l2wg_hooks.plan import commands, planner
+from l2wg_hooks.observe import link_table, peer_answers, snapshot
+from l2wg_hooks.plan import commands, peer_down, planner
 from l2wg_hooks.probes import loop_probe
 from l2wg_hooks.reconcile import executor, taken_down
 from l2wg_hooks.system import files, lock, log
@@ -70,7 +70,7 @@ def bring(wished, leaving=(), whole=True, meet=None, chosen=lambda todo: todo):
         if meet:
             meet()
             meet = None
-        if not todo.steps:
+        if not todo.steps and todo.taken is None:
             # WireGuard begins its handshake for that, if it has none: by itself it waits for somebody's packet.
             loop_probe.send(wished.tunnels, links)
             break
@@ -108,6 +108,12 @@ def execute(todo, links):
 
     Of what this router's nft(8) does not take, only the guard counts: a key that cannot be had is told of, and the rest stands.
     """
+    if todo.taken is not None:
+        # Before: whoever is ended now leaves no port down of which nobody knows why.
+        try:
+            peer_answers.take(todo.taken)
+        except L2wgError as error:
+            return execute(peer_down.without(todo), links) + error.problems
     if todo.synced:
         from l2wg_hooks.reconcile import wire_files  # where l2wg makes WireGuard only
 
@@ -189,5 +195,10 @@ def remove_all():
         found = snapshot.look(wished.tunnels, links)
         _remember(wished.tunnels, found, not wished.broken)
         failed = execute(planner.removal(store.names(), links, found), links)
+        if found.taken and not failed:
+            try:
+                peer_answers.take(())
+            except L2wgError:  # the next plan sees that they are up
+                pass
         tell_what_waits(())
         return failed

@@ -181,7 +181,11 @@ def test_an_own_wire_is_told_in_its_namespace(look, etc, wireguard, monkeypatch,
     assert look() == () and inside == ["l2wg"] and look.ran == [SET.replace("wg0", "l2w0"), "probe"]
     said = capsys.readouterr().err
     assert f"[l2wg] ip netns exec l2wg {look.ran[0]}\n" in said and "nobody knew where until now" in said
-    monkeypatch.setattr(network_namespace, "within", lambda name, work: open("/nonexistent"))
+
+    def gone(name, work):
+        raise FileNotFoundError(name)
+
+    monkeypatch.setattr(network_namespace, "within", gone)
     look.ran.clear()
     assert look() == () and look.ran == []
 
@@ -190,7 +194,12 @@ def test_a_name_that_nobody_knows_is_told_once_and_again_when_it_was_known_meanw
     answers, look.answers = look.answers, {}
     (problem,) = look()
     assert "b.example.org" in problem.message and problem.hint.startswith("getent ahosts b.example.org #") and problem.path.endswith("wg0.conf")
-    assert look() == () and os.stat(endpoint_names.UNKNOWN).st_mode & 0o777 == 0o600
+    before = os.stat(endpoint_names.UNKNOWN)
+    assert look() == () and before.st_mode & 0o777 == 0o600
+    assert os.stat(endpoint_names.UNKNOWN).st_ino == before.st_ino, "written once"
+    with open(endpoint_names.UNKNOWN, "a") as file:
+        file.write("other.example.org\n")
+    assert look() == (), "the other one is known again"
     look.answers = answers
     assert look() == () and not os.path.exists(endpoint_names.UNKNOWN)
     look.answers = {"b.example.org": ("0.0.0.0",)}
@@ -207,7 +216,7 @@ def test_one_part_of_the_watch_does_not_keep_the_other_from_its_work(look, monke
     def broken():
         raise L2wgError(Problem("broken"))
 
-    monkeypatch.setattr(watch, "PARTS", (broken, watch.PARTS[-1]))
+    monkeypatch.setattr(watch, "PARTS", (broken, endpoint_names.look))
     assert events.main(["event", "watch", "timer"], strict=True) == 0 and look.ran == [SET, "probe"]
 
 
