@@ -1,6 +1,8 @@
 """A look of l2wg-watch.timer, when its sh script (etc/l2wg/look) has seen that something differs: part by part."""
 
-from l2wg_hooks.errors import L2wgError
+from typing import Tuple
+
+from l2wg_hooks.errors import L2wgError, Problem
 from l2wg_hooks.reconcile import healing, reconcile
 
 # Each returns Problems. One that fails does not keep the others from their work; an event tells of what is wrong with the files.
@@ -9,7 +11,7 @@ PARTS = (reconcile.remember, healing.heal)
 
 def look():
     """All parts; the Problems of those."""
-    found = ()
+    found: Tuple[Problem, ...] = ()
     for part in PARTS:
         try:
             found += tuple(part() or ())
