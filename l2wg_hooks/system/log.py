@@ -26,6 +26,7 @@ class Summary:
         self.more = []
         self.waiting = ()
         self.wrong = False
+        self.unasked = False
 
     def again(self):
         """One of the same event, with nothing told yet."""
@@ -105,6 +106,11 @@ def add(key, value):
     _summary.more.append((key, value))
 
 
+def unasked():
+    """Nobody has asked for what is done: its line has more than the usual weight."""
+    _summary.unasked = True
+
+
 def has_told():
     """Whether there is anything to tell."""
     return bool(_summary.told)
@@ -130,7 +136,8 @@ def tell():
     text, fields = summary.entry()
     if text:
         more = list(fields) + [("MESSAGE_ID", journal.PROBLEM)] * summary.wrong
-        journal.send(text, journal.ERROR if summary.wrong else journal.INFO, more)
+        usual = journal.NOTICE if summary.unasked else journal.INFO
+        journal.send(text, journal.ERROR if summary.wrong else usual, more)
 
 
 def complain(problems):

@@ -254,3 +254,17 @@ def test_commands_that_fail_or_are_not_there(router):
     for name in ("nft", "ip", "wg"):
         router.command(name, "echo wrong >&2; exit 1")
     assert router.look()
+
+
+GENERATOR = TOP / "etc/systemd/system-generators/l2wg-watch"
+
+
+@pytest.mark.parametrize("version, slower", [("241 (241)", True), ("247 (247.3-7)", True), ("249 (249)", False), ("252 (252.38-1~deb12u1)", False), ("", False)])
+def test_an_older_systemd_has_a_slower_timer(tmp_path, version, slower):
+    (tmp_path / "systemctl").write_text(f"#!/bin/sh\n[ -z '{version}' ] || echo 'systemd {version}'\n")
+    (tmp_path / "systemctl").chmod(0o755)
+    where = [str(tmp_path / name) for name in ("normal", "early", "late")]
+    subprocess.run(["dash", str(GENERATOR), *where], env={"PATH": f"{tmp_path}:/usr/bin:/bin"}, check=True)
+    found = tmp_path / "normal/l2wg-watch.timer.d/10-older-systemd.conf"
+    assert found.exists() == slower
+    assert not slower or found.read_text() == "[Timer]\nOnUnitActiveSec=\nOnActiveSec=30\nOnUnitActiveSec=300\n"

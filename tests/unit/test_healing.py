@@ -14,7 +14,7 @@ from l2wg_hooks.observe import link_table, snapshot
 from l2wg_hooks.plan import repeats
 from l2wg_hooks.probes import loop_probe
 from l2wg_hooks.reconcile import events, executor, healing, look_record, reconcile, ruleset, suspects, taken_down, watch
-from l2wg_hooks.system import journal, lock
+from l2wg_hooks.system import files, journal, lock
 
 CONF = "underlay = wg0\nlocal = 192.168.178.1\nremote = 192.168.92.1\nbridge = br0\n"
 ONE = Tunnel("gretap1", "wg0", "192.168.178.1", "192.168.92.1", "br0")
@@ -37,6 +37,7 @@ class Router:
 
     def __init__(self):
         self.links, self.done, self.failed, self.told = of(LAN, WG0, BR0, RIGHT), [], (), []
+        self.weights = []
         entry = nftables.entry(ONE)
         self.rules = Rules([entry], {"gretap1": nftables.value(ONE, self.links)})
 
@@ -57,6 +58,10 @@ class Router:
         self.rules = wanted if not failed else self.rules
         return failed
 
+    def send(self, text, severity, more=()):
+        self.told.append((text, list(more)))
+        self.weights.append(severity)
+
     def wrong(self, guard=False):
         self.links = of(*self.links.values(), RIGHT._replace(mtu=1400))
         if guard:
@@ -64,7 +69,7 @@ class Router:
 
     def look(self):
         """The steps of one look."""
-        self.done, self.told[:] = [], []
+        self.done, self.told[:], self.weights[:] = [], [], []
         assert events.main(LOOK) == 0
         return self.done
 
@@ -80,7 +85,7 @@ def router(etc, monkeypatch):
     monkeypatch.setattr(loop_probe, "send", lambda tunnels, links: None)
     monkeypatch.setattr(suspects, "ask", lambda: [])
     monkeypatch.setattr(watch, "PARTS", (healing.heal,))
-    monkeypatch.setattr(journal, "send", lambda text, severity=6, more=(): found.told.append((text, list(more))))
+    monkeypatch.setattr(journal, "send", found.send)
     monkeypatch.setattr(look_record, "now", lambda: found.now)
     found.now = 1000
     monkeypatch.setenv(look_record.FINGERPRINT, "123 456")
@@ -99,6 +104,7 @@ def test_what_is_wrong_is_put_right_and_told_in_a_line(router, root, monkeypatch
     router.wrong()
     assert router.look() == [MTU]
     ((text, more),) = router.told
+    assert router.weights == [5], "its unit says LogLevelMax=notice"
     assert text == "the watch: gretap1: MTU 1500 (its MTU is 1400); likely by nftables.service (started 12 s before)"
     assert ("L2WG_LIKELY", "nftables.service") in more and ("L2WG_TUNNEL", "gretap1") in more
     assert not (root / "run/l2wg.look").exists(), "what the script saw was not right"
@@ -190,7 +196,7 @@ def test_units_that_stop_one_after_the_other_are_all_kept(root):
     taken_down.add(("gretap1",))
     taken_down.add(("gretap2", "wg0"))
     assert taken_down.read() == {"gretap1": 0, "gretap2": 0, "wg0": 0}
-    (root / "run/l2wg.down").write_text("nonsense\n7\nx wg1\n8 wg2\n99999999999999999999999 wg3\n")
+    files.keep(taken_down.PATH, "nonsense\n7\nx wg1\n8 wg2\n99999999999999999999999 wg3\n")
     assert taken_down.read() == {"wg2": 8}
 
 
@@ -273,11 +279,15 @@ def test_what_fails_each_time_is_told_three_times(router):
 
 @pytest.mark.parametrize("text", ["{", "[]", '{"x": 1}', '{"x": [1]}', '{"x": ["a", 2]}', '{"x": [true, 2]}', '{"x": [-1, 2]}', "\x00", "9" * 9000])
 def test_a_history_that_is_not_ours_is_none(root, text):
-    (root / "run/l2wg.healed").write_text(text)
+    files.keep(healing.HISTORY, text)
     assert healing.read_history() == {}
 
 
-@pytest.mark.parametrize("make", [os.mkdir, os.mkfifo, lambda path: os.symlink("/nonexistent", path)])
+def linked(path):
+    os.symlink(path + ".target", path)
+
+
+@pytest.mark.parametrize("make", [os.mkdir, os.mkfifo, linked])
 @pytest.mark.parametrize("name", ["l2wg.healed", "l2wg.look", "l2wg.down"])
 def test_what_is_no_file_keeps_it_from_nothing(router, root, make, name):
     path = root / "run" / name
@@ -287,6 +297,7 @@ def test_what_is_no_file_keeps_it_from_nothing(router, root, make, name):
     router.wrong()
     assert router.look() == [MTU]
     assert router.look() == []
+    assert not os.path.exists(str(path) + ".target"), "nothing is written where a link leads"
 
 
 def test_the_history_comes_back_as_it_was(root):

@@ -44,7 +44,7 @@ class Watched:
 
     def told(self) -> list:
         """The lines of the journal since this was asked last."""
-        return self.pair.vm.sh("journalctl --sync; journalctl -q -t l2wg -o cat --cursor-file=/run/cursor").stdout.splitlines()
+        return self.pair.vm.sh("journalctl --sync; journalctl -q -t l2wg -o cat --cursor-file=/run/cursor; :").stdout.splitlines()
 
     def planned(self) -> str:
         result = self.site.l2wg("plan", check=False)
@@ -213,8 +213,10 @@ def test_a_fault_of_the_watch_harms_nothing(watched):
         assert site.links()["gretap1"]["mtu"] == 1500
         site.sh("rm -rf /run/l2wg.look /run/l2wg.healed /run/l2wg.down")
     assert site.sh("stat -c %a /etc/shadow").stdout == "640\n"
-    site.sh("mount -t tmpfs -o size=4k tmpfs /mnt; mount -o remount,size=0 /run 2>/dev/null; ip link set gretap1 mtu 1400")
-    site.sh("head -c 9999999999 /dev/zero >/run/full; l2wg event up br0; rm /run/full", check=False, timeout=120)
+    watched.pair.vm.sh("mount -o remount,size=1M /lab/A/root/run")
+    site.sh("ip link set gretap1 mtu 1400; cat /dev/zero >/run/full", check=False)
+    assert watched.site.sh("l2wg event up br0; ls -l /run/full").rc == 0 and site.links()["gretap1"]["mtu"] == 1500
+    site.sh("ip link set gretap1 mtu 1400; /usr/lib/l2wg/look; rm /run/full")
     assert site.links()["gretap1"]["mtu"] == 1500
     watched.settled()
     watched.pair.comes_back()
