@@ -295,6 +295,7 @@ class Observed(NamedTuple):
     name) and `walls` are None where nobody has looked, for want of a need; `managed` names what NetworkManager takes for its own;
     `bridges` are those that l2wg defines.
 
+    `vlans` are the ranges, first and last, that each port has of a bridge that filters them; None where no tunnel is in one.
     `peers` are those of each WireGuard interface that a tunnel is over, as far as it has any; `heard` is what is kept of
     earlier looks, {(WireGuard interface, public key): Heard}, and `now` the time at which it was read (0: there is none).
     `silent` names the tunnels whose peers are down, by the watch's last looks, `taken` the ports that l2wg holds down for that.
@@ -310,6 +311,7 @@ class Observed(NamedTuple):
     peers: Dict[str, Tuple[Peer, ...]] = {}
     heard: Dict[Tuple[str, str], Heard] = {}
     now: int = 0
+    vlans: Optional[Dict[str, Tuple[Tuple[int, int], ...]]] = None
     silent: Tuple[str, ...] = ()
     taken: Tuple[str, ...] = ()
 

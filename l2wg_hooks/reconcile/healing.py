@@ -50,6 +50,8 @@ def _work():
     if not choice.is_told():
         log.forget()
         return ()
+    # Its unit keeps what is of less weight out of the journal.
+    log.unasked()
     if log.has_told():
         _tell_who(suspects.ask())
     often = repeats.new(history, choice.done)
@@ -132,11 +134,11 @@ def _down(wished, links):
 def read_history():
     """What is kept; nothing where that is not as we have left it."""
     try:
-        found = json_fields.load(files.text(HISTORY, "{}"))
+        found = json_fields.load(files.kept(HISTORY) or "{}")
         if not isinstance(found, dict):
             return {}
         return {key: repeats.Fault(*row) for key, row in found.items() if _is_fault(row)}
-    except (L2wgError, json_fields.Unfit):
+    except json_fields.Unfit:
         return {}
 
 
@@ -148,8 +150,8 @@ def write_history(history):
     """Keep this; nobody is told where that fails."""
     try:
         if history:
-            files.write(HISTORY, json.dumps(history), 0o600)
+            files.keep(HISTORY, json.dumps(history))
         else:
             files.remove(HISTORY)
-    except (L2wgError, OSError):
+    except L2wgError:
         pass

@@ -5,7 +5,6 @@ A line each: the fingerprint, which only that script can make; words; the second
 """
 
 import os
-import stat
 import time
 
 from l2wg_hooks.errors import L2wgError
@@ -67,16 +66,6 @@ def write(tunnels, links, until=None):
     end = end if until is None else min(until, end)
     rows = (fingerprint, " ".join(words(tunnels, links)), str(end), " ".join(switches(tunnels)))
     try:
-        if not _is_ours():
-            files.remove(PATH)
-        files.write(PATH, "".join(row + "\n" for row in rows), 0o600)
-    except (L2wgError, OSError):  # a full /run: then each look is Python's
+        files.keep(PATH, "".join(row + "\n" for row in rows))
+    except L2wgError:  # a full /run: then each look is Python's
         pass
-
-
-def _is_ours():
-    try:
-        info = os.lstat(PATH)
-    except OSError:
-        return False
-    return stat.S_ISREG(info.st_mode) and info.st_uid == os.geteuid() and stat.S_IMODE(info.st_mode) == 0o600

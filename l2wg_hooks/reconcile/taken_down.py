@@ -14,21 +14,23 @@ ALL = "/all"
 
 def read():
     """{name: number} of what is kept; nothing where that cannot be read."""
-    try:
-        rows = [line.partition(" ")[::2] for line in files.text(PATH).splitlines()]
-    except L2wgError:
-        return {}
+    rows = [line.partition(" ")[::2] for line in files.kept(PATH).splitlines()]
     return {name: int(index) for index, name in rows if name and index.isdigit() and len(index) < 20}
 
 
 def add(names):
     """Keep these, too. An event does not fail for it."""
     known = read()
-    known.update((name, int(files.of_link(name, "ifindex") or 0) if name != ALL else 0) for name in names)
+    known.update((name, _number(name)) for name in names)
     try:
-        files.write(PATH, "".join(f"{index} {name}\n" for name, index in sorted(known.items())), 0o600)
-    except (L2wgError, OSError, ValueError):
+        files.keep(PATH, "".join(f"{index} {name}\n" for name, index in sorted(known.items())))
+    except L2wgError:
         pass
+
+
+def _number(name):
+    found = files.of_link(name, "ifindex")
+    return int(found) if found.isdigit() else 0
 
 
 def clear():

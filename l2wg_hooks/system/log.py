@@ -26,7 +26,7 @@ class Summary:
         self.more = []
         self.waiting = ()
         self.wrong = False
-        self.severity = journal.INFO
+        self.unasked = False
 
     def again(self):
         """One of the same event, with nothing told yet."""
@@ -96,8 +96,8 @@ def ran(step):
 
 
 def news(message):
-    """The same as did(), of what was done by itself: the line is told where no more than notices are."""
-    _summary.severity = journal.NOTICE
+    """The same as did(), of what nobody has asked for, and what is no problem."""
+    unasked()
     did(message)
 
 
@@ -110,6 +110,11 @@ def alarm(message):
 def add(key, value):
     """A field more, for programs."""
     _summary.more.append((key, value))
+
+
+def unasked():
+    """Nobody has asked for what is done: its line has more than the usual weight."""
+    _summary.unasked = True
 
 
 def has_told():
@@ -137,7 +142,8 @@ def tell():
     text, fields = summary.entry()
     if text:
         more = list(fields) + [("MESSAGE_ID", journal.PROBLEM)] * summary.wrong
-        journal.send(text, journal.ERROR if summary.wrong else summary.severity, more)
+        usual = journal.NOTICE if summary.unasked else journal.INFO
+        journal.send(text, journal.ERROR if summary.wrong else usual, more)
 
 
 def complain(problems):
