@@ -46,6 +46,7 @@ class Tunnel(NamedTuple):
     isolated: bool = False
     storm_limit: Optional[int] = None
     link_local: bool = False
+    peer_down: str = "nothing"
     wire: str = "shared"
     site: str = ""
     path: str = ""
@@ -146,7 +147,7 @@ class Link(NamedTuple):
     Of a tunnel, `ttl` is its packets' TTL or hop limit (0: that of the packet in the frame, or the kernel's choice), `odd` are
     the words of ip-link(8) for what makes its packets other than those of a tunnel that was made without these words.
     `namespace` names the network namespace that the interface is in, `link_netns` the one that a tunnel's packets are in: both
-    are "" for the router's own.
+    are "" for the router's own. `parent` is the interface that this one is on, such as a VLAN's.
     """
 
     name: str
@@ -179,6 +180,7 @@ class Link(NamedTuple):
     pvid: int = 1
     namespace: str = ""
     link_netns: str = ""
+    parent: str = ""
 
     @property
     def identity(self):
@@ -293,8 +295,10 @@ class Observed(NamedTuple):
     name) and `walls` are None where nobody has looked, for want of a need; `managed` names what NetworkManager takes for its own;
     `bridges` are those that l2wg defines.
 
+    `vlans` are the ranges, first and last, that each port has of a bridge that filters them; None where no tunnel is in one.
     `peers` are those of each WireGuard interface that a tunnel is over, as far as it has any; `heard` is what is kept of
     earlier looks, {(WireGuard interface, public key): Heard}, and `now` the time at which it was read (0: there is none).
+    `silent` names the tunnels whose peers are down, by the watch's last looks, `taken` the ports that l2wg holds down for that.
     """
 
     rules: Rules = Rules()
@@ -307,6 +311,9 @@ class Observed(NamedTuple):
     peers: Dict[str, Tuple[Peer, ...]] = {}
     heard: Dict[Tuple[str, str], Heard] = {}
     now: int = 0
+    vlans: Optional[Dict[str, Tuple[Tuple[int, int], ...]]] = None
+    silent: Tuple[str, ...] = ()
+    taken: Tuple[str, ...] = ()
 
 
 class Step(NamedTuple):
@@ -353,6 +360,7 @@ class Plan(NamedTuple):
 
     `rules` are those that the one step of group GUARD brings into force; None where there is no such step. `synced` names the
     WireGuard interfaces that a step tells what is in their files, `replaced` the tunnels whose place another one takes.
+    `taken` are the ports that l2wg holds down when all is done; None where these are the same as before.
     """
 
     steps: Tuple[Step, ...] = ()
@@ -361,3 +369,4 @@ class Plan(NamedTuple):
     rules: Optional[Rules] = None
     synced: Tuple[str, ...] = ()
     replaced: Tuple[str, ...] = ()
+    taken: Optional[Tuple[str, ...]] = None

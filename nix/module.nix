@@ -15,7 +15,11 @@ let
   routes = import ./routes.nix { inherit lib config backend networkd; };
   # A tunnel of that name has the unit for itself.
   watched = tunnels != { } && !(tunnels ? watch);
-  watch = import ./watch.nix { inherit lib; inherit (cfg) package; };
+  watch = import ./watch.nix {
+    inherit lib;
+    inherit (cfg) package;
+    own = shared != all;
+  };
 
   # A tunnel with a key that is no option is refused; nobody else sees it, so that nothing stumbles over it before that is told.
   tunnels = lib.filterAttrs (_: tunnel: misspelt.keys tunnel == [ ] && tunnel.enable) cfg.tunnels;

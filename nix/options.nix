@@ -78,6 +78,7 @@ rec {
     "isolated"
     "storm-limit"
     "link-local"
+    "peer-down"
     "site"
   ];
   # Written even when empty, as debconf's answers are.
@@ -212,6 +213,15 @@ rec {
       default = null;
       example = true;
       description = "Whether LLDP and 802.1X cross, too. null: no, and the bridge is not touched for it.";
+    };
+    peerDown = mkOption {
+      type = types.enum [
+        "nothing"
+        "port"
+      ];
+      default = "nothing";
+      example = "port";
+      description = "port: the bridge ports are held down as long as the peer does not answer, so that who is behind them notices.";
     };
     site = mkOption {
       type = siteName;

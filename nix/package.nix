@@ -2,16 +2,21 @@
   lib,
   python3Packages,
   testers,
+  coreutils,
+  gnused,
   installShellFiles,
   iproute2,
   iptables,
   kmod,
   nftables,
   procps,
+  util-linux,
   wireguard-tools,
 }:
 let
   tools = [ iproute2 nftables wireguard-tools iptables kmod procps ];
+  # Those of the watch's script.
+  more = [ coreutils gnused util-linux ];
   version = builtins.match ".*__version__ = \"([^\"]+)\".*" (builtins.readFile ../l2wg_hooks/__init__.py);
 in
 python3Packages.buildPythonApplication {
@@ -24,6 +29,8 @@ python3Packages.buildPythonApplication {
     "l2wg_hooks(/.*)?"
     "completion(/.*)?"
     "docs(/.*)?"
+    "etc"
+    "etc/l2wg(/.*)?"
     # docs/security.md names tests of all tiers, and a unit test looks for them.
     "tests(/.*)?"
   ];
@@ -31,6 +38,8 @@ python3Packages.buildPythonApplication {
   # The commands that l2wg runs are these, whatever the caller's PATH is.
   postPatch = ''
     substituteInPlace l2wg_hooks/system/process.py --replace-fail /usr/sbin:/usr/bin:/sbin:/bin ${lib.makeBinPath tools}
+    substituteInPlace etc/l2wg/look --replace-fail /usr/sbin:/usr/bin:/sbin:/bin ${lib.makeBinPath (tools ++ more)}
+    substituteInPlace etc/l2wg/look --replace-fail /usr/bin/l2wg "$out/bin/l2wg"
   '';
 
   nativeBuildInputs = [ installShellFiles ];
@@ -40,6 +49,7 @@ python3Packages.buildPythonApplication {
   nativeCheckInputs = [ python3Packages.pytestCheckHook ];
 
   postInstall = ''
+    install -D etc/l2wg/look $out/lib/l2wg/look
     installManPage docs/l2wg.8 docs/l2wg.conf.5
     for shell in bash zsh; do
       python3 -B completion/generate $shell >l2wg.$shell

@@ -57,19 +57,7 @@ let
         UMask = "0022";
       }
       # A namespace has a name by a mount, which has to be seen by everybody; and it is made, and entered, by CAP_SYS_ADMIN.
-      // lib.optionalAttrs (!own) (import ./hardening.nix // {
-        # NET_ADMIN makes links and rules, NET_RAW sends the loop probe. No module is loaded: boot.kernelModules.
-        CapabilityBoundingSet = [ "CAP_NET_ADMIN" "CAP_NET_RAW" ];
-        # UNIX is the journal's, PACKET the loop probe's.
-        RestrictAddressFamilies = [ "AF_NETLINK" "AF_UNIX" "AF_PACKET" ];
-        # Locks and what is loaded; the command line uses the same ones.
-        ReadWritePaths = [ "/run" ];
-        ProtectProc = "invisible";
-        MemoryDenyWriteExecute = true;
-        RestrictNamespaces = true;
-        SystemCallFilter = [ "@system-service" ];
-        SystemCallErrorNumber = "EPERM";
-      });
+      // lib.optionalAttrs (!own) (import ./confined.nix);
     };
 in
 lib.mapAttrs' unit tunnels

@@ -1,30 +1,50 @@
-# Every five minutes, where each tunnel's peer is heard, for the next start of WireGuard. Off: systemd.timers.l2wg-watch.enable = false;
-{ lib, package }:
+# Every half a minute, whether all is as it is wished for. Off: systemd.timers.l2wg-watch.enable = false;
+# `own` is whether some tunnel has a wire of its own.
+{ lib, package, own }:
 {
   service = {
-    description = "Where the peers of l2wg's tunnels are heard, kept for the next start of WireGuard";
+    description = "Look whether l2wg's tunnels are as they are wished for, and put right what is not";
     documentation = [ "man:l2wg(8)" ];
-    serviceConfig = import ./hardening.nix // {
+    serviceConfig = {
       Type = "oneshot";
-      ExecStart = "${lib.getExe package} event watch timer";
-      TimeoutStartSec = 60;
+      ExecStart = "${package}/lib/l2wg/look";
+      # An event waits 30 s for whoever works (l2wg_hooks/system/lock.py): a command that hangs is ended before.
+      TimeoutStartSec = 25;
       # Nothing about it in the journal, unless it goes wrong.
       LogLevelMax = "notice";
-      # NET_ADMIN: WireGuard tells of its peers to nobody else. SYS_ADMIN: it enters the namespace of `wire = "own"`.
-      CapabilityBoundingSet = [ "CAP_NET_ADMIN" "CAP_SYS_ADMIN" ];
-      RestrictAddressFamilies = [ "AF_NETLINK" "AF_UNIX" ];
-      RestrictNamespaces = "net";
-      SystemCallFilter = [ "@system-service" "setns" ];
       UMask = "0022";
-    };
+    }
+    // (
+      if !own then
+        # INET asks for the names of peers.
+        import ./confined.nix
+        // {
+          RestrictAddressFamilies = [ "AF_NETLINK" "AF_UNIX" "AF_PACKET" "AF_INET" "AF_INET6" ];
+        }
+      else
+        {
+          # As on Debian: SYS_ADMIN makes and enters the namespace, which has a name by a mount that everybody has to see. So
+          # nothing here that gives the service mounts of its own.
+          CapabilityBoundingSet = [ "CAP_NET_ADMIN" "CAP_NET_RAW" "CAP_SYS_ADMIN" "CAP_SYS_MODULE" ];
+          RestrictAddressFamilies = [ "AF_NETLINK" "AF_UNIX" "AF_PACKET" "AF_INET" "AF_INET6" ];
+          NoNewPrivileges = true;
+          StateDirectory = "l2wg";
+          LockPersonality = true;
+          RestrictNamespaces = "net mnt";
+          RestrictRealtime = true;
+          RestrictSUIDSGID = true;
+          SystemCallArchitectures = "native";
+          SystemCallFilter = [ "@system-service" "@mount" "@module" "setns" "unshare" ];
+        }
+    );
   };
   timer = {
-    description = "Where the peers of l2wg's tunnels are heard, every five minutes";
+    description = "Look every 30 seconds whether l2wg's tunnels are as they are wished for";
     documentation = [ "man:l2wg(8)" ];
     wantedBy = [ "timers.target" ];
     timerConfig = {
       OnActiveSec = 30;
-      OnUnitActiveSec = 300;
+      OnUnitActiveSec = 30;
       AccuracySec = 5;
     };
   };

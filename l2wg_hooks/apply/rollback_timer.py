@@ -4,16 +4,14 @@ import os
 import sys
 
 from l2wg_hooks.errors import fail
-from l2wg_hooks.system import network_namespace, process
+from l2wg_hooks.system import process, units
 
 UNIT = "l2wg-rollback"
-# sd_booted(3)
-SYSTEMD = "/run/systemd/system"
 
 
 def timed():
-    """Whether systemd runs here, for this network."""
-    return os.path.isdir(SYSTEMD) and network_namespace.is_first()
+    """Whether there is anybody who would start it."""
+    return units.run_here()
 
 
 def arm(seconds, must):

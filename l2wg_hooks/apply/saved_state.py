@@ -12,7 +12,7 @@ from l2wg_hooks.plan import restore
 from l2wg_hooks.system import files, json_fields, process
 
 DIRECTORY = last_applied.DIRECTORY
-OPEN = os.path.join(DIRECTORY, "transaction")
+OPEN = last_applied.TRANSACTION
 # The last one that was committed, for `l2wg rollback`.
 LAST = os.path.join(DIRECTORY, "last")
 # Another one after each boot of the kernel.

@@ -1,9 +1,6 @@
 """Endpoints of wg-quick(8)'s files: DNS names that WireGuard resolved once, and what they mean now."""
 
-import ipaddress
-
 from l2wg_hooks.check.cause import QUIET, Cause
-from l2wg_hooks.config import wg_quick
 from l2wg_hooks.system import resolver
 
 CAUSES = (
@@ -11,45 +8,18 @@ CAUSES = (
         "endpoint-stale",
         QUIET,
         "The peer's Endpoint is a DNS name that means another address now. WireGuard resolves names only once, when it starts.",
-        "`wg set wg0 peer KEY endpoint NAME:PORT` resolves it again; for good: reresolve-dns of wireguard-tools, by a timer.",
+        "`systemctl enable --now l2wg-watch.timer`: each look asks for such a name anew. At once: `l2wg event watch timer`.",
     ),
     Cause(
         "endpoint-unresolved",
         QUIET,
-        "The peer's Endpoint is a DNS name that nobody can resolve now, so a restart of WireGuard would hang and fail.",
-        "Mend DNS on this router (`getent ahosts NAME`), or write the address.",
+        "The peer's Endpoint is a DNS name that nobody can resolve now, so a restart by wg-quick would wait for it, and fail.",
+        "Mend DNS on this router (`getent ahosts NAME`), or write the address. How long `wg-quick up` waits for a name: "
+        "WG_ENDPOINT_RESOLUTION_RETRIES, see NAMES in l2wg(8).",
     ),
 )
 # Seconds for a name to be resolved; a resolver that is not there takes 10 and more for each of its servers.
 PATIENCE = 3
-
-
-def named(text):
-    """{public key: (name, port)} of the peers in a wg-quick file whose Endpoint is a name. Pure."""
-    found, key, value = {}, "", ""
-    for row in wg_quick.rows_of(text):
-        if row.key.startswith("["):
-            key = value = ""
-        if row.section != "[peer]":
-            continue
-        if row.key == "publickey":
-            key = row.value
-        elif row.key == "endpoint":
-            value = row.value
-        else:
-            continue
-        host, _, port = value.rpartition(":")
-        if key and host and not _is_address(host.strip("[]")):
-            found[key] = (host, port)
-    return found
-
-
-def _is_address(text):
-    try:
-        ipaddress.ip_address(text.partition("%")[0])
-    except ValueError:
-        return False
-    return True
 
 
 def resolve(name, patience=PATIENCE):
@@ -81,6 +51,6 @@ def judge(tunnel, peer, name, port, addresses):
     return tunnel.problem(
         "remote",
         "the peer's Endpoint {} is {} now, and WireGuard still sends to {}".format(name, addresses[0], current or "nobody"),
-        f"{command} # for good, by a timer: /usr/share/doc/wireguard-tools/examples/reresolve-dns",
+        f"{command} # by itself: systemctl enable --now l2wg-watch.timer",
         "endpoint-stale",
     )

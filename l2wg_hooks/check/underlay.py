@@ -6,7 +6,7 @@ from typing import List, Tuple
 from l2wg_hooks.check import endpoint_dns, wg_quick_hooks
 from l2wg_hooks.check.cause import LARGE, NOTHING, QUIET, Cause
 from l2wg_hooks.check.scene import Check
-from l2wg_hooks.config import wg_quick
+from l2wg_hooks.config import endpoint_names, wg_quick
 from l2wg_hooks.config.allowed_ips import AllowedIPs
 from l2wg_hooks.encapsulation import headers
 from l2wg_hooks.errors import L2wgError
@@ -262,7 +262,7 @@ def _unanswered(peers, scene):
 def _stale(tunnel, peer, scene):
     if scene.passive:
         return None
-    name, port = endpoint_dns.named(_wg_quick(tunnel.underlay)).get(peer.key, ("", ""))
+    name, port = endpoint_names.named(_wg_quick(tunnel.underlay)).get(peer.key, ("", ""))
     if not name:
         return None
     addresses = scene.once(("dns", name), lambda: endpoint_dns.resolve(name))

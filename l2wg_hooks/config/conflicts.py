@@ -31,6 +31,9 @@ def within(tunnel):
             f"needs bridge-ports: without them {tunnel.bridge} is defined elsewhere",
             f"write `bridge_stp on` where {tunnel.bridge} is defined, and take this line out",
         )
+    if tunnel.peer_down == "port" and not tunnel.bridge_ports:
+        message = f"needs bridge-ports: without them {tunnel.bridge} is defined elsewhere, and its ports are others'"
+        yield tunnel.problem("peer-down", message, "name the ports, or take this line out")
     names = {"underlay": tunnel.underlay, "bridge": tunnel.bridge}
     for key, name in names.items():
         if name == tunnel.name:

@@ -11,6 +11,15 @@ from l2wg_hooks.system import files, json_fields, log
 DIRECTORY = "/var/lib/l2wg"
 # The wish as it was applied last: {tunnel: text of its file}.
 APPLIED = os.path.join(DIRECTORY, "applied")
+# There as long as a change is under way, or waits to be confirmed: see apply/transaction.py.
+TRANSACTION = os.path.join(DIRECTORY, "transaction")
+# Whatever is in there is applied by the units of NixOS, without `l2wg apply`.
+NIX = "/nix/"
+
+
+def pending():
+    """Whether a change is under way, or waits to be confirmed."""
+    return os.path.exists(TRANSACTION)
 
 
 def is_text(value):
@@ -31,16 +40,42 @@ def read():
         text = files.text(APPLIED, None, files.OURS)
         if text is None:
             return {}
-        found = json_fields.load(text)
-        if not is_config(found):
-            raise json_fields.Unfit("it has not {tunnel: text of its file}")
-        return found
+        return _parse(text)
     except json_fields.Unfit as error:
         hint = f"what is in {store.DIRECTORY} now counts as applied; rm {APPLIED}"
         log.complain([Problem(f"cannot be understood: {error}", hint, APPLIED, 1)])
     except L2wgError as error:
         log.complain(error.problems)
     return store.texts()
+
+
+def _parse(text):
+    found = json_fields.load(text)
+    if not is_config(found):
+        raise json_fields.Unfit("it has not {tunnel: text of its file}")
+    return found
+
+
+def edited(wished):
+    """The names of the tunnels whose wish is another than the one applied last, or gone. `wished` is the Wish of all files.
+
+    Where nothing was ever applied, or nobody can tell what, all of it counts as applied.
+    """
+    try:
+        text = files.text(APPLIED, None, files.OURS)
+        if text is None:
+            return set()
+        before, now = _parse(text), store.texts()
+    except (json_fields.Unfit, L2wgError):  # `read` tells of it
+        return set()
+    names = {name for name in set(before) | set(now) if before.get(name) != now.get(name)}
+    old = {tunnel.name: tunnel for tunnel in store.parsed({name: before[name] for name in names if name in before})}
+    new = {tunnel.name: tunnel for tunnel in wished.tunnels}
+    return {name for name in names if not _is_nixos(name) and (name not in new or new[name] != old.get(name))}
+
+
+def _is_nixos(name):
+    return os.path.realpath(store.path(name)).startswith(NIX)
 
 
 def standing(replaced=None):

@@ -7,7 +7,7 @@ commands) has no meaning for an interface that nobody but the tunnels can reach.
 import ipaddress
 from typing import Dict, FrozenSet, List, NamedTuple, Optional, Tuple
 
-from l2wg_hooks.config import allowed_ips, schema, wg_quick, wg_quick_peers
+from l2wg_hooks.config import allowed_ips, endpoint_names, schema, wg_quick, wg_quick_peers
 from l2wg_hooks.errors import Problem
 
 # What WireGuard gives a new interface: 1500 less 80, its own overhead over IPv6 (drivers/net/wireguard/device.c).
@@ -120,19 +120,16 @@ def _peers(text):
     return found
 
 
-def stripped(text, resolve):
-    """The lines of a file's text that wg(8) takes, as `wg-quick strip` prints them.
+def stripped(text):
+    """The lines of a file's text that wg(8) takes, as `wg-quick strip` prints them, without endpoints that are names.
 
-    `resolve(endpoint)` gives an endpoint as ADDRESS:PORT, or "" where nobody knows it now: then the peer keeps what it has.
+    wg(8) would ask for those, and try again for minutes; a peer keeps the endpoint that it has.
     """
     lines = []
     for row in wg_quick.rows_of(text):
         if row.section == "[interface]" and row.key in _HERE:
             continue
         line = row.text.partition("#")[0].strip(schema.SPACE)
-        if row.key == "endpoint":
-            address = resolve(row.value)
-            line = f"Endpoint = {address}" if address else ""
-        if line:
+        if line and not (row.key == "endpoint" and endpoint_names.is_name(row.value)):
             lines.append(line)
     return "\n".join(lines) + "\n"

@@ -208,6 +208,7 @@ _KEYS = (
     _yes_no("isolated"),
     Key("storm-limit", _storm),
     _yes_no("link-local"),
+    _choice("peer-down", "nothing", "port"),
     Key("site", _site),
 )
 KEYS = {key.name: key for key in _KEYS}

@@ -4,6 +4,7 @@ import os
 import re
 
 from l2wg_hooks import model
+from l2wg_hooks.config import schema
 from l2wg_hooks.config.schema import KERNEL_NAMES
 from l2wg_hooks.encapsulation import registry
 from l2wg_hooks.errors import fail
@@ -35,6 +36,12 @@ def _netns(entry):
     return str(found) if isinstance(found, int) and not isinstance(found, bool) else ""
 
 
+def _parent(entry):
+    """The interface that this one is on; "" where there is none, or ip(8) knows no name for it."""
+    found = entry.get("link")
+    return found if isinstance(found, str) and schema.NAME.match(found) else ""
+
+
 def _link(entry):
     info = json_fields.inner(entry, "linkinfo")
     data = json_fields.inner(info, "info_data")
@@ -52,6 +59,7 @@ def _link(entry):
         mtu=json_fields.number(entry, "mtu"),
         mac=_checked(_MAC, json_fields.word(entry, "address")),
         master=json_fields.name(entry, "master"),
+        parent=_parent(entry),
         alias=json_fields.word(entry, "ifalias"),
         addresses=tuple(_prefixed(record) for record in known if "local" in record and record.get("scope") != "link"),
         # net/ipv6/addrconf.c marks them so, and its own privacy addresses; by hand, `mngtmpaddr` is seldom given.

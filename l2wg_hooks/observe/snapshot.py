@@ -8,9 +8,9 @@ from l2wg_hooks.errors import L2wgError
 from l2wg_hooks.managers import networkmanager
 from l2wg_hooks.model import NAMESPACE, WIREGUARD_KINDS, Observed, PolicyRoutes, Switches, Tables
 from l2wg_hooks.netfilter import nftables_state
-from l2wg_hooks.observe import sysctls, wg_interfaces
+from l2wg_hooks.observe import peer_answers, sysctls, wg_interfaces
 from l2wg_hooks.plan.policy_routes import is_ours, is_route, needed
-from l2wg_hooks.system import files, ip_routes, network_namespace, process
+from l2wg_hooks.system import files, ip_routes, json_fields, network_namespace, process
 
 # There as long as br_netfilter is loaded.
 BR_NETFILTER = "/proc/sys/net/bridge"
@@ -38,6 +38,9 @@ def look(tunnels, links):
         _peers(tunnels, links, walls),
         heard,
         int(time.time()) if heard else 0,
+        _vlans(tunnels, links),
+        peer_answers.down(peer_answers.read()),
+        peer_answers.taken(),
     )
 
 
@@ -93,6 +96,24 @@ def _ways():
         shown = ip_routes.show(family, "route", "show", "table", table)
         routes.setdefault(table, []).extend(route for route in shown if is_route(route))
     return PolicyRoutes(tuple(ours), routes)
+
+
+def _vlans(tunnels, links):
+    filtering = {link.name for link in links.values() if link.vlan_filtering}
+    if not any(tunnel.bridge in filtering and tunnel.name in links for tunnel in tunnels):
+        return None
+    result = process.run(("bridge", "-json", "-compressvlans", "vlan", "show"))
+    try:
+        rows = json_fields.table(result.out) if result.code == 0 else []
+        return {json_fields.name(row, "ifname"): tuple(_ranges(json_fields.rows(row, "vlans"))) for row in rows} or None
+    except json_fields.Unfit:
+        return None
+
+
+def _ranges(rows):
+    for row in rows:
+        first = json_fields.number(row, "vlan")
+        yield first, json_fields.number(row, "vlanEnd", first)
 
 
 def _tables(table):

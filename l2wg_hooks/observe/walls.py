@@ -2,7 +2,7 @@
 
 import os
 
-from l2wg_hooks.config import own_wire, staged, wg_quick
+from l2wg_hooks.config import endpoint_names, own_wire, staged, wg_quick
 from l2wg_hooks.errors import L2wgError, Problem
 from l2wg_hooks.model import ALIAS, NAMESPACE, Peer, Walls, Wire
 from l2wg_hooks.observe import link_table, wg_interfaces
@@ -83,7 +83,9 @@ def _wire(name, dump):
 
 
 def _peer(key, wish):
-    return Peer(key, wish.endpoint, tuple(sorted(wish.allowed)), 0, 0, 0, None)
+    # A name is none until somebody has asked for it.
+    endpoint = "" if endpoint_names.is_name(wish.endpoint) else wish.endpoint
+    return Peer(key, endpoint, tuple(sorted(wish.allowed)), 0, 0, 0, None)
 
 
 def differs(wanted, dump):

@@ -59,6 +59,14 @@ def plan(tunnels, links, leaving=(), broken=(), seen=Observed()):
                 problems[result] = None
             else:
                 waiting[result] = None
+    ports = None
+    if seen.taken or any(tunnel.peer_down != "nothing" for tunnel in tunnels):
+        from l2wg_hooks.plan import peer_down  # where somebody wants it only
+
+        held = peer_down.held(tunnels, links, leaving, seen, bool(broken))
+        steps.update(dict.fromkeys(held.steps))
+        problems.update(dict.fromkeys(held.problems))
+        ports = held.ports if set(held.ports) != set(seen.taken) else None
     there = {step.group for step in steps if commands.bare(step.argv)[:3] == ("ip", "link", "add")}
     wished = [tunnel.name for tunnel in tunnels]
     there |= {
@@ -73,7 +81,7 @@ def plan(tunnels, links, leaving=(), broken=(), seen=Observed()):
     swaps = _batched(step for step in steps if step.group in replaced)
     others = _batched(step for step in steps if step.group not in replaced)
     whole = goes + (wires + swaps + loads + calls + aside if swaps else loads + wires + calls + aside) + others
-    return Plan(whole, tuple(waiting), tuple(problems), rules if loads else None, synced, tuple(replaced))
+    return Plan(whole, tuple(waiting), tuple(problems), rules if loads else None, synced, tuple(replaced), ports)
 
 
 def _batched(steps):
@@ -91,6 +99,8 @@ def _rules(tunnels, links, broken, old):
         if entry["name"] in broken:
             entries.append(entry)
             values[entry["name"]] = old.values[entry["name"]]
+    # As they are when no file is broken: else the same rules would be loaded in another order.
+    entries.sort(key=lambda entry: entry["name"])
     return Rules(entries, values)
 
 
@@ -151,4 +161,9 @@ def removal(names, links, seen=Observed()):
         from l2wg_hooks.plan import wire_steps
 
         wires = tuple(wire_steps.steps((), links, seen.walls))
-    return Plan(steps + loads + wires + _aside((), (), links, seen), rules=Rules() if loads else None)
+    ports: Tuple[Step, ...] = ()
+    if seen.taken:
+        from l2wg_hooks.plan import peer_down
+
+        ports = peer_down.released(links, seen)
+    return Plan(steps + loads + wires + _aside((), (), links, seen) + ports, rules=Rules() if loads else None)

@@ -195,15 +195,30 @@ def _make(tunnel, link, links, bridge, seen, old):
             yield commands.set_link(tunnel.name, bridge.name, reason, "mtu", str(bridge.mtu))
         yield commands.set_link(tunnel.name, tunnel.name, f"it is not a port of {bridge.name}", "master", bridge.name)
         if bridge.vlan_filtering:
-            for first, last in ((1, bridge.pvid - 1), (bridge.pvid + 1, 4094)):
-                if first <= last:
-                    vlans = ("bridge", "vlan", "add", "dev", tunnel.name, "vid", "%d-%d" % (first, last))
-                    yield Step(vlans, f"{bridge.name} filters VLANs, and a new port has none", tunnel.name)
+            # The kernel gives a new port the bridge's own.
+            has = ((bridge.pvid, bridge.pvid),)
+            yield from _vlans(tunnel, bridge, has, f"{bridge.name} filters VLANs, and a new port has none")
+    elif bridge.vlan_filtering and seen.vlans is not None:
+        yield from _vlans(tunnel, bridge, seen.vlans.get(tunnel.name, ()), "it carries all VLANs, and does not have these")
     if tunnel.isolated != (master == bridge.name and link.isolated):
         word, reason = ("on", "isolated = yes") if tunnel.isolated else ("off", "isolated = no")
         yield commands.set_link(tunnel.name, tunnel.name, reason, "type", "bridge_slave", "isolated", word)
     if not up:
         yield commands.set_link(tunnel.name, tunnel.name, "it is down", "up")
+
+
+def _vlans(tunnel, bridge, has, reason):
+    """Steps that give a tunnel the VLANs that are not among the ranges that it `has`."""
+    start = 1
+    for first, last in sorted(has) + [(4095, 4095)]:
+        # That of untagged frames comes with two words more.
+        cut = ((start, bridge.pvid - 1), (bridge.pvid, bridge.pvid), (bridge.pvid + 1, first - 1))
+        for begin, end in cut if start <= bridge.pvid < first else ((start, first - 1),):
+            if begin <= end:
+                words = ("pvid", "untagged") if begin == end == bridge.pvid else ()
+                vid = ("vid", "%d-%d" % (begin, end) if begin < end else str(begin))
+                yield Step(("bridge", "vlan", "add", "dev", tunnel.name) + vid + words, reason, tunnel.name)
+        start = max(start, last + 1)
 
 
 def _new(tunnel, seen, old):

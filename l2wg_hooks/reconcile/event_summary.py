@@ -71,6 +71,12 @@ class EventSummary(log.Summary):
             yield "L2WG_REASONS", "\n".join(step.reason for step in steps)
         if self.waiting:
             yield "L2WG_WAITING", "\n".join(str(wait) for wait in self.waiting)
+        yield from self.more
+
+
+def subject(group):
+    """A group of the plan, as people call it."""
+    return SUBJECTS.get(group, group)
 
 
 def _sites():
@@ -109,7 +115,7 @@ def _adds(step):
 
 def _word(step, made):
     """(whom it is about, what was done or ""): `made` is whether all of its group comes of making the tunnel."""
-    argv, group = commands.bare(step.argv), SUBJECTS.get(step.group, step.group)
+    argv, group = commands.bare(step.argv), subject(step.group)
     if _adds(step):
         return group, "made"
     if argv[:3] == ("ip", "link", "delete"):

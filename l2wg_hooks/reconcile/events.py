@@ -47,12 +47,9 @@ def _dhcpcd_begins(interface):
 
 
 def _watch(_):
-    """The timer's look. It takes no lock: what it writes is written in one move, and it changes nothing of the network."""
-    try:
-        reconcile.remember()
-    except L2wgError:  # an event tells of it, and once is enough
-        pass
-    return ()
+    from l2wg_hooks.reconcile import watch  # the timer's only
+
+    return watch.look()
 
 
 # By all words, or those before the name: what is done, a function of the last one, and what has happened. Who calls is in etc/.

@@ -1,12 +1,14 @@
 """The kernel is brought to the wish: observe, plan, execute, until nothing is left to do."""
 
+from typing import Set
+
 from l2wg_hooks.config import last_endpoints, store
 from l2wg_hooks.errors import L2wgError, Problem
 from l2wg_hooks.netfilter import nftables_state
-from l2wg_hooks.observe import link_table, snapshot
-from l2wg_hooks.plan import commands, planner
+from l2wg_hooks.observe import link_table, peer_answers, snapshot
+from l2wg_hooks.plan import commands, peer_down, planner
 from l2wg_hooks.probes import loop_probe
-from l2wg_hooks.reconcile import executor
+from l2wg_hooks.reconcile import executor, taken_down
 from l2wg_hooks.system import files, lock, log
 
 # The kernel's links can change while we work (a port comes, a bridge goes): look again, but not for ever.
@@ -21,36 +23,65 @@ def reconcile(leaving=(), may_skip=False, only=None, meet=None):
     `only`, if given, names the tunnels that are wished for: the others' files count as not there. `meet`, if given, is called
     once, when all is looked at and the first step comes next; what it raises ends it.
     """
+    told: Set[str] = set()
+    problems = _reconcile(leaving, may_skip, only, meet, told)
+    if told:
+        from l2wg_hooks.reconcile import endpoint_names  # where l2wg makes WireGuard only
+
+        # Behind the lock, and by somebody for whom nobody waits.
+        endpoint_names.soon(told)
+    return problems
+
+
+def _reconcile(leaving, may_skip, only, meet, told):
+    """The same under the lock; `told` gets the names of the WireGuard interfaces that were told of their peers."""
     with lock.working(may_skip) as ours:
         if not ours:
             return ()
+        if leaving:
+            taken_down.add(leaving)
+        else:
+            taken_down.clear()
         wished = store.load()
         if only is not None:
             wished = store.keep(wished, only)
-        whole = only is None and not wished.broken
-        failed = ()
-        for _ in range(ROUNDS):
-            links = link_table.read()
-            found = snapshot.look(wished.tunnels, links)
-            # Before anything of it goes.
-            _remember(wished.tunnels, found, whole)
-            todo = planner.plan(wished.tunnels, links, leaving, wished.broken, found)
-            if meet:
-                meet()
-                meet = None
-            if not todo.steps:
-                # WireGuard begins its handshake for that, if it has none: by itself it waits for somebody's packet.
-                loop_probe.send(wished.tunnels, links)
-                break
-            failed = execute(todo, links)
-            if failed:
-                break
-        else:
-            failed = tuple(
-                Problem(f"`{step}` had no effect: {step.reason}", "is another manager at work on it?") for step in todo.steps
-            )
+
+        def noted(todo):
+            told.update(todo.synced)
+            return todo
+
+        todo, failed = bring(wished, leaving, only is None and not wished.broken, meet, noted)
         tell_what_waits(todo.waiting)
         return wished.problems + todo.problems + failed
+
+
+def bring(wished, leaving=(), whole=True, meet=None, chosen=lambda todo: todo):
+    """Bring the kernel to the Wish; the last Plan and the Problems of its steps. Whoever calls holds the lock.
+
+    `whole` is whether nobody else's peers are to be kept; `meet` is as of reconcile, `chosen` gives the Plan that is carried out.
+    """
+    failed = ()
+    for _ in range(ROUNDS):
+        links = link_table.read()
+        found = snapshot.look(wished.tunnels, links)
+        # Before anything of it goes.
+        _remember(wished.tunnels, found, whole)
+        todo = chosen(planner.plan(wished.tunnels, links, leaving, wished.broken, found))
+        if meet:
+            meet()
+            meet = None
+        if not todo.steps and todo.taken is None:
+            # WireGuard begins its handshake for that, if it has none: by itself it waits for somebody's packet.
+            loop_probe.send(wished.tunnels, links)
+            break
+        failed = execute(todo, links)
+        if failed:
+            break
+    else:
+        failed = tuple(
+            Problem(f"`{step}` had no effect: {step.reason}", "is another manager at work on it?") for step in todo.steps
+        )
+    return todo, failed
 
 
 def remember():
@@ -77,6 +108,12 @@ def execute(todo, links):
 
     Of what this router's nft(8) does not take, only the guard counts: a key that cannot be had is told of, and the rest stands.
     """
+    if todo.taken is not None:
+        # Before: whoever is ended now leaves no port down of which nobody knows why.
+        try:
+            peer_answers.take(todo.taken)
+        except L2wgError as error:
+            return execute(peer_down.without(todo), links) + error.problems
     if todo.synced:
         from l2wg_hooks.reconcile import wire_files  # where l2wg makes WireGuard only
 
@@ -152,10 +189,16 @@ def tell_what_waits(waits):
 def remove_all():
     """Take every tunnel of ours out of the kernel, and all that came with it; the Problems of that."""
     with lock.working():
+        taken_down.add((taken_down.ALL,))
         links = link_table.read()
         wished = store.load()
         found = snapshot.look(wished.tunnels, links)
         _remember(wished.tunnels, found, not wished.broken)
         failed = execute(planner.removal(store.names(), links, found), links)
+        if found.taken and not failed:
+            try:
+                peer_answers.take(())
+            except L2wgError:  # the next plan sees that they are up
+                pass
         tell_what_waits(())
         return failed

@@ -54,6 +54,7 @@ def _tunnel(tunnel):
         "guarded": tunnel.guarded,
         "bridge": wish.bridge,
         "joined": tunnel.joined,
+        "peer_down": tunnel.peer_down,
         "underlay": {
             "name": below.name,
             "present": below.there,

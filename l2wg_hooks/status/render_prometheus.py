@@ -57,6 +57,8 @@ def _metrics(status):
     known = [tunnel for tunnel in tunnels if tunnel.guarded is not None]
     loaded = [({"tunnel": tunnel.name}, tunnel.guarded) for tunnel in known]
     yield "guard_loaded", GAUGE, "Whether guard and fences of the tunnel are in force.", loaded
+    asked = [({"tunnel": tunnel.name}, tunnel.peer_down) for tunnel in tunnels if tunnel.peer_down is not None]
+    yield "peer_down", GAUGE, "Whether the tunnel's peer is down, by `peer-down = port`, and so are its ports.", asked
     clamped = [tunnel for tunnel in tunnels if tunnel.mss is not None]
     mss = [
         ({"tunnel": tunnel.name, "family": "ipv%d" % family}, tunnel.mss[family == 6]) for tunnel in clamped for family in (4, 6)

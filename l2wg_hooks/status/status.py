@@ -10,7 +10,7 @@ from l2wg_hooks import model
 from l2wg_hooks.config.allowed_ips import AllowedIPs
 from l2wg_hooks.model import End, Observed, Tunnel
 from l2wg_hooks.netfilter import nftables
-from l2wg_hooks.observe import counter_growth
+from l2wg_hooks.observe import counter_growth, peer_answers
 from l2wg_hooks.observe.fdb_table import Station
 from l2wg_hooks.observe.interface_counters import Traffic
 from l2wg_hooks.observe.wg_interfaces import SESSION
@@ -104,6 +104,7 @@ class State(NamedTuple):
 
     `mss` are the values in force for IPv4 and IPv6, None where nothing clamps. `guarded` is None where nobody could be asked.
     `peers` are None where no AllowedIPs cover that end's address.
+    `peer_down` is whether its peer is, None where nobody wants to know (peer-down = nothing).
     `age` is seconds since it was made, None where nobody knows. `dropped` is {one of FRAMES or PACKETS: count}.
     """
 
@@ -120,6 +121,7 @@ class State(NamedTuple):
     traffic: Traffic
     dropped: Dict[str, int]
     age: Optional[float]
+    peer_down: Optional[bool] = None
 
     @property
     def name(self):
@@ -203,6 +205,7 @@ def _state(tunnel, seen, entries, intact, covers):
         seen.traffic.get(tunnel.name, Traffic()) if there else Traffic(),
         dropped,
         seen.ages.get(tunnel.name),
+        tunnel.name in seen.silent if tunnel.peer_down != "nothing" else None,
     )
 
 
@@ -294,13 +297,24 @@ def _faults(seen, tunnels, bridges):
     for tunnel in tunnels:
         if tunnel.name in seen.staged:
             yield _staged(tunnel.wish)
+        if tunnel.peer_down:
+            yield _peer_down(tunnel, seen)
         yield from _wire(tunnel, tunnel.underlay.name in seen.peers, seen)
         yield from _blocked(tunnel, seen.report.packets)
     mtus = {}
     for tunnel in seen.wished.tunnels:
         mtus[tunnel.bridge] = max(tunnel.mtu, mtus.get(tunnel.bridge, 0))
     for bridge in bridges:
-        yield from _segment(bridge, mtus[bridge.name])
+        yield from _segment(bridge, mtus[bridge.name], seen.taken)
+
+
+def _peer_down(tunnel, seen):
+    ports = [port for port in tunnel.wish.bridge_ports if port in seen.taken]
+    rest = "no port is held down for it"
+    if ports:
+        rest = "so {} {} held down (peer-down = port)".format(", ".join(ports), "is" if len(ports) == 1 else "are")
+    hint = "it comes up when the peer answers; at once, and for good: l2wg set %s peer-down=nothing; l2wg apply" % tunnel.name
+    return Fault(WRONG, tunnel.name, f"the peer has answered nothing for {peer_answers.LOOKS} looks, {rest}", hint)
 
 
 def _staged(tunnel):
@@ -318,9 +332,8 @@ def _of(problem, about):
 def _planned(seen, bridges):
     """What the plan would do, one Fault for each thing that it is about."""
     # Policy routes, iptables and NetworkManager take a process a tunnel to look at: `l2wg check` does.
-    todo = planner.plan(
-        seen.wished.tunnels, seen.links, (), seen.wished.broken, Observed(seen.report.rules, bridges=seen.bridges)
-    )
+    known_too = Observed(seen.report.rules, bridges=seen.bridges, silent=seen.silent, taken=seen.taken)
+    todo = planner.plan(seen.wished.tunnels, seen.links, (), seen.wished.broken, known_too)
     paths = {tunnel.path: tunnel.name for tunnel in seen.wished.tunnels}
     known = set(paths.values()) | set(bridges)
     reasons: Dict[str, List[str]] = {}
@@ -406,8 +419,8 @@ def _blocked(tunnel, packets):
             yield Fault(WRONG, tunnel.name, said, hint % words)
 
 
-def _segment(bridge, wanted):
-    """What is wrong with a bridge and its ports; `wanted` is the largest MTU of its tunnels."""
+def _segment(bridge, wanted, held):
+    """What is wrong with a bridge and its ports; `wanted` is the largest MTU of its tunnels, `held` are ports held down."""
     name = bridge.name
     if not bridge.there:
         return  # the plan says that it waits
@@ -417,8 +430,8 @@ def _segment(bridge, wanted):
         message = "the MTU of %s is %d, the tunnel's %d: larger packets of its own get lost"
         yield Fault(WRONG, name, message % (name, bridge.mtu, wanted))
     for port in bridge.ports:
-        if not port.joined or (port.tunnel and not port.up):
-            continue  # the plan says so
+        if not port.joined or (port.tunnel and not port.up) or port.name in held:
+            continue  # the plan says so, or the tunnel
         if not port.up:
             yield Fault(NOTE, name, f"{port.name} is down")
         elif not port.carrier:

@@ -9,7 +9,7 @@ from l2wg_hooks.config import last_applied, staged, store
 from l2wg_hooks.errors import REFUSED, L2wgError, fail
 from l2wg_hooks.model import NAMESPACE, Link, Switches
 from l2wg_hooks.netfilter import nftables_state
-from l2wg_hooks.observe import counter_growth, fdb_table, interface_counters, link_table, snapshot, wg_interfaces
+from l2wg_hooks.observe import counter_growth, fdb_table, interface_counters, link_table, peer_answers, snapshot, wg_interfaces
 from l2wg_hooks.observe.fdb_table import Station
 from l2wg_hooks.observe.interface_counters import Traffic
 from l2wg_hooks.observe.wg_interfaces import Interface
@@ -29,6 +29,7 @@ class Survey(NamedTuple):
     `peers` are WireGuard's by the name of the interface, `ages` seconds since an interface was made, for those of which
     somebody knows. `pending`: an apply waits for its confirmation. `blind` says what could not be looked at, and why.
     `undone` is what rollback.unasked tells. `staged` names the tunnels that wait for the other site, to change to another wire.
+    `silent` and `taken` are as in Observed.
     """
 
     wished: store.Wish
@@ -48,6 +49,8 @@ class Survey(NamedTuple):
     clock: float = 0
     undone: Optional[Tuple[int, str]] = None
     staged: Tuple[str, ...] = ()
+    silent: Tuple[str, ...] = ()
+    taken: Tuple[str, ...] = ()
 
 
 def look():
@@ -91,6 +94,8 @@ def look():
         clock,
         rollback.unasked(),
         tuple(staged.names()),
+        peer_answers.down(peer_answers.read()),
+        peer_answers.taken(),
     )
 
 

@@ -163,6 +163,32 @@ def write(path, text, mode=0o644, old=None):
             _remove(temporary)
 
 
+def keep(path, text):
+    """Write a file that nobody else reads; what is there and is not as we leave it, such as a link, goes. Raises L2wgError."""
+    try:
+        if not _is_kept(path):
+            remove(path)
+        write(path, text, 0o600)
+    except OSError as error:
+        refused(path, error)
+
+
+def kept(path):
+    """What `keep` has written there; "" where that is something else."""
+    try:
+        return _text(path, OURS) if _is_kept(path) else ""
+    except (OSError, L2wgError):
+        return ""
+
+
+def _is_kept(path):
+    try:
+        info = os.lstat(path)
+    except OSError:
+        return False
+    return stat.S_ISREG(info.st_mode) and info.st_uid == os.geteuid() and stat.S_IMODE(info.st_mode) == 0o600
+
+
 def refused(path, error):
     """Raise the L2wgError of an OSError that came while `path` was written."""
     fail(f"cannot be written: {error.strerror}; it is as it was", _cure(error), _code(error), path=path)

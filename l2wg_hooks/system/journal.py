@@ -14,7 +14,7 @@ SYSLOG = "/dev/log"
 CGROUP = "/proc/self/cgroup"
 IDENTIFIER = "l2wg"
 # Severities of RFC 3164, and its facility for daemons.
-ERROR, INFO, DEBUG = 3, 6, 7
+ERROR, NOTICE, INFO, DEBUG = 3, 5, 6, 7
 DAEMON = 3
 # MESSAGE_ID of all that is wrong, for those who want to be alarmed by it.
 PROBLEM = "e1d11338f5f84ba9b6fb1b4f571a93ef"

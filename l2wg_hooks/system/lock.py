@@ -88,3 +88,16 @@ def working(may_skip=False):
         os.close(work)
         if following is not None:
             os.close(following)
+
+
+@contextlib.contextmanager
+def at_leisure():
+    """Hold both locks; gives False where somebody has one of them. It waits for none, and takes nobody's place who waits."""
+    with contextlib.ExitStack() as held:
+        for path in (FILES, WORK):
+            descriptor = _opened(path)
+            held.callback(os.close, descriptor)
+            if not _try(descriptor):
+                yield False
+                return
+        yield True

@@ -16,14 +16,17 @@ LOGIN = "/proc/self/loginuid"
 class Summary:
     """What an event, or a command, has done: `told` are steps and texts, `waiting` what waits for another event.
 
-    `event` is the command line. This one has no words for any of it; reconcile.event_summary has one that does.
+    `event` is the command line, `more` are further fields as pairs.
+    This one has no words for any of it; reconcile.event_summary has one that does.
     """
 
     def __init__(self, event=""):
         self.event = event
         self.told = []
+        self.more = []
         self.waiting = ()
         self.wrong = False
+        self.unasked = False
 
     def again(self):
         """One of the same event, with nothing told yet."""
@@ -92,10 +95,37 @@ def ran(step):
     note(step)
 
 
+def news(message):
+    """The same as did(), of what nobody has asked for, and what is no problem."""
+    unasked()
+    did(message)
+
+
 def alarm(message):
     """The same as did(), of what nobody has asked for: the line is one of those that tell of a problem."""
     _summary.wrong = True
     did(message)
+
+
+def add(key, value):
+    """A field more, for programs."""
+    _summary.more.append((key, value))
+
+
+def unasked():
+    """Nobody has asked for what is done: its line has more than the usual weight."""
+    _summary.unasked = True
+
+
+def has_told():
+    """Whether there is anything to tell."""
+    return bool(_summary.told)
+
+
+def forget():
+    """Of what was done until now the journal gets nothing."""
+    global _summary
+    _summary = _summary.again()
 
 
 def waits(these):
@@ -112,7 +142,8 @@ def tell():
     text, fields = summary.entry()
     if text:
         more = list(fields) + [("MESSAGE_ID", journal.PROBLEM)] * summary.wrong
-        journal.send(text, journal.ERROR if summary.wrong else journal.INFO, more)
+        usual = journal.NOTICE if summary.unasked else journal.INFO
+        journal.send(text, journal.ERROR if summary.wrong else usual, more)
 
 
 def complain(problems):

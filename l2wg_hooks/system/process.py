@@ -69,6 +69,21 @@ def run(argv, stdin="", environment=()):
     return Result(done.returncode, done.stdout, done.stderr)
 
 
+def leave(argv):
+    """Start a command that goes on by itself: nobody waits for it, nor hears of it."""
+    try:
+        subprocess.Popen(
+            list(argv),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            env=ENVIRONMENT,
+            start_new_session=True,
+        )
+    except OSError:  # then it is not there, and nobody needs to hear of that either
+        pass
+
+
 def output(*argv):
     """What a command printed; "" where it is not there or fails, for what one can do without."""
     try:

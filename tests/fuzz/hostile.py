@@ -303,6 +303,7 @@ RIGHT = {
     "isolated": st.sampled_from(["yes", "no"]),
     "storm-limit": st.one_of(st.just("off"), st.integers(1, 10**9).map(str)),
     "link-local": st.sampled_from(["yes", "no"]),
+    "peer-down": st.just("nothing"),  # `port` needs bridge-ports
     "site": st.sampled_from(["", "site-b", "a" * 32, "7"]),
 }
 assert set(RIGHT) == set(schema.KEYS), "a key without a strategy"

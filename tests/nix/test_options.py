@@ -51,6 +51,7 @@ VALUES = {
     "isolated": (["yes", "no"], ["", "maybe"]),
     "storm-limit": (["off", "1", "1000000000"], ["", "0", "1000000001", "on", "10/s"]),
     "link-local": (["yes", "no"], ["", "y"]),
+    "peer-down": (["nothing", "port"], ["", "ports", "yes"]),
     "site": (["", "b", "site-b", "a" * 32], ["-b", "b-", "a" * 33, "site b", "b.example.org", "$(reboot)"]),
 }  # fmt: skip
 NUMBERS = ("key", "port", "mtu", "storm-limit")

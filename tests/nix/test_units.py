@@ -148,9 +148,9 @@ def test_when_it_runs(unit, site, changes, bound, partners, wanted):
 
 def test_the_watch_runs_where_there_is_a_tunnel(evaluate, tmp_path, package):
     got = evaluate(SITE_A, package=package)["watch"]
-    assert got["timer"]["wantedBy"] == ["timers.target"] and got["timer"]["timerConfig"]["OnUnitActiveSec"] == 300
+    assert got["timer"]["wantedBy"] == ["timers.target"] and got["timer"]["timerConfig"]["OnUnitActiveSec"] == 30
     text = got["service"]
-    assert words(text, "ExecStart")[1:] == ["event", "watch", "timer"] and words(text, "StateDirectory") == ["l2wg"]
+    assert words(text, "ExecStart") == [package + "/lib/l2wg/look"] and words(text, "StateDirectory") == ["l2wg"]
     (tmp_path / "l2wg-watch.service").write_text(text)
     done = subprocess.run(["systemd-analyze", "verify", "--man=no", "./l2wg-watch.service"], cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     assert [line for line in done.stdout.decode().splitlines() if "l2wg" in line] == []

@@ -289,6 +289,7 @@ def test_sh_knows_every_key_that_python_knows(router):
         "stp": "no",
         "isolated": "no",
         "link-local": "no",
+        "peer-down": "port",
         "vlans": "all",
         "dhcp": "pass",
         "forward": "accept",

@@ -7,28 +7,6 @@ from l2wg_hooks.model import Tunnel
 from l2wg_hooks.observe.wg_interfaces import Peer
 
 ONE = Tunnel("gretap1", "wg0", "192.168.178.1", "192.168.92.1", "br0")
-TEXT = """[Interface]
-PrivateKey = x=
-[Peer]
-PublicKey = a=
-Endpoint = site-b.example.org:4900
-[Peer]
-Endpoint = 203.0.113.2:4900
-PublicKey = b=
-[Peer]
-endpoint=[2001:db8::1]:4900
-publickey=c=
-[Peer]
-PublicKey = d=
-[Peer]
-Endpoint = other.example.org:51820 # a comment
-PublicKey = e=
-"""
-
-
-def test_the_names_in_a_file():
-    assert endpoint_dns.named(TEXT) == {"a=": ("site-b.example.org", "4900"), "e=": ("other.example.org", "51820")}
-    assert endpoint_dns.named("") == {}
 
 
 def judged(current, addresses):

@@ -8,7 +8,7 @@ from l2wg_hooks.model import Heard, Link, Observed, Peer, Rules, Tunnel, Walls, 
 from l2wg_hooks.netfilter import nftables_state
 from l2wg_hooks.observe import link_table, walls
 from l2wg_hooks.plan import peer_endpoints, planner
-from l2wg_hooks.reconcile import event_summary, events, reconcile
+from l2wg_hooks.reconcile import event_summary, events, reconcile, watch
 from l2wg_hooks.system import process
 
 KEY, OTHER = "A" * 43 + "=", "B" * 43 + "="
@@ -183,7 +183,8 @@ DUMP = f"wg0\tprivate\tpublic\t4900\toff\nwg0\t{KEY}\t(none)\t{WHERE}\t192.168.1
 
 @pytest.fixture
 def wg(monkeypatch):
-    """What wg(8) answers, and what has been asked."""
+    """What wg(8) answers, and what has been asked; of the timer's look only the part that remembers."""
+    monkeypatch.setattr(watch, "PARTS", (reconcile.remember,))
     asked = []
 
     def run(argv, stdin="", environment=()):
@@ -274,4 +275,6 @@ def test_peers_of_an_own_wire_are_the_interfaces_or_else_the_files(wireguard):
     dump = f"k\tpublic\t1\toff\n{KEY}\t(none)\t{WHERE}\t198.18.0.1/32\t{NOW}\t0\t0\toff\n"
     assert walls._wire("l2w0", dump).peers == (spoken(WHERE, NOW, FAR),)
     (wireguard / "l2w0.conf").write_text(OWN_CONF + "Endpoint = router.example:4900\n")
-    assert [peer.endpoint for peer in walls._wire("l2w0", None).peers] == ["router.example:4900"], "a file's, by name"
+    assert [peer.endpoint for peer in walls._wire("l2w0", None).peers] == [""], "a name is none yet"
+    (wireguard / "l2w0.conf").write_text(OWN_CONF + f"Endpoint = {WHERE}\n")
+    assert [peer.endpoint for peer in walls._wire("l2w0", None).peers] == [WHERE], "a file's"

@@ -25,13 +25,13 @@ NEW = [ADD, ALIAS, JOIN, UP]
 LAN = Link("enp2s0", 2, up=True, addresses=("192.168.178.1/24",))
 
 
-def plan(*words, **more):
+def plan(*words, seen=Observed(), **more):
     """The Plan where the rules that it wants are in force already; test_nftables.py has those where they are not.
 
     Whatever it does, each step says why, and what it is about: what fails with it is left out by that.
     """
-    wanted = planner.plan(*words, **more).rules
-    found = planner.plan(*words, seen=Observed(wanted or Rules()), **more)
+    wanted = planner.plan(*words, seen=seen, **more).rules
+    found = planner.plan(*words, seen=seen._replace(rules=wanted or Rules()), **more)
     assert all(step.reason and step.group for step in found.steps)
     return found
 
@@ -381,7 +381,7 @@ def test_a_port_of_another_bridge_loses_its_settings_by_moving():
     assert steps(WG0, BR0, moved, tunnels=[but(TUNNEL, isolated=True)]) == [JOIN, ISOLATED + "on"]
 
 
-@pytest.mark.parametrize("pvid, vids", [(1, ["2-4094"]), (0, ["1-4094"]), (10, ["1-9", "11-4094"]), (4094, ["1-4093"]), (2, ["1-1", "3-4094"])])
+@pytest.mark.parametrize("pvid, vids", [(1, ["2-4094"]), (0, ["1-4094"]), (10, ["1-9", "11-4094"]), (4094, ["1-4093"]), (2, ["1", "3-4094"])])
 def test_a_bridge_that_filters_vlans_lets_all_pass_the_tunnel(pvid, vids):
     bridge = but(BR0, vlan_filtering=True, pvid=pvid)
     assert steps(WG0, bridge) == [ADD, ALIAS, JOIN] + ["bridge vlan add dev gretap1 vid " + vid for vid in vids] + [UP]
@@ -732,3 +732,28 @@ def test_a_new_tunnel_says_why_step_by_step():
         ("br0 filters VLANs, and a new port has none", "gretap1"),
         ("it is down", "gretap1"),
     ]
+
+
+VLANS = "bridge vlan add dev gretap1 vid "
+
+
+@pytest.mark.parametrize("has, added", [
+    (((1, 4094),), []),
+    ((), ["1 pvid untagged", "2-4094"]),
+    (((1, 1),), ["2-4094"]),
+    (((2, 4094),), ["1 pvid untagged"]),
+    (((1, 41), (43, 4094)), ["42"]),
+    (((1, 41), (43, 99), (103, 4093)), ["42", "100-102", "4094"]),
+])  # fmt: skip
+def test_vlans_that_somebody_takes_from_the_tunnel_come_back(has, added):
+    seen = Observed(vlans={"gretap1": has, "enp3s0": ((1, 1),)})
+    assert steps(WG0, but(BR0, vlan_filtering=True), RIGHT, seen=seen) == [VLANS + words for words in added]
+
+
+def test_a_port_without_any_is_not_listed():
+    seen = Observed(vlans={"br0": ((1, 1),)})
+    assert steps(WG0, but(BR0, vlan_filtering=True, pvid=0), RIGHT, seen=seen) == [VLANS + "1-4094"]
+
+
+def test_vlans_of_a_bridge_that_does_not_filter_are_nobodys():
+    assert steps(WG0, BR0, RIGHT, seen=Observed(vlans={"br0": ((1, 1),)})) == []

@@ -12,7 +12,8 @@ ORDER = {room: floor for floor, names in enumerate(RULE.split(" > ")) for room i
 IMPURE = {"subprocess", "socket", "select", "time", "signal", "threading", "tempfile", "shutil", "ctypes", "fcntl"}
 PURE = ("model", "errors", "encapsulation", "plan")
 PURE_MODULES = (
-    "config.allowed_ips config.endpoint_lines config.schema config.tunnel_file config.conflicts config.bridge_switches config.ifupdown config.ifupdown_bridge"
+    "config.allowed_ips config.endpoint_lines config.endpoint_names"
+    " config.schema config.tunnel_file config.conflicts config.bridge_switches config.ifupdown config.ifupdown_bridge"
     " config.ifupdown_stanzas config.ifupdown_commands config.shell_words config.revert config.wg_quick_peers"
     " netfilter.nftables netfilter.iptables netfilter.trace pairing.rendezvous system.json_fields"
 ).split()

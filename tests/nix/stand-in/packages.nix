@@ -18,6 +18,8 @@ let
         }
         // { inherit (attributes) meta passthru pname version; inherit (attributes.passthru) tests; arguments = attributes; };
     };
+    coreutils = debian "coreutils";
+    gnused = debian "sed";
     installShellFiles = debian "installShellFiles";
     iproute2 = debian "iproute2";
     iptables = debian "iptables";
@@ -25,6 +27,7 @@ let
     nftables = debian "nftables";
     procps = debian "procps";
     tcpdump = debian "tcpdump";
+    util-linux = debian "util-linux";
     testers.runNixOSTest = test: shell "vm-test-run-${test.name}" "touch $out" { script = test.testScript; };
     wireguard-tools = debian "wireguard-tools";
   };

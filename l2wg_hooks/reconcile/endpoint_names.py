@@ -1,0 +1,117 @@
+"""Names of the peers' endpoints, asked for anew where a peer does not answer for long: by the watch, so that no event waits."""
+
+import os
+import sys
+import time
+
+from l2wg_hooks.config import endpoint_names, store, wg_quick
+from l2wg_hooks.errors import L2wgError, Problem
+from l2wg_hooks.model import NAMESPACE
+from l2wg_hooks.observe import link_table, snapshot
+from l2wg_hooks.plan import commands
+from l2wg_hooks.plan import endpoint_names as calls
+from l2wg_hooks.probes import loop_probe
+from l2wg_hooks.system import files, lock, log, network_namespace, process, resolver, units
+
+# Seconds for all names together: the first name server of resolv.conf(5) may be silent for 5 before the second is asked.
+PATIENCE = 10
+# The names that nobody knew at the last look: that is news once.
+UNKNOWN = "/run/l2wg.names"
+UNIT = "l2wg-watch.service"
+WATCH = ("event", "watch", "names")
+
+
+def wanted(tunnels):
+    """{WireGuard interface: {public key: (name, port)}} of the tunnels' peers, by the files of wg-quick(8). No process."""
+    texts = {}
+    for name in sorted({tunnel.underlay for tunnel in tunnels}):
+        try:
+            texts[name] = files.text(wg_quick.path(name))
+        except L2wgError:  # told of by `l2wg check`, and for an own wire by each event
+            pass
+    return calls.wanted(tunnels, texts)
+
+
+def soon(wires):
+    """Have a look of the watch now, where one of these WireGuard interfaces, just told of its peers, has one with a name."""
+    if not any(endpoint_names.named(files.glance(wg_quick.path(name))) for name in wires):
+        return
+    # What is begun inside of a unit ends with it.
+    if units.run_here():
+        process.output("systemctl", "--no-block", "start", UNIT)
+    else:
+        process.leave((os.path.realpath(sys.argv[0]), *WATCH))
+
+
+def look():
+    """Ask for the names of peers that have not answered for long, and have them called there; the Problems that are news.
+
+    No lock is held while a name server is waited for.
+    """
+    tunnels = store.load().tunnels
+    names = wanted(tunnels)
+    late = calls.late(tunnels, snapshot.peers(tunnels).peers, names, time.time()) if names else []
+    if not late:
+        return _news({})
+    answers = resolver.ask({call.name for call in late}, PATIENCE)
+    where = {}
+    for call in late:
+        found = calls.targets(call, answers[call.name])
+        where[call._replace(endpoint="")] = calls.chosen(call, [endpoint for endpoint in found if resolver.has_route(endpoint)])
+    if any(where[call._replace(endpoint="")] not in ("", call.endpoint) for call in late):
+        _move(tunnels, names, where)
+    return _news({call.name: call for call in late if not calls.targets(call, answers[call.name])})
+
+
+def _move(tunnels, names, where):
+    """Have WireGuard call where `where` says, {Call without its endpoint: endpoint}, of the peers of which that is still true."""
+    with lock.working():
+        # wg(8) would add a peer that has gone meanwhile.
+        moved = False
+        for call in calls.late(tunnels, snapshot.peers(tunnels).peers, names, time.time()):
+            target = where.get(call._replace(endpoint=""))
+            if target and target != call.endpoint:
+                moved |= _set(call, target, any(tunnel.walled and tunnel.underlay == call.underlay for tunnel in tunnels))
+        if moved:
+            # WireGuard waits for somebody's packet, and begins its handshake for that.
+            loop_probe.send(tunnels, link_table.read())
+
+
+def _set(call, target, walled):
+    argv = ("wg", "set", call.underlay, "peer", call.key, "endpoint", target)
+    process.show((commands.EXEC if walled else ()) + argv)
+    try:
+        # Not by ip(8), which would mount /sys anew for that.
+        result = network_namespace.within(NAMESPACE, lambda: process.run(argv)) if walled else process.run(argv)
+    except OSError:  # the namespace has gone this moment
+        return False
+    if result.code:
+        return False  # as has the interface
+    before = f"no longer at {call.endpoint}" if call.endpoint else "nobody knew where until now"
+    log.news(f"{call.underlay}: the peer {call.name} is called at {target}, {before}")
+    return True
+
+
+def _news(unknown):
+    """The Problems of these names, {name: a Call}, of which nobody has been told yet."""
+    try:
+        before = files.text(UNKNOWN)
+    except L2wgError:  # not as we have left it
+        before = ""
+    text = "".join(f"{name}\n" for name in sorted(unknown))
+    if text == before:
+        return ()
+    try:
+        if text:
+            files.write(UNKNOWN, text, 0o600)
+        else:
+            files.remove(UNKNOWN)
+    except L2wgError:  # rather never told than at each look: `l2wg check` says it, too
+        return ()
+    return tuple(_unknown(unknown[name]) for name in sorted(unknown) if name not in before.split("\n"))
+
+
+def _unknown(call):
+    message = f"the name {call.name}, by which a silent peer is called, is not known now; each look of the watch asks again"
+    hint = f"getent ahosts {call.name} # mend DNS on this router, or the name in that file"
+    return Problem(message, hint, wg_quick.path(call.underlay), 0, "Endpoint", "endpoint-unresolved")

@@ -1,0 +1,71 @@
+"""What the sh script of the watch, etc/l2wg/look, compares with: a look that found nothing to do.
+
+A line each: the fingerprint, which only that script can make; words; the second since the boot until which it holds; files of
+/proc/sys.
+"""
+
+import os
+import time
+
+from l2wg_hooks.errors import L2wgError
+from l2wg_hooks.observe import snapshot, sysctls
+from l2wg_hooks.plan import peer_down, policy_routes
+from l2wg_hooks.reconcile import endpoint_names
+from l2wg_hooks.system import files
+
+PATH = "/run/l2wg.look"
+# The variable in which the script hands over the fingerprint.
+FINGERPRINT = "L2WG_LOOK"
+# Seconds until Python looks in any case: at what the fingerprint has not, and when peers were heard.
+HOLDS = 600
+
+
+def now():
+    """Seconds since the boot, as /proc/uptime has them: other processes have the same."""
+    return int(time.clock_gettime(time.CLOCK_BOOTTIME))
+
+
+def words(tunnels, links):
+    """What the script has to know of the tunnels: words without blanks, each once.
+
+    ways4, table4=NUMBER, ways6, table6=NUMBER: policy routes; mangle, filter: tables of iptables; vlans: of bridges that filter
+    them. With `names` it calls Python where a peer is silent that is named by peer=KEY, with `answers` at every look.
+    """
+    found = []
+    for tunnel in tunnels:
+        if policy_routes.needed(tunnel.kind) and not tunnel.walled:
+            found += ["ways%d" % tunnel.family, "table%d=%s" % (tunnel.family, policy_routes.table(tunnel.name))]
+        if tunnel.mss_clamp == "iptables":
+            found.append("mangle")
+        if tunnel.forward == "accept":
+            found.append("filter")
+        if tunnel.bridge in links and links[tunnel.bridge].vlan_filtering:
+            found.append("vlans")
+    if any(tunnel.peer_down == peer_down.PORT for tunnel in tunnels):
+        found.append("answers")
+    silent = [key for these in endpoint_names.wanted(tunnels).values() for key in these]
+    if silent:
+        found += ["names"] + [f"peer={key}" for key in silent]
+    return tuple(dict.fromkeys(found))
+
+
+def switches(tunnels):
+    """The files of /proc/sys that a plan for these tunnels looks at."""
+    found = snapshot.bridges(tunnels)
+    paths = [os.path.join(sysctls.SWITCHES, switch % name) for name in sorted(found) for switch in found[name].now]
+    # Names with such bytes would be something else to sh.
+    return tuple(path for path in paths if not set(path) & set(" \t\n\\"))
+
+
+def write(tunnels, links, until=None):
+    """Keep that nothing was to be done, up to the second `until`, where the script has called; nobody is told where it fails."""
+    fingerprint = os.environ.get(FINGERPRINT, "")
+    if not fingerprint or "\n" in fingerprint:
+        return
+    end = now() + HOLDS
+    end = end if until is None else min(until, end)
+    rows = (fingerprint, " ".join(words(tunnels, links)), str(end), " ".join(switches(tunnels)))
+    try:
+        files.keep(PATH, "".join(row + "\n" for row in rows))
+    except L2wgError:  # a full /run: then each look is Python's
+        pass
