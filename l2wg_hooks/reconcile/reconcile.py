@@ -15,11 +15,12 @@ ROUNDS = 3
 WAITING = "/run/l2wg.waiting"
 
 
-def reconcile(leaving=(), may_skip=False, only=None, meet=None):
+def reconcile(leaving=(), may_skip=False, only=None, meet=None, tell=None):
     """Bring the kernel to the wish; the Problems that are left. Raises L2wgError where nothing could be tried.
 
     `only`, if given, names the tunnels that are wished for: the others' files count as not there. `meet`, if given, is called
-    once, when all is looked at and the first step comes next; what it raises ends it.
+    once, when all is looked at and the first step comes next; what it raises ends it. `tell` is called with what waits, unless
+    it is skipped, in the place of tell_what_waits.
     """
     with lock.working(may_skip) as ours:
         if not ours:
@@ -49,7 +50,7 @@ def reconcile(leaving=(), may_skip=False, only=None, meet=None):
             failed = tuple(
                 Problem(f"`{step}` had no effect: {step.reason}", "is another manager at work on it?") for step in todo.steps
             )
-        tell_what_waits(todo.waiting)
+        (tell or tell_what_waits)(todo.waiting)
         return wished.problems + todo.problems + failed
 
 

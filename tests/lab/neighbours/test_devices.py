@@ -1,0 +1,232 @@
+"""Whoever makes wg0 and br0: udev tells of both, and no file has a PostUp line.
+
+ifupdown's own hook is put aside, and the watch is off: what brings the wire back is the device event, and nothing else.
+"""
+
+import pytest
+import topology
+import vm as machines
+from hosts import eventually
+from neighbourhood import WAN, Neighbourhood
+
+NETDEV = """\
+[NetDev]
+Name=wg0
+Kind=wireguard
+
+[WireGuard]
+PrivateKey={private}
+ListenPort=4900
+
+[WireGuardPeer]
+PublicKey={peer}
+AllowedIPs=192.168.92.0/24,10.15.14.0/24
+Endpoint={B}:4900
+PersistentKeepalive=15
+"""
+NETWORK = "[Match]\nName=wg0\n\n[Network]\nAddress=10.15.14.2/24\n\n[Route]\nDestination=192.168.92.0/24\nScope=link\n"
+BRIDGE = {
+    "br0.netdev": "[NetDev]\nName=br0\nKind=bridge\n",
+    "br0.network": "[Match]\nName=br0\n\n[Network]\nLinkLocalAddressing=no\n\n[Link]\nRequiredForOnline=no\n",
+    "port.network": "[Match]\nName=enp3s0\n\n[Network]\nBridge=br0\nLinkLocalAddressing=no\n",
+}
+# For wg(8), which takes nothing of wg-quick's.
+SETCONF = """\
+[Interface]
+PrivateKey = {private}
+ListenPort = 4900
+
+[Peer]
+PublicKey = {peer}
+AllowedIPs = 192.168.92.0/24,10.15.14.0/24
+Endpoint = {B}:4900
+PersistentKeepalive = 15
+"""
+STANZA = """\
+auto wg0
+iface wg0 inet static
+    address 10.15.14.2/24
+    pre-up ip link add wg0 type wireguard
+    pre-up wg setconf wg0 /etc/wireguard/wg0.wg
+    up ip route add 192.168.92.0/24 dev wg0
+    post-down ip link del wg0
+"""
+CONNECTION = """\
+[connection]
+id=wg0
+type=wireguard
+interface-name=wg0
+
+[wireguard]
+private-key={private}
+listen-port=4900
+
+[wireguard-peer.{peer}]
+endpoint={B}:4900
+persistent-keepalive=15
+allowed-ips=192.168.92.0/24;10.15.14.0/24;
+
+[ipv4]
+method=manual
+address1=10.15.14.2/24
+
+[ipv6]
+method=disabled
+"""
+NETPLAN = """\
+network:
+  version: 2
+  renderer: networkd
+  ethernets:
+    enp3s0: {{dhcp4: false, link-local: []}}
+  bridges:
+    br0: {{interfaces: [enp3s0], dhcp4: false, link-local: [], optional: true}}
+  tunnels:
+    wg0:
+      mode: wireguard
+      key: {private}
+      port: 4900
+      addresses: [10.15.14.2/24]
+      routes: [{{to: 192.168.92.0/24, scope: link}}]
+      peers:
+        - keys: {{public: {peer}}}
+          allowed-ips: [192.168.92.0/24, 10.15.14.0/24]
+          endpoint: {B}:4900
+          keepalive: 15
+"""
+
+
+@pytest.fixture(scope="module")
+def lab(suite, deb):
+    with machines.scratch() as directory:
+        lab = Neighbourhood(suite, directory)
+        try:
+            lab.wait()
+            lab.vm.put("/root/preseed", topology.preseed("A", attach="false"))
+            lab.vm.put(f"/root/{deb.name}", deb.read_bytes())
+            lab.vm.sh("debconf-set-selections /root/preseed")
+            lab.vm.run(["apt-get", "install", "-y", "-q", f"/root/{deb.name}"], timeout=300, env={"DEBIAN_FRONTEND": "noninteractive"})
+            lab.vm.sh("rm /etc/network/if-up.d/l2wg /etc/network/if-down.d/l2wg; systemctl disable -q --now l2wg-watch.timer")
+            lab.device.run(["ip", "address", "add", "192.168.92.50/24", "dev", "eth0"])
+            lab.comes_back()
+            yield lab
+        finally:
+            lab.close()
+
+
+def text(lab, template):
+    return template.format(private=lab.keys[0].private, peer=lab.keys[1].public, **WAN)
+
+
+def back(lab, *commands):
+    """The wire is back after each of them, by itself, and no file has had a line of ours."""
+    for command in commands:
+        lab.vm.sh(command, timeout=180)
+        lab.comes_back()
+    assert lab.vm.run(["grep", "-rlE", "l2wg (up|down|event)", "/etc/wireguard", "/etc/network", "/etc/systemd", "/etc/netplan"], check=False).stdout == ""
+
+
+def without_wg_quick(lab):
+    lab.vm.sh("systemctl disable -q --now wg-quick@wg0; mv -f /etc/wireguard/wg0.conf /root/")
+    eventually(lambda: lab.vm.run(["test", "-e", "/sys/class/net/gretap1"], check=False).rc, 30)
+
+
+def by_networkd(lab):
+    """Both, with `bridge-ports` no longer l2wg's."""
+    lab.vm.sh("l2wg set gretap1 bridge-ports= && l2wg apply --no-rehearsal && ip link del br0", timeout=300)
+    for name, content in dict(BRIDGE, **{"wg0.netdev": text(lab, NETDEV), "wg0.network": NETWORK}).items():
+        lab.vm.put(f"/etc/systemd/network/{name}", content)
+    lab.vm.sh("chgrp systemd-network /etc/systemd/network/wg0.netdev; chmod 640 /etc/systemd/network/wg0.netdev")
+    lab.start("systemd-networkd")
+    lab.comes_back()
+
+
+# The bridge is l2wg's, by ifupdown
+
+
+def test_wg_quick_without_postup(lab):
+    back(lab, "systemctl restart wg-quick@wg0", "ip link del wg0; systemctl stop wg-quick@wg0; systemctl start wg-quick@wg0")
+
+
+def test_without_the_rule_nobody_tells(lab):
+    lab.vm.sh("ln -s /dev/null /etc/udev/rules.d/85-l2wg.rules; udevadm control --reload; systemctl restart wg-quick@wg0; udevadm settle; sleep 5")
+    assert not lab.wired() and "waits" not in lab.vm.run(["l2wg", "plan"], check=False).stdout
+    lab.vm.sh("rm /etc/udev/rules.d/85-l2wg.rules; udevadm control --reload; udevadm trigger --action=add /sys/class/net/wg0")
+    lab.comes_back()
+
+
+def test_the_bridge_is_made_anew_by_ifupdown(lab):
+    """It is busy with its ports when udev tells of it, and none of them may be put in for it."""
+    back(lab, "ifdown br0; ifup br0", "systemctl restart networking")
+    assert lab.vm.sh("ifquery --state br0").stdout.strip() == "br0=br0"
+    assert "busy" not in lab.vm.sh("journalctl -b -u networking -o cat").stdout
+
+
+def test_what_is_foreign_starts_nothing(lab):
+    since = lab.vm.sh("date +%s").stdout.strip()
+    lab.vm.sh("for i in 1 2 3 4 5; do ip link add veth$i type veth peer name peer$i; ip link del veth$i; done; udevadm settle")
+    assert "Start" not in lab.vm.sh(f"journalctl -o cat --since @{since} UNIT='l2wg-device@veth1:*' + _SYSTEMD_UNIT=init.scope | grep l2wg-device || :").stdout
+    assert lab.vm.sh("systemctl list-units --all --no-legend 'l2wg-device@*'").stdout == ""
+
+
+def test_a_pulled_port_comes_back(lab):
+    """As a card on USB."""
+    lab.vm.sh("card=$(basename $(readlink /sys/class/net/enp3s0/device)); cd /sys/bus/virtio/drivers/virtio_net; echo $card >unbind; sleep 1; echo $card >bind")
+    lab.comes_back()
+
+
+@pytest.mark.long
+def test_interfaces_and_wg_setconf(lab):
+    without_wg_quick(lab)
+    lab.vm.put("/etc/wireguard/wg0.wg", text(lab, SETCONF), 0o600)
+    lab.vm.put("/etc/network/interfaces.d/wg0", STANZA)
+    back(lab, "ifup wg0", "systemctl restart networking", "ifdown wg0; ifup wg0")
+    lab.vm.sh("ifdown wg0; rm /etc/network/interfaces.d/wg0 /etc/wireguard/wg0.wg")
+
+
+@pytest.mark.long
+def test_networkmanager(lab):
+    lab.vm.sh("[ ! -e /etc/wireguard/wg0.conf ] || { systemctl disable -q --now wg-quick@wg0; mv /etc/wireguard/wg0.conf /root/; }")
+    lab.vm.put("/etc/NetworkManager/system-connections/wg0.nmconnection", text(lab, CONNECTION), 0o600)
+    lab.start("NetworkManager")
+    back(lab, ":", "systemctl restart NetworkManager", "nmcli connection down wg0; nmcli connection up wg0")
+    lab.vm.sh("nmcli connection delete wg0")
+    lab.stop("NetworkManager")
+
+
+# Both are somebody else's
+
+
+def test_networkd(lab):
+    lab.vm.sh("[ ! -e /etc/wireguard/wg0.conf ] || { systemctl disable -q --now wg-quick@wg0; mv /etc/wireguard/wg0.conf /root/; }")
+    by_networkd(lab)
+    back(lab, "systemctl restart systemd-networkd", "ip link del wg0; ip link del br0; systemctl restart systemd-networkd")
+
+
+@pytest.mark.long
+def test_netplan(lab):
+    lab.vm.sh("rm -f /etc/systemd/network/wg0.* /etc/systemd/network/br0.* /etc/systemd/network/port.*; ip link del wg0; ip link del br0", check=False)
+    lab.vm.sh("[ ! -e /etc/wireguard/wg0.conf ] || { systemctl disable -q --now wg-quick@wg0; mv /etc/wireguard/wg0.conf /root/; }")
+    lab.vm.put("/etc/netplan/50-l2.yaml", text(lab, NETPLAN), 0o600)
+    back(lab, "netplan apply", "systemctl restart systemd-networkd", "ip link del wg0; ip link del br0; netplan apply")
+
+
+@pytest.mark.long
+def test_boot(lab):
+    """With what the test before has left: netplan."""
+    lab.vm.sh("systemctl enable systemd-networkd")
+    lab.vm.reboot()
+    lab.vm.settle()
+    lab.site_b()
+    lab.vm.sh("rm -f /run/systemd/system/systemd-networkd.service; systemctl daemon-reload; systemctl restart systemd-networkd")
+    lab.comes_back()
+
+
+@pytest.mark.long
+def test_ifupdown2(lab):
+    lab.vm.sh("rm -f /etc/netplan/*; rm -rf /run/systemd/network/*; ip link del wg0; ip link del br0", check=False)
+    lab.stop("systemd-networkd")
+    lab.vm.sh("rm -f /etc/systemd/network/*; mv /root/wg0.conf /etc/wireguard/; systemctl enable -q --now wg-quick@wg0", timeout=120)
+    lab.vm.sh("apt-get install -y -q /var/cache/lab/ifupdown2*.deb", timeout=180)
+    lab.vm.sh("rm -f /etc/network/if-up.d/l2wg /etc/network/if-down.d/l2wg; l2wg set gretap1 bridge-ports=enp3s0; l2wg apply --no-rehearsal", timeout=300)
+    back(lab, ":", "ifreload -a", "ifdown br0; ifup br0", "systemctl daemon-reload; systemctl restart networking")
