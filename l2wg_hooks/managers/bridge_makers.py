@@ -15,6 +15,7 @@ NETWORKD = ("/etc/systemd/network", "/run/systemd/network")
 # What `systemctl enable networking` makes, and `systemctl mask networking`.
 ENABLED = "/etc/systemd/system"
 UNIT = "networking.service"
+NOTHING = "/dev/null"
 
 
 class Wanted(NamedTuple):
@@ -45,7 +46,7 @@ def _has_ifup():
 
 def _is_enabled():
     """Whether systemd starts ifupdown at boot; what is masked may be enabled, too."""
-    masked = os.path.realpath(os.path.join(ENABLED, UNIT)) == "/dev/null"
+    masked = os.path.realpath(os.path.join(ENABLED, UNIT)) == NOTHING
     return not masked and bool(glob.glob(os.path.join(ENABLED, "*.wants", UNIT)))
 
 

@@ -32,7 +32,7 @@ def disabled(root, tmp_path):
 
 
 def masked(root, tmp_path):
-    os.symlink("/dev/null", root / "etc/systemd/system/networking.service")
+    os.symlink(bridge_makers.NOTHING, root / "etc/systemd/system/networking.service")
 
 
 @pytest.mark.parametrize("way", [no_ifup, disabled, masked])
