@@ -43,11 +43,13 @@ def main():
         (here.files / "root" / deb.name).write_bytes(deb.read_bytes())
         here.run("dpkg", "-i", f"/root/{deb.name}")
         here.put("etc/l2wg/gretap1.conf", CONF)
+        here.run("mkdir", "-p", "/run/systemd/system")
         here.put("root/empty", "#!/bin/sh\nexit 0\n", 0o755)
         hook = ["/etc/network/if-up.d/l2wg"]
         commands = {
             "an empty sh hook": (["/root/empty"], up("enp2s0")),
             "our hook, foreign interface": (hook, up("enp2s0")),
+            "udev's hook, foreign interface": (["/usr/lib/l2wg/device"], {"INTERFACE": "veth1", "ACTION": "add", "IFINDEX": "9"}),
             "our hook, our interface, nothing to do": (hook, up("br0")),
             "l2wg up wg0, nothing to do": (["/usr/bin/l2wg", "up", "wg0"], {}),
             "l2wg status": (["sh", "-c", "l2wg status >/dev/null || :"], {}),  # it says that there is no wg0

@@ -235,7 +235,7 @@ def test_boot(lab):
 
 @pytest.mark.long
 def test_ifupdown2(lab):
-    lab.vm.sh("rm -f /etc/netplan/*; rm -rf /run/systemd/network/*; ip link del wg0; ip link del br0", check=False)
+    lab.vm.sh("rm -rf /etc/netplan/* /run/systemd/network/* /etc/systemd/system/systemd-networkd.service; ip link del wg0; ip link del br0", check=False)
     lab.stop("systemd-networkd")
     lab.vm.sh("rm -f /etc/systemd/network/* /etc/systemd/system/networking.service; systemctl daemon-reload; ifup --force enp2s0", timeout=120)
     lab.vm.sh("cp /root/wg0.conf /etc/wireguard/; systemctl enable -q wg-quick@wg0; systemctl restart wg-quick@wg0", timeout=120)
