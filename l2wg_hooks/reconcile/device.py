@@ -10,8 +10,8 @@ from l2wg_hooks.config import store
 from l2wg_hooks.reconcile import reconcile
 from l2wg_hooks.system import files, link_changes, log
 
-# Seconds for an interface to become what is waited for, and for a bridge to come up. Whoever makes that puts its ports in
-# first: one that we had put in meanwhile, brctl(8) would call busy, and ifup fail.
+# Seconds for an interface to become what is waited for, and for a bridge to come up: whoever makes that puts its ports in
+# first, and brctl(8) fails for one that somebody else has put in meanwhile.
 PATIENCE, HALF_MADE = 60, 10
 # Seconds until another event, which is about to look, has seen what we are here for.
 PAUSE = 0.2

@@ -87,6 +87,20 @@ network:
           endpoint: {B}:4900
           keepalive: 15
 """
+# A container as others make them: a network of its own, which has the port and the way to site B, and neither udev nor systemd in it.
+CONTAINER = """
+ifdown br0
+ip netns add C
+ip link set enp3s0 netns C; ip link set to-b netns C
+systemd-run -q --collect --unit=container unshare --mount --pid --fork --mount-proc nsenter --net=/run/netns/C sh -c \
+  'mount -t tmpfs tmpfs /run; mkdir -p /run/network /run/systemd/system; mount -t sysfs -o ro sysfs /sys; exec sleep 3600'
+sleep 2
+ip -n C link set lo up; ip -n C address add 192.168.178.1/32 dev lo
+ip -n C address add {A}/30 dev to-b; ip -n C link set to-b up
+pgrep -f 'sleep 3600' | tail -n 1
+"""
+# What such a one may not do.
+RIGHTS = "-sys_admin,-sys_module,-sys_rawio,-sys_boot,-sys_time"
 # ifupdown's hooks, away and back.
 ASIDE = "for i in up down; do mv /etc/network/if-$i.d/l2wg /root/hook-$i; done"
 BACK = "for i in up down; do cp /root/hook-$i /etc/network/if-$i.d/l2wg; done"
@@ -173,6 +187,40 @@ def test_what_is_foreign_starts_nothing(lab):
 def test_a_pulled_port_comes_back(lab):
     """As a card on USB."""
     lab.vm.sh("card=$(basename $(readlink /sys/class/net/enp3s0/device)); cd /sys/bus/virtio/drivers/virtio_net; echo $card >unbind; sleep 1; echo $card >bind")
+    lab.comes_back()
+
+
+@pytest.mark.long
+def test_a_container_without_udev(lab):
+    """Hooks do it there, and `apply` says what is not to be had."""
+    lab.vm.sh("systemctl stop wg-quick@wg0; l2wg attach wg0", timeout=120)
+    pid = lab.vm.sh(CONTAINER.format(**WAN), timeout=120).stdout.split()[-1]
+
+    def inside(script, check=True):
+        return lab.vm.run(["nsenter", "-a", "-t", pid, "setpriv", f"--bounding-set={RIGHTS}", "sh", "-c", script], check=check, timeout=300)
+
+    def wired():
+        eventually(lab.wired, 60)
+
+    inside(BACK)
+    inside("ifup br0; wg-quick up wg0")
+    wired()
+    inside("ifdown br0; ifup br0")
+    wired()
+    inside("wg-quick down wg0; wg-quick up wg0")
+    wired()
+    said = inside("l2wg set gretap1 site=site-b; l2wg apply --no-rehearsal 2>&1").stdout
+    assert "(udev is not running): ifupdown's hooks do, the lines of `l2wg attach`" in said, said
+    assert "not needed" not in inside("l2wg attach wg0 2>&1").stdout
+    # Whoever makes it by hand is not heard of, and says so.
+    inside("sed -i '/l2wg/d' /etc/wireguard/wg0.conf; ip link del wg0; wg-quick up wg0; sleep 5")
+    assert not lab.wired()
+    inside("l2wg up wg0")
+    wired()
+    inside("wg-quick down wg0; l2wg down --all; ifdown br0; rm /etc/network/if-*.d/l2wg", check=False)
+    lab.vm.sh("systemctl stop container; ip netns del C; sleep 2; ip -br link; l2wg set gretap1 site=", timeout=120)
+    lab.site_b()
+    lab.vm.sh("ifup --force br0; systemctl start wg-quick@wg0", timeout=120)
     lab.comes_back()
 
 

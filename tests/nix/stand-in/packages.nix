@@ -24,6 +24,7 @@ let
     kmod = debian "kmod";
     nftables = debian "nftables";
     procps = debian "procps";
+    systemd = debian "systemd";
     tcpdump = debian "tcpdump";
     testers.runNixOSTest = test: shell "vm-test-run-${test.name}" "touch $out" { script = test.testScript; };
     wireguard-tools = debian "wireguard-tools";
