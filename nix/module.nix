@@ -160,6 +160,9 @@ in
     warnings = import ./warnings.nix { inherit lib config tunnels backend links networkd routes; };
 
     environment.systemPackages = [ cfg.package ];
+    # What the tunnels' own units are not bound to: ports, and what gets its address later.
+    services.udev.packages = [ cfg.package ];
+    systemd.packages = [ cfg.package ];
     environment.etc = lib.mapAttrs' (name: source: lib.nameValuePair "l2wg/${name}.conf" { inherit source; }) files;
 
     systemd.services = lib.mkMerge (

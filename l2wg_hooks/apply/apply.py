@@ -6,14 +6,23 @@ import signal
 
 from l2wg_hooks import errors, model
 from l2wg_hooks.apply import preview, ring_probe, rollback, transaction, verify, watch_timer
-from l2wg_hooks.config import bridge_switches, ifupdown, ifupdown_bridge, ifupdown_files, last_applied, references, store
+from l2wg_hooks.config import (
+    bridge_switches,
+    device_events,
+    ifupdown,
+    ifupdown_bridge,
+    ifupdown_files,
+    last_applied,
+    references,
+    store,
+)
 from l2wg_hooks.errors import L2wgError, Problem, fail
 from l2wg_hooks.managers import ifupdown_state
 from l2wg_hooks.model import Step
 from l2wg_hooks.netfilter import host_rules, inbound, nftables
 from l2wg_hooks.observe import link_table, sysctls
 from l2wg_hooks.reconcile import executor, reconcile, ruleset
-from l2wg_hooks.system import files, lock, log, process
+from l2wg_hooks.system import files, lock, log, network_namespace, process
 
 UNCHANGED = "nothing was changed: all is as it was before"
 # Where `meet` is called.
@@ -153,6 +162,7 @@ def _transact(intent, confirm, more, meet):
             raise (Ended if ended else L2wgError)(*_undo(failed[0], keep), code=code)
     watch_timer.follow(intent.tunnels)
     _tell_of_firewalls(intent.tunnels)
+    _tell_of_devices(intent.tunnels)
     _tell_of_addresses(applied, intent.tunnels)
     return unreached(intent)
 
@@ -166,6 +176,15 @@ def _tell_of_firewalls(tunnels):
     """Print what would drop the peer's packets: all is done here, and nothing will come in."""
     known = host_rules.Firewall() if tunnels else None
     log.complain([problem for tunnel in tunnels if not tunnel.walled for problem in inbound.problems(tunnel, known)])
+
+
+def _tell_of_devices(tunnels):
+    """Print what somebody has to do where udev tells of no interface, as in a container: its absence is no fault."""
+    reason = device_events.missing()
+    names = sorted({tunnel.underlay for tunnel in tunnels if not tunnel.walled})
+    if names and reason and network_namespace.is_first():
+        log.say(f"nobody tells l2wg of interfaces that others make ({reason}): ifupdown's hooks do, the lines of `l2wg attach`,")
+        log.say("and the watch's next look; what else makes {} has to call `l2wg up {}`".format(" or ".join(names), names[0]))
 
 
 def _tell_of_addresses(applied, tunnels):

@@ -17,6 +17,7 @@ from l2wg_hooks.config import (
     wg_quick_routes,
 )
 from l2wg_hooks.errors import L2wgError, Problem
+from l2wg_hooks.managers import bridge_makers
 from l2wg_hooks.model import Link, Plan, Rules, Step, Tunnel
 from l2wg_hooks.netfilter import name_references, nftables, unsupported
 from l2wg_hooks.observe import snapshot, sysctls, wg_interfaces
@@ -132,6 +133,7 @@ def intend(moving=False, wished_too=None):
     problems += tuple(problem for problem in unfit if problem not in problems)
     problems = _told_better(problems, () if moving else moves, refused) + name_references.problems(moved, now.links)
     problems += wg_quick_routes.ours(wg_quick_routes.look(wished.tunnels, defined.stanzas), wished.tunnels, moves)
+    problems += tuple(_made_by_others(wished.tunnels, bridges, old))
     settings_of = {move.port: sysctls.differing(move.port) for move in moved}
     steps = _speaking(old, bridges, now.links) + _released(old, bridges, now, defined.aside)
     steps += address_move.steps(moved, now.links, now.held, settings_of)
@@ -253,6 +255,20 @@ def copies_of(defined, moving, staying):
         path = os.path.join(ifupdown_files.COPIES, port)
         found[path] = (files.text(path), new if new.endswith("\n") or not new else new + "\n")
     return found
+
+
+def _made_by_others(tunnels, bridges, old):
+    """Problems of bridges that are new, on a router whose network is not ifupdown's: nobody would make them, at the next boot."""
+    known = ifupdown_bridge.bridges_in(old)
+    new = [bridge for name, bridge in sorted(bridges.items()) if name not in known]
+    maker = bridge_makers.other() if new else None
+    for bridge in new if maker else ():
+        name, words = maker
+        these = [tunnel for tunnel in tunnels if tunnel.bridge == bridge.name and tunnel.bridge_ports]
+        clear = "; ".join(f"l2wg set {tunnel.name} bridge-ports= bridge-address=" for tunnel in these)
+        done = words(bridge_makers.Wanted(bridge.name, bridge.ports, bridge.address))
+        message = f"has ifupdown make {bridge.name}, and this router's network is {name}'s: it makes the bridge, with these ports"
+        yield these[0].problem("bridge-ports", message, f"{done} && {{ {clear}; l2wg apply; }}")
 
 
 def _lost(port, defined):

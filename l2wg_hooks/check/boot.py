@@ -6,7 +6,7 @@ from l2wg_hooks.apply import apply
 from l2wg_hooks.check import wg_quick_hooks
 from l2wg_hooks.check.cause import REBOOT, WAITS, Cause
 from l2wg_hooks.check.scene import Check, with_id
-from l2wg_hooks.config import ifupdown_bridge, ifupdown_files, wg_quick, wg_quick_readers
+from l2wg_hooks.config import device_events, ifupdown_bridge, ifupdown_files, wg_quick, wg_quick_readers
 from l2wg_hooks.errors import L2wgError, Problem
 from l2wg_hooks.system import files, process
 
@@ -81,8 +81,8 @@ def _boot(scene):
         yield answer.problem(where, name, text)
         for clash in scene.clashes:
             yield clash.problem if clash.underlay == name else None
-        # An interface that ifupdown brings up has its own hook, and a file for wg(8) takes no such lines.
-        by_others = any(stanza.interface == name for stanza in defined.stanzas)
+        # An interface that ifupdown brings up has its own hook, a file for wg(8) takes no such lines, and udev tells of any.
+        by_others = any(stanza.interface == name for stanza in defined.stanzas) or not device_events.missing()
         for problem in wg_quick_hooks.judge(text, where, name, own) if answer.quick else ():
             if not (by_others and problem.id == "postup-missing"):
                 yield problem

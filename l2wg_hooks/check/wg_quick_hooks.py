@@ -11,7 +11,8 @@ CAUSES = (
     Cause(
         "postup-missing",
         REBOOT,
-        "wg0.conf has not both lines that tell l2wg when WireGuard comes and goes.",
+        "wg0.conf has not both lines that tell l2wg when WireGuard comes and goes, and udev does not tell of it either, "
+        "as in a container, or without systemd.",
         "`l2wg attach wg0`.",
     ),
     Cause(

@@ -2,7 +2,7 @@
 
 import os
 
-from l2wg_hooks.config import own_wire, store, wg_quick
+from l2wg_hooks.config import device_events, own_wire, store, wg_quick
 from l2wg_hooks.errors import L2wgError, fail
 from l2wg_hooks.system import files, log
 
@@ -16,6 +16,10 @@ def attach_file(name, tunnels=()):
     from l2wg_hooks.config import wg_quick_readers  # which asks this module
 
     where = wg_quick.path(name)
+    told = device_events.instead(name)
+    if told and not os.path.lexists(where):
+        log.say(f"{where}: there is no such file, and none is needed: {told}")
+        return ()
     if not os.path.exists(where):
         hint = f"make it, or if {name} is not set up by wg-quick, call `l2wg up {name}` from there"
         fail("there is no such file", hint, path=where)
@@ -27,8 +31,8 @@ def attach_file(name, tunnels=()):
     problem = answer.problem(where, name, old)
     if problem:
         raise L2wgError(problem)
-    if answer.told:
-        log.say(f"{where}: nothing is put in, since {answer.why}; the hook of ifupdown does the same")
+    if answer.told or (told and not answer.quick):
+        log.say("{}: nothing is put in, since {}; {}".format(where, answer.why, told or "the hook of ifupdown does the same"))
         return ()
     if not answer.quick:
         fail(f"nothing is put in, since {answer.why}", answer.hint, path=where)
@@ -40,6 +44,8 @@ def attach_file(name, tunnels=()):
         log.did("{}: added {}".format(where, " and ".join("`{} = {}`".format(*line) for line in wg_quick.LINES)))
     else:
         log.say(f"{where}: both lines are there")
+    if told:
+        log.say(f"{where}: these lines are not needed here, and do no harm: {told}")
     return tuple(wg_quick.warnings(new, where, name, tunnels))
 
 

@@ -9,7 +9,7 @@ import os
 import re
 from typing import NamedTuple, Optional, Tuple
 
-from l2wg_hooks.config import ifupdown_files, ifupdown_stanzas, shell_words, wg_quick
+from l2wg_hooks.config import device_events, ifupdown_files, ifupdown_stanzas, shell_words, wg_quick
 from l2wg_hooks.errors import L2wgError, Problem
 from l2wg_hooks.system import files
 
@@ -86,7 +86,8 @@ def ask(name, text, defined=None):
     told = any(stanza.interface == name for stanza in (ifupdown_files.read() if defined is None else defined).stanzas)
     why = "it has no key of wg-quick(8), so it is one of wg(8), whose `wg setconf` takes no PostUp"
     hint = f"if wg-quick does read it: systemctl enable wg-quick@{name}; l2wg attach {name}"
-    return Answer(False, why, hint + f"; if not, call `l2wg up {name}` from what brings it up", told)
+    by_udev = device_events.instead(name)
+    return Answer(False, why, f"{hint}; if not, " + (by_udev or f"call `l2wg up {name}` from what brings it up"), told)
 
 
 def _where(reader):
@@ -97,10 +98,15 @@ def _where(reader):
 def _instead(name, reader):
     if reader.told:
         return "nothing needs to be put in: the hook of ifupdown does the same"
+    told = device_events.instead(name)
     if reader.program == "systemd-networkd":
-        return f"`l2wg up {name}` from networkd-dispatcher(8), or by hand; its peers belong into {reader.path}"
+        call = told or f"`l2wg up {name}` from networkd-dispatcher(8), or by hand"
+        return f"{call}; its peers belong into {reader.path}"
     if reader.program == "NetworkManager":
-        return f"`l2wg up {name}` from a script in /etc/NetworkManager/dispatcher.d; its peers belong into that connection"
+        call = told or f"`l2wg up {name}` from a script in /etc/NetworkManager/dispatcher.d"
+        return f"{call}; its peers belong into that connection"
+    if told:
+        return told
     if reader.path.endswith((".service", ".conf")):
         return f"have l2wg called there: a line `ExecStartPost=-/usr/bin/l2wg up {name}` in its [Service] section"
     return f"have l2wg called there, once {name} is up: l2wg up {name} || :"

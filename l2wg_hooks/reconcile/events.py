@@ -46,6 +46,12 @@ def _dhcpcd_begins(interface):
     return problems
 
 
+def _device(name):
+    from l2wg_hooks.reconcile import device  # sockets: no hook has a use for them
+
+    return device.follow(name)
+
+
 def _watch(_):
     from l2wg_hooks.reconcile import watch  # the timer's only
 
@@ -59,6 +65,7 @@ EVENTS = {
     ("event", "up"): (up, "{} is up (ifupdown)"),
     ("event", "down"): (down, "{} goes down (ifupdown)"),
     ("event", "dhcpcd"): (_dhcpcd_begins, "dhcpcd begins with {}"),
+    ("event", "device"): (_device, "{} has come or gone (udev)"),
     ("event", "up", "boot"): (up, "the router has started"),
     ("event", "up", "nftables"): (up, "nftables was loaded anew"),
     ("event", "watch"): (_watch, "the watch"),
@@ -73,7 +80,7 @@ def find(words):
 
 def label(words):
     """What has happened, for people."""
-    return find(words)[1].format(words[-1])
+    return find(words)[1].format(words[-1].partition(":")[0])
 
 
 def main(words, strict=False):

@@ -17,14 +17,15 @@ ROUNDS = 3
 WAITING = "/run/l2wg.waiting"
 
 
-def reconcile(leaving=(), may_skip=False, only=None, meet=None):
+def reconcile(leaving=(), may_skip=False, only=None, meet=None, tell=None):
     """Bring the kernel to the wish; the Problems that are left. Raises L2wgError where nothing could be tried.
 
     `only`, if given, names the tunnels that are wished for: the others' files count as not there. `meet`, if given, is called
-    once, when all is looked at and the first step comes next; what it raises ends it.
+    once, when all is looked at and the first step comes next; what it raises ends it. `tell` is called with what waits, unless
+    it is skipped, in the place of tell_what_waits.
     """
     told: Set[str] = set()
-    problems = _reconcile(leaving, may_skip, only, meet, told)
+    problems = _reconcile(leaving, may_skip, only, meet, tell, told)
     if told:
         from l2wg_hooks.reconcile import endpoint_names  # where l2wg makes WireGuard only
 
@@ -33,7 +34,7 @@ def reconcile(leaving=(), may_skip=False, only=None, meet=None):
     return problems
 
 
-def _reconcile(leaving, may_skip, only, meet, told):
+def _reconcile(leaving, may_skip, only, meet, tell, told):
     """The same under the lock; `told` gets the names of the WireGuard interfaces that were told of their peers."""
     with lock.working(may_skip) as ours:
         if not ours:
@@ -51,7 +52,7 @@ def _reconcile(leaving, may_skip, only, meet, told):
             return todo
 
         todo, failed = bring(wished, leaving, only is None and not wished.broken, meet, noted)
-        tell_what_waits(todo.waiting)
+        (tell or tell_what_waits)(todo.waiting)
         return wished.problems + todo.problems + failed
 
 

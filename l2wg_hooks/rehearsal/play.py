@@ -110,7 +110,8 @@ class Part(NamedTuple):
     `texts` are {path: text, or None where no such file is to be there}, `wish` {tunnel: text}; `nics` are cast.Nics, `leases`
     {interface: lines for ip -batch}, `given` such lines for all that ifupdown knows nothing of, `hosts` (name, address) of
     peers, `sysctls` {path below /proc/sys: value}. `hand` are the WireGuard interfaces that somebody has brought up by
-    wg-quick, `again` the interfaces that are taken down and brought up once more.
+    wg-quick, `again` the interfaces that are taken down and brought up once more. `told` is whether udev tells of interfaces:
+    there is none on the stage.
     """
 
     texts: Dict[str, str]
@@ -122,6 +123,7 @@ class Part(NamedTuple):
     sysctls: Dict[str, str]
     hand: Tuple[str, ...]
     again: Tuple[str, ...]
+    told: bool = False
 
 
 class Play:
@@ -334,6 +336,8 @@ class Play:
             self.begin(name)
             for argv in argvs:
                 self.step(argv, name)
+            if self.part.told and os.path.exists(COMMAND):
+                self.step((COMMAND, "event", "up", name))
             self.look()
 
     def begin(self, moment):

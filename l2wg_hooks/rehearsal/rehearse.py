@@ -4,7 +4,17 @@ import ipaddress
 import os
 from typing import Dict, NamedTuple, Optional, Tuple
 
-from l2wg_hooks.config import ifupdown, ifupdown_bridge, ifupdown_files, last_applied, own_wire, store, tunnel_file, wg_quick
+from l2wg_hooks.config import (
+    device_events,
+    ifupdown,
+    ifupdown_bridge,
+    ifupdown_files,
+    last_applied,
+    own_wire,
+    store,
+    tunnel_file,
+    wg_quick,
+)
 from l2wg_hooks.errors import L2wgError, Problem, fail
 from l2wg_hooks.observe import sysctls
 from l2wg_hooks.rehearsal import cast, judge, outcome, play, stage, tame
@@ -143,6 +153,7 @@ class _Look:
             dict({path: value for path, value in values.items() if value}, **NO_DAD),
             self.hand,
             tuple(again),
+            not device_events.missing(),
         )
         return outcome.outcome(stage.play(play.perform(part), SECONDS), scene.nics)
 

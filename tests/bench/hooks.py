@@ -46,6 +46,7 @@ def main():
         (here.files / "root" / deb.name).write_bytes(deb.read_bytes())
         here.run("dpkg", "-i", f"/root/{deb.name}")
         here.put("etc/l2wg/gretap1.conf", CONF)
+        here.run("mkdir", "-p", "/run/systemd/system")
         here.put("root/empty", "#!/bin/sh\nexit 0\n", 0o755)
         # The first two leave a record. There is nothing to do, as on a router where all is right.
         here.put("root/look", "#!/bin/sh\n[ -e /run/l2wg.look ] || { /usr/lib/l2wg/look; /usr/lib/l2wg/look; }\nexec /usr/lib/l2wg/look\n", 0o755)
@@ -53,6 +54,7 @@ def main():
         commands = {
             "an empty sh hook": (["/root/empty"], up("enp2s0")),
             "our hook, foreign interface": (hook, up("enp2s0")),
+            "udev's hook, foreign interface": (["/usr/lib/l2wg/device"], {"INTERFACE": "veth1", "ACTION": "add", "IFINDEX": "9"}),
             "our hook, our interface, nothing to do": (hook, up("br0")),
             "l2wg up wg0, nothing to do": (["/usr/bin/l2wg", "up", "wg0"], {}),
             "a look of the watch, nothing differs": (["/root/look"], {}),

@@ -80,6 +80,17 @@ def test_man_pages_and_templates(package):
         assert (pathlib.Path(package) / path).is_file(), path
 
 
+def test_device_events(package):
+    """As Debian's: what udev calls, what that reads in, the unit; each finds the next one in the store."""
+    rule, device, unit = (
+        (pathlib.Path(package) / path).read_text() for path in ("lib/udev/rules.d/85-l2wg.rules", "lib/l2wg/device", "lib/systemd/system/l2wg-device@.service")
+    )
+    assert f'RUN+="{package}/lib/l2wg/device"' in rule and f". {package}/lib/l2wg/ours\n" in device
+    assert f"ExecStart={package}/bin/l2wg event device %i\n" in unit and "/usr/bin/l2wg" not in rule + device + unit
+    assert (pathlib.Path(package) / "lib/l2wg/ours").is_file() and (pathlib.Path(package) / "lib/l2wg/device").stat().st_mode & 0o100
+    run("/usr/bin/systemd-analyze", "verify", "--man=no", package + "/lib/systemd/system/l2wg-device@.service")
+
+
 def test_completion(package):
     for path in ("share/bash-completion/completions/l2wg.bash", "share/zsh/site-functions/_l2wg"):
         assert "mss-clamp" in (pathlib.Path(package) / path).read_text(), path

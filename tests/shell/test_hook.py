@@ -9,10 +9,17 @@ import pytest
 from conftest import TOP
 
 HOOK = TOP / "etc/network/if-up.d/l2wg"
+DEVICE = TOP / "etc/l2wg/device"
 # As recorded of ifupdown 0.8.41 and ifupdown2 3.0.0.
 IFUPDOWN = {"up": {"MODE": "start", "PHASE": "post-up", "ADDRFAM": "inet"}, "down": {"MODE": "stop", "PHASE": "pre-down", "ADDRFAM": "inet"}}
 IFUPDOWN2 = {"up": {"MODE": "start", "PHASE": "up", "ADDRFAM": "inet"}, "down": {"MODE": "stop", "PHASE": "down", "ADDRFAM": "inet"}}
 BY_HAND = {"up": {"MODE": "start"}, "down": {"MODE": "stop"}}
+
+
+def read_in(script):
+    """A script, with what it reads in in its place."""
+    ours = (TOP / "etc/l2wg/ours").read_text()
+    return script.read_text().replace("[ -r /usr/lib/l2wg/ours ]", "true").replace(". /usr/lib/l2wg/ours\n", ours)
 
 
 @pytest.fixture
@@ -22,7 +29,7 @@ def call(tmp_path):
     command = tmp_path / "l2wg"
     command.write_text(f'#!/bin/sh\necho "$*" >>{tmp_path}/calls\nexit 3\n')
     command.chmod(0o755)
-    text = HOOK.read_text().replace("/usr/bin/l2wg", str(command)).replace("/etc/l2wg/", f"{tmp_path}/")
+    text = read_in(HOOK).replace("/usr/bin/l2wg", str(command)).replace("/etc/l2wg/", f"{tmp_path}/")
 
     def run(**variables):
         done = subprocess.run(["dash", "-c", text], env=dict(variables, PATH="/usr/bin:/bin"), stdout=subprocess.PIPE)
@@ -101,7 +108,7 @@ def test_nothing_has_ifup_wait(kind, shell, tmp_path):
     (folder / "b-good.conf").write_text("underlay = wg0\nbridge = br0\n")
     for name in ("a", "c"):
         ODD[kind](str(folder / f"{name}.conf"))
-    text = HOOK.read_text().replace("/usr/bin/l2wg", "/bin/echo").replace("/etc/l2wg/", f"{folder}/")
+    text = read_in(HOOK).replace("/usr/bin/l2wg", "/bin/echo").replace("/etc/l2wg/", f"{folder}/")
 
     def run(name):
         done = subprocess.run(
@@ -150,3 +157,55 @@ def test_dhcpcd_begins(begins, name, ours):
 @pytest.mark.parametrize("reason", ["STOPPED", "STOP", "DEPARTED", "RELEASE", "CARRIER", "NOCARRIER", "EXPIRE", ""])
 def test_what_dhcpcd_says_beside_costs_nothing(begins, reason):
     assert begins(reason, "gretap1") == ""
+
+
+# udev's
+
+
+@pytest.fixture
+def tell(tmp_path):
+    """Run udev's hook with these variables; the units that it starts."""
+    (tmp_path / "gretap1.conf").write_text("underlay = wg0 # br7\nbridge=br0\nbridge-ports = enp3s0, enp4s0")
+    (tmp_path / "gretap2.conf").write_text("wire = own # shared\nunderlay = l2w0\nbridge = br-lan.2")
+    command = tmp_path / "systemctl"
+    command.write_text(f'#!/bin/sh\necho "$*" >>{tmp_path}/calls\nexit 3\n')
+    command.chmod(0o755)
+    text = read_in(DEVICE).replace("/etc/l2wg/", f"{tmp_path}/").replace("/run/systemd/system", "/").replace("PATH=", f"PATH={tmp_path}:")
+
+    def run(shell="dash", **variables):
+        # udev gives nothing else, not even a PATH.
+        done = subprocess.run([f"/bin/{shell}", "-u", "-c", text], env=variables, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        assert (done.returncode, done.stderr) == (0, b"")
+        calls = tmp_path / "calls"
+        said = calls.read_text() if calls.exists() else ""
+        calls.write_text("")
+        return said.replace("--no-block start l2wg-device@", "")
+
+    return run
+
+
+@pytest.mark.parametrize("shell", ["dash", "bash"])
+@pytest.mark.parametrize("action", ["add", "remove"])
+@pytest.mark.parametrize("name", ["wg0", "br0", "enp3s0", "enp4s0", "br-lan.2"])
+def test_udev_makes_events_of_ours(tell, shell, action, name):
+    assert tell(shell, INTERFACE=name, ACTION=action, IFINDEX="7") == f"{name}:7:{action}.service\n"
+
+
+@pytest.mark.parametrize("name", ["lo", "br7", "enp3", "enp33s0", "", "veth1a2b", "a b", "a/b", "*", "$(x)", "gretap1", "gretap2", "l2w0"])
+def test_udev_tells_of_others_and_of_what_we_make_for_nothing(tell, name):
+    assert tell(INTERFACE=name, ACTION="add", IFINDEX="7") == tell(INTERFACE=name, ACTION="remove", IFINDEX="7") == ""
+
+
+def test_a_name_that_is_given_and_taken(tell):
+    old = {"ACTION": "move", "IFINDEX": "7", "INTERFACE": "wan0", "DEVPATH_OLD": "/devices/virtual/net/wg0"}
+    assert tell(**old) == "wg0:7:move.service\n"
+    assert tell(**dict(old, INTERFACE="br0")) == "br0:7:move.service\nwg0:7:move.service\n"
+    assert tell(INTERFACE="br0") == "br0:0:add.service\n"
+
+
+def test_an_underlay_that_l2wg_makes_is_no_event_but_its_bridge_is(call, tmp_path):
+    (tmp_path / "gretap2.conf").write_text("underlay = l2w0\nbridge = br2\nwire=own")
+    assert call(IFACE="l2w0", **IFUPDOWN["up"]) == "" and call(IFACE="br2", **IFUPDOWN["up"]) == "event up br2\n"
+    # The last one of them is without a line's end; the one before is nothing to it.
+    (tmp_path / "gretap3.conf").write_text("underlay = l2w0\nbridge = br2")
+    assert call(IFACE="l2w0", **IFUPDOWN["up"]) == "event up l2w0\n"

@@ -73,6 +73,7 @@ in
       };
     })) { };
     services.dnsmasq = set;
+    services.udev.packages = list;
     specialisation = set;
     systemd.network.config.networkConfig = set;
     systemd.network.enable = option bool false;
@@ -84,6 +85,7 @@ in
       };
     })) { };
     systemd.network.networks = set;
+    systemd.packages = list;
     systemd.package = option anything { outPath = "/usr"; };
     systemd.services = set;
     systemd.timers = set;

@@ -26,6 +26,7 @@ let
     kmod = debian "kmod";
     nftables = debian "nftables";
     procps = debian "procps";
+    systemd = debian "systemd";
     tcpdump = debian "tcpdump";
     util-linux = debian "util-linux";
     testers.runNixOSTest = test: shell "vm-test-run-${test.name}" "touch $out" { script = test.testScript; };
