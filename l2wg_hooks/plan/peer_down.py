@@ -35,7 +35,7 @@ def held(tunnels, links, leaving, seen, kept=False):
             problems.append(refused)
         elif all(_is_down(tunnel, leaving, seen) for tunnel in mine):
             names = ", ".join(tunnel.name for tunnel in mine)
-            down.update({port: names for port in ports if port in links and links[port].master == bridge})
+            down.update({port: names for port in ports if _is_takeable(links.get(port), bridge, seen)})
     still = [port for port in seen.taken if port in links and not links[port].up]
     steps = [_set(port, "down", f"the peer of {names} does not answer") for port, names in down.items() if links[port].up]
     if not kept:
@@ -66,6 +66,11 @@ def _is_ours(step):
 def _set(port, word, reason):
     # A group of its own: nothing else needs to wait for it.
     return Step(("ip", "link", "set", "dev", port, word), reason, _GROUP + port)
+
+
+def _is_takeable(port, bridge, seen):
+    """Whether a Link (or None) may be held down: what somebody else has set down is not ours to bring up later."""
+    return port is not None and port.master == bridge and (port.up or port.name in seen.taken)
 
 
 def _is_down(tunnel, leaving, seen):

@@ -6,7 +6,7 @@ from l2wg_hooks.config import last_endpoints, store
 from l2wg_hooks.errors import L2wgError, Problem
 from l2wg_hooks.netfilter import nftables_state
 from l2wg_hooks.observe import link_table, peer_answers, snapshot
-from l2wg_hooks.plan import commands, peer_down, planner
+from l2wg_hooks.plan import commands, planner
 from l2wg_hooks.probes import loop_probe
 from l2wg_hooks.reconcile import executor, taken_down
 from l2wg_hooks.system import files, lock, log
@@ -114,6 +114,8 @@ def execute(todo, links):
         try:
             peer_answers.take(todo.taken)
         except L2wgError as error:
+            from l2wg_hooks.plan import peer_down  # where somebody wants it only
+
             return execute(peer_down.without(todo), links) + error.problems
     if todo.synced:
         from l2wg_hooks.reconcile import wire_files  # where l2wg makes WireGuard only

@@ -43,6 +43,11 @@ def test_the_commands_that_it_runs_are_those_of_the_package(package, nix, tmp_pa
     assert "system/process.py has no" in nix.run("nix-build", "--no-out-link", "-E", expression(tmp_path), fails=True)
 
 
+def test_the_watch_runs_those_too(package):
+    text = pathlib.Path(package + "/lib/l2wg/look").read_text()
+    assert "\nPATH=%s\n" % ":".join(["/usr/bin"] * 9) in text and f"exec {package}/bin/l2wg event watch timer\n" in text
+
+
 def test_every_command_has_its_package():
     """Those that system/process.py knows packages for, but ifupdown's: there is none on NixOS."""
     from l2wg_hooks.system import process

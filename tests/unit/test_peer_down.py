@@ -46,6 +46,7 @@ def test_they_go_with_the_peer_and_come_back_with_it():
 
 def test_what_others_have_set_down_stays_down():
     assert held(silent=(), links=port(up=False)) == ([], (), [])
+    assert held(links=port(up=False)) == ([], (), []), "so that it is not brought up when the peer answers"
 
 
 def test_by_the_plan():

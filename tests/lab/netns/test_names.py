@@ -10,6 +10,7 @@ import re
 import time
 
 import pytest
+import topology
 from hosts import eventually
 from sites import Pair
 from test_own import INNER
@@ -188,3 +189,41 @@ def test_the_name_wins_over_where_it_was_heard_last(lab):
     # Nobody calls the watch: the event has left somebody who does.
     eventually(lambda: endpoint(lab.a, "l2w0") == "203.0.113.23:4901", 60)
     lab.comes_back(30)
+
+
+HERE = "127.0.0.53"
+
+
+@pytest.fixture
+def machine(vm):
+    """The machine itself: systemd runs there, and starts the watch's unit. One own wire, whose peer is nobody."""
+    vm.sh("mv /etc/resolv.conf /root/resolv.conf", check=False)
+    mine, peers = topology.new_keys(), topology.new_keys()
+    text = OWN.format(port="", private=mine.private, public=peers.public, own=INNER["A"][0], other=INNER["B"][0])
+    vm.put("/etc/wireguard/l2w0.conf", f"{text}Endpoint = {NAME}:4901\n", 0o600)
+    vm.put("/etc/resolv.conf", f"nameserver {HERE}\n")
+    vm.put("/root/dns.py", SERVER.replace("203.0.113.53", HERE))
+    vm.sh("ip link add br9 type bridge; ip link set br9 up; ip link add wan9 type dummy; ip link set wan9 up; ip address add 203.0.113.1/24 dev wan9")
+    server = vm.start(["python3", "/root/dns.py"], timeout=600)
+    vm.sh(f"l2wg set gretap9 wire=own underlay=l2w0 bridge=br9 local={INNER['A'][0]} remote={INNER['B'][0]}")
+    yield vm
+    vm.sh("l2wg down --all; rm -f /etc/l2wg/*.conf /etc/wireguard/l2w0.conf; ip link delete br9; ip link delete wan9; pkill -f dns.p[y]; :")
+    server.wait()
+    vm.sh("rm /etc/resolv.conf; mv /root/resolv.conf /etc/resolv.conf", check=False)
+
+
+def test_where_systemd_runs_the_watchs_unit_asks(machine):
+    """As its unit lets it; begun by an event, and by the timer's script."""
+
+    def called():
+        return machine.sh("ip netns exec l2wg wg show l2w0 endpoints").stdout.split("\t")[1].strip()
+
+    machine.put("/root/answer", "203.0.113.77\n")
+    machine.sh("l2wg event up boot")
+    eventually(lambda: called() == "203.0.113.77:4901", 60)
+    eventually(lambda: machine.sh("systemctl is-active l2wg-watch.service", check=False).stdout == "inactive\n", 60)
+    machine.put("/root/answer", "203.0.113.78\n")
+    machine.sh("systemctl start l2wg-watch.service")
+    assert called() == "203.0.113.78:4901"
+    said = machine.sh("journalctl -q -o cat -u l2wg-watch.service").stdout
+    assert f"the peer {NAME} is called at 203.0.113.78:4901, no longer at 203.0.113.77:4901" in said, said
