@@ -41,7 +41,7 @@
     timerConfig = {
       OnActiveSec = 30;
       OnUnitActiveSec = 30;
-      AccuracySec = 5;
+      AccuracySec = 1;
     };
   };
 }
