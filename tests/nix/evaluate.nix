@@ -66,4 +66,5 @@ in
   }) config.systemd.network.networks;
   inherit (config.systemd.network.config) networkConfig;
   packages = map (one: one.pname or one.name or "") config.environment.systemPackages;
+  telling = map (list: builtins.any (one: (one.pname or one.name or "") == "l2wg") list) [ config.services.udev.packages config.systemd.packages ];
 }

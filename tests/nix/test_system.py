@@ -48,6 +48,11 @@ def test_iptables_takes_the_rule(rule):
     assert done.returncode == 0, done.stderr.decode()
 
 
+def test_udev_tells_of_devices_as_on_debian(evaluate):
+    """By the rule and the unit of the package: tests/nix/test_package.py."""
+    assert evaluate(SITE_A)["telling"] == [True, True]
+
+
 def test_other_managers_keep_off(evaluate):
     got = evaluate(SITE_A)
     assert "gretap1" in got["denied"]

@@ -10,7 +10,7 @@ from l2wg_hooks.commands import dialogue, registry
 from l2wg_hooks.commands import rollback as cli_rollback
 from l2wg_hooks.config import ifupdown_files, last_applied, store
 from l2wg_hooks.errors import L2wgError, Problem
-from l2wg_hooks.managers import ifupdown_state
+from l2wg_hooks.managers import bridge_makers, ifupdown_state
 from l2wg_hooks.model import Addresses, Link, Observed, Step, Tunnel, Wait
 from l2wg_hooks.netfilter import nftables
 from l2wg_hooks.observe import link_table, snapshot, sysctls, wg_interfaces
@@ -105,6 +105,15 @@ def test_the_watch_runs_as_long_as_there_are_tunnels_unless_it_is_disabled(route
     assert apply.apply() == () and "systemctl --no-block start l2wg-watch.timer" in router.done
     router.conf.unlink()
     assert apply.apply() == () and "systemctl --no-block stop l2wg-watch.timer" in router.done
+
+
+def test_no_bridge_is_defined_where_another_manager_has_the_network(router, monkeypatch):
+    monkeypatch.setattr(bridge_makers, "other", lambda: ("netplan", bridge_makers.by_netplan))
+    with pytest.raises(L2wgError, match="this router's network is netplan's"):
+        apply.apply()
+    assert router.done == [] and not router.ours.exists()
+    router.conf.write_text(CONF.replace("bridge-ports = enp3s0\n", ""))
+    assert apply.apply() == ()
 
 
 def test_what_comes_behind_ifup_is_shown_too(router):

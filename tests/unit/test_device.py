@@ -62,6 +62,12 @@ def test_it_is_followed_until_nothing_waits_for_it(kernel):
     assert kernel["asked"] == [(("wg0",), True), (("wg0",), False)] and kernel["plans"] == []
 
 
+def test_its_address_may_be_anybodys(kernel):
+    kernel["plans"], kernel["news"] = [(ADDRESS,), ()], [True]
+    device.follow("wg0")
+    assert kernel["asked"] == [(("wg0",), True)]
+
+
 def test_not_for_ever(kernel):
     kernel["plans"] = [(UP,)]
     device.follow("wg0")
