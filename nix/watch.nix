@@ -45,7 +45,7 @@
     timerConfig = {
       OnActiveSec = 30;
       OnUnitActiveSec = 30;
-      AccuracySec = 5;
+      AccuracySec = 1;
     };
   };
 }

@@ -64,6 +64,9 @@ def test_the_watch_puts_back_what_nobody_tells_of(installed):
     assert len(lines) == 1 and lines[0].startswith("the watch: nftables rules: loaded"), lines
     assert "likely by nftables.service (started " in lines[0]
     assert wired(installed)
+    # What the unit may do is enough to make a tunnel.
+    b.sh("ip link delete gretap1; systemctl start l2wg-watch.service")
+    eventually(lambda: wired(installed), 20)
     b.sh("rm /etc/systemd/system/nftables.service.d/l2wg.conf; systemctl daemon-reload")
 
 
@@ -160,6 +163,14 @@ def walled(installed):
         router.sh(f"l2wg set gretap1 wire=own underlay=l2w0 local={INNER[site]} remote={INNER[other]}; l2wg apply --no-rehearsal", timeout=120)
     eventually(lambda: wired(installed), 60)
     return installed
+
+
+def test_the_watch_makes_a_wire_of_its_own_for_all_to_see(walled):
+    """Its unit may make a namespace, by a mount that is everybody's."""
+    b = walled.b
+    b.sh("ip netns delete l2wg; systemctl start l2wg-watch.service")
+    assert "l2w0" in b.sh("ip netns exec l2wg wg show interfaces").stdout
+    eventually(lambda: wired(walled), 20)
 
 
 @pytest.mark.parametrize("site, what", [
