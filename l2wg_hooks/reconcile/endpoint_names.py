@@ -113,5 +113,5 @@ def _news(unknown):
 
 def _unknown(call):
     message = f"the name {call.name}, by which a silent peer is called, is not known now; each look of the watch asks again"
-    hint = f"getent ahosts {call.name} # mend DNS on this router, or the name in that file"
+    hint = f"getent ahosts {files.quoted(call.name)} # mend DNS on this router, or the name in that file"
     return Problem(message, hint, wg_quick.path(call.underlay), 0, "Endpoint", "endpoint-unresolved")

@@ -43,7 +43,7 @@ def words(tunnels, links):
             found.append("vlans")
     if any(tunnel.peer_down == peer_down.PORT for tunnel in tunnels):
         found.append("answers")
-    silent = [key for these in endpoint_names.wanted(tunnels).values() for key in these]
+    silent = [key for these in endpoint_names.wanted(tunnels).values() for key in these if key.split() == [key]]
     if silent:
         found += ["names"] + [f"peer={key}" for key in silent]
     return tuple(dict.fromkeys(found))

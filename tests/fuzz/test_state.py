@@ -9,11 +9,12 @@ from hostile import few
 from hypothesis import given
 from hypothesis import strategies as st
 from l2wg_hooks.apply import rollback, saved_state, transaction
-from l2wg_hooks.config import endpoint_lines, last_applied, last_endpoints, tunnel_file
+from l2wg_hooks.config import endpoint_lines, endpoint_names, last_applied, last_endpoints, schema, tunnel_file
 from l2wg_hooks.errors import L2wgError
 from l2wg_hooks.model import Heard, Link, Observed, Peer
 from l2wg_hooks.netfilter import nftables, nftables_state
-from l2wg_hooks.plan import peer_endpoints, planner
+from l2wg_hooks.observe import peer_answers
+from l2wg_hooks.plan import peer_down, peer_endpoints, planner
 from l2wg_hooks.reconcile import executor, reconcile, ruleset
 from l2wg_hooks.system import files, log, process
 from test_said import ROUTES, SHOWN, refused
@@ -195,6 +196,30 @@ def test_where_peers_were_heard_is_an_address_or_nothing(state, text):
     for step in peer_endpoints.steps(tunnels, links, Observed(peers=peers, heard=found, now=0)):
         assert step.argv[:2] == ("wg", "set") and all(re.match(r"[A-Za-z0-9+/=_.:\[\]-]+\Z", word) for word in step.argv), step.argv
         assert [word for word in step.argv[3::4]] == ["peer"] * (len(step.argv) // 4)
+
+
+ANSWERED = peer_answers.render({"gretap1": peer_answers.Row(5, 1700000000, 3), "wire": peer_answers.Row(0, 0, 0)}) + "enp3s0\nbr-lan\n"
+
+
+@few
+@given(st.one_of(hostile.mutated([ANSWERED]), hostile.anything))
+def test_who_has_answered_and_which_ports_are_held_are_names_or_nothing(state, text):
+    fresh(state)
+    for path in (peer_answers.ANSWERS, peer_answers.TAKEN):
+        files.write(path, text)
+    rows = peer_answers.read()
+    assert peer_answers.parse(peer_answers.render(rows)) == rows
+    ports = peer_answers.taken()
+    links = {port: Link(port, 1) for port in ports}
+    for step in peer_down.released(links, Observed(taken=ports)):
+        assert step.argv[:4] == ("ip", "link", "set", "dev") and schema.NAME.match(step.argv[4]), step.argv
+
+
+@few
+@given(st.one_of(hostile.mutated(["[Interface]\nPrivateKey = x\n[Peer]\nPublicKey = k\nEndpoint = b.example.org:4900\n"]), hostile.anything))
+def test_a_name_is_told_from_an_address(text):
+    for name, port in endpoint_names.named(text).values():
+        assert name and endpoint_names.is_name(f"{name}:{port}")
 
 
 def test_log_takes_any_text(capsys):

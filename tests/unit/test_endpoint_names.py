@@ -70,6 +70,8 @@ def test_of_nobody_else():
 def test_the_script_is_told_whose_silence_counts(etc, wireguard):
     (wireguard / "wg0.conf").write_text(WG + f"[Peer]\nPublicKey = {OTHER}\nEndpoint = c.example.org:1\nAllowedIPs = 10.0.0.0/8\n")
     assert look_record.words((TUNNEL,), {})[-2:] == ("names", f"peer={KEY}")
+    (wireguard / "wg0.conf").write_text(WG.replace(KEY, "two answers"))
+    assert look_record.words((TUNNEL,), {})[-1:] != ("peer=two answers",), "a word has no blanks"
     (wireguard / "wg0.conf").write_text(WG.replace("b.example.org", "203.0.113.9"))
     assert "names" not in look_record.words((TUNNEL,), {})
 
@@ -204,6 +206,12 @@ def test_a_name_that_nobody_knows_is_told_once_and_again_when_it_was_known_meanw
     assert look() == () and not os.path.exists(endpoint_names.UNKNOWN)
     look.answers = {"b.example.org": ("0.0.0.0",)}
     assert len(look()) == 1, "what no peer can have is no answer"
+
+
+def test_the_cure_can_be_pasted_whatever_the_file_has(look, wireguard):
+    (wireguard / "wg0.conf").write_text(WG.replace("b.example.org", "$(reboot)"))
+    (problem,) = look()
+    assert problem.hint.startswith("getent ahosts '$(reboot)' #")
 
 
 def test_a_look_that_can_keep_nothing_is_silent(look, root):
