@@ -15,6 +15,8 @@ RULES = (
     "/usr/lib/udev/rules.d/85-l2wg.rules",
     "/lib/udev/rules.d/85-l2wg.rules",
 )
+# Here it is masked, and as what.
+UNIT, NOTHING = "/etc/systemd/system/l2wg-device@.service", "/dev/null"
 # In the rule.
 SCRIPT = "l2wg/device"
 
@@ -28,6 +30,8 @@ def missing():
     rule = next((path for path in RULES if os.path.lexists(path)), "")
     if SCRIPT not in files.glance(rule):
         return f"{rule} has no rule for it" if rule else f"{RULES[-1]} is not there"
+    if os.path.realpath(UNIT) == NOTHING:
+        return "l2wg-device@.service is masked"
     # A namespace's devices are not those that udev is told of.
     return "" if network_namespace.is_first() else "this is not the network of the machine's init"
 

@@ -37,6 +37,11 @@ def masked(root):
     os.symlink("/dev/null", root / "etc/udev/rules.d/85-l2wg.rules")
 
 
+def off(root):
+    (root / "etc/systemd/system").mkdir(parents=True)
+    os.symlink(device_events.NOTHING, root / "etc/systemd/system/l2wg-device@.service")
+
+
 def without(root):
     (root / RULE).unlink()
 
@@ -50,7 +55,14 @@ def namespace(root):
     os.symlink("net:[2]", root / "proc/self/ns/net")
 
 
-WAYS = {container: "udev is not running", masked: "has no rule for it", without: "is not there", sysvinit: "systemd is not running", namespace: "not the network"}
+WAYS = {
+    container: "udev is not running",
+    masked: "has no rule for it",
+    off: "is masked",
+    without: "is not there",
+    sysvinit: "systemd is not running",
+    namespace: "not the network",
+}
 
 
 @pytest.mark.parametrize("way", WAYS)
