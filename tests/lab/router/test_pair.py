@@ -152,7 +152,8 @@ def test_restarts_do_not_matter(fresh, restart):
     assert fresh.a.run(["l2wg", "plan"], check=False).rc == 0
 
 
-@pytest.mark.parametrize("version", ["99", "0.0.1"])
+# "99" of a shared wire: test_router.py.
+@pytest.mark.parametrize("version", [pytest.param("99", marks=pytest.mark.long), "0.0.1"])
 def test_upgrade_and_downgrade_lose_no_frame(fresh, deb, tmp_path, version):
     loses_no_frame(fresh, [fresh.a], deb, tmp_path, version)
     assert own(fresh.a) == ["l2wg", "l2w0:"] and fresh.a.sh("systemctl is-enabled l2wg.service").stdout == "enabled\n"

@@ -129,7 +129,7 @@ def test_host_b_still_takes_full_size_packets_from_elsewhere(installed):
 # Reboots
 
 
-@pytest.mark.parametrize("which", ["A", "B", "AB"])
+@pytest.mark.parametrize("which", [pytest.param("A", marks=pytest.mark.long), pytest.param("B", marks=pytest.mark.long), "AB"])
 def test_reboot(installed, which):
     assert wired(installed)
     for site in which:
@@ -234,7 +234,8 @@ def test_all_crosses_after_the_restarts(installed):
 # Another version
 
 
-@pytest.mark.parametrize("version", ["99", "0.0.1"])
+# Of an own wire: test_pair.py.
+@pytest.mark.parametrize("version", ["99", pytest.param("0.0.1", marks=pytest.mark.long)])
 def test_upgrade_and_downgrade_lose_no_frame(installed, deb, tmp_path, version):
     loses_no_frame(installed, installed.routers.values(), deb, tmp_path, version)
 
