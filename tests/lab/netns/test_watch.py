@@ -134,7 +134,10 @@ def test_what_was_taken_down_on_purpose_stays_down(watched, down):
 def test_an_interface_that_is_made_anew_is_no_longer_down(watched):
     """As by a manager that tells nobody."""
     watched.site.sh("l2wg event down br0; ip link delete br0")
+    # The rules name the bridge's address; the tunnel stays as it is.
+    watched.look()
     watched.leaves()
+    assert not watched.site.links()["gretap1"].get("master")
     watched.site.sh("ip link add br0 type bridge; ip link set br0 up")
     watched.look()
     assert watched.planned() == ""
@@ -201,6 +204,7 @@ json.dump({key: [times, last - 61] for key, (times, last) in found.items()}, ope
     watched.settled()
 
 
+@pytest.mark.long
 def test_a_fault_of_the_watch_harms_nothing(watched):
     """A full /run, files that are not ours, commands that are missing: an event works, and so does what stands."""
     site = watched.site
@@ -241,6 +245,7 @@ def test_ways_and_iptables(lab):
         lab.heals(fault)
 
 
+@pytest.mark.long
 def test_a_wire_of_its_own(lab):
     pair, site = lab.pair, lab.site
     pair.both(lambda other: other.l2wg("set", "gretap1", "encapsulation=gretap", "mss-clamp=nftables", "forward=as-is"))
