@@ -7,7 +7,7 @@ is looked at again when the kernel tells that something has changed, for a minut
 import time
 
 from l2wg_hooks.config import store
-from l2wg_hooks.reconcile import reconcile
+from l2wg_hooks.reconcile import reconcile, taken_down
 from l2wg_hooks.system import files, link_changes, log
 
 # Seconds for an interface to become what is waited for, and for a bridge to come up: whoever makes that puts its ports in
@@ -58,7 +58,10 @@ def _look():
         found.append(waits)
         reconcile.tell_what_waits(waits)
 
-    problems = reconcile.reconcile(may_skip=True, tell=tell)
+    # An interface that comes or goes is nobody's wish for what they have taken down.
+    if taken_down.ALL in taken_down.read():
+        return (), ()
+    problems = reconcile.reconcile(may_skip=True, tell=tell, spares=True)
     return problems, found[0] if found else None
 
 

@@ -17,15 +17,19 @@ ROUNDS = 3
 WAITING = "/run/l2wg.waiting"
 
 
-def reconcile(leaving=(), may_skip=False, only=None, meet=None, tell=None):
+def reconcile(leaving=(), may_skip=False, only=None, meet=None, tell=None, spares=False):
     """Bring the kernel to the wish; the Problems that are left. Raises L2wgError where nothing could be tried.
 
     `only`, if given, names the tunnels that are wished for: the others' files count as not there. `meet`, if given, is called
     once, when all is looked at and the first step comes next; what it raises ends it. `tell` is called with what waits, unless
-    it is skipped, in the place of tell_what_waits.
+    it is skipped, in the place of tell_what_waits. With `spares`, what was taken down on purpose stays so, unless it is made
+    anew.
     """
+    if not leaving and not spares:
+        # Before the lock: whoever waits in our place, so that we are skipped, may be one that spares it.
+        taken_down.clear()
     told: Set[str] = set()
-    problems = _reconcile(leaving, may_skip, only, meet, tell, told)
+    problems = _reconcile(leaving, may_skip, only, meet, tell, spares, told)
     if told:
         from l2wg_hooks.reconcile import endpoint_names  # where l2wg makes WireGuard only
 
@@ -34,18 +38,17 @@ def reconcile(leaving=(), may_skip=False, only=None, meet=None, tell=None):
     return problems
 
 
-def _reconcile(leaving, may_skip, only, meet, tell, told):
+def _reconcile(leaving, may_skip, only, meet, tell, spares, told):
     """The same under the lock; `told` gets the names of the WireGuard interfaces that were told of their peers."""
     with lock.working(may_skip) as ours:
         if not ours:
             return ()
-        if leaving:
-            taken_down.add(leaving)
-        else:
-            taken_down.clear()
+        taken_down.add(leaving)
         wished = store.load()
         if only is not None:
             wished = store.keep(wished, only)
+        if spares:
+            leaving = taken_down.still(taken_down.read(), wished.tunnels, link_table.read())
 
         def noted(todo):
             told.update(todo.synced)

@@ -20,6 +20,8 @@ def read():
 
 def add(names):
     """Keep these, too. An event does not fail for it."""
+    if not names:
+        return
     known = read()
     known.update((name, _number(name)) for name in names)
     try:

@@ -7,7 +7,7 @@ import time
 import pytest
 from l2wg_hooks.errors import Problem
 from l2wg_hooks.model import Wait
-from l2wg_hooks.reconcile import device, events, reconcile
+from l2wg_hooks.reconcile import device, events, reconcile, taken_down
 from l2wg_hooks.system import files, link_changes
 
 UP, ADDRESS = Wait("gretap1", "underlay-up", "wg0"), Wait("gretap1", "address", "192.168.178.1")
@@ -35,8 +35,8 @@ def kernel(monkeypatch, etc):
                 news()  # and the kernel tells of it
             return bool(news)
 
-    def look(may_skip=False, tell=None):
-        assert may_skip
+    def look(may_skip=False, tell=None, spares=False):
+        assert may_skip and spares
         waits = state["plans"].pop(0)
         if waits is not None:
             tell(waits)
@@ -66,6 +66,12 @@ def test_its_address_may_be_anybodys(kernel):
     kernel["plans"], kernel["news"] = [(ADDRESS,), ()], [True]
     device.follow("wg0")
     assert kernel["asked"] == [(("wg0",), True)]
+
+
+def test_what_was_taken_down_on_purpose_stays_so(kernel):
+    taken_down.add((taken_down.ALL,))
+    assert device.follow("wg0") == ()
+    assert kernel["asked"] == []
 
 
 def test_not_for_ever(kernel):

@@ -163,6 +163,25 @@ def test_what_was_taken_down_stays_down(router):
     assert router.look() != []
 
 
+def test_an_event_lifts_that_though_another_one_takes_its_place(router):
+    """The one that waits may be of a device, which spares what was taken down."""
+    taken_down.add((taken_down.ALL,))
+    with open(lock.NEXT, "w") as following:
+        fcntl.flock(following, fcntl.LOCK_EX)
+        events.main(["up", "wg0"])
+    assert router.done == [] and taken_down.read() == {}
+
+
+def test_a_device_event_brings_nothing_back_that_was_taken_down(router):
+    router.links, router.rules = of(LAN, WG0, BR0), Rules()
+    taken_down.add(("gretap1",))
+    reconcile.reconcile(may_skip=True, spares=True)
+    assert router.done == [] and taken_down.read() == {"gretap1": 0}
+    taken_down.clear()
+    reconcile.reconcile(may_skip=True, spares=True)
+    assert "ip link set dev gretap1 master br0" in router.done
+
+
 def test_all_that_was_taken_down_stays_down(router, root):
     events.main(["down", "--all"])
     router.links, router.rules = of(LAN, WG0, BR0), Rules()

@@ -185,6 +185,24 @@ def test_what_is_foreign_starts_nothing(lab):
     assert lab.vm.sh("systemctl list-units --all --no-legend 'l2wg-device@*'").stdout == ""
 
 
+def test_what_was_taken_down_on_purpose_stays_so(lab):
+    def there():
+        return lab.vm.run(["test", "-e", "/sys/class/net/gretap1"], check=False).rc == 0
+
+    comes = "udevadm trigger --action=add /sys/class/net/br0; udevadm settle; sleep 6"
+    lab.vm.sh(f"l2wg down wg0; {comes}")
+    assert not there()
+    lab.vm.run(["systemctl", "restart", "wg-quick@wg0"])  # made anew
+    lab.comes_back()
+    lab.vm.sh(f"l2wg down --all; {comes}")
+    assert not there()
+    lab.vm.run(["l2wg", "apply"], timeout=600)
+    lab.comes_back()
+    # Such an event does bring back what nobody has taken down.
+    lab.vm.sh(f"ip link del gretap1; {comes}")
+    assert there()
+
+
 def test_a_pulled_port_comes_back(lab):
     """As a card on USB."""
     lab.vm.sh("card=$(basename $(readlink /sys/class/net/enp3s0/device)); cd /sys/bus/virtio/drivers/virtio_net; echo $card >unbind; sleep 1; echo $card >bind")
