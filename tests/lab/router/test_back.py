@@ -15,7 +15,7 @@ from steps import QUIET, WIREGUARD, wired
 # that is up, the second while it boots, where the first process of ours waits for its turn. WireGuard by itself takes 15 s and more.
 BACK = {"restart": 5, "boot": 12}
 # Seconds in which the watch puts right what somebody has undone, emulated; an issue asks for 30 s on a router.
-HEALED = 60
+HEALED = 90
 KEPT = "/var/lib/l2wg/endpoints"
 
 
@@ -54,8 +54,9 @@ def test_the_watch_puts_back_what_nobody_tells_of(installed):
     """As with a version of nftables.service that has no drop-in of ours: its restart flushes the guard, and no event comes."""
     b = installed.b
     b.sh("mkdir -p /etc/systemd/system/nftables.service.d; ln -s /dev/null /etc/systemd/system/nftables.service.d/l2wg.conf; systemctl daemon-reload")
-    b.sh("systemctl start nftables; l2wg event up br0; journalctl --sync")
-    since = b.sh("date +%s").stdout.strip()
+    b.sh("systemctl start nftables; l2wg event up br0")
+    # To the microsecond: that event has left a line, too.
+    since = b.sh("date +%s.%6N").stdout.strip()
     b.sh("systemctl restart nftables")
     assert b.sh("nft list table inet l2wg", check=False).rc != 0
     eventually(lambda: b.sh("nft list table inet l2wg", check=False).rc == 0, HEALED if systemd_of(b) >= 249 else 330)
