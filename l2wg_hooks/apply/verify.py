@@ -9,6 +9,7 @@ from typing import NamedTuple, Tuple
 from l2wg_hooks.errors import L2wgError, Problem
 from l2wg_hooks.model import holders
 from l2wg_hooks.observe import link_table, wg_interfaces
+from l2wg_hooks.plan import endpoint_names
 from l2wg_hooks.system import ip_routes, network_namespace, process
 
 # Seconds for all of it to be as good again; a neighbour is asked three times, a second apart (ARP, ND).
@@ -64,7 +65,8 @@ def _look(tunnels, links, new, silent):
     underlays = sorted({tunnel.underlay for tunnel in tunnels if tunnel.underlay in links})
     targets = [target for target in _targets(underlays) if target[1] != DEFAULT or target[2] not in silent]
     ways = tuple(way for way in (_way(*target, links=links) for target in targets) if way)
-    sessions = tuple((name, peer) for name in underlays for peer in _alive(name))
+    # One that nobody renews any more may end by itself before anybody looks again.
+    sessions = tuple((name, peer) for name in underlays for peer in _alive(name, endpoint_names.STALE))
     known = [tunnel for tunnel in tunnels if tunnel.underlay in underlays and tunnel.name not in new]
     ends = {(tunnel.underlay, end.remote) for tunnel in known for end in tunnel.ends()}
     given = {address for name in silent if name in links for address in links[name].autoconfigured}
@@ -210,10 +212,11 @@ def _nudge(address, device=""):
         pass  # no way there: who asks will see
 
 
-def _alive(underlay):
-    """Public keys of the peers with a session."""
+def _alive(underlay, seconds=wg_interfaces.SESSION):
+    """Public keys of the peers with a session that is younger than that."""
     now = time.time()
-    return {peer.key for peer in wg_interfaces.read(underlay).peers if wg_interfaces.alive(peer, now)}
+    peers = wg_interfaces.read(underlay).peers
+    return {peer.key for peer in peers if wg_interfaces.alive(peer, now) and now - peer.handshake < seconds}
 
 
 def _echo(underlay, target):

@@ -4,7 +4,7 @@ import os
 import sys
 import time
 
-from l2wg_hooks.config import endpoint_names, store, wg_quick
+from l2wg_hooks.config import endpoint_names, staged, store, wg_quick
 from l2wg_hooks.errors import L2wgError, Problem
 from l2wg_hooks.model import NAMESPACE
 from l2wg_hooks.observe import link_table, snapshot
@@ -22,8 +22,12 @@ WATCH = ("event", "watch", "names")
 
 
 def wanted(tunnels):
-    """{WireGuard interface: {public key: (name, port)}} of the tunnels' peers, by the files of wg-quick(8). No process."""
+    """{WireGuard interface: {public key: (name, port)}} of the tunnels' peers, by the files of wg-quick(8). No process.
+
+    Those of `l2wg wall`, too: such a tunnel changes once the other site has been heard by its new wire.
+    """
     texts = {}
+    tunnels = tuple(tunnels) + staged.tunnels(tunnels)
     for name in sorted({tunnel.underlay for tunnel in tunnels}):
         try:
             texts[name] = files.text(wg_quick.path(name))
@@ -48,8 +52,8 @@ def look():
 
     No lock is held while a name server is waited for.
     """
-    tunnels = store.load().tunnels
-    names = wanted(tunnels)
+    wished = store.load().tunnels
+    names, tunnels = wanted(wished), wished + staged.tunnels(wished)
     late = calls.late(tunnels, snapshot.peers(tunnels).peers, names, time.time()) if names else []
     if not late:
         return _news({})

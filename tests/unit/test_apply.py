@@ -2,6 +2,7 @@
 
 import contextlib
 import stat
+import time
 
 import pytest
 from l2wg_hooks import cli, model
@@ -11,7 +12,7 @@ from l2wg_hooks.commands import rollback as cli_rollback
 from l2wg_hooks.config import ifupdown_files, last_applied, store
 from l2wg_hooks.errors import L2wgError, Problem
 from l2wg_hooks.managers import bridge_makers, ifupdown_state
-from l2wg_hooks.model import Addresses, Link, Observed, Step, Tunnel, Wait
+from l2wg_hooks.model import Addresses, Link, Observed, Peer, Step, Tunnel, Wait
 from l2wg_hooks.netfilter import nftables
 from l2wg_hooks.observe import link_table, snapshot, sysctls, wg_interfaces
 from l2wg_hooks.pairing import pair
@@ -752,7 +753,7 @@ def test_nobody_is_asked_for_an_echo_by_a_tunnel_that_is_new(monkeypatch, router
     asked = []
     monkeypatch.setattr(verify, "_echo", lambda name, target: asked.append(target) or True)
     monkeypatch.setattr(process, "run", lambda argv, *more: process.Result(0, "private\tpublic\t51820\toff\n" if argv[-1] == "dump" else "", ""))
-    monkeypatch.setattr(verify, "_alive", lambda name: set())
+    monkeypatch.setattr(verify, "_alive", lambda *words: set())
     monkeypatch.setattr(verify, "_gateways", lambda: [])
     monkeypatch.setattr(verify, "logins", lambda: [])
     tunnels = [Tunnel(name, "wg0", "10.0.0.1", remote, "br0") for name, remote in (("old", "10.0.0.2"), ("new", "10.0.0.3"))]
@@ -847,6 +848,18 @@ def test_a_site_that_cannot_go_whole_stays_whole(router, unpaired, monkeypatch, 
         apply.apply(more=unpaired)
     assert "nothing was changed" in str(error.value)
     assert everything(router) == before and not saved_state.pending()
+
+
+@pytest.mark.parametrize("age, missed", [(0, True), (134, True), (136, False), (179, False)])
+def test_a_session_that_nobody_renews_may_end_meanwhile(age, missed, monkeypatch):
+    """That of a router that was switched off, say: it would have ended without the change."""
+    monkeypatch.undo()
+    peer = Peer("K=", "", ("10.0.0.2/32",), int(time.time()) - age, 0, 0, None)
+    monkeypatch.setattr(wg_interfaces, "read", lambda name: wg_interfaces.Interface("", 0, (peer,)))
+    for name in ("_targets", "_gateways"):
+        monkeypatch.setattr(verify, name, lambda *words: [])
+    tunnels = [Tunnel("gretap1", "wg0", "10.0.0.1", "10.0.0.2", "br0")]
+    assert verify.look(tunnels, {"wg0": LINKS[0]}, ["gretap1"]).sessions == ((("wg0", "K="),) if missed else ())
 
 
 def test_the_session_of_a_peer_that_goes_is_not_missed(router, unpaired, monkeypatch):

@@ -7,6 +7,7 @@ import time
 
 import pytest
 from l2wg_hooks.config import endpoint_names as files_names
+from l2wg_hooks.config import staged
 from l2wg_hooks.errors import L2wgError, Problem
 from l2wg_hooks.model import Observed, Peer, Plan, Step, Tunnel
 from l2wg_hooks.observe import link_table, snapshot
@@ -304,3 +305,16 @@ def test_wg_is_told_no_name(wireguard):
         assert "example" not in file.read()
     (problem,) = wire_files.write(["l2w1"])
     assert "l2w1.conf" in str(problem)
+
+
+def test_that_of_a_wire_which_waits_for_the_other_site_is_asked_for(look, wireguard, monkeypatch):
+    """`l2wg wall`: no tunnel is over it yet, and none ever would be if nobody called the peer."""
+    staged.write("gretap1", {"wire": "own", "underlay": "l2w0", "local": "198.18.0.1", "remote": "198.18.0.2"})
+    (wireguard / "l2w0.conf").write_text(WG.replace(KEY, OTHER).replace("192.168.92.0/24", "198.18.0.2/32").replace("b.example", "c.example"))
+    look.peers = {"l2w0": (Peer(OTHER, "", ("198.18.0.2/32",), 0, 0, 0, None),)}
+    look.answers = {"c.example.org": ("203.0.113.40",)}
+    monkeypatch.setattr(network_namespace, "within", lambda name, work: work())
+    look()
+    assert look.asked == ["c.example.org"]
+    assert look.ran == [f"wg set l2w0 peer {OTHER} endpoint 203.0.113.40:4900", "probe"]
+    assert f"peer={OTHER}" in look_record.words((TUNNEL,), {})
