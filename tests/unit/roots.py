@@ -7,7 +7,7 @@ from functools import lru_cache
 import l2wg_hooks
 
 # Where this machine's own files are, and the kernel's.
-TOPS = ("/dev", "/etc", "/lib", "/proc", "/run", "/sys", "/usr/lib", "/usr/share", "/var")
+TOPS = ("/dev", "/etc", "/lib", "/proc", "/run", "/sys", "/usr/lib/udev", "/usr/share", "/var")
 # The descriptors of the process that runs the test are what is meant there.
 OWN = {("l2wg_hooks.system.outlet", "DESCRIPTORS")}
 
