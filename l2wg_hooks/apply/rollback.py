@@ -13,7 +13,7 @@ from l2wg_hooks.netfilter import nftables
 from l2wg_hooks.observe import addresses, link_table, sysctls, wg_interfaces
 from l2wg_hooks.plan import commands, restore
 from l2wg_hooks.reconcile import executor, reconcile
-from l2wg_hooks.system import files, json_fields, log, process
+from l2wg_hooks.system import files, json_fields, log, process, units
 
 # When a change was undone that nobody had asked to undo, and why; until the next one is kept.
 UNDONE = os.path.join(saved_state.DIRECTORY, "undone")
@@ -42,7 +42,7 @@ def _change():
 
     Raises L2wgError where there is nothing to undo.
     """
-    path = saved_state.OPEN if saved_state.pending() else saved_state.LAST
+    path = saved_state.OPEN if last_applied.pending() else saved_state.LAST
     saved = saved_state.load(path)
     if saved is None:
         fail("there is nothing to undo", "no `l2wg apply` has changed anything here")
@@ -207,7 +207,7 @@ def _reject(path):
 
 def serve(paths):
     """Have dnsmasq read our file again, if that is among those that have changed. It may not be there, or not be systemd's."""
-    if references.DNSMASQ in paths and rollback_timer.timed():
+    if references.DNSMASQ in paths and units.run_here():
         argv = ("systemctl", "try-restart", "dnsmasq.service")
         process.show(argv)
         process.run(argv)

@@ -9,13 +9,8 @@ from l2wg_hooks.system import process, units
 UNIT = "l2wg-rollback"
 
 
-def timed():
-    """Whether there is anybody who would start it."""
-    return units.run_here()
-
-
 def arm(seconds, must):
-    if not timed():
+    if not units.run_here():
         return
     disarm()
     argv = (
@@ -36,5 +31,5 @@ def arm(seconds, must):
 
 
 def disarm():
-    if timed():
+    if units.run_here():
         process.run(("systemctl", "stop", UNIT + ".timer"))

@@ -164,11 +164,6 @@ def masked(path, text):
     return wg_quick_peers.masked(text) if os.path.dirname(path) == wg_quick.DIRECTORY else text
 
 
-def pending():
-    """Whether a change is under way, or waits to be confirmed."""
-    return os.path.exists(OPEN)
-
-
 def picture(names):
     """(restore.Snapshot of now, what ip(8) said: addresses, {name: routes})."""
     shown = process.run(link_table.OBSERVE).out

@@ -13,7 +13,7 @@ from l2wg_hooks.config import last_applied, store
 from l2wg_hooks.errors import L2wgError, fail
 from l2wg_hooks.netfilter import nftables
 from l2wg_hooks.observe import sysctls
-from l2wg_hooks.system import files, log
+from l2wg_hooks.system import files, log, units
 
 # Seconds after which an apply that was killed half-way is undone. Each command may take process.PATIENCE.
 DEADMAN = 180
@@ -37,7 +37,7 @@ def begin(names, others, paths, seconds=0, wished=None, changed=(), ways=(), tex
     and `lost` are peers, ways, sysctls and lost of Saved.
     Raises L2wgError, with nothing changed, where that cannot be done.
     """
-    if seconds and not rollback_timer.timed():
+    if seconds and not units.run_here():
         fail("there is no systemd here to undo it in time", "run it without --confirm; `l2wg rollback` undoes it by hand")
     known, shown, routes = saved_state.picture(names + others)
     switches = {name: sysctls.of_bridge(name) for name in names if name in known.links and known.links[name].kind == "bridge"}

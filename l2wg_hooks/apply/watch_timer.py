@@ -2,8 +2,7 @@
 
 import os
 
-from l2wg_hooks.apply import rollback_timer
-from l2wg_hooks.system import process
+from l2wg_hooks.system import process, units
 
 UNIT = "l2wg-watch.timer"
 # What `systemctl enable` makes, and `systemctl disable` takes away.
@@ -12,5 +11,5 @@ ENABLED = "/etc/systemd/system/timers.target.wants/" + UNIT
 
 def follow(tunnels):
     """Have it run, or not. At boot, and after an installation, systemd does the same by the unit's own condition."""
-    if rollback_timer.timed() and os.path.lexists(ENABLED):
+    if units.run_here() and os.path.lexists(ENABLED):
         process.output("systemctl", "--no-block", "start" if tunnels else "stop", UNIT)

@@ -8,7 +8,8 @@ from l2wg_hooks.check.cause import REBOOT, WAITS, Cause
 from l2wg_hooks.check.scene import Check, with_id
 from l2wg_hooks.config import device_events, ifupdown_bridge, ifupdown_files, wg_quick, wg_quick_readers
 from l2wg_hooks.errors import L2wgError, Problem
-from l2wg_hooks.system import files, process
+from l2wg_hooks.managers import ifupdown_state
+from l2wg_hooks.system import files
 
 CAUSES = (
     Cause(
@@ -62,9 +63,7 @@ def _boot(scene):
         yield with_id("unreadable", problem)
     if defined.ifupdown:
         yield from apply.unreached(scene.intent)
-        if os.path.exists(ifupdown_bridge.OURS) and not any(
-            os.path.exists(os.path.join(folder, "ifup")) for folder in process.ENVIRONMENT["PATH"].split(":")
-        ):
+        if os.path.exists(ifupdown_bridge.OURS) and not ifupdown_state.is_installed():
             yield Problem("there is no ifup that reads it", "apt install ifupdown", ifupdown_bridge.OURS, id="ifupdown-absent")
     for name in sorted({tunnel.underlay for tunnel in tunnels if not tunnel.walled}):
         where = wg_quick.path(name)

@@ -2,10 +2,9 @@
 
 import os
 
-from l2wg_hooks.apply import saved_state
 from l2wg_hooks.check.cause import LARGE, OPEN, REACH, WAITS, Cause
 from l2wg_hooks.check.scene import Check, with_id
-from l2wg_hooks.config import ifupdown_files, store
+from l2wg_hooks.config import ifupdown_files, last_applied, store
 from l2wg_hooks.errors import Problem
 from l2wg_hooks.plan import planner
 
@@ -83,7 +82,7 @@ def _settings(scene):
 
 
 def _change(scene):
-    if saved_state.pending():
+    if last_applied.pending():
         message = "a change waits for its confirmation, or came to no end"
         yield Problem(message, "l2wg confirm, or l2wg rollback", id="unconfirmed")
 

@@ -14,7 +14,7 @@ from l2wg_hooks.netfilter.trace import Packet
 from l2wg_hooks.observe import walls as namespace
 from l2wg_hooks.observe import wg_interfaces
 from l2wg_hooks.reconcile import events
-from l2wg_hooks.system import files, ip_routes, process
+from l2wg_hooks.system import files, ip_routes, process, units
 
 CAUSES = (
     Cause(
@@ -44,8 +44,6 @@ CAUSES = (
         "`systemctl enable` of that unit, as printed.",
     ),
 )
-# There where systemd runs.
-SYSTEMD = "/run/systemd/system"
 
 
 def strangers(tunnel, names):
@@ -92,18 +90,18 @@ def _inside(scene):
     defined = ifupdown_files.read()
     for name in sorted({tunnel.underlay for tunnel in tunnels}):
         yield from others(name, wg_quick_readers.find(name, defined))
-    if os.path.isdir(SYSTEMD):
+    if units.run():
         yield from _disabled([tunnel.name for tunnel in staged.tunnels(scene.tunnels)])
 
 
 def _disabled(waiting):
     """The Problems of units that the next boot would not start: of our own, and of the tunnels that wait for the other site."""
-    units = {events.UNIT: ("at boot, nothing makes WireGuard but an event of the bridge", f"systemctl enable {events.UNIT}")}
+    needed = {events.UNIT: ("at boot, nothing makes WireGuard but an event of the bridge", f"systemctl enable {events.UNIT}")}
     for name in waiting:
         unit = staged.UNIT.format(name)
         hint = f"systemctl enable --now {unit}; or, to end it: l2wg wall --undo {name}"
-        units[unit] = (f"from the next boot on, {name} does not wait for the other site any longer", hint)
-    for unit, (message, hint) in units.items():
+        needed[unit] = (f"from the next boot on, {name} does not wait for the other site any longer", hint)
+    for unit, (message, hint) in needed.items():
         if not os.path.lexists(os.path.join(os.path.dirname(events.ENABLED), unit)):
             yield Problem(f"{unit} is disabled: {message}", hint, id="boot-unit")
 

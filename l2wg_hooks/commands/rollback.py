@@ -1,7 +1,8 @@
 """`l2wg rollback`."""
 
-from l2wg_hooks.apply import rollback, saved_state, transaction
+from l2wg_hooks.apply import rollback, transaction
 from l2wg_hooks.commands import usage
+from l2wg_hooks.config import last_applied
 from l2wg_hooks.system import lock, log, terminal
 
 GROUP = usage.CAREFUL
@@ -22,7 +23,7 @@ def run(options):
     if options.unconfirmed:
         transaction.stop_worker()
     with lock.changing():
-        if options.unconfirmed and not saved_state.pending():
+        if options.unconfirmed and not last_applied.pending():
             return (), 0
         if not options.unconfirmed and not options.yes and not _given_back():
             return (), 1

@@ -2,10 +2,8 @@
 
 import os
 
-from l2wg_hooks.system import files, network_namespace
+from l2wg_hooks.system import files, network_namespace, units
 
-# sd_booted(3): the unit is systemd's.
-SYSTEMD = "/run/systemd/system"
 # As long as systemd-udevd runs; in a container it does not.
 UDEV = "/run/udev/control"
 # The first of them counts (udev(7)).
@@ -15,23 +13,22 @@ RULES = (
     "/usr/lib/udev/rules.d/85-l2wg.rules",
     "/lib/udev/rules.d/85-l2wg.rules",
 )
-# Here it is masked, and as what.
-UNIT, NOTHING = "/etc/systemd/system/l2wg-device@.service", "/dev/null"
+UNIT = "l2wg-device@.service"
 # In the rule.
 SCRIPT = "l2wg/device"
 
 
 def missing():
     """Why it does not, in words; "" where it does."""
-    if not os.path.isdir(SYSTEMD):
+    if not units.run():
         return "systemd is not running"
     if not os.path.exists(UDEV):
         return "udev is not running"
     rule = next((path for path in RULES if os.path.lexists(path)), "")
     if SCRIPT not in files.glance(rule):
         return f"{rule} has no rule for it" if rule else f"{RULES[-1]} is not there"
-    if os.path.realpath(UNIT) == NOTHING:
-        return "l2wg-device@.service is masked"
+    if units.is_masked(UNIT):
+        return f"{UNIT} is masked"
     # A namespace's devices are not those that udev is told of.
     return "" if network_namespace.is_first() else "this is not the network of the machine's init"
 

@@ -7,15 +7,12 @@ import glob
 import os
 from typing import NamedTuple, Tuple
 
-from l2wg_hooks.managers import networkd, networkmanager
-from l2wg_hooks.system import process
+from l2wg_hooks.managers import ifupdown_state, networkd, networkmanager
+from l2wg_hooks.system import units
 
 NETPLAN = "/etc/netplan"
 NETWORKD = ("/etc/systemd/network", "/run/systemd/network")
-# What `systemctl enable networking` makes, and `systemctl mask networking`.
-ENABLED = "/etc/systemd/system"
 UNIT = "networking.service"
-NOTHING = "/dev/null"
 
 
 class Wanted(NamedTuple):
@@ -28,7 +25,7 @@ class Wanted(NamedTuple):
 
 def other():
     """(name, words) of the manager that has the network instead of ifupdown; None where ifupdown has it, or nobody."""
-    if _has_ifup() and _is_enabled():
+    if ifupdown_state.is_installed() and _is_enabled():
         return None
     if glob.glob(NETPLAN + "/*.yaml"):
         return "netplan", by_netplan
@@ -40,14 +37,9 @@ def other():
     return ("systemd-networkd", by_networkd) if os.path.isdir(networkd.NETWORKD) else None
 
 
-def _has_ifup():
-    return any(os.path.exists(os.path.join(folder, "ifup")) for folder in process.ENVIRONMENT["PATH"].split(":"))
-
-
 def _is_enabled():
-    """Whether systemd starts ifupdown at boot; what is masked may be enabled, too."""
-    masked = os.path.realpath(os.path.join(ENABLED, UNIT)) == NOTHING
-    return not masked and bool(glob.glob(os.path.join(ENABLED, "*.wants", UNIT)))
+    """Whether systemd starts ifupdown at boot."""
+    return not units.is_masked(UNIT) and bool(glob.glob(os.path.join(units.ADMINS, "*.wants", UNIT)))
 
 
 def by_networkd(bridge):

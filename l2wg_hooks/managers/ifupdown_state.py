@@ -1,4 +1,4 @@
-"""ifupdown's own books of what is up."""
+"""ifupdown: whether it is there, and its own books of what is up."""
 
 import os
 
@@ -9,6 +9,11 @@ from l2wg_hooks.system import files, log, process
 BOOKS = "/run/l2wg.interfaces"
 # ifupdown2 keeps no such books: it looks what is there, and would take away what a definition does not have.
 IFUPDOWN2 = "/usr/share/ifupdown2"
+
+
+def is_installed():
+    """Whether there is an ifup, be it ifupdown's or ifupdown2's."""
+    return any(os.path.exists(os.path.join(folder, "ifup")) for folder in process.ENVIRONMENT["PATH"].split(":"))
 
 
 def enter(bridge, options=()):

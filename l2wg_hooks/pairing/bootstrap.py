@@ -10,13 +10,12 @@ import os
 import socket
 from typing import Tuple
 
-from l2wg_hooks.apply import rollback_timer
 from l2wg_hooks.config import ifupdown_files, own_wire, schema, wg_quick, wg_quick_peers, wg_quick_readers
 from l2wg_hooks.errors import L2wgError, Problem, fail
 from l2wg_hooks.observe import link_table
 from l2wg_hooks.pairing import local_facts, site
 from l2wg_hooks.reconcile import cures
-from l2wg_hooks.system import files, ip_routes, log, network_namespace, process
+from l2wg_hooks.system import files, ip_routes, log, network_namespace, process, units
 
 # wg(8) has no default; this is what everybody writes.
 PORT = 51820
@@ -188,7 +187,7 @@ def _address(wanted, public, links, again):
 
 def _start(name):
     """Start it now and at each boot; the Problem of that, or None."""
-    booting = rollback_timer.timed()
+    booting = units.run_here()
     argv = ("systemctl", "enable", "--now", f"wg-quick@{name}") if booting else ("wg-quick", "up", name)
     process.show(argv)
     result = process.run(argv)

@@ -7,7 +7,7 @@ What the tunnel's file will have is staged.
 
 from typing import Dict, NamedTuple, Tuple
 
-from l2wg_hooks.apply import apply, preview, rollback_timer
+from l2wg_hooks.apply import apply, preview
 from l2wg_hooks.config import schema, staged, store, tunnel_file, wg_quick, wg_quick_peers
 from l2wg_hooks.config.schema import Refused
 from l2wg_hooks.errors import L2wgError, Problem, fail
@@ -15,7 +15,7 @@ from l2wg_hooks.model import NAMESPACE, Tunnel
 from l2wg_hooks.observe import link_table, wg_interfaces
 from l2wg_hooks.pairing import bootstrap, card, local_facts, negotiate, pair
 from l2wg_hooks.reconcile import reconcile
-from l2wg_hooks.system import files, lock, log, network_namespace, process
+from l2wg_hooks.system import files, lock, log, network_namespace, process, units
 
 
 class Walling(NamedTuple):
@@ -177,7 +177,7 @@ def _unstage(name, before=None):
 
 def start(name):
     """Have systemd wait for the other site, now and after each boot."""
-    if not rollback_timer.timed():
+    if not units.run_here():
         log.say(f"there is no systemd here: have `l2wg wall --wait {name}` run, now and after each boot")
         return
     for words in (("enable",), ("restart",)):
@@ -189,14 +189,14 @@ def start(name):
 
 def stop(name):
     """Have it wait no longer: what it is about to change is undone first."""
-    if rollback_timer.timed():
+    if units.run_here():
         process.run(("systemctl", "--quiet", "disable", "--now", staged.UNIT.format(name)))
 
 
 def forget(name):
     """Nothing is staged any more, and nobody waits after the next boot: for the waiter itself, which ends then."""
     staged.remove(name)
-    if rollback_timer.timed():
+    if units.run_here():
         process.run(("systemctl", "--quiet", "disable", staged.UNIT.format(name)))
 
 

@@ -42,7 +42,7 @@ def soon(wires):
         return
     # What is begun inside of a unit ends with it.
     if units.run_here():
-        process.output("systemctl", "--no-block", "start", UNIT)
+        process.output(units.systemctl(), "--no-block", "start", UNIT)
     else:
         process.leave((os.path.realpath(sys.argv[0]), *WATCH))
 

@@ -1,10 +1,9 @@
 """Who has likely undone what the watch puts right: services that were started, stopped or reloaded just before."""
 
-import os
 import re
 import time
 
-from l2wg_hooks.system import process
+from l2wg_hooks.system import process, units
 
 # Whoever loads rules, or takes interfaces for theirs, when it does so.
 UNITS = (
@@ -23,8 +22,6 @@ UNITS = (
     "networking.service",
     "systemd-sysctl.service",
 )
-# There the package has commands of its own, and systemd's is none of them.
-NIXOS = "/run/current-system/sw/bin/systemctl"
 ASK = ("show", "-p", "Id", "-p", "ActiveState", "-p", "StateChangeTimestampMonotonic") + UNITS
 # Seconds: two looks, and what one takes.
 RECENT = 75
@@ -48,10 +45,6 @@ def words(found):
     return "likely by " + " or ".join(told) if told else ""
 
 
-def _systemctl():
-    return NIXOS if os.path.exists(NIXOS) else "systemctl"
-
-
 def ask():
     """Those of now; none where there is no systemd."""
-    return recent(process.output(_systemctl(), *ASK), time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000)
+    return recent(process.output(units.systemctl(), *ASK), time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000)

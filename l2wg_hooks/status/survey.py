@@ -4,7 +4,7 @@ import os
 import time
 from typing import Dict, NamedTuple, Optional, Tuple
 
-from l2wg_hooks.apply import rollback, saved_state
+from l2wg_hooks.apply import rollback
 from l2wg_hooks.config import last_applied, staged, store
 from l2wg_hooks.errors import REFUSED, L2wgError, fail
 from l2wg_hooks.model import NAMESPACE, Link, Switches
@@ -85,7 +85,7 @@ def look():
         known,
         report,
         _ages([found[tunnel.name] for tunnel in wished.tunnels if tunnel.name in found]),
-        saved_state.pending(),
+        last_applied.pending(),
         tuple(blind),
         time.time(),
         os.uname().nodename,

@@ -1,4 +1,4 @@
-"""systemd's units: whether there is anybody who would start one."""
+"""systemd's units: whether there is anybody who would start one, and who is asked."""
 
 import os
 
@@ -6,8 +6,27 @@ from l2wg_hooks.system import network_namespace
 
 # sd_booted(3)
 SYSTEMD = "/run/systemd/system"
+# The admin's own: what `systemctl enable` and `systemctl mask` write, and as what the latter does.
+ADMINS, NOTHING = "/etc/systemd/system", "/dev/null"
+# There the package has commands of its own, and systemd's is none of them.
+NIXOS = "/run/current-system/sw/bin/systemctl"
+
+
+def run():
+    """Whether systemd runs here."""
+    return os.path.isdir(SYSTEMD)
 
 
 def run_here():
     """Whether systemd runs here, for this network."""
-    return os.path.isdir(SYSTEMD) and network_namespace.is_first()
+    return run() and network_namespace.is_first()
+
+
+def is_masked(unit):
+    """Whether nobody can start it; it may be enabled all the same."""
+    return os.path.realpath(os.path.join(ADMINS, unit)) == NOTHING
+
+
+def systemctl():
+    """The command by which systemd is asked."""
+    return NIXOS if os.path.exists(NIXOS) else "systemctl"

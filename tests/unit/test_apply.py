@@ -77,7 +77,7 @@ def test_a_change_of_files_is_rehearsed_before_it_is_made_and_nothing_else_is(ro
     before = {path: path.read_bytes() for path in router.root.rglob("*") if path.is_file()}
     with pytest.raises(L2wgError, match="the next boot loses it"):
         apply.apply()
-    assert router.done == [] and not saved_state.pending()
+    assert router.done == [] and not last_applied.pending()
     assert {path: path.read_bytes() for path in router.root.rglob("*") if path.is_file() and path.name != "l2wg.files"} == before
     [(texts, wished, both)] = router.rehearsed
     assert "bridge_ports enp3s0" in texts[str(router.ours)] and wished == {"gretap1": CONF}
@@ -234,7 +234,7 @@ def test_the_bridge_is_defined_brought_up_and_then_the_plan(router):
     assert apply.apply() == ()
     assert router.ours.stat().st_ino == before, "a second time nothing is written"
     assert router.done[2:] == ["the plan"]
-    assert not saved_state.pending()
+    assert not last_applied.pending()
 
 
 def test_a_bridge_that_is_to_have_an_address_speaks_again_before_it_gets_one(router, monkeypatch):
@@ -336,7 +336,7 @@ def test_what_is_worse_afterwards_is_undone(router):
     router.worse = (Problem("the default route: there is no longer a way to 10.0.0.1"),)
     with pytest.raises(L2wgError, match="nothing was changed"):
         apply.apply()
-    assert not router.ours.exists() and not saved_state.pending()
+    assert not router.ours.exists() and not last_applied.pending()
     assert not router.conf.exists(), "no event may try again what did harm"
     assert (router.etc / "l2wg/gretap1.conf.rejected").read_text() == CONF
     assert router.done[-2:] == ["ifdown --force --interfaces %s br0" % ifupdown_state.BOOKS, "the plan"]
@@ -354,7 +354,7 @@ def test_who_changes_at_the_same_moment_is_met_three_times(router, monkeypatch, 
 
     def meet(point):
         met.append(point)
-        pending.append((saved_state.pending(), router.conf.read_text() == new["gretap1"], "the plan" in router.done))
+        pending.append((last_applied.pending(), router.conf.read_text() == new["gretap1"], "the plan" in router.done))
         if point == missed:
             raise L2wgError(Problem("nobody came"))
 
@@ -367,14 +367,14 @@ def test_who_changes_at_the_same_moment_is_met_three_times(router, monkeypatch, 
         assert met == [apply.READY, apply.GO, "looked at", apply.DONE]
         assert pending == [(False, False, False), (True, True, False), (True, True, True)]
         assert router.conf.read_text() == new["gretap1"]
-    assert not saved_state.pending()
+    assert not last_applied.pending()
 
 
 def test_what_a_step_could_not_do_may_be_tried_again(router, monkeypatch):
     monkeypatch.setattr(reconcile, "reconcile", lambda only=None, meet=None: () if only == [] else (Problem("a step failed"),))
     with pytest.raises(L2wgError, match="nothing was changed"):
         apply.apply()
-    assert router.conf.exists() and not router.ours.exists() and not saved_state.pending()
+    assert router.conf.exists() and not router.ours.exists() and not last_applied.pending()
 
 
 def test_a_port_gives_its_address_only_to_who_agrees(router, capsys):
@@ -719,7 +719,7 @@ def test_a_peer_goes_with_the_rest(router, more, monkeypatch, where):
         with pytest.raises(ZeroDivisionError):
             pair.carry_out(found, 0, None)
         (router.etc / "l2wg/gretap2.conf").write_text(more.wish["gretap2"])
-        assert saved_state.pending()
+        assert last_applied.pending()
         apply.apply()
         (router.etc / "l2wg/gretap2.conf.rejected").unlink()
     elif where == "by hand":
@@ -731,7 +731,7 @@ def test_a_peer_goes_with_the_rest(router, more, monkeypatch, where):
             pair.carry_out(found, 0, None)
         assert "nothing was changed" in str(error.value)
     assert {path: path.read_bytes() for path in router.etc.glob("*/*.conf*")} == before
-    assert not list(router.etc.glob("*/*.rejected")) and not saved_state.pending()
+    assert not list(router.etc.glob("*/*.rejected")) and not last_applied.pending()
     assert saved and "secret" not in str(saved)
     assert gone == [("wg0", wg_interfaces.unknown("K="))]
     assert router.done.count("ip route delete 10.0.0.9 dev wg0") == 1
@@ -847,7 +847,7 @@ def test_a_site_that_cannot_go_whole_stays_whole(router, unpaired, monkeypatch, 
     with pytest.raises(L2wgError) as error:
         apply.apply(more=unpaired)
     assert "nothing was changed" in str(error.value)
-    assert everything(router) == before and not saved_state.pending()
+    assert everything(router) == before and not last_applied.pending()
 
 
 @pytest.mark.parametrize("age, missed", [(0, True), (134, True), (136, False), (179, False)])

@@ -7,7 +7,7 @@ from l2wg_hooks.apply import preview
 from l2wg_hooks.config import ifupdown_bridge, tunnel_file
 from l2wg_hooks.managers import bridge_makers
 from l2wg_hooks.managers.bridge_makers import Wanted
-from l2wg_hooks.system import process
+from l2wg_hooks.system import process, units
 
 GOOD = "underlay = wg0\nlocal = 192.168.178.1\nremote = 192.168.92.1\nbridge = br0\nbridge-ports = enp3s0\n"
 
@@ -32,7 +32,7 @@ def disabled(root, tmp_path):
 
 
 def masked(root, tmp_path):
-    os.symlink(bridge_makers.NOTHING, root / "etc/systemd/system/networking.service")
+    os.symlink(units.NOTHING, root / "etc/systemd/system/networking.service")
 
 
 @pytest.mark.parametrize("way", [no_ifup, disabled, masked])

@@ -7,12 +7,12 @@ import types
 
 import pytest
 from l2wg_hooks import cli
-from l2wg_hooks.apply import preview, saved_state
+from l2wg_hooks.apply import preview
 from l2wg_hooks.check import catalog, endpoint_dns, firewalls, lan, modules, permissions, prober, runner, underlay
 from l2wg_hooks.check.prober import Answer, Heard
 from l2wg_hooks.check.runner import IDLE, OK, UNLOOKED, WRONG
 from l2wg_hooks.check.scene import Idle, Scene, Unlooked
-from l2wg_hooks.config import ifupdown, ifupdown_files, store
+from l2wg_hooks.config import ifupdown, ifupdown_files, last_applied, store
 from l2wg_hooks.config.references import Mention
 from l2wg_hooks.config.store import Wish
 from l2wg_hooks.errors import L2wgError, Problem, fail
@@ -75,7 +75,7 @@ def healthy(monkeypatch, wireguard):
     monkeypatch.setattr(prober, "sound", lambda *words: state.passed.append(words) or state.heard)
     monkeypatch.setattr(wg_interfaces, "look", lambda name: state.peers)
     monkeypatch.setattr(nftables_state, "counters", lambda: state.counters)
-    monkeypatch.setattr(saved_state, "pending", lambda: state.pending)
+    monkeypatch.setattr(last_applied, "pending", lambda: state.pending)
     monkeypatch.setattr(permissions, "problems", lambda *_: [])
     monkeypatch.setattr(firewalls, "managing", lambda *_: [])
     monkeypatch.setattr(firewalls, "filtering", lambda *_: [])

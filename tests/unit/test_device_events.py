@@ -7,6 +7,7 @@ from l2wg_hooks.apply import apply
 from l2wg_hooks.check import boot
 from l2wg_hooks.config import device_events, postup, tunnel_file
 from l2wg_hooks.errors import L2wgError
+from l2wg_hooks.system import units
 
 CONF = "[Interface]\nPrivateKey = x=\nAddress = 10.15.14.2/24\n"
 GOOD = "underlay = wg0\nlocal = 192.168.178.1\nremote = 192.168.92.1\nbridge = br0\n"
@@ -39,7 +40,7 @@ def masked(root):
 
 def off(root):
     (root / "etc/systemd/system").mkdir(parents=True)
-    os.symlink(device_events.NOTHING, root / "etc/systemd/system/l2wg-device@.service")
+    os.symlink(units.NOTHING, root / "etc/systemd/system/l2wg-device@.service")
 
 
 def without(root):

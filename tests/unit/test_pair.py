@@ -8,13 +8,12 @@ import stat
 
 import pytest
 from l2wg_hooks import cli
-from l2wg_hooks.apply import rollback_timer
 from l2wg_hooks.config import edit, own_wire, store, wg_quick, wg_quick_peers, wg_quick_readers
 from l2wg_hooks.errors import L2wgError, Problem
 from l2wg_hooks.model import Link
 from l2wg_hooks.observe import link_table, wg_interfaces
 from l2wg_hooks.pairing import bootstrap, card, local_facts, pair, site, unpair
-from l2wg_hooks.system import network_namespace, process
+from l2wg_hooks.system import network_namespace, process, units
 
 KEYS = [base64.b64encode(bytes((number,)) * 32).decode() for number in (1, 2, 3)]
 B = card.Card("site-b", KEYS[1], "203.0.113.20:51820", ("198.18.0.2",))
@@ -60,7 +59,7 @@ def router(root, monkeypatch):
     monkeypatch.setattr(wg_interfaces, "look", lambda name: here.live)
     monkeypatch.setattr(socket, "gethostname", lambda: "site_a.lan")
     monkeypatch.delenv("SSH_CONNECTION", raising=False)
-    monkeypatch.setattr(rollback_timer, "timed", lambda: True)
+    monkeypatch.setattr(units, "run_here", lambda: True)
     return here
 
 

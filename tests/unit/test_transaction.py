@@ -66,7 +66,7 @@ def test_all_is_put_back_and_the_admins_text_is_kept_beside(box):
     assert rollback.rollback("why") == ()
     assert files_of(box) == dict(BEFORE, **ASIDE)
     assert os.stat(str(box / "admins")).st_mode & 0o777 == 0o640
-    assert not saved_state.pending()
+    assert not last_applied.pending()
 
 
 def test_a_new_tunnel_may_be_mended_where_it_is(box):
@@ -87,7 +87,7 @@ def test_what_waits_to_be_confirmed_is_in_nobodys_way(box):
     with pytest.raises(L2wgError, match="still waits"):
         rollback.clear()
     transaction.confirm()
-    assert (box / "etc" / "l2wg" / "one.conf").read_text() == NEW and not saved_state.pending()
+    assert (box / "etc" / "l2wg" / "one.conf").read_text() == NEW and not last_applied.pending()
     with pytest.raises(L2wgError, match="nothing waits"):
         transaction.confirm()
     assert last_applied.read() == {"one": NEW, "two": "new\n"}
@@ -142,14 +142,14 @@ def test_a_reboot_puts_back_files_of_an_earlier_boot_only(box, monkeypatch):
 def test_without_a_timer_nothing_is_tried(box):
     with pytest.raises(L2wgError, match="no systemd"):
         transaction.begin([], [], [], 60)
-    assert not saved_state.pending()
+    assert not last_applied.pending()
 
 
 def test_what_cannot_be_undone_can_be_tried_again(box, monkeypatch):
     change(box)
     monkeypatch.setattr(reconcile, "reconcile", lambda only=None, meet=None: ("a problem",))
     assert len(rollback.rollback("why")) == 2
-    assert saved_state.pending()
+    assert last_applied.pending()
     monkeypatch.setattr(reconcile, "reconcile", lambda only=None, meet=None: ())
     assert rollback.rollback("again") == ()
 

@@ -11,7 +11,7 @@ from l2wg_hooks.netfilter import front_ends, host_rules
 from l2wg_hooks.netfilter.trace import Base, Packet
 from l2wg_hooks.observe import wg_interfaces
 from l2wg_hooks.reconcile import events
-from l2wg_hooks.system import process
+from l2wg_hooks.system import process, units
 from l2wg_hooks.system.process import Result
 from test_own_wire import DUMP, TEXT
 
@@ -105,12 +105,12 @@ class Scene:
 
 def test_a_unit_that_is_disabled(monkeypatch, tmp_path):
     monkeypatch.setattr(walls.namespace, "look", lambda tunnels, links: None)
-    monkeypatch.setattr(walls, "SYSTEMD", str(tmp_path))
+    monkeypatch.setattr(units, "SYSTEMD", str(tmp_path))
     monkeypatch.setattr(events, "ENABLED", str(tmp_path / "l2wg.service"))
     assert [(problem.id, problem.hint) for problem in walls._inside(Scene)] == [("boot-unit", "systemctl enable l2wg.service")]
     (tmp_path / "l2wg.service").symlink_to("/lib/systemd/system/l2wg.service")
     assert list(walls._inside(Scene)) == []
-    monkeypatch.setattr(walls, "SYSTEMD", str(tmp_path / "none"))
+    monkeypatch.setattr(units, "SYSTEMD", str(tmp_path / "none"))
     (tmp_path / "l2wg.service").unlink()
     assert list(walls._inside(Scene)) == []
 
@@ -118,7 +118,7 @@ def test_a_unit_that_is_disabled(monkeypatch, tmp_path):
 def test_what_waits_goes_on_waiting_after_a_boot(monkeypatch, tmp_path):
     monkeypatch.setattr(walls.namespace, "look", lambda tunnels, links: None)
     monkeypatch.setattr(walls.staged, "tunnels", lambda tunnels: (TUNNEL,))
-    monkeypatch.setattr(walls, "SYSTEMD", str(tmp_path))
+    monkeypatch.setattr(units, "SYSTEMD", str(tmp_path))
     monkeypatch.setattr(events, "ENABLED", str(tmp_path / "l2wg.service"))
     (tmp_path / "l2wg.service").symlink_to("/lib/systemd/system/l2wg.service")
     (problem,) = walls._inside(Scene)
