@@ -7,7 +7,6 @@ import re
 from typing import Dict, NamedTuple, Tuple
 
 from l2wg_hooks.config import schema
-from l2wg_hooks.errors import L2wgError
 from l2wg_hooks.system import files
 
 ANSWERS, TAKEN = "/run/l2wg.answers", "/run/l2wg.ports"
@@ -60,33 +59,19 @@ def down(rows) -> Tuple[str, ...]:
 
 def read() -> Dict[str, Row]:
     """{tunnel: Row} of the last look."""
-    return parse(_text(ANSWERS))
+    return parse(files.kept(ANSWERS))
 
 
 def write(rows):
     """Keep this for the next look. Raises L2wgError."""
-    _write(ANSWERS, render(rows))
+    files.keep(ANSWERS, render(rows))
 
 
 def taken() -> Tuple[str, ...]:
     """The ports that l2wg holds down."""
-    return tuple(name for name in _text(TAKEN).split("\n") if len(name) < 16 and schema.NAME.match(name))
+    return tuple(name for name in files.kept(TAKEN).split("\n") if len(name) < 16 and schema.NAME.match(name))
 
 
 def take(ports):
     """Keep which ports l2wg holds down. Raises L2wgError."""
-    _write(TAKEN, "".join(f"{port}\n" for port in ports))
-
-
-def _text(path):
-    try:
-        return files.text(path)
-    except L2wgError:  # not as we have left it
-        return ""
-
-
-def _write(path, text):
-    if text:
-        files.write(path, text, 0o600)
-    else:
-        files.remove(path)
+    files.keep(TAKEN, "".join(f"{port}\n" for port in ports))

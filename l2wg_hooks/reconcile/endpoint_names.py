@@ -98,18 +98,12 @@ def _set(call, target, walled):
 
 def _news(unknown):
     """The Problems of these names, {name: a Call}, of which nobody has been told yet."""
-    try:
-        before = files.text(UNKNOWN)
-    except L2wgError:  # not as we have left it
-        before = ""
+    before = files.kept(UNKNOWN)
     text = "".join(f"{name}\n" for name in sorted(unknown))
     if text == before:
         return ()
     try:
-        if text:
-            files.write(UNKNOWN, text, 0o600)
-        else:
-            files.remove(UNKNOWN)
+        files.keep(UNKNOWN, text)
     except L2wgError:  # rather never told than at each look: `l2wg check` says it, too
         return ()
     return tuple(_unknown(unknown[name]) for name in sorted(unknown) if name not in before.split("\n"))

@@ -149,9 +149,6 @@ def _is_fault(row):
 def write_history(history):
     """Keep this; nobody is told where that fails."""
     try:
-        if history:
-            files.keep(HISTORY, json.dumps(history))
-        else:
-            files.remove(HISTORY)
+        files.keep(HISTORY, json.dumps(history) if history else "")
     except L2wgError:
         pass

@@ -164,11 +164,15 @@ def write(path, text, mode=0o644, old=None):
 
 
 def keep(path, text):
-    """Write a file that nobody else reads; what is there and is not as we leave it, such as a link, goes. Raises L2wgError."""
+    """Write a file that nobody else reads, or have none where there is no text. Raises L2wgError.
+
+    What is there and is not as we leave it, such as a link, goes.
+    """
     try:
-        if not _is_kept(path):
+        if not text or not _is_kept(path):
             remove(path)
-        write(path, text, 0o600)
+        if text:
+            write(path, text, 0o600)
     except OSError as error:
         refused(path, error)
 
