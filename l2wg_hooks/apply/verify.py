@@ -215,8 +215,7 @@ def _nudge(address, device=""):
 def _alive(underlay, seconds=wg_interfaces.SESSION):
     """Public keys of the peers with a session that is younger than that."""
     now = time.time()
-    peers = wg_interfaces.read(underlay).peers
-    return {peer.key for peer in peers if wg_interfaces.alive(peer, now) and now - peer.handshake < seconds}
+    return {peer.key for peer in wg_interfaces.read(underlay).peers if wg_interfaces.alive(peer, now, seconds)}
 
 
 def _echo(underlay, target):

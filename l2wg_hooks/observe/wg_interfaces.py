@@ -97,9 +97,9 @@ def read(name):
     return found or fail(f"`wg show {name} dump` printed what cannot be read", "is wg that of the package wireguard-tools?")
 
 
-def alive(peer, now):
-    """Whether a Peer has a session at `now`, seconds since the epoch."""
-    return bool(peer.handshake) and now - peer.handshake < SESSION
+def alive(peer, now, seconds=SESSION):
+    """Whether a Peer has a session at `now`, seconds since the epoch, that is younger than so many `seconds`."""
+    return bool(peer.handshake) and now - peer.handshake < seconds
 
 
 def unknown(key):

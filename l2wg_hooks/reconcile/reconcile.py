@@ -28,18 +28,13 @@ def reconcile(leaving=(), may_skip=False, only=None, meet=None, tell=None, spare
     if not leaving and not spares:
         # Before the lock: whoever waits in our place, so that we are skipped, may be one that spares it.
         taken_down.clear()
-    told: Set[str] = set()
-    problems = _reconcile(leaving, may_skip, only, meet, tell, spares, told)
-    if told:
-        from l2wg_hooks.reconcile import endpoint_names  # where l2wg makes WireGuard only
+    # The WireGuard interfaces that are told of their peers.
+    synced: Set[str] = set()
 
-        # Behind the lock, and by somebody for whom nobody waits.
-        endpoint_names.soon(told)
-    return problems
+    def noted(todo):
+        synced.update(todo.synced)
+        return todo
 
-
-def _reconcile(leaving, may_skip, only, meet, tell, spares, told):
-    """The same under the lock; `told` gets the names of the WireGuard interfaces that were told of their peers."""
     with lock.working(may_skip) as ours:
         if not ours:
             return ()
@@ -49,14 +44,14 @@ def _reconcile(leaving, may_skip, only, meet, tell, spares, told):
             wished = store.keep(wished, only)
         if spares:
             leaving = taken_down.still(taken_down.read(), wished.tunnels, link_table.read())
-
-        def noted(todo):
-            told.update(todo.synced)
-            return todo
-
         todo, failed = bring(wished, leaving, only is None and not wished.broken, meet, noted)
         (tell or tell_what_waits)(todo.waiting)
-        return wished.problems + todo.problems + failed
+    if synced:
+        from l2wg_hooks.reconcile import endpoint_names  # where l2wg makes WireGuard only
+
+        # Behind the lock, and by somebody for whom nobody waits.
+        endpoint_names.soon(synced)
+    return wished.problems + todo.problems + failed
 
 
 def bring(wished, leaving=(), whole=True, meet=None, chosen=lambda todo: todo):
