@@ -30,11 +30,9 @@ def follow(device):
         _wait_for_bridges(changes)
         while True:
             problems, waits = _look()
-            if not index or files.of_link(name, "ifindex") != index:
-                # What has come in its place has an event of its own.
-                if waits is not None:
-                    return problems
-            elif waits is not None and not any(_is_about(wait, name) for wait in waits):
+            # What has come in its place has an event of its own.
+            gone = not index or files.of_link(name, "ifindex") != index
+            if waits is not None and (gone or not any(_is_about(wait, name) for wait in waits)):
                 return problems
             log.tell()
             if waits is None:
