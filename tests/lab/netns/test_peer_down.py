@@ -7,20 +7,15 @@ import json
 
 import pytest
 from hosts import eventually
-from sites import Pair
 
 LOOK = ("event", "watch", "timer")
 
 
 @pytest.fixture(scope="module")
-def lab(vm):
-    pair = Pair(vm).fresh()
-    pair.wireguard()
-    pair.configure()
-    pair.comes_back()
-    pair.a.l2wg("set", "gretap1", "peer-down=port")
-    pair.a.l2wg("apply")
-    return pair
+def lab(wired):
+    wired.a.l2wg("set", "gretap1", "peer-down=port")
+    wired.a.l2wg("apply")
+    return wired
 
 
 def carrier(lab) -> bool:

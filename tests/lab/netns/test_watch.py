@@ -7,7 +7,6 @@ What was called is seen by an `l2wg` that notes its words, what was told in the 
 import re
 
 import pytest
-from sites import Pair
 from test_own import own
 
 # The script calls it by this name.
@@ -78,12 +77,8 @@ class Watched:
 
 
 @pytest.fixture(scope="module")
-def lab(vm):
-    pair = Pair(vm).fresh()
-    pair.wireguard()
-    pair.configure()
-    pair.comes_back()
-    found = Watched(pair)
+def lab(wired):
+    found = Watched(wired)
     found.settled()
     return found
 
