@@ -1,7 +1,7 @@
 """The nouns: what is wished for, what there is, and what is to be done. Frozen values; no process, file or clock."""
 
 import zlib
-from typing import Dict, NamedTuple, Optional, Tuple
+from typing import Dict, FrozenSet, NamedTuple, Optional, Tuple
 
 from l2wg_hooks.encapsulation import registry
 from l2wg_hooks.errors import Problem
@@ -214,9 +214,9 @@ class Rules(NamedTuple):
 
 
 class PolicyRoutes(NamedTuple):
-    """Our rules as `ip -json rule` has them, and {table: routes} as `ip -json route` has them."""
+    """By the number of each table: our rules as `ip -json rule` has them, and its routes as `ip -json route` has them."""
 
-    rules: Tuple[dict, ...]
+    rules: Dict[str, list]
     routes: Dict[str, list]
 
 
@@ -305,7 +305,7 @@ class Observed(NamedTuple):
     ways: Optional[PolicyRoutes] = None
     iptables: Optional[Tables] = None
     filter: Optional[Tables] = None
-    managed: Tuple[str, ...] = ()
+    managed: FrozenSet[str] = frozenset()
     bridges: Dict[str, Switches] = {}
     walls: Optional[Walls] = None
     peers: Dict[str, Tuple[Peer, ...]] = {}

@@ -32,7 +32,7 @@ def look(tunnels, links):
         _ways() if any(needed(kind) for kind in kinds) else None,
         _tables("mangle") if "iptables" in clamps else None,
         _tables("filter") if "accept" in passes else None,
-        networkmanager.managed(sorted({name for tunnel in tunnels for name in tunnel.own})),
+        frozenset(networkmanager.managed(sorted({name for tunnel in tunnels for name in tunnel.own}))),
         bridges(tunnels),
         walls,
         _peers(tunnels, links, walls),
@@ -90,12 +90,13 @@ def _ways():
     ours = [
         rule for family in process.families() for rule in process.table("ip", "-json", family, "rule", "show") if is_ours(rule)
     ]
-    routes = {}
+    rules, routes = {}, {}
     for rule in ours:
         family, table = "-6" if ":" in rule["src"] else "-4", str(rule["table"])
+        rules.setdefault(table, []).append(rule)
         shown = ip_routes.show(family, "route", "show", "table", table)
         routes.setdefault(table, []).extend(route for route in shown if is_route(route))
-    return PolicyRoutes(tuple(ours), routes)
+    return PolicyRoutes(rules, routes)
 
 
 def _vlans(tunnels, links):

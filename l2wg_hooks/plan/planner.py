@@ -12,6 +12,7 @@ from l2wg_hooks.errors import Problem
 from l2wg_hooks.model import Observed, Plan, Rules, Step, Wait
 from l2wg_hooks.netfilter import iptables, nftables
 from l2wg_hooks.plan import bridge_steps, commands, policy_routes, tunnel_steps
+from l2wg_hooks.plan.link_index import LinkIndex
 
 # The group of the step that loads rules: without it no tunnel may be made.
 GUARD = "guard"
@@ -24,6 +25,8 @@ def plan(tunnels, links, leaving=(), broken=(), seen=Observed()):
     `leaving` names interfaces that are about to go, tunnels among them, so they count as gone already. `broken` names
     tunnels whose files cannot be read: what is there of them stays as it is.
     """
+    # Each is asked for every tunnel.
+    leaving, broken = frozenset(leaving), frozenset(broken)
     doomed = tunnel_steps.doomed(tunnels, links, leaving, broken)
     # Those whose place another one takes go in that moment, and no sooner.
     replaced = tunnel_steps.replaced(tunnels, links, leaving, doomed)
@@ -44,6 +47,7 @@ def plan(tunnels, links, leaving=(), broken=(), seen=Observed()):
 
         calls = tuple(peer_endpoints.steps(tunnels, links, seen, leaving))
     rest = {name: link for name, link in links.items() if name not in doomed}
+    index = LinkIndex(rest, leaving)
     # Each once, in order. Dicts, since hundreds of tunnels have thousands of steps.
     steps: Dict[Step, None] = {}
     waiting: Dict[Wait, None] = {}
@@ -52,7 +56,7 @@ def plan(tunnels, links, leaving=(), broken=(), seen=Observed()):
     for tunnel in tunnels:
         if tunnel.name in leaving or (parting and tunnel.name not in links):
             continue
-        for result in tunnel_steps.changes(tunnel, rest, leaving, seen, replaced.get(tunnel.name)):
+        for result in tunnel_steps.changes(tunnel, index, seen, replaced.get(tunnel.name)):
             if isinstance(result, Step):
                 steps[result] = None
             elif isinstance(result, Problem):
@@ -68,7 +72,7 @@ def plan(tunnels, links, leaving=(), broken=(), seen=Observed()):
         problems.update(dict.fromkeys(held.problems))
         ports = held.ports if set(held.ports) != set(seen.taken) else None
     there = {step.group for step in steps if commands.bare(step.argv)[:3] == ("ip", "link", "add")}
-    wished = [tunnel.name for tunnel in tunnels]
+    wished = {tunnel.name for tunnel in tunnels}
     there |= {
         link.name for link in rest.values() if model.is_ours(link) or (link.name in wished and link.kind in model.TUNNEL_KINDS)
     }
@@ -126,16 +130,17 @@ def _aside(tunnels, there, links, seen, broken=()):
     if seen.iptables is not None and not any(entry["name"] in broken for entry in classic):
         wished = [tunnel for tunnel in tunnels if tunnel.mss_clamp == "iptables"]
         clamped = [tunnel for tunnel in wished if tunnel.name in there]
+        bridges = {tunnel.bridge for tunnel in wished}
         for bridge in sorted({entry["bridge"] for entry in classic}):
-            if bridge in links and bridge not in [tunnel.bridge for tunnel in wished] and links[bridge].bridge_iptables:
+            if bridge in links and bridge not in bridges and links[bridge].bridge_iptables:
                 steps.append(bridge_steps.nf_call(bridge, "iptables no longer needs to see its frames", "0"))
         underlays = {name: link.mtu for name, link in links.items()}
         steps += [Step(argv, "MSS clamp by iptables", "iptables") for argv in iptables.steps(clamped, underlays, seen.iptables)]
     passing = [entry["name"] for entry in seen.rules.entries if entry.get("forward") == "accept"]
     if seen.filter is not None and not set(passing) & set(broken):
-        bridges = sorted({tunnel.bridge for tunnel in tunnels if tunnel.forward == "accept" and tunnel.name in there})
-        reason = "iptables is to let pass what crosses {}".format(", ".join(bridges)) if bridges else "forward = as-is"
-        steps += [Step(argv, reason, "iptables") for argv in iptables.passes(bridges, seen.filter)]
+        crossed = sorted({tunnel.bridge for tunnel in tunnels if tunnel.forward == "accept" and tunnel.name in there})
+        reason = "iptables is to let pass what crosses {}".format(", ".join(crossed)) if crossed else "forward = as-is"
+        steps += [Step(argv, reason, "iptables") for argv in iptables.passes(crossed, seen.filter)]
     return tuple(steps)
 
 

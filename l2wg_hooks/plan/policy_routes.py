@@ -86,9 +86,8 @@ def steps(tunnel, found):
 
 def _ruled(tunnel, found):
     """Which ends of a tunnel have their rule."""
-    number = table(tunnel.name)
-    known = [rule for rule in found.rules if str(rule.get("table")) == number]
-    return {end for end in tunnel.ends() for rule in known if _matches(tunnel, end, rule)}
+    known = {(rule.get("src"), rule.get("dst"), rule.get("dport")) for rule in found.rules.get(table(tunnel.name), ())}
+    return {end for end in tunnel.ends() if (end.local, end.remote, tunnel.udp_port) in known}
 
 
 def _matches(tunnel, end, rule):
@@ -104,10 +103,8 @@ def stale(tunnels, found, kept=()):
     """The commands that take away what no tunnel of `tunnels` needs; what those named in `kept` have stays."""
     wanted = {table(tunnel.name): tunnel for tunnel in tunnels if needed(tunnel.kind) and not tunnel.walled}
     argvs = []
-    for rule in found.rules:
-        number = str(rule["table"])
-        if number in [table(name) for name in kept]:
-            continue
+    staying = {table(name) for name in kept}
+    for number, rule in [(number, rule) for number, rules in found.rules.items() for rule in rules if number not in staying]:
         tunnel = wanted.get(number)
         ruled = _ruled(tunnel, found) if tunnel else set()
         if any(_matches(tunnel, end, rule) for end in ruled):

@@ -317,7 +317,7 @@ def test_the_tools_are_asked_at_all(mad):
     """What ANSWERS says is what the modules ask for: as it stands, it makes a router that has much to tell."""
     mad.update(ANSWERS)
     found = snapshot.look(TUNNELS, {})
-    assert found.ways.rules and found.managed == ("gretap1",)
+    assert found.ways.rules and found.managed == {"gretap1"}
     here = link_table.read()
     assert "wg0" in here and wg_interfaces.parse(DUMP)
     assert wg_interfaces.look("wg0").peers[0].allowed == ("10.15.14.1/32", "192.168.92.0/24") and nftables_state.counters() == {("loop", "gretap1"): 7}

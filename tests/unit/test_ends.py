@@ -7,6 +7,7 @@ from l2wg_hooks.model import ALIAS, End, Link, PolicyRoutes, Tunnel
 from l2wg_hooks.netfilter import inbound, nftables, trace
 from l2wg_hooks.observe.wg_interfaces import Interface, Peer
 from l2wg_hooks.plan import policy_routes
+from l2wg_hooks.plan.link_index import LinkIndex
 from l2wg_hooks.probes import tunnel_packets
 from l2wg_hooks.status import status
 from recorded import seen
@@ -36,7 +37,7 @@ def way(remote):
 
 
 NO_WAY = {"type": "unreachable", "dst": "default"}
-WHOLE = PolicyRoutes((rule(FIRST), rule(SECOND)), {TABLE: [NO_WAY, way(FIRST), way(SECOND)]})
+WHOLE = PolicyRoutes({TABLE: [rule(FIRST), rule(SECOND)]}, {TABLE: [NO_WAY, way(FIRST), way(SECOND)]})
 
 
 def targets(argvs):
@@ -44,14 +45,14 @@ def targets(argvs):
 
 
 def test_each_has_a_way_and_the_rules_come_last():
-    assert targets(policy_routes.steps(MESH, PolicyRoutes((), {}))) == ["unreachable", FIRST, SECOND, FIRST, SECOND]
+    assert targets(policy_routes.steps(MESH, PolicyRoutes({}, {}))) == ["unreachable", FIRST, SECOND, FIRST, SECOND]
     assert policy_routes.steps(MESH, WHOLE) == []
     assert policy_routes.stale([MESH], WHOLE) == []
 
 
 @pytest.mark.parametrize("lost", [FIRST, SECOND])
 def test_one_that_is_lost_comes_back_alone(lost):
-    rules = tuple(had for had in WHOLE.rules if had["dst"] != lost)
+    rules = {TABLE: [had for had in WHOLE.rules[TABLE] if had["dst"] != lost]}
     assert targets(policy_routes.steps(MESH, PolicyRoutes(rules, WHOLE.routes))) == [lost]
     routes = {TABLE: [route for route in WHOLE.routes[TABLE] if route["dst"] != lost]}
     assert targets(policy_routes.steps(MESH, PolicyRoutes(WHOLE.rules, routes))) == [lost]
@@ -149,8 +150,8 @@ def test_each_has_a_route_and_a_subnet_of_its_own():
     assert [problem.id for problem in routing.elsewhere(MESH, ENDS[1], "eth0", ["0", "0"])] == ["route"]
     assert SECOND in next(routing.elsewhere(MESH, ENDS[1], "eth0", ["0", "0"])).message
     twice = {"eth1": Link("eth1", 6, up=True, addresses=("10.8.0.1/24",))}
-    assert lan.overlapping(MESH, ENDS[1], twice, (SECOND + "/32", "10.8.0.0/24")) is None, "not behind that end"
-    assert routing.taken(MESH, ENDS[1], {"eth1": twice["eth1"]._replace(addresses=(SECOND + "/24",))}).id == "duplicate-address"
+    assert lan.overlapping(MESH, ENDS[1], None, lan.subnets(twice), (SECOND + "/32", "10.8.0.0/24")) is None, "not behind that end"
+    assert routing.taken(MESH, ENDS[1], LinkIndex({"eth1": twice["eth1"]._replace(addresses=(SECOND + "/24",))})).id == "duplicate-address"
 
 
 def test_none_may_be_this_routers_own():

@@ -454,7 +454,7 @@ def way(tunnel):
         rule.update(ipproto="udp", dport=4789)
     size = {"vx4": 1558, "vx6": 1578, "g6": 1566}[tunnel.name]
     routes = [{"type": "unreachable", "dst": "default"}, {"dst": tunnel.remote, "dev": "wg0", "metrics": [{"mtu": size}]}]
-    return PolicyRoutes((rule,), {number: routes})
+    return PolicyRoutes({number: [rule]}, {number: routes})
 
 
 def seeing(tunnels, found, now, **more):
@@ -465,7 +465,7 @@ def seeing(tunnels, found, now, **more):
 
 @pytest.mark.parametrize("tunnel", [VX4, VX6, G6], ids=lambda tunnel: tunnel.name)
 def test_the_way_is_there_before_the_tunnel(tunnel):
-    result = seeing([tunnel], of(WG0, BR0, LAN6), {"ways": PolicyRoutes((), {})})
+    result = seeing([tunnel], of(WG0, BR0, LAN6), {"ways": PolicyRoutes({}, {})})
     assert [step.argv[1] for step in result.steps if step.group == tunnel.name][:4] == [
         "route", "route", "rule" if tunnel is VX4 else "-6", "link"
     ]  # fmt: skip
@@ -474,20 +474,20 @@ def test_the_way_is_there_before_the_tunnel(tunnel):
 
 
 def test_a_gretap_needs_no_way():
-    assert seeing([TUNNEL], of(WG0, BR0, RIGHT), {"ways": PolicyRoutes((), {})}).steps == ()
+    assert seeing([TUNNEL], of(WG0, BR0, RIGHT), {"ways": PolicyRoutes({}, {})}).steps == ()
 
 
 def test_an_underlay_that_is_down_takes_no_routes():
-    result = seeing([VX4], of(but(WG0, up=False), BR0, right(VX4)), {"ways": PolicyRoutes((), {})})
+    result = seeing([VX4], of(but(WG0, up=False), BR0, right(VX4)), {"ways": PolicyRoutes({}, {})})
     assert (result.steps, result.waiting) == ((), (Wait("vx4", "underlay-up", "wg0"),))
-    assert seeing([TUNNEL], of(but(WG0, up=False), BR0, RIGHT), {"ways": PolicyRoutes((), {})}).waiting == ()
+    assert seeing([TUNNEL], of(but(WG0, up=False), BR0, RIGHT), {"ways": PolicyRoutes({}, {})}).waiting == ()
 
 
 @pytest.mark.parametrize("tunnels, links", [([VX4], of(BR0)), ([VX4], of(BR0, right(VX4))), ([TUNNEL], of(WG0, BR0, RIGHT))])
 def test_a_way_goes_with_its_tunnel(tunnels, links):
     result = seeing(tunnels, links, {"ways": way(VX4)})
     assert [step.reason for step in result.steps if step.group == "ways"] == ["no tunnel needs it"] * 3
-    assert seeing(tunnels, links, {"ways": PolicyRoutes((), {})}).waiting == result.waiting
+    assert seeing(tunnels, links, {"ways": PolicyRoutes({}, {})}).waiting == result.waiting
 
 
 def test_a_way_of_a_broken_file_stays():
@@ -498,7 +498,7 @@ def test_a_way_of_a_broken_file_stays():
 def test_a_twin_gets_no_way():
     """Else one round would make it, and the next take it away."""
     twin = right(VX4, name="other", alias="")
-    result = seeing([VX4], of(WG0, BR0, twin), {"ways": PolicyRoutes((), {})})
+    result = seeing([VX4], of(WG0, BR0, twin), {"ways": PolicyRoutes({}, {})})
     assert (len(result.problems), [step for step in result.steps if step.group != "guard"]) == (1, [])
 
 
@@ -629,7 +629,7 @@ def beside(tunnels, ipv4, leaving=()):
     gone = but(TUNNEL, name="gone", bridge="br9", mss_clamp="iptables")
     seen = Observed(
         Rules([nftables.entry(gone)], {"gone": nftables.value(gone, {})}),
-        PolicyRoutes(({"priority": 4789, "src": "10.9.0.1", "dst": "10.9.0.2", "table": policy_routes.table("gone")},), {}),
+        PolicyRoutes({policy_routes.table("gone"): [{"priority": 4789, "src": "10.9.0.1", "dst": "10.9.0.2"}]}, {}),
         Tables(MANGLE, MANGLE, True),
         Tables(ipv4, ipv4, True),
         bridges={"br0": Switches(bridge_switches.SILENT, {switch: "5" for switch in bridge_switches.SILENT})},

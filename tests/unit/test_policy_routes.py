@@ -15,7 +15,7 @@ VX4 = Tunnel("vx4", "wg0", "10.9.0.1", "10.9.0.2", "br0", encapsulation="vxlan")
 VX6 = Tunnel("vx6", "wg0", "fd09::1", "fd09::2", "br0", encapsulation="vxlan")
 G6 = Tunnel("g6", "wg0", "fd09::1", "fd09::2", "br0")
 GRETAP = Tunnel("gretap1", "wg0", "10.9.0.1", "10.9.0.2", "br0")
-NOTHING = PolicyRoutes((), {})
+NOTHING = PolicyRoutes({}, {})
 
 # `ip -json rule show` of Debian 11 and 13 (they print the same), both families, with our priority and tables put in;
 # `ip route show table` of iproute2 6.1, as system/ip_routes.py reads it.
@@ -38,9 +38,16 @@ def stale(tunnels, found):
     return [" ".join(argv) for argv in policy_routes.stale(tunnels, found)]
 
 
+def by_table(rules):
+    found = {}
+    for rule in rules:
+        found.setdefault(rule["table"], []).append(rule)
+    return found
+
+
 def observed():
-    rules = tuple(rule for rule in json.loads(RULES) if policy_routes.is_ours(rule))
-    return PolicyRoutes(rules, {policy_routes.table(VX4.name): ip_routes.read(ROUTES4), policy_routes.table(G6.name): ip_routes.read(ROUTES6)})
+    rules = [rule for rule in json.loads(RULES) if policy_routes.is_ours(rule)]
+    return PolicyRoutes(by_table(rules), {policy_routes.table(VX4.name): ip_routes.read(ROUTES4), policy_routes.table(G6.name): ip_routes.read(ROUTES6)})
 
 
 def test_only_what_cannot_fragment_has_a_way():
@@ -206,10 +213,10 @@ def test_from_every_partial_state_the_steps_lead_to_where_there_are_none(tunnel)
                     _do(argv, rules, routes)
             for wished in ([tunnel], []):
                 after, table = list(rules), {number: list(found) for number, found in routes.items()}
-                found = PolicyRoutes(tuple(rules), routes)
+                found = PolicyRoutes(by_table(rules), routes)
                 for argv in policy_routes.stale(wished, found) + [argv for wish in wished for argv in policy_routes.steps(wish, found)]:
                     _do(argv, after, table)
-                found = PolicyRoutes(tuple(after), table)
+                found = PolicyRoutes(by_table(after), table)
                 assert policy_routes.stale(wished, found) == [argv for wish in wished for argv in policy_routes.steps(wish, found)] == []
                 ideal = ([], {})
                 for argv in [argv for wish in wished for argv in policy_routes.steps(wish, NOTHING)]:

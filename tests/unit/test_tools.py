@@ -128,7 +128,7 @@ def test_a_tunnels_own_way_is_found(monkeypatch, ipv6, version):
     tools.play(monkeypatch, version, "ways")
     monkeypatch.setattr(nftables_state, "observe", lambda needed: Rules())
     found = snapshot.look([VX4], {}).ways
-    assert [rule["table"] for rule in found.rules] == ["1815248896", "1815248898", "1815248897"]
+    assert list(found.rules) == ["1815248896", "1815248898", "1815248897"]
     numbers = {table: [(route.get("type"), route["dst"], route.get("metrics")) for route in some] for table, some in found.routes.items()}
     assert numbers["1815248896"] == [("unreachable", "default", None), (None, "10.9.0.2", [{"mtu": 1558}])]
     assert numbers["1815248897"] == [(None, "fd09::2", [{"mtu": 1566}]), ("unreachable", "default", None)]
