@@ -214,10 +214,13 @@ class Rules(NamedTuple):
 
 
 class PolicyRoutes(NamedTuple):
-    """By the number of each table: our rules as `ip -json rule` has them, and its routes as `ip -json route` has them."""
+    """By the number of each table: our rules as `ip -json rule` has them, and its routes as `ip -json route` has them, by `dst`.
+
+    An unreachable one is "default" there.
+    """
 
     rules: Dict[str, list]
-    routes: Dict[str, list]
+    routes: Dict[str, Dict[str, dict]]
 
 
 class Tables(NamedTuple):

@@ -48,6 +48,7 @@ def plan(tunnels, links, leaving=(), broken=(), seen=Observed()):
         calls = tuple(peer_endpoints.steps(tunnels, links, seen, leaving))
     rest = {name: link for name, link in links.items() if name not in doomed}
     index = LinkIndex(rest, leaving)
+    ways = None if seen.ways is None else policy_routes.Ways(tunnels, seen.ways)
     # Each once, in order. Dicts, since hundreds of tunnels have thousands of steps.
     steps: Dict[Step, None] = {}
     waiting: Dict[Wait, None] = {}
@@ -56,7 +57,7 @@ def plan(tunnels, links, leaving=(), broken=(), seen=Observed()):
     for tunnel in tunnels:
         if tunnel.name in leaving or (parting and tunnel.name not in links):
             continue
-        for result in tunnel_steps.changes(tunnel, index, seen, replaced.get(tunnel.name)):
+        for result in tunnel_steps.changes(tunnel, index, seen, replaced.get(tunnel.name), ways):
             if isinstance(result, Step):
                 steps[result] = None
             elif isinstance(result, Problem):
@@ -79,11 +80,12 @@ def plan(tunnels, links, leaving=(), broken=(), seen=Observed()):
     rules = _rules(tunnels, links, broken, seen.rules) if there else Rules()
     loads = () if rules == seen.rules else (_load(rules, seen.rules),)
     # First what must not be, then the guard, and only then what it guards.
-    aside = _aside(tunnels, there, links, seen, broken) + _silence(links, leaving, seen)
+    aside = _passes(ways, links, wished) + _aside(tunnels, there, links, seen, broken) + _silence(links, leaving, seen)
     goes = tuple(step for name, step in doomed.items() if name not in replaced)
     # The rules that guard a tunnel which is to be replaced stand until it is gone; the one in its place needs none.
     swaps = _batched(step for step in steps if step.group in replaced)
     others = _batched(step for step in steps if step.group not in replaced)
+    others += _stale([tunnel for tunnel in tunnels if tunnel.name in there], ways, links) if not broken else ()
     whole = goes + (wires + swaps + loads + calls + aside if swaps else loads + wires + calls + aside) + others
     return Plan(whole, tuple(waiting), tuple(problems), rules if loads else None, synced, tuple(replaced), ports)
 
@@ -120,12 +122,22 @@ def _load(rules, old):
     return Step(("nft", "-f", nftables.FILE), reason, GUARD)
 
 
+def _passes(ways, links, wished):
+    """Steps that let others' tunnels by a table of ours, before the rule that leads there."""
+    argvs = ways.passes(links, wished) if ways is not None else ()
+    return tuple(Step(argv, "the way of somebody else's tunnel", "ways") for argv in argvs)
+
+
+def _stale(present, ways, links):
+    """Steps that take policy routes away which none of these tunnels needs: after those that are made in their place."""
+    found = ways.stale(present, links) if ways is not None else ()
+    reasons = ("no tunnel needs it", "it has another way now")
+    return tuple(Step(argv, reasons[bool(name)], name or "ways", needs) for argv, name, needs in found)
+
+
 def _aside(tunnels, there, links, seen, broken=()):
-    """Steps for what some tunnels need beside links and rules, and nothing else does: policy routes, iptables."""
+    """Steps for what some tunnels need beside links and rules, and nothing else does: iptables."""
     steps = []
-    if seen.ways is not None:
-        present = [tunnel for tunnel in tunnels if tunnel.name in there]
-        steps += [Step(argv, "no tunnel needs it", "ways") for argv in policy_routes.stale(present, seen.ways, broken)]
     classic = [entry for entry in seen.rules.entries if entry["clamp"] == "iptables"]
     if seen.iptables is not None and not any(entry["name"] in broken for entry in classic):
         wished = [tunnel for tunnel in tunnels if tunnel.mss_clamp == "iptables"]
@@ -171,4 +183,6 @@ def removal(names, links, seen=Observed()):
         from l2wg_hooks.plan import peer_down
 
         ports = peer_down.released(links, seen)
-    return Plan(steps + loads + wires + _aside((), (), links, seen) + ports, rules=Rules() if loads else None)
+    ways = None if seen.ways is None else policy_routes.Ways((), seen.ways)
+    aside = _stale((), ways, links) + _aside((), (), links, seen)
+    return Plan(steps + loads + wires + aside + ports, rules=Rules() if loads else None)

@@ -73,10 +73,11 @@ def _wrong(tunnel, link):
     ]
 
 
-def changes(tunnel, index, seen, old=None):
+def changes(tunnel, index, seen, old=None, ways=None):
     """Yield the Steps, the Waits and the Problems of one tunnel, in the order to do them.
 
     `index` is the LinkIndex of all links. `old` is the Step that deletes the one whose place it takes, which is not among these.
+    `ways` are policy_routes.Ways; None where nobody has looked.
     """
     there = index.there
     link = index.links.get(tunnel.name)
@@ -124,18 +125,19 @@ def changes(tunnel, index, seen, old=None):
             argv = ("nmcli", "device", "set", name, "managed", "no")
             yield Step(argv, "NetworkManager manages it", "NetworkManager")
     if underlay is not None:
-        made = _make(tunnel, link, index, bridge, seen, old)
-        yield from ((_needing(result, tunnel.underlay) for result in made) if tunnel.walled else made)
+        made = _make(tunnel, link, index, bridge, seen, old, ways)
+        needs = tunnel.underlay if tunnel.walled else ways.group(tunnel) if ways is not None else ""
+        yield from ((_needing(result, needs) for result in made) if needs else made)
     if bridge is not None:
         yield from bridge_steps.settings(tunnel, bridge)
         yield from bridge_steps.ports(tunnel, there)
 
 
 def _needing(result, group):
-    return result._replace(needs=group) if isinstance(result, Step) else result
+    return result._replace(needs=group) if isinstance(result, Step) and result.group != group else result
 
 
-def _make(tunnel, link, index, bridge, seen, old):
+def _make(tunnel, link, index, bridge, seen, old, ways):
     """The tunnel itself, from whatever is there of it to a port of the bridge that is up."""
     other = index.excluding(tunnel) if link is None else None
     if other is not None:
@@ -145,10 +147,11 @@ def _make(tunnel, link, index, bridge, seen, old):
             f"if nothing needs it: ip link delete dev {other.name}; else give this tunnel a `key` on both routers",
         )
         return
-    if seen.ways is not None and policy_routes.needed(tunnel.kind) and not tunnel.walled:
+    if ways is not None and policy_routes.needed(tunnel.kind) and not tunnel.walled:
         if index.links[tunnel.underlay].up:
-            for argv in policy_routes.steps(tunnel, seen.ways):
-                yield Step(argv, f"its packets, of any size, leave by {tunnel.underlay} only", tunnel.name)
+            for argv, group in ways.steps(tunnel):
+                reason = f"its packets, of any size, leave by {tunnel.underlay} only"
+                yield Step(argv, reason if group == tunnel.name else "packets of tunnels leave by their underlay only", group)
         else:
             yield Wait(tunnel.name, "underlay-up", tunnel.underlay)
     if link is None:

@@ -345,7 +345,7 @@ def _of(problem, about):
 
 def _planned(seen, bridges):
     """What the plan would do, one Fault for each thing that it is about."""
-    # Policy routes, iptables and NetworkManager take a process a tunnel to look at: `l2wg check` does.
+    # Policy routes, iptables and NetworkManager take processes of their own to look at: `l2wg check` does.
     known_too = Observed(seen.report.rules, bridges=seen.bridges, silent=seen.silent, taken=seen.taken)
     todo = planner.plan(seen.wished.tunnels, seen.links, (), seen.wished.broken, known_too)
     paths = {tunnel.path: tunnel.name for tunnel in seen.wished.tunnels}

@@ -36,10 +36,11 @@ ROUTES = (
 )
 RULES = json.dumps(
     [
-        {"priority": 4789, "src": "192.168.178.1", "dst": "192.168.92.1", "ipproto": "udp", "dport": 4789, "table": policy_routes.table("gretap1")},
+        {"priority": 4789, "src": "192.168.178.1", "dst": "192.168.92.1", "ipproto": "udp", "dport": 4789, "table": policy_routes.Way("192.168.178.1", 4789).table},
         {"priority": 0, "src": "all", "table": "local"},
     ]
 )
+LO = "1: lo: <LOOPBACK,UP,LOWER_UP> mtu 65536\n    link/loopback 00:00:00:00:00:00 brd 00:00:00:00:00:00\n"
 TABLE = "unreachable default proto kernel metric 4294967295 \n192.168.92.1 dev wg0 proto kernel scope link mtu 1550 \n"
 DEFAULT = "default via 192.0.2.1 dev eth0 proto dhcp metric 100 \ndefault metric 9 \n\tnexthop via 192.0.2.3 dev eth1 weight 1 \n"
 GET = "192.0.2.1 from 192.0.2.9 via inet6 fe80::1 dev eth0 src 192.0.2.9 uid 0 \n    cache expires 9sec mtu lock 1400 \n"
@@ -236,8 +237,8 @@ ANSWERS = {
     "ip -json -details": SHOWN[0],
     "ip -json -4 rule": RULES,
     "ip -json -6 rule": RULES.replace("192.168.178.1", "fd00::1").replace("192.168.92.1", "fd00::2"),
-    "ip -4 route show table": TABLE,
-    "ip -6 route show table": TABLE,
+    "ip -4 -force -batch": TABLE + LO,
+    "ip -6 -force -batch": (TABLE + LO) * 2,
     "ip -4 route": ROUTES,
     "ip -6 route": ROUTES,
     "ip -4 route show default": DEFAULT,

@@ -78,19 +78,20 @@ def ways(tunnels):
     """The PolicyRoutes of tunnels whose ways are right, as the commands that make them say."""
     wanted = [tunnel for tunnel in tunnels if policy_routes.needed(tunnel.kind) and not tunnel.walled]
     rules, routes = {}, {}
-    for tunnel in wanted:
-        for argv in policy_routes.steps(tunnel, PolicyRoutes({}, {})):
+    every = policy_routes.Ways(wanted, PolicyRoutes({}, {}))
+    for argv in dict.fromkeys(argv for tunnel in wanted for argv, _ in every.steps(tunnel)):
+        if argv:
             words = [word for word in argv[1:] if word != "-6"]
             if words[0] == "rule":
                 keys = dict(zip(words[2::2], words[3::2]))
-                rule = {"priority": int(keys["priority"]), "src": keys["from"], "dst": keys["to"], "table": keys["table"], "ipproto": keys["ipproto"]}
+                rule = {"priority": int(keys["priority"]), "src": keys["from"], "table": keys["table"], "ipproto": keys["ipproto"]}
                 rules.setdefault(keys["table"], []).append(dict(rule, dport=int(keys["dport"])) if "dport" in keys else rule)
             elif words[2] == "unreachable":
                 routes.setdefault(words[words.index("table") + 1], []).append({"type": "unreachable", "dst": "default"})
             else:
                 keys = dict(zip(words[3::2], words[4::2]))
                 routes.setdefault(keys["table"], []).append({"dst": words[2], "dev": keys["dev"], "metrics": [{"mtu": int(keys["mtu"])}]})
-    return PolicyRoutes(rules, routes)
+    return policy_routes.by_table([rule for these in rules.values() for rule in these], routes)
 
 
 def peers(tunnels):

@@ -9,6 +9,10 @@ from l2wg_hooks.system import process
 
 GOLDEN = pathlib.Path(__file__).resolve().parents[2] / "tests" / "golden" / "tools"
 IPROUTE2 = ("iproute2-4.20", "iproute2-5.10", "iproute2-6.1")
+# What ip(8) prints of the kernel's first interface, which stands between two routing tables.
+LO = """1: lo: <LOOPBACK,UP,LOWER_UP> mtu 65536 qdisc noqueue state UNKNOWN mode DEFAULT group default qlen 1000
+    link/loopback 00:00:00:00:00:00 brd 00:00:00:00:00:00
+"""
 NFT = ("nft-0.9.0", "nft-0.9.0-json", "nft-0.9.8", "nft-1.0.6")
 
 
@@ -31,5 +35,17 @@ def recorded(version, state):
 def play(monkeypatch, version, state):
     """Have process.run answer as that version did in that state; a command that was not recorded is an error."""
     answers = recorded(version, state)
-    monkeypatch.setattr(process, "run", lambda argv, stdin="", environment=(): answers[" ".join(argv)])
+
+    def run(argv, stdin="", environment=()):
+        if argv[0] == "ip" and argv[2:] == ("-force", "-batch", "-"):
+            # By a batch they print the same, one after the other.
+            return process.Result(0, batched(stdin, lambda line: answers.get(f"ip {argv[1]} {line}", process.Result(2, "", "")).out), "")
+        return answers[" ".join(argv)]
+
+    monkeypatch.setattr(process, "run", run)
     return answers
+
+
+def batched(stdin, said):
+    """What `ip -batch` prints of these lines: of each what is `said`, but for the kernel's first interface."""
+    return "".join(LO if line == "link show dev lo" else said(line) for line in stdin.splitlines())
