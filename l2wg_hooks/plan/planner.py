@@ -4,7 +4,7 @@ Every event asks for the same plan, so the order of events does not matter: what
 and whichever event comes last finishes the work.
 """
 
-from typing import Dict, Tuple
+from typing import Dict, List, Tuple
 
 from l2wg_hooks import model
 from l2wg_hooks.config import bridge_switches
@@ -91,10 +91,25 @@ def plan(tunnels, links, leaving=(), broken=(), seen=Observed()):
 
 
 def _batched(steps):
-    """The steps, first those inside the namespace: they need nothing of what is done out here, and so are one `ip -batch`."""
-    found = tuple(steps)
-    inside = tuple(step for step in found if commands.is_inside(step.argv))
-    return inside + tuple(step for step in found if not commands.is_inside(step.argv))
+    """The steps, those of a command together, so that each is one batch; those of each group stay in their order.
+
+    What is done inside the namespace needs nothing of what is done out here; what others do, such as nmcli(1), is to let go of an
+    interface.
+    """
+    parts: Tuple[List[Step], ...] = ([], [], [], [], [])
+    inside, others, before, bridge, after = parts
+    begun = set()
+    for step in steps:
+        if commands.is_inside(step.argv):
+            inside.append(step)
+        elif step.argv[0] == "bridge":
+            begun.add(step.group)
+            bridge.append(step)
+        elif step.argv[0] != "ip":
+            others.append(step)
+        else:
+            (after if step.group in begun else before).append(step)
+    return tuple(step for part in parts for step in part)
 
 
 def _rules(tunnels, links, broken, old):

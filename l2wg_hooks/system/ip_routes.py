@@ -100,10 +100,20 @@ _BETWEEN = "link show dev lo"
 _MARK = re.compile(r"^1: lo: .*\n(?:[ \t].*\n)*", re.MULTILINE)
 
 
+# `ip -batch` reads `#`, quotation marks and backslashes as it likes (getcmdline and makeargs in iproute2's lib/utils.c), and the
+# kernel takes them in names.
+_PLAIN = re.compile(r"[A-Za-z0-9_.:/@%+,=-]+\Z")
+
+
+def is_plain(word):
+    """Whether `ip -batch` takes a word for what it is."""
+    return bool(_PLAIN.match(word))
+
+
 def each(lines, options=()):
     """What ip(8) answers to each of these lines, such as "route get 192.0.2.1", by one process: the text of each, "" for a no.
 
-    Raises L2wgError. No line may have a word that a batch does not take: see reconcile/executor.py.
+    Raises L2wgError. Each word of a line has to be plain.
     """
     lines = list(lines)
     if not lines:

@@ -2,18 +2,19 @@
 
 import many
 import pytest
-from l2wg_hooks.apply import preview, saved_state
+import tools
+from l2wg_hooks.apply import apply, preview, ring_probe, saved_state, verify
 from l2wg_hooks.check import firewalls, lan, modules, permissions, runner
 from l2wg_hooks.config import ifupdown, ifupdown_files, store
 from l2wg_hooks.config.store import Wish
 from l2wg_hooks.errors import Problem
-from l2wg_hooks.model import Heard, Tables, Walls
+from l2wg_hooks.model import Heard, Plan, Step, Tables, Walls
 from l2wg_hooks.netfilter import nftables_state
 from l2wg_hooks.observe import link_table, wg_interfaces
 from l2wg_hooks.observe.interface_counters import Traffic
 from l2wg_hooks.observe.wg_interfaces import Interface
 from l2wg_hooks.plan import planner
-from l2wg_hooks.reconcile import event_summary, look_record
+from l2wg_hooks.reconcile import event_summary, executor, look_record
 from l2wg_hooks.status import render_json, render_prometheus, render_svg, render_text, status, survey
 from l2wg_hooks.system import process
 
@@ -235,3 +236,123 @@ def test_a_passive_check(monkeypatch, wireguard, state, apart):
     assert grows(work) <= MOST
     broken = [outcome for outcome in kept[0].outcomes if "Error" in outcome.why]
     assert not broken, broken
+
+
+# Processes and waits: those of a thousand are those of ten.
+
+
+class Tools:
+    """Commands that answer as a hub's would, whose peers are all behind one gateway: `ran` has them, `slept` how often one waited."""
+
+    def __init__(self, monkeypatch, tunnels, received=()):
+        self.ran, self.slept, self.tunnels = [], 0, tunnels
+        # Bytes that came of these peers, once they were asked.
+        self.received = set(received)
+        monkeypatch.setattr(process, "run", self.run)
+        monkeypatch.setattr(verify, "_nudge", lambda *_: None)
+        monkeypatch.setattr(verify.os, "environ", {})
+        monkeypatch.setattr(verify.time, "sleep", self.sleep)
+
+    def sleep(self, seconds):
+        self.slept += 1
+
+    def run(self, argv, stdin="", environment=()):
+        line = " ".join(argv)
+        self.ran.append(line)
+        if line.startswith("wg show"):
+            rows = ["private\tpublic\t51820\toff"]
+            for number, tunnel in enumerate(self.tunnels):
+                received = 100 + (self.slept if tunnel.name in self.received else 0)
+                where = "192.0.%d.%d" % divmod(number, 256)
+                rows.append(f"key {number}\t(none)\t{where}:51820\t{tunnel.remote}/32\t0\t{received}\t0\toff")
+            return process.Result(0, "\n".join(rows) + "\n", "")
+        said = {"ip -4 route show default": "default via 192.0.2.1 dev e0\n", "ip -json neighbour": '[{"dst":"192.0.2.1","state":["REACHABLE"]}]'}
+        out = next((out for start, out in said.items() if line.startswith(start)), "")
+        if stdin and "-force" in argv:
+            out = tools.batched(stdin, lambda asked: "192.0.2.9 via 192.0.2.1 dev e0\n" if " get " in asked else "")
+        return process.Result(0, out, "")
+
+
+def asked(monkeypatch, count):
+    tunnels = many.wish("gretap", count)
+    links = dict(many.router(tunnels)[0], e0=many.Link("e0", 7, up=True, mac="52:54:00:00:00:07"))
+    world = Tools(monkeypatch, tunnels)
+    health = verify.look(tunnels, links)
+    assert health.echoes == () and len(health.ways) >= count
+    verify._echoes([("wg0", tunnel.remote) for tunnel in tunnels])
+    return len(world.ran), world.slept
+
+
+def test_far_ends_and_ways_are_asked_at_once(monkeypatch):
+    processes, slept = asked(monkeypatch, 1000)
+    assert (processes, slept) == asked(monkeypatch, 10)
+    assert slept <= 2 * verify.LOOKS + 1, "a second for all of them, and one look for the neighbour"
+
+
+def test_an_answer_is_that_of_the_peer_who_was_asked(monkeypatch):
+    tunnels = many.wish("gretap", 3)
+    Tools(monkeypatch, tunnels, {"l2w0001"})
+    ends = [("wg0", tunnel.remote) for tunnel in tunnels]
+    assert verify._echoes(ends) == {ends[1]}
+    assert verify._echoes([("wg0", "203.0.113.1")]) == set(), "no peer has it"
+
+
+@pytest.mark.parametrize("count", [2, 500])
+def test_a_picture_of_all_interfaces_takes_three_processes(monkeypatch, count):
+    world = Tools(monkeypatch, ())
+    monkeypatch.setattr(link_table, "parse", lambda text: {})
+    saved_state.picture([f"e{number}" for number in range(count)])
+    assert len(world.ran) == 3
+    odd = ["e'1", 'e"2', "e#3"]
+    saved_state.picture(odd)
+    assert world.ran[-1] == "ip -6 route show table all dev e#3", "a batch would take it for something else"
+
+
+@pytest.mark.parametrize("count", [2, 500])
+def test_many_steps_are_three_batches(monkeypatch, count):
+    tunnels = many.wish("gretap", count)
+    links, found = many.router(tunnels, many.ALL)
+    links["br0"] = links["br0"]._replace(vlan_filtering=True)
+    steps = [step for step in planner.plan(tunnels, links, seen=found).steps if step.argv[0] != "nft"]
+    ran = []
+    monkeypatch.setattr(process, "run", lambda argv, stdin="": ran.append((" ".join(argv), stdin.count("\n"))) or process.Result(0, "", ""))
+    assert executor.apply(steps) == ()
+    assert [argv for argv, _ in ran] == ["ip -batch -", "bridge -batch -", "ip -batch -"]
+    assert sum(lines for _, lines in ran) == len(steps) and ran[2][1] == count, "up comes last"
+
+
+def test_a_bridge_command_that_fails_is_the_one_that_is_told_of(monkeypatch):
+    steps = [Step(("bridge", "vlan", "add", "dev", name, "vid", "2"), "x", name) for name in ("a", "b", "c")] + [Step(("ip", "link", "set", "dev", "b", "up"), "x", "b")]
+    ran = []
+
+    def fake(argv, stdin=""):
+        ran.append(stdin)
+        return process.Result(1, "", "RTNETLINK answers: No such device\nCommand failed -:2\n") if "dev b vid" in stdin else process.Result(0, "", "")
+
+    monkeypatch.setattr(process, "run", fake)
+    (problem,) = executor.apply(steps)
+    assert "`bridge vlan add dev b vid 2` failed" in problem.message
+    assert ran[1:] == ["vlan add dev c vid 2\n"], "and b is not brought up"
+
+
+def test_rings_are_looked_for_in_steps_that_do_not_grow():
+    def work(count):
+        tunnels = many.wish("gretap", count, True)
+        links, _ = many.router(tunnels, many.ALL)
+        return lambda: ring_probe.joining(tunnels, links, [many.Name(tunnel.name) for tunnel in tunnels])
+
+    assert grows(work) <= MOST
+
+
+def test_who_is_spared(monkeypatch):
+    """Whose file and WireGuard interface stay as they are; nobody, where an address moves."""
+    tunnels = (*many.wish("gretap", 3), many.wish("gretap", 1)[0]._replace(name="own", underlay="l2w0"))
+    monkeypatch.setattr(store, "texts", lambda: {"l2w0001": "new", "l2w0000": "as it was", "l2w0002": "as it was", "own": "as it was"})
+    intent = preview.Intent(tunnels, {}, {}, (), (), Plan(), (), True)
+    applied = dict.fromkeys(("l2w0000", "l2w0001", "l2w0002", "own"), "as it was")
+    assert apply._spared(intent, preview.NOTHING, applied) == {"l2w0000", "l2w0002", "own"}
+    told = intent._replace(todo=Plan((Step(("wg", "syncconf"), "x", "l2w0"),)))
+    assert apply._spared(told, preview.NOTHING, applied) == {"l2w0000", "l2w0002"}
+    assert apply._spared(intent._replace(texts={"/etc/x": ("", "y")}), preview.NOTHING, applied) == set()
+    more = preview.NOTHING._replace(wish={"l2w0001": "newer"}, underlay="wg0")
+    assert apply._spared(intent, more, applied) == {"l2w0001", "own"}

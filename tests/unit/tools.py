@@ -36,14 +36,15 @@ def play(monkeypatch, version, state):
     """Have process.run answer as that version did in that state; a command that was not recorded is an error."""
     answers = recorded(version, state)
 
-    def run(argv, stdin="", environment=()):
-        if argv[0] == "ip" and argv[2:] == ("-force", "-batch", "-"):
-            # By a batch they print the same, one after the other.
-            return process.Result(0, batched(stdin, lambda line: answers.get(f"ip {argv[1]} {line}", process.Result(2, "", "")).out), "")
-        return answers[" ".join(argv)]
-
-    monkeypatch.setattr(process, "run", run)
+    monkeypatch.setattr(process, "run", lambda argv, stdin="", environment=(): answer(answers, argv, stdin))
     return answers
+
+
+def answer(answers, argv, stdin=""):
+    """What was recorded of a command, or of the lines of a batch, of which it prints the same, one after the other."""
+    if argv[-3:] != ("-force", "-batch", "-"):
+        return answers[" ".join(argv)]
+    return process.Result(0, batched(stdin, lambda line: answers[" ".join((*argv[:-3], line))].out), "")
 
 
 def batched(stdin, said):
