@@ -13,6 +13,7 @@ import re
 import zlib
 from typing import Dict, NamedTuple, Optional, Tuple
 
+from l2wg_hooks import model
 from l2wg_hooks.encapsulation import headers, registry
 from l2wg_hooks.model import PolicyRoutes
 
@@ -166,7 +167,10 @@ class Ways:
         found: Dict[str, set] = {}
         for link in links.values():
             port = link.port if link.kind == "vxlan" else None
-            if link.name in names or not link.local or not (port or (link.kind in _GRE6 and ":" in link.local)):
+            # One of ours whose file is broken keeps its way.
+            if link.name in names or model.is_ours(link) or not link.local:
+                continue
+            if not port and not (link.kind in _GRE6 and ":" in link.local):
                 continue
             number = Way(link.local, port).table
             same = (":" in link.remote) == (":" in link.local)

@@ -242,6 +242,7 @@ def test_somebody_elses_tunnel_from_the_same_address_goes_as_it_did():
 
     assert passes(FOREIGN) == [f"ip route replace throw 10.9.0.7 table {TABLE4} proto kernel"]
     assert passes(FOREIGN, names={"theirs"}) == [], "ours has a route"
+    assert passes(FOREIGN._replace(alias="l2wg")) == [], "one of ours whose file is broken"
     for change in ({"remote": "10.9.0.2"}, {"local": "10.9.0.8"}, {"port": 8472}, {"kind": "gretap", "port": None}, {"remote": ""}, {"remote": "fd09::7"}):
         assert passes(FOREIGN._replace(**change)) == [], change
     six = Link("six", 10, "ip6gre", local="fd09::1", remote="fd09::7")
