@@ -126,15 +126,14 @@ def changes(tunnel, index, seen, old=None, ways=None):
             yield Step(argv, "NetworkManager manages it", "NetworkManager")
     if underlay is not None:
         made = _make(tunnel, link, index, bridge, seen, old, ways)
-        needs = tunnel.underlay if tunnel.walled else ways.group(tunnel) if ways is not None else ""
-        yield from ((_needing(result, needs) for result in made) if needs else made)
+        yield from ((_needing(result, tunnel.underlay) for result in made) if tunnel.walled else made)
     if bridge is not None:
         yield from bridge_steps.settings(tunnel, bridge)
         yield from bridge_steps.ports(tunnel, there)
 
 
 def _needing(result, group):
-    return result._replace(needs=group) if isinstance(result, Step) and result.group != group else result
+    return result._replace(needs=group) if isinstance(result, Step) else result
 
 
 def _make(tunnel, link, index, bridge, seen, old, ways):
@@ -155,7 +154,7 @@ def _make(tunnel, link, index, bridge, seen, old, ways):
         else:
             yield Wait(tunnel.name, "underlay-up", tunnel.underlay)
     if link is None:
-        yield from _new(tunnel, seen, old)
+        yield from _new(tunnel, seen, old, ways.group(tunnel) if ways is not None else "")
         if index.ipv6:
             yield commands.set_link(tunnel.name, tunnel.name, "a port has no IPv6 address of its own", "addrgenmode", "none")
     else:
@@ -211,9 +210,10 @@ def _vlans(tunnel, bridge, has, reason):
         start = max(start, last + 1)
 
 
-def _new(tunnel, seen, old):
+def _new(tunnel, seen, old, needs):
     if not tunnel.walled:
-        yield Step(_add(tunnel), "it is not there", tunnel.name)
+        # What is there already is mended all the same, where somebody keeps taking its way.
+        yield Step(_add(tunnel), "it is not there", tunnel.name, needs)
         yield commands.set_link(tunnel.name, tunnel.name, "marks it as ours", "alias", model.ALIAS)
         return
     name = newcomer(tunnel.name) if old else tunnel.name

@@ -471,7 +471,7 @@ def test_the_way_is_there_before_the_tunnel(tunnel):
         ("route", shared), ("route", tunnel.name), ("rule" if tunnel is VX4 else "-6", shared), ("link", tunnel.name)
     ]  # fmt: skip
     assert [step.reason for step in result.steps][:2] == ["packets of tunnels leave by their underlay only", "its packets, of any size, leave by wg0 only"]
-    assert {step.needs for step in result.steps if step.group == tunnel.name} == {shared}
+    assert {step.argv[1:3]: step.needs for step in result.steps if step.needs} == {("link", "add"): shared}, "without its way it is not made"
     assert seeing([tunnel], of(WG0, BR0, LAN6, right(tunnel)), {"ways": way(tunnel)}).steps == ()
 
 
