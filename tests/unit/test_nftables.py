@@ -256,10 +256,10 @@ def test_removal_takes_the_rules_after_the_tunnels():
 
 
 def test_removal_takes_ways_and_the_iptables_chain_last():
-    table = policy_routes.table("vx4")
-    rule = {"priority": 4789, "src": VX4.local, "dst": VX4.remote, "ipproto": "udp", "dport": 4789, "table": table}
+    (table,) = policy_routes.tables(VX4)
+    rule = {"priority": 4789, "src": VX4.local, "ipproto": "udp", "dport": 4789, "table": table}
     lines = (":l2wg - [0:0]", "-A FORWARD -j l2wg")
-    seen = Observed(rules(VX4), PolicyRoutes((rule,), {table: []}), Tables(lines, lines, True))
+    seen = Observed(rules(VX4), PolicyRoutes({table: [rule]}, {}), Tables(lines, lines, True))
     found = [str(step) for step in removal(["vx4"], of(WG0, BR0, there(VX4)), seen).steps]
     assert [step.partition(" ")[0] for step in found] == ["ip", "nft", "ip"] + ["iptables"] * 3 + ["ip6tables"] * 3
     assert found[2].startswith("ip rule del ")
