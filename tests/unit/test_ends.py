@@ -1,5 +1,7 @@
 """A tunnel with two peers, which no file can have yet: what means a peer is done for each, and known of each."""
 
+import re
+
 import pytest
 from l2wg_hooks.check import lan, peer, routing, underlay
 from l2wg_hooks.config import conflicts
@@ -69,7 +71,9 @@ def test_the_guard_knows_both():
     assert nftables.fits(entry, nftables.value(MESH, {}))
     text = nftables.render([entry])
     for remote in (FIRST, SECOND):
-        assert f"ip saddr {remote} ip daddr {LOCAL} iifname" in text and f"ip saddr {LOCAL} ip daddr {remote} counter drop" in text
+        assert f"ip saddr {remote} ip daddr {LOCAL} iifname" in text
+        assert len(re.findall(rf'{re.escape(f"{LOCAL} . {remote} . 4789")} : "(leaked|forged)_\d"', text)) == 2
+        assert f'{LOCAL} . {remote} . "vx4"' in text
     assert text.count("chain loop_") == 1, "it is one tunnel"
 
 
