@@ -341,6 +341,15 @@ def test_a_tunnel_whose_file_is_broken_keeps_its_rules():
     assert plan([ONE], found, broken=("gretap2",), seen=Observed()).rules.entries == [nftables.entry(ONE)]
 
 
+def test_all_tunnels_of_a_bridge_have_its_address_of_this_moment():
+    """Theirs too whose file is broken: it is one rule for all."""
+    old = rules(ONE, TWO)
+    found = of(WG0, but(BR0, mac="02:00:00:00:00:07"), there(ONE), there(TWO))
+    wanted = plan([TWO], found, broken=("gretap1",), seen=Observed(old)).rules
+    assert {value["bridge"] for value in wanted.values.values()} == {"02:00:00:00:00:07"}
+    assert "define bridge_1 = 02:00:00:00:00:07\n" in nftables.load(wanted.entries, wanted.values)
+
+
 def test_rules_of_a_broken_file_stay_in_their_place():
     """Else the same rules would be loaded in another order, and again when the file is mended."""
     found, old = of(WG0, BR0, there(ONE), there(TWO)), rules(ONE, TWO)
