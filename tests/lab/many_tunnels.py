@@ -70,9 +70,10 @@ def datagram(port):
 class Bridge:
     def __init__(self):
         sh(f"{QUIET}; ip link add br0 address {BR0} type bridge; ip link set br0 up")
-        sh("ip link add br9 type bridge; ip link set br9 up; ip link add far type veth peer name pfar; ip link set far master br9; ip link set far up; ip link set pfar up")
-        for name in PORTS:
-            sh(f"ip link add {name} type veth peer name p{name}; ip link set {name} master br0; ip link set {name} up; ip link set p{name} up")
+        sh("ip link add br9 type bridge; ip link set br9 up")
+        for name in [*PORTS, "far"]:
+            sh(f"ip link add {name} type veth peer name p{name}; ip link set {name} up; ip link set p{name} up")
+            sh(f"ip link set {name} master {'br9' if name == 'far' else 'br0'}")
         load(HUB)
         self.ends = {}
         for name in [*PORTS, "far"]:
