@@ -144,7 +144,7 @@ def render(entries):
     """The text of STATIC for these entries. It takes away all that was loaded before."""
     from l2wg_hooks import templates  # slow to start, and most events find their rules in force
 
-    families, pairs = rule_groups.guard(guarded(entries))
+    families = rule_groups.guard(guarded(entries))
     bridges, clamps, fences = (make(entries) for make in (rule_groups.bridges, rule_groups.clamps, rule_groups.fences))
     fence_of = {entry["name"]: "fence_%d" % fence.number for fence in fences for entry in fence.entries}
     numbers = {entry["name"]: number for number, entry in enumerate(entries, 1)}
@@ -154,7 +154,7 @@ def render(entries):
         "rules.j2",
         empty=EMPTY,
         families=families,
-        pairs=pairs,
+        counters=rule_groups.counters(families),
         ports6=sorted(_open_ports(families)),
         bridges=bridges,
         clamps=clamps,

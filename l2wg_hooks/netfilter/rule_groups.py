@@ -58,9 +58,9 @@ class Group(NamedTuple):
     def pairs(self):
         return _each("%s . %s" % (end.local, end.remote) for end in self.ends)
 
-    def under(self):
-        """(pair, underlay) of each that is there."""
-        return _each(("%s . %s" % (end.local, end.remote), end.entry["underlay"]) for end in self.ends)
+    def under(self, ends=()):
+        """(pair, underlay) of each that is there, or of some of the ends."""
+        return _each(("%s . %s" % (end.local, end.remote), end.entry["underlay"]) for end in ends or self.ends)
 
     def tunnels(self):
         """(pair, the tunnel's name) of each that is there."""
@@ -148,7 +148,7 @@ class Fence(NamedTuple):
 
 
 def guard(entries):
-    """The Families of these entries, as far as there are ends of them, and how many pairs of addresses there are."""
+    """The Families of these entries, as far as there are ends of them."""
     numbers: Dict[Tuple[str, str], int] = {}
     ends = [
         End(entry, local, remote, numbers.setdefault((local, remote), len(numbers) + 1))
@@ -156,7 +156,15 @@ def guard(entries):
         for local, remote in entry["ends"]
     ]
     families = (_family(digit, [end for end in ends if end.entry["family"] == digit]) for digit in (4, 6))
-    return tuple(family for family in families if family.protocols), len(numbers)
+    return tuple(family for family in families if family.protocols)
+
+
+def counters(families):
+    """The names of what counts for each pair of addresses: by GRE and UDP it is the same, and a VXLAN's senders have none."""
+    protocols = [protocol for family in families for protocol in family.protocols]
+    rows = [(pair, protocol.anybody) for protocol in protocols for _, pair in protocol.pairs()]
+    found = [("leaked_%d" % pair, "forged_%d" % pair) + (() if anybody else ("injected_%d" % pair,)) for pair, anybody in rows]
+    return _each(name for names in found for name in names)
 
 
 def _family(digit, ends):

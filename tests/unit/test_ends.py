@@ -70,8 +70,9 @@ def test_the_guard_knows_both():
     entry = nftables.entry(MESH)
     assert nftables.fits(entry, nftables.value(MESH, {}))
     text = nftables.render([entry])
+    assert f'ip daddr . ip saddr . iifname {{ {LOCAL} . {FIRST} . "wg0", {LOCAL} . {SECOND} . "wg0" }} accept' in text
+    assert f'ip saddr {FIRST} ip daddr {LOCAL} iifname "wg0" accept' in nftables.render([nftables.entry(ONE_END)])
     for remote in (FIRST, SECOND):
-        assert f"ip saddr {remote} ip daddr {LOCAL} iifname" in text
         assert len(re.findall(rf'{re.escape(f"{LOCAL} . {remote} . 4789")} : "(leaked|forged)_\d"', text)) == 2
         assert f'{LOCAL} . {remote} . "vx4"' in text
     assert text.count("chain loop_") == 1, "it is one tunnel"
