@@ -18,7 +18,7 @@ from l2wg_hooks.netfilter import nftables, nftables_state
 from packets import BROADCAST, GRE, IP, IP6, LOCAL_EXPERIMENTAL, UDP, ethernet, gre, ip4, ip6, vxlan
 
 BR0 = "52:54:00:00:00:01"
-LAN, FIRST, SECOND, NOBODY = ("02:00:00:00:00:%02x" % number for number in (1, 5, 6, 99))
+LAN, FIRST, SECOND, THIRD, NOBODY = ("02:00:00:00:00:%02x" % number for number in (1, 5, 6, 7, 99))
 QUIET = "sysctl -qw net.ipv6.conf.all.disable_ipv6=1 net.ipv6.conf.default.disable_ipv6=1"
 
 
@@ -154,12 +154,12 @@ def bridge():
     found["MSS, from gt1"] = hub.clamped("gt1", ethernet(BROADCAST, SECOND, IP, ip4("10.0.0.5", "10.0.0.6", 6, tcp(0x12, 1460))[0]))
     found["MSS, no SYN"] = hub.clamped("lan", ethernet(BROADCAST, LAN, IP, ip4("10.0.0.5", "10.0.0.6", 6, tcp(0x10, 1460))[0]))
     hub.sent("s1", unknown(FIRST))
-    hub.sent("s2", unknown(SECOND))
+    hub.sent("s2", unknown(THIRD))
     hub.sent("lan", unknown(LAN))
     found["flood: s1 to all"] = hub.flood("s1", BROADCAST, FIRST)
     found["flood: the LAN to all"] = hub.flood("lan", BROADCAST, LAN)
     found["flood: s1 to the LAN's station"] = hub.flood("s1", LAN, FIRST)
-    found["flood: s1 to that of s2"] = hub.flood("s1", SECOND, FIRST)
+    found["flood: s1 to that of s2"] = hub.flood("s1", THIRD, FIRST)
     found["flood: the LAN to that of s1"] = hub.flood("lan", FIRST, LAN)
     found["flood: s1 to nobody"] = hub.flood("s1", NOBODY, FIRST)
     # As if the bridge had forgotten it: no station of its own lets a tunnel flood.
@@ -241,6 +241,7 @@ def guard():
             ("VXLAN with the other's VNI", ip4, "10.9.0.1", four, UDP, datagram_of("10.9.0.1", four, 8), {}),
             ("VXLAN of a stranger", ip4, "10.9.0.77", four, UDP, datagram_of("10.9.0.77", four, 8), {}),
             ("VXLAN with nobody's VNI", ip4, "10.9.0.1", four, UDP, datagram_of("10.9.0.1", four, 99), {}),
+            ("VXLAN over IPv6, its VNI in no fragment", ip6, "fd09::2", six, UDP, datagram_of("fd09::2", six, 9), {"cuts": (8,)}),
             ("VXLAN over IPv6", ip6, "fd09::2", six, UDP, datagram_of("fd09::2", six, 9), {"headers": 1}),
         ):
             tell(f"{interface}: {what}", lambda: by(interface, make, source, target, protocol, data, **how))  # called at once

@@ -57,7 +57,7 @@ OUTSIDE = {
     "VXLAN over IPv6": {"injection  ": 1},
 }
 # By its own WireGuard, too: the peer of one tunnel is none of the other's.
-OTHERS = {"VXLAN with the other's VNI": {"injection  ": 1}, "VXLAN of a stranger": {"injection  ": 1}}
+OTHERS = dict.fromkeys(("VXLAN with the other's VNI", "VXLAN of a stranger", "VXLAN over IPv6, its VNI in no fragment"), {"injection  ": 1})
 GUARD = {
     **{f"{interface}: {what}": drops for interface in ("wan", "lan") for what, drops in {**OUTSIDE, **OTHERS}.items()},
     **{f"wg0: {what}": {} for what in OUTSIDE},
