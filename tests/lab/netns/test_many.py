@@ -57,7 +57,7 @@ OUTSIDE = {
     "VXLAN over IPv6": {"injection  ": 1},
 }
 # By its own WireGuard, too: the peer of one tunnel is none of the other's.
-OTHERS = dict.fromkeys(("VXLAN with the other's VNI", "VXLAN of a stranger", "VXLAN over IPv6, its VNI in no fragment"), {"injection  ": 1})
+OTHERS = {what: {"injection  ": 1} for what in ("VXLAN with the other's VNI", "VXLAN of a stranger", "VXLAN over IPv6, its VNI in no fragment")}
 GUARD = {
     **{f"{interface}: {what}": drops for interface in ("wan", "lan") for what, drops in {**OUTSIDE, **OTHERS}.items()},
     **{f"wg0: {what}": {} for what in OUTSIDE},
