@@ -1,6 +1,7 @@
 """What each version of a tool printed, in each state: tests/golden/tools, as tests/lab/recorder.py recorded it in a lab machine.
 
 iproute2 4.20 and nft 0.9.0 are those of Debian 10, 5.10 and 0.9.8 those of Debian 11; nft 1.1.3 is that of Debian 13.
+Our rule sets and forms were listed anew on another kernel, without `meta ibrname`: `iifname` stood for that when they were loaded.
 """
 
 import pathlib
