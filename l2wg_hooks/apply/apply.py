@@ -161,6 +161,7 @@ def _transact(intent, confirm, more, meet):
             keep = rollback.NONE if ended or worse or more != preview.NOTHING else rollback.NEW
             raise (Ended if ended else L2wgError)(*_undo(failed[0], keep), code=code)
     watch_timer.follow(intent.tunnels)
+    log.complain(list(watch_timer.problems()) if intent.tunnels else [])
     _tell_of_firewalls(intent.tunnels)
     _tell_of_devices(intent.tunnels)
     _tell_of_addresses(applied, intent.tunnels)
