@@ -1,7 +1,7 @@
 """The nouns: what is wished for, what there is, and what is to be done. Frozen values; no process, file or clock."""
 
 import zlib
-from typing import Dict, NamedTuple, Optional, Tuple
+from typing import Dict, FrozenSet, NamedTuple, Optional, Tuple
 
 from l2wg_hooks.encapsulation import registry
 from l2wg_hooks.errors import Problem
@@ -214,10 +214,13 @@ class Rules(NamedTuple):
 
 
 class PolicyRoutes(NamedTuple):
-    """Our rules as `ip -json rule` has them, and {table: routes} as `ip -json route` has them."""
+    """By the number of each table: our rules as `ip -json rule` has them, and its routes as `ip -json route` has them, by `dst`.
 
-    rules: Tuple[dict, ...]
-    routes: Dict[str, list]
+    An unreachable one is "default" there.
+    """
+
+    rules: Dict[str, list]
+    routes: Dict[str, Dict[str, dict]]
 
 
 class Tables(NamedTuple):
@@ -305,7 +308,7 @@ class Observed(NamedTuple):
     ways: Optional[PolicyRoutes] = None
     iptables: Optional[Tables] = None
     filter: Optional[Tables] = None
-    managed: Tuple[str, ...] = ()
+    managed: FrozenSet[str] = frozenset()
     bridges: Dict[str, Switches] = {}
     walls: Optional[Walls] = None
     peers: Dict[str, Tuple[Peer, ...]] = {}

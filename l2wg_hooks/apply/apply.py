@@ -120,7 +120,7 @@ def _cut_off(intent):
 def _transact(intent, confirm, more, meet):
     known, applied = link_table.read(), last_applied.read()
     silent = [name for name, bridge in intent.bridges.items() if bridge.switches is bridge_switches.SILENT]
-    before = verify.look(intent.tunnels, known, list(more.wish), silent)
+    before = verify.look(intent.tunnels, known, _spared(intent, more, applied), silent)
     gone = more.removed()
     before = before._replace(sessions=tuple(session for session in before.sessions if session[1] not in gone))
     old = intent.texts.get(ifupdown_bridge.OURS, ("", ""))[0]
@@ -168,6 +168,18 @@ def _transact(intent, confirm, more, meet):
     _tell_of_log(intent.tunnels)
     _tell_of_addresses(applied, intent.tunnels)
     return unreached(intent)
+
+
+def _spared(intent, more, applied):
+    """The names of the tunnels whose far ends need not answer afterwards as they do before: those that `more` brings, or changes.
+
+    Where no address moves, nor a bridge, so are all whose file and WireGuard interface stay as they are: nothing that is done is
+    about them, and to be asked has WireGuard call a peer that may be away.
+    """
+    if intent.texts or intent.steps:
+        return set(more.wish)
+    touched = {step.group for step in intent.todo.steps} | set(_changed(applied)) | {more.underlay}
+    return set(more.wish) | {tunnel.name for tunnel in intent.tunnels if not touched & {tunnel.name, tunnel.underlay}}
 
 
 def _changed(applied):

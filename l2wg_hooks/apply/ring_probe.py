@@ -9,12 +9,12 @@ import contextlib
 import os
 import selectors
 import time
-from typing import NamedTuple, Tuple
+from typing import Dict, List, NamedTuple, Tuple
 
 from l2wg_hooks import model
 from l2wg_hooks.model import Tunnel
 from l2wg_hooks.observe import link_table, snapshot
-from l2wg_hooks.plan import planner
+from l2wg_hooks.plan import link_index, planner
 from l2wg_hooks.probes import loop_probe, packet_socket
 from l2wg_hooks.reconcile import reconcile
 from l2wg_hooks.system import log, process
@@ -24,6 +24,8 @@ ASIDE, MAC = "l2wg-aside", "fe:ff:00:00:00:00"
 # Frames, and seconds between two: the first may wait for WireGuard's handshake, which is repeated only after 5 s
 # (REKEY_TIMEOUT in drivers/net/wireguard/messages.h).
 TIMES, PAUSE = 6, 0.25
+# Of the other ports.
+NAMED = 10
 
 
 class Joining(NamedTuple):
@@ -39,19 +41,27 @@ def joining(tunnels, links, changed):
     None where nothing else is in the bridge, or where STP cuts rings there.
     """
     found = []
+    members = link_index.members(links)
+    beside: Dict[str, List[Tunnel]] = {}
+    for tunnel in tunnels:
+        beside.setdefault(tunnel.bridge, []).append(tunnel)
+    # In any bridge.
+    isolated = {tunnel.name for tunnel in tunnels if tunnel.isolated}
+    shown = {tunnel.name for tunnel in tunnels if not tunnel.isolated}
+    changed, names_of = set(changed), {}
     for tunnel in tunnels:
         bridge, link = links.get(tunnel.bridge), links.get(tunnel.name)
         opens = link is not None and link.master == tunnel.bridge and link.isolated and not tunnel.isolated
         spoken = tunnel.stp or (bridge is not None and bridge.stp)
         if tunnel.name not in changed or spoken or not (opens or _comes(tunnel, links)):
             continue
-        ports = [port for port in links.values() if port.master == tunnel.bridge and port.up]
-        alone = {other.name for other in tunnels if other.isolated} | {port.name for port in ports if port.isolated}
-        alone -= {other.name for other in tunnels if not other.isolated}
-        names = [port.name for port in ports]
-        names += [other.name for other in tunnels if other.bridge == tunnel.bridge and _comes(other, links)]
-        # From one isolated port to another one nothing passes (should_deliver in net/bridge/br_forward.c).
-        others = [name for name in names if name != tunnel.name and not (tunnel.isolated and name in alone)]
+        if tunnel.bridge not in names_of:
+            ports = [port for port in members.get(tunnel.bridge, ()) if port.up]
+            names = [port.name for port in ports] + [other.name for other in beside[tunnel.bridge] if _comes(other, links)]
+            # From one isolated port to another one nothing passes (should_deliver in net/bridge/br_forward.c).
+            alone = (isolated | {port.name for port in ports if port.isolated}) - shown
+            names_of[tunnel.bridge] = (names, [name for name in names if name not in alone])
+        others = [name for name in names_of[tunnel.bridge][tunnel.isolated] if name != tunnel.name]
         if others:
             found.append(Joining(tunnel, tuple(others)))
     return found
@@ -75,7 +85,7 @@ def problems(tunnels, changed):
     if not asked:
         return ()
     for newcomer in asked:
-        words = (newcomer.tunnel.name, newcomer.tunnel.bridge, ", ".join(newcomer.others))
+        words = (newcomer.tunnel.name, newcomer.tunnel.bridge, _listed(newcomer.others))
         log.say("{} joins {} beside {}, which may close a ring: do its frames come back by another way?".format(*words))
     names = [newcomer.tunnel.name for newcomer in asked if _comes(newcomer.tunnel, links)]
     with _aside():
@@ -90,6 +100,11 @@ def problems(tunnels, changed):
         if not found:
             log.say("none came back; of a site whose router is not ready yet, that router will see it")
         return found
+
+
+def _listed(names):
+    """So many names as a line has room for."""
+    return ", ".join(names[:NAMED]) + (" and %d more" % (len(names) - NAMED) if len(names) > NAMED else "")
 
 
 def only(todo, names):

@@ -9,7 +9,7 @@ from l2wg_hooks.config import bridge_switches, last_applied, wg_quick, wg_quick_
 from l2wg_hooks.errors import L2wgError, fail
 from l2wg_hooks.observe import addresses, link_table, wg_interfaces
 from l2wg_hooks.plan import restore
-from l2wg_hooks.system import files, json_fields, process
+from l2wg_hooks.system import files, ip_routes, json_fields, process
 
 DIRECTORY = last_applied.DIRECTORY
 OPEN = last_applied.TRANSACTION
@@ -167,10 +167,22 @@ def masked(path, text):
 def picture(names):
     """(restore.Snapshot of now, what ip(8) said: addresses, {name: routes})."""
     shown = process.run(link_table.OBSERVE).out
-    routes = {}
-    for name in names:
-        found = [process.run(("ip", family, "route", "show", "table", "all", "dev", name)) for family in ("-4", "-6")]
-        # Without a gateway nothing in the line of a default route says which family it is of.
-        found[1] = found[1]._replace(out=re.sub("^default ", "::/0 ", found[1].out, flags=re.M))
-        routes[name] = "".join(result.out for result in found if result.code == 0)
+    four, six = (_routes(names, family) for family in ("-4", "-6"))
+    # Without a gateway nothing in the line of a default route says which family it is of.
+    routes = {name: four[name] + re.sub("^default ", "::/0 ", six[name], flags=re.M) for name in names}
     return restore.Snapshot(link_table.completed(link_table.parse(shown)), addresses.parse(shown, routes)), shown, routes
+
+
+def _routes(names, family):
+    """{name: what ip(8) printed of its routes}, by one process for all names that are plain."""
+    show = ("route", "show", "table", "all", "dev")
+    plain = [name for name in names if ip_routes.is_plain(name)]
+    try:
+        found = dict(zip(plain, ip_routes.each((" ".join((*show, name)) for name in plain), (family,))))
+    except L2wgError:  # what is to be undone, is so in any case
+        found = {}
+    for name in names:
+        if name not in found:
+            result = process.run(("ip", family, *show, name))
+            found[name] = "" if result.code else result.out
+    return found

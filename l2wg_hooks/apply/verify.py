@@ -1,20 +1,25 @@
 """What must be as good after a change as it was before: the ways to the internet, to who is logged in, and to the peers."""
 
+import concurrent.futures
 import os
 import re
 import socket
 import time
-from typing import NamedTuple, Tuple
+from typing import Dict, List, NamedTuple, Tuple
 
 from l2wg_hooks.errors import L2wgError, Problem
-from l2wg_hooks.model import holders
 from l2wg_hooks.observe import link_table, wg_interfaces
 from l2wg_hooks.plan import endpoint_names
+from l2wg_hooks.plan.link_index import LinkIndex
 from l2wg_hooks.system import ip_routes, network_namespace, process
 
 # Seconds for all of it to be as good again; a neighbour is asked three times, a second apart (ARP, ND).
 PATIENCE = 10
 PAUSE = 0.5
+# Echoes, and neighbours' answers: all are asked at once, and have so many looks of so many seconds.
+LOOKS, LOOK = 10, 0.1
+# Neighbours that are waited for at the same time.
+NEIGHBOURS = 32
 # RFC 863; nobody listens there, but whoever is there resolves our address first, and WireGuard carries it.
 DISCARD = 9
 DEFAULT = "the default route"
@@ -46,35 +51,35 @@ class Health(NamedTuple):
     echoes: Tuple[Tuple[str, str], ...]
 
 
-def look(tunnels, links, new=(), silent=()):
-    """The Health of now. It takes up to a second for each neighbour that does not answer.
+def look(tunnels, links, spared=(), silent=()):
+    """The Health of now. It takes up to a second where a neighbour does not answer, and one more where a far end does not.
 
     What router advertisements have given to the `silent` bridges is to go; who is logged in by it, is not.
-    Nobody is asked for an echo at the far end of the `new` tunnels: what comes meanwhile is another peer's.
+    Nobody is asked for an echo at the far end of the `spared` tunnels: it need not answer afterwards.
     Raises L2wgError where one of them cannot be looked at: who would be cut off then, nobody would notice.
     """
     try:
-        return _look(tunnels, links, new, silent)
+        return _look(tunnels, links, set(spared), silent)
     except L2wgError as error:
         why = "who needs this router to stay as it is cannot be seen, so nothing is changed"
         blind = Problem(why, "mend what is told next")
         raise L2wgError(blind, *error.problems, code=error.code)
 
 
-def _look(tunnels, links, new, silent):
+def _look(tunnels, links, spared, silent):
     underlays = sorted({tunnel.underlay for tunnel in tunnels if tunnel.underlay in links})
     targets = [target for target in _targets(underlays) if target[1] != DEFAULT or target[2] not in silent]
-    ways = tuple(way for way in (_way(*target, links=links) for target in targets) if way)
+    ways = tuple(way for way in _ways([(*target, True) for target in targets], links) if way)
     # One that nobody renews any more may end by itself before anybody looks again.
     sessions = tuple((name, peer) for name in underlays for peer in _alive(name, endpoint_names.STALE))
-    known = [tunnel for tunnel in tunnels if tunnel.underlay in underlays and tunnel.name not in new]
+    known = [tunnel for tunnel in tunnels if tunnel.underlay in links and tunnel.name not in spared]
     ends = {(tunnel.underlay, end.remote) for tunnel in known for end in tunnel.ends()}
     given = {address for name in silent if name in links for address in links[name].autoconfigured}
     # Nobody but a tunnel has use for an address in a namespace of its own.
     out_here = [link for link in links.values() if not link.namespace]
     addresses = tuple(address for link in out_here for address in link.addresses if address not in given)
     gateways = tuple(row[0] for row in _gateways() if row[2] not in silent)
-    return Health(addresses, gateways, ways, sessions, tuple(end for end in sorted(ends) if _echo(*end)))
+    return Health(addresses, gateways, ways, sessions, tuple(sorted(_echoes(ends))))
 
 
 def compare(before, tunnels):
@@ -92,15 +97,15 @@ def compare(before, tunnels):
 
 
 def _worse(before, links):
-    gateways = [row[0] for row in _gateways()]
+    gateways = {row[0] for row in _gateways()}
     for gateway in before.gateways:
         if gateway not in gateways:
             yield Problem(f"the default route by {gateway} is gone")
+    held = LinkIndex(links)
     for address in before.addresses:
-        if not holders(links, address.partition("/")[0]):
+        if not held.holders(address.partition("/")[0]):
             yield Problem(f"this router has lost its address {address}")
-    for old in before.ways:
-        now = _way(old.target, old.reason, old.zone, links=links, ask=old.answers)
+    for old, now in zip(before.ways, _ways([(old.target, old.reason, old.zone, old.answers) for old in before.ways], links)):
         if now is None:
             yield Problem(f"{old.reason}: there is no longer a way to {old.target}")
         elif now.device != old.device and getattr(links.get(old.device), "master", "") != now.device:
@@ -111,8 +116,9 @@ def _worse(before, links):
     for name, peer in before.sessions:
         if peer not in alive[name]:
             yield Problem(f"{name} no longer has a session with its peer {peer}")
+    back = _echoes(before.echoes)
     for name, target in before.echoes:
-        if not _echo(name, target):
+        if (name, target) not in back:
             yield Problem(f"nothing comes back through {name} from {target} any longer")
 
 
@@ -168,15 +174,29 @@ def _address(text):
     return address[7:] if address.startswith("::ffff:") else address, zone
 
 
-def _way(target, reason, zone, links, ask=True):
-    """The Way to `target` as the kernel would go now; None where there is none."""
-    found = ip_routes.show("route", "get", target, *(("dev", _top(zone, links)) if zone else ()))
-    device, hop = (found[0].get("dev"), found[0].get("gateway", target)) if found else (None, target)
-    if device is None:
-        return None
-    # Only Ethernet has neighbours that can be asked.
-    asked = ask and device in links and len(links[device].mac) == 17
-    return Way(target, reason, zone, device, hop, bool(asked and _neighbour(hop, device)))
+def _ways(rows, links):
+    """The Ways to (target, reason, zone, whether to ask for the next hop) as the kernel would go now; None where there is none.
+
+    One process for all routes, and all neighbours at once: behind a gateway there may be a thousand peers.
+    """
+    words = [("route", "get", target) + (("dev", _top(zone, links)) if zone else ()) for target, _, zone, _ in rows]
+    lines = dict.fromkeys(" ".join(line) for line in words)
+    routes = dict(zip(lines, ip_routes.many(lines)))
+    found, asked = [], {}
+    for (target, _, _, ask), line in zip(rows, words):
+        route = next(iter(routes[" ".join(line)]), {})
+        device, hop = route.get("dev"), route.get("gateway", target)
+        # Only Ethernet has neighbours that can be asked.
+        if ask and device in links and len(links[device].mac) == 17:
+            asked[hop, device] = False
+        found.append((device, hop))
+    if asked:
+        with concurrent.futures.ThreadPoolExecutor(NEIGHBOURS) as pool:
+            asked = dict(zip(asked, pool.map(lambda neighbour: _neighbour(*neighbour), asked)))
+    return [
+        None if device is None else Way(target, reason, zone, device, hop, ask and asked.get((hop, device), False))
+        for (target, reason, zone, ask), (device, hop) in zip(rows, found)
+    ]
 
 
 def _top(name, links):
@@ -189,8 +209,8 @@ def _neighbour(address, device):
     _nudge(address, device)
     # Fails where there is no entry yet: then the datagram has made one, which is being asked for.
     process.run(("ip", "neighbour", "change", address, "dev", device, "nud", "probe"))
-    for _ in range(10):
-        time.sleep(0.1)
+    for _ in range(LOOKS):
+        time.sleep(LOOK)
         found = process.table("ip", "-json", "neighbour", "show", "to", address, "dev", device)
         state = str(found[0].get("state", "")) if found else ""
         if "REACHABLE" in state or "PERMANENT" in state or "NOARP" in state:
@@ -218,19 +238,31 @@ def _alive(underlay, seconds=wg_interfaces.SESSION):
     return {peer.key for peer in wg_interfaces.read(underlay).peers if wg_interfaces.alive(peer, now, seconds)}
 
 
-def _echo(underlay, target):
-    """Whether anything comes by `underlay` within a second after something was sent to `target`.
+def _echoes(ends):
+    """Those of the (underlay, target)s whose peer sends anything within a second after something was sent there: all at once.
 
     The peer answers a datagram to a closed port by ICMP (RFC 1122, 4.1.3.1), unless its firewall minds.
     """
-    before = _received(underlay)
-    network_namespace.by(underlay, lambda: _nudge(target))
-    for _ in range(10):
-        time.sleep(0.1)
-        if _received(underlay) > before:
-            return True
-    return False
-
-
-def _received(underlay):
-    return sum(peer.received for peer in wg_interfaces.read(underlay).peers)
+    waiting: Dict[Tuple[str, str], Tuple[str, int]] = {}
+    by: Dict[str, List[str]] = {}
+    for underlay, target in ends:
+        by.setdefault(underlay, []).append(target)
+    for underlay, targets in by.items():
+        cover = wg_interfaces.read(underlay).cover
+        for target in targets:
+            # Of several peers that have the address, WireGuard takes this one.
+            for _, peer in cover.covering(target):
+                waiting[underlay, target] = (peer.key, peer.received)
+                break
+        network_namespace.by(underlay, lambda targets=targets: [_nudge(target) for target in targets])
+    found = set()
+    for _ in range(LOOKS if waiting else 0):
+        time.sleep(LOOK)
+        now = {underlay: wg_interfaces.read(underlay).by_key for underlay in dict.fromkeys(end[0] for end in waiting)}
+        for end, (key, received) in list(waiting.items()):
+            if key in now[end[0]] and now[end[0]][key].received > received:
+                found.add(end)
+                del waiting[end]
+        if not waiting:
+            break
+    return found

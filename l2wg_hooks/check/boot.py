@@ -1,6 +1,7 @@
 """The files that the next boot, and the next start of WireGuard, read."""
 
 import os
+from typing import Dict, List
 
 from l2wg_hooks.apply import apply
 from l2wg_hooks.check import wg_quick_hooks
@@ -65,6 +66,9 @@ def _boot(scene):
         yield from apply.unreached(scene.intent)
         if os.path.exists(ifupdown_bridge.OURS) and not ifupdown_state.is_installed():
             yield Problem("there is no ifup that reads it", "apt install ifupdown", ifupdown_bridge.OURS, id="ifupdown-absent")
+    over: Dict[str, List[str]] = {}
+    for tunnel in tunnels:
+        over.setdefault(tunnel.underlay, []).append(tunnel.name)
     for name in sorted({tunnel.underlay for tunnel in tunnels if not tunnel.walled}):
         where = wg_quick.path(name)
         try:
@@ -75,14 +79,13 @@ def _boot(scene):
             continue
         if text is None:
             continue
-        own = [tunnel.name for tunnel in tunnels if tunnel.underlay == name]
         answer = wg_quick_readers.ask(name, text, defined)
         yield answer.problem(where, name, text)
-        for clash in scene.clashes:
-            yield clash.problem if clash.underlay == name else None
+        for clash in scene.clashes.get(name, ()):
+            yield clash.problem
         # An interface that ifupdown brings up has its own hook, a file for wg(8) takes no such lines, and udev tells of any.
         by_others = any(stanza.interface == name for stanza in defined.stanzas) or not device_events.missing()
-        for problem in wg_quick_hooks.judge(text, where, name, own) if answer.quick else ():
+        for problem in wg_quick_hooks.judge(text, where, name, over[name]) if answer.quick else ():
             if not (by_others and problem.id == "postup-missing"):
                 yield problem
 

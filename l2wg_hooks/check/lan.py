@@ -8,6 +8,7 @@ from l2wg_hooks.check import modules, prober, underlay
 from l2wg_hooks.check.cause import LARGE, LEASE, NOTHING, OPEN, QUIET, REACH, STORM, Cause
 from l2wg_hooks.check.scene import Check, Idle, Unlooked, listed
 from l2wg_hooks.config import bridge_switches, ifupdown_bridge, ifupdown_files
+from l2wg_hooks.plan import link_index
 from l2wg_hooks.system import files
 
 CAUSES = (
@@ -70,17 +71,15 @@ CAUSES = (
 SET = "3"
 
 
-def ports(bridge, links):
-    """The Links that are ports of `bridge` (its name) and no tunnels of ours."""
-    return [link for link in links.values() if link.master == bridge and not model.is_ours(link)]
+def shrunk(tunnel, bridge, members):
+    """The Problem of a bridge whose MTU is below that of all its ports, or of the tunnel; None where it is not.
 
-
-def shrunk(tunnel, links):
-    """The Problem of a bridge whose MTU is below that of all its ports, or of the tunnel; None where it is not."""
-    bridge = links[tunnel.bridge]
-    others = [link.mtu for link in ports(bridge.name, links)]
+    `members` are the Links of its ports.
+    """
+    ports = [link for link in members if not model.is_ours(link)]
+    others = [link.mtu for link in ports]
     want = min(others) if others else tunnel.mtu
-    small = sorted(link.name for link in ports(bridge.name, links) if link.mtu < tunnel.mtu)
+    small = sorted(link.name for link in ports if link.mtu < tunnel.mtu)
     if small and bridge.mtu < tunnel.mtu:
         return _narrow(tunnel, bridge, small, min(others))
     if bridge.mtu >= want:
@@ -108,15 +107,12 @@ def _narrow(tunnel, bridge, small, least):
     )
 
 
-def unpinned(tunnel, links, assigned):
+def unpinned(tunnel, bridge, members, assigned):
     """The Problem of a bridge with IP addresses that has its Ethernet address from a tunnel.
 
-    `assigned` is its addr_assign_type.
+    `members` are the Links of its ports, `assigned` is its addr_assign_type.
     """
-    bridge = links[tunnel.bridge]
-    given = [
-        link.name for link in links.values() if link.master == bridge.name and model.is_ours(link) and link.mac == bridge.mac
-    ]
+    given = [link.name for link in members if model.is_ours(link) and link.mac == bridge.mac]
     if not given or assigned == SET or not bridge.addresses:
         return None
     own = bridge.addresses[0].partition("/")[0]
@@ -231,7 +227,7 @@ def servers(tunnel, offers, tunnels):
             )
     by = {address: min(found) for address, found in sides.items()}
     # A pair of servers on one side is its admin's.
-    if len(set(by.values())) > 1 and set(by.values()) & set(tunnels):
+    if len(set(by.values())) > 1 and any(port in tunnels for port in by.values()):
         yield tunnel.problem(
             "dhcp",
             "%d DHCP servers answer on %s, %s: a device takes whichever is quicker"
@@ -241,13 +237,23 @@ def servers(tunnel, offers, tunnels):
         )
 
 
-def overlapping(tunnel, end, links, allowed):
+def subnets(links):
+    """[(Link, [network])] of those that are up and have networks of more than one address: what `overlapping` looks at."""
+    found = []
+    for link in links.values():
+        # A WireGuard's own network may well be a part of another one: so it is with every VPN of single addresses.
+        if link.up and link.addresses and link.kind not in model.WIREGUARD_KINDS:
+            networks = [ipaddress.ip_interface(word).network for word in link.addresses]
+            found.append((link, [network for network in networks if network.prefixlen < network.max_prefixlen]))
+    return found
+
+
+def overlapping(tunnel, end, bridge, there, allowed):
     """The Problem of a subnet that is on the bridge or behind the peer, and on another interface.
 
-    `allowed` are that peer's AllowedIPs.
+    `bridge` is the Link of that or None, `there` what `subnets` gives, `allowed` are that peer's AllowedIPs.
     A tunnel's own subnet on its bridge is as it should be; so is a larger network behind the peer.
     """
-    bridge = links.get(tunnel.bridge)
     apart = (tunnel.bridge, tunnel.underlay, tunnel.name, "lo")
     remote = ipaddress.ip_address(end.remote)
     behind = [ipaddress.ip_network(word, strict=False) for word in allowed if "/" in word]
@@ -257,14 +263,12 @@ def overlapping(tunnel, end, links, allowed):
         if prefix.version == remote.version and remote in prefix and 0 < prefix.prefixlen < prefix.max_prefixlen
     ]
     joined = [ipaddress.ip_interface(word).network for word in (bridge.addresses if bridge else ())]
-    for link in links.values():
-        # A WireGuard's own network may well be a part of another one: so it is with every VPN of single addresses.
-        if link.name in apart or link.master == tunnel.bridge or link.kind in model.WIREGUARD_KINDS or not link.up:
+    if not joined and not behind:
+        return None
+    for link, networks in there:
+        if link.name in apart or link.master == tunnel.bridge:
             continue
-        for word in link.addresses:
-            network = ipaddress.ip_interface(word).network
-            if network.prefixlen == network.max_prefixlen:
-                continue
+        for network in networks:
             same = [prefix for prefix in joined if prefix.version == network.version and prefix.overlaps(network)]
             same += [prefix for prefix in behind if prefix.version == network.version and prefix.subnet_of(network)]
             if same:
@@ -277,10 +281,12 @@ def overlapping(tunnel, end, links, allowed):
 
 
 def _bridge(scene):
+    members = link_index.members(scene.links)
     for tunnel in scene.bridged():
+        bridge, ports = scene.links[tunnel.bridge], members.get(tunnel.bridge, ())
         yield down(tunnel, scene.links)
-        yield shrunk(tunnel, scene.links)
-        yield unpinned(tunnel, scene.links, _assigned(tunnel.bridge))
+        yield shrunk(tunnel, bridge, ports)
+        yield unpinned(tunnel, bridge, ports, _assigned(tunnel.bridge))
     for tunnel in scene.tunnels:
         if tunnel.bridge in scene.links:
             yield blocked(tunnel, scene.links)
@@ -309,9 +315,10 @@ def _assigned(name):
 
 
 def _subnets(scene):
+    there = subnets(scene.links)
     for tunnel, end, interface in scene.peers():
-        rows = underlay.covering(interface.peers, end.remote)
-        yield overlapping(tunnel, end, scene.links, rows[0][1].allowed if rows else ())
+        rows = underlay.covering(interface, end.remote)
+        yield overlapping(tunnel, end, scene.links.get(tunnel.bridge), there, rows[0][1].allowed if rows else ())
 
 
 def _duplicates(scene):
@@ -333,14 +340,14 @@ def _failed(name):
 
 def _dhcp(scene):
     tunnels = scene.bridged()
-    if not any(prober.offered(scene.tunnels, tunnel.bridge) for tunnel in tunnels):
+    asked, names = prober.offered(scene.tunnels), {tunnel.name for tunnel in scene.tunnels}
+    if not any(tunnel.bridge in asked for tunnel in tunnels):
         raise Idle("dhcp = block")
     heard = scene.heard
     for tunnel in tunnels:
-        if prober.offered(scene.tunnels, tunnel.bridge):
+        if tunnel.bridge in asked:
             if tunnel.bridge in heard.mute:
                 raise Unlooked(f"{tunnel.bridge}: {heard.mute[tunnel.bridge]}")
-            names = [tunnel.name for tunnel in scene.tunnels]
             yield from servers(tunnel, heard.offers.get(tunnel.bridge, ()), names)
 
 

@@ -37,6 +37,7 @@ def wanted(tunnels, links, classic):
     `classic` says whether iptables sees bridged frames already.
     """
     found = {}
+    guarded = any(model.is_ours(link) for link in links.values())
     for tunnel in tunnels:
         if tunnel.name not in links:
             found.setdefault(tunnel.link_kind.module, tunnel)
@@ -44,7 +45,7 @@ def wanted(tunnels, links, classic):
             found.setdefault("bridge", tunnel)
         if tunnel.underlay not in links:
             found.setdefault("wireguard", tunnel)
-        if not any(model.is_ours(link) for link in links.values()):
+        if not guarded:
             found.setdefault("nf_tables", tunnel)
         if tunnel.mss_clamp == "iptables" and not classic:
             found.setdefault("br_netfilter", tunnel)

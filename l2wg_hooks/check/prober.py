@@ -14,6 +14,7 @@ import time
 from typing import Dict, NamedTuple, Optional, Tuple
 
 from l2wg_hooks.model import End
+from l2wg_hooks.plan import link_index
 from l2wg_hooks.probes import arp, dhcp, icmp_echo, loop_probe, packet_socket, path_mtu, tunnel_packets
 from l2wg_hooks.system import files
 
@@ -80,9 +81,9 @@ def asked(bridge, gateways):
     }
 
 
-def offered(tunnels, bridge):
-    """Whether a bridge is to be asked for DHCP servers: a tunnel of it lets DHCP pass. Pure."""
-    return any(tunnel.dhcp == "pass" for tunnel in tunnels if tunnel.bridge == bridge)
+def offered(tunnels):
+    """The bridges that are to be asked for DHCP servers: a tunnel of theirs lets DHCP pass. Pure."""
+    return {tunnel.bridge for tunnel in tunnels if tunnel.dhcp == "pass"}
 
 
 class _Sounding:
@@ -91,6 +92,7 @@ class _Sounding:
         self.tunnels = [tunnel for tunnel in tunnels if tunnel.underlay in links]
         self.ports = tunnel_packets.ports(tunnels)
         self.wired = [tunnel for tunnel in self.tunnels if links.get(tunnel.name) and links[tunnel.name].master == tunnel.bridge]
+        self.offered = offered(self.wired)
         self.bridges = {
             tunnel.bridge: tunnel for tunnel in reversed(self.wired) if links.get(tunnel.bridge) and links[tunnel.bridge].up
         }
@@ -101,8 +103,9 @@ class _Sounding:
         self.ends = [(tunnel, end) for tunnel in self.tunnels for end in tunnel.ends()]
         for tunnel, end in self.ends:
             self._open(tunnel, end)
+        members = link_index.members(links)
         for bridge in self.bridges:
-            self._listen(bridge)
+            self._listen(bridge, members.get(bridge, ()))
 
     def _open(self, tunnel, end):
         device = tunnel.underlay
@@ -120,8 +123,8 @@ class _Sounding:
         except OSError as error:
             self.heard.deaf[end] = error.strerror or str(error)
 
-    def _listen(self, bridge):
-        names = [bridge] + [link.name for link in self.links.values() if link.master == bridge]
+    def _listen(self, bridge, members):
+        names = [bridge] + [link.name for link in members]
         try:
             self.ears[bridge] = [self._select(packet_socket.Ear(name, packet_socket.lan_filter())) for name in names]
         except OSError as error:
@@ -154,7 +157,7 @@ class _Sounding:
         if lossy:
             with concurrent.futures.ThreadPoolExecutor(SEARCHES) as pool:
                 list(pool.map(self._search, lossy))
-        if any(offered(self.wired, bridge) and bridge in self.ears for bridge in self.bridges):
+        if self.offered.intersection(self.bridges, self.ears):
             self._take(began + DHCP_PATIENCE)
         self._sort()
         return self.heard
@@ -165,7 +168,7 @@ class _Sounding:
                 continue
             for address in asked(self.links[bridge], self.gateways.get(bridge, ())):
                 self.ears[bridge][0].send(arp.probe(address, self.links[bridge].mac))
-            if offered(self.wired, bridge):
+            if bridge in self.offered:
                 self._discover(bridge, tunnel)
 
     def _discover(self, bridge, tunnel):

@@ -4,8 +4,6 @@ from l2wg_hooks.check import modules
 from l2wg_hooks.check.cause import NOTHING, REACH, Cause
 from l2wg_hooks.check.scene import Check
 from l2wg_hooks.config import wg_quick
-from l2wg_hooks.model import holders
-from l2wg_hooks.plan import tunnel_steps
 from l2wg_hooks.system import ip_routes
 
 CAUSES = (
@@ -38,24 +36,24 @@ CAUSES = (
 STRICT, LOOSE = "1", "2"
 
 
-def absent(tunnel, links):
-    """The Problem of `local` that no interface of this router has."""
-    if holders(tunnel_steps.scope(tunnel, links), tunnel.local):
+def absent(tunnel, index):
+    """The Problem of `local` that no interface of this router has; `index` is the LinkIndex of these."""
+    if index.is_local(tunnel):
         return None
     if tunnel.walled:
         message = f"{tunnel.underlay} does not have the address {tunnel.local}"
         path = wg_quick.path(tunnel.underlay)
         return tunnel.problem("local", message, f"add it to Address in {path}; then: l2wg apply", "local-absent")
-    near = sorted(link.name for link in links.values() if link.addresses and link.name != "lo")
+    near = index.inhabited()
     message = f"no interface of this router has the address {tunnel.local}"
     hint = f"give it to one, or name one that it has (ip -brief address show): l2wg set {tunnel.name} local=...; l2wg apply"
     message += "; there are addresses on {}".format(", ".join(near)) if near else ""
     return tunnel.problem("local", message, hint, "local-absent")
 
 
-def taken(tunnel, end, links):
+def taken(tunnel, end, index):
     """The Problem of a peer's address that is this router's, too: then nothing that it sends there ever leaves it."""
-    for link, word in holders(links, end.remote):
+    for link, word in index.holders(end.remote):
         message = f"{end.remote}, the other router's end, is also an address of this router's {link.name}"
         hint = f"ip address del {word} dev {link.name} # and out of the file that gives it"
         return tunnel.problem("remote", message, hint, "duplicate-address")
@@ -92,15 +90,15 @@ def elsewhere(tunnel, end, device, filters):
     )
 
 
-def stopped(tunnel, links, forwarding):
+def stopped(tunnel, index, forwarding):
     """The Problem of a router that is a gateway, as far as one can see, and forwards nothing.
 
     `forwarding` is its sysctl's value.
     """
     if forwarding != "0":
         return None
-    plain = [link.name for link, _ in holders(links, tunnel.local) if link.name not in (tunnel.underlay, "lo")]
-    bridge = links.get(tunnel.bridge)
+    plain = [link.name for link, _ in index.holders(tunnel.local) if link.name not in (tunnel.underlay, "lo")]
+    bridge = index.links.get(tunnel.bridge)
     if bridge is not None and any((":" in word) == (tunnel.family == 6) for word in bridge.addresses):
         plain.append(bridge.name)
     if not plain:
@@ -120,11 +118,11 @@ def _way(scene):
             continue  # then nothing is routed by it, and it is told of
         filters = [modules.sysctl("net", "ipv4", "conf", name, "rp_filter") for name in ("all", tunnel.underlay)]
         for end in tunnel.ends():
-            own = taken(tunnel, end, scene.links)
+            own = taken(tunnel, end, scene.index)
             if own:
                 yield own
                 continue
-            words = ("get", end.remote) + (("from", end.local) if absent(tunnel, scene.links) is None else ())
+            words = ("get", end.remote) + (("from", end.local) if absent(tunnel, scene.index) is None else ())
             found = ip_routes.show("-%d" % tunnel.family, "route", *words)
             yield from elsewhere(tunnel, end, found[0].get("dev", "") if found else "", filters)
 
@@ -132,7 +130,7 @@ def _way(scene):
 def _forwarding(scene):
     for tunnel in scene.shared(scene.tunnels):
         words = ("ipv4", "ip_forward") if tunnel.family == 4 else ("ipv6", "conf", "all", "forwarding")
-        yield stopped(tunnel, scene.links, modules.sysctl("net", *words))
+        yield stopped(tunnel, scene.index, modules.sysctl("net", *words))
 
 
 CHECKS = (Check("routes and rp_filter", _way, False), Check("forwarding", _forwarding, False))

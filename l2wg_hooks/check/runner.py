@@ -6,7 +6,7 @@ folder that catalog.py knows.
 
 import json
 import os
-from typing import NamedTuple, Tuple
+from typing import Dict, NamedTuple, Tuple
 
 from l2wg_hooks.check.catalog import CHECKS
 from l2wg_hooks.check.scene import Idle, Scene, Unlooked
@@ -51,11 +51,12 @@ def check(passive=False, tell=lambda text: None):
     """
     scene = Scene(passive)
     scene.begin()
-    problems, outcomes = [], []
+    problems: Dict[Problem, None] = {}
+    outcomes = []
     for number, row in enumerate(CHECKS, 1):
         tell("%s (%d of %d)" % (row.name, number, len(CHECKS)))
         found, outcome = _one(row.name, row.look, row.needs_root, scene)
-        problems += [problem for problem in found if problem not in problems]
+        problems.update(dict.fromkeys(found))
         outcomes.append(outcome)
     return Report(tuple(problems), tuple(outcomes))
 

@@ -10,6 +10,7 @@ from l2wg_hooks.apply import preview
 from l2wg_hooks.check import prober
 from l2wg_hooks.config import ifupdown_files, last_applied, wg_quick_routes
 from l2wg_hooks.observe import link_table, wg_interfaces
+from l2wg_hooks.plan.link_index import LinkIndex
 from l2wg_hooks.system import ip_routes, json_fields, process
 
 
@@ -70,13 +71,24 @@ class Scene:
         return self.once("links", link_table.read)
 
     @property
+    def index(self):
+        """The LinkIndex of all links."""
+        return self.once("index", lambda: LinkIndex(self.links))
+
+    @property
     def intent(self):
         return self.once("intent", preview.intend)
 
     @property
     def clashes(self):
-        """What the next start of WireGuard cannot add."""
-        return self.once("clashes", lambda: wg_quick_routes.look(self.tunnels, ifupdown_files.read().stanzas))
+        """What the next start of WireGuard cannot add: {interface: its Clashes}."""
+        return self.once("clashes", self._clashes)
+
+    def _clashes(self):
+        found: Dict[str, List[wg_quick_routes.Clash]] = {}
+        for clash in wg_quick_routes.look(self.tunnels, ifupdown_files.read().stanzas):
+            found.setdefault(clash.underlay, []).append(clash)
+        return found
 
     def laid(self):
         """The tunnels whose underlay is there."""

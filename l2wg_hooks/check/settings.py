@@ -92,8 +92,9 @@ STEPS = {planner.GUARD: "guard", "iptables": "clamp", "ways": "policy-route", "N
 
 def _plan(scene):
     intent = scene.intent
+    told = set(scene.wished.problems) | set(ifupdown_files.read().unread if intent.problems else ())
     for problem in intent.problems:
-        if problem not in scene.wished.problems and problem not in ifupdown_files.read().unread:
+        if problem not in told:
             yield with_id("settings", problem)
     yield from intent.told
     for name in intent.texts:
@@ -101,7 +102,7 @@ def _plan(scene):
             continue  # the next apply makes it
         message = f"is not what the files in {store.DIRECTORY} ask for"
         yield Problem(message, "l2wg apply", name, id="files-differ")
-    names = [tunnel.name for tunnel in intent.tunnels]
+    names = {tunnel.name for tunnel in intent.tunnels}
     for step in intent.steps + intent.todo.steps:
         # What the rules say comes first: it is the one that lets strangers in.
         fact = "guard, clamp and fences are not in force" if step.group == planner.GUARD else f"{step.group}: not as wished"

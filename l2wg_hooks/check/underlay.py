@@ -7,7 +7,6 @@ from l2wg_hooks.check import endpoint_dns, wg_quick_hooks
 from l2wg_hooks.check.cause import LARGE, NOTHING, QUIET, Cause
 from l2wg_hooks.check.scene import Check
 from l2wg_hooks.config import endpoint_names, wg_quick
-from l2wg_hooks.config.allowed_ips import AllowedIPs
 from l2wg_hooks.encapsulation import headers
 from l2wg_hooks.errors import L2wgError
 from l2wg_hooks.observe import wg_interfaces
@@ -84,10 +83,10 @@ def absent(tunnel, link, has_file):
     return None
 
 
-def covering(peers, address):
-    """[(prefix length, Peer)] of those whose AllowedIPs cover `address`, the one that gets its packets first."""
+def covering(interface, address):
+    """[(prefix length, Peer)] of the peers whose AllowedIPs cover `address`, the one that gets its packets first."""
     found: List[Tuple[int, wg_interfaces.Peer]] = []
-    for network, peer in AllowedIPs(peers).covering(address):
+    for network, peer in interface.cover.covering(address):
         if not any(peer is known for _, known in found):
             found.append((network.prefixlen, peer))
     return found
@@ -95,7 +94,7 @@ def covering(peers, address):
 
 def uncovered(tunnel, end, interface):
     """The Problem of an End whose packets WireGuard drops: it takes and sends only what AllowedIPs of a peer cover."""
-    if covering(interface.peers, end.remote):
+    if covering(interface, end.remote):
         return None
     bits = 32 if tunnel.family == 4 else 128
     message = f"AllowedIPs of no peer of {tunnel.underlay} cover {end.remote}: WireGuard drops what comes from there"
@@ -116,7 +115,7 @@ def uncovered(tunnel, end, interface):
 
 def silent(tunnel, end, interface, now):
     """The Problem of the peer that WireGuard has no session with; None where it has one, or no such peer."""
-    rows = covering(interface.peers, end.remote)
+    rows = covering(interface, end.remote)
     if not rows or wg_interfaces.alive(rows[0][1], now):
         return None
     length, peer = rows[0]
@@ -149,8 +148,8 @@ def unanswered(tunnel, end, before, interface):
 
     Its session looks alive for three minutes after it has gone. WireGuard answers, whatever it is, within ANSWER seconds.
     """
-    rows = covering(interface.peers, end.remote)
-    old = next((peer for peer in before.peers if rows and peer.key == rows[0][1].key), None)
+    rows = covering(interface, end.remote)
+    old = before.by_key.get(rows[0][1].key) if rows else None
     if old is None:
         return None
     peer = rows[0][1]
@@ -197,7 +196,7 @@ def _allowed(scene):
 def _outer(scene):
     """WireGuard's own packets."""
     for tunnel, end, interface in scene.peers():
-        rows = covering(interface.peers, end.remote)
+        rows = covering(interface, end.remote)
         address = rows[0][1].endpoint.rpartition(":")[0].strip("[]") if rows else ""
         if not address or "%" in address:
             continue
@@ -226,14 +225,14 @@ def _session(scene):
             break
         time.sleep(0.2)
     yield from _silent(quiet, scene)
-    told = [row[1] for row in quiet]
+    told = {row[1] for row in quiet}
     if not scene.passive:
         yield from _silent(_unanswered([row for row in peers if row[1] not in told], scene), scene)
 
 
 def _silent(rows, scene):
     for tunnel, end, interface, problem in rows:
-        peer = covering(interface.peers, end.remote)[0][1]
+        peer = covering(interface, end.remote)[0][1]
         # By its name nobody has to guess why.
         yield _stale(tunnel, peer, scene) or problem
 

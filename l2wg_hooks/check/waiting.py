@@ -45,7 +45,7 @@ def _waiting(scene):
         if tunnel.bridge not in links:
             said.add(Wait(tunnel.name, "bridge", tunnel.bridge))
             yield tunnel.problem("bridge", f"{tunnel.bridge} is not there", _comes(tunnel), "bridge-absent")
-        problem = routing.absent(tunnel, links)
+        problem = routing.absent(tunnel, scene.index)
         if problem:
             said.add(Wait(tunnel.name, "address", tunnel.local))
             yield problem
@@ -61,7 +61,7 @@ def _waiting(scene):
 
 def _startable(problem, name, links, scene):
     """The Problem of an underlay that is not up, with a cure that would not fail, nor cost what is left of it."""
-    clash = next((route.problem for route in scene.clashes if route.underlay == name), None)
+    clash = next((route.problem for route in scene.clashes.get(name, ())), None)
     if clash:
         hint = "not yet, since it would fail: {}; then: {}".format(
             clash.hint.partition(" # ")[0], problem.hint.partition(" # ")[0]

@@ -1,6 +1,7 @@
 """What contradicts itself in one tunnel's file, or between several. Pure."""
 
-from typing import Dict, Tuple
+from collections import ChainMap
+from typing import Dict, Mapping, MutableMapping, Set
 
 from l2wg_hooks.config import schema
 from l2wg_hooks.encapsulation import registry
@@ -55,54 +56,91 @@ def within(tunnel):
 
 def between(tunnels):
     """Problems between the files: what two tunnels cannot both have."""
-    exclusive: Dict[tuple, Tunnel] = {}
-    ends: Dict[tuple, Tunnel] = {}
-    ports: Dict[str, Tunnel] = {}
-    addresses: Dict[str, Tunnel] = {}
-    bridges: Dict[Tuple[str, str], Tunnel] = {}
-    wires: Dict[str, Tunnel] = {}
-    names = {tunnel.name: tunnel for tunnel in tunnels}
+    known = Known({tunnel.name: tunnel for tunnel in tunnels})
     for tunnel in tunnels:
-        same = exclusive.setdefault((tunnel.wire, tunnel.kind, tunnel.packing.exclusive(*tunnel.identity)), tunnel)
+        yield from known.judge(tunnel)
+
+
+class Known:
+    """What each of some tunnels has that no other one can have: to judge one more takes as long however many these are."""
+
+    def __init__(self, names: Mapping[str, Tunnel]):
+        # {what it is: the first tunnel that has it}
+        self.first: MutableMapping[tuple, Tunnel] = {}
+        self.names = names
+
+    def judge(self, tunnel):
+        """Yield the Problems of a tunnel beside those that were judged; from now on it is one of these."""
+        exclusive = tunnel.packing.exclusive(*tunnel.identity)
+        same = self.first.setdefault(("exclusive", tunnel.wire, tunnel.kind, exclusive), tunnel)
         if same is not tunnel:
             message = f"{same.name} has the same {tunnel.packing.exclusive_words} ({same.path})"
             yield tunnel.problem("remote", message, "give each its own `key`")
         if tunnel.link_kind.own_route:
             # The policy rules of plan/policy_routes.py tell them apart by nothing else.
             for end in tunnel.ends():
-                same = ends.setdefault((tunnel.wire, tunnel.kind, end.local, end.remote), tunnel)
+                same = self.first.setdefault(("ends", tunnel.wire, tunnel.kind, end.local, end.remote), tunnel)
                 if same.underlay != tunnel.underlay:
                     message = f"{same.name} has the same ends over {same.underlay} ({same.path})"
                     yield tunnel.problem("underlay", message, "give it other ends")
-        same = wires.setdefault(tunnel.underlay, tunnel)
+        same = self.first.setdefault(("wire", tunnel.underlay), tunnel)
         if same.wire != tunnel.wire:
             message = f"{tunnel.underlay} is {same.wire} in {same.path}"
             yield tunnel.problem("wire", message, "write the same in both files, or name another underlay")
+        yield from self._bridge(tunnel)
+        for key in ("underlay", "bridge"):
+            name = getattr(tunnel, key)
+            if name in self.names and name != tunnel.name:
+                yield tunnel.problem(key, f"{name} is a tunnel ({self.names[name].path})", "name another interface")
+
+    def _bridge(self, tunnel):
         for key in ("stp", "link-local"):
             if key in tunnel.lines and tunnel.bridge_ports:
-                other = bridges.setdefault((key, tunnel.bridge), tunnel)
+                other = self.first.setdefault((key, tunnel.bridge), tunnel)
                 if getattr(other, schema.KEYS[key].field) != getattr(tunnel, schema.KEYS[key].field):
                     message = f"{other.name} has it otherwise for {tunnel.bridge} ({other.path})"
                     yield tunnel.problem(key, message, "write the same in both files")
         for port in tunnel.bridge_ports:
-            other = ports.setdefault(port, tunnel)
+            other = self.first.setdefault(("port", port), tunnel)
             if other.bridge != tunnel.bridge:
                 yield tunnel.problem(
                     "bridge-ports",
                     f"{port} is a port of {other.bridge} already ({other.path})",
                     "a port can be in one bridge only",
                 )
-            if port in names:
+            if port in self.names:
                 yield tunnel.problem("bridge-ports", f"{port} is a tunnel", "name Ethernet ports, such as enp3s0")
-        for key in ("underlay", "bridge"):
-            name = getattr(tunnel, key)
-            if name in names and name != tunnel.name:
-                yield tunnel.problem(key, f"{name} is a tunnel ({names[name].path})", "name another interface")
         if tunnel.bridge_address:
-            other = addresses.setdefault(tunnel.bridge, tunnel)
+            other = self.first.setdefault(("address", tunnel.bridge), tunnel)
             if other.bridge_address != tunnel.bridge_address:
                 yield tunnel.problem(
                     "bridge-address",
                     f"{tunnel.bridge} has {other.bridge_address} already ({other.path})",
                     "write the same address in both files, or in one only",
                 )
+
+
+class Accepted:
+    """Tunnels of which none contradicts another one, to which more are added one by one."""
+
+    def __init__(self, tunnels):
+        self.names: Dict[str, Tunnel] = {}
+        self.known = Known(self.names)
+        # The interfaces that they name beside themselves.
+        self.named: Set[str] = set()
+        for tunnel in tunnels:
+            self.add(tunnel)
+
+    def add(self, tunnel):
+        """Whether it could be added: it contradicts none."""
+        before = self.known.first
+        self.known.first = ChainMap({}, before)
+        self.names[tunnel.name] = tunnel
+        if tunnel.name in self.named or any(True for _ in self.known.judge(tunnel)):
+            del self.names[tunnel.name]
+            self.known.first = before
+            return False
+        before.update(self.known.first.maps[0])
+        self.known.first = before
+        self.named.update((tunnel.underlay, tunnel.bridge), tunnel.bridge_ports)
+        return True

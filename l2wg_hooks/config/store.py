@@ -82,9 +82,9 @@ def load(replaced=None):
             tunnels.append(tunnel)
     clashes = tuple(conflicts.between(tunnels))
     # Of two files that contradict each other the later one, by name, is the one that waits.
-    for problem in clashes:
-        broken.extend(tunnel.name for tunnel in tunnels if tunnel.path == problem.path)
-    tunnels = [tunnel for tunnel in tunnels if tunnel.name not in broken]
+    later = {problem.path for problem in clashes}
+    broken.extend(tunnel.name for tunnel in tunnels if tunnel.path in later)
+    tunnels = [tunnel for tunnel in tunnels if tunnel.path not in later]
     return Wish(tuple(tunnels), tuple(broken), tuple(problems) + clashes)
 
 
@@ -100,12 +100,13 @@ def steady(wished, applied):
     For whoever compares: what runs as it was wished for is not to be undone for a typing error. The Problems stay.
     """
     tunnels, broken = list(wished.tunnels), []
+    accepted = conflicts.Accepted(tunnels)
     for name in wished.broken:
         tunnel = tunnel_file.parse(applied[name], path(name), name)[0] if name in applied else None
-        if tunnel is None or tuple(conflicts.between(tunnels + [tunnel])):
-            broken.append(name)
-        else:
+        if tunnel is not None and accepted.add(tunnel):
             tunnels.append(tunnel)
+        else:
+            broken.append(name)
     return Wish(tuple(sorted(tunnels, key=lambda tunnel: tunnel.name)), tuple(broken), wished.problems)
 
 
@@ -118,7 +119,8 @@ def _first(problems, name):
 
 def keep(wished, names):
     """The Wish without the tunnels that are not among `names`."""
-    paths = [path(name) for name in names]
+    names = set(names)
+    paths = {path(name) for name in names}
     return Wish(
         tuple(tunnel for tunnel in wished.tunnels if tunnel.name in names),
         tuple(name for name in wished.broken if name in names),

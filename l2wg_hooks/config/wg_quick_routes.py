@@ -6,7 +6,7 @@ deletes the interface again. It all works as long as nobody restarts it: so who 
 
 import ipaddress
 import re
-from typing import Dict, List, NamedTuple, Tuple
+from typing import Dict, List, NamedTuple, Set, Tuple
 
 from l2wg_hooks.config import schema, shell_words, wg_quick, wg_quick_peers, wg_quick_readers
 from l2wg_hooks.config.allowed_ips import Network
@@ -52,7 +52,7 @@ def wanted(text, path):
     by_name = said[-1:] not in ([], [""], ["auto"])
     own = [_interface(word).network for word in wg_quick_peers.interface_values(text, "address") if _interface(word)]
     # The kernel makes no connected route for a single address of IPv4.
-    covered = [prefix for prefix in own if prefix.version == 6 or prefix.prefixlen < 32]
+    covered = _Covered(prefix for prefix in own if prefix.version == 6 or prefix.prefixlen < 32)
     found, known = [], set()
     for number, row in enumerate(rows, 1):
         for word in row.value.split(",") if row.section == "[peer]" and row.key == "allowedips" else ():
@@ -65,11 +65,31 @@ def wanted(text, path):
         network = route.network
         if not by_name:
             # Default routes get a table of their own (add_default).
-            if network.prefixlen == 0 or any(other.version == network.version and network.subnet_of(other) for other in covered):
+            if network.prefixlen == 0 or network in covered:
                 continue
-        covered.append(network)
+        covered.add(network)
         made.append(route)
     return tuple(made)
+
+
+class _Covered:
+    """Networks, and whether another one is in one of them: in a few steps, however many there are."""
+
+    def __init__(self, networks):
+        self._by: Dict[Tuple[int, int], Set[int]] = {}
+        for network in networks:
+            self.add(network)
+
+    def add(self, network):
+        self._by.setdefault((network.version, network.prefixlen), set()).add(int(network.network_address))
+
+    def __contains__(self, network):
+        number, bits = int(network.network_address), network.max_prefixlen
+        return any(
+            number >> (bits - length) << (bits - length) in starts
+            for (version, length), starts in self._by.items()
+            if version == network.version and length <= network.prefixlen
+        )
 
 
 def _interface(word):
@@ -173,12 +193,8 @@ def wished(tunnels):
 
 def clashes(routes, present):
     """[(Wanted, Route)]: what cannot be added since it is there, each once."""
-    found = []
-    for route in routes:
-        same = [other for other in present if other.network == route.network]
-        if same:
-            found.append((route, same[0]))
-    return found
+    first = {other.network: other for other in reversed(present)}
+    return [(route, first[route.network]) for route in routes if route.network in first]
 
 
 def problem(name, clash, text, remotes):
@@ -235,6 +251,10 @@ def look(tunnels, stanzas, texts=()) -> Tuple[Clash, ...]:
     """All Clashes of the next start of the tunnels' underlays. `texts` is {path: text} of files that are not written yet."""
     found: List[Clash] = []
     shown: Dict[str, List[str]] = {}
+    far: Dict[str, List[str]] = {}
+    for tunnel in tunnels:
+        far.setdefault(tunnel.underlay, []).extend(end.remote for end in tunnel.ends())
+    addresses = list(wished(tunnels))
     for name in sorted({tunnel.underlay for tunnel in tunnels if not tunnel.walled}):
         path = wg_quick.path(name)
         text = dict(texts).get(path, None) or files.text(path, None)
@@ -247,12 +267,11 @@ def look(tunnels, stanzas, texts=()) -> Tuple[Clash, ...]:
             continue
         if table not in shown:
             shown[table] = [process.output("ip", family, "route", "show", "table", table) for family in ("-4", "-6")]
-        present = list(wished(tunnels)) if table == "main" else []
+        present = list(addresses) if table == "main" else []
         present += list(defined(stanzas, name, table))
         present += [route for version, out in zip((4, 6), shown[table]) for route in parse(out, version, name)]
-        remotes = [end.remote for tunnel in tunnels if tunnel.underlay == name for end in tunnel.ends()]
         for clash in clashes(routes, present):
-            found.append(Clash(name, clash[1].device, problem(name, clash, text or "", remotes)))
+            found.append(Clash(name, clash[1].device, problem(name, clash, text or "", far[name])))
     return tuple(found)
 
 

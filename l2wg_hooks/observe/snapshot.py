@@ -6,10 +6,10 @@ import time
 from l2wg_hooks.config import bridge_switches, last_endpoints, staged
 from l2wg_hooks.errors import L2wgError
 from l2wg_hooks.managers import networkmanager
-from l2wg_hooks.model import NAMESPACE, WIREGUARD_KINDS, Observed, PolicyRoutes, Switches, Tables
+from l2wg_hooks.model import NAMESPACE, WIREGUARD_KINDS, Observed, Switches, Tables
 from l2wg_hooks.netfilter import nftables_state
 from l2wg_hooks.observe import peer_answers, sysctls, wg_interfaces
-from l2wg_hooks.plan.policy_routes import is_ours, is_route, needed
+from l2wg_hooks.plan import policy_routes
 from l2wg_hooks.system import files, ip_routes, json_fields, network_namespace, process
 
 # There as long as br_netfilter is loaded.
@@ -29,10 +29,10 @@ def look(tunnels, links):
     walls, heard = _walls(tunnels, links), last_endpoints.read()
     return Observed(
         found,
-        _ways() if any(needed(kind) for kind in kinds) else None,
+        _ways(tunnels) if any(policy_routes.needed(kind) for kind in kinds) else None,
         _tables("mangle") if "iptables" in clamps else None,
         _tables("filter") if "accept" in passes else None,
-        networkmanager.managed(sorted({name for tunnel in tunnels for name in tunnel.own})),
+        frozenset(networkmanager.managed(sorted({name for tunnel in tunnels for name in tunnel.own}))),
         bridges(tunnels),
         walls,
         _peers(tunnels, links, walls),
@@ -86,16 +86,19 @@ def _walls(tunnels, links):
     return walls.look(tunnels, links)
 
 
-def _ways():
-    ours = [
-        rule for family in process.families() for rule in process.table("ip", "-json", family, "rule", "show") if is_ours(rule)
-    ]
-    routes = {}
-    for rule in ours:
-        family, table = "-6" if ":" in rule["src"] else "-4", str(rule["table"])
-        shown = ip_routes.show(family, "route", "show", "table", table)
-        routes.setdefault(table, []).extend(route for route in shown if is_route(route))
-    return PolicyRoutes(tuple(ours), routes)
+def _ways(tunnels):
+    """The PolicyRoutes of now: two processes for each family, however many tunnels there are."""
+    rules, routes = [], {}
+    for family in process.families():
+        ours = [rule for rule in process.table("ip", "-json", family, "rule", "show") if policy_routes.is_ours(rule)]
+        rules += ours
+        numbers = [str(rule["table"]) for rule in ours]
+        numbers += [table for tunnel in tunnels if "-%d" % tunnel.family == family for table in policy_routes.tables(tunnel)]
+        numbers = list(dict.fromkeys(numbers))
+        # Never all tables: a router may have a million routes.
+        for table, some in zip(numbers, ip_routes.many((f"route show table {number}" for number in numbers), (family,))):
+            routes.setdefault(table, []).extend(route for route in some if policy_routes.is_route(route))
+    return policy_routes.by_table(rules, routes)
 
 
 def _vlans(tunnels, links):

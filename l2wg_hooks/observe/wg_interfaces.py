@@ -3,6 +3,7 @@
 import re
 from typing import Dict, NamedTuple, Tuple
 
+from l2wg_hooks.config.allowed_ips import AllowedIPs
 from l2wg_hooks.errors import L2wgError, Problem, fail
 from l2wg_hooks.model import Peer
 from l2wg_hooks.system import network_namespace, process
@@ -12,12 +13,30 @@ NEVER = -1
 SESSION = 180
 
 
-class Interface(NamedTuple):
-    """A WireGuard interface: its public key ("" where it has none), its UDP port (0: none), and its peers."""
-
+class _Interface(NamedTuple):
     key: str
     port: int
     peers: Tuple[Peer, ...]
+
+
+class Interface(_Interface):
+    """A WireGuard interface: its public key ("" where it has none), its UDP port (0: none), and its peers."""
+
+    @property
+    def cover(self) -> AllowedIPs:
+        """Who has an address, of the peers."""
+        return self._once("cover", lambda: AllowedIPs(self.peers))
+
+    @property
+    def by_key(self) -> Dict[str, Peer]:
+        """{public key: Peer}."""
+        return self._once("by_key", lambda: {peer.key: peer for peer in reversed(self.peers)})
+
+    def _once(self, name, make):
+        # A hub has hundreds of peers, and each of its tunnels asks.
+        if name not in self.__dict__:
+            self.__dict__[name] = make()
+        return self.__dict__[name]
 
 
 def _count(text):

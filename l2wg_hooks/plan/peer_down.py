@@ -3,10 +3,11 @@
 Link loss forwarding: whoever is plugged in there notices, and takes the other way that they have. The tunnel itself stays.
 """
 
-from typing import NamedTuple, Tuple
+from typing import Dict, List, NamedTuple, Tuple
 
 from l2wg_hooks.errors import Problem
-from l2wg_hooks.model import Plan, Step
+from l2wg_hooks.model import Link, Plan, Step, Tunnel
+from l2wg_hooks.plan import link_index
 
 PORT = "port"
 _GROUP = "port "
@@ -22,20 +23,26 @@ class Held(NamedTuple):
 
 def held(tunnels, links, leaving, seen, kept=False):
     """What is to become of the ports, as Held. `kept` is whether some tunnel's file cannot be read: it may want them down."""
+    leaving = frozenset(leaving)
     # {port: the tunnels whose peers do not answer}; ports of a bridge that is not there: who brings it up brings them up, too.
     down, away, problems = {}, set(), []
+    by_bridge: Dict[str, List[Tunnel]] = {}
+    for tunnel in tunnels:
+        by_bridge.setdefault(tunnel.bridge, []).append(tunnel)
+    silent, taken = set(seen.silent), set(seen.taken)
+    members, inhabited = link_index.members(links), _inhabited_by(links)
     for bridge in dict.fromkeys(tunnel.bridge for tunnel in tunnels if tunnel.peer_down == PORT):
-        mine = [tunnel for tunnel in tunnels if tunnel.bridge == bridge]
-        ports = [name for tunnel in mine for name in tunnel.bridge_ports]
+        mine = by_bridge[bridge]
+        ports = list(dict.fromkeys(name for tunnel in mine for name in tunnel.bridge_ports))
         if bridge not in links or bridge in leaving:
             away.update(ports)
             continue
-        refused = _refusal(mine, bridge, ports, links)
+        refused = _refusal(mine, bridge, ports, members, inhabited)
         if refused:
             problems.append(refused)
-        elif all(_is_down(tunnel, leaving, seen) for tunnel in mine):
+        elif all(tunnel.name in silent and not leaving.intersection((tunnel.name, tunnel.underlay)) for tunnel in mine):
             names = ", ".join(tunnel.name for tunnel in mine)
-            down.update({port: names for port in ports if _is_takeable(links.get(port), bridge, seen)})
+            down.update({port: names for port in ports if _is_takeable(links.get(port), bridge, taken)})
     still = [port for port in seen.taken if port in links and not links[port].up]
     steps = [_set(port, "down", f"the peer of {names} does not answer") for port, names in down.items() if links[port].up]
     if not kept:
@@ -68,17 +75,25 @@ def _set(port, word, reason):
     return Step(("ip", "link", "set", "dev", port, word), reason, _GROUP + port)
 
 
-def _is_takeable(port, bridge, seen):
+def _is_takeable(port, bridge, taken):
     """Whether a Link (or None) may be held down: what somebody else has set down is not ours to bring up later."""
-    return port is not None and port.master == bridge and (port.up or port.name in seen.taken)
+    return port is not None and port.master == bridge and (port.up or port.name in taken)
 
 
-def _is_down(tunnel, leaving, seen):
-    return tunnel.name in seen.silent and not {tunnel.name, tunnel.underlay} & set(leaving)
+def _inhabited_by(links):
+    """{interface: [Link with an address]} of the interfaces that these are, or are on."""
+    found: Dict[str, List[Link]] = {}
+    for link in links.values():
+        for name in {link.name, link.parent} if link.addresses else ():
+            found.setdefault(name, []).append(link)
+    return found
 
 
-def _refusal(mine, bridge, ports, links):
-    """The Problem of a bridge whose ports are not the tunnels' alone; None where they are. They stay up then."""
+def _refusal(mine, bridge, ports, members, inhabited):
+    """The Problem of a bridge whose ports are not the tunnels' alone; None where they are. They stay up then.
+
+    `members` are the Links of each bridge's ports, `inhabited` those with an address, by what they are on.
+    """
     asking = next(tunnel for tunnel in mine if tunnel.peer_down == PORT)
     for tunnel in mine:
         if tunnel.peer_down != PORT:
@@ -86,12 +101,12 @@ def _refusal(mine, bridge, ports, links):
             return asking.problem("peer-down", message, f"write it in the file of {tunnel.name}, too, or take it out here")
         if tunnel.bridge_address:
             return _inhabited(asking, bridge, tunnel.bridge_address)
-    for link in links.values():
-        if link.addresses and {link.name, link.parent} & {bridge, *ports}:
+    for name in (bridge, *ports):
+        for link in inhabited.get(name, ()):
             return _inhabited(asking, link.name, link.addresses[0])
-    wired = [tunnel.name for tunnel in mine]
-    for link in links.values():
-        if link.master == bridge and link.name not in wired and link.name not in ports:
+    known = {tunnel.name for tunnel in mine} | set(ports)
+    for link in members.get(bridge, ()):
+        if link.name not in known:
             message = f"{link.name} is a port of {bridge}, too, and what is behind it would lose the others"
             hint = f"take it out there, or name it in bridge-ports, or leave peer-down = {PORT} out"
             return asking.problem("peer-down", message, hint)

@@ -35,7 +35,7 @@ def led(tunnels, peers) -> Dict[Key, Peer]:
 def steps(tunnels, links, seen, leaving=()):
     """A Step for each WireGuard interface with peers that have no endpoint, and were heard somewhere: it is told where."""
     walled = {tunnel.underlay: tunnel.walled for tunnel in tunnels}
-    there = [name for name, own in walled.items() if name in links and name not in leaving and bool(links[name].namespace) == own]
+    there = {name for name, own in walled.items() if name in links and name not in leaving and bool(links[name].namespace) == own}
     found: Dict[str, List[str]] = {}
     for (name, key), peer in led(tunnels, seen.peers).items():
         last = seen.heard.get((name, key))

@@ -4,7 +4,7 @@ Every event asks for the same plan, so the order of events does not matter: what
 and whichever event comes last finishes the work.
 """
 
-from typing import Dict, Tuple
+from typing import Dict, List, Tuple
 
 from l2wg_hooks import model
 from l2wg_hooks.config import bridge_switches
@@ -12,6 +12,7 @@ from l2wg_hooks.errors import Problem
 from l2wg_hooks.model import Observed, Plan, Rules, Step, Wait
 from l2wg_hooks.netfilter import iptables, nftables
 from l2wg_hooks.plan import bridge_steps, commands, policy_routes, tunnel_steps
+from l2wg_hooks.plan.link_index import LinkIndex
 
 # The group of the step that loads rules: without it no tunnel may be made.
 GUARD = "guard"
@@ -24,6 +25,8 @@ def plan(tunnels, links, leaving=(), broken=(), seen=Observed()):
     `leaving` names interfaces that are about to go, tunnels among them, so they count as gone already. `broken` names
     tunnels whose files cannot be read: what is there of them stays as it is.
     """
+    # Each is asked for every tunnel.
+    leaving, broken = frozenset(leaving), frozenset(broken)
     doomed = tunnel_steps.doomed(tunnels, links, leaving, broken)
     # Those whose place another one takes go in that moment, and no sooner.
     replaced = tunnel_steps.replaced(tunnels, links, leaving, doomed)
@@ -44,6 +47,8 @@ def plan(tunnels, links, leaving=(), broken=(), seen=Observed()):
 
         calls = tuple(peer_endpoints.steps(tunnels, links, seen, leaving))
     rest = {name: link for name, link in links.items() if name not in doomed}
+    index = LinkIndex(rest, leaving)
+    ways = None if seen.ways is None else policy_routes.Ways(tunnels, seen.ways)
     # Each once, in order. Dicts, since hundreds of tunnels have thousands of steps.
     steps: Dict[Step, None] = {}
     waiting: Dict[Wait, None] = {}
@@ -52,7 +57,7 @@ def plan(tunnels, links, leaving=(), broken=(), seen=Observed()):
     for tunnel in tunnels:
         if tunnel.name in leaving or (parting and tunnel.name not in links):
             continue
-        for result in tunnel_steps.changes(tunnel, rest, leaving, seen, replaced.get(tunnel.name)):
+        for result in tunnel_steps.changes(tunnel, index, seen, replaced.get(tunnel.name), ways):
             if isinstance(result, Step):
                 steps[result] = None
             elif isinstance(result, Problem):
@@ -68,27 +73,43 @@ def plan(tunnels, links, leaving=(), broken=(), seen=Observed()):
         problems.update(dict.fromkeys(held.problems))
         ports = held.ports if set(held.ports) != set(seen.taken) else None
     there = {step.group for step in steps if commands.bare(step.argv)[:3] == ("ip", "link", "add")}
-    wished = [tunnel.name for tunnel in tunnels]
+    wished = {tunnel.name for tunnel in tunnels}
     there |= {
         link.name for link in rest.values() if model.is_ours(link) or (link.name in wished and link.kind in model.TUNNEL_KINDS)
     }
     rules = _rules(tunnels, links, broken, seen.rules) if there else Rules()
     loads = () if rules == seen.rules else (_load(rules, seen.rules),)
     # First what must not be, then the guard, and only then what it guards.
-    aside = _aside(tunnels, there, links, seen, broken) + _silence(links, leaving, seen)
+    aside = _passes(ways, links, wished) + _aside(tunnels, there, links, seen, broken) + _silence(links, leaving, seen)
     goes = tuple(step for name, step in doomed.items() if name not in replaced)
     # The rules that guard a tunnel which is to be replaced stand until it is gone; the one in its place needs none.
     swaps = _batched(step for step in steps if step.group in replaced)
     others = _batched(step for step in steps if step.group not in replaced)
+    others += _stale([tunnel for tunnel in tunnels if tunnel.name in there], ways, links) if not broken else ()
     whole = goes + (wires + swaps + loads + calls + aside if swaps else loads + wires + calls + aside) + others
     return Plan(whole, tuple(waiting), tuple(problems), rules if loads else None, synced, tuple(replaced), ports)
 
 
 def _batched(steps):
-    """The steps, first those inside the namespace: they need nothing of what is done out here, and so are one `ip -batch`."""
-    found = tuple(steps)
-    inside = tuple(step for step in found if commands.is_inside(step.argv))
-    return inside + tuple(step for step in found if not commands.is_inside(step.argv))
+    """The steps, those of a command together, so that each is one batch; those of each group stay in their order.
+
+    What is done inside the namespace needs nothing of what is done out here; what others do, such as nmcli(1), is to let go of an
+    interface.
+    """
+    parts: Tuple[List[Step], ...] = ([], [], [], [], [])
+    inside, others, before, bridge, after = parts
+    begun = set()
+    for step in steps:
+        if commands.is_inside(step.argv):
+            inside.append(step)
+        elif step.argv[0] == "bridge":
+            begun.add(step.group)
+            bridge.append(step)
+        elif step.argv[0] != "ip":
+            others.append(step)
+        else:
+            (after if step.group in begun else before).append(step)
+    return tuple(step for part in parts for step in part)
 
 
 def _rules(tunnels, links, broken, old):
@@ -98,7 +119,8 @@ def _rules(tunnels, links, broken, old):
     for entry in old.entries:
         if entry["name"] in broken:
             entries.append(entry)
-            values[entry["name"]] = old.values[entry["name"]]
+            # All tunnels of a bridge have one and the same address of it.
+            values[entry["name"]] = dict(old.values[entry["name"]], bridge=nftables.bridge_address(entry, links))
     # As they are when no file is broken: else the same rules would be loaded in another order.
     entries.sort(key=lambda entry: entry["name"])
     return Rules(entries, values)
@@ -116,26 +138,37 @@ def _load(rules, old):
     return Step(("nft", "-f", nftables.FILE), reason, GUARD)
 
 
+def _passes(ways, links, wished):
+    """Steps that let others' tunnels by a table of ours, before the rule that leads there."""
+    argvs = ways.passes(links, wished) if ways is not None else ()
+    return tuple(Step(argv, "the way of somebody else's tunnel", "ways") for argv in argvs)
+
+
+def _stale(present, ways, links):
+    """Steps that take policy routes away which none of these tunnels needs: after those that are made in their place."""
+    found = ways.stale(present, links) if ways is not None else ()
+    reasons = ("no tunnel needs it", "it has another way now")
+    return tuple(Step(argv, reasons[bool(name)], name or "ways", needs) for argv, name, needs in found)
+
+
 def _aside(tunnels, there, links, seen, broken=()):
-    """Steps for what some tunnels need beside links and rules, and nothing else does: policy routes, iptables."""
+    """Steps for what some tunnels need beside links and rules, and nothing else does: iptables."""
     steps = []
-    if seen.ways is not None:
-        present = [tunnel for tunnel in tunnels if tunnel.name in there]
-        steps += [Step(argv, "no tunnel needs it", "ways") for argv in policy_routes.stale(present, seen.ways, broken)]
     classic = [entry for entry in seen.rules.entries if entry["clamp"] == "iptables"]
     if seen.iptables is not None and not any(entry["name"] in broken for entry in classic):
         wished = [tunnel for tunnel in tunnels if tunnel.mss_clamp == "iptables"]
         clamped = [tunnel for tunnel in wished if tunnel.name in there]
+        bridges = {tunnel.bridge for tunnel in wished}
         for bridge in sorted({entry["bridge"] for entry in classic}):
-            if bridge in links and bridge not in [tunnel.bridge for tunnel in wished] and links[bridge].bridge_iptables:
+            if bridge in links and bridge not in bridges and links[bridge].bridge_iptables:
                 steps.append(bridge_steps.nf_call(bridge, "iptables no longer needs to see its frames", "0"))
         underlays = {name: link.mtu for name, link in links.items()}
         steps += [Step(argv, "MSS clamp by iptables", "iptables") for argv in iptables.steps(clamped, underlays, seen.iptables)]
     passing = [entry["name"] for entry in seen.rules.entries if entry.get("forward") == "accept"]
     if seen.filter is not None and not set(passing) & set(broken):
-        bridges = sorted({tunnel.bridge for tunnel in tunnels if tunnel.forward == "accept" and tunnel.name in there})
-        reason = "iptables is to let pass what crosses {}".format(", ".join(bridges)) if bridges else "forward = as-is"
-        steps += [Step(argv, reason, "iptables") for argv in iptables.passes(bridges, seen.filter)]
+        crossed = sorted({tunnel.bridge for tunnel in tunnels if tunnel.forward == "accept" and tunnel.name in there})
+        reason = "iptables is to let pass what crosses {}".format(", ".join(crossed)) if crossed else "forward = as-is"
+        steps += [Step(argv, reason, "iptables") for argv in iptables.passes(crossed, seen.filter)]
     return tuple(steps)
 
 
@@ -166,4 +199,6 @@ def removal(names, links, seen=Observed()):
         from l2wg_hooks.plan import peer_down
 
         ports = peer_down.released(links, seen)
-    return Plan(steps + loads + wires + _aside((), (), links, seen) + ports, rules=Rules() if loads else None)
+    ways = None if seen.ways is None else policy_routes.Ways((), seen.ways)
+    aside = _stale((), ways, links) + _aside((), (), links, seen)
+    return Plan(steps + loads + wires + aside + ports, rules=Rules() if loads else None)

@@ -4,7 +4,7 @@ import zlib
 
 from l2wg_hooks import model
 from l2wg_hooks.encapsulation.headers import TTL
-from l2wg_hooks.model import NAMESPACE, Step, Wait, Walls, holders
+from l2wg_hooks.model import NAMESPACE, Step, Wait, Walls
 from l2wg_hooks.plan import bridge_steps, commands, policy_routes
 
 
@@ -73,20 +73,14 @@ def _wrong(tunnel, link):
     ]
 
 
-def _excludes(link, tunnel):
-    """Whether the kernel makes no `tunnel` beside this Link."""
-    once = tunnel.packing.exclusive
-    alike = link.kind == tunnel.kind and link.link_netns == (NAMESPACE if tunnel.walled else "")
-    return link.name != tunnel.name and alike and once(*link.identity) == once(*tunnel.identity)
-
-
-def changes(tunnel, links, leaving, seen, old=None):
+def changes(tunnel, index, seen, old=None, ways=None):
     """Yield the Steps, the Waits and the Problems of one tunnel, in the order to do them.
 
-    `old` is the Step that deletes the one whose place it takes, which is not among `links`.
+    `index` is the LinkIndex of all links. `old` is the Step that deletes the one whose place it takes, which is not among these.
+    `ways` are policy_routes.Ways; None where nobody has looked.
     """
-    there = {name: link for name, link in links.items() if name not in leaving}
-    link = links.get(tunnel.name)
+    there = index.there
+    link = index.links.get(tunnel.name)
     if link is not None and link.kind not in model.TUNNEL_KINDS:
         yield tunnel.problem(
             "",
@@ -123,7 +117,7 @@ def changes(tunnel, links, leaving, seen, old=None):
         yield Wait(tunnel.name, "bridge", tunnel.bridge)
     if tunnel.walled and underlay is not None and underlay.namespace != NAMESPACE:
         underlay = None  # told of by wire_steps.py
-    if not holders(scope(tunnel, there), tunnel.local):
+    if not index.is_local(tunnel):
         yield Wait(tunnel.name, "address", tunnel.local)
     for name in tunnel.own:
         if name in seen.managed:
@@ -131,42 +125,37 @@ def changes(tunnel, links, leaving, seen, old=None):
             argv = ("nmcli", "device", "set", name, "managed", "no")
             yield Step(argv, "NetworkManager manages it", "NetworkManager")
     if underlay is not None:
-        made = _make(tunnel, link, links, bridge, seen, old)
+        made = _make(tunnel, link, index, bridge, seen, old, ways)
         yield from ((_needing(result, tunnel.underlay) for result in made) if tunnel.walled else made)
     if bridge is not None:
         yield from bridge_steps.settings(tunnel, bridge)
         yield from bridge_steps.ports(tunnel, there)
 
 
-def scope(tunnel, links):
-    """Those of the links whose addresses a tunnel's packets can come from."""
-    return {name: link for name, link in links.items() if (name == tunnel.underlay if tunnel.walled else not link.namespace)}
-
-
 def _needing(result, group):
     return result._replace(needs=group) if isinstance(result, Step) else result
 
 
-def _make(tunnel, link, links, bridge, seen, old):
+def _make(tunnel, link, index, bridge, seen, old, ways):
     """The tunnel itself, from whatever is there of it to a port of the bridge that is up."""
-    if link is None:
-        for other in links.values():
-            if _excludes(other, tunnel):
-                yield tunnel.problem(
-                    "remote",
-                    f"{other.name} has the same {tunnel.packing.exclusive_words}: the kernel takes no second one",
-                    f"if nothing needs it: ip link delete dev {other.name}; else give this tunnel a `key` on both routers",
-                )
-                return
-    if seen.ways is not None and policy_routes.needed(tunnel.kind) and not tunnel.walled:
-        if links[tunnel.underlay].up:
-            for argv in policy_routes.steps(tunnel, seen.ways):
-                yield Step(argv, f"its packets, of any size, leave by {tunnel.underlay} only", tunnel.name)
+    other = index.excluding(tunnel) if link is None else None
+    if other is not None:
+        yield tunnel.problem(
+            "remote",
+            f"{other.name} has the same {tunnel.packing.exclusive_words}: the kernel takes no second one",
+            f"if nothing needs it: ip link delete dev {other.name}; else give this tunnel a `key` on both routers",
+        )
+        return
+    if ways is not None and policy_routes.needed(tunnel.kind) and not tunnel.walled:
+        if index.links[tunnel.underlay].up:
+            for argv, group in ways.steps(tunnel):
+                reason = f"its packets, of any size, leave by {tunnel.underlay} only"
+                yield Step(argv, reason if group == tunnel.name else "packets of tunnels leave by their underlay only", group)
         else:
             yield Wait(tunnel.name, "underlay-up", tunnel.underlay)
     if link is None:
-        yield from _new(tunnel, seen, old)
-        if any(other.ipv6 for other in links.values()):
+        yield from _new(tunnel, seen, old, ways.group(tunnel) if ways is not None else "")
+        if index.ipv6:
             yield commands.set_link(tunnel.name, tunnel.name, "a port has no IPv6 address of its own", "addrgenmode", "none")
     else:
         if link.alias != model.ALIAS:
@@ -221,9 +210,10 @@ def _vlans(tunnel, bridge, has, reason):
         start = max(start, last + 1)
 
 
-def _new(tunnel, seen, old):
+def _new(tunnel, seen, old, needs):
     if not tunnel.walled:
-        yield Step(_add(tunnel), "it is not there", tunnel.name)
+        # What is there already is mended all the same, where somebody keeps taking its way.
+        yield Step(_add(tunnel), "it is not there", tunnel.name, needs)
         yield commands.set_link(tunnel.name, tunnel.name, "marks it as ours", "alias", model.ALIAS)
         return
     name = newcomer(tunnel.name) if old else tunnel.name

@@ -31,9 +31,10 @@ def standing(links):
 
 def problems(tunnels, links, walls):
     """What forbids to make a wire, as Problems of the first tunnel that wants it."""
+    first = {tunnel.underlay: tunnel for tunnel in reversed(tunnels) if tunnel.walled}
     for name in wished(tunnels):
         wire, link = walls.wires.get(name), links.get(name)
-        tunnel = next(tunnel for tunnel in tunnels if tunnel.walled and tunnel.underlay == name)
+        tunnel = first[name]
         if wire is not None and wire.problems:
             yield from wire.problems
         if link is not None and link.namespace != NAMESPACE:
@@ -51,7 +52,8 @@ def steps(tunnels, links, walls, leaving=(), kept=False):
     """
     names, there = wished(tunnels, leaving), standing(links)
     wanted = [name for name in names if _makeable(name, links, walls)]
-    gone = [link.name for link in there if link.name in leaving or (link.name not in names and not kept)]
+    needed = set(names)
+    gone = dict.fromkeys(link.name for link in there if link.name in leaving or (link.name not in needed and not kept))
     found: List[Step] = [
         Step(INSIDE + ("link", "delete", "dev", name), "no tunnel needs it, or it is to go", name) for name in gone
     ]
@@ -101,12 +103,13 @@ def _wire(name, link, walls):
     if link is None or wire.differs:
         reason = f"{' and '.join(wire.differs)} differ from {source}" if link else f"as {source} has it"
         yield Step(EXEC + ("wg", "syncconf", name, FILE.format(name)), reason, name, OF_NAMESPACE)
-    has = link.addresses if link else ()
+    has = dict.fromkeys(link.addresses if link else ())
+    wants = set(wire.addresses)
     for address in wire.addresses:
         if address not in has:
             yield Step(INSIDE + ("address", "add", address, "dev", name), "it does not have it", name, OF_NAMESPACE)
     for address in has:
-        if address not in wire.addresses:
+        if address not in wants:
             yield Step(INSIDE + ("address", "delete", address, "dev", name), f"{source} does not have it", name, OF_NAMESPACE)
     if (link.mtu if link else 0) != wire.mtu:
         yield Step(_set(name, "mtu", str(wire.mtu)), f"as {source} has it", name, OF_NAMESPACE)
@@ -121,8 +124,9 @@ def _set(name, *words):
 def routes(tunnels, wanted):
     """{destination: (device, MTU in bytes, 0 for the device's own)} of the routes that the tunnels over `wanted` need."""
     found: Dict[str, Tuple[str, int]] = {}
+    names = set(wanted)
     for tunnel in tunnels:
-        if tunnel.walled and tunnel.underlay in wanted:
+        if tunnel.walled and tunnel.underlay in names:
             size = policy_routes.size(tunnel) if policy_routes.needed(tunnel.kind) else 0
             for end in tunnel.ends():
                 before = found.get(end.remote, ("", 0))

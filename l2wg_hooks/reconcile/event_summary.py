@@ -55,12 +55,12 @@ class EventSummary(log.Summary):
 
     def fields(self, tunnels, sites=()):
         """What programs ask for, as pairs; `tunnels` are the names that are wished for, `sites` as for text()."""
-        sites = dict(sites)
+        sites, tunnels = dict(sites), set(tunnels)
         steps = [step for step in self.told if isinstance(step, Step)]
         names = {
             step.group for step in steps if step.group in tunnels or commands.bare(step.argv)[:3] == ("ip", "link", "delete")
         }
-        names |= {wait.subject for wait in self.waiting} & set(tunnels)
+        names |= {wait.subject for wait in self.waiting} & tunnels
         yield "L2WG_EVENT", self.event
         for name in sorted(names)[:LISTED]:
             yield "L2WG_TUNNEL", name
@@ -100,8 +100,8 @@ def _done(steps, sites):
     found = {}
     for step in steps:
         subject, words = _word(step, step.group in made)
-        if words and words not in found.setdefault(subject, []):
-            found[subject].append(words)
+        if words:
+            found.setdefault(subject, {})[words] = None
     alike = {}
     for subject, words in found.items():
         name = f"{subject} ({sites[subject]})" if subject in sites else subject

@@ -1,16 +1,15 @@
-"""Steps of a plan, carried out: those of one group by one `ip -batch`, as far as that goes."""
+"""Steps of a plan, carried out: by one `ip -batch` and one `bridge -batch` for all that stand together, as far as that goes."""
 
 import os
-import re
 from typing import List, Tuple
 
 from l2wg_hooks.errors import L2wgError, Problem
 from l2wg_hooks.plan import commands
-from l2wg_hooks.system import files, log, process
+from l2wg_hooks.system import files, ip_routes, log, process
 
 
 def apply(steps) -> Tuple[Problem, ...]:
-    """Run the steps, those of ip(8) in one `ip -batch` as long as none fails; the Problems of those that did.
+    """Run the steps, those of ip(8), or bridge(8), that stand together in one batch as long as none fails; the Problems of all.
 
     After a failure the rest of that step's group is left out and the other groups go on.
     """
@@ -43,12 +42,13 @@ def _without(steps, group):
 
 
 def _batches(step):
-    """The command that takes a step as a line, () for none: `ip -batch` takes no options such as -6, but for a namespace's.
+    """The command whose batch takes a step as a line, () for none: ip(8)'s takes no options such as -6, but for a namespace's.
 
-    It reads `#`, quotation marks and backslashes as it likes (getcmdline and makeargs in iproute2's lib/utils.c), and
-    the kernel takes them in names: such a one goes alone, as words.
+    What has a word that is not plain goes alone, as words.
     """
-    plain = all(re.match(r"[A-Za-z0-9_.:/@%+,=-]+\Z", word) for word in step.argv)
+    plain = all(ip_routes.is_plain(word) for word in step.argv)
+    if plain and step.argv[0] == "bridge":
+        return ("bridge",)
     # What older versions do behind a `netns exec` in a batch, they do in that namespace.
     if not plain or commands.is_executed(step.argv) or step.argv[0] != "ip" or commands.bare(step.argv)[1].startswith("-"):
         return ()
@@ -56,7 +56,7 @@ def _batches(step):
 
 
 def _run(steps):
-    """(how many of these were done, the Problem of the one that failed or None): one step, or many of ip(8)."""
+    """(how many of these were done, the Problem of the one that failed or None): one step, or many of a batch."""
     try:
         if _batches(steps[0]):
             lines = "".join(" ".join(commands.bare(step.argv)[1:]) + "\n" for step in steps)
@@ -72,7 +72,7 @@ def _run(steps):
 
 
 def _failed(err, count):
-    """Index of the step that failed: ip(8) says `Command failed -:N`, N from 1. Where it does not, the first."""
+    """Index of the step that failed: ip(8) and bridge(8) say `Command failed -:N`, N from 1. Where it does not, the first."""
     for line in reversed(err.splitlines()):
         if line.startswith("Command failed"):
             number = line.rpartition(":")[2]

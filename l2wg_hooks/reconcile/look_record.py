@@ -33,8 +33,8 @@ def words(tunnels, links):
     """
     found = []
     for tunnel in tunnels:
-        if policy_routes.needed(tunnel.kind) and not tunnel.walled:
-            found += ["ways%d" % tunnel.family, "table%d=%s" % (tunnel.family, policy_routes.table(tunnel.name))]
+        for table in policy_routes.tables(tunnel):
+            found += ["ways%d" % tunnel.family, "table%d=%s" % (tunnel.family, table)]
         if tunnel.mss_clamp == "iptables":
             found.append("mangle")
         if tunnel.forward == "accept":

@@ -61,7 +61,10 @@ def render(status):
     from l2wg_hooks import templates
 
     status = readable(status)
-    columns = [_columns(status, bridge) for bridge in status.bridges]
+    by_bridge = {}
+    for tunnel in status.tunnels:
+        by_bridge.setdefault(tunnel.wish.bridge, []).append(tunnel)
+    columns = [_columns(status, bridge, by_bridge.get(bridge.name, [])) for bridge in status.bridges]
     widths = [_width([card for column in columns for card in column[index]]) for index in range(4)]
     xs = [EDGE * 2]
     words = [text for column in columns for peer in column[3] for text in peer[4:]]
@@ -108,7 +111,7 @@ def _said(status):
     return " ".join(words) or f"{status.host} has no tunnel."
 
 
-def _columns(status, bridge):
+def _columns(status, bridge, tunnels):
     """What stands in the four columns: [(name, rows, state, kind)] of ports, bridge, tunnels, peers."""
     ports = [
         (port.name, (port_word(port),), GOOD if port.forwards and port.state else IDLE if port.joined else BAD, "port")
@@ -118,7 +121,6 @@ def _columns(status, bridge):
     rows = ("MTU %d" % bridge.mtu,) + (bridge.addresses or ("no address",)) if bridge.there else ("missing",)
     rows += tuple(_wrong(status, bridge.name))
     middle = [(bridge.name, rows, GOOD if bridge.up else BAD, "bridge")]
-    tunnels = [tunnel for tunnel in status.tunnels if tunnel.wish.bridge == bridge.name]
     return ports, middle, [_tunnel(status, tunnel) for tunnel in tunnels], [_peer(status, tunnel) for tunnel in tunnels]
 
 

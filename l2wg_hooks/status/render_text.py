@@ -19,7 +19,7 @@ def render(status, colour=False, before=None, names=()):
 
     `before` is the Status of some seconds ago, for what crosses each second.
     """
-    pen, status, before = _Pen(colour), readable(status), readable(before)
+    pen, status, before, names = _Pen(colour), readable(status), readable(before), set(names)
     shown = [tunnel for tunnel in status.tunnels if tunnel.name in names] if names else status.tunnels
     pen.line(headline(status), "red" if status.wrong else "green")
     pen.faults(status.of(""))
@@ -30,8 +30,9 @@ def render(status, colour=False, before=None, names=()):
         for tunnel in shown:
             pen.line("")
             _tunnel(pen, status, tunnel, rates.get(tunnel.name))
+        shown_in = {tunnel.wish.bridge for tunnel in shown}
         for bridge in status.bridges:
-            if any(tunnel.wish.bridge == bridge.name for tunnel in shown):
+            if bridge.name in shown_in:
                 pen.line("")
                 _bridge(pen, status, bridge, rates)
     if status.wrong:

@@ -135,7 +135,10 @@ class State(NamedTuple):
 
 
 class Status(NamedTuple):
-    """All of it. `strays` is what the guard dropped that is no certain tunnel's: {one of PACKETS: count}."""
+    """All of it. `strays` is what the guard dropped that is no certain tunnel's: {one of PACKETS: count}.
+
+    `by` are the `faults` by what they are about.
+    """
 
     host: str
     time: float
@@ -144,6 +147,7 @@ class Status(NamedTuple):
     faults: Tuple[Fault, ...] = ()
     strays: Dict[str, int] = {}
     intact: Optional[bool] = None
+    by: Dict[str, Tuple[Fault, ...]] = {}
 
     @property
     def wrong(self):
@@ -152,7 +156,7 @@ class Status(NamedTuple):
 
     def of(self, about):
         """The Faults of a tunnel or a bridge; of "": those that are about neither."""
-        return tuple(fault for fault in self.faults if fault.about == about)
+        return self.by.get(about, ())
 
     def carries(self, tunnel):
         """Whether frames cross a tunnel, as far as one can tell from here."""
@@ -169,7 +173,8 @@ def build(seen):
     intact = None if report.unknown else report.rules.intact
     entries = {entry["name"]: entry for entry in report.rules.entries} if intact else {}
     covers = {name: AllowedIPs(interface.peers) for name, interface in seen.peers.items()}
-    tunnels = tuple(_state(tunnel, seen, entries, intact, covers) for tunnel in seen.wished.tunnels)
+    silent = frozenset(seen.silent)
+    tunnels = tuple(_state(tunnel, seen, entries, intact, covers, silent) for tunnel in seen.wished.tunnels)
     bridges = _bridges(seen)
     known = {(end.local, end.remote) for tunnel in tunnels for end in tunnel.wish.ends()}
     strays = {reason: 0 for reason in PACKETS}
@@ -177,10 +182,18 @@ def build(seen):
         if (local, remote) not in known:
             strays[reason] += count
     faults = tuple(dict.fromkeys(_faults(seen, tunnels, bridges)))
-    return Status(seen.host, seen.time, tunnels, bridges, faults, strays, intact)
+    return Status(seen.host, seen.time, tunnels, bridges, faults, strays, intact, grouped(faults))
 
 
-def _state(tunnel, seen, entries, intact, covers):
+def grouped(faults):
+    """{what they are about: these of the Faults}."""
+    found: Dict[str, List[Fault]] = {}
+    for fault in faults:
+        found.setdefault(fault.about, []).append(fault)
+    return {about: tuple(these) for about, these in found.items()}
+
+
+def _state(tunnel, seen, entries, intact, covers, silent):
     link, below = seen.links.get(tunnel.name), seen.links.get(tunnel.underlay)
     interface = seen.peers.get(tunnel.underlay)
     underlay = Underlay(tunnel.underlay, False)
@@ -205,7 +218,7 @@ def _state(tunnel, seen, entries, intact, covers):
         seen.traffic.get(tunnel.name, Traffic()) if there else Traffic(),
         dropped,
         seen.ages.get(tunnel.name),
-        tunnel.name in seen.silent if tunnel.peer_down != "nothing" else None,
+        tunnel.name in silent if tunnel.peer_down != "nothing" else None,
     )
 
 
@@ -294,22 +307,23 @@ def _faults(seen, tunnels, bridges):
     if seen.report.unknown and seen.wished.tunnels:
         yield Fault(WRONG, "", f"whether the guard stands is not known: {seen.report.unknown}")
     yield from _planned(seen, [bridge.name for bridge in bridges])
+    staged, taken = frozenset(seen.staged), frozenset(seen.taken)
     for tunnel in tunnels:
-        if tunnel.name in seen.staged:
+        if tunnel.name in staged:
             yield _staged(tunnel.wish)
         if tunnel.peer_down:
-            yield _peer_down(tunnel, seen)
+            yield _peer_down(tunnel, taken)
         yield from _wire(tunnel, tunnel.underlay.name in seen.peers, seen)
         yield from _blocked(tunnel, seen.report.packets)
     mtus = {}
     for tunnel in seen.wished.tunnels:
         mtus[tunnel.bridge] = max(tunnel.mtu, mtus.get(tunnel.bridge, 0))
     for bridge in bridges:
-        yield from _segment(bridge, mtus[bridge.name], seen.taken)
+        yield from _segment(bridge, mtus[bridge.name], taken)
 
 
-def _peer_down(tunnel, seen):
-    ports = [port for port in tunnel.wish.bridge_ports if port in seen.taken]
+def _peer_down(tunnel, taken):
+    ports = [port for port in tunnel.wish.bridge_ports if port in taken]
     rest = "no port is held down for it"
     if ports:
         rest = "so {} {} held down (peer-down = port)".format(", ".join(ports), "is" if len(ports) == 1 else "are")
@@ -331,7 +345,7 @@ def _of(problem, about):
 
 def _planned(seen, bridges):
     """What the plan would do, one Fault for each thing that it is about."""
-    # Policy routes, iptables and NetworkManager take a process a tunnel to look at: `l2wg check` does.
+    # Policy routes, iptables and NetworkManager take processes of their own to look at: `l2wg check` does.
     known_too = Observed(seen.report.rules, bridges=seen.bridges, silent=seen.silent, taken=seen.taken)
     todo = planner.plan(seen.wished.tunnels, seen.links, (), seen.wished.broken, known_too)
     paths = {tunnel.path: tunnel.name for tunnel in seen.wished.tunnels}

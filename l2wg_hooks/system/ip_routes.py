@@ -6,6 +6,7 @@ soon as one route is unreachable or has an MTU of its own.
 
 import re
 
+from l2wg_hooks.errors import fail
 from l2wg_hooks.system import json_fields, process
 
 TYPES = "unicast local broadcast multicast anycast unreachable prohibit blackhole throw nat xresolve".split()
@@ -92,3 +93,41 @@ _NO = 2
 def show(*words):
     """The records (system/ip_routes.py) of what `ip WORDS` listed, such as ("route", "get", "192.0.2.1"). Raises L2wgError."""
     return process.read(read, ("ip",) + words, _NO)
+
+
+# What ip(8) is to print between two answers: the kernel's first interface, which is there always, and never a route.
+_BETWEEN = "link show dev lo"
+_MARK = re.compile(r"^1: lo: .*\n(?:[ \t].*\n)*", re.MULTILINE)
+
+
+# `ip -batch` reads `#`, quotation marks and backslashes as it likes (getcmdline and makeargs in iproute2's lib/utils.c), and the
+# kernel takes them in names.
+_PLAIN = re.compile(r"[A-Za-z0-9_.:/@%+,=-]+\Z")
+
+
+def is_plain(word):
+    """Whether `ip -batch` takes a word for what it is."""
+    return bool(_PLAIN.match(word))
+
+
+def each(lines, options=()):
+    """What ip(8) answers to each of these lines, such as "route get 192.0.2.1", by one process: the text of each, "" for a no.
+
+    Raises L2wgError. Each word of a line has to be plain.
+    """
+    lines = list(lines)
+    if not lines:
+        return []
+    argv = ("ip", *options, "-force", "-batch", "-")
+    # Where it says no to one of them, the others are told all the same.
+    result = process.run(argv, "".join(f"{line}\n{_BETWEEN}\n" for line in lines))
+    parts = _MARK.split(result.out)
+    if len(parts) != len(lines) + 1:
+        fail("`{}` failed: {}".format(" ".join(argv), result.err.strip()), "is ip that of the package iproute2?")
+    return parts[: len(lines)]
+
+
+def many(lines, options=()):
+    """The records of each of these lines, such as "route show table 7", by one process. Raises L2wgError."""
+    lines = list(lines)
+    return [process.understood(read, text, ("ip", line)) for line, text in zip(lines, each(lines, options))]

@@ -108,8 +108,13 @@ def _done(argv, no=None):
 
 
 def read(reader, argv, no=None):
+    return understood(reader, _done(argv, no), argv)
+
+
+def understood(reader, text, argv):
+    """What `reader` makes of a text that the command `argv` has printed. Raises L2wgError."""
     try:
-        return reader(_done(argv, no))
+        return reader(text)
     except json_fields.Unfit as error:
         message = "`{}` printed what cannot be read: {}".format(" ".join(argv), error)
         return fail(message, f"is {argv[0]} that of the package {PACKAGES.get(argv[0], argv[0])}?")

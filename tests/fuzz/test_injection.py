@@ -50,11 +50,11 @@ def worlds(tunnel):
 
 def argvs(tunnel):
     """Every command that a tunnel can be the reason for."""
-    rule = {"priority": policy_routes.PRIORITY, "src": tunnel.local, "dst": tunnel.remote, "table": policy_routes.table(tunnel.name), "ipproto": "gre"}
-    full = PolicyRoutes((rule,), {policy_routes.table(tunnel.name): [{"dst": tunnel.remote, "dev": tunnel.underlay}]})
+    rule = {"priority": policy_routes.PRIORITY, "src": tunnel.local, "dst": tunnel.remote, "table": "1815238001", "ipproto": "gre"}
+    full = policy_routes.by_table([rule], {rule["table"]: [{"dst": tunnel.remote, "dev": tunnel.underlay}]})
     empty = Tables((), (), False)
     for world in worlds(tunnel):
-        for way, rules in ((PolicyRoutes((), {}), Rules()), (full, Rules([nftables.entry(tunnel)], {tunnel.name: nftables.value(tunnel, world)}))):
+        for way, rules in ((PolicyRoutes({}, {}), Rules()), (full, Rules([nftables.entry(tunnel)], {tunnel.name: nftables.value(tunnel, world)}))):
             seen = Observed(rules, way, empty, empty, tunnel.own)
             for found in (
                 planner.plan([tunnel], world, seen=seen),

@@ -36,10 +36,11 @@ ROUTES = (
 )
 RULES = json.dumps(
     [
-        {"priority": 4789, "src": "192.168.178.1", "dst": "192.168.92.1", "ipproto": "udp", "dport": 4789, "table": policy_routes.table("gretap1")},
+        {"priority": 4789, "src": "192.168.178.1", "dst": "192.168.92.1", "ipproto": "udp", "dport": 4789, "table": policy_routes.Way("192.168.178.1", 4789).table},
         {"priority": 0, "src": "all", "table": "local"},
     ]
 )
+LO = "1: lo: <LOOPBACK,UP,LOWER_UP> mtu 65536\n    link/loopback 00:00:00:00:00:00 brd 00:00:00:00:00:00\n"
 TABLE = "unreachable default proto kernel metric 4294967295 \n192.168.92.1 dev wg0 proto kernel scope link mtu 1550 \n"
 DEFAULT = "default via 192.0.2.1 dev eth0 proto dhcp metric 100 \ndefault metric 9 \n\tnexthop via 192.0.2.3 dev eth1 weight 1 \n"
 GET = "192.0.2.1 from 192.0.2.9 via inet6 fe80::1 dev eth0 src 192.0.2.9 uid 0 \n    cache expires 9sec mtu lock 1400 \n"
@@ -236,13 +237,13 @@ ANSWERS = {
     "ip -json -details": SHOWN[0],
     "ip -json -4 rule": RULES,
     "ip -json -6 rule": RULES.replace("192.168.178.1", "fd00::1").replace("192.168.92.1", "fd00::2"),
-    "ip -4 route show table": TABLE,
-    "ip -6 route show table": TABLE,
+    "ip -4 -force -batch": TABLE,
+    "ip -6 -force -batch": TABLE,
+    "ip -force -batch": GET,
     "ip -4 route": ROUTES,
     "ip -6 route": ROUTES,
     "ip -4 route show default": DEFAULT,
     "ip -6 route show default": DEFAULT,
-    "ip route get": GET,
     "ip -json neighbour": NEIGHBOUR,
     "iptables-save": SAVES[0],
     "ip6tables-save": SAVES[0],
@@ -266,7 +267,10 @@ def mad(monkeypatch):
     def ran(argv, stdin="", environment=()):
         line = " ".join(argv)
         keys = [key for key in answers if line.startswith(key)]
-        return process.Result(0, answers[max(keys, key=len)] if keys else "", "")
+        out = answers[max(keys, key=len)] if keys else ""
+        if "-batch" in argv:
+            out = "".join(LO if asked == "link show dev lo" else out for asked in stdin.splitlines())
+        return process.Result(0, out, "")
 
     monkeypatch.setattr(process, "run", ran)
     monkeypatch.setattr(time, "sleep", lambda seconds: None)
@@ -317,7 +321,7 @@ def test_the_tools_are_asked_at_all(mad):
     """What ANSWERS says is what the modules ask for: as it stands, it makes a router that has much to tell."""
     mad.update(ANSWERS)
     found = snapshot.look(TUNNELS, {})
-    assert found.ways.rules and found.managed == ("gretap1",)
+    assert found.ways.rules and found.managed == {"gretap1"}
     here = link_table.read()
     assert "wg0" in here and wg_interfaces.parse(DUMP)
     assert wg_interfaces.look("wg0").peers[0].allowed == ("10.15.14.1/32", "192.168.92.0/24") and nftables_state.counters() == {("loop", "gretap1"): 7}
@@ -325,4 +329,3 @@ def test_the_tools_are_asked_at_all(mad):
     assert underlay.uncovered(TUNNELS[0], *TUNNELS[0].ends(), wg_interfaces.look("wg0")) is None, "what is no network covers nothing, and hurts nobody"
     health = verify.look(TUNNELS, here)
     assert health.gateways and [way.reason for way in health.ways if "login" in way.reason]
-    assert verify._received("wg0") == 100

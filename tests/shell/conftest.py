@@ -54,6 +54,7 @@ class Router:
             "#!/bin/sh\n"
             "for last; do :; done\n"
             'case "$*" in\n'
+            "    *' -force -batch '*) while read -r line; do case $line in link*) echo '1: lo: <UP>' ;; esac; done ;;\n"
             "    *' route show table all dev '*) ;;\n"
             f"    *route*) cat <<'E'\n{default}\nE\n    ;;\n"
             f"    *' dev '*) grep -E \"^[0-9]+: $last \" <<'E'\n{addresses}\nE\n    ;;\n"

@@ -111,7 +111,7 @@ def test_check_asks_for_no_lines(udev, etc, wireguard):
     tunnel, _ = tunnel_file.parse(GOOD, "/etc/l2wg/gretap1.conf", "gretap1")
 
     class Scene:
-        tunnels, intent, clashes = (tunnel,), None, ()
+        tunnels, intent, clashes = (tunnel,), None, {}
 
     def found():
         return {problem.id for problem in boot._boot(Scene) if problem}

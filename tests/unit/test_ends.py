@@ -1,5 +1,7 @@
 """A tunnel with two peers, which no file can have yet: what means a peer is done for each, and known of each."""
 
+import re
+
 import pytest
 from l2wg_hooks.check import lan, peer, routing, underlay
 from l2wg_hooks.config import conflicts
@@ -7,6 +9,7 @@ from l2wg_hooks.model import ALIAS, End, Link, PolicyRoutes, Tunnel
 from l2wg_hooks.netfilter import inbound, nftables, trace
 from l2wg_hooks.observe.wg_interfaces import Interface, Peer
 from l2wg_hooks.plan import policy_routes
+from l2wg_hooks.plan.link_index import LinkIndex
 from l2wg_hooks.probes import tunnel_packets
 from l2wg_hooks.status import status
 from recorded import seen
@@ -23,12 +26,11 @@ class Two(Tunnel):
 MESH = Two("vx4", "wg0", LOCAL, FIRST, "br0", encapsulation="vxlan")
 ONE_END = Tunnel("vx4", "wg0", LOCAL, FIRST, "br0", encapsulation="vxlan")
 ENDS = MESH.ends()
-TABLE = policy_routes.table("vx4")
+TABLE = policy_routes.Way(LOCAL, 4789).table
 ALLOWED = {FIRST: Peer("first", "", (FIRST + "/32",), 100, 0, 0, 0), SECOND: Peer("second", "", (SECOND + "/32",), 100, 0, 0, 0)}
 
 
-def rule(remote):
-    return {"priority": 4789, "src": LOCAL, "dst": remote, "ipproto": "udp", "dport": 4789, "table": TABLE}
+RULE = {"priority": 4789, "src": LOCAL, "ipproto": "udp", "dport": 4789, "table": TABLE}
 
 
 def way(remote):
@@ -36,40 +38,48 @@ def way(remote):
 
 
 NO_WAY = {"type": "unreachable", "dst": "default"}
-WHOLE = PolicyRoutes((rule(FIRST), rule(SECOND)), {TABLE: [NO_WAY, way(FIRST), way(SECOND)]})
+WHOLE = policy_routes.by_table([RULE], {TABLE: [NO_WAY, way(FIRST), way(SECOND)]})
 
 
 def targets(argvs):
-    return [next(word for word in argv if word in (FIRST, SECOND, "unreachable")) for argv in argvs]
+    return [next((word for word in argv if word in (FIRST, SECOND, "unreachable")), "rule") for argv in argvs]
 
 
-def test_each_has_a_way_and_the_rules_come_last():
-    assert targets(policy_routes.steps(MESH, PolicyRoutes((), {}))) == ["unreachable", FIRST, SECOND, FIRST, SECOND]
-    assert policy_routes.steps(MESH, WHOLE) == []
-    assert policy_routes.stale([MESH], WHOLE) == []
+def steps(found):
+    return [argv for argv, _ in policy_routes.Ways([MESH], found).steps(MESH)]
+
+
+def stale(tunnels):
+    return [argv for argv, _, _ in policy_routes.Ways(tunnels, WHOLE).stale(tunnels)]
+
+
+def test_each_has_a_way_and_the_rule_comes_last():
+    assert targets(steps(PolicyRoutes({}, {}))) == ["unreachable", FIRST, SECOND, "rule"]
+    assert steps(WHOLE) == stale([MESH]) == []
 
 
 @pytest.mark.parametrize("lost", [FIRST, SECOND])
 def test_one_that_is_lost_comes_back_alone(lost):
-    rules = tuple(had for had in WHOLE.rules if had["dst"] != lost)
-    assert targets(policy_routes.steps(MESH, PolicyRoutes(rules, WHOLE.routes))) == [lost]
-    routes = {TABLE: [route for route in WHOLE.routes[TABLE] if route["dst"] != lost]}
-    assert targets(policy_routes.steps(MESH, PolicyRoutes(WHOLE.rules, routes))) == [lost]
+    routes = {TABLE: {key: route for key, route in WHOLE.routes[TABLE].items() if key != lost}}
+    assert targets(steps(PolicyRoutes(WHOLE.rules, routes))) == [lost]
 
 
 def test_a_peer_that_goes_takes_along_what_was_for_it():
-    argvs = policy_routes.stale([ONE_END], WHOLE)
-    assert [argv[1:3] for argv in argvs] == [("rule", "del"), ("route", "del")] and targets(argvs) == [SECOND, SECOND]
-    everything = policy_routes.stale([], WHOLE)
-    assert len(everything) == len(set(everything)) == 5, "each once"
+    argvs = stale([ONE_END])
+    assert [argv[1:3] for argv in argvs] == [("route", "del")] and targets(argvs) == [SECOND]
+    everything = stale([])
+    assert len(everything) == len(set(everything)) == 4, "each once"
 
 
 def test_the_guard_knows_both():
     entry = nftables.entry(MESH)
     assert nftables.fits(entry, nftables.value(MESH, {}))
     text = nftables.render([entry])
+    assert f'ip daddr . ip saddr . iifname {{ {LOCAL} . {FIRST} . "wg0", {LOCAL} . {SECOND} . "wg0" }} accept' in text
+    assert f'ip saddr {FIRST} ip daddr {LOCAL} iifname "wg0" accept' in nftables.render([nftables.entry(ONE_END)])
     for remote in (FIRST, SECOND):
-        assert f"ip saddr {remote} ip daddr {LOCAL} iifname" in text and f"ip saddr {LOCAL} ip daddr {remote} counter drop" in text
+        assert len(re.findall(rf'{re.escape(f"{LOCAL} . {remote} . 4789")} : "(leaked|forged)_\d"', text)) == 2
+        assert f'{LOCAL} . {remote} . "vx4"' in text
     assert text.count("chain loop_") == 1, "it is one tunnel"
 
 
@@ -149,8 +159,8 @@ def test_each_has_a_route_and_a_subnet_of_its_own():
     assert [problem.id for problem in routing.elsewhere(MESH, ENDS[1], "eth0", ["0", "0"])] == ["route"]
     assert SECOND in next(routing.elsewhere(MESH, ENDS[1], "eth0", ["0", "0"])).message
     twice = {"eth1": Link("eth1", 6, up=True, addresses=("10.8.0.1/24",))}
-    assert lan.overlapping(MESH, ENDS[1], twice, (SECOND + "/32", "10.8.0.0/24")) is None, "not behind that end"
-    assert routing.taken(MESH, ENDS[1], {"eth1": twice["eth1"]._replace(addresses=(SECOND + "/24",))}).id == "duplicate-address"
+    assert lan.overlapping(MESH, ENDS[1], None, lan.subnets(twice), (SECOND + "/32", "10.8.0.0/24")) is None, "not behind that end"
+    assert routing.taken(MESH, ENDS[1], LinkIndex({"eth1": twice["eth1"]._replace(addresses=(SECOND + "/24",))})).id == "duplicate-address"
 
 
 def test_none_may_be_this_routers_own():

@@ -3,6 +3,7 @@
 import pytest
 from l2wg_hooks.check import modules, routing
 from l2wg_hooks.model import Link, Tunnel
+from l2wg_hooks.plan.link_index import LinkIndex
 from l2wg_hooks.system import process
 from l2wg_hooks.system.process import Result
 
@@ -52,8 +53,8 @@ def test_a_switch_that_is_not_there_is_empty(root):
 
 
 def test_local_absent():
-    assert routing.absent(ONE, THERE) is None
-    found = routing.absent(SIX, THERE)
+    assert routing.absent(ONE, LinkIndex(THERE)) is None
+    found = routing.absent(SIX, LinkIndex(THERE))
     assert found.id == "local-absent" and "enp2s0, wg0" in found.message
 
 
@@ -84,11 +85,11 @@ def test_rp_filter_is_cured_by_a_loose_one_and_ipv6_has_none():
 
 
 def test_forwarding():
-    assert routing.stopped(ONE, THERE, "1") is None and routing.stopped(ONE, THERE, "") is None
-    found = routing.stopped(ONE, THERE, "0")
+    assert routing.stopped(ONE, LinkIndex(THERE), "1") is None and routing.stopped(ONE, LinkIndex(THERE), "") is None
+    found = routing.stopped(ONE, LinkIndex(THERE), "0")
     assert found.id == "forwarding" and "hosts on enp2s0" in found.message and found.hint.startswith("sysctl -w net.ipv4.ip_forward=1 #")
     inner = ONE._replace(local="10.15.14.2")
-    assert routing.stopped(inner, THERE, "0") is None, "nobody has this router for a gateway, as far as one can see"
+    assert routing.stopped(inner, LinkIndex(THERE), "0") is None, "nobody has this router for a gateway, as far as one can see"
     links = dict(THERE, br0=THERE["br0"]._replace(addresses=("10.0.0.1/8",)))
-    assert routing.stopped(inner, links, "0").id == "forwarding"
-    assert routing.stopped(SIX, links, "0") is None, "it has no IPv6 address to be a gateway with"
+    assert routing.stopped(inner, LinkIndex(links), "0").id == "forwarding"
+    assert routing.stopped(SIX, LinkIndex(links), "0") is None, "it has no IPv6 address to be a gateway with"

@@ -4,6 +4,7 @@ import pytest
 from l2wg_hooks.check import lan, prober
 from l2wg_hooks.check.prober import Answer
 from l2wg_hooks.model import Link, Tunnel
+from l2wg_hooks.plan import link_index
 
 ONE = Tunnel("gretap1", "wg0", "192.168.178.1", "192.168.92.1", "br0")
 LINKS = {
@@ -19,41 +20,53 @@ LINKS = {
 }
 
 
+def shrunk(tunnel, links):
+    return lan.shrunk(tunnel, links[tunnel.bridge], link_index.members(links).get(tunnel.bridge, ()))
+
+
+def unpinned(tunnel, links, assigned):
+    return lan.unpinned(tunnel, links[tunnel.bridge], link_index.members(links).get(tunnel.bridge, ()), assigned)
+
+
+def overlapping(tunnel, end, links, allowed):
+    return lan.overlapping(tunnel, end, links.get(tunnel.bridge), lan.subnets(links), allowed)
+
+
 def having(**changes):
     return dict(LINKS, **{name: LINKS[name]._replace(**values) for name, values in changes.items()})
 
 
 def test_a_healthy_bridge():
-    assert lan.shrunk(ONE, LINKS) is lan.unpinned(ONE, LINKS, "0") is lan.down(ONE, LINKS) is lan.blocked(ONE, LINKS) is None
+    assert shrunk(ONE, LINKS) is unpinned(ONE, LINKS, "0") is lan.down(ONE, LINKS) is lan.blocked(ONE, LINKS) is None
 
 
 def test_bridge_mtu():
-    found = lan.shrunk(ONE, having(br0={"mtu": 1382}))
+    found = shrunk(ONE, having(br0={"mtu": 1382}))
     assert (found.id, found.hint) == ("bridge-mtu", "ip link set dev br0 mtu 1499; ip link set dev br0 mtu 1500")
     small = ONE._replace(mtu=1400)
-    assert lan.shrunk(small, having(br0={"mtu": 1400}, enp3s0={"mtu": 1400})) is None, "its port has no more"
-    assert lan.shrunk(small, having(br0={"mtu": 1400}, enp3s0={"mtu": 1400}, gretap1={"mtu": 1300})) is None, "the tunnel does not count"
+    assert shrunk(small, having(br0={"mtu": 1400}, enp3s0={"mtu": 1400})) is None, "its port has no more"
+    assert shrunk(small, having(br0={"mtu": 1400}, enp3s0={"mtu": 1400}, gretap1={"mtu": 1300})) is None, "the tunnel does not count"
     alone = {name: link for name, link in having(br0={"mtu": 1382}).items() if name != "enp3s0"}
-    assert "mtu = 1500 is wished for" in lan.shrunk(ONE, alone).message
+    assert "mtu = 1500 is wished for" in shrunk(ONE, alone).message
 
 
 def test_a_port_that_is_too_small_for_the_tunnel():
     """`l2wg status` calls that wrong, too, and points here."""
     links = dict(having(br0={"mtu": 1400}), usb0=Link("usb0", 9, up=True, mtu=1400, master="br0"))
-    found = lan.shrunk(ONE, links)
+    found = shrunk(ONE, links)
     assert found.id == "bridge-mtu" and "its port usb0 has 1400" in found.message
     cure, _, other = found.hint.partition(" # ")
     assert cure == "ip link set dev usb0 mtu 1500; ip link set dev br0 mtu 1499; ip link set dev br0 mtu 1500"
     assert other.endswith("l2wg set gretap1 mtu=1400; l2wg apply")
-    assert lan.shrunk(ONE, dict(links, br0=LINKS["br0"])) is None, "somebody has set the bridge's"
+    assert shrunk(ONE, dict(links, br0=LINKS["br0"])) is None, "somebody has set the bridge's"
 
 
 def test_bridge_mac():
     links = having(br0={"mac": ONE.mac, "addresses": ("192.168.92.2/24",)})
-    found = lan.unpinned(ONE, links, "0")
+    found = unpinned(ONE, links, "0")
     assert found.id == "bridge-mac" and found.hint.startswith("ip link set dev br0 address %s #" % ONE.mac)
-    assert lan.unpinned(ONE, links, lan.SET) is None, "somebody has pinned it"
-    assert lan.unpinned(ONE, having(br0={"mac": ONE.mac}), "0") is None, "nobody talks to it by IP"
+    assert unpinned(ONE, links, lan.SET) is None, "somebody has pinned it"
+    assert unpinned(ONE, having(br0={"mac": ONE.mac}), "0") is None, "nobody talks to it by IP"
 
 
 def test_bridge_down():
@@ -132,17 +145,17 @@ BEHIND = ("192.168.92.0/24", "10.15.14.0/24")
 
 
 def test_subnets_of_the_reference_do_not_overlap():
-    assert lan.overlapping(ONE, *ONE.ends(), LINKS, BEHIND) is None
-    assert lan.overlapping(ONE, *ONE.ends(), having(br0={"addresses": ("192.168.92.2/24",)}), BEHIND) is None, "an address in the joined LAN"
-    assert lan.overlapping(ONE, *ONE.ends(), LINKS, ("0.0.0.0/0", "192.168.0.0/16")) is None, "a larger network is no clash"
-    assert lan.overlapping(ONE, *ONE.ends(), having(enp2s0={"addresses": ("192.168.92.7/24",)}), ("192.168.92.1/32",)) is None, "one host of it, on purpose"
-    assert lan.overlapping(ONE, *ONE.ends(), LINKS, ("192.168.92.0/24", "192.168.178.0/24")) is None, "does not hold the tunnel's end"
-    assert lan.overlapping(ONE, *ONE.ends(), having(enp2s0={"addresses": ("fd00::1/64",)}), BEHIND) is None
+    assert overlapping(ONE, *ONE.ends(), LINKS, BEHIND) is None
+    assert overlapping(ONE, *ONE.ends(), having(br0={"addresses": ("192.168.92.2/24",)}), BEHIND) is None, "an address in the joined LAN"
+    assert overlapping(ONE, *ONE.ends(), LINKS, ("0.0.0.0/0", "192.168.0.0/16")) is None, "a larger network is no clash"
+    assert overlapping(ONE, *ONE.ends(), having(enp2s0={"addresses": ("192.168.92.7/24",)}), ("192.168.92.1/32",)) is None, "one host of it, on purpose"
+    assert overlapping(ONE, *ONE.ends(), LINKS, ("192.168.92.0/24", "192.168.178.0/24")) is None, "does not hold the tunnel's end"
+    assert overlapping(ONE, *ONE.ends(), having(enp2s0={"addresses": ("fd00::1/64",)}), BEHIND) is None
 
 
 def test_subnet_twice():
-    found = lan.overlapping(ONE, *ONE.ends(), having(enp2s0={"addresses": ("192.168.92.7/24",)}), BEHIND)
+    found = overlapping(ONE, *ONE.ends(), having(enp2s0={"addresses": ("192.168.92.7/24",)}), BEHIND)
     assert found.id == "subnet-twice" and found.message.startswith("192.168.92.0/24 is on enp2s0, and also behind the peer")
-    found = lan.overlapping(ONE, *ONE.ends(), having(br0={"addresses": ("192.168.178.2/24",)}), BEHIND)
+    found = overlapping(ONE, *ONE.ends(), having(br0={"addresses": ("192.168.178.2/24",)}), BEHIND)
     assert found.id == "subnet-twice" and "192.168.178.0/24 is on enp2s0, and also on br0" in found.message
-    assert lan.overlapping(ONE, *ONE.ends(), having(enp2s0={"addresses": ("192.168.92.7/24",), "up": False}), BEHIND) is None
+    assert overlapping(ONE, *ONE.ends(), having(enp2s0={"addresses": ("192.168.92.7/24",), "up": False}), BEHIND) is None

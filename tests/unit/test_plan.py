@@ -448,13 +448,13 @@ def test_two_wishes_for_one_bridge_that_undo_each_other_are_refused(field, key):
 
 def way(tunnel):
     """Our rules and routes of a tunnel, as ip(8) tells of them."""
-    number = policy_routes.table(tunnel.name)
-    rule = {"priority": 4789, "src": tunnel.local, "dst": tunnel.remote, "table": number, "ipproto": "gre"}
+    (number,) = policy_routes.tables(tunnel)
+    rule = {"priority": 4789, "src": tunnel.local, "table": number, "ipproto": "gre"}
     if tunnel.kind == "vxlan":
         rule.update(ipproto="udp", dport=4789)
     size = {"vx4": 1558, "vx6": 1578, "g6": 1566}[tunnel.name]
     routes = [{"type": "unreachable", "dst": "default"}, {"dst": tunnel.remote, "dev": "wg0", "metrics": [{"mtu": size}]}]
-    return PolicyRoutes((rule,), {number: routes})
+    return policy_routes.by_table([rule], {number: routes})
 
 
 def seeing(tunnels, found, now, **more):
@@ -465,29 +465,31 @@ def seeing(tunnels, found, now, **more):
 
 @pytest.mark.parametrize("tunnel", [VX4, VX6, G6], ids=lambda tunnel: tunnel.name)
 def test_the_way_is_there_before_the_tunnel(tunnel):
-    result = seeing([tunnel], of(WG0, BR0, LAN6), {"ways": PolicyRoutes((), {})})
-    assert [step.argv[1] for step in result.steps if step.group == tunnel.name][:4] == [
-        "route", "route", "rule" if tunnel is VX4 else "-6", "link"
+    result = seeing([tunnel], of(WG0, BR0, LAN6), {"ways": PolicyRoutes({}, {})})
+    shared = f"policy routes from {tunnel.local}"
+    assert [(step.argv[1], step.group) for step in result.steps][:4] == [
+        ("route", shared), ("route", tunnel.name), ("rule" if tunnel is VX4 else "-6", shared), ("link", tunnel.name)
     ]  # fmt: skip
-    assert result.steps[0].reason == "its packets, of any size, leave by wg0 only"
+    assert [step.reason for step in result.steps][:2] == ["packets of tunnels leave by their underlay only", "its packets, of any size, leave by wg0 only"]
+    assert {step.argv[1:3]: step.needs for step in result.steps if step.needs} == {("link", "add"): shared}, "without its way it is not made"
     assert seeing([tunnel], of(WG0, BR0, LAN6, right(tunnel)), {"ways": way(tunnel)}).steps == ()
 
 
 def test_a_gretap_needs_no_way():
-    assert seeing([TUNNEL], of(WG0, BR0, RIGHT), {"ways": PolicyRoutes((), {})}).steps == ()
+    assert seeing([TUNNEL], of(WG0, BR0, RIGHT), {"ways": PolicyRoutes({}, {})}).steps == ()
 
 
 def test_an_underlay_that_is_down_takes_no_routes():
-    result = seeing([VX4], of(but(WG0, up=False), BR0, right(VX4)), {"ways": PolicyRoutes((), {})})
+    result = seeing([VX4], of(but(WG0, up=False), BR0, right(VX4)), {"ways": PolicyRoutes({}, {})})
     assert (result.steps, result.waiting) == ((), (Wait("vx4", "underlay-up", "wg0"),))
-    assert seeing([TUNNEL], of(but(WG0, up=False), BR0, RIGHT), {"ways": PolicyRoutes((), {})}).waiting == ()
+    assert seeing([TUNNEL], of(but(WG0, up=False), BR0, RIGHT), {"ways": PolicyRoutes({}, {})}).waiting == ()
 
 
 @pytest.mark.parametrize("tunnels, links", [([VX4], of(BR0)), ([VX4], of(BR0, right(VX4))), ([TUNNEL], of(WG0, BR0, RIGHT))])
 def test_a_way_goes_with_its_tunnel(tunnels, links):
     result = seeing(tunnels, links, {"ways": way(VX4)})
     assert [step.reason for step in result.steps if step.group == "ways"] == ["no tunnel needs it"] * 3
-    assert seeing(tunnels, links, {"ways": PolicyRoutes((), {})}).waiting == result.waiting
+    assert seeing(tunnels, links, {"ways": PolicyRoutes({}, {})}).waiting == result.waiting
 
 
 def test_a_way_of_a_broken_file_stays():
@@ -498,7 +500,7 @@ def test_a_way_of_a_broken_file_stays():
 def test_a_twin_gets_no_way():
     """Else one round would make it, and the next take it away."""
     twin = right(VX4, name="other", alias="")
-    result = seeing([VX4], of(WG0, BR0, twin), {"ways": PolicyRoutes((), {})})
+    result = seeing([VX4], of(WG0, BR0, twin), {"ways": PolicyRoutes({}, {})})
     assert (len(result.problems), [step for step in result.steps if step.group != "guard"]) == (1, [])
 
 
@@ -629,7 +631,7 @@ def beside(tunnels, ipv4, leaving=()):
     gone = but(TUNNEL, name="gone", bridge="br9", mss_clamp="iptables")
     seen = Observed(
         Rules([nftables.entry(gone)], {"gone": nftables.value(gone, {})}),
-        PolicyRoutes(({"priority": 4789, "src": "10.9.0.1", "dst": "10.9.0.2", "table": policy_routes.table("gone")},), {}),
+        PolicyRoutes({"1815238001": [{"priority": 4789, "src": "10.9.0.1", "dst": "10.9.0.2"}]}, {}),
         Tables(MANGLE, MANGLE, True),
         Tables(ipv4, ipv4, True),
         bridges={"br0": Switches(bridge_switches.SILENT, {switch: "5" for switch in bridge_switches.SILENT})},
@@ -647,11 +649,11 @@ def test_what_stands_beside_links_and_rules_is_in_one_plan_and_says_why():
     told = dict.fromkeys((step.group, step.reason) for step in found if step.group not in ("gretap1", "gretap2", "br0"))
     assert list(told) == [
         (planner.GUARD, "guard, clamp and fences of gretap1, gretap2"),
-        ("ways", "no tunnel needs it"),
         ("br9", "iptables no longer needs to see its frames"),
         ("iptables", "MSS clamp by iptables"),
         ("iptables", "iptables is to let pass what crosses br0, br1"),
         ("sysctl of br0", "without an address it is a switch, no interface of this router"),
+        ("ways", "no tunnel needs it"),
     ]
 
 

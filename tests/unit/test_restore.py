@@ -3,6 +3,7 @@
 import json
 
 import pytest
+import tools
 from l2wg_hooks.apply import saved_state
 from l2wg_hooks.model import Addresses, Link
 from l2wg_hooks.observe import addresses, link_table
@@ -67,8 +68,9 @@ def test_addresses_and_routes_in_the_words_of_ip():
 
 
 def test_a_default_route_without_a_gateway_is_of_the_family_that_it_was_asked_of(monkeypatch):
-    def ask(argv):
-        return process.Result(0, "default scope link metric 9\n" if "-4" in argv else "default metric 1024 pref medium\n" if "-6" in argv else SHOWN, "")
+    def ask(argv, stdin=""):
+        text = "default scope link metric 9\n" if "-4" in argv else "default metric 1024 pref medium\n" if "-6" in argv else SHOWN
+        return process.Result(0, tools.batched(stdin, lambda line: text) if stdin else text, "")
 
     monkeypatch.setattr(process, "run", ask)
     monkeypatch.setattr(link_table, "parse", lambda shown: {})

@@ -36,9 +36,9 @@ def test_underlay_down():
 
 
 def test_the_longest_prefix_is_the_one_that_counts():
-    rows = underlay.covering((peer("a", ("0.0.0.0/0", "::/0")), peer("b", ("192.168.92.1/32", "10.0.0.0/8")), peer("c", ("192.168.92.0/24",))), "192.168.92.1")
+    rows = underlay.covering(interface(peer("a", ("0.0.0.0/0", "::/0")), peer("b", ("192.168.92.1/32", "10.0.0.0/8")), peer("c", ("192.168.92.0/24",))), "192.168.92.1")
     assert [(length, holder.key) for length, holder in rows] == [(32, "b"), (24, "c"), (0, "a")]
-    assert underlay.covering((peer("a", ("0.0.0.0/0",)),), "fd00::1") == []
+    assert underlay.covering(interface(peer("a", ("0.0.0.0/0",))), "fd00::1") == []
 
 
 def test_allowed_ips_that_cover_are_no_problem():

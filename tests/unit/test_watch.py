@@ -75,13 +75,17 @@ def test_an_echo_that_nobody_answers_is_said_and_one_that_nobody_sent_is_not():
     assert "echo" not in "\n".join(lines(built()))
 
 
+def having(found, faults, **more):
+    return found._replace(faults=faults, by=status.grouped(faults), **more)
+
+
 def test_what_is_wrong_comes_first_and_leaves_room_for_the_rest():
     found = built()
     faults = (Fault(NOTE, "gretap1", "noted"), Fault(WRONG, "br0", "broken"))
-    said = lines(found._replace(faults=faults))
+    said = lines(having(found, faults))
     assert said[1] == "WRONG br0: broken" and said[2] == "note  gretap1: noted"
     many = tuple(Fault(WRONG, "", "fault %d" % number) for number in range(50))
-    said = lines(found._replace(faults=many))
+    said = lines(having(found, many))
     assert said[11].strip() == "and 40 more: l2wg status" and any(line.startswith("gretap1") for line in said)
 
 
@@ -89,7 +93,7 @@ def test_many_tunnels_have_a_line_each_with_those_that_are_wrong_on_top():
     found = built()
     tunnel = found.tunnels[0]
     some = tuple(tunnel._replace(wish=tunnel.wish._replace(name="t%02d" % number)) for number in range(40))
-    said = lines(found._replace(tunnels=some, faults=(Fault(WRONG, "t33", "broken"),)), {}, {"t33": 3.0})
+    said = lines(having(found, (Fault(WRONG, "t33", "broken"),), tunnels=some), {}, {"t33": 3.0})
     assert len(said) == SIZE[1] and said[-1] == "21 more lines: l2wg status"
     assert said[4].split()[:5] == ["t33", "WRONG", "-", "3.0", "ms"] and said[5].split()[:2] == ["t00", "up"]
     assert [line.split()[0] for line in lines(found._replace(tunnels=some), names=["t07"])[2:3]] == ["t07"]
@@ -99,4 +103,4 @@ def test_names_of_others_move_no_cursor():
     found = built()
     tunnel = found.tunnels[0]._replace(wish=found.tunnels[0].wish._replace(site="\x1b[2J"))
     assert "\x1b" not in "\n".join(lines(found._replace(tunnels=(tunnel,))))
-    assert "\x1b[31m" in "\n".join(lines(found._replace(faults=(Fault(WRONG, "", "x"),)), colour=True))
+    assert "\x1b[31m" in "\n".join(lines(having(found, (Fault(WRONG, "", "x"),)), colour=True))

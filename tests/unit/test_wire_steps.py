@@ -216,10 +216,10 @@ def test_one_underlay_is_one_wire():
 
 
 def test_the_policy_routes_of_a_tunnel_that_is_walled_now_go():
-    rule = {"priority": 4789, "src": "198.18.0.1", "dst": "198.18.0.3", "ipproto": "udp", "dport": 4789, "table": policy_routes.table("vxlan1")}
-    ways = PolicyRoutes((rule,), {policy_routes.table("vxlan1"): []})
-    assert policy_routes.stale([but(VXLAN, wire="shared")], ways) == []
-    assert [argv[1:3] for argv in policy_routes.stale([VXLAN], ways)] == [("rule", "del")]
+    rule = {"priority": 4789, "src": "198.18.0.1", "ipproto": "udp", "dport": 4789, "table": policy_routes.Way("198.18.0.1", 4789).table}
+    ways = PolicyRoutes({rule["table"]: [rule]}, {})
+    assert policy_routes.Ways((), ways).stale([but(VXLAN, wire="shared")]) == []
+    assert [argv[1:3] for argv, _, _ in policy_routes.Ways((), ways).stale([VXLAN])] == [("rule", "del")]
 
 
 def test_an_interface_of_that_name_outside_is_nobody_of_ours():

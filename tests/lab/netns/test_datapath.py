@@ -172,6 +172,33 @@ def test_every_encapsulation_carries_all(wire, lines, ends):
     assert wire.a.sh("ip -6 route show table all; ip route show table all").stdout.count("18152") == 0
 
 
+@pytest.mark.parametrize("lines, ends", [(("encapsulation = vxlan",), None), ((), V6)], ids=["vxlan", "ip6gretap"])
+def test_policy_routes_of_an_older_version_are_exchanged_while_frames_cross(wire, lines, ends):
+    """It had a rule and a table for each tunnel: the new ones come first, and no frame is lost."""
+    wish(wire, *lines, ends=ends)
+    site = wire.a
+    ip = "ip -6" if ends else "ip"
+    local, remote = ends or ("192.168.178.1", "192.168.92.1")
+    number = re.search(r"lookup (\d+)", site.sh(f"{ip} rule show priority 4789").stdout).group(1)
+    proto, everything = ("ipproto gre", "::/0") if ends else ("ipproto udp dport 4789", "0.0.0.0/0")
+    mtu = re.search(r"mtu (\d+)", site.sh(f"{ip} route show table {number}").stdout).group(1)
+    site.sh(
+        f"{ip} route add unreachable {everything} table 1815238001 metric 4294967295 proto kernel;"
+        f"{ip} route add {remote} dev wg0 table 1815238001 mtu {mtu} proto kernel;"
+        f"{ip} rule add priority 4789 from {local} to {remote} {proto} table 1815238001 protocol kernel;"
+        f"{ip} rule del priority 4789 from {local} {proto} table {number}; {ip} route flush table {number}"
+    )
+    all_crosses(wire)
+    wire.device.sh("ping -n -q -i 0.1 -w 120 -M do -s 1472 192.168.92.10 >/root/ping 2>&1 </dev/null & echo $! >/root/ping.pid; sleep 2")
+    assert "rule del priority 4789" in site.l2wg("up", "wg0", "--strict").stderr
+    wire.device.sh("sleep 2; kill -INT $(cat /root/ping.pid); while kill -0 $(cat /root/ping.pid) 2>/dev/null; do sleep 0.1; done")
+    said = wire.device.sh("cat /root/ping").stdout
+    assert " 0% packet loss" in said, said
+    assert site.sh(f"{ip} rule show priority 4789").stdout.count("lookup") == 1 and "1815238001" not in site.sh(f"{ip} rule; {ip} route show table all").stdout
+    assert site.l2wg("plan", check=False).rc == 0
+    all_crosses(wire)
+
+
 def test_a_change_makes_that_tunnel_again_and_no_other(wire):
     site = wire.a
     site.sh("sed 's/^bridge-ports.*//; s/^bridge-address.*//' /root/good >/etc/l2wg/other.conf; echo 'key = 9' >>/etc/l2wg/other.conf; l2wg up wg0 --strict")
