@@ -78,11 +78,19 @@ class Encapsulation:
             ("underlay", link.underlay or "none", tunnel.underlay if self.bound else "none"),
         )
 
-    def match(self, number, port):
-        """nft(8)'s expression for the packets of a tunnel, but for their addresses.
+    def group(self, number, port):
+        """A word that is the same for tunnels whose packets one `match` can tell from all others."""
+        raise NotImplementedError
+
+    def match(self, numbers, port):
+        """nft(8)'s expression for the packets of tunnels of one group, with these numbers, but for their addresses.
 
         First @th, then its protocol: the other way round nft 1.0.6 aborts when it lists the rule.
         """
+        raise NotImplementedError
+
+    def number_match(self, port):
+        """nft(8)'s expression for the number itself, of packets that have one: only where they are taken `from_anybody`."""
         raise NotImplementedError
 
     def decode(self, data):

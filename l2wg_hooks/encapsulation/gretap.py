@@ -58,8 +58,11 @@ class Gretap(base.Encapsulation):
         found = super().fixed(tunnel, link)
         return found + ((("pmtudisc", link.pmtudisc, False), ("ignore-df", link.ignore_df, True)) if tunnel.family == 4 else ())
 
-    def match(self, number, port):
-        word = ETHERNET if number is None else KEYED << 16 | ETHERNET
+    def group(self, number, port):
+        return "gretap" if number is None else "gretap_keyed"
+
+    def match(self, numbers, port):
+        word = ETHERNET if None in numbers else KEYED << 16 | ETHERNET
         # The protocol is in bits 16 to 31, whether there is a key in bit 2.
         return "@th,0,32 & 0x%08x == 0x%08x meta l4proto %d" % (KEYED << 16 | 0xFFFF, word, base.GRE)
 

@@ -55,9 +55,15 @@ class Vxlan(base.Encapsulation):
     def fixed(self, tunnel, link):
         return super().fixed(tunnel, link) + (("UDP port", link.port, tunnel.udp_port),)
 
-    def match(self, number, port):
+    def group(self, number, port):
+        return "vxlan_%d" % port
+
+    def match(self, numbers, port):
+        return "%s { %s }" % (self.number_match(port), ", ".join("%d" % number for number in numbers))
+
+    def number_match(self, port):
         # The VNI is 12 bytes into the UDP datagram.
-        return "udp dport %d @th,96,24 %d" % (port, number)
+        return "udp dport %d @th,96,24" % port
 
     def decode(self, data):
         return (struct.unpack_from("!I", data, UDP + 4)[0] >> 8,)

@@ -10,6 +10,7 @@ import re
 from l2wg_hooks.config.schema import UNTAGGED
 from l2wg_hooks.encapsulation import headers, registry
 from l2wg_hooks.encapsulation.vxlan import UDP_PORT
+from l2wg_hooks.netfilter import rule_groups
 
 STATIC = "/var/lib/l2wg/rules.nft"
 FILE = "/run/l2wg.nft"
@@ -20,10 +21,12 @@ MSS_MIN = 256
 # What a string of an entry may be made of: names, addresses, words of l2wg.conf(5). Nothing that nft(8) would obey.
 _WORD = re.compile(r"[A-Za-z0-9_.:-]*\Z")
 # Keys of an entry that may be missing, as in a file that an older version of l2wg has left, and what it meant without them.
-_NEW = {"forward": "", "port": UDP_PORT, "walled": False}
+_NEW = {"forward": "", "port": UDP_PORT, "walled": False, "mtu": 1500}
 _STRINGS = ("name", "kind", "underlay", "mac", "bridge", "clamp", "forward")
-_NUMBERS = ("number", "port", "storm_limit")
+_NUMBERS = ("number", "port", "mtu", "storm_limit")
 _VALUES = ("mss4", "mss6", "tagged4", "tagged6")
+# Sets with such a name and a number are filled by rules: their elements are stations.
+FILLED = ("here", "there", "elsewhere")
 EMPTY = "add table inet l2wg\ndelete table inet l2wg\nadd table bridge l2wg\ndelete table bridge l2wg\n"
 
 
@@ -39,6 +42,7 @@ def entry(tunnel):
         "number": tunnel.number,
         # Without a meaning for GRE; older versions have noted one all the same.
         "port": UDP_PORT if tunnel.udp_port is None else tunnel.udp_port,
+        "mtu": tunnel.mtu,
         "mac": tunnel.mac,
         "bridge": tunnel.bridge,
         "clamp": tunnel.mss_clamp,
@@ -52,14 +56,19 @@ def entry(tunnel):
 
 def value(tunnel, links):
     """What the rules of a tunnel depend on at this moment: MSS in bytes, the bridge's Ethernet address."""
-    underlay, bridge = links.get(tunnel.underlay), links.get(tunnel.bridge)
+    underlay = links.get(tunnel.underlay)
     known = underlay.mtu if underlay else UNDERLAY_MTU
     mss4, mss6 = headers.mss(tunnel, known)
     tagged4, tagged6 = headers.mss(tunnel, known, tags=1)
     found = {"mss4": mss4, "mss6": mss6, "tagged4": tagged4, "tagged6": tagged6}
     found = {key: max(MSS_MIN, number) for key, number in found.items()}
-    # Without a bridge nothing comes that this could match.
-    return dict(found, bridge=bridge.mac if bridge and bridge.kind == "bridge" else tunnel.mac)
+    return dict(found, bridge=bridge_address({"bridge": tunnel.bridge, "mac": tunnel.mac}, links))
+
+
+def bridge_address(entry, links):
+    """The Ethernet address of an entry's bridge; its own where there is none: then nothing comes that this could match."""
+    bridge = links.get(entry["bridge"])
+    return bridge.mac if bridge and bridge.kind == "bridge" else entry["mac"]
 
 
 def complete(entry):
@@ -135,59 +144,58 @@ def render(entries):
     """The text of STATIC for these entries. It takes away all that was loaded before."""
     from l2wg_hooks import templates  # slow to start, and most events find their rules in force
 
-    ends = [_end(entry, *end) for entry in guarded(entries) for end in entry["ends"]]
+    families = rule_groups.guard(guarded(entries))
+    bridges, clamps, fences = (make(entries) for make in (rule_groups.bridges, rule_groups.clamps, rule_groups.fences))
+    fence_of = {entry["name"]: "fence_%d" % fence.number for fence in fences for entry in fence.entries}
+    numbers = {entry["name"]: number for number, entry in enumerate(entries, 1)}
+    limited = [entry["name"] for entry in entries if entry["storm_limit"]]
+    fenced = [(name, chain) for name, chain in fence_of.items() if name not in limited]
     return templates.render(
         "rules.j2",
         empty=EMPTY,
-        tunnels=entries,
-        ends=_grouped(ends, "match", "local", "remote"),
-        # All that goes between two addresses by GRE, or to one UDP port.
-        ways=_grouped(ends, "protocol", "local", "remote"),
-        vnis=_grouped([end for end in ends if end["from_anybody"]], "family", "match"),
-        ports6=sorted({end["port"] for end in ends if end["udp"] and end["family"] == 6}),
+        families=families,
+        counters=rule_groups.counters(families),
+        ports6=sorted(_open_ports(families)),
+        bridges=bridges,
+        clamps=clamps,
+        fences=fences,
+        fence_of=fence_of,
+        fenced=(
+            ("vlans", [entry for entry in entries if entry["vlans"] is not None]),
+            ("dhcp", [entry for entry in entries if entry["block_dhcp"]]),
+        ),
+        numbers=numbers,
+        # (interface, the chain for its frames)
+        of_bridges=[(bridge.name, "bridge_%d" % bridge.number) for bridge in bridges],
+        arriving=[(name, "from_%d" % numbers[name]) for name in limited] + fenced,
+        leaving=[(name, "to_%d" % numbers[name]) for name in limited] + fenced,
+        clamped=[(entry["name"], "mss_%d" % clamp.number) for clamp in clamps for entry in clamp.entries],
     )
 
 
-def _end(entry, local, remote):
-    """An entry, one of its ends, and how nft(8) says what its packets are, as far as the guard tells them from others."""
-    packing, _ = registry.KINDS[entry["kind"]]
-    udp = packing.udp_port is not None
-    return dict(
-        entry,
-        local=local,
-        remote=remote,
-        ip="ip" if entry["family"] == 4 else "ip6",
-        udp=udp,
-        protocol="udp dport %d" % entry["port"] if udp else "meta l4proto %d" % packing.protocol,
-        match=packing.match(entry["number"], entry["port"]),
-        from_anybody=packing.from_anybody,
-    )
-
-
-def _grouped(ends, *keys):
-    """One for all ends that have the same under `keys`, with the names of their tunnels and underlays."""
-    found = {}
-    for end in ends:
-        group = found.setdefault(tuple(end[key] for key in keys), dict(end, names=[], underlays=[]))
-        for key, name in (("names", end["name"]), ("underlays", end["underlay"])):
-            if name not in group[key]:
-                group[key].append(name)
-    return list(found.values())
+def _open_ports(families):
+    """The UDP ports at which a tunnel between IPv6 addresses takes packets from any sender."""
+    groups = [group for family in families if family.digit == 6 for group in family.groups]
+    return {end.entry["port"] for group in groups if group.protocol.anybody for end in group.ends}
 
 
 def load(entries, values):
     """The text of FILE that brings `entries`, whose rules are in STATIC, into force with `values` ({name: value})."""
     lines = []
-    for index, entry in enumerate(entries, 1):
-        for key, number in sorted(values[entry["name"]].items()):
-            lines.append("define %s_%d = %s\n" % (key, index, number))
+    for bridge in rule_groups.bridges(entries):
+        lines.append("define bridge_%d = %s\n" % (bridge.number, values[bridge.entries[0]["name"]]["bridge"]))
+    for clamp in rule_groups.clamps(entries):
+        for key in _VALUES:
+            # One whose file cannot be read has those of the moment when it could; a smaller MSS is never wrong.
+            number = min(values[entry["name"]][key] for entry in clamp.entries)
+            lines.append("define %s_%d = %d\n" % (key, clamp.number, number))
     return "".join(lines) + f'include "{STATIC}"\n'
 
 
 def shape(text):
-    """{(family, chain): number of rules} of our tables, in a text for nft(8) as the template makes it, or as nft(8) lists it.
+    """{(family, chain or set): number of rules, or of elements} of our tables.
 
-    Both have one rule a line.
+    In a text for nft(8) as the template makes it, or as nft(8) lists it: both have one rule a line.
     """
     found, family, chain = {}, "", None
     for line in text.splitlines():
@@ -201,4 +209,8 @@ def shape(text):
             chain = None
         elif chain and words and words[0] != "type" and not words[0].startswith("#"):
             found[chain] += 1
+    for family, table in re.findall(r"^table (\w+) l2wg \{\n(.*?)^\}", text, re.DOTALL | re.MULTILINE):
+        for name, elements in re.findall(r"\t(?:set|map) (\S+) \{[^}]*?\selements = \{([^}]*)\}", table):
+            if name.partition("_")[0] not in FILLED:
+                found[family, name] = elements.count(",") + 1
     return found

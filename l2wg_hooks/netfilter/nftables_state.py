@@ -10,7 +10,7 @@ from typing import Dict, NamedTuple, Tuple
 from l2wg_hooks.encapsulation import registry
 from l2wg_hooks.errors import L2wgError
 from l2wg_hooks.model import Rules
-from l2wg_hooks.netfilter import nftables
+from l2wg_hooks.netfilter import nftables, rule_groups
 from l2wg_hooks.system import files, json_fields, process
 
 # What was loaded last, and how nft(8) lists that where nobody interferes: whoever takes a rule away, an event notices.
@@ -20,20 +20,22 @@ TEMPLATE = os.path.join(os.path.dirname(os.path.dirname(__file__)), "templates",
 # What fills it.
 FILLERS = (
     nftables.__file__,
+    rule_groups.__file__,
     *(sys.modules[type(encapsulation).__module__].__file__ for encapsulation in registry.ENCAPSULATIONS.values()),
 )
 
 # The order in which their listings are kept.
 FAMILIES = ("inet", "bridge")
-# What came from outside the underlay, was about to leave outside it, or was sent by somebody else in this router's name.
-HOOKS = {"from_outside": "injection", "to_outside": "leak", "forged": "forgery", "forged_late": "forgery"}
+# What came from outside the underlay, was about to leave outside it, or was sent by somebody else in this router's name: by the
+# first word of a counter's name.
+REASONS = {"injected": "injection", "leaked": "leak", "forged": "forgery"}
 
 
 class Report(NamedTuple):
     """What nft(8) says at one moment: the Rules, and what they have dropped.
 
     `frames` is {(reason, tunnel): frames} as `counters` has it, `packets` {(reason, local, remote): packets} of the guard, where
-    a reason is one of HOOKS' values. `unknown` says why nft(8) could not be asked; then nothing else is certain.
+    a reason is one of REASONS' values. `unknown` says why nft(8) could not be asked; then nothing else is certain.
     """
 
     rules: Rules
@@ -59,9 +61,8 @@ def report(results):
     if failed:
         return Report(_rules(_loaded(), None), unknown=failed[0].problems[0].message)
     texts = ["" if result.code else result.out for result in results]
-    listing = re.sub(r"counter packets \d+ bytes \d+", "counter", "".join(texts))
-    loaded = _loaded()
-    rules = Rules() if loaded is None and not listing else _rules(loaded, _steady(listing))
+    loaded, listed = _loaded(), _steady("".join(texts))
+    rules = Rules() if loaded is None and not listed else _rules(loaded, listed)
     return Report(rules, _frames(texts[1]), _packets(texts[0]))
 
 
@@ -121,8 +122,11 @@ def listing(entries=()):
 
 
 def _steady(text):
-    """Without a set's elements, and their count: they are stations that come and go."""
-    return re.sub(r"\s*(elements = \{[^}]*\}|# count \d+)", "", text)
+    """Without what changes by itself: counts, which nft 0.9 lists in spite of -s, and the stations in sets that rules fill."""
+    text = re.sub(r"(\tcounter \S+ \{)[^}]*\}", r"\1 }", text)
+    text = re.sub(r"counter packets \d+ bytes \d+", "counter", text)
+    text = re.sub(r"\s*# count \d+", "", text)
+    return re.sub(r"(\tset (?:%s)_\d+ \{[^}]*?)\s*elements = \{[^}]*\}" % "|".join(nftables.FILLED), r"\1", text)
 
 
 def stamp(entries):
@@ -144,7 +148,8 @@ def counters():
 
 
 def _frames(text):
-    found = {}
+    counters = re.findall(r"\tcounter (\w+)-(\S+) \{\s*packets (\d+)", text)
+    found = {(reason, name): int(number) for reason, name, number in counters}
     for number, reason, name in re.findall(r'counter packets (\d+) .*comment "(\w+) (\S+)"', text):
         found[reason, name] = found.get((reason, name), 0) + int(number)
     return found
@@ -152,16 +157,14 @@ def _frames(text):
 
 def _packets(text):
     """What the guard has dropped, by the tunnel's ends; both "" for a rule that is about any ends (a VNI, a fragment)."""
-    found, reason = {}, ""
-    for line in text.splitlines():
-        chain = re.match(r"\s*chain (\w+) \{", line)
-        reason = HOOKS.get(chain.group(1), "") if chain else reason
-        count = re.search(r"counter packets (\d+) ", line)
-        if not reason or count is None:
-            continue
-        saddr, daddr = re.search(r" saddr (\S+)", line), re.search(r" daddr (\S+)", line)
-        ends = (saddr.group(1), daddr.group(1)) if saddr and daddr else ("", "")
-        if reason == "injection":
-            ends = ends[::-1]  # it came, or said so, from the other end
-        found[(reason,) + ends] = found.get((reason,) + ends, 0) + int(count.group(1))
+    # A map says whose a counter is: of GRE and of UDP between two ends it is one.
+    elements = re.findall(r'([0-9a-f.:]+) \. ([0-9a-f.:]+)(?: \. \S+)? : "(\w+)"', text)
+    ends = {name: (local, remote) for local, remote, name in elements}
+    found = {}
+    for word, number, count in re.findall(r"\tcounter ([a-z]+)_(\d+) \{\s*packets (\d+)", text):
+        if word in REASONS:
+            found[(REASONS[word],) + ends.get(f"{word}_{number}", ("", ""))] = int(count)
+    _, _, outside = text.partition("\tchain from_outside {")
+    for count in re.findall(r" counter packets (\d+) ", outside.partition("\n\t}\n")[0]):
+        found["injection", "", ""] = found.get(("injection", "", ""), 0) + int(count)
     return found

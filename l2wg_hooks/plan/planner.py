@@ -119,7 +119,8 @@ def _rules(tunnels, links, broken, old):
     for entry in old.entries:
         if entry["name"] in broken:
             entries.append(entry)
-            values[entry["name"]] = old.values[entry["name"]]
+            # All tunnels of a bridge have one and the same address of it.
+            values[entry["name"]] = dict(old.values[entry["name"]], bridge=nftables.bridge_address(entry, links))
     # As they are when no file is broken: else the same rules would be loaded in another order.
     entries.sort(key=lambda entry: entry["name"])
     return Rules(entries, values)

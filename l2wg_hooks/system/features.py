@@ -37,6 +37,11 @@ class Feature(NamedTuple):
 CHECK = ("nft", "-c", "-f", "/dev/stdin")
 
 
+def _block(kind, name, *lines):
+    """A set, a map, a counter or a chain in a table."""
+    return f"\t{kind} {name} {{\n" + "".join(f"\t\t{line}\n" for line in lines) + "\t}\n"
+
+
 def _chain(family, hook, *rules, sets=""):
     lines = "".join(f"\t\t{rule}\n" for rule in rules)
     head = f"table {family} l2wg_asks {{\n{sets}\tchain asks {{\n\t\ttype filter hook {hook} priority 0; policy accept;\n"
@@ -61,9 +66,20 @@ FEATURES = (
         _chain(
             "inet",
             "input",
-            'meta l4proto 47 ip saddr 192.0.2.1 ip daddr 192.0.2.2 iifname != { "wg0" } counter drop',
-            "meta nfproto ipv4 udp dport 4789 @th,96,24 5 counter drop",
-            "exthdr frag exists udp dport 4789 counter drop",
+            'meta l4proto 47 ip daddr . ip saddr . iifname != { 192.0.2.1 . 192.0.2.2 . "wg0" }'
+            " counter name ip daddr . ip saddr map @whose drop",
+            "meta nfproto ipv4 udp dport 4789 @th,96,24 vmap { 5 : accept }",
+            "meta nfproto ipv4 udp dport 4789 @th,96,24 { 5 } counter drop",
+            "counter name ip saddr . ip daddr . udp dport map @at_port drop",
+            "exthdr frag exists udp dport { 4789 } counter drop",
+            sets=_block("counter", "forged_1")
+            + _block("map", "whose", "type ipv4_addr . ipv4_addr : counter", 'elements = { 192.0.2.1 . 192.0.2.2 : "forged_1" }')
+            + _block(
+                "map",
+                "at_port",
+                "type ipv4_addr . ipv4_addr . inet_service : counter",
+                'elements = { 192.0.2.1 . 192.0.2.2 . 4789 : "forged_1" }',
+            ),
         ),
     ),
     Feature(
@@ -72,7 +88,12 @@ FEATURES = (
         (0, 9, 0),
         "no tunnel is made: there is no guard",
         CHECK,
-        _chain("inet", "output", "@th,0,32 & 0x2000ffff == 0x00006558 meta l4proto 47 ip saddr 192.0.2.1 notrack"),
+        _chain(
+            "inet",
+            "output",
+            "@th,0,32 & 0x2000ffff == 0x00006558 meta l4proto 47 ip saddr . ip daddr @ends notrack",
+            sets=_block("set", "ends", "type ipv4_addr . ipv4_addr", "elements = { 192.0.2.1 . 192.0.2.2 }"),
+        ),
     ),
     Feature(
         "a frame's bridge",
@@ -80,7 +101,14 @@ FEATURES = (
         (0, 9, 0),
         "no tunnel is made: there is no loop detection",
         CHECK,
-        _chain("bridge", "prerouting", 'ether saddr { 02:00:00:00:00:01, 02:00:00:00:00:02 } meta ibrname "br0" drop'),
+        _chain(
+            "bridge",
+            "prerouting",
+            'meta ibrname vmap { "br0" : jump back }',
+            sets=_block("counter", "loop-gretap1")
+            + _block("map", "own", "type ether_addr : counter", 'elements = { 02:00:00:00:00:01 : "loop-gretap1" }')
+            + _block("chain", "back", "ether saddr { 02:00:00:00:00:01 } counter name ether saddr map @own drop"),
+        ),
     ),
     Feature(
         "TCP's MSS set in frames",
@@ -88,7 +116,12 @@ FEATURES = (
         (0, 9, 0),
         "mss-clamp = nftables cannot be had (mss-clamp = iptables can)",
         CHECK,
-        _chain("bridge", "prerouting", "@nh,0,4 4 tcp option maxseg size set 1300"),
+        _chain(
+            "bridge",
+            "prerouting",
+            'tcp flags & (syn | rst) == syn iifname vmap { "gretap1" : jump clamp }',
+            sets=_block("chain", "clamp", "@nh,0,4 4 tcp option maxseg size set 1300"),
+        ),
         key="mss-clamp",
         unused={"clamp": "off"},
     ),
@@ -98,7 +131,13 @@ FEATURES = (
         (0, 9, 0),
         "vlans cannot be had",
         CHECK,
-        _chain("bridge", "prerouting", "ether type 0x8100 vlan id != { 0, 10-19 } counter drop"),
+        _chain(
+            "bridge",
+            "prerouting",
+            "ether type 0x8100 vlan id != { 0, 10-19 } counter name iifname map @vlans drop",
+            sets=_block("counter", "vlans-gretap1")
+            + _block("map", "vlans", "type ifname : counter", 'elements = { "gretap1" : "vlans-gretap1" }'),
+        ),
         key="vlans",
         unused={"vlans": None, "untagged": True},
     ),
@@ -123,7 +162,7 @@ FEATURES = (
             "prerouting",
             "update @stations { ether saddr }",
             "ether daddr != @stations limit rate over 100/second burst 100 packets counter drop",
-            sets="\tset stations {\n\t\ttype ether_addr\n\t\tsize 65535\n\t\ttimeout 300s\n\t}\n",
+            sets=_block("set", "stations", "type ether_addr", "size 65535", "timeout 300s"),
         ),
         key="storm-limit",
         unused={"storm_limit": None},

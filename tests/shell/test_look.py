@@ -24,7 +24,15 @@ table inet l2wg {
 """
 BRIDGE = """\
 table bridge l2wg {
-	set heard_1 {
+	counter loop-gretap1 {
+		packets 3 bytes 180
+	}
+	map own_1 {
+		type ether_addr : counter
+		elements = { fe:ff:ab:cc:78:53 : "loop-gretap1",
+				fe:ff:39:ed:f1:4d : "loop-gretap2" }
+	}
+	set there_1 {
 		type ether_addr
 		size 65535
 		flags dynamic,timeout
@@ -126,6 +134,7 @@ BY_ITSELF = {
     "whoever listens": ("ip", "promiscuity 0", "promiscuity 1"),
     "a lease": ("ip", "3587sec", "21sec"),
     "stations of a set": ("nft-bridge", "elements = { 52:54:00:00:00:01 timeout 5m expires 3m,\n				52:54:00:00:00:02", "elements = { 52:54:00:00:00:02"),
+    "a counter": ("nft-bridge", "packets 3 bytes 180", "packets 4 bytes 240"),
     "a handshake": ("wg", "1764370000\t1234\t5678", "1764370120\t999999\t88888888"),
     "packets and the time": ("iptables-save", "[12:3456]", "[0:0]"),
     "the time": ("iptables-save", "Sun Nov 29 04:00:00", "Mon Nov 30 05:00:00"),
@@ -146,6 +155,7 @@ SOMEBODYS = {
     "a setting of the bridge": ("ip", "vlan_filtering 0", "vlan_filtering 1"),
     "the guard": ("nft-inet", "counter drop", "counter accept"),
     "all rules": ("nft-inet", INET, ""),
+    "a tunnel in a map": ("nft-bridge", '"loop-gretap1",', '"loop-gretap2",'),
     "a set": ("nft-bridge", "size 65535", "size 1"),
     "where a peer is heard": ("wg", "203.0.113.20:4900", "203.0.113.99:4900"),
     "AllowedIPs": ("wg", ",192.168.92.0/24", ""),

@@ -1,5 +1,7 @@
 """A tunnel with two peers, which no file can have yet: what means a peer is done for each, and known of each."""
 
+import re
+
 import pytest
 from l2wg_hooks.check import lan, peer, routing, underlay
 from l2wg_hooks.config import conflicts
@@ -73,8 +75,11 @@ def test_the_guard_knows_both():
     entry = nftables.entry(MESH)
     assert nftables.fits(entry, nftables.value(MESH, {}))
     text = nftables.render([entry])
+    assert f'ip daddr . ip saddr . iifname {{ {LOCAL} . {FIRST} . "wg0", {LOCAL} . {SECOND} . "wg0" }} accept' in text
+    assert f'ip saddr {FIRST} ip daddr {LOCAL} iifname "wg0" accept' in nftables.render([nftables.entry(ONE_END)])
     for remote in (FIRST, SECOND):
-        assert f"ip saddr {remote} ip daddr {LOCAL} iifname" in text and f"ip saddr {LOCAL} ip daddr {remote} counter drop" in text
+        assert len(re.findall(rf'{re.escape(f"{LOCAL} . {remote} . 4789")} : "(leaked|forged)_\d"', text)) == 2
+        assert f'{LOCAL} . {remote} . "vx4"' in text
     assert text.count("chain loop_") == 1, "it is one tunnel"
 
 

@@ -5,7 +5,7 @@ import pytest
 import tools
 from l2wg_hooks.apply import apply, preview, ring_probe, saved_state, verify
 from l2wg_hooks.check import firewalls, lan, modules, permissions, runner
-from l2wg_hooks.config import ifupdown, ifupdown_files, store
+from l2wg_hooks.config import ifupdown, ifupdown_files, last_applied, store
 from l2wg_hooks.config.store import Wish
 from l2wg_hooks.errors import Problem
 from l2wg_hooks.model import Heard, Plan, Step, Tables, Walls
@@ -209,7 +209,7 @@ def test_the_words_of_a_look():
 @pytest.mark.parametrize("state", [many.NOTHING, many.ALL])
 def test_a_passive_check(monkeypatch, wireguard, state, apart):
     monkeypatch.setattr(runner.os, "geteuid", lambda: 0)
-    for module, name, value in ((saved_state, "pending", False), (permissions, "problems", []), (firewalls, "managing", [])):
+    for module, name, value in ((last_applied, "pending", False), (permissions, "problems", []), (firewalls, "managing", [])):
         monkeypatch.setattr(module, name, lambda *_, value=value: value)
     monkeypatch.setattr(firewalls, "filtering", lambda *_: [])
     monkeypatch.setattr(ifupdown_files, "read", lambda: ifupdown.Defined((), (), ifupdown=True))

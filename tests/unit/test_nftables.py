@@ -1,6 +1,7 @@
 """The rule set as text, and when the plan loads it."""
 
 import json
+import re
 
 import pytest
 from l2wg_hooks.config import tunnel_file
@@ -85,14 +86,118 @@ def test_each_rule_set_is_the_whole_truth():
     assert nftables.EMPTY == "add table inet l2wg\ndelete table inet l2wg\nadd table bridge l2wg\ndelete table bridge l2wg\n"
 
 
-def test_no_line_depends_on_another_tunnel_but_the_guards():
-    """Each tunnel's chains have its number; a name never becomes an identifier, which may not have '-' or '.'."""
+def test_a_name_is_a_word_in_quotes_or_behind_a_dash():
+    """Never an identifier of its own, which may not begin with a digit, nor be a word of nft(8)'s."""
     text = nftables.render([nftables.entry(ONE), nftables.entry(ALL)])
-    named = [line for line in text.splitlines() if "site-b.2" in line]
-    assert named and all('"' in line.partition("site-b.2")[0] for line in named)
-    for chain in ("loop", "both", "from", "to", "mss", "storm"):
-        assert "chain %s_2 {" % chain in text
-    assert "storm_1" not in text and "here_1" not in text
+    named = [line.strip() for line in text.splitlines() if "site-b.2" in re.sub(r'"[^"]*"', "", line)]
+    assert named == [f"counter {word}-site-b.2 {{ }}" for word in ("loop", "vlans", "dhcp")]
+
+
+def many(count, **changes):
+    """So many tunnels, one to each far end; of `changes` a function is called with the number of the tunnel."""
+    found = []
+    for number in range(count):
+        own = {key: value(number) if callable(value) else value for key, value in changes.items()}
+        found.append(but(ONE, **dict({"name": "gt%d" % number, "remote": "10.0.%d.%d" % (number // 250, number % 250 + 1)}, **own)))
+    return found
+
+
+def passed(text):
+    """{hook: rules} that a packet or frame passes there at most, wherever verdict maps and jumps may lead it."""
+    chains = {name: body.splitlines() for name, body in re.findall(r"\tchain (\S+) \{\n(.*?)\t\}\n", text, re.DOTALL)}
+
+    def most(chain):
+        found = 0
+        for line in chains[chain]:
+            if line.split()[0] not in ("type", "#"):
+                found += 1 + max([most(target) for target in re.findall(r"jump ([^\s,]+)", line)], default=0)
+        return found
+
+    return {name: most(name) for name, lines in chains.items() if lines and lines[0].split()[0] == "type"}
+
+
+KINDS = {
+    "gretap": {},
+    "with a key": {"key": lambda number: number},
+    "vxlan": {"encapsulation": "vxlan", "key": lambda number: number + 1},
+    "vxlan between the same ends": {"encapsulation": "vxlan", "key": lambda number: number + 1, "remote": "10.0.0.1"},
+    "IPv6": {"local": "fd00::1", "remote": lambda number: "fd00::1:%x" % number},
+    "a bridge each": {"bridge": "br{}".format},
+    "an underlay each": {"underlay": "wg{}".format},
+    "an address each": {"local": lambda number: "10.9.%d.%d" % (number // 250, number % 250 + 1)},
+    "an own wire": {"wire": "own", "underlay": "l2w0"},
+    "clamped by iptables": {"mss_clamp": "iptables"},
+    "fenced": {"dhcp": "block", "vlans": "untagged,10"},
+    "fenced in its own way": {"vlans": lambda number: "%d" % (number + 1)},
+    "limited": {"storm_limit": 100},
+    "all of it": {"dhcp": "block", "vlans": "10", "storm_limit": lambda number: number + 1, "isolated": True},
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_frame_passes_as_many_rules_whatever_the_number_of_tunnels(kind):
+    two, hundred = (passed(nftables.render([nftables.entry(tunnel) for tunnel in many(count, **KINDS[kind])])) for count in (2, 100))
+    assert two == hundred and two["arrives"]
+    # Alone on its bridge it need not tell where the others' stations are.
+    alone = passed(nftables.render([nftables.entry(tunnel) for tunnel in many(1, **KINDS[kind])]))
+    assert alone == two or "limited" in kind or kind == "all of it"
+
+
+def test_a_frame_of_a_bridge_without_a_tunnel_passes_no_more_than_the_hooks():
+    text = nftables.render([nftables.entry(tunnel) for tunnel in many(20, dhcp="block")])
+    chains = nftables.shape(text)
+    assert (chains["bridge", "arrives"], chains["bridge", "leaves"]) == (3, 2)
+
+
+def test_a_chain_of_the_clamp_has_all_tunnels_of_one_mss():
+    tunnels = [ONE, TWO, but(TWO, name="small", mtu=1300), but(TWO, name="keyed", key=1), but(TWO, name="wg1", underlay="wg1"), ALL, VX4]
+    wanted = rules(*tunnels)
+    text = nftables.load(wanted.entries, wanted.values) + nftables.render(wanted.entries)
+    assert text.count("chain mss_") == 5
+    of_tunnel = dict(re.findall(r'"(\S+)" : jump mss_(\d+)', text))
+    assert of_tunnel["gretap1"] == of_tunnel["gretap2"] and set(of_tunnel) == {tunnel.name for tunnel in tunnels} - {"vx4"}
+    for name, number in of_tunnel.items():
+        for key in ("mss4", "mss6", "tagged4", "tagged6"):
+            assert "define %s_%s = %d\n" % (key, number, wanted.values[name][key]) in text
+
+
+def test_of_values_of_different_moments_the_smallest_mss_counts():
+    """A tunnel whose file cannot be read has those of the moment when it could."""
+    wanted = rules(ONE, TWO)
+    wanted.values["gretap2"]["mss4"] = 1000
+    assert "define mss4_1 = 1000\n" in nftables.load(wanted.entries, wanted.values)
+
+
+def test_two_tunnels_with_one_ethernet_address_are_one_element():
+    """Addresses are sums of 32 bits: two elements of a map with one key are refused, and then there would be no guard."""
+    entries = [dict(nftables.entry(tunnel), mac="fe:ff:00:00:00:01") for tunnel in (ONE, TWO)]
+    text = nftables.render(entries)
+    assert text.count('fe:ff:00:00:00:01 : "loop-gretap1"') == 1 and "loop-gretap2" not in text
+    other = nftables.render([entries[0], dict(entries[1], bridge="br1")])
+    assert "loop-gretap2" in other
+
+
+def test_a_number_that_two_files_have_is_looked_up_once():
+    """One of them cannot be read any more; a map with one key twice would be refused."""
+    entries = [nftables.entry(VX4), dict(nftables.entry(VX4), name="copy", ends=[["192.168.178.1", "10.0.0.9"]])]
+    text = nftables.render(entries)
+    assert "vmap { 1 : jump vxlan_4789_v4_1 }" in text
+    assert '{ 192.168.178.1 . 192.168.92.1 . "wg0", 192.168.178.1 . 10.0.0.9 . "wg0" } accept' in text
+
+
+def test_a_packet_passes_as_many_rules_whatever_the_number_of_far_ends():
+    """Of one tunnel, which no file can have yet."""
+    few, most = (passed(nftables.render([dict(nftables.entry(VX4), ends=[["10.9.0.1", "10.9.1.%d" % number] for number in range(count)])])) for count in (1, 200))
+    assert few == most
+
+
+def test_the_log_names_a_few_tunnels():
+    for count, said in ((1, "(gt0)"), (3, "(gt0, gt1, gt2)"), (4, "(gt0 and 3 more)"), (40, "(gt0 and 39 more)")):
+        text = nftables.render([nftables.entry(tunnel) for tunnel in many(count)])
+        assert "own frame of br0 %s came back: " % said in text
+    longest = many(3, name="a23456789012{:03d}".format, bridge="b23456789012345")
+    prefix = re.search(r'prefix "(l2wg: loop[^"]*)"', nftables.render([nftables.entry(tunnel) for tunnel in longest])).group(1)
+    assert len(prefix) < 128  # NF_LOG_PREFIXLEN
 
 
 @pytest.mark.parametrize("clamp, there", [("nftables", True), ("iptables", False), ("off", False)])
@@ -153,7 +258,7 @@ def test_the_file_that_is_loaded_defines_what_the_rules_name():
     head = nftables.load(wanted.entries, wanted.values).splitlines()
     assert head[:2] == ["define bridge_1 = 52:54:00:00:00:01", "define mss4_1 = 1342"]
     defined = {line.split()[1] for line in head[:-1]}
-    assert len(defined) == 10
+    assert len(defined) == 9
     used = [word.rstrip(",") for word in nftables.render(wanted.entries).split() if word.startswith("$")]
     assert used and {word[1:] for word in used} <= defined
 
@@ -240,6 +345,15 @@ def test_a_tunnel_whose_file_is_broken_keeps_its_rules():
     assert steps([], found, old, broken=("gretap1", "gretap2")) == []
     # It has never had any.
     assert plan([ONE], found, broken=("gretap2",), seen=Observed()).rules.entries == [nftables.entry(ONE)]
+
+
+def test_all_tunnels_of_a_bridge_have_its_address_of_this_moment():
+    """Theirs too whose file is broken: it is one rule for all."""
+    old = rules(ONE, TWO)
+    found = of(WG0, but(BR0, mac="02:00:00:00:00:07"), there(ONE), there(TWO))
+    wanted = plan([TWO], found, broken=("gretap1",), seen=Observed(old)).rules
+    assert {value["bridge"] for value in wanted.values.values()} == {"02:00:00:00:00:07"}
+    assert "define bridge_1 = 02:00:00:00:00:07\n" in nftables.load(wanted.entries, wanted.values)
 
 
 def test_rules_of_a_broken_file_stay_in_their_place():

@@ -470,15 +470,39 @@ def test_what_is_no_list_of_stations(text):
 
 
 def test_what_the_guard_drops_is_told_by_whose_packets_they_are():
-    text = (
-        "table inet l2wg {\n\tchain from_outside {\n"
-        '\t\tmeta l4proto gre ip saddr 10.0.0.2 ip daddr 10.0.0.1 iifname != "wg0" counter packets 3 bytes 9 drop\n'
-        "\t\tmeta nfproto ipv4 udp dport 4789 @th,96,24 0x1 counter packets 5 bytes 9 drop\n\t}\n"
-        '\tchain to_outside {\n\t\tmeta l4proto gre ip saddr 10.0.0.1 ip daddr 10.0.0.2 oifname != "wg0" counter packets 4 bytes 9 drop\n\t}\n}\n'
-    )
-    assert nftables_state._packets(text) == {("injection", "10.0.0.1", "10.0.0.2"): 3, ("injection", "", ""): 5, ("leak", "10.0.0.1", "10.0.0.2"): 4}
+    text = """table inet l2wg {
+	counter injected_1 {
+		packets 3 bytes 9
+	}
+	counter leaked_1 {
+		packets 4 bytes 9	}
+	counter forged_2 {
+		packets 0 bytes 0
+	}
+	map injected_gre_v4 {
+		type ipv4_addr . ipv4_addr : counter
+		elements = { 10.0.0.1 . 10.0.0.2 : "injected_1" }
+	}
+	map leaked_udp_v4 {
+		type ipv4_addr . ipv4_addr . inet_service : counter
+		elements = { 10.0.0.1 . 10.0.0.2 . 4789 : "leaked_1" }
+	}
+	map forged_gre_v6 {
+		type ipv6_addr . ipv6_addr : counter
+		elements = { fd00::1 . fd00::2 : "forged_2" }
+	}
+	chain from_outside {
+		meta nfproto ipv4 udp dport 4789 @th,96,24 vmap { 1 : jump vxlan_4789_v4_1 }
+		meta nfproto ipv4 udp dport 4789 @th,96,24 0x1 counter packets 5 bytes 9 drop
+		exthdr frag exists udp dport 4789 counter packets 1 bytes 9 drop
+	}
+}
+"""
+    ends = ("10.0.0.1", "10.0.0.2")
+    wanted = {("injection",) + ends: 3, ("injection", "", ""): 6, ("leak",) + ends: 4, ("forgery", "fd00::1", "fd00::2"): 0}
+    assert nftables_state._packets(text) == wanted
     strayed = build(report=seen("right-a").report._replace(packets=nftables_state._packets(text)))
-    assert strayed.strays == {"injection": 8, "leak": 4, "forgery": 0} and strayed.tunnels[0].dropped["leak"] == 0
+    assert strayed.strays == {"injection": 9, "leak": 4, "forgery": 0} and strayed.tunnels[0].dropped["leak"] == 0
 
 
 def test_metrics_escape_what_a_label_cannot_hold():

@@ -1,6 +1,7 @@
 """What each version of a tool printed, in each state: tests/golden/tools, as tests/lab/recorder.py recorded it in a lab machine.
 
-iproute2 4.20 and nft 0.9.0 are those of Debian 10, 5.10 and 0.9.8 those of Debian 11, all on the kernel of Debian 12.
+iproute2 4.20 and nft 0.9.0 are those of Debian 10, 5.10 and 0.9.8 those of Debian 11; nft 1.1.3 is that of Debian 13.
+Our rule sets and forms were listed anew on another kernel, without `meta ibrname`: `iifname` stood for that when they were loaded.
 """
 
 import pathlib
@@ -13,7 +14,7 @@ IPROUTE2 = ("iproute2-4.20", "iproute2-5.10", "iproute2-6.1")
 LO = """1: lo: <LOOPBACK,UP,LOWER_UP> mtu 65536 qdisc noqueue state UNKNOWN mode DEFAULT group default qlen 1000
     link/loopback 00:00:00:00:00:00 brd 00:00:00:00:00:00
 """
-NFT = ("nft-0.9.0", "nft-0.9.0-json", "nft-0.9.8", "nft-1.0.6")
+NFT = ("nft-0.9.0", "nft-0.9.0-json", "nft-0.9.8", "nft-1.0.6", "nft-1.1.3")
 
 
 def recorded(version, state):
