@@ -17,7 +17,8 @@ TEXT = """\
 
 Written by `make bench` (`tests/lab/datapath.py`), not by hand: {rounds} rounds, in each of which the ways took turns. A cell is the
 median of the rounds' ratios to plain WireGuard (routed, host to host, between the same two routers, in the same round), then
-[least .. most] of them. Goodput: more is better. Round trip: less is better. 0 means that nothing arrived.
+[least .. most] of them. Goodput: more is better. Round trip: less is better. 0 means that nothing arrived. What many tunnels cost is on
+[a page of its own](growth.md).
 
 ![ratios of goodput and round trip](datapath.svg)
 
