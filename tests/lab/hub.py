@@ -24,7 +24,7 @@ BRIDGE = """
 set -e
 ip -n A link add br0 type bridge
 ip -n A link set br0 up
-ip -n A link set enp3s0 master br0
+ip -n A link set enp3s0 up master br0
 ip netns add other
 ip -n A link add other type veth peer name eth0 netns other
 ip -n A link set other up master br0
