@@ -1,8 +1,9 @@
 """The command l2wg: events by the shortest way, and whatever else there is in `commands`. See l2wg(8)."""
 
+# The half of signal(3py) that is written in C: the other one makes enumerations of all that it has, for every event anew.
+import _signal
 import errno
 import os
-import signal
 import sys
 
 EVENTS = ("up", "down", "event")
@@ -14,7 +15,13 @@ def main(words=None):
     # The caller's may let everybody write what we make.
     os.umask(0o022)
     # Whoever started us may be logged in through what we change: we finish even if that ends their session.
-    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    _signal.signal(_signal.SIGHUP, _signal.SIG_IGN)
+    # By etc/l2wg/look, of an event that has nothing else to do.
+    if words[:2] == ["event", "probe"]:
+        from l2wg_hooks.probes import loop_probe
+
+        loop_probe.again(words[2:])
+        return 0
     strict = "--strict" in words
     bare = [word for word in words if word != "--strict"]
     # The hot path: hooks know how to call us, and argparse costs as much as all the rest of an event.

@@ -29,7 +29,7 @@ def call(tmp_path):
     command = tmp_path / "l2wg"
     command.write_text(f'#!/bin/sh\necho "$*" >>{tmp_path}/calls\nexit 3\n')
     command.chmod(0o755)
-    text = read_in(HOOK).replace("/usr/bin/l2wg", str(command)).replace("/etc/l2wg/", f"{tmp_path}/")
+    text = read_in(HOOK).replace("/usr/bin/l2wg", str(command)).replace("/usr/lib/l2wg/look", f"{command} event").replace("/etc/l2wg/", f"{tmp_path}/")
 
     def run(**variables):
         done = subprocess.run(["dash", "-c", text], env=dict(variables, PATH="/usr/bin:/bin"), stdout=subprocess.PIPE)
@@ -108,7 +108,7 @@ def test_nothing_has_ifup_wait(kind, shell, tmp_path):
     (folder / "b-good.conf").write_text("underlay = wg0\nbridge = br0\n")
     for name in ("a", "c"):
         ODD[kind](str(folder / f"{name}.conf"))
-    text = read_in(HOOK).replace("/usr/bin/l2wg", "/bin/echo").replace("/etc/l2wg/", f"{folder}/")
+    text = read_in(HOOK).replace("/usr/bin/l2wg", "/bin/echo").replace("/usr/lib/l2wg/look", "/bin/echo event").replace("/etc/l2wg/", f"{folder}/")
 
     def run(name):
         done = subprocess.run(
