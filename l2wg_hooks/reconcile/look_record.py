@@ -30,8 +30,8 @@ def words(tunnels, links, whole=False):
     """What the script has to know of the tunnels: words without blanks, each once.
 
     ways4, table4=NUMBER, ways6, table6=NUMBER: policy routes; mangle, filter: tables of iptables; vlans: of bridges that filter
-    them. With `names` it calls Python where a peer is silent that is named by peer=KEY, with `answers` at every look. `event` says
-    that an event has nothing to do, either, but to send the probes probe=BRIDGE/MAC/NAME.
+    them. With `names` it calls Python where a peer is silent that is named by peer=KEY, with `answers` at every look. `event`
+    says that an event has nothing to do, either, but to send the probes probe=BRIDGE/MAC/NAME.
     """
     found = []
     for tunnel in tunnels:
