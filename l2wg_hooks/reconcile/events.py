@@ -9,15 +9,12 @@ from l2wg_hooks import model
 from l2wg_hooks.config import store
 from l2wg_hooks.errors import L2wgError, Problem
 from l2wg_hooks.observe import link_table
-from l2wg_hooks.reconcile import event_summary, reconcile
-from l2wg_hooks.system import files, log
+from l2wg_hooks.reconcile import event_summary, kept_by_hooks, reconcile
+from l2wg_hooks.system import log
 
 # The unit that calls `l2wg event up boot`, and the link by which systemd starts it.
 UNIT = "l2wg.service"
 ENABLED = "/etc/systemd/system/multi-user.target.wants/" + UNIT
-# What the hooks keep of the tunnels' files, by their times (etc/l2wg/ours). A clock that was put back, or `cp -p` onto a file,
-# deceives them: until the next event, or a look of the watch that sees another file.
-KEPT_BY_HOOKS = "/run/l2wg.interfaces"
 
 
 def up(name):
@@ -89,10 +86,7 @@ def label(words):
 def main(words, strict=False):
     """Run an event by its words, such as ["up", "wg0"]; exit code: 0, with `strict` 1 if something is wrong."""
     log.begin(event_summary.EventSummary(" ".join(words), label(words)))
-    try:
-        files.remove(KEPT_BY_HOOKS)
-    except L2wgError:
-        pass
+    kept_by_hooks.check()
     try:
         handler, _ = find(words)
         problems = handler(words[-1])

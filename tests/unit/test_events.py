@@ -3,6 +3,7 @@
 import fcntl
 import os
 import sys
+import time
 
 import pytest
 import rooms
@@ -11,7 +12,7 @@ from l2wg_hooks.errors import L2wgError, Problem
 from l2wg_hooks.model import Link, Observed, Step
 from l2wg_hooks.observe import link_table, snapshot
 from l2wg_hooks.probes import loop_probe
-from l2wg_hooks.reconcile import events, executor, reconcile, ruleset
+from l2wg_hooks.reconcile import events, executor, kept_by_hooks, reconcile, ruleset
 from l2wg_hooks.system import lock, process
 
 GOOD = "underlay = wg0\nlocal = 192.168.178.1\nremote = 192.168.92.1\nbridge = br0\n"
@@ -162,6 +163,31 @@ def test_a_step_that_fails_takes_its_group_and_no_other(monkeypatch, capsys, sai
 
 def test_no_steps_no_process():
     assert executor.apply(()) == ()
+
+
+def test_what_the_hooks_keep_goes_where_it_may_be_older_than_a_file(root, etc):
+    """Times that sh cannot see: `cp -p` onto a file, and a clock that was put back."""
+    kept, conf = root / "run/l2wg.interfaces", etc / "gretap1.conf"
+    conf.write_text("")
+    now = time.time()
+
+    def stays(kept_at, conf_at):
+        kept.write_text(" gretap1 /\n")
+        os.utime(str(conf), (conf_at, conf_at))
+        os.utime(str(kept), (kept_at, kept_at))
+        kept_by_hooks.check()
+        return kept.exists()
+
+    kept_by_hooks.check()
+    assert not stays(now - 50, now - 100), "the file was changed just now, whatever it says"
+    assert not stays(now + 100, now - 100), "the clock was put back since"
+    time.sleep(0.02)
+    kept.write_text(" gretap1 /\n")
+    kept_by_hooks.check()
+    assert kept.exists()
+    conf.unlink()
+    conf.symlink_to("nowhere")
+    kept_by_hooks.check()
 
 
 def test_a_missing_command_names_its_package(monkeypatch):
