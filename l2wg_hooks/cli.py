@@ -3,6 +3,7 @@
 # The half of signal(3py) that is written in C: the other one makes enumerations of all that it has, for every event anew.
 import _signal
 import errno
+import gc
 import os
 import sys
 
@@ -11,6 +12,9 @@ EVENTS = ("up", "down", "event")
 
 def main(words=None):
     """Run one command line; its exit code."""
+    if words is None and _is_event():
+        # It ends before garbage could be in anybody's way; to look for some takes a twentieth of its time.
+        gc.disable()
     words = list(sys.argv[1:] if words is None else words)
     # The caller's may let everybody write what we make.
     os.umask(0o022)
@@ -28,6 +32,22 @@ def main(words=None):
     if bare and bare[0] in EVENTS and len(bare) == (3 if bare[0] == "event" else 2) and not {"-h", "--help"} & set(bare):
         return _event(bare, strict)
     return _printing(words)
+
+
+def leave(code):
+    """End the process. An event's Python is not taken apart first, which would take a tenth of its time."""
+    if _is_event():
+        for stream in (sys.stdout, sys.stderr):
+            try:
+                stream.flush()
+            except (AttributeError, OSError, ValueError):  # there is none, or nobody who reads it
+                pass
+        os._exit(code)
+    sys.exit(code)
+
+
+def _is_event():
+    return len(sys.argv) > 1 and sys.argv[1] in EVENTS
 
 
 def _printing(words):

@@ -21,7 +21,7 @@ def test_the_command_runs(package):
 def test_it_runs_its_own_modules(package):
     """And not those of a checkout or of Debian's package: it says from where."""
     launcher = pathlib.Path(package + "/bin/l2wg").read_text()
-    script = launcher.replace("sys.exit(main())", "import l2wg_hooks; print(l2wg_hooks.__file__)")
+    script = launcher.replace("leave(main())", "import l2wg_hooks; print(l2wg_hooks.__file__)")
     assert script != launcher
     assert run("/usr/bin/python3", "-I", "-c", script) == package + "/lib/l2wg_hooks/__init__.py\n"
 

@@ -93,3 +93,18 @@ def test_text_is_as_subprocess_reads_it(monkeypatch):
     monkeypatch.setattr(process, "PATIENCE", 0.2)
     with pytest.raises(L2wgError, match="did not end within"):
         process.run(("sleep", "30"))
+
+
+COMMAND = [sys.executable, str(TOP / "l2wg_hooks/launcher/l2wg")]
+PRINTED = {"up --help": (0, "usage: l2wg"), "up": (2, "usage: l2wg"), "--version": (0, "l2wg "), "event probe": (0, "")}
+
+
+@pytest.mark.parametrize("words", PRINTED)
+def test_what_an_event_has_said_is_out_before_it_ends(words):
+    """Its process ends at once: what is still to be written must be."""
+    done = subprocess.run(COMMAND + words.split(), env={"PYTHONPATH": str(TOP)}, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    assert done.returncode == PRINTED[words][0] and PRINTED[words][1] in done.stdout
+
+
+def test_an_event_may_have_nowhere_to_say_anything():
+    assert subprocess.run(["sh", "-c", 'exec "$@" >&- 2>&-', "sh", *COMMAND, "event", "probe"], env={"PYTHONPATH": str(TOP)}).returncode == 0
