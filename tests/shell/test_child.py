@@ -96,7 +96,7 @@ def test_text_is_as_subprocess_reads_it(monkeypatch):
 
 
 COMMAND = [sys.executable, str(TOP / "l2wg_hooks/launcher/l2wg")]
-PRINTED = {"up --help": (0, "usage: l2wg"), "up": (2, "usage: l2wg"), "--version": (0, "l2wg "), "event probe": (0, "")}
+PRINTED = {"up --help": (0, "usage: l2wg"), "up": (2, "l2wg up"), "--version": (0, "l2wg "), "event probe": (0, "")}
 
 
 @pytest.mark.parametrize("words", PRINTED)
