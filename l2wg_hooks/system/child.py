@@ -4,12 +4,13 @@ import os
 import select
 import time
 
-from l2wg_hooks.typed import Dict, List
+from l2wg_hooks.typed import Any, Dict, List
 
 # Bytes that are read or written at once.
 PIECE = 1 << 16
 # Seconds between two looks whether it has ended, when it prints no more: the first pause, and the longest.
 SHORT, LONG = 0.0005, 0.05
+DESCRIPTORS = "/proc/self/fd"
 
 
 def run(argv, data, environment, patience):
@@ -33,7 +34,9 @@ def run(argv, data, environment, patience):
             os.close(descriptor)
 
     try:
-        actions = [(vars(os)["POSIX_SPAWN_DUP2"], descriptor, at) for at, descriptor in enumerate((given, its_out, its_err))]
+        dup2, close_it = vars(os)["POSIX_SPAWN_DUP2"], vars(os)["POSIX_SPAWN_CLOSE"]
+        actions: List[Any] = [(dup2, descriptor, at) for at, descriptor in enumerate((given, its_out, its_err))]
+        actions += [(close_it, descriptor) for descriptor in _inherited()]
         # Python ignores SIGPIPE and SIGXFSZ, which is nobody else's habit.
         pid = os.posix_spawn(path, argv, environment, file_actions=actions, setsigdef=(13, 25))  # novm
         try:
@@ -47,6 +50,22 @@ def run(argv, data, environment, patience):
         return code, found[out], found[err]
     finally:
         close(*tuple(left))
+
+
+def _inherited():
+    """Descriptors that whoever has called us has left open: a daemon that begins somewhere below would keep them for ever."""
+    try:
+        found = [int(name) for name in os.listdir(DESCRIPTORS)]
+    except OSError:
+        return []
+    return [descriptor for descriptor in found if descriptor > 2 and _is_inheritable(descriptor)]
+
+
+def _is_inheritable(descriptor):
+    try:
+        return os.get_inheritable(descriptor)
+    except OSError:  # that of the listing itself
+        return False
 
 
 def _found(name, path):

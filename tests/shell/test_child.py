@@ -47,6 +47,8 @@ def test_more_than_a_pipe_holds_both_ways_at_once():
 
 def test_it_has_no_other_descriptor_and_the_usual_signals():
     held = os.open("/dev/null", os.O_RDONLY)
+    # As by a caller that has left one open, such as debconf.
+    os.set_inheritable(held, True)
     try:
         assert sh("for fd in 0 1 2 %d; do [ -e /proc/self/fd/$fd ] && echo $fd; done; :" % held)[1] == b"0\n1\n2\n"
     finally:
