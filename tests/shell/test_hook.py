@@ -215,6 +215,18 @@ def test_what_is_kept_by_somebody_else_is_not_used(hook, make):
     assert not (hook.path / "kept.target").exists(), "nothing is written where a link leads"
 
 
+def test_a_line_behind_a_link_is_not_believed(hook):
+    (hook.path / "elsewhere").write_text(" enp9s0 /\n")
+    hook.kept.symlink_to(hook.path / "elsewhere")
+    assert not hook.call("enp9s0") and hook.call("br0")
+    hook.kept.unlink()
+    os.rename(str(hook.path / "elsewhere"), str(hook.kept))
+    assert hook.call("enp9s0")
+    if not os.geteuid():
+        os.chown(str(hook.kept), 65534, 65534)
+        assert not hook.call("enp9s0")
+
+
 # dhcpcd's, which reads ours in: it must go on behind it.
 
 
