@@ -1,10 +1,10 @@
 """The nouns: what is wished for, what there is, and what is to be done. Frozen values; no process, file or clock."""
 
 import zlib
-from typing import Dict, FrozenSet, NamedTuple, Optional, Tuple
 
 from l2wg_hooks.encapsulation import registry
 from l2wg_hooks.errors import Problem
+from l2wg_hooks.typed import Dict, FrozenSet, NamedTuple, Optional, Tuple
 
 # What an interface's alias says where l2wg has made it.
 ALIAS = "l2wg"

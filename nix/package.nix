@@ -43,12 +43,12 @@ python3Packages.buildPythonApplication {
     substituteInPlace l2wg_hooks/system/process.py --replace-fail /usr/sbin:/usr/bin:/sbin:/bin ${lib.makeBinPath tools}
     substituteInPlace etc/l2wg/look --replace-fail /usr/sbin:/usr/bin:/sbin:/bin ${lib.makeBinPath (tools ++ more)}
     substituteInPlace etc/l2wg/look --replace-fail /usr/bin/l2wg "$out/bin/l2wg"
+    substituteInPlace etc/l2wg/look --replace-fail /usr/lib/l2wg "$out/lib/l2wg"
     substituteInPlace etc/l2wg/device --replace-fail PATH=/usr/bin:/bin PATH=${lib.makeBinPath [ systemd ]}
     substituteInPlace etc/l2wg/device --replace-fail /usr/lib/l2wg "$out/lib/l2wg"
     substituteInPlace debian/l2wg.udev --replace-fail /usr/lib/l2wg "$out/lib/l2wg"
-    for unit in device manager; do
-      substituteInPlace etc/systemd/system/l2wg-$unit@.service --replace-fail /usr/bin/l2wg "$out/bin/l2wg"
-    done
+    substituteInPlace etc/systemd/system/l2wg-device@.service --replace-fail /usr/lib/l2wg "$out/lib/l2wg"
+    substituteInPlace etc/systemd/system/l2wg-manager@.service --replace-fail /usr/bin/l2wg "$out/bin/l2wg"
   '';
 
   nativeBuildInputs = [ installShellFiles ];

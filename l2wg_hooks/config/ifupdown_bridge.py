@@ -1,8 +1,7 @@
 """Our own file of interfaces(5): the bridges that it defines. Pure."""
 
-from typing import Dict, NamedTuple, Tuple
-
 from l2wg_hooks.config import bridge_switches, ifupdown, ifupdown_commands, ifupdown_stanzas
+from l2wg_hooks.typed import Dict, NamedTuple, Tuple
 
 OURS = bridge_switches.FILE
 HEADER = "# Written by l2wg from /etc/l2wg/*.conf: edit those, then run `l2wg apply`.\n"

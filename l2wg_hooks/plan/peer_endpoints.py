@@ -5,12 +5,11 @@ calls by itself nothing can be sent there; and it sends into its old session for
 (KEEPALIVE_TIMEOUT and REKEY_TIMEOUT in drivers/net/wireguard/messages.h).
 """
 
-from typing import Dict, List, Tuple
-
 from l2wg_hooks.config import endpoint_lines
 from l2wg_hooks.config.allowed_ips import AllowedIPs
 from l2wg_hooks.model import Heard, Peer, Step
 from l2wg_hooks.plan.commands import EXEC
+from l2wg_hooks.typed import Dict, List, Tuple
 
 Key = Tuple[str, str]
 # Seconds. What is older is nobody's address any longer, or that of a stranger: a handshake that begins there tells them nothing,

@@ -4,8 +4,6 @@ Every event asks for the same plan, so the order of events does not matter: what
 and whichever event comes last finishes the work.
 """
 
-from typing import Dict, List, Tuple
-
 from l2wg_hooks import model
 from l2wg_hooks.config import bridge_switches
 from l2wg_hooks.errors import Problem
@@ -13,6 +11,7 @@ from l2wg_hooks.model import Observed, Plan, Rules, Step, Wait
 from l2wg_hooks.netfilter import iptables, nftables
 from l2wg_hooks.plan import bridge_steps, commands, policy_routes, tunnel_steps
 from l2wg_hooks.plan.link_index import LinkIndex
+from l2wg_hooks.typed import Dict, List, Tuple
 
 # The group of the step that loads rules: without it no tunnel may be made.
 GUARD = "guard"

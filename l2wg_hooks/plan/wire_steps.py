@@ -6,13 +6,12 @@ is made inside, so its packets stay there, and moves out to its bridge: an inter
 Nobody but the tunnels sends into that namespace, and WireGuard alone brings packets in: no rule has to say so.
 """
 
-from typing import Dict, List, Tuple
-
 from l2wg_hooks import model
 from l2wg_hooks.config import wg_quick
 from l2wg_hooks.model import NAMESPACE, Link, Step
 from l2wg_hooks.plan import policy_routes
 from l2wg_hooks.plan.commands import EXEC, INSIDE, NEW_NAMESPACE, OF_NAMESPACE, bare
+from l2wg_hooks.typed import Dict, List, Tuple
 
 # What wg(8) is told: there for that command only, and readable by root only.
 FILE = "/run/l2wg.{}.wg"

@@ -1,11 +1,11 @@
 """Steps of a plan, carried out: by one `ip -batch` and one `bridge -batch` for all that stand together, as far as that goes."""
 
 import os
-from typing import List, Tuple
 
 from l2wg_hooks.errors import L2wgError, Problem
 from l2wg_hooks.plan import commands
 from l2wg_hooks.system import files, ip_routes, log, process
+from l2wg_hooks.typed import List, Tuple
 
 # Above so many commands a terminal shows how far they are, in the place of each.
 MANY = 20
