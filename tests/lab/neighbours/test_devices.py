@@ -144,16 +144,6 @@ def back(lab, *commands):
     assert lab.vm.run(["grep", "-rlE", "l2wg (up|down|event)", "/etc/wireguard", "/etc/network", "/etc/systemd", "/etc/netplan"], check=False).stdout == ""
 
 
-def reboot(lab):
-    """The wire is back by udev alone: what l2wg starts by itself at boot is not there."""
-    lab.vm.sh("ln -sf /dev/null /etc/systemd/system/l2wg.service")
-    lab.vm.reboot()
-    lab.vm.settle()
-    lab.site_b()
-    lab.comes_back()
-    lab.vm.sh("rm /etc/systemd/system/l2wg.service; systemctl daemon-reload")
-
-
 def no_ifupdown(lab):
     """Neither wg-quick nor ifupdown has anything of it any more, and systemd does not start ifupdown."""
     lab.vm.sh("[ ! -e /etc/wireguard/wg0.conf ] || { systemctl disable -q --now wg-quick@wg0; mv /etc/wireguard/wg0.conf /root/; }", timeout=120)
@@ -227,11 +217,6 @@ def test_a_pulled_port_comes_back(lab):
 
 
 @pytest.mark.long
-def test_boot_with_wg_quick(lab):
-    reboot(lab)
-
-
-@pytest.mark.long
 def test_a_container_without_udev(lab):
     """Hooks do it there, and `apply` says what is not to be had."""
     lab.vm.sh("systemctl stop wg-quick@wg0; l2wg attach wg0", timeout=120)
@@ -273,7 +258,6 @@ def test_interfaces_and_wg_setconf(lab):
     lab.vm.put("/etc/wireguard/wg0.wg", text(lab, SETCONF), 0o600)
     lab.vm.put("/etc/network/interfaces.d/wg0", STANZA)
     back(lab, "ifup wg0", "systemctl restart networking", "ifdown wg0; ifup wg0")
-    reboot(lab)
     lab.vm.sh("ifdown wg0; rm /etc/network/interfaces.d/wg0 /etc/wireguard/wg0.wg")
 
 
