@@ -28,8 +28,8 @@ lint:
 
 ## make unit         the unit tests, by this system's Python
 unit:
-	@tests/need python3-pytest python3-jinja2
-	$(PYTEST) -q tests/unit
+	@tests/need python3-pytest python3-pytest-xdist python3-jinja2
+	$(PYTEST) -q -n 2 tests/unit
 
 ## make fuzz         hostile input for every parser; CASES=5000 makes so many of each kind (100), and takes as much longer
 fuzz:
