@@ -70,8 +70,8 @@ def growth(pair, rounds, how, docs):
         "one bridge. An echo: the median of 300 pings between two hosts at that bridge; it meets the rules, and no tunnel."
     )
     title = "Many tunnels, on an emulated router"
-    rows = hub.run(pair.fresh(), rounds, say)
-    growth_page.write(docs, title, said, rows)
+    for rows in hub.run(pair.fresh(), rounds, say):
+        growth_page.write(docs, title, said, rows)
     print(growth_page.part(title, said, rows))
 
 

@@ -170,9 +170,9 @@ class Hub:
 
 
 def run(pair, rounds, say):
-    """The Rows of all that was measured."""
+    """Yield the Rows of all that has been measured so far, after each of the four parts."""
     pair.vm.sh(BRIDGE)
     hub = Hub(pair, rounds, say)
     for work in (hub.echo, hub.start, hub.tunnels, hub.thousand):
         work()
-    return hub.rows
+        yield hub.rows
