@@ -17,7 +17,6 @@ import topology
 import vm as machines
 import words
 from hosts import NEEDS
-from hub import growth_page
 from sites import Pair
 
 BY_HAND = (
@@ -71,8 +70,8 @@ def growth(pair, rounds, how, docs):
     )
     title = "Many tunnels, on an emulated router"
     for rows in hub.run(pair.fresh(), rounds, say):
-        growth_page.write(docs, title, said, rows)
-    print(growth_page.part(title, said, rows))
+        hub.growth_page.write(docs, title, said, rows)
+    print(hub.growth_page.part(title, said, rows))
 
 
 def main():
