@@ -1,6 +1,6 @@
 """What can be wrong, said in one form: where, what, and the cure."""
 
-from typing import NamedTuple
+from l2wg_hooks.typed import NamedTuple
 
 # Characters of a message, and of a hint: a list of AllowedIPs may be long.
 LONGEST = 1000

@@ -1,10 +1,10 @@
 """The nouns: what is wished for, what there is, and what is to be done. Frozen values; no process, file or clock."""
 
 import zlib
-from typing import Dict, FrozenSet, NamedTuple, Optional, Tuple
 
 from l2wg_hooks.encapsulation import registry
 from l2wg_hooks.errors import Problem
+from l2wg_hooks.typed import Dict, FrozenSet, NamedTuple, Optional, Tuple
 
 # What an interface's alias says where l2wg has made it.
 ALIAS = "l2wg"
@@ -234,7 +234,7 @@ class Tables(NamedTuple):
 class Peer(NamedTuple):
     """One peer of WireGuard. `endpoint` is "" until one is known; `handshake` is seconds since the epoch, 0 where there was none.
 
-    `received` and `sent` are bytes, `keepalive` seconds or None where it is off.
+    `received` and `sent` are bytes, `keepalive` seconds or None where it is off, `secret` is whether it has a preshared key.
     """
 
     key: str
@@ -244,6 +244,7 @@ class Peer(NamedTuple):
     received: int
     sent: int
     keepalive: Optional[int]
+    secret: bool = False
 
 
 class Heard(NamedTuple):

@@ -1,7 +1,8 @@
 """Which peer has an address: WireGuard's AllowedIPs, of which the longest prefix counts (wg(8)). Pure."""
 
 import ipaddress
-from typing import Any, Dict, List, Tuple, Union
+
+from l2wg_hooks.typed import Any, Dict, List, Tuple, Union
 
 Network = Union[ipaddress.IPv4Network, ipaddress.IPv6Network]
 

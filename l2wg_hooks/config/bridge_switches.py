@@ -5,7 +5,7 @@ weak host model), configures itself by any router advertisement, and forwards wh
 without an address is meant as a switch: behind it are another site's hosts.
 """
 
-from typing import Dict, Tuple
+from l2wg_hooks.typed import Dict, Tuple
 
 # Our file of interfaces(5), which config/ifupdown.py makes.
 FILE = "/etc/network/interfaces.d/l2wg"

@@ -1,11 +1,11 @@
 """What contradicts itself in one tunnel's file, or between several. Pure."""
 
 from collections import ChainMap
-from typing import Dict, Mapping, MutableMapping, Set
 
 from l2wg_hooks.config import schema
 from l2wg_hooks.encapsulation import registry
 from l2wg_hooks.model import Tunnel
+from l2wg_hooks.typed import Dict, Mapping, MutableMapping, Set
 
 WITH_PORT = tuple(encapsulation.name for encapsulation in registry.ENCAPSULATIONS.values() if encapsulation.udp_port is not None)
 # What a bridge takes: the kernel numbers its ports by ten bits (BR_PORT_BITS), and number 0 is none.

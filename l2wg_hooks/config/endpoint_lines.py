@@ -5,10 +5,10 @@ A line that is not as we write it counts as not there.
 
 import ipaddress
 import re
-from typing import Dict, Tuple
 
 from l2wg_hooks.config import schema
 from l2wg_hooks.model import Heard
+from l2wg_hooks.typed import Dict, Tuple
 
 HEAD = "# Written by l2wg: where WireGuard heard the tunnels' peers last. See FILES in l2wg(8).\n"
 _KEY = re.compile(r"[A-Za-z0-9+/]{43}=\Z")

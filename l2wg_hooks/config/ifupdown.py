@@ -3,11 +3,11 @@
 import fnmatch
 import os
 import re
-from typing import Dict, List, NamedTuple, Optional, Tuple
 
 from l2wg_hooks.config import ifupdown_stanzas
 from l2wg_hooks.config.schema import SPACE
 from l2wg_hooks.errors import Problem
+from l2wg_hooks.typed import Dict, List, NamedTuple, Optional, Tuple
 
 MAIN = "/etc/network/interfaces"
 

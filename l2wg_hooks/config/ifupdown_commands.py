@@ -5,9 +5,9 @@ ethtool(8) on a bridge does nothing, and an address, a route or a sysctl of the 
 """
 
 import re
-from typing import Dict, NamedTuple, Optional
 
 from l2wg_hooks.config import shell_words
+from l2wg_hooks.typed import Dict, NamedTuple, Optional
 
 CARD, NETWORK, BOTH, UNKNOWN, NEITHER = "card", "network", "both", "unknown", "neither"
 # Programs about the card.

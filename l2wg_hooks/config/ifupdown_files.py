@@ -3,12 +3,12 @@
 import glob
 import os
 import re
-from typing import List, Set, Tuple
 
 from l2wg_hooks.config import ifupdown, ifupdown_stanzas
 from l2wg_hooks.config.schema import NAME
 from l2wg_hooks.errors import L2wgError, Problem
 from l2wg_hooks.system import files
+from l2wg_hooks.typed import List, Set, Tuple
 
 # A copy of what was set aside for each port, under its name: comments in a file of the admin's are anybody's to take out.
 COPIES = "/var/lib/l2wg/aside"

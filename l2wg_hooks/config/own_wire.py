@@ -5,10 +5,10 @@ commands) has no meaning for an interface that nobody but the tunnels can reach.
 """
 
 import ipaddress
-from typing import Dict, FrozenSet, List, NamedTuple, Optional, Tuple
 
 from l2wg_hooks.config import allowed_ips, endpoint_names, schema, wg_quick, wg_quick_peers
 from l2wg_hooks.errors import Problem
+from l2wg_hooks.typed import Dict, FrozenSet, List, NamedTuple, Optional, Tuple
 
 # What WireGuard gives a new interface: 1500 less 80, its own overhead over IPv6 (drivers/net/wireguard/device.c).
 MTU = 1420

@@ -2,11 +2,11 @@
 
 import os
 import re
-from typing import NamedTuple
 
 from l2wg_hooks.config import ifupdown_stanzas
 from l2wg_hooks.errors import L2wgError, Problem
 from l2wg_hooks.system import files
+from l2wg_hooks.typed import NamedTuple
 
 ROOT = "/etc"
 # Ours, those that go by hardware, and those that configure nobody.

@@ -2,7 +2,8 @@
 
 import difflib
 import re
-from typing import Dict, Optional
+
+from l2wg_hooks.typed import Dict, Optional
 
 
 def back(now, new, old):

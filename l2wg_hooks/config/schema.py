@@ -2,10 +2,10 @@
 
 import ipaddress
 import re
-from typing import Any, Callable, NamedTuple, Tuple
 
 from l2wg_hooks.encapsulation import registry
 from l2wg_hooks.system import json_fields
+from l2wg_hooks.typed import Any, Callable, NamedTuple, Tuple
 
 NAME = re.compile(r"[A-Za-z0-9_.-]+\Z")
 # Devices that the kernel's modules make for themselves (net/ipv4/ip_gre.c, net/ipv6/ip6_gre.c and their kin).

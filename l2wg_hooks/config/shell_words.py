@@ -5,7 +5,8 @@ It is no shell: nothing is expanded but what the caller knows, and what cannot b
 
 import os
 import re
-from typing import List, NamedTuple, Tuple
+
+from l2wg_hooks.typed import List, NamedTuple, Tuple
 
 # Stand before a command, and are none.
 _KEYWORDS = ("if", "then", "elif", "else", "while", "until", "do", "!", "{", "}", "fi", "done", "esac", "time")

@@ -1,12 +1,12 @@
 """All of /etc/l2wg: every tunnel that is wished for, and all that is wrong in its files."""
 
 import os
-from typing import NamedTuple, Tuple
 
 from l2wg_hooks.config import conflicts, tunnel_file
 from l2wg_hooks.errors import L2wgError, Problem, fail
 from l2wg_hooks.model import Tunnel
 from l2wg_hooks.system import files
+from l2wg_hooks.typed import NamedTuple, Tuple
 
 DIRECTORY = "/etc/l2wg"
 SUFFIX = ".conf"

@@ -1,8 +1,7 @@
-from typing import Any, Dict, List
-
 from l2wg_hooks.config import conflicts, schema
 from l2wg_hooks.errors import Problem
 from l2wg_hooks.model import Tunnel
+from l2wg_hooks.typed import Any, Dict, List
 
 
 def split(line):

@@ -6,10 +6,10 @@ file without comments, and leaves `%i` as it is.
 
 import os
 import re
-from typing import List, NamedTuple
 
 from l2wg_hooks.config import schema
 from l2wg_hooks.errors import Problem, fail
+from l2wg_hooks.typed import List, NamedTuple
 
 DIRECTORY = "/etc/wireguard"
 SUFFIX = ".conf"

@@ -2,10 +2,10 @@
 
 import ipaddress
 import re
-from typing import NamedTuple, Tuple
 
 from l2wg_hooks.config import schema, wg_quick
 from l2wg_hooks.config.allowed_ips import AllowedIPs, Network, networks
+from l2wg_hooks.typed import NamedTuple, Tuple
 
 # Behind a site's name, in the comment of a section that we have written.
 MARK = ", by `l2wg pair`"

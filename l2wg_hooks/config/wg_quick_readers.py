@@ -7,11 +7,11 @@ the next `ifup`, or boot, has no VPN. Where both may read it, it is wg(8)'s.
 import glob
 import os
 import re
-from typing import NamedTuple, Optional, Tuple
 
 from l2wg_hooks.config import device_events, ifupdown_files, ifupdown_stanzas, shell_words, wg_quick
 from l2wg_hooks.errors import L2wgError, Problem
 from l2wg_hooks.system import files
+from l2wg_hooks.typed import NamedTuple, Optional, Tuple
 
 ROOT = "/"
 # Units and scripts of the admin's; a package's do not know which interface this router has.

@@ -6,12 +6,12 @@ deletes the interface again. It all works as long as nobody restarts it: so who 
 
 import ipaddress
 import re
-from typing import Dict, List, NamedTuple, Set, Tuple
 
 from l2wg_hooks.config import schema, shell_words, wg_quick, wg_quick_peers, wg_quick_readers
 from l2wg_hooks.config.allowed_ips import Network
 from l2wg_hooks.errors import Problem
 from l2wg_hooks.system import files, process
+from l2wg_hooks.typed import Dict, List, NamedTuple, Set, Tuple
 
 # What `ip route` prints before a prefix.
 _KINDS = ("unicast", "local", "broadcast", "multicast", "anycast", "unreachable", "blackhole", "prohibit", "throw")

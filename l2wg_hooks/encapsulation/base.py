@@ -1,8 +1,7 @@
 """What l2wg has to know of an encapsulation: one class here, one module for each of them, and registry.py. Pure."""
 
-from typing import Dict, NamedTuple, Optional, Tuple
-
 from l2wg_hooks.encapsulation.headers import ETHERNET, IP
+from l2wg_hooks.typed import Dict, NamedTuple, Optional, Tuple
 
 # IANA's protocol numbers.
 GRE, UDP = 47, 17

@@ -1,10 +1,9 @@
 """The encapsulations that l2wg has. Pure."""
 
-from typing import Dict, Tuple
-
 from l2wg_hooks.encapsulation.base import Encapsulation, LinkKind
 from l2wg_hooks.encapsulation.gretap import GRETAP
 from l2wg_hooks.encapsulation.vxlan import VXLAN
+from l2wg_hooks.typed import Dict, Tuple
 
 ENCAPSULATIONS: Dict[str, Encapsulation] = {encapsulation.name: encapsulation for encapsulation in (GRETAP, VXLAN)}
 DEFAULT = GRETAP.name

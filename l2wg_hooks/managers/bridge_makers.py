@@ -5,10 +5,10 @@ l2wg defines a bridge for ifupdown only: it tells nobody else's network what to 
 
 import glob
 import os
-from typing import NamedTuple, Tuple
 
 from l2wg_hooks.managers import ifupdown_state, networkd, networkmanager
 from l2wg_hooks.system import units
+from l2wg_hooks.typed import NamedTuple, Tuple
 
 NETPLAN = "/etc/netplan"
 NETWORKD = ("/etc/systemd/network", "/run/systemd/network")

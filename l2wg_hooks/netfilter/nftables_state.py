@@ -5,13 +5,13 @@ import os
 import re
 import sys
 import zlib
-from typing import Dict, NamedTuple, Tuple
 
 from l2wg_hooks.encapsulation import registry
 from l2wg_hooks.errors import L2wgError
 from l2wg_hooks.model import Rules
 from l2wg_hooks.netfilter import nftables, rule_groups
 from l2wg_hooks.system import files, json_fields, process
+from l2wg_hooks.typed import Dict, NamedTuple, Tuple
 
 # What was loaded last, and how nft(8) lists that where nobody interferes: whoever takes a rule away, an event notices.
 LOADED = "/run/l2wg.loaded"

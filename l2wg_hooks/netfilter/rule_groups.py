@@ -4,9 +4,8 @@ A frame passes as many rules with a thousand tunnels as with one. What has a rul
 admin has few of: the families of addresses, the encapsulations, UDP ports, bridges, kinds of fences and of clamps.
 """
 
-from typing import Any, Dict, List, NamedTuple, Tuple
-
 from l2wg_hooks.encapsulation import registry
+from l2wg_hooks.typed import Any, Dict, List, NamedTuple, Tuple
 
 # Of the tunnels of a bridge, so many are named where a frame of its own comes back: a prefix of the log has 127 characters.
 NAMED = 3

@@ -6,9 +6,9 @@ whatever it could let pass counts as passed.
 
 import ipaddress
 import shlex
-from typing import Dict, List, NamedTuple, Optional, Tuple
 
 from l2wg_hooks.system import json_fields
+from l2wg_hooks.typed import Dict, List, NamedTuple, Optional, Tuple
 
 ACCEPT, DROP, UNSURE = "accept", "drop", "unsure"
 # Deeper than iptables and nft(8) let chains call each other.

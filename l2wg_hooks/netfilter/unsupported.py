@@ -4,12 +4,12 @@ Nothing is read from what nft(8) says: rule sets that lack one key or another ar
 """
 
 import os
-from typing import NamedTuple, Tuple
 
 from l2wg_hooks.errors import Problem
 from l2wg_hooks.model import Rules
 from l2wg_hooks.netfilter import nftables
 from l2wg_hooks.system import features, process
+from l2wg_hooks.typed import NamedTuple, Tuple
 
 OPTIONAL = tuple(feature for feature in features.FEATURES if feature.key)
 

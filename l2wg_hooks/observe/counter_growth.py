@@ -4,10 +4,10 @@ The kernel keeps no time with a counter, so whoever looks leaves a note for who 
 """
 
 import json
-from typing import NamedTuple
 
 from l2wg_hooks.errors import L2wgError
 from l2wg_hooks.system import files, json_fields
+from l2wg_hooks.typed import NamedTuple
 
 NOTES = "/run/l2wg.growth"
 # Seconds without one more frame after which a loop, or a storm, is over.

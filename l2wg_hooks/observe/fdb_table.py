@@ -1,8 +1,7 @@
 """Who is behind which port: the Ethernet addresses that bridges have learnt (`bridge -json -statistics fdb show`). Pure."""
 
-from typing import NamedTuple, Optional
-
 from l2wg_hooks.system import json_fields
+from l2wg_hooks.typed import NamedTuple, Optional
 
 
 class Station(NamedTuple):

@@ -1,8 +1,7 @@
 """What has crossed the interfaces: the counters that `ip -json -statistics` prints beside the links. Pure."""
 
-from typing import NamedTuple
-
 from l2wg_hooks.system import json_fields
+from l2wg_hooks.typed import NamedTuple
 
 # Counters have 64 bits (struct rtnl_link_stats64).
 MOST = 2**64 - 1

@@ -4,10 +4,10 @@ Both are in /run, for this boot. A line that is not as we write it counts as not
 """
 
 import re
-from typing import Dict, NamedTuple, Tuple
 
 from l2wg_hooks.config import schema
 from l2wg_hooks.system import files
+from l2wg_hooks.typed import Dict, NamedTuple, Tuple
 
 ANSWERS, TAKEN = "/run/l2wg.answers", "/run/l2wg.ports"
 # Looks in a row without an answer after which a peer is down.

@@ -1,12 +1,12 @@
 """WireGuard's peers: what `wg show WG dump` (or `all`) tells of an interface, without its secrets. The text part is pure."""
 
 import re
-from typing import Dict, NamedTuple, Tuple
 
 from l2wg_hooks.config.allowed_ips import AllowedIPs
 from l2wg_hooks.errors import L2wgError, Problem, fail
 from l2wg_hooks.model import Peer
 from l2wg_hooks.system import network_namespace, process
+from l2wg_hooks.typed import Dict, NamedTuple, Tuple
 
 NEVER = -1
 # Seconds after which WireGuard takes no packet of a session any more (REJECT_AFTER_TIME in its white paper, 6.1).
@@ -66,8 +66,9 @@ def parse(text):
                 _count(received),
                 _count(sent),
                 None if keepalive == "off" else _count(keepalive),
+                preshared != "(none)",
             )
-            for key, _preshared, endpoint, allowed, handshake, received, sent, keepalive in rows[1:]
+            for key, preshared, endpoint, allowed, handshake, received, sent, keepalive in rows[1:]
         )
         return Interface("" if rows[0][1] == "(none)" else rows[0][1], _count(rows[0][2]), peers)
     except ValueError:

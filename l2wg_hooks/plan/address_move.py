@@ -4,12 +4,11 @@ The bridge takes the port's Ethernet address, its IP addresses and its routes in
 both for a moment, so that no connection notices.
 """
 
-from typing import List, NamedTuple, Set, Tuple
-
 from l2wg_hooks.config import ifupdown_bridge, ifupdown_commands, ifupdown_stanzas
 from l2wg_hooks.errors import Problem
 from l2wg_hooks.model import Addresses, Link, Step
 from l2wg_hooks.plan import bridge_steps, commands
+from l2wg_hooks.typed import List, NamedTuple, Set, Tuple
 
 
 class Move(NamedTuple):

@@ -4,10 +4,9 @@ WireGuard takes addresses; wg(8) resolves a name once, when it is told of it. So
 none then, the peer is called in vain, or not at all. The rule is that of reresolve-dns.sh in wireguard-tools.
 """
 
-from typing import Dict, NamedTuple, Tuple
-
 from l2wg_hooks.config import endpoint_lines, endpoint_names, wg_quick_peers
 from l2wg_hooks.plan import peer_endpoints
+from l2wg_hooks.typed import Dict, NamedTuple, Tuple
 
 # Seconds: a peer that answers has a new handshake every 120, and tries for some more (REKEY_AFTER_TIME and REKEY_TIMEOUT in
 # drivers/net/wireguard/messages.h).

@@ -1,9 +1,8 @@
 """The links of a router, looked through once: what is asked for each tunnel takes one step, however many there are. Pure."""
 
-from typing import Dict, List, Optional, Set, Tuple
-
 from l2wg_hooks.encapsulation import registry
 from l2wg_hooks.model import NAMESPACE, Link
+from l2wg_hooks.typed import Dict, List, Optional, Set, Tuple
 
 
 class LinkIndex:

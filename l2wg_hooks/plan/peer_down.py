@@ -3,11 +3,10 @@
 Link loss forwarding: whoever is plugged in there notices, and takes the other way that they have. The tunnel itself stays.
 """
 
-from typing import Dict, List, NamedTuple, Tuple
-
 from l2wg_hooks.errors import Problem
 from l2wg_hooks.model import Link, Plan, Step, Tunnel
 from l2wg_hooks.plan import link_index
+from l2wg_hooks.typed import Dict, List, NamedTuple, Tuple
 
 PORT = "port"
 _GROUP = "port "

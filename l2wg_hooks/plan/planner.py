@@ -4,8 +4,6 @@ Every event asks for the same plan, so the order of events does not matter: what
 and whichever event comes last finishes the work.
 """
 
-from typing import Dict, List, Tuple
-
 from l2wg_hooks import model
 from l2wg_hooks.config import bridge_switches
 from l2wg_hooks.errors import Problem
@@ -13,6 +11,7 @@ from l2wg_hooks.model import Observed, Plan, Rules, Step, Wait
 from l2wg_hooks.netfilter import iptables, nftables
 from l2wg_hooks.plan import bridge_steps, commands, policy_routes, tunnel_steps
 from l2wg_hooks.plan.link_index import LinkIndex
+from l2wg_hooks.typed import Dict, List, Tuple
 
 # The group of the step that loads rules: without it no tunnel may be made.
 GUARD = "guard"
@@ -45,7 +44,10 @@ def plan(tunnels, links, leaving=(), broken=(), seen=Observed()):
     if seen.heard and not all(peer.endpoint for these in seen.peers.values() for peer in these):
         from l2wg_hooks.plan import peer_endpoints
 
-        calls = tuple(peer_endpoints.steps(tunnels, links, seen, leaving))
+        rising = wire_steps.rising(wires) if wires else {}
+        calls = tuple(peer_endpoints.steps(tunnels, links, seen, leaving, rising))
+        wires = _told(wires, [step for step in calls if step.needs in rising], rising)
+        calls = tuple(step for step in calls if step.needs not in rising)
     rest = {name: link for name, link in links.items() if name not in doomed}
     index = LinkIndex(rest, leaving)
     ways = None if seen.ways is None else policy_routes.Ways(tunnels, seen.ways)
@@ -79,15 +81,23 @@ def plan(tunnels, links, leaving=(), broken=(), seen=Observed()):
     }
     rules = _rules(tunnels, links, broken, seen.rules) if there else Rules()
     loads = () if rules == seen.rules else (_load(rules, seen.rules),)
-    # First what must not be, then the guard, and only then what it guards.
+    # First what must not be; whom WireGuard calls, as the answer takes its time; then the guard, and only then what it guards.
     aside = _passes(ways, links, wished) + _aside(tunnels, there, links, seen, broken) + _silence(links, leaving, seen)
     goes = tuple(step for name, step in doomed.items() if name not in replaced)
     # The rules that guard a tunnel which is to be replaced stand until it is gone; the one in its place needs none.
     swaps = _batched(step for step in steps if step.group in replaced)
     others = _batched(step for step in steps if step.group not in replaced)
     others += _stale([tunnel for tunnel in tunnels if tunnel.name in there], ways, links) if not broken else ()
-    whole = goes + (wires + swaps + loads + calls + aside if swaps else loads + wires + calls + aside) + others
+    whole = goes + (wires + swaps + loads + calls + aside if swaps else calls + loads + wires + aside) + others
     return Plan(whole, tuple(waiting), tuple(problems), rules if loads else None, synced, tuple(replaced), ports)
+
+
+def _told(wires, calls, rising):
+    """The steps that make wires; each is told whom to call before it comes up, or it calls those 5 s later."""
+    found = list(wires)
+    for call in sorted(calls, key=lambda step: rising[step.needs], reverse=True):
+        found.insert(rising[call.needs], call)
+    return tuple(found)
 
 
 def _batched(steps):

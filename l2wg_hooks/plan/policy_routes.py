@@ -11,11 +11,11 @@ link's, whenever it starts (ManageForeignRoutingPolicyRules and ManageForeignRou
 
 import re
 import zlib
-from typing import Dict, NamedTuple, Optional, Tuple
 
 from l2wg_hooks import model
 from l2wg_hooks.encapsulation import headers, registry
 from l2wg_hooks.model import PolicyRoutes
+from l2wg_hooks.typed import Dict, NamedTuple, Optional, Tuple
 
 # Before all rules that wg-quick(8) and people make, after the kernel's own (0).
 PRIORITY = 4789

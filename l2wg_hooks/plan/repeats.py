@@ -4,7 +4,8 @@ A fault is a group of the plan, with its steps. One that comes again each time i
 """
 
 import zlib
-from typing import Dict, NamedTuple, Tuple
+
+from l2wg_hooks.typed import Dict, NamedTuple, Tuple
 
 # Times in a row after which something is said to keep undoing it.
 TIMES = 3

@@ -3,10 +3,9 @@
 A tunnel that was there before is not dealt with here: the plan of the old wish makes and mends it.
 """
 
-from typing import Dict, List, NamedTuple
-
 from l2wg_hooks.model import Addresses, Link, Step, is_ours
 from l2wg_hooks.plan import commands
+from l2wg_hooks.typed import Dict, List, NamedTuple
 
 
 class Snapshot(NamedTuple):

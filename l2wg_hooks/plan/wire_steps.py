@@ -6,13 +6,12 @@ is made inside, so its packets stay there, and moves out to its bridge: an inter
 Nobody but the tunnels sends into that namespace, and WireGuard alone brings packets in: no rule has to say so.
 """
 
-from typing import Dict, List, Tuple
-
 from l2wg_hooks import model
 from l2wg_hooks.config import wg_quick
 from l2wg_hooks.model import NAMESPACE, Link, Step
 from l2wg_hooks.plan import policy_routes
 from l2wg_hooks.plan.commands import EXEC, INSIDE, NEW_NAMESPACE, OF_NAMESPACE, bare
+from l2wg_hooks.typed import Dict, List, Tuple
 
 # What wg(8) is told: there for that command only, and readable by root only.
 FILE = "/run/l2wg.{}.wg"
@@ -149,6 +148,17 @@ def _routes(tunnels, wanted, there, kept):
 def synced(steps):
     """The names of the wires that these steps tell what is in their files."""
     return tuple(step.group for step in steps if bare(step.argv)[:2] == ("wg", "syncconf"))
+
+
+def rising(steps):
+    """{name of a wire that these steps bring up: where the batch of ip(8) begins that does}."""
+    found = {}
+    for at, step in enumerate(steps):
+        if step.argv == _set(step.group, "up"):
+            while at and steps[at - 1].group == step.group and steps[at - 1].argv[: len(INSIDE)] == INSIDE:
+                at -= 1
+            found[step.group] = at
+    return found
 
 
 def after(tunnels, links, walls, leaving=()):

@@ -2,10 +2,10 @@
 
 import ipaddress
 import struct
-from typing import NamedTuple
 
 from l2wg_hooks.probes import checksum
 from l2wg_hooks.probes.arp import BROADCAST, packed
+from l2wg_hooks.typed import NamedTuple
 
 SERVER_PORT, CLIENT_PORT = 67, 68
 MAGIC = bytes((99, 130, 83, 99))

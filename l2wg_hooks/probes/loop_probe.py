@@ -3,7 +3,7 @@
 The rules of netfilter/nftables.py drop, count and log it there; see also check/runner.py.
 """
 
-import socket
+from l2wg_hooks.system import raw_socket
 
 # Local Experimental EtherType 1 (IEEE 802, 9.2.3).
 ETHERTYPE = b"\x88\xb5"
@@ -14,20 +14,43 @@ FRAME_MIN = 60
 
 def frame(tunnel, source=None):
     """The probe of a tunnel, from its Ethernet address or `source` (6 bytes): broadcast, so that every bridge passes it on."""
-    source = source or bytes.fromhex(tunnel.mac.replace(":", ""))
-    text = (f"l2wg loop probe {tunnel.name}").encode()
+    return _frame(tunnel.name, source or bytes.fromhex(tunnel.mac.replace(":", "")))
+
+
+def _frame(name, source):
+    text = (f"l2wg loop probe {name}").encode()
     return (BROADCAST + source + ETHERTYPE + text).ljust(FRAME_MIN, b"\0")
 
 
 def send(tunnels, links):
     """Send one from the bridge of each tunnel that is wired up."""
+    for tunnel in _wired(tunnels, links):
+        _send(tunnel.bridge, frame(tunnel))
+
+
+def words(tunnels, links):
+    """What `again` needs to send the same: a word BRIDGE/MAC/NAME for each."""
+    return tuple(f"{tunnel.bridge}/{tunnel.mac}/{tunnel.name}" for tunnel in _wired(tunnels, links))
+
+
+def again(told):
+    """Send what `words` told of."""
+    for word in told:
+        bridge, mac, name = word.split("/")
+        _send(bridge, _frame(name, bytes.fromhex(mac.replace(":", ""))))
+
+
+def _wired(tunnels, links):
     for tunnel in tunnels:
         link = links.get(tunnel.name)
-        if link is None or not link.up or link.master != tunnel.bridge:
-            continue
-        try:
-            with socket.socket(socket.AF_PACKET, socket.SOCK_RAW) as port:
-                port.bind((tunnel.bridge, 0))
-                port.send(frame(tunnel))
-        except OSError:
-            pass  # the bridge is down, or just gone: nothing can loop
+        if link is not None and link.up and link.master == tunnel.bridge:
+            yield tunnel
+
+
+def _send(bridge, data):
+    try:
+        with raw_socket.Socket(raw_socket.AF_PACKET, raw_socket.SOCK_RAW) as port:
+            port.bind((bridge, 0))
+            port.send(data)
+    except OSError:
+        pass  # the bridge is down, or just gone: nothing can loop

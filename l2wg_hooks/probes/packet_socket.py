@@ -6,9 +6,9 @@ A busy LAN has more frames than Python can look at, so what is not asked for mus
 import ctypes
 import socket
 import struct
-from typing import NamedTuple
 
 from l2wg_hooks.system import network_namespace
+from l2wg_hooks.typed import NamedTuple
 
 ETH_P_ALL = 3
 # asm-generic/socket.h; Python has no name for it.

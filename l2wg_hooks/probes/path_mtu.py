@@ -5,9 +5,9 @@ has a smaller MTU than ours: then the answer comes in two pieces, and only the w
 """
 
 import time
-from typing import NamedTuple, Optional
 
 from l2wg_hooks.probes import icmp_echo
+from l2wg_hooks.typed import NamedTuple, Optional
 
 # Sizes that are tried at once, rounds of it, and seconds to wait for each: three rounds tell 1420 from 1419.
 AT_ONCE, ROUNDS, WAIT = 16, 3, 1.0

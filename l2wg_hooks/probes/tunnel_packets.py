@@ -2,10 +2,10 @@
 
 import ipaddress
 import struct
-from typing import NamedTuple, Optional
 
 from l2wg_hooks.encapsulation import registry
 from l2wg_hooks.encapsulation.base import UDP
+from l2wg_hooks.typed import NamedTuple, Optional
 
 DESTINATION, ICMP, ICMP6 = 60, 1, 58
 

@@ -4,12 +4,11 @@ The same words mean something else for each step: "Operation not supported" is a
 a wireless card where a port joins. So they are looked up among that step's only, and nothing is matched but what was said.
 """
 
-from typing import Callable, NamedTuple, Tuple
-
 from l2wg_hooks.encapsulation import registry
 from l2wg_hooks.model import NAMESPACE
 from l2wg_hooks.netfilter import nftables
 from l2wg_hooks.plan import commands
+from l2wg_hooks.typed import Callable, NamedTuple, Tuple
 
 UNKNOWN = "run that command by hand as root"
 # Of what makes each kind of link.

@@ -9,7 +9,7 @@ from l2wg_hooks import model
 from l2wg_hooks.config import store
 from l2wg_hooks.errors import L2wgError, Problem
 from l2wg_hooks.observe import link_table
-from l2wg_hooks.reconcile import event_summary, reconcile
+from l2wg_hooks.reconcile import event_summary, kept_by_hooks, reconcile
 from l2wg_hooks.system import log
 
 # The unit that calls `l2wg event up boot`, and the link by which systemd starts it.
@@ -52,6 +52,13 @@ def _device(name):
     return device.follow(name)
 
 
+def _manager(_):
+    """A manager of interfaces has started: it may have told WireGuard of its peers anew, and the interface stays as it is."""
+    from l2wg_hooks.reconcile import device
+
+    return device.once()
+
+
 def _watch(_):
     from l2wg_hooks.reconcile import watch  # the timer's only
 
@@ -66,6 +73,7 @@ EVENTS = {
     ("event", "down"): (down, "{} goes down (ifupdown)"),
     ("event", "dhcpcd"): (_dhcpcd_begins, "dhcpcd begins with {}"),
     ("event", "device"): (_device, "{} has come or gone (udev)"),
+    ("event", "manager"): (_manager, "{} has started"),
     ("event", "up", "boot"): (up, "the router has started"),
     ("event", "up", "nftables"): (up, "nftables was loaded anew"),
     ("event", "watch"): (_watch, "the watch"),
@@ -86,6 +94,7 @@ def label(words):
 def main(words, strict=False):
     """Run an event by its words, such as ["up", "wg0"]; exit code: 0, with `strict` 1 if something is wrong."""
     log.begin(event_summary.EventSummary(" ".join(words), label(words)))
+    kept_by_hooks.check()
     try:
         handler, _ = find(words)
         problems = handler(words[-1])

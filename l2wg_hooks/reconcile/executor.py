@@ -1,11 +1,14 @@
 """Steps of a plan, carried out: by one `ip -batch` and one `bridge -batch` for all that stand together, as far as that goes."""
 
 import os
-from typing import List, Tuple
 
 from l2wg_hooks.errors import L2wgError, Problem
 from l2wg_hooks.plan import commands
 from l2wg_hooks.system import files, ip_routes, log, process
+from l2wg_hooks.typed import List, Tuple
+
+# Above so many commands a terminal shows how far they are, in the place of each.
+MANY = 20
 
 
 def apply(steps) -> Tuple[Problem, ...]:
@@ -13,6 +16,15 @@ def apply(steps) -> Tuple[Problem, ...]:
 
     After a failure the rest of that step's group is left out and the other groups go on.
     """
+    if len(steps) <= MANY:
+        return _apply(steps, process.show)
+    from l2wg_hooks.system import terminal  # most events have less to do
+
+    with terminal.commands(len(steps)) as show:
+        return _apply(steps, show)
+
+
+def _apply(steps, show):
     left: List = list(steps)
     problems = []
     while left:
@@ -21,7 +33,7 @@ def apply(steps) -> Tuple[Problem, ...]:
             count += 1
         done, problem = _run(left[:count])
         for step in left[: min(done + 1, count)]:
-            process.show(step.argv)
+            show(step.argv)
         for step in left[:done]:
             log.ran(step)
         if problem is None:

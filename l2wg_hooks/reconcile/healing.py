@@ -7,6 +7,7 @@ import json
 
 from l2wg_hooks.config import last_applied, store
 from l2wg_hooks.errors import L2wgError
+from l2wg_hooks.model import Plan
 from l2wg_hooks.observe import link_table, snapshot
 from l2wg_hooks.plan import planner, repeats, wire_steps
 from l2wg_hooks.reconcile import event_summary, look_record, reconcile, suspects, taken_down
@@ -29,7 +30,8 @@ def heal():
     todo = planner.plan(wished.tunnels, links, leaving, wished.broken, snapshot.look(wished.tunnels, links))
     choice = Choice(read_history(), look_record.now())
     if not choice(todo).steps:
-        look_record.write(wished.tunnels, links, choice.until if todo.steps else None)
+        whole = not (wished.broken or leaving) and todo == Plan()
+        look_record.write(wished.tunnels, links, choice.until if todo.steps else None, whole)
         return ()
     with lock.at_leisure() as ours:
         # Whoever was at work a moment ago may have begun to wait for a confirmation.

@@ -10,6 +10,7 @@ import time
 from l2wg_hooks.errors import L2wgError
 from l2wg_hooks.observe import snapshot, sysctls
 from l2wg_hooks.plan import peer_down, policy_routes
+from l2wg_hooks.probes import loop_probe
 from l2wg_hooks.reconcile import endpoint_names
 from l2wg_hooks.system import files
 
@@ -25,11 +26,12 @@ def now():
     return int(time.clock_gettime(time.CLOCK_BOOTTIME))
 
 
-def words(tunnels, links):
+def words(tunnels, links, whole=False):
     """What the script has to know of the tunnels: words without blanks, each once.
 
     ways4, table4=NUMBER, ways6, table6=NUMBER: policy routes; mangle, filter: tables of iptables; vlans: of bridges that filter
-    them. With `names` it calls Python where a peer is silent that is named by peer=KEY, with `answers` at every look.
+    them. With `names` it calls Python where a peer is silent that is named by peer=KEY, with `answers` at every look. `event`
+    says that an event has nothing to do, either, but to send the probes probe=BRIDGE/MAC/NAME.
     """
     found = []
     for tunnel in tunnels:
@@ -46,6 +48,8 @@ def words(tunnels, links):
     silent = [key for these in endpoint_names.wanted(tunnels).values() for key in these if key.split() == [key]]
     if silent:
         found += ["names"] + [f"peer={key}" for key in silent]
+    if whole:
+        found += ["event"] + [f"probe={word}" for word in loop_probe.words(tunnels, links)]
     return tuple(dict.fromkeys(found))
 
 
@@ -57,14 +61,17 @@ def switches(tunnels):
     return tuple(path for path in paths if not set(path) & set(" \t\n\\"))
 
 
-def write(tunnels, links, until=None):
-    """Keep that nothing was to be done, up to the second `until`, where the script has called; nobody is told where it fails."""
+def write(tunnels, links, until=None, whole=False):
+    """Keep that nothing was to be done, up to the second `until`, where the script has called; nobody is told where it fails.
+
+    `whole` is whether that is so for an event, too, which asks for all of the wish and tells of what waits.
+    """
     fingerprint = os.environ.get(FINGERPRINT, "")
     if not fingerprint or "\n" in fingerprint:
         return
     end = now() + HOLDS
     end = end if until is None else min(until, end)
-    rows = (fingerprint, " ".join(words(tunnels, links)), str(end), " ".join(switches(tunnels)))
+    rows = (fingerprint, " ".join(words(tunnels, links, whole)), str(end), " ".join(switches(tunnels)))
     try:
         files.keep(PATH, "".join(row + "\n" for row in rows))
     except L2wgError:  # a full /run: then each look is Python's

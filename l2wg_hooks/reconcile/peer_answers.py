@@ -2,7 +2,6 @@
 
 import select
 import time
-from typing import Dict, Set
 
 from l2wg_hooks.config import last_applied
 from l2wg_hooks.config.allowed_ips import AllowedIPs
@@ -11,6 +10,7 @@ from l2wg_hooks.plan import peer_down
 from l2wg_hooks.probes import icmp_echo
 from l2wg_hooks.reconcile import healing, reconcile, taken_down
 from l2wg_hooks.system import lock, log
+from l2wg_hooks.typed import Dict, Set
 
 # Seconds that an answer may take, and when it is asked for in them: one may get lost.
 PATIENCE, ASKED = 3, (0, 1)

@@ -1,7 +1,5 @@
 """The kernel is brought to the wish: observe, plan, execute, until nothing is left to do."""
 
-from typing import Set
-
 from l2wg_hooks.config import last_endpoints, store
 from l2wg_hooks.errors import L2wgError, Problem
 from l2wg_hooks.netfilter import nftables_state
@@ -10,6 +8,7 @@ from l2wg_hooks.plan import commands, planner
 from l2wg_hooks.probes import loop_probe
 from l2wg_hooks.reconcile import executor, taken_down
 from l2wg_hooks.system import files, lock, log
+from l2wg_hooks.typed import Set
 
 # The kernel's links can change while we work (a port comes, a bridge goes): look again, but not for ever.
 ROUNDS = 3

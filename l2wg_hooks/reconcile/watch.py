@@ -1,9 +1,8 @@
 """A look of l2wg-watch.timer, when its sh script (etc/l2wg/look) has seen that something differs: part by part."""
 
-from typing import Tuple
-
 from l2wg_hooks.errors import L2wgError, Problem
 from l2wg_hooks.reconcile import endpoint_names, healing, peer_answers, reconcile
+from l2wg_hooks.typed import Tuple
 
 # Each returns Problems. One that fails does not keep the others from their work; an event tells of what is wrong with the files.
 PARTS = (reconcile.remember, healing.heal, endpoint_names.look, peer_answers.look)

@@ -1,11 +1,10 @@
 """What wg(8) is told of a WireGuard interface that l2wg makes: its file without the rest, and without names."""
 
-from typing import List
-
 from l2wg_hooks.config import own_wire, wg_quick
 from l2wg_hooks.errors import L2wgError, Problem
 from l2wg_hooks.plan import wire_steps
 from l2wg_hooks.system import files
+from l2wg_hooks.typed import List
 
 
 def write(names):

@@ -7,9 +7,9 @@ asked, but where a packet alone would show it.
 
 import json
 import re
-from typing import Dict, NamedTuple, Tuple
 
 from l2wg_hooks.encapsulation import registry
+from l2wg_hooks.typed import Dict, NamedTuple, Tuple
 
 IP, NFT, KERNEL = "iproute2", "nft", "Linux"
 

@@ -52,8 +52,9 @@ def send(message, severity=INFO, more=()):
     """Leave one entry: `message`, and `more` fields as pairs of key and text."""
     if not (os.path.exists(NATIVE) or os.path.exists(SYSLOG)):
         return
-    import socket
     import time
+
+    from l2wg_hooks.system import raw_socket
 
     fields = [("MESSAGE", message), ("PRIORITY", str(severity))]
     fields += [("SYSLOG_IDENTIFIER", IDENTIFIER), ("SYSLOG_FACILITY", str(DAEMON))] + list(more)
@@ -61,7 +62,7 @@ def send(message, severity=INFO, more=()):
         # What is not printed then has to be among the unit's lines. journald finds out by itself, unless we end before it looks.
         fields += [("OBJECT_SYSTEMD_UNIT", unit) for unit in [_unit()] if unit]
     try:
-        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as out:
+        with raw_socket.Socket(raw_socket.AF_UNIX, raw_socket.SOCK_DGRAM) as out:
             out.setblocking(False)
             try:
                 out.sendto(encode(fields), NATIVE)

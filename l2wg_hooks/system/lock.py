@@ -1,6 +1,5 @@
 """One worker at a time, and no queue of events that would all do the same."""
 
-import contextlib
 import errno
 import fcntl
 import os
@@ -54,50 +53,61 @@ def _wait(descriptor, path):
         time.sleep(PAUSE)
 
 
-@contextlib.contextmanager
-def changing():
+class _Held:
+    """What is held until `with` ends; gives whether it is. By hand, since an event has no other use for contextlib(3py)."""
+
+    def __init__(self, *arguments):
+        self._arguments, self._held = arguments, []
+
+    def __enter__(self):
+        try:
+            return self._take(*self._arguments)
+        except BaseException:
+            self.__exit__()
+            raise
+
+    def __exit__(self, *_):
+        while self._held:
+            os.close(self._held.pop())
+
+    def _open(self, path):
+        self._held.append(_opened(path))
+        return self._held[-1]
+
+    def _take(self, *arguments):
+        raise NotImplementedError
+
+
+class changing(_Held):
     """Hold the lock of whoever changes files: two of us never work on the same one. Raises L2wgError where it is held."""
-    descriptor = _opened(FILES)
-    try:
-        _wait(descriptor, FILES)
-        yield
-    finally:
-        os.close(descriptor)
+
+    def _take(self):
+        _wait(self._open(FILES), FILES)
+        return True
 
 
-@contextlib.contextmanager
-def working(may_skip=False):
+class working(_Held):
     """Hold the lock; gives True. With `may_skip`, gives False at once if somebody waits for it already.
 
     Who waits has observed nothing yet, so all that happened until now is in what they will see: an event that comes
     on top of a waiting one has nothing to add. flock(2) goes with the process, whatever becomes of it.
     """
-    work, following = _opened(WORK), _opened(NEXT)
-    try:
+
+    def __init__(self, may_skip=False):
+        super().__init__(may_skip)
+
+    def _take(self, may_skip):
+        work, following = self._open(WORK), self._open(NEXT)
+        if may_skip and not _try(following):
+            return False
+        _wait(work, WORK)
         if may_skip:
-            if not _try(following):
-                yield False
-                return
-            _wait(work, WORK)
-            os.close(following)
-            following = None
-        else:
-            _wait(work, WORK)
-        yield True
-    finally:
-        os.close(work)
-        if following is not None:
-            os.close(following)
+            os.close(self._held.pop())
+        return True
 
 
-@contextlib.contextmanager
-def at_leisure():
+class at_leisure(_Held):
     """Hold both locks; gives False where somebody has one of them. It waits for none, and takes nobody's place who waits."""
-    with contextlib.ExitStack() as held:
-        for path in (FILES, WORK):
-            descriptor = _opened(path)
-            held.callback(os.close, descriptor)
-            if not _try(descriptor):
-                yield False
-                return
-        yield True
+
+    def _take(self):
+        return _try(self._open(FILES)) and _try(self._open(WORK))

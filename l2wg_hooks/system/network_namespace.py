@@ -1,7 +1,7 @@
 """Work in another network namespace: an empty one for a moment, or one that has a name."""
 
+import _thread
 import os
-import threading
 
 from l2wg_hooks.model import NAMESPACE
 
@@ -32,13 +32,14 @@ def number(name):
 
     Raises OSError where there is none of that name.
     """
-    import socket
     import struct
+
+    from l2wg_hooks.system import raw_socket
 
     descriptor = os.open(path(name), os.O_RDONLY)
     try:
-        with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE) as route:
-            message = struct.pack("=B3xHHI", socket.AF_UNSPEC, 8, NETNSA_FD, descriptor)
+        with raw_socket.Socket(raw_socket.AF_NETLINK, raw_socket.SOCK_RAW, raw_socket.NETLINK_ROUTE) as route:
+            message = struct.pack("=B3xHHI", raw_socket.AF_UNSPEC, 8, NETNSA_FD, descriptor)
             route.send(struct.pack("=IHHII", 16 + len(message), RTM_GETNSID, NLM_F_REQUEST, 1, 0) + message)
             answer = route.recv(1 << 12)
     finally:
@@ -109,6 +110,8 @@ def _call(function, *arguments):
 def _elsewhere(enter, work):
     """What `work()` returns, called when `enter()` has taken a thread to another network namespace."""
     found = {}
+    done = _thread.allocate_lock()
+    done.acquire()
 
     def run():
         # A thread of its own, since unshare(2) and setns(2) are about the calling thread, and it has no way back.
@@ -117,10 +120,12 @@ def _elsewhere(enter, work):
             found["result"] = work()
         except BaseException as error:  # raised again by the caller's thread
             found["error"] = error
+        finally:
+            done.release()
 
-    thread = threading.Thread(target=run)
-    thread.start()
-    thread.join()
+    # Not by threading(3py), which would be loaded for that alone.
+    _thread.start_new_thread(run, ())
+    done.acquire()
     if "error" in found:
         raise found["error"]
     return found["result"]

@@ -1,13 +1,10 @@
 """The only place that runs commands. Each is a list, never a shell string, and is printed as wg-quick prints its own."""
 
-import codecs
 import os
-import subprocess
-import threading
-from typing import NamedTuple
 
 from l2wg_hooks.errors import L2wgError, fail
-from l2wg_hooks.system import json_fields, log
+from l2wg_hooks.system import child, json_fields, log
+from l2wg_hooks.typed import NamedTuple
 
 # Seconds after which a command counts as hung. The kernel answers in milliseconds, under emulation in seconds.
 PATIENCE = 60
@@ -51,26 +48,27 @@ def show(argv):
 def run(argv, stdin="", environment=()):
     """Run a command to its end. Raises L2wgError if it is not there or hangs; its exit code is the caller's to judge."""
     try:
-        done = subprocess.run(
-            list(argv),
-            input=stdin,
-            capture_output=True,
-            text=True,
-            errors="surrogateescape",
-            env=dict(ENVIRONMENT, **dict(environment)),
-            timeout=PATIENCE,
-        )
+        data = stdin.encode("utf-8", "surrogateescape")
+        code, *said = child.run(list(argv), data, dict(ENVIRONMENT, **dict(environment)), PATIENCE)
     except (ValueError, UnicodeEncodeError):  # a NUL, or what is no byte: not to be had from any program or file
         fail("`{}` is not a command".format(" ".join(argv)), "look for odd bytes in the names there")
     except FileNotFoundError:
         fail(f"the command {argv[0]} is not there", f"apt install {PACKAGES.get(argv[0], argv[0])}")
-    except subprocess.TimeoutExpired:
+    except TimeoutError:
         fail("`%s` did not end within %d s" % (" ".join(argv), PATIENCE), "run it by hand to see what it waits for")
-    return Result(done.returncode, done.stdout, done.stderr)
+    return Result(code, *(_text(piece) for piece in said))
+
+
+def _text(data):
+    """What a command printed. A carriage return ends a line, too."""
+    text = data.decode("utf-8", "surrogateescape")
+    return text.replace("\r\n", "\n").replace("\r", "\n") if "\r" in text else text
 
 
 def leave(argv):
     """Start a command that goes on by itself: nobody waits for it, nor hears of it."""
+    import subprocess  # slow to load: no event but one that makes a wire has a use for it
+
     try:
         subprocess.Popen(
             list(argv),
@@ -132,31 +130,35 @@ def families():
 
 def feed(argv, take):
     """Run a command like `run`, and give what it prints to `take` piece by piece: it may be more than one wants to keep."""
+    import codecs
+    import subprocess
+    import threading
+
     decoder = codecs.getincrementaldecoder("utf-8")("surrogateescape")
     late, said = [], []
     try:
-        child = subprocess.Popen(
+        started = subprocess.Popen(
             list(argv), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=ENVIRONMENT, bufsize=0
         )
     except FileNotFoundError:
         fail(f"the command {argv[0]} is not there", f"apt install {PACKAGES.get(argv[0], argv[0])}")
-    clock = threading.Timer(PATIENCE, lambda: (late.append(True), child.kill()))
-    ear = threading.Thread(target=lambda: said.append(child.stderr.read()))
+    clock = threading.Timer(PATIENCE, lambda: (late.append(True), started.kill()))
+    ear = threading.Thread(target=lambda: said.append(started.stderr.read()))
     clock.start()
     ear.start()
     try:
-        for piece in iter(lambda: child.stdout.read(PIECE), b""):
+        for piece in iter(lambda: started.stdout.read(PIECE), b""):
             take(decoder.decode(piece))
         take(decoder.decode(b"", True))
     finally:
-        child.stdout.close()  # whoever still prints is ended by that
-        child.wait()
+        started.stdout.close()  # whoever still prints is ended by that
+        started.wait()
         ear.join()
         clock.cancel()
-        child.stderr.close()
+        started.stderr.close()
     if late:
         fail("`%s` did not end within %d s" % (" ".join(argv), PATIENCE), "run it by hand to see what it waits for")
-    return Result(child.returncode, "", said[0].decode("utf-8", "surrogateescape"))
+    return Result(started.returncode, "", said[0].decode("utf-8", "surrogateescape"))
 
 
 def together(*argvs, takes=()):
@@ -164,6 +166,8 @@ def together(*argvs, takes=()):
 
     `takes` is {argv: take} of those for `feed`.
     """
+    import threading
+
     takes = dict(takes)
     found = [None] * len(argvs)
 

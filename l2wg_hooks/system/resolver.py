@@ -3,7 +3,8 @@
 import socket
 import threading
 import time
-from typing import Dict, List, Tuple
+
+from l2wg_hooks.typed import Dict, List, Tuple
 
 # Threads, each with a call of the resolver.
 _ASKERS = 16

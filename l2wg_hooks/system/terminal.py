@@ -6,6 +6,10 @@ import sys
 import time
 
 from l2wg_hooks import errors
+from l2wg_hooks.system import log, process
+
+# Characters of a bar.
+BAR = 40
 
 
 def attended():
@@ -43,20 +47,42 @@ def yes(question):
 
 @contextlib.contextmanager
 def progress():
-    """Gives a function that shows at a terminal what is being looked at, each in the place of the last; nothing elsewhere."""
-
-    def tell(text):
-        sys.stderr.write(f"\r[l2wg] {text}\x1b[K")
-        sys.stderr.flush()
-
+    """Gives a function that shows at a terminal how far something is, each text in the place of the last; nothing elsewhere."""
     if not sys.stderr.isatty():
         yield lambda text: None
         return
     try:
-        yield tell
+        yield lambda text: _in_place(f"[l2wg] {text}")
     finally:
-        sys.stderr.write("\r\x1b[K")
+        _in_place("")
+
+
+def _in_place(text):
+    """Write a line over the last one. Whoever looked on may have gone: that must not end our work."""
+    try:
+        sys.stderr.write(f"\r{text}\x1b[K")
         sys.stderr.flush()
+    except OSError:
+        pass
+
+
+@contextlib.contextmanager
+def commands(count):
+    """Gives a function that shows a command, a tuple, that has been run: for all `count` of them a terminal has a bar."""
+    if not sys.stderr.isatty():
+        yield process.show
+        return
+    done = 0
+
+    def show(_):
+        nonlocal done
+        done += 1
+        full = BAR * done // count
+        tell("{}{} {} of {}".format("#" * full, "." * (BAR - full), done, count))
+
+    with progress() as tell:
+        yield show
+    log.say(f"{done} of {count} commands were run; the journal has each: `journalctl -t l2wg -o verbose`")
 
 
 # What ended a countdown: a key was pressed, the time, whoever sat there has gone, or it has been decided elsewhere.

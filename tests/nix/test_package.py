@@ -3,6 +3,7 @@
 import configparser
 import json
 import pathlib
+import re
 import subprocess
 
 import l2wg_hooks
@@ -20,7 +21,7 @@ def test_the_command_runs(package):
 def test_it_runs_its_own_modules(package):
     """And not those of a checkout or of Debian's package: it says from where."""
     launcher = pathlib.Path(package + "/bin/l2wg").read_text()
-    script = launcher.replace("sys.exit(main())", "import l2wg_hooks; print(l2wg_hooks.__file__)")
+    script = launcher.replace("leave(main())", "import l2wg_hooks; print(l2wg_hooks.__file__)")
     assert script != launcher
     assert run("/usr/bin/python3", "-I", "-c", script) == package + "/lib/l2wg_hooks/__init__.py\n"
 
@@ -45,7 +46,8 @@ def test_the_commands_that_it_runs_are_those_of_the_package(package, nix, tmp_pa
 
 def test_the_watch_runs_those_too(package):
     text = pathlib.Path(package + "/lib/l2wg/look").read_text()
-    assert "\nPATH=%s\n" % ":".join(["/usr/bin"] * 9) in text and f"exec {package}/bin/l2wg event watch timer\n" in text
+    assert "\nPATH=%s\n" % ":".join(["/usr/bin"] * 9) in text and f'exec {package}/bin/l2wg event "$event" "$name"\n' in text
+    assert f" {package}/lib/l2wg/look\n" in text and "/usr/lib/l2wg" not in text, "another version is another path"
 
 
 def test_every_command_has_its_package():
@@ -91,9 +93,12 @@ def test_device_events(package):
         (pathlib.Path(package) / path).read_text() for path in ("lib/udev/rules.d/85-l2wg.rules", "lib/l2wg/device", "lib/systemd/system/l2wg-device@.service")
     )
     assert f'RUN+="{package}/lib/l2wg/device"' in rule and f". {package}/lib/l2wg/ours\n" in device
-    assert f"ExecStart={package}/bin/l2wg event device %i\n" in unit and "/usr/bin/l2wg" not in rule + device + unit
+    assert f"ExecStart={package}/lib/l2wg/look device %i\n" in unit and not re.search("/usr/(bin|lib)/l2wg", rule + device + unit)
     assert (pathlib.Path(package) / "lib/l2wg/ours").is_file() and (pathlib.Path(package) / "lib/l2wg/device").stat().st_mode & 0o100
-    run("/usr/bin/systemd-analyze", "verify", "--man=no", package + "/lib/systemd/system/l2wg-device@.service")
+    manager = (pathlib.Path(package) / "lib/systemd/system/l2wg-manager@.service").read_text()
+    assert f"ExecStart={package}/bin/l2wg event manager %i\n" in manager and "/usr/bin/l2wg" not in manager
+    for name in ("device", "manager"):
+        run("/usr/bin/systemd-analyze", "verify", "--man=no", f"{package}/lib/systemd/system/l2wg-{name}@.service")
 
 
 def test_completion(package):

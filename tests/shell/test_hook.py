@@ -4,6 +4,7 @@ import os
 import socket
 import stat
 import subprocess
+import time
 
 import pytest
 from conftest import TOP
@@ -16,20 +17,27 @@ IFUPDOWN2 = {"up": {"MODE": "start", "PHASE": "up", "ADDRFAM": "inet"}, "down": 
 BY_HAND = {"up": {"MODE": "start"}, "down": {"MODE": "stop"}}
 
 
-def read_in(script):
-    """A script, with what it reads in in its place."""
+def read_in(script, folder, conf):
+    """A script that reads in what it does of `folder`, and has the tunnels' files of `conf`."""
     ours = (TOP / "etc/l2wg/ours").read_text()
-    return script.read_text().replace("[ -r /usr/lib/l2wg/ours ]", "true").replace(". /usr/lib/l2wg/ours\n", ours)
+    (folder / "ours").write_text(ours.replace("/etc/l2wg", str(conf)).replace("/run/l2wg.interfaces", str(folder / "kept")))
+    return script.read_text().replace("/usr/lib/l2wg/ours", str(folder / "ours"))
 
 
 @pytest.fixture
-def call(tmp_path):
+def kept(tmp_path_factory):
+    """A folder for what a hook reads in, and keeps; the folder of the tunnels' files stays as old as it is."""
+    return tmp_path_factory.mktemp("kept")
+
+
+@pytest.fixture
+def call(tmp_path, kept):
     """Run the hook with these variables; the words of each call of l2wg."""
     (tmp_path / "gretap1.conf").write_text("underlay = wg0 # br7\nbridge=br0\nbridge-ports = enp3s0, enp4s0")
     command = tmp_path / "l2wg"
     command.write_text(f'#!/bin/sh\necho "$*" >>{tmp_path}/calls\nexit 3\n')
     command.chmod(0o755)
-    text = read_in(HOOK).replace("/usr/bin/l2wg", str(command)).replace("/etc/l2wg/", f"{tmp_path}/")
+    text = read_in(HOOK, kept, tmp_path).replace("/usr/bin/l2wg", str(command)).replace("/usr/lib/l2wg/look", f"{command} event")
 
     def run(**variables):
         done = subprocess.run(["dash", "-c", text], env=dict(variables, PATH="/usr/bin:/bin"), stdout=subprocess.PIPE)
@@ -108,7 +116,7 @@ def test_nothing_has_ifup_wait(kind, shell, tmp_path):
     (folder / "b-good.conf").write_text("underlay = wg0\nbridge = br0\n")
     for name in ("a", "c"):
         ODD[kind](str(folder / f"{name}.conf"))
-    text = read_in(HOOK).replace("/usr/bin/l2wg", "/bin/echo").replace("/etc/l2wg/", f"{folder}/")
+    text = read_in(HOOK, tmp_path, folder).replace("/usr/bin/l2wg", "/bin/echo").replace("/usr/lib/l2wg/look", "/bin/echo event")
 
     def run(name):
         done = subprocess.run(
@@ -120,6 +128,103 @@ def test_nothing_has_ifup_wait(kind, shell, tmp_path):
     assert run("br0") == "event up br0\n" and run("wg0") == "event up wg0\n"
     # Of what is too large for it, the hook does not know, so l2wg looks; and tells of it.
     assert run("enp9s0") == "event up enp9s0\n" * (kind in ("sparse", "long"))
+
+
+# What the hooks keep of the files, so that not each has to read them.
+
+
+class Hook:
+    """ifupdown's, in a router whose files are all of an hour ago."""
+
+    def __init__(self, shell, path):
+        self.shell, self.path, self.conf, self.kept = shell, path, path / "l2wg", path / "kept"
+        self.conf.mkdir()
+        self.write("gretap1", "underlay = wg0\nbridge = br0\nbridge-ports = enp3s0, enp4s0 # enp5s0\n")
+        self.write("gretap2", "underlay = l2w0\nwire = own\nbridge = br2\n")
+        self.text = read_in(HOOK, path, self.conf).replace("/usr/bin/l2wg", "/bin/echo").replace("/usr/lib/l2wg/look", "/bin/echo event")
+
+    def write(self, name, text):
+        (self.conf / f"{name}.conf").write_text(text)
+        self.age()
+
+    def age(self, seconds=3600):
+        """The folder and its files are so old."""
+        for path in [*self.conf.iterdir(), self.conf]:
+            os.utime(str(path), (time.time() - seconds,) * 2)
+
+    def call(self, name):
+        """Whether it makes an event of this interface."""
+        env = {"IFACE": name, "PATH": "/usr/bin:/bin", **IFUPDOWN["up"]}
+        done = subprocess.run([self.shell, "-c", self.text], env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        assert done.returncode == 0 and done.stdout in ("", f"event up {name}\n")
+        return bool(done.stdout)
+
+
+@pytest.fixture(params=["dash", "bash"])
+def hook(request, tmp_path):
+    return Hook(request.param, tmp_path)
+
+
+NAMED, FOREIGN = ("wg0", "br0", "enp3s0", "enp4s0", "gretap1", "gretap2", "br2"), ("l2w0", "enp5s0", "enp3", "br", "wire", "own", "conf")
+
+
+def test_what_is_kept_says_the_same_as_the_files(hook):
+    assert not hook.call("enp9s0") and hook.kept.read_text().endswith(" /\n")
+    before = hook.kept.stat().st_mtime_ns
+    assert [name for name in NAMED + FOREIGN if hook.call(name)] == list(NAMED)
+    assert hook.kept.stat().st_mtime_ns == before, "no file was read"
+    hook.kept.unlink()
+    assert [name for name in NAMED + FOREIGN if hook.call(name) and not hook.kept.unlink()] == list(NAMED)
+
+
+def test_a_file_that_is_new_edited_or_gone_is_seen(hook):
+    assert not hook.call("br7")
+    hook.write("gretap3", "underlay = wg7\nbridge = br7\n")
+    os.utime(str(hook.conf / "gretap3.conf"))
+    hook.kept.touch()
+    os.utime(str(hook.kept), (time.time() - 60,) * 2)
+    assert hook.call("br7") and hook.call("br7")
+    (hook.conf / "gretap3.conf").unlink()
+    os.utime(str(hook.kept), (time.time() - 60,) * 2)
+    assert not hook.call("br7"), "the folder is younger"
+
+
+def test_a_link_is_read_each_time(hook):
+    """As on NixOS, where whatever it leads to is of 1970."""
+    target = hook.path / "target"
+    target.write_text("underlay = wg7\nbridge = br7\n")
+    os.utime(str(target), (1, 1))
+    (hook.conf / "gretap3.conf").symlink_to(target)
+    os.utime(str(hook.conf), (1, 1))
+    assert hook.call("br7")
+    target.write_text("underlay = wg7\nbridge = br8\n")
+    os.utime(str(target), (1, 1))
+    assert not hook.call("br7") and hook.call("br8")
+
+
+@pytest.mark.parametrize("text", ["", "\n", " enp9s0 ", " enp9s0 /x\n", "enp9s0\n/\n"])
+def test_what_is_not_whole_is_not_used(hook, text):
+    hook.kept.write_text(text)
+    assert not hook.call("enp9s0") and hook.call("br0")
+
+
+@pytest.mark.parametrize("make", [os.mkdir, os.mkfifo, lambda path: os.symlink(path + ".target", path)], ids=["folder", "pipe", "link"])
+def test_what_is_kept_by_somebody_else_is_not_used(hook, make):
+    make(str(hook.kept))
+    assert not hook.call("enp9s0") and hook.call("br0")
+    assert not (hook.path / "kept.target").exists(), "nothing is written where a link leads"
+
+
+def test_a_line_behind_a_link_is_not_believed(hook):
+    (hook.path / "elsewhere").write_text(" enp9s0 /\n")
+    hook.kept.symlink_to(hook.path / "elsewhere")
+    assert not hook.call("enp9s0") and hook.call("br0")
+    hook.kept.unlink()
+    os.rename(str(hook.path / "elsewhere"), str(hook.kept))
+    assert hook.call("enp9s0")
+    if not os.geteuid():
+        os.chown(str(hook.kept), 65534, 65534)
+        assert not hook.call("enp9s0")
 
 
 # dhcpcd's, which reads ours in: it must go on behind it.
@@ -163,14 +268,14 @@ def test_what_dhcpcd_says_beside_costs_nothing(begins, reason):
 
 
 @pytest.fixture
-def tell(tmp_path):
+def tell(tmp_path, kept):
     """Run udev's hook with these variables; the units that it starts."""
     (tmp_path / "gretap1.conf").write_text("underlay = wg0 # br7\nbridge=br0\nbridge-ports = enp3s0, enp4s0")
     (tmp_path / "gretap2.conf").write_text("wire = own # shared\nunderlay = l2w0\nbridge = br-lan.2")
     command = tmp_path / "systemctl"
     command.write_text(f'#!/bin/sh\necho "$*" >>{tmp_path}/calls\nexit 3\n')
     command.chmod(0o755)
-    text = read_in(DEVICE).replace("/etc/l2wg/", f"{tmp_path}/").replace("/run/systemd/system", "/").replace("PATH=", f"PATH={tmp_path}:")
+    text = read_in(DEVICE, kept, tmp_path).replace("/etc/l2wg/", f"{tmp_path}/").replace("/run/systemd/system", "/").replace("PATH=", f"PATH={tmp_path}:")
 
     def run(shell="dash", **variables):
         # udev gives nothing else, not even a PATH.

@@ -1,5 +1,9 @@
-"""The watch's script by dash and bash, with commands that print what a router's would: when it calls l2wg, and with which fingerprint."""
+"""The watch's script by dash and bash, with commands that print what a router's would: when it calls l2wg, and with which fingerprint.
 
+Events go by the same script, and ask for a plan where it finds that something differs.
+"""
+
+import fcntl
 import os
 import subprocess
 
@@ -64,8 +68,10 @@ class Router:
             self.command(name, "cat {0}/out/" + name)
         self.command("l2wg", 'echo "$* $L2WG_LOOK" >>{0}/calls')
         text = SCRIPT.read_text()
-        for old in ("/etc/", "/run/", "/var/"):
+        for old in ("/etc/", "/run/", "/var/", "/usr/lib/l2wg/"):
             text = text.replace(old, f"{path}{old}")
+        (path / "usr/lib/l2wg").mkdir(parents=True)
+        (path / "usr/lib/l2wg/look").write_text("")
         text = text.replace("/usr/bin/l2wg", f"{path}/bin/l2wg").replace("PATH=/usr/sbin", f"PATH={path}/bin:/usr/sbin")
         (path / "look").write_text(text.replace("</proc/uptime", f"<{path}/uptime"))
         (path / "uptime").write_text("1000.55 900.00\n")
@@ -91,6 +97,14 @@ class Router:
         calls.unlink()
         assert line.startswith("event watch timer ")
         return line[len("event watch timer ") :]
+
+    def event(self, name="up"):
+        """What l2wg was called with, when an event had come."""
+        done = subprocess.run([self.shell, str(self.path / "look"), name, "br0"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=60, text=True)
+        assert (done.returncode, done.stdout) == (0, "")
+        (line,) = (self.path / "calls").read_text().splitlines()
+        (self.path / "calls").unlink()
+        return line.rstrip(" ")
 
     def record(self, fingerprint, words="", until=1600, kernel=""):
         (self.path / "run/l2wg.look").write_text(f"{fingerprint}\n{words}\n{until}\n{kernel}\n")
@@ -127,6 +141,21 @@ def test_without_a_tunnel_it_does_nothing(router):
     assert router.look() is None
 
 
+PROBES = "br0/fe:ff:ab:cc:78:53/gretap1 br1/fe:ff:ab:cc:78:54/gretap2"
+WHOLE = "ways4 table4=1815229000 mangle vlans ways6 event " + " ".join("probe=" + word for word in PROBES.split())
+SENT = "event probe " + PROBES
+
+
+@pytest.fixture
+def right(router):
+    """A router where an event has nothing to do but to send its probes."""
+    (router.path / "run/l2wg.lock").write_text("")
+    (router.path / "arp_ignore").write_text("1\n")
+    router.settle(WHOLE, str(router.path / "arp_ignore"))
+    assert router.event() == router.event("device") == SENT
+    return router
+
+
 BY_ITSELF = {
     "timers of the bridge": ("ip", "271.35", "  3.10"),
     "timers of a port": ("ip", "hold_timer    0.00", "hold_timer    0.99"),
@@ -142,10 +171,9 @@ BY_ITSELF = {
 
 
 @pytest.mark.parametrize("what", BY_ITSELF)
-def test_what_changes_by_itself_calls_nobody(router, what):
-    router.settle("mangle")
-    router.said(*BY_ITSELF[what])
-    assert router.look() is None
+def test_what_changes_by_itself_calls_nobody(right, what):
+    right.said(*BY_ITSELF[what])
+    assert right.look() is None and right.event() == SENT
 
 
 SOMEBODYS = {
@@ -168,32 +196,28 @@ SOMEBODYS = {
 
 
 @pytest.mark.parametrize("what", SOMEBODYS)
-def test_what_somebody_changes_calls_l2wg(router, what):
-    router.settle("mangle vlans ways6")
-    before = router.path / "out" / SOMEBODYS[what][0]
-    text = before.read_text()
-    router.said(*SOMEBODYS[what])
-    assert router.look()
+def test_what_somebody_changes_calls_l2wg(right, what):
+    before, record = right.path / "out" / SOMEBODYS[what][0], right.path / "run/l2wg.look"
+    text, kept = before.read_text(), record.read_text()
+    right.said(*SOMEBODYS[what])
+    assert right.look() and right.event() == "event up br0"
     before.write_text(text)
-    assert router.look() is None, "it is as it was"
+    record.write_text(kept)
+    assert right.look() is None and right.event() == SENT, "it is as it was"
 
 
-@pytest.mark.parametrize("name", ["etc/l2wg/gretap1.conf", "etc/wireguard/l2w0.conf", "etc/network/interfaces.d/l2wg", "var/lib/l2wg/applied", "run/l2wg.loaded",
-                                  "run/l2wg.down", "etc/l2wg/gretap2.conf"])  # fmt: skip
-def test_files_that_the_plan_reads(router, name):
-    router.settle()
-    path = router.path / name
+FILES = """etc/l2wg/gretap1.conf etc/l2wg/gretap2.conf etc/wireguard/l2w0.conf etc/network/interfaces.d/l2wg var/lib/l2wg/applied
+var/lib/l2wg/endpoints var/lib/l2wg/wall/gretap1.conf run/l2wg.loaded run/l2wg.down run/NetworkManager/devices/4 usr/lib/l2wg/look
+arp_ignore""".split()
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_files_that_the_plan_reads(right, name):
+    """The last but one is of the package: another version may want something else."""
+    path = right.path / name
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text("another\n")
-    assert router.look()
-
-
-def test_a_file_of_proc_that_the_record_names(router):
-    path = router.path / "arp_ignore"
-    path.write_text("1\n")
-    router.settle(kernel=str(path))
-    path.write_text("0\n")
-    assert router.look()
+    assert right.look() and right.event("device") == "event device br0"
 
 
 def test_policy_routes_are_asked_for_by_table_and_never_all(router):
@@ -230,6 +254,70 @@ def test_a_silent_peer_whose_endpoint_is_a_name(router):
         (router.path / "key").write_text(PEER)
 
 
+def test_an_event_brings_back_what_was_taken_down_though_a_look_has_seen_that(right):
+    (right.path / "run/l2wg.down").write_text("4 gretap1\n")
+    right.settle(WHOLE, str(right.path / "arp_ignore"))
+    assert right.event() == "event up br0"
+
+
+def test_an_event_while_a_change_waits_for_its_confirmation(right):
+    (right.path / "var/lib/l2wg/transaction").write_text("")
+    assert right.event() == "event up br0"
+
+
+def test_an_event_tells_that_nothing_waits_any_longer(right):
+    (right.path / "run/l2wg.waiting").write_text("gretap1 waits for br0\n")
+    right.settle(WHOLE, str(right.path / "arp_ignore"))
+    assert right.event() == "event up br0"
+
+
+def test_an_event_that_comes_while_somebody_is_at_work_leaves_it_to_l2wg(right):
+    """Which waits, and looks when they are done; and does not wait for this script."""
+    with open(str(right.path / "run/l2wg.lock"), "w") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        assert right.event() == "event up br0"
+    right.settle(WHOLE, str(right.path / "arp_ignore"))
+    right.command("l2wg", 'flock -n {0}/run/l2wg.lock true && echo "$*" >>{0}/calls')
+    assert right.event() == SENT
+    right.said(*SOMEBODYS["an MTU"])
+    assert right.event() == "event up br0"
+
+
+LESS = {
+    "none": "", "of a look that leaves something alone": WHOLE.replace(" event ", " "), "with peers that are asked": WHOLE + " answers",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", LESS)
+def test_an_event_asks_for_a_plan_where_the_record_does_not_say_that_there_is_none(right, kind):
+    fingerprint = (right.path / "run/l2wg.look").read_text().split("\n")[0]
+    right.record(fingerprint, LESS[kind], kernel=str(right.path / "arp_ignore"))
+    assert right.event() == "event up br0"
+
+
+def test_an_event_asks_for_a_plan_when_the_record_is_old_and_without_a_tunnel_or_a_lock(right):
+    (right.path / "uptime").write_text("1600.01 1.00\n")
+    assert right.event() == "event up br0"
+    (right.path / "uptime").write_text("1000.00 1.00\n")
+    right.settle(WHOLE, str(right.path / "arp_ignore"))
+    (right.path / "run/l2wg.lock").unlink()
+    assert right.event() == "event up br0"
+    (right.path / "run/l2wg.lock").write_text("")
+    (right.path / "etc/l2wg/gretap1.conf").unlink()
+    assert right.event() == "event up br0"
+
+
+def test_after_that_an_event_compares_nothing_until_the_watch_has_looked(right):
+    text = (right.path / "out/ip").read_text()
+    right.said(*SOMEBODYS["an MTU"])
+    assert right.event() == "event up br0"
+    (right.path / "asked-ip").unlink()
+    (right.path / "out/ip").write_text(text)
+    assert right.event() == "event up br0" and not (right.path / "asked-ip").exists()
+    right.settle(WHOLE, str(right.path / "arp_ignore"))
+    assert right.event() == SENT
+
+
 ODD = {
     "folder": os.mkdir,
     "pipe": os.mkfifo,
@@ -244,7 +332,9 @@ ODD = {
 @pytest.mark.parametrize("kind", ODD)
 def test_a_record_that_is_not_ours_is_none(router, kind, tmp_path):
     ODD[kind](str(router.path / "run/l2wg.look"))
+    (router.path / "run/l2wg.lock").write_text("")
     assert router.look()
+    assert router.event() == "event up br0"
     assert not (tmp_path / "evil").exists() and not os.path.exists("evil")
 
 

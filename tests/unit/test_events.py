@@ -3,6 +3,7 @@
 import fcntl
 import os
 import sys
+import time
 
 import pytest
 import rooms
@@ -11,7 +12,7 @@ from l2wg_hooks.errors import L2wgError, Problem
 from l2wg_hooks.model import Link, Observed, Step
 from l2wg_hooks.observe import link_table, snapshot
 from l2wg_hooks.probes import loop_probe
-from l2wg_hooks.reconcile import events, executor, reconcile, ruleset
+from l2wg_hooks.reconcile import events, executor, kept_by_hooks, reconcile, ruleset
 from l2wg_hooks.system import lock, process
 
 GOOD = "underlay = wg0\nlocal = 192.168.178.1\nremote = 192.168.92.1\nbridge = br0\n"
@@ -164,11 +165,36 @@ def test_no_steps_no_process():
     assert executor.apply(()) == ()
 
 
+def test_what_the_hooks_keep_goes_where_it_may_be_older_than_a_file(root, etc):
+    """Times that sh cannot see: `cp -p` onto a file, and a clock that was put back."""
+    kept, conf = root / "run/l2wg.interfaces", etc / "gretap1.conf"
+    conf.write_text("")
+    now = time.time()
+
+    def stays(kept_at, conf_at):
+        kept.write_text(" gretap1 /\n")
+        os.utime(str(conf), (conf_at, conf_at))
+        os.utime(str(kept), (kept_at, kept_at))
+        kept_by_hooks.check()
+        return kept.exists()
+
+    kept_by_hooks.check()
+    assert not stays(now - 50, now - 100), "the file was changed just now, whatever it says"
+    assert not stays(now + 100, now - 100), "the clock was put back since"
+    time.sleep(0.02)
+    kept.write_text(" gretap1 /\n")
+    kept_by_hooks.check()
+    assert kept.exists()
+    conf.unlink()
+    conf.symlink_to("nowhere")
+    kept_by_hooks.check()
+
+
 def test_a_missing_command_names_its_package(monkeypatch):
     def missing(*args, **kwargs):
         raise FileNotFoundError("ip")
 
-    monkeypatch.setattr(process.subprocess, "run", missing)
+    monkeypatch.setattr(process.child, "run", missing)
     with pytest.raises(L2wgError) as error:
         link_table.read()
     assert "iproute2" in str(error.value)
@@ -179,5 +205,11 @@ def test_an_event_imports_nothing_slow():
     ours, outside = rooms.reached("cli", "reconcile.events")
     assert {"plan.planner", "observe.link_table", "config.schema", "system.process", "system.lock"} <= ours
     assert not outside & {"jinja2", "argparse", "tempfile", "logging", "difflib", "asyncio", "glob", "ctypes", "shutil"}
+    # Each of these takes as long as a command that an event runs, or as several. typed.py has its own only for other Pythons.
+    outside = set().union(*(rooms.read()[name].outside for name in ours - {"typed"}))
+    assert not outside & {"typing", "subprocess", "socket", "signal", "threading", "contextlib", "dataclasses", "enum", "inspect"}
+    # What is loaded when somebody wants it is no slower.
+    rooms_of_events = ("reconcile", "observe", "plan", "netfilter", "managers", "config", "system", "model", "encapsulation", "errors")
+    assert [name for name, found in rooms.read().items() if name.partition(".")[0] in rooms_of_events and "typing" in found.outside] == []
     assert not {module.partition(".")[0] for module in ours} & {"apply", "check", "commands", "pairing", "rehearsal", "status", "templates"}
     assert not ours & {"config.edit", "config.ifupdown_files"}

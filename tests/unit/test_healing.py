@@ -95,7 +95,7 @@ def router(etc, monkeypatch):
 
 def test_nothing_is_done_where_all_is_right_and_that_is_kept(router, root):
     path = root / "run/l2wg.look"
-    assert path.read_text() == "123 456\n\n1600\n\n" and stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert path.read_text() == f"123 456\nevent probe=br0/{ONE.mac}/gretap1\n1600\n\n" and stat.S_IMODE(path.stat().st_mode) == 0o600
 
 
 def test_what_is_wrong_is_put_right_and_told_in_a_line(router, root, monkeypatch):
@@ -109,6 +109,35 @@ def test_what_is_wrong_is_put_right_and_told_in_a_line(router, root, monkeypatch
     assert ("L2WG_LIKELY", "nftables.service") in more and ("L2WG_TUNNEL", "gretap1") in more
     assert not (root / "run/l2wg.look").exists(), "what the script saw was not right"
     assert router.look() == [] and router.told == [] and (root / "run/l2wg.look").exists()
+
+
+def is_event(router, root):
+    """Whether the script is told that an event has nothing to do either."""
+    (root / "run/l2wg.look").unlink()
+    assert router.look() == []
+    return "event" in (root / "run/l2wg.look").read_text().split()
+
+
+def test_the_script_knows_when_an_event_has_nothing_to_do_either(router, root, etc, monkeypatch):
+    """An event asks for all of the wish, brings back what was taken down, and tells of what waits."""
+    assert is_event(router, root)
+    taken_down.add(("br1",))
+    assert not is_event(router, root), "an event counts on nothing that leaves"
+    taken_down.clear()
+    applied(root, gretap1=CONF + "mtu = 1400\n")
+    assert not is_event(router, root), "edited"
+    applied(root, gretap1=CONF)
+    assert is_event(router, root)
+    (etc / "gretap2.conf").write_text("nonsense\n")
+    assert not is_event(router, root), "broken"
+    (etc / "gretap2.conf").unlink()
+    right = dict(router.links)
+    router.links = of(LAN, WG0, RIGHT._replace(master="", up=False))
+    router.rules = Rules(router.rules.entries, {"gretap1": nftables.value(ONE, router.links)})
+    assert not is_event(router, root), "its bridge is waited for"
+    router.links = right
+    router.rules = Rules(router.rules.entries, {"gretap1": nftables.value(ONE, router.links)})
+    assert is_event(router, root)
 
 
 def test_called_by_hand_nothing_is_kept(router, root, monkeypatch):

@@ -1,8 +1,10 @@
 import socket
 
 import pytest
+from l2wg_hooks import cli
 from l2wg_hooks.model import Link, Tunnel
 from l2wg_hooks.probes import loop_probe
+from l2wg_hooks.system import raw_socket
 
 TUNNEL = Tunnel("gretap1", "wg0", "192.168.178.1", "192.168.92.1", "br0")
 THERE = Link("gretap1", 9, "gretap", up=True, master="br0")
@@ -44,7 +46,7 @@ def sent(monkeypatch):
         def send(self, frame):
             state["sent"].append((self.name, frame))
 
-    monkeypatch.setattr(socket, "socket", Port)
+    monkeypatch.setattr(raw_socket, "Socket", Port)
     return state
 
 
@@ -65,3 +67,15 @@ def test_a_bridge_that_is_down_keeps_no_other_probe_from_leaving(sent):
     sent["down"] = ("br0",)
     loop_probe.send([TUNNEL, second], {"gretap1": THERE, "gretap2": THERE._replace(name="gretap2", master="br1")})
     assert [name for name, _ in sent["sent"]] == ["br1"]
+
+
+def test_an_event_without_a_plan_sends_the_same(sent):
+    """The script of the watch has its words, and calls for no more than that."""
+    second = TUNNEL._replace(name="gretap2", bridge="br1")
+    links = {"gretap1": THERE, "gretap2": THERE._replace(name="gretap2", master="br1"), "br0": THERE}
+    loop_probe.send([TUNNEL, second], links)
+    words = loop_probe.words([TUNNEL, second], links)
+    before, sent["sent"] = sent["sent"], []
+    assert cli.main(["event", "probe", *words]) == 0
+    assert len(before) == 2 and sent["sent"] == before
+    assert loop_probe.words([TUNNEL], {"gretap1": THERE._replace(up=False)}) == ()

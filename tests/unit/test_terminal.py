@@ -5,7 +5,9 @@ import sys
 import time
 
 import pytest
-from l2wg_hooks.system import terminal
+from l2wg_hooks.model import Step
+from l2wg_hooks.reconcile import executor
+from l2wg_hooks.system import log, process, terminal
 
 
 @pytest.fixture
@@ -89,6 +91,53 @@ def test_progress_is_for_a_terminal(monkeypatch, capsys):
     with terminal.progress() as tell:
         tell("path MTU (18 of 22)")
     assert capsys.readouterr().err == "\r[l2wg] path MTU (18 of 22)\x1b[K\r\x1b[K"
+
+
+@pytest.fixture
+def ran(monkeypatch):
+    """Commands are not run: `false` fails, and all else is right."""
+    monkeypatch.setattr(process, "run", lambda argv, stdin="": process.Result(int(argv[0] == "false"), "", ""))
+
+
+def test_of_many_commands_a_terminal_has_a_bar_and_all_else_each(monkeypatch, capsys, ran):
+    steps = [Step(("true", str(number)), "because", f"e{number}") for number in range(executor.MANY + 1)]
+    executor.apply(steps)
+    assert capsys.readouterr().err.splitlines() == [f"[l2wg] {step}" for step in steps]
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
+    executor.apply(steps[1:])
+    assert "\r" not in capsys.readouterr().err, "few are read"
+    log.begin(log.Summary())
+    executor.apply(steps)
+    shown = capsys.readouterr().err
+    *bars, told = shown.split("\x1b[K")
+    assert bars[0] == f"\r[l2wg] #{'.' * 39} 1 of 21" and bars[20] == f"\r[l2wg] {'#' * 40} 21 of 21" and "true" not in shown
+    assert told == "[l2wg] 21 of 21 commands were run; the journal has each: `journalctl -t l2wg -o verbose`\n"
+    assert len(log._summary.told) == 21
+
+
+def test_a_command_that_fails_leaves_the_bar_and_is_told_of(monkeypatch, capsys, ran):
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
+    steps = [Step(("false",), "because", "e0")] + [Step(("true", str(number)), "because", "e0") for number in range(executor.MANY)]
+    (problem,) = executor.apply(steps)
+    assert "`false` failed" in problem.message
+    assert capsys.readouterr().err.endswith("\x1b[K[l2wg] 1 of 21 commands were run; the journal has each: `journalctl -t l2wg -o verbose`\n")
+
+
+def test_who_has_gone_does_not_end_what_is_shown(monkeypatch, ran):
+    class Gone:
+        def isatty(self):
+            return True
+
+        def write(self, _):
+            raise OSError(5, "Input/output error")
+
+        flush = write
+
+    monkeypatch.setattr(sys, "stderr", Gone())
+    done = []
+    monkeypatch.setattr(log, "ran", done.append)
+    assert executor.apply([Step(("true", str(number)), "because", "e0") for number in range(executor.MANY + 1)]) == ()
+    assert len(done) == executor.MANY + 1
 
 
 def test_who_has_closed_their_end_is_not_there(monkeypatch):

@@ -106,6 +106,31 @@ def test_one_look_puts_it_right(watched, fault):
     assert FAULTS[fault] in watched.heals(fault)
 
 
+HOOK = ": >/run/calls; IFACE=br0 ADDRFAM=inet MODE=start PHASE=post-up /etc/network/if-up.d/l2wg; cat /run/calls"
+
+
+def test_an_event_asks_for_a_plan_only_where_something_differs(watched):
+    """By ifupdown's hook. Where nothing does, it sends the probe that each event sends."""
+    site = watched.site
+    site.sh("[ -e /run/l2wg.lock ] || l2wg up wg0")
+    watched.settled()
+    mac = site.sh("cat /sys/class/net/gretap1/address").stdout.strip()
+    sent = "cat /sys/class/net/gretap1/statistics/tx_packets"
+    before = int(site.sh(sent).stdout)
+    assert site.sh(HOOK).stdout == f"event probe br0/{mac}/gretap1\n"
+    assert int(site.sh(sent).stdout) > before
+    for fault in ("ip link delete gretap1", "nft flush ruleset", "ip link set enp3s0 nomaster", "sysctl -qw net.ipv4.conf.br0.arp_ignore=0"):
+        site.sh(fault)
+        assert site.sh(HOOK).stdout.splitlines()[:1] == ["event up br0"] and watched.planned() == "", fault
+        watched.settled()
+    site.sh("l2wg down gretap1")
+    watched.look()
+    assert site.sh(HOOK).stdout.splitlines()[:1] == ["event up br0"] and "gretap1" in site.links()
+    watched.pair.comes_back()
+    watched.settled()
+    assert site.sh(HOOK).stdout.startswith("event probe ")
+
+
 def test_vlans_of_a_bridge_that_filters_them(watched):
     watched.heals("ip link set br0 type bridge vlan_filtering 1; bridge vlan del dev gretap1 vid 2-4094")
     vlans = watched.site.sh("bridge -compressvlans vlan show dev gretap1").stdout
