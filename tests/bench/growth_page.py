@@ -1,4 +1,4 @@
-"""docs/bench/growth.md and growth.json: how what is done grows with the number of tunnels. Each of two benches writes its part."""
+"""docs/bench/growth.md and growth.json: how what is done grows with the number of tunnels. Each bench writes its part."""
 
 import json
 import statistics
@@ -44,7 +44,7 @@ def part(title, said, rows) -> str:
 
 
 def write(docs: Path, title: str, said: str, rows) -> None:
-    """One part of the page; the other one stays as it is."""
+    """One part of the page; any other one stays as it is."""
     docs.mkdir(parents=True, exist_ok=True)
     file = docs / "growth.json"
     parts = json.loads(file.read_text()) if file.exists() else {}
