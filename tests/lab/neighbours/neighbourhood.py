@@ -30,7 +30,7 @@ import topology
 import vm as machines
 from sites import Namespace
 
-NEIGHBOURS = "network-manager netplan.io docker.io ufw firewalld".split()
+NEIGHBOURS = "network-manager netplan.io docker.io ufw firewalld systemd-container".split()
 # Its package with the service.
 DHCPCD = {"bullseye": "dhcpcd5"}
 # In the place of ifupdown, so not from the beginning.

@@ -344,8 +344,8 @@ def test_ifupdown2(lab):
     lab.vm.sh("rm -rf /etc/netplan/* /run/systemd/network/* /etc/systemd/system/systemd-networkd.service; ip link del wg0; ip link del br0", check=False)
     lab.stop("systemd-networkd")
     lab.vm.sh("rm -f /etc/systemd/network/* /etc/systemd/system/networking.service; systemctl daemon-reload; ifup --force enp2s0", timeout=120)
-    lab.vm.sh("cp /root/wg0.conf /etc/wireguard/; systemctl enable -q wg-quick@wg0; systemctl restart wg-quick@wg0", timeout=120)
+    lab.vm.sh("[ -e /etc/wireguard/wg0.conf ] || cp /root/wg0.conf /etc/wireguard/; systemctl enable -q wg-quick@wg0; systemctl restart wg-quick@wg0", timeout=120)
     lab.vm.sh("apt-get install -y -q /var/cache/lab/ifupdown2*.deb", timeout=180)
     lab.vm.sh("l2wg set gretap1 bridge-ports=enp3s0; l2wg apply --no-rehearsal", timeout=300)
     # `ifreload -a` needs the hook, and has it in test_neighbours.py: of a bridge that stays udev tells nothing.
-    back(lab, ":", "systemctl restart wg-quick@wg0", "ifdown br0; ifup br0", "systemctl daemon-reload; systemctl restart networking")
+    back(lab, ":", "systemctl restart wg-quick@wg0", "ifdown br0; ifup br0", "ifdown br0; ifup br0", "systemctl daemon-reload; systemctl restart networking")
