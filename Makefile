@@ -117,9 +117,11 @@ lab-kernels: deb
 mutants:
 	@tests/mutants $(ONLY)
 
-## make bench        what a hook, `wg-quick up` and the datapath cost, as ratios; writes docs/bench
+## make bench        what a hook, `wg-quick up`, many tunnels and the datapath cost, as ratios; writes docs/bench
 bench: deb
+	@tests/need python3-jinja2 nftables
 	@$(PYTHON) -B tests/bench/hooks.py
+	@$(PYTHON) -B tests/bench/growth.py
 	@$(PYTHON) -B tests/lab/bench.py --suite $(SUITE) --deb "$(DEB)"
 	@$(PYTHON) -B tests/lab/datapath.py --suite $(SUITE) --deb "$(DEB)"
 

@@ -234,7 +234,7 @@ class Tables(NamedTuple):
 class Peer(NamedTuple):
     """One peer of WireGuard. `endpoint` is "" until one is known; `handshake` is seconds since the epoch, 0 where there was none.
 
-    `received` and `sent` are bytes, `keepalive` seconds or None where it is off.
+    `received` and `sent` are bytes, `keepalive` seconds or None where it is off, `secret` is whether it has a preshared key.
     """
 
     key: str
@@ -244,6 +244,7 @@ class Peer(NamedTuple):
     received: int
     sent: int
     keepalive: Optional[int]
+    secret: bool = False
 
 
 class Heard(NamedTuple):

@@ -154,6 +154,25 @@ let
       (ofBridge "linkLocal")
     ];
 
+  # As l2wg_hooks/config/conflicts.py counts: the ports of each bridge, by the tunnels before this one.
+  portsOfBridge = 1023;
+  withPlaces = builtins.foldl' (
+    { ports, refused }:
+    name:
+    let
+      tunnel = tunnels.${name};
+      before = ports.${tunnel.bridge} or { };
+      after = before // lib.genAttrs ([ name ] ++ tunnel.bridgePorts) (_: null);
+      count = builtins.length (builtins.attrNames before);
+      wrong = builtins.length (builtins.attrNames after) > portsOfBridge;
+      message = "${tunnel.bridge} has ${toString count} ports by the tunnels before this one, and no bridge takes more than ${toString portsOfBridge}";
+    in
+    {
+      ports = if wrong then ports else ports // { ${tunnel.bridge} = after; };
+      refused = [ (refuse name "bridge" wrong message "name another bridge") ] ++ refused;
+    }
+  ) { ports = { }; refused = [ ]; } names;
+
   ofSystem =
     name: tunnel:
     let
@@ -302,5 +321,5 @@ let
     ++ lib.concatMap ofPort tunnel.bridgePorts;
 in
 lib.concatLists (
-  lib.mapAttrsToList ofOne tunnels ++ map ofTwo pairs ++ lib.mapAttrsToList ofSystem tunnels
+  lib.mapAttrsToList ofOne tunnels ++ map ofTwo pairs ++ [ withPlaces.refused ] ++ lib.mapAttrsToList ofSystem tunnels
 )

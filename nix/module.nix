@@ -172,6 +172,8 @@ in
           inherit (cfg) package;
         })
         (lib.mkIf watched { l2wg-watch = watch.service; })
+        # It tells WireGuard of all peers anew, and forgets where they were heard.
+        (lib.mkIf networkd.running { systemd-networkd.wants = [ "l2wg-manager@systemd-networkd.service" ]; })
       ]
       ++ map (bridge: lib.mkIf (!config.networking.useNetworkd) { "${bridge}-netdev".postStart = settled bridge; }) ownBridges
     );

@@ -32,7 +32,7 @@ python3Packages.buildPythonApplication {
     "docs(/.*)?"
     "etc"
     "etc/l2wg(/.*)?"
-    "etc/systemd(/system(/l2wg-device@[.]service)?)?"
+    "etc/systemd(/system(/l2wg-(device|manager)@[.]service)?)?"
     "debian(/l2wg[.]udev)?"
     # docs/security.md names tests of all tiers, and a unit test looks for them.
     "tests(/.*)?"
@@ -48,6 +48,7 @@ python3Packages.buildPythonApplication {
     substituteInPlace etc/l2wg/device --replace-fail /usr/lib/l2wg "$out/lib/l2wg"
     substituteInPlace debian/l2wg.udev --replace-fail /usr/lib/l2wg "$out/lib/l2wg"
     substituteInPlace etc/systemd/system/l2wg-device@.service --replace-fail /usr/lib/l2wg "$out/lib/l2wg"
+    substituteInPlace etc/systemd/system/l2wg-manager@.service --replace-fail /usr/bin/l2wg "$out/bin/l2wg"
   '';
 
   nativeBuildInputs = [ installShellFiles ];
@@ -62,7 +63,9 @@ python3Packages.buildPythonApplication {
     install -D etc/l2wg/device $out/lib/l2wg/device
     install -D -m 644 etc/l2wg/ours $out/lib/l2wg/ours
     install -D -m 644 debian/l2wg.udev $out/lib/udev/rules.d/85-l2wg.rules
-    install -D -m 644 etc/systemd/system/l2wg-device@.service $out/lib/systemd/system/l2wg-device@.service
+    for unit in device manager; do
+      install -D -m 644 etc/systemd/system/l2wg-$unit@.service $out/lib/systemd/system/l2wg-$unit@.service
+    done
     installManPage docs/l2wg.8 docs/l2wg.conf.5
     for shell in bash zsh; do
       python3 -B completion/generate $shell >l2wg.$shell

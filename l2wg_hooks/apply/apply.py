@@ -25,6 +25,8 @@ from l2wg_hooks.reconcile import executor, reconcile, ruleset
 from l2wg_hooks.system import files, lock, log, network_namespace, process
 
 UNCHANGED = "nothing was changed: all is as it was before"
+# The first network namespace alone has it: whether rules log in the others, too.
+LOGS_ALL = "/proc/sys/net/netfilter/nf_log_all_netns"
 # Where `meet` is called.
 READY, GO, DONE = "ready", "go", "done"
 
@@ -161,8 +163,10 @@ def _transact(intent, confirm, more, meet):
             keep = rollback.NONE if ended or worse or more != preview.NOTHING else rollback.NEW
             raise (Ended if ended else L2wgError)(*_undo(failed[0], keep), code=code)
     watch_timer.follow(intent.tunnels)
+    log.complain(list(watch_timer.problems()) if intent.tunnels else [])
     _tell_of_firewalls(intent.tunnels)
     _tell_of_devices(intent.tunnels)
+    _tell_of_log(intent.tunnels)
     _tell_of_addresses(applied, intent.tunnels)
     return unreached(intent)
 
@@ -197,6 +201,13 @@ def _tell_of_devices(tunnels):
     if names and reason and network_namespace.is_first():
         log.say(f"nobody tells l2wg of interfaces that others make ({reason}): ifupdown's hooks do, the lines of `l2wg attach`,")
         log.say("and the watch's next look; what else makes {} has to call `l2wg up {}`".format(" or ".join(names), names[0]))
+
+
+def _tell_of_log(tunnels):
+    """Print where the rules cannot log, as in a container: what they drop is counted all the same."""
+    if tunnels and network_namespace.is_first() and not os.path.exists(LOGS_ALL):
+        log.say("the rules' lines about loops and storms are not in the kernel's log, unless the host of this container has")
+        log.say("net.netfilter.nf_log_all_netns=1; `l2wg status` and `l2wg metrics` count what is dropped")
 
 
 def _tell_of_addresses(applied, tunnels):

@@ -2,9 +2,10 @@
 
 import os
 
+from l2wg_hooks.errors import Problem
 from l2wg_hooks.system import process, units
 
-UNIT = "l2wg-watch.timer"
+UNIT, SERVICE = "l2wg-watch.timer", "l2wg-watch.service"
 # What `systemctl enable` makes, and `systemctl disable` takes away.
 ENABLED = "/etc/systemd/system/timers.target.wants/" + UNIT
 
@@ -13,3 +14,11 @@ def follow(tunnels):
     """Have it run, or not. At boot, and after an installation, systemd does the same by the unit's own condition."""
     if units.run_here() and os.path.lexists(ENABLED):
         process.output("systemctl", "--no-block", "start" if tunnels else "stop", UNIT)
+
+
+def problems():
+    """The Problem of a timer that is enabled, and starts nothing."""
+    if units.run() and os.path.lexists(ENABLED) and units.is_masked(SERVICE) and not units.is_masked(UNIT):
+        message = f"{SERVICE} is masked: {UNIT} starts nothing, so nothing is put right, and no name is asked for anew"
+        hint = f"systemctl unmask {SERVICE}; or, to do without the watch: systemctl disable --now {UNIT}"
+        yield Problem(message, hint, id="watch-masked")

@@ -17,6 +17,7 @@ from l2wg_hooks.check import (
     underlay,
     waiting,
     walls,
+    watch,
     wg_quick_hooks,
 )
 from l2wg_hooks.check.cause import ORDER
@@ -28,6 +29,7 @@ MODULES = (settings, boot, wg_quick_hooks, waiting, modules, underlay, endpoint_
     permissions,
     firewalls,
     walls,
+    watch,
     peer,
     loops,
 )

@@ -8,6 +8,8 @@ from l2wg_hooks.model import Tunnel
 from l2wg_hooks.typed import Dict, Mapping, MutableMapping, Set
 
 WITH_PORT = tuple(encapsulation.name for encapsulation in registry.ENCAPSULATIONS.values() if encapsulation.udp_port is not None)
+# What a bridge takes: the kernel numbers its ports by ten bits (BR_PORT_BITS), and number 0 is none.
+BRIDGE_PORTS = 1023
 # As Nix, and many a file, has it for every tunnel.
 DEFAULT_PORTS = tuple(registry.ENCAPSULATIONS[name].udp_port for name in WITH_PORT)
 
@@ -67,6 +69,8 @@ class Known:
     def __init__(self, names: Mapping[str, Tunnel]):
         # {what it is: the first tunnel that has it}
         self.first: MutableMapping[tuple, Tunnel] = {}
+        # {bridge: ports of it}, tunnels and others
+        self.ports: Dict[str, Set[str]] = {}
         self.names = names
 
     def judge(self, tunnel):
@@ -92,6 +96,18 @@ class Known:
             name = getattr(tunnel, key)
             if name in self.names and name != tunnel.name:
                 yield tunnel.problem(key, f"{name} is a tunnel ({self.names[name].path})", "name another interface")
+        yield from self._places(tunnel)
+
+    def _places(self, tunnel):
+        """Judged last, so that who adds a tunnel that was refused for something else has no place of it to give back."""
+        ports = self.ports.setdefault(tunnel.bridge, set())
+        more = {tunnel.name, *tunnel.bridge_ports} - ports
+        if len(ports) + len(more) > BRIDGE_PORTS:
+            fact = f"{tunnel.bridge} has {len(ports)} ports by the files before this one"
+            message = f"{fact}, and no bridge takes more than {BRIDGE_PORTS}"
+            yield tunnel.problem("bridge", message, "name another bridge in this file")
+        else:
+            ports.update(more)
 
     def _bridge(self, tunnel):
         for key in ("stp", "link-local"):

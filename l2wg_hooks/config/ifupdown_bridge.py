@@ -5,6 +5,8 @@ from l2wg_hooks.typed import Dict, NamedTuple, Tuple
 
 OURS = bridge_switches.FILE
 HEADER = "# Written by l2wg from /etc/l2wg/*.conf: edit those, then run `l2wg apply`.\n"
+# What brings up a port of a bridge of ours.
+PORT_UP = "ip link set dev {} up 2>/dev/null || true"
 
 
 def recovered(defined, old, links):
@@ -42,11 +44,13 @@ def _fewer(had, known):
 def _as_port(theirs, ports, bridge, port):
     """The Stanzas of a bridge of ours, and of its ports, as those of the port that the bridge has them from."""
     found = []
+    names = " ".join(value for stanza in theirs for key, value in stanza.options if key == "bridge-ports").split()
+    made = {PORT_UP.format(name) for name in names}
     for stanza in theirs:
         options = tuple(
             (key, ifupdown_commands.renamed(value, bridge, port) if key in ifupdown_stanzas.COMMANDS else value)
             for key, value in stanza.options
-            if not key.startswith("bridge-") and "/etc/network/if-pre-up.d/bridge" not in value
+            if not key.startswith("bridge-") and "/etc/network/if-pre-up.d/bridge" not in value and value not in made
         )
         if options:
             found.append(ifupdown.Stanza(port, stanza.family, stanza.method, OURS, stanza.line, options))
@@ -161,4 +165,4 @@ def render(bridges):
     from l2wg_hooks import templates  # jinja2 is slow to start, and only this needs it
 
     rows = [(bridges[name], bridge_switches.lines(bridges[name].switches)) for name in sorted(bridges)]
-    return templates.render("interfaces.j2", header=HEADER, bridges=rows)
+    return templates.render("interfaces.j2", header=HEADER, port_up=PORT_UP, bridges=rows)

@@ -66,8 +66,9 @@ def parse(text):
                 _count(received),
                 _count(sent),
                 None if keepalive == "off" else _count(keepalive),
+                preshared != "(none)",
             )
-            for key, _preshared, endpoint, allowed, handshake, received, sent, keepalive in rows[1:]
+            for key, preshared, endpoint, allowed, handshake, received, sent, keepalive in rows[1:]
         )
         return Interface("" if rows[0][1] == "(none)" else rows[0][1], _count(rows[0][2]), peers)
     except ValueError:

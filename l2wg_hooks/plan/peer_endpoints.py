@@ -31,18 +31,40 @@ def led(tunnels, peers) -> Dict[Key, Peer]:
     return found
 
 
-def steps(tunnels, links, seen, leaving=()):
-    """A Step for each WireGuard interface with peers that have no endpoint, and were heard somewhere: it is told where."""
+def steps(tunnels, links, seen, leaving=(), rising=()):
+    """A Step for each WireGuard interface with peers that have no endpoint, and were heard somewhere: it is told where.
+
+    One that is up calls there at once, see _calling. One that is yet to come up, as those of `rising`, does so then if it is to
+    keep a way open, and else with the first frame.
+    """
     walled = {tunnel.underlay: tunnel.walled for tunnel in tunnels}
     there = {name for name, own in walled.items() if name in links and name not in leaving and bool(links[name].namespace) == own}
     found: Dict[str, List[str]] = {}
     for (name, key), peer in led(tunnels, seen.peers).items():
         last = seen.heard.get((name, key))
         if name in there and not peer.endpoint and last is not None and seen.now - last.when <= WEEK:
-            found.setdefault(name, []).extend(("peer", key, "endpoint", last.endpoint))
+            is_up = links[name].up and name not in rising
+            words = _calling(peer, last.endpoint) if is_up else ("peer", key, "endpoint", last.endpoint)
+            found.setdefault(name, []).extend(words)
     for name, words in found.items():
         argv = (EXEC if walled[name] else ()) + ("wg", "set", name, *words)
         yield Step(argv, "called where they were heard last", f"peers of {name}", name if walled[name] else "")
+
+
+def _calling(peer, endpoint):
+    """Words of `wg set` for a Peer of an interface that is up: where it is, and WireGuard calls it there at once.
+
+    It sends a packet to one that it is to keep a way open to from now on. Where it was told that before, it has called already,
+    nowhere, and calls again 5 s later (last_sent_handshake in drivers/net/wireguard/send.c): such a peer is made anew, unless
+    something would be lost.
+    """
+    words: Tuple[str, ...] = ("peer", peer.key, "endpoint", endpoint)
+    if peer.keepalive is None:
+        words += ("persistent-keepalive", "1", "peer", peer.key, "persistent-keepalive", "0")
+    elif not peer.handshake and not peer.secret:
+        words += ("allowed-ips", ",".join(peer.allowed), "persistent-keepalive", str(peer.keepalive))
+        words = ("peer", peer.key, "remove") + words
+    return words
 
 
 def kept(tunnels, peers, heard, whole=True) -> Dict[Key, Heard]:

@@ -44,7 +44,10 @@ def plan(tunnels, links, leaving=(), broken=(), seen=Observed()):
     if seen.heard and not all(peer.endpoint for these in seen.peers.values() for peer in these):
         from l2wg_hooks.plan import peer_endpoints
 
-        calls = tuple(peer_endpoints.steps(tunnels, links, seen, leaving))
+        rising = wire_steps.rising(wires) if wires else {}
+        calls = tuple(peer_endpoints.steps(tunnels, links, seen, leaving, rising))
+        wires = _told(wires, [step for step in calls if step.needs in rising], rising)
+        calls = tuple(step for step in calls if step.needs not in rising)
     rest = {name: link for name, link in links.items() if name not in doomed}
     index = LinkIndex(rest, leaving)
     ways = None if seen.ways is None else policy_routes.Ways(tunnels, seen.ways)
@@ -78,15 +81,23 @@ def plan(tunnels, links, leaving=(), broken=(), seen=Observed()):
     }
     rules = _rules(tunnels, links, broken, seen.rules) if there else Rules()
     loads = () if rules == seen.rules else (_load(rules, seen.rules),)
-    # First what must not be, then the guard, and only then what it guards.
+    # First what must not be; whom WireGuard calls, as the answer takes its time; then the guard, and only then what it guards.
     aside = _passes(ways, links, wished) + _aside(tunnels, there, links, seen, broken) + _silence(links, leaving, seen)
     goes = tuple(step for name, step in doomed.items() if name not in replaced)
     # The rules that guard a tunnel which is to be replaced stand until it is gone; the one in its place needs none.
     swaps = _batched(step for step in steps if step.group in replaced)
     others = _batched(step for step in steps if step.group not in replaced)
     others += _stale([tunnel for tunnel in tunnels if tunnel.name in there], ways, links) if not broken else ()
-    whole = goes + (wires + swaps + loads + calls + aside if swaps else loads + wires + calls + aside) + others
+    whole = goes + (wires + swaps + loads + calls + aside if swaps else calls + loads + wires + aside) + others
     return Plan(whole, tuple(waiting), tuple(problems), rules if loads else None, synced, tuple(replaced), ports)
+
+
+def _told(wires, calls, rising):
+    """The steps that make wires; each is told whom to call before it comes up, or it calls those 5 s later."""
+    found = list(wires)
+    for call in sorted(calls, key=lambda step: rising[step.needs], reverse=True):
+        found.insert(rising[call.needs], call)
+    return tuple(found)
 
 
 def _batched(steps):

@@ -150,6 +150,17 @@ def synced(steps):
     return tuple(step.group for step in steps if bare(step.argv)[:2] == ("wg", "syncconf"))
 
 
+def rising(steps):
+    """{name of a wire that these steps bring up: where the batch of ip(8) begins that does}."""
+    found = {}
+    for at, step in enumerate(steps):
+        if step.argv == _set(step.group, "up"):
+            while at and steps[at - 1].group == step.group and steps[at - 1].argv[: len(INSIDE)] == INSIDE:
+                at -= 1
+            found[step.group] = at
+    return found
+
+
 def after(tunnels, links, walls, leaving=()):
     """{name: Link} of `links` as they are when `steps` are done, as far as the tunnels' own steps ask for it."""
     found = {name: link for name, link in links.items() if link.namespace != NAMESPACE or name not in leaving}

@@ -43,6 +43,11 @@ def follow(device):
                 return problems
 
 
+def once():
+    """Ask for the plan once, as for a device; the Problems."""
+    return _look()[0]
+
+
 def _is_about(wait, name):
     """Whether this device, or any, may yet become what is waited for: what is not there has an event of its own when it comes."""
     return wait.name == name or wait.kind == "address"

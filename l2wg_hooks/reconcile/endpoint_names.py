@@ -17,7 +17,6 @@ from l2wg_hooks.system import files, lock, log, network_namespace, process, reso
 PATIENCE = 10
 # The names that nobody knew at the last look: that is news once.
 UNKNOWN = "/run/l2wg.names"
-UNIT = "l2wg-watch.service"
 WATCH = ("event", "watch", "names")
 
 
@@ -40,11 +39,12 @@ def soon(wires):
     """Have a look of the watch now, where one of these WireGuard interfaces, just told of its peers, has one with a name."""
     if not any(endpoint_names.named(files.glance(wg_quick.path(name))) for name in wires):
         return
-    # What is begun inside of a unit ends with it.
+    look = (os.path.realpath(sys.argv[0]), *WATCH)
     if units.run_here():
-        process.output(units.systemctl(), "--no-block", "start", UNIT)
+        # What is begun inside of a unit ends with it. One of its own, since a look of the timer's may be past the names already.
+        process.output(units.command("systemd-run"), "--quiet", "--no-block", "--collect", "--", *look)
     else:
-        process.leave((os.path.realpath(sys.argv[0]), *WATCH))
+        process.leave(look)
 
 
 def look():

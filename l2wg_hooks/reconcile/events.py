@@ -52,6 +52,13 @@ def _device(name):
     return device.follow(name)
 
 
+def _manager(_):
+    """A manager of interfaces has started: it may have told WireGuard of its peers anew, and the interface stays as it is."""
+    from l2wg_hooks.reconcile import device
+
+    return device.once()
+
+
 def _watch(_):
     from l2wg_hooks.reconcile import watch  # the timer's only
 
@@ -66,6 +73,7 @@ EVENTS = {
     ("event", "down"): (down, "{} goes down (ifupdown)"),
     ("event", "dhcpcd"): (_dhcpcd_begins, "dhcpcd begins with {}"),
     ("event", "device"): (_device, "{} has come or gone (udev)"),
+    ("event", "manager"): (_manager, "{} has started"),
     ("event", "up", "boot"): (up, "the router has started"),
     ("event", "up", "nftables"): (up, "nftables was loaded anew"),
     ("event", "watch"): (_watch, "the watch"),

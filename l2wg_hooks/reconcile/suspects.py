@@ -47,4 +47,4 @@ def words(found):
 
 def ask():
     """Those of now; none where there is no systemd."""
-    return recent(process.output(units.systemctl(), *ASK), time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000)
+    return recent(process.output(units.command("systemctl"), *ASK), time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000)

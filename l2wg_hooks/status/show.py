@@ -40,7 +40,9 @@ def _print(found, options):
 
         from l2wg_hooks.status import render_json
 
-        text = json.dumps(render_json.document(found), indent=2) + "\n"
+        # Piece by piece: in one text, a thousand tunnels take half as much memory again.
+        json.dump(render_json.document(found), sys.stdout, indent=2)
+        text = "\n"
     elif options.diagram:
         from l2wg_hooks.status import render_diagram
 

@@ -9,7 +9,7 @@ SYSTEMD = "/run/systemd/system"
 # The admin's own: what `systemctl enable` and `systemctl mask` write, and as what the latter does.
 ADMINS, NOTHING = "/etc/systemd/system", "/dev/null"
 # There the package has commands of its own, and systemd's is none of them.
-NIXOS = "/run/current-system/sw/bin/systemctl"
+NIXOS = "/run/current-system/sw/bin/"
 
 
 def run():
@@ -27,6 +27,7 @@ def is_masked(unit):
     return os.path.realpath(os.path.join(ADMINS, unit)) == NOTHING
 
 
-def systemctl():
-    """The command by which systemd is asked."""
-    return NIXOS if os.path.exists(NIXOS) else "systemctl"
+def command(name):
+    """A command of systemd's, by which it is asked."""
+    path = NIXOS + name
+    return path if os.path.exists(path) else name

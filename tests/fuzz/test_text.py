@@ -81,6 +81,29 @@ def test_tunnels_that_contradict_each_other_are_told_of(texts):
         sound(problem)
 
 
+FILE = "underlay = wg0\nlocal = 10.0.0.1\nremote = 10.0.0.2\nkey = %d\nbridge = br%d\nbridge-ports = %s\n"
+crowds = st.lists(st.tuples(st.integers(0, 1), st.sampled_from([0, 0, 1, 2, 300, 511, 1020, 1021, 1022, 1023]), st.integers(0, 3)), max_size=8)
+
+
+@given(crowds)
+def test_no_bridge_gets_more_ports_than_it_takes(crowds):
+    """Files of so many ports, some of which another one has, too."""
+    tunnels = []
+    for number, (bridge, count, first) in enumerate(crowds):
+        ports = " ".join("b%dp%d" % (bridge, port) for port in range(first, first + count))
+        tunnels.append(tunnel_file.parse(FILE % (number, bridge, ports), store.path("t%d" % number), "t%d" % number)[0])
+    refused = {}
+    for problem in conflicts.between(tunnels):
+        sound(problem)
+        refused[problem.path] = problem
+    held = {tunnel.bridge: set() for tunnel in tunnels}
+    for tunnel in tunnels:
+        wanted = held[tunnel.bridge].union({tunnel.name}, tunnel.bridge_ports)
+        assert (tunnel.path in refused) == (len(wanted) > conflicts.BRIDGE_PORTS)
+        if tunnel.path not in refused:
+            held[tunnel.bridge] = wanted
+
+
 def others(text, key):
     """The lines that are not about `key`, without their ends."""
     found = []

@@ -35,10 +35,14 @@ TARGET4, TARGET6 = "192.168.92.10", "fd00:92::10"
 CPU, LINK = "the CPU", "the link"
 # What a TCP connection carries: about half a second of the CPU, and 0.8 s of the link.
 CPU_MB, LINK_MB = 16, 8
-# Payload of UDP in a frame of 1500.
-FULL = 1472
-# Bit/s of goodput that all ways but OpenVPN carry with the CPU to spare.
-UDP_RATE = 50e6
+# Payload of UDP in a frame of 1500, and in a small one.
+FULL, SMALL = 1472, 64
+# Bit/s of goodput that all ways but OpenVPN carry with the CPU to spare, and datagrams a second.
+UDP_RATE, SMALL_RATE = 50e6, 5000
+# For so long they are sent.
+UDP_SECONDS = 0.6
+# Parallel connections of TCP, beside the one.
+CONNECTIONS = (4, 16)
 
 MACHINE = """
 set -e
@@ -104,6 +108,8 @@ AllowedIPs = {other}/32
 Endpoint = {wan}:4901
 PersistentKeepalive = 1
 """
+# What wg0 takes of merged packets that are encapsulated.
+OFFLOADS = "ethtool -k wg0 | grep -E 'tx-gre-segmentation|tx-udp_tnl-segmentation'"
 VERSIONS = "uname -r; openvpn --version | awk 'NR == 1 {print $2}'; iperf3 --version | awk 'NR == 1 {print $2}'"
 
 
@@ -149,7 +155,8 @@ def hand_made(pair: Pair) -> None:
 
 
 def hand_made_down(pair: Pair) -> None:
-    both(pair, "ip link del gretap1; iptables -F FORWARD")
+    # The empty chain of its table would still be asked of each packet.
+    both(pair, "ip link del gretap1; iptables -F FORWARD; nft delete table ip filter")
     pair.vm.sh("rmmod br_netfilter")  # modprobe -r would take the bridges with it
 
 
@@ -174,8 +181,9 @@ class Way:
     events: bool = False
 
 
-# Their titles with an own wire beside those with a shared one.
+# Their titles with an own wire beside those with a shared one; and those that the goal is about.
 WIRES = (("l2wg gretap, own wire", "l2wg gretap"), ("l2wg vxlan, own wire", "l2wg vxlan"))
+GOALS = tuple((way, other) for other in ("hand-made gretap", "OpenVPN TAP, AES-256-GCM") for way in ("l2wg gretap", "l2wg gretap, own wire"))
 WAYS = (
     Way("WireGuard, routed", bridged=False),
     Way("hand-made gretap", hand_made, hand_made_down),
@@ -191,21 +199,28 @@ WAYS = (
 # What is measured: each gives a figure, 0 where nothing arrives
 
 
-def tcp(host: Namespace, target: str, megabytes: int) -> float:
-    """Mbit/s that the receiver got."""
-    result = host.run(["timeout", "20", "iperf3", "-c", target, "-n", f"{megabytes}M", "-J"], check=False, timeout=900)
+def tcp(host: Namespace, target: str, megabytes: int, connections=1) -> float:
+    """Mbit/s that the receiver got, by all connections together."""
+    words = ["iperf3", "-c", target, "-n", f"{megabytes}M", "-P", connections, "-J"]
+    result = host.run(["timeout", "20", *words], check=False, timeout=900)
     if result.rc == 124:
         return 0.0
     return json.loads(result.check().stdout)["end"]["sum_received"]["bits_per_second"] / 1e6
 
 
-def udp(host: Namespace, host_b: Namespace, rate: float, limit: str) -> float:
-    """Mbit that arrived in a second, or in one second's worth of instructions."""
+def udp(host: Namespace, host_b: Namespace, size: int, rate: float, limit: str) -> float:
+    """Datagrams that arrived in a second, or in one second's worth of instructions, of `rate` bit/s that were sent."""
     # The counters are hostB's, the sender is not in its namespace.
     sender = f"nsenter --net=/run/netns/{host.name} "
-    words = host_b.run(["sh", "-c", sender + UDP, "sh", TARGET4, FULL, f"{rate:.0f}", f"{rate / 8 * 0.6:.0f}"], timeout=900).stdout.split()
-    now, idle, got = (int(after) - int(before) for before, after in zip(words[:3], words[3:]))
-    return got * FULL * 8 / ((now - idle if limit == CPU else now) / 1e3)
+    words = ["sh", "-c", sender + UDP, "sh", TARGET4, size, f"{rate:.0f}", f"{rate / 8 * UDP_SECONDS:.0f}"]
+    found = host_b.run(words, timeout=900).stdout.split()
+    now, idle, got = (int(after) - int(before) for before, after in zip(found[:3], found[3:]))
+    return got / ((now - idle if limit == CPU else now) / 1e9)
+
+
+def full(host: Namespace, host_b: Namespace, rate: float, limit: str) -> float:
+    """Mbit/s, in frames as large as there are."""
+    return udp(host, host_b, FULL, rate, limit) * FULL * 8 / 1e6
 
 
 def round_trip(host: Namespace) -> float:
@@ -238,18 +253,46 @@ class Measure:
     limit: str
     unit: str
     take: Callable  # (host, host_b, rate of the shaped link)
+    # In the table of what many senders, or small packets, cost.
+    crowd: bool = False
+
+
+def parallel(connections: int) -> Measure:
+    return Measure(f"{connections} connections", CPU, "Mbit/s", lambda host, host_b, rate: tcp(host, TARGET4, CPU_MB, connections), True)
 
 
 MEASURES = (
     Measure("TCP over IPv4", CPU, "Mbit/s", lambda host, host_b, rate: tcp(host, TARGET4, CPU_MB)),
     Measure("TCP over IPv6", CPU, "Mbit/s", lambda host, host_b, rate: tcp(host, TARGET6, CPU_MB)),
-    Measure("UDP, full frames", CPU, "Mbit/s", lambda host, host_b, rate: udp(host, host_b, UDP_RATE, CPU)),
+    Measure("UDP, full frames", CPU, "Mbit/s", lambda host, host_b, rate: full(host, host_b, UDP_RATE, CPU)),
     Measure("round trip", CPU, "ms", lambda host, host_b, rate: round_trip(host)),
+    *map(parallel, CONNECTIONS),
+    Measure("UDP of 64 bytes", CPU, "packets/s", lambda host, host_b, rate: udp(host, host_b, SMALL, SMALL_RATE * SMALL * 8, CPU), True),
     Measure("TCP over IPv4", LINK, "Mbit/s", lambda host, host_b, rate: tcp(host, TARGET4, LINK_MB)),
     Measure("TCP over IPv6", LINK, "Mbit/s", lambda host, host_b, rate: tcp(host, TARGET6, LINK_MB)),
-    Measure("UDP, full frames", LINK, "Mbit/s", lambda host, host_b, rate: udp(host, host_b, rate, LINK)),
+    Measure("UDP, full frames", LINK, "Mbit/s", lambda host, host_b, rate: full(host, host_b, rate, LINK)),
     Measure("round trip", LINK, "ms", lambda host, host_b, rate: round_trip(host)),
 )
+
+
+# Whoever has once made a policy rule has the kernel look into two tables for each route, as long as that network namespace lives
+# (fib_unmerge), and into the list of rules. VXLAN over a shared wire makes one: made before the first round, all rounds are alike.
+POLICY_RULE = "ip rule add from 203.0.113.77 table 100; ip rule del from 203.0.113.77 table 100"
+# Plain WireGuard before and after, so many times.
+TURNS = 5
+LEFT = tuple(measure for measure in MEASURES if measure.limit == CPU and measure.title in ("TCP over IPv4", "UDP, full frames", "round trip", "UDP of 64 bytes"))
+
+
+def left_behind(pair: Pair, rate: float) -> dict:
+    """{measure: (figures before a policy rule was made, figures when it is gone)} of plain WireGuard."""
+    found = {measure: ([], []) for measure in LEFT}
+    for state in range(2):
+        for _ in range(TURNS):
+            for measure in LEFT:
+                found[measure][state].append(measure.take(pair.host_a, pair.host_b, rate))
+        if state == 0:
+            both(pair, POLICY_RULE)
+    return found
 
 
 def wire_up(vm: machines.VM, deb: Path) -> Pair:
@@ -267,10 +310,13 @@ def wire_up(vm: machines.VM, deb: Path) -> Pair:
 
 
 def run(pair: Pair, rounds: int, ways, say):
-    """After each round, ({(measure, way): figures, one a round}, {way: of `events`, one a round}, bit/s of the shaped link)."""
+    """After each round, ({(measure, way): figures, one a round}, {way: of `events`, one a round}, of `left_behind`, bit/s of the shaped link)."""
     tcp(pair.host_a, TARGET4, CPU_MB)  # the first fills the caches
     rate = tcp(pair.host_a, TARGET4, CPU_MB) * 1e6 / 3
     say(f"the link is shaped to {rate / 1e6:.0f} Mbit/s")
+    left = left_behind(pair, rate)
+    for measure, states in left.items():
+        say(f"{measure.title}, before a policy rule: %s; when it is gone: %s" % tuple(" ".join(f"{figure:.4g}" for figure in state) for state in states))
     figures = {(measure, way): [] for measure in MEASURES for way in ways}
     spent = {way: [] for way in ways if way.events}
     for turn in range(1, rounds + 1):
@@ -293,7 +339,7 @@ def run(pair: Pair, rounds: int, ways, say):
             say(f"{turn}: {way.title}: " + ", ".join(f"{figures[measure, way][-1]:.4g}" for measure in MEASURES))
             if way.events:
                 say(f"{turn}: {way.title}: " + ", ".join("%.4g ms of %d processes" % event for event in spent[way][-1]))
-        yield figures, spent, rate
+        yield figures, spent, left, rate
 
 
 def main() -> None:
@@ -318,10 +364,11 @@ def main() -> None:
             pair = wire_up(vm, options.deb)
             say("wired up")
             versions = vm.sh(VERSIONS).stdout.split()
-            for turn, (figures, spent, rate) in enumerate(run(pair, options.rounds, ways, say), 1):
+            offloads = ", ".join(line.strip() for line in pair.a.sh(OFFLOADS).stdout.splitlines())
+            for turn, (figures, spent, left, rate) in enumerate(run(pair, options.rounds, ways, say), 1):
                 facts = dict(zip(("kernel", "openvpn", "iperf3"), versions), suite=options.suite, rounds=turn)
-                facts.update(rate=rate / 1e6, udp=UDP_RATE / 1e6, cpu_mb=CPU_MB, link_mb=LINK_MB)
-                chart.write(options.docs, chart.Found(figures, spent, tuple(EVENTS), WIRES), MEASURES, ways, facts)
+                facts.update(rate=rate / 1e6, udp=UDP_RATE / 1e6, cpu_mb=CPU_MB, link_mb=LINK_MB, small=SMALL_RATE, turns=TURNS, offloads=offloads)
+                chart.write(options.docs, chart.Found(figures, spent, tuple(EVENTS), WIRES, GOALS, left), MEASURES, ways, facts)
     print((options.docs / "README.md").read_text())
 
 

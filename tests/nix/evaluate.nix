@@ -39,6 +39,7 @@ in
   files = lib.genAttrs ours (name: config.environment.etc.${name}.source.text);
   units = lib.genAttrs names (base.unitText config);
   wantedBy = lib.genAttrs names (name: config.systemd.services.${name}.wantedBy);
+  restarted = (config.systemd.services.systemd-networkd or { }).wants or [ ];
   watch = lib.optionalAttrs (config.systemd.services ? l2wg-watch) {
     service = base.unitText config "l2wg-watch";
     timer = { inherit (config.systemd.timers.l2wg-watch) wantedBy timerConfig; };

@@ -11,6 +11,7 @@ EXTERNAL = {"external": ["underlay", "bridge"]}
 ONE = dict(underlay="wg0", local="10.0.0.1", remote="10.0.0.2", bridge="br0", **EXTERNAL)
 PORTS = dict(ONE, bridgePorts=["enp3s0"])
 OTHER = dict(ONE, key=1, bridge="br1", bridgePorts=["enp4s0"])
+CROWD = ["p%d" % number for number in range(1022)]
 V6 = dict(ONE, local="fd00::1", remote="fd00::2")
 
 # Tunnels of one router, each with the options (tunnel.option) that are to be refused, as the file's keys.
@@ -55,6 +56,9 @@ TUNNELS = [
     ("STP in one of two", {"t1": dict(PORTS, stp=True), "t2": dict(PORTS, key=1)}, []),
     ("LLDP or not", {"t1": dict(PORTS, linkLocal=True), "t2": dict(PORTS, key=1, linkLocal=False)}, ["t2.link-local"]),
     ("LLDP of another bridge", {"t1": dict(PORTS, linkLocal=True), "t2": dict(OTHER, linkLocal=False)}, []),
+    ("a bridge of 1,023 ports", {"t1": dict(ONE, bridgePorts=CROWD[:1021]), "t2": dict(PORTS, key=1, bridgePorts=CROWD[:3]), "t3": dict(OTHER, key=2)}, []),
+    ("a bridge of 1,024 ports", {"t1": dict(ONE, bridgePorts=CROWD), "t2": dict(ONE, key=1), "t3": dict(OTHER, key=2)}, ["t2.bridge"]),
+    ("a bridge of one port too many by one tunnel", {"t1": dict(ONE, bridgePorts=CROWD + ["enp3s0"]), "t2": dict(ONE, key=1)}, ["t1.bridge"]),
     ("16 bytes", {"a" * 16: ONE}, ["a" * 16 + "."]),
     ("15 bytes", {"a" * 15: ONE}, []),
     ("no interface name", {"t 1": ONE}, ["t 1."]),

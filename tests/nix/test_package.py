@@ -95,7 +95,10 @@ def test_device_events(package):
     assert f'RUN+="{package}/lib/l2wg/device"' in rule and f". {package}/lib/l2wg/ours\n" in device
     assert f"ExecStart={package}/lib/l2wg/look device %i\n" in unit and not re.search("/usr/(bin|lib)/l2wg", rule + device + unit)
     assert (pathlib.Path(package) / "lib/l2wg/ours").is_file() and (pathlib.Path(package) / "lib/l2wg/device").stat().st_mode & 0o100
-    run("/usr/bin/systemd-analyze", "verify", "--man=no", package + "/lib/systemd/system/l2wg-device@.service")
+    manager = (pathlib.Path(package) / "lib/systemd/system/l2wg-manager@.service").read_text()
+    assert f"ExecStart={package}/bin/l2wg event manager %i\n" in manager and "/usr/bin/l2wg" not in manager
+    for name in ("device", "manager"):
+        run("/usr/bin/systemd-analyze", "verify", "--man=no", f"{package}/lib/systemd/system/l2wg-{name}@.service")
 
 
 def test_completion(package):

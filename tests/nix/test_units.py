@@ -52,6 +52,11 @@ def test_systemd_takes_them(evaluate, tmp_path, package, site, changes):
     assert mine == [] and done.returncode == 0, done.stdout.decode()
 
 
+def test_networkd_tells_wireguard_anew(evaluate):
+    assert evaluate(but(SITE_A, NETWORKD))["restarted"] == ["l2wg-manager@systemd-networkd.service"]
+    assert evaluate(SITE_A)["restarted"] == []
+
+
 def test_it_is_locked_in(unit, tmp_path):
     """systemd's own judgement, in tenths: 100 is a service without any restriction, 22 is what is left here."""
     (tmp_path / "l2wg-gretap1.service").write_text(unit(SITE_A)[0])

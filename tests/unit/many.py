@@ -2,13 +2,20 @@
 
 import sys
 
+from l2wg_hooks.config.store import Wish
 from l2wg_hooks.model import Link, Observed, Peer, PolicyRoutes, Rules, Tunnel, Wire
-from l2wg_hooks.netfilter import nftables
+from l2wg_hooks.netfilter import nftables, nftables_state
+from l2wg_hooks.observe.interface_counters import Traffic
+from l2wg_hooks.observe.wg_interfaces import Interface
 from l2wg_hooks.plan import policy_routes
+from l2wg_hooks.status import survey
 
 KINDS = ("gretap", "vxlan", "ip6gretap")
 # Of the tunnels, those that are there.
 NOTHING, HALF, ALL = "nothing to do", "half to do", "all to do"
+
+
+TEXT = "underlay = wg0\nlocal = 10.1.0.0\nremote = 10.2.%d.%d\nbridge = br0\nbridge-ports =\n"
 
 
 class Name(str):
@@ -42,6 +49,19 @@ def wish(kind, count, apart=False, **keys):
             )
         )  # fmt: skip
     return tuple(found)
+
+
+def texts(count):
+    """{tunnel: its file} of as many."""
+    return {Name("l2w%04d" % number): TEXT % divmod(number, 256) for number in range(count)}
+
+
+def rules(tunnels):
+    """What nft(8) is to load for these tunnels, in one text."""
+    links, _ = router(tunnels)
+    entries = [nftables.entry(tunnel) for tunnel in tunnels]
+    values = {tunnel.name: nftables.value(tunnel, links) for tunnel in tunnels}
+    return nftables.load(entries, values).rpartition("include ")[0] + nftables.render(entries)
 
 
 def router(tunnels, state=NOTHING, missing=()):
@@ -106,6 +126,18 @@ def peers(tunnels):
 def wires(tunnels, links):
     """{WireGuard interface: Wire} of those that l2wg makes, as they are."""
     return {name: Wire(links[name].addresses, links[name].mtu, (), (), these) for name, these in peers(tunnels).items()}
+
+
+def looked(tunnels, state=NOTHING):
+    """The Survey of a router with these tunnels."""
+    links, found = router(tunnels, state)
+    interfaces = {name: Interface("own", 51820, these) for name, these in peers(tunnels).items()}
+    frames = {("loop", tunnel.name): 3 for tunnel in tunnels}
+    packets = {("leak", tunnel.local, tunnel.remote): 2 for tunnel in tunnels}
+    report = nftables_state.Report(found.rules)._replace(frames=frames, packets=packets)
+    traffic = dict.fromkeys(links, Traffic())
+    names = tuple(Name(tunnel.name) for tunnel in tunnels)
+    return survey.Survey(Wish(tunnels, (), ()), links, traffic, {}, {}, interfaces, report, time=5000, host="a", staged=names, silent=names)
 
 
 def cost(work):

@@ -3,10 +3,12 @@
 import contextlib
 import stat
 import time
+import types
 
 import pytest
 from l2wg_hooks import cli, model
-from l2wg_hooks.apply import apply, preview, rollback, saved_state, transaction, verify
+from l2wg_hooks.apply import apply, preview, rollback, saved_state, transaction, verify, watch_timer
+from l2wg_hooks.check import watch
 from l2wg_hooks.commands import dialogue, registry
 from l2wg_hooks.commands import rollback as cli_rollback
 from l2wg_hooks.config import ifupdown_files, last_applied, store
@@ -19,7 +21,7 @@ from l2wg_hooks.pairing import pair
 from l2wg_hooks.plan.restore import Snapshot
 from l2wg_hooks.reconcile import executor, reconcile, ruleset
 from l2wg_hooks.rehearsal import rehearse
-from l2wg_hooks.system import lock, network_namespace, process, terminal
+from l2wg_hooks.system import lock, network_namespace, process, terminal, units
 
 CONF = "underlay = wg0\nlocal = 192.168.178.1\nremote = 192.168.92.1\nbridge = br0\nbridge-ports = enp3s0\n"
 MAIN = "source interfaces.d/*\nauto lo\niface lo inet loopback\niface enp2s0 inet static\n    address 192.168.178.1/24\n"
@@ -106,6 +108,27 @@ def test_the_watch_runs_as_long_as_there_are_tunnels_unless_it_is_disabled(route
     assert apply.apply() == () and "systemctl --no-block start l2wg-watch.timer" in router.done
     router.conf.unlink()
     assert apply.apply() == () and "systemctl --no-block stop l2wg-watch.timer" in router.done
+
+
+def test_a_watch_whose_timer_starts_nothing_is_told_of(router, capsys):
+    (router.root / "run/systemd/system").mkdir(parents=True)
+    timers = router.etc / "systemd/system/timers.target.wants"
+    timers.mkdir(parents=True)
+    service = timers.parent / "l2wg-watch.service"
+    service.symlink_to(units.NOTHING)
+    assert list(watch_timer.problems()) == [], "there is no watch"
+    (timers / "l2wg-watch.timer").symlink_to("/nowhere")
+    (problem,) = watch_timer.problems()
+    assert problem.hint.startswith("systemctl unmask l2wg-watch.service;") and problem.id == "watch-masked"
+    assert apply.apply() == () and "l2wg-watch.service is masked" in capsys.readouterr().err
+    scene = types.SimpleNamespace(tunnels=(1,))
+    assert list(watch._watch(scene)) == [problem] and list(watch._watch(types.SimpleNamespace(tunnels=()))) == []
+    timer = timers.parent / "l2wg-watch.timer"
+    timer.symlink_to(units.NOTHING)
+    assert list(watch_timer.problems()) == [], "nobody wants a watch"
+    timer.unlink()
+    service.unlink()
+    assert list(watch_timer.problems()) == []
 
 
 def test_no_bridge_is_defined_where_another_manager_has_the_network(router, monkeypatch):

@@ -1,6 +1,7 @@
 """Whether udev tells l2wg of interfaces, and what need not be told any other way then."""
 
 import os
+from pathlib import Path
 
 import pytest
 from l2wg_hooks.apply import apply
@@ -128,3 +129,17 @@ def test_apply_says_what_is_not_to_be_had(udev, capsys, way, told):
     apply._tell_of_devices((tunnel,))
     apply._tell_of_devices((tunnel._replace(wire="own"),))
     assert capsys.readouterr().err.count("has to call `l2wg up wg0`") == told
+
+
+@pytest.mark.parametrize("first, own, told", [(True, True, False), (True, False, True), (False, False, False)])
+def test_apply_says_where_rules_do_not_log(udev, capsys, first, own, told):
+    tunnel, _ = tunnel_file.parse(GOOD, "/etc/l2wg/gretap1.conf", "gretap1")
+    if own:
+        path = Path(apply.LOGS_ALL)
+        path.parent.mkdir(parents=True)
+        path.write_text("0")
+    if not first:
+        namespace(udev)
+    apply._tell_of_log((tunnel,))
+    apply._tell_of_log(())
+    assert capsys.readouterr().err.count("net.netfilter.nf_log_all_netns=1") == told

@@ -88,6 +88,7 @@ def test_our_file_for_site_a():
         "    pre-up ip link add $IFACE type bridge 2>/dev/null || true\n"
         "    pre-up sysctl -qew net/ipv4/conf/$IFACE/arp_ignore=1 net/ipv4/conf/$IFACE/rp_filter=1"
         " net/ipv6/conf/$IFACE/accept_ra=0 net/ipv6/conf/$IFACE/disable_ipv6=1 || true\n"
+        "    up ip link set dev enp3s0 up 2>/dev/null || true\n"
         "\nallow-hotplug enp3s0\niface enp3s0 inet manual\n"
         "    pre-up sysctl -qew net/ipv6/conf/$IFACE/accept_ra=0 || true\n"
         "    down sysctl -qew net/ipv6/conf/$IFACE/accept_ra=1 || true\n"

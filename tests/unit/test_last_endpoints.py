@@ -4,11 +4,12 @@ import os
 
 import pytest
 from l2wg_hooks.config import endpoint_lines, last_endpoints
+from l2wg_hooks.errors import Problem
 from l2wg_hooks.model import Heard, Link, Observed, Peer, Rules, Tunnel, Walls, Wire
 from l2wg_hooks.netfilter import nftables_state
 from l2wg_hooks.observe import link_table, walls
 from l2wg_hooks.plan import peer_endpoints, planner
-from l2wg_hooks.reconcile import event_summary, events, reconcile, watch
+from l2wg_hooks.reconcile import event_summary, events, executor, reconcile, ruleset, taken_down, watch
 from l2wg_hooks.system import process
 
 KEY, OTHER = "A" * 43 + "=", "B" * 43 + "="
@@ -22,6 +23,8 @@ HEARD = {("wg0", KEY): Heard(WHERE, NOW - 100)}
 LINKS = {"wg0": Link("wg0", 1, "wireguard", up=True), "br0": Link("br0", 2, "bridge", up=True)}
 CONF = "underlay = wg0\nlocal = 192.168.92.1\nremote = 192.168.178.1\nbridge = br0\n"
 TELL = f"wg set wg0 peer {KEY} endpoint {WHERE}"
+# WireGuard calls at once, and keeps no way open.
+NOW_CALL = "persistent-keepalive 1 peer {} persistent-keepalive 0"
 
 
 def calls(tunnels=(TUNNEL,), peers=(PEER, STRANGER), heard=HEARD, links=LINKS, leaving=(), now=NOW, name="wg0"):
@@ -30,7 +33,20 @@ def calls(tunnels=(TUNNEL,), peers=(PEER, STRANGER), heard=HEARD, links=LINKS, l
 
 
 def test_a_peer_without_endpoint_is_told():
-    assert calls() == [TELL]
+    assert calls() == [f"{TELL} {NOW_CALL.format(KEY)}"]
+
+
+def test_one_that_keeps_a_way_open_is_made_anew():
+    """It has been called already, nowhere, and would be called again 5 s later."""
+    kept = PEER._replace(keepalive=25)
+    anew = f"wg set wg0 peer {KEY} remove peer {KEY} endpoint {WHERE} allowed-ips {','.join(PEER.allowed)} persistent-keepalive 25"
+    assert calls(peers=[kept]) == [anew]
+    # Not where a session would be lost, or the secret, which nobody has here.
+    assert calls(peers=[kept._replace(handshake=NOW)]) == calls(peers=[kept._replace(secret=True)]) == [TELL]
+
+
+def test_an_interface_that_is_down_calls_nobody_yet():
+    assert calls(links=dict(LINKS, wg0=LINKS["wg0"]._replace(up=False))) == [TELL]
 
 
 def test_never_over_one_that_is_there():
@@ -52,13 +68,13 @@ def test_of_a_week_at_most_and_a_clock_that_is_behind_counts_as_right(age, told)
     assert bool(calls(heard={("wg0", KEY): Heard(WHERE, NOW - age)})) == told
 
 
-def test_before_any_tunnel_and_all_of_an_interface_at_once():
+def test_before_all_else_and_all_of_an_interface_at_once():
     second = TUNNEL._replace(name="gretap9", remote="192.168.1.1", key=9)
     found = planner.plan((TUNNEL, second), LINKS, seen=Observed(peers={"wg0": (PEER, STRANGER)}, heard=dict(HEARD, **{}), now=NOW)).steps
-    assert [step.group for step in found][:2] == [planner.GUARD, "peers of wg0"] and found[2].group == "gretap1"
+    assert [step.group for step in found][:2] == ["peers of wg0", planner.GUARD] and found[2].group == "gretap1"
     both = dict(HEARD)
     both["wg0", OTHER] = Heard("[2001:db8::1]:7", NOW)
-    assert calls(tunnels=(TUNNEL, second), heard=both) == [f"{TELL} peer {OTHER} endpoint [2001:db8::1]:7"]
+    assert calls(tunnels=(TUNNEL, second), heard=both) == [f"{TELL} {NOW_CALL.format(KEY)} peer {OTHER} endpoint [2001:db8::1]:7 {NOW_CALL.format(OTHER)}"]
 
 
 WIRE = Link("l2w0", 3, "wireguard", up=True, namespace="l2wg", link_netns="l2wg", alias="l2wg", addresses=("198.18.0.2/32",), mtu=1420)
@@ -71,7 +87,9 @@ def test_an_own_wire_is_told_as_it_is_made():
     steps = planner.plan((OWN,), {"br0": LINKS["br0"]}, seen=seen).steps
     words = [str(step) for step in steps]
     at = words.index(f"ip netns exec l2wg wg set l2w0 peer {KEY} endpoint {WHERE}")
-    assert words[at - 1] == "ip -n l2wg route replace 198.18.0.1 dev l2w0" and steps[at].needs == "l2w0"
+    assert words[at - 1].startswith("ip netns exec l2wg wg syncconf l2w0 ") and steps[at].needs == "l2w0"
+    # What it cannot call as it comes up, it calls 5 s later.
+    assert at < words.index("ip -n l2wg link set dev l2w0 up")
     # Not where somebody else has that name out here.
     outside = {"br0": LINKS["br0"], "l2w0": WIRE._replace(namespace="", link_netns="")}
     assert [step for step in planner.plan((OWN,), outside, seen=seen).steps if "wg" in step.argv] == []
@@ -82,6 +100,27 @@ def test_the_journal_says_so():
     seen = Observed(Rules(), peers={"wg0": (PEER,)}, heard=HEARD, now=NOW)
     summary.told = [step for step in planner.plan((TUNNEL,), LINKS, seen=seen).steps if step.argv[0] == "wg"]
     assert summary.text() == "wg0 is up: peers of wg0: called where they were heard last"
+
+
+def test_a_call_that_fails_holds_up_no_rules(monkeypatch):
+    """It comes first, and there may be nobody to call."""
+    ran = []
+    monkeypatch.setattr(executor, "apply", lambda steps: ran.extend(steps) or (Problem("wg has failed"),) * any("wg" in step.argv for step in steps))
+    monkeypatch.setattr(ruleset, "load", lambda rules, step: ran.append(step) or ())
+    todo = planner.plan((TUNNEL,), LINKS, seen=Observed(peers={"wg0": (PEER,)}, heard=HEARD, now=NOW))
+    assert len(reconcile.execute(todo, LINKS)) == 1 and ran == list(todo.steps)
+
+
+# A manager of interfaces has told WireGuard anew
+
+
+def test_an_event_of_a_manager_tells_again_but_brings_nothing_back_that_was_taken_down(etc, monkeypatch):
+    asked = []
+    monkeypatch.setattr(reconcile, "reconcile", lambda **words: asked.append(words) or ())
+    assert events.main(["event", "manager", "systemd-networkd"], strict=True) == 0
+    assert asked[0]["spares"] and asked[0]["may_skip"] and events.label(["event", "manager", "systemd-networkd"]) == "systemd-networkd has started"
+    taken_down.add((taken_down.ALL,))
+    assert events.main(["event", "manager", "systemd-networkd"], strict=True) == 0 and len(asked) == 1
 
 
 # What is kept

@@ -9,13 +9,11 @@ from l2wg_hooks.config import ifupdown, ifupdown_files, last_applied, store
 from l2wg_hooks.config.store import Wish
 from l2wg_hooks.errors import Problem
 from l2wg_hooks.model import Heard, Plan, Step, Tables, Walls
-from l2wg_hooks.netfilter import nftables_state
 from l2wg_hooks.observe import link_table, wg_interfaces
-from l2wg_hooks.observe.interface_counters import Traffic
 from l2wg_hooks.observe.wg_interfaces import Interface
 from l2wg_hooks.plan import planner
 from l2wg_hooks.reconcile import event_summary, executor, look_record
-from l2wg_hooks.status import render_json, render_prometheus, render_svg, render_text, status, survey
+from l2wg_hooks.status import render_json, render_prometheus, render_svg, render_text, status
 from l2wg_hooks.system import process
 
 FEW, MANY = 100, 1000
@@ -122,17 +120,10 @@ def test_the_plan_that_takes_all_away():
     assert grows(work) <= MOST
 
 
-TEXT = "underlay = wg0\nlocal = 10.1.0.0\nremote = 10.2.%d.%d\nbridge = br0\nbridge-ports =\n"
-
-
-def texts(count):
-    return {many.Name("l2w%04d" % number): TEXT % divmod(number, 256) for number in range(count)}
-
-
 @pytest.mark.parametrize("clash", [False, True], ids=["right", "all the same"])
 def test_the_files(clash):
     def work(count):
-        replaced = dict.fromkeys(texts(count), TEXT % (0, 0)) if clash else texts(count)
+        replaced = dict.fromkeys(many.texts(count), many.TEXT % (0, 0)) if clash else many.texts(count)
         return lambda: store.load(replaced)
 
     assert grows(work) <= MOST
@@ -141,31 +132,19 @@ def test_the_files(clash):
 @pytest.mark.parametrize("clash", [False, True], ids=["right", "all the same"])
 def test_the_files_that_stand_in_for_broken_ones(clash):
     def work(count):
-        applied = dict.fromkeys(texts(count), TEXT % (0, 0)) if clash else texts(count)
+        applied = dict.fromkeys(many.texts(count), many.TEXT % (0, 0)) if clash else many.texts(count)
         return lambda: store.steady(Wish((), tuple(applied), ()), applied)
 
     assert grows(work) <= MOST
     if clash:
-        applied = dict.fromkeys(texts(3), TEXT % (0, 0))
+        applied = dict.fromkeys(many.texts(3), many.TEXT % (0, 0))
         assert len(store.steady(Wish((), tuple(applied), ()), applied).tunnels) == 1
-
-
-def looked(tunnels, state=many.NOTHING):
-    """The Survey of a router with these tunnels."""
-    links, found = many.router(tunnels, state)
-    peers = {name: Interface("own", 51820, these) for name, these in many.peers(tunnels).items()}
-    frames = {("loop", tunnel.name): 3 for tunnel in tunnels}
-    packets = {("leak", tunnel.local, tunnel.remote): 2 for tunnel in tunnels}
-    report = nftables_state.Report(found.rules)._replace(frames=frames, packets=packets)
-    traffic = dict.fromkeys(links, Traffic())
-    names = tuple(many.Name(tunnel.name) for tunnel in tunnels)
-    return survey.Survey(Wish(tunnels, (), ()), links, traffic, {}, {}, peers, report, time=5000, host="a", staged=names, silent=names)
 
 
 @pytest.mark.parametrize("apart", [False, True], ids=["one bridge", "a bridge each"])
 @pytest.mark.parametrize("state", STATES)
 def test_a_status(state, apart):
-    assert grows(lambda count: lambda found=looked(many.wish("gretap", count, apart), state): status.build(found)) <= MOST
+    assert grows(lambda count: lambda found=many.looked(many.wish("gretap", count, apart), state): status.build(found)) <= MOST
 
 
 DRAWN = {
@@ -182,7 +161,7 @@ DRAWN = {
 @pytest.mark.parametrize("how", DRAWN)
 def test_a_status_that_is_shown(how, state, apart):
     def work(count):
-        found = status.build(looked(many.wish("gretap", count, apart), state))
+        found = status.build(many.looked(many.wish("gretap", count, apart), state))
         return lambda: DRAWN[how](found)
 
     assert grows(work) <= MOST

@@ -142,6 +142,45 @@ def test_two_files_that_contradict_each_other():
     assert list(conflicts.between([first, first._replace(name="gretap3", key=7)])) == []
 
 
+def tunnels_of(bridge, count, *ports):
+    """So many Tunnels into one bridge, the first with these ports."""
+    of = parsed(RIGHT.replace("br0", bridge).replace("192.168.178.1", "10.0.0." + bridge[2:]))
+    found = [of._replace(name=f"{bridge}t{number:04}", key=number, path=f"/etc/l2wg/{bridge}t{number:04}.conf") for number in range(count)]
+    return [found[0]._replace(bridge_ports=ports), *found[1:]]
+
+
+def test_a_bridge_takes_as_many_ports_as_the_kernel_numbers():
+    """BR_PORT_BITS: ten bits, and number 0 is none."""
+    assert list(conflicts.between(tunnels_of("br1", 1023) + tunnels_of("br2", 1022, "enp3s0"))) == []
+    (problem,) = conflicts.between(tunnels_of("br1", 1024) + tunnels_of("br2", 5))
+    assert (problem.path, problem.line, problem.key) == ("/etc/l2wg/br1t1023.conf", 4, "bridge")
+    assert str(problem).startswith("/etc/l2wg/br1t1023.conf:4: bridge: br1 has 1023 ports by the files before this one, and no bridge takes more")
+    assert "name another bridge" in problem.hint
+    assert [problem.path for problem in conflicts.between(tunnels_of("br1", 1024, "enp3s0"))] == [f"/etc/l2wg/br1t{number}.conf" for number in (1022, 1023)]
+
+
+def test_a_port_of_several_tunnels_takes_one_place():
+    tunnels = [tunnel._replace(bridge_ports=("enp3s0", "enp4s0")) for tunnel in tunnels_of("br1", 1021)]
+    assert list(conflicts.between(tunnels)) == []
+    (problem,) = conflicts.between(tunnels[:-1] + [tunnels[-1]._replace(bridge_ports=("enp5s0",))])
+    assert problem.path == tunnels[-1].path
+    (problem,) = conflicts.between(tunnels + [tunnels[0]._replace(name="z", key=5000, path="/etc/l2wg/z.conf")])
+    assert problem.path == "/etc/l2wg/z.conf"
+
+
+def test_a_tunnel_that_finds_no_place_takes_none():
+    crowd = tunnels_of("br1", 1022)
+    large = crowd[0]._replace(name="x", key=5000, path="/etc/l2wg/x.conf", bridge_ports=("enp3s0", "enp4s0"))
+    small = large._replace(name="y", key=5001, path="/etc/l2wg/y.conf", bridge_ports=())
+    assert [problem.path for problem in conflicts.between([*crowd, large, small])] == ["/etc/l2wg/x.conf"]
+
+
+def test_what_was_applied_finds_a_place_or_none():
+    accepted = conflicts.Accepted(tunnels_of("br1", 1022))
+    last, more = (tunnels_of("br1", 1)[0]._replace(name=name, key=5000 + number) for number, name in enumerate("xy"))
+    assert (accepted.add(last), accepted.add(more)) == (True, False)
+
+
 ODD = "# the camera\r\n\r\n  underlay=wg0   # up to site B\r\nbridge =\tbr0\r\nlocal = 192.168.178.1\r\nremote=192.168.92.1\r\nbridge-ports =   # none\r\n"
 
 

@@ -12,8 +12,8 @@ def test_what_wg_show_dump_says():
     found = wg_interfaces.parse(DUMP)
     assert (found.key, found.port) == ("cHVibGlj", 4900)
     near, far = found.peers
-    assert near == ("cGVlcg==", "203.0.113.2:4900", ("192.168.92.0/24", "10.15.14.0/24"), 1700000000, 92, 180, 15)
-    assert far == ("b3RoZXI=", "", (), 0, 0, 0, None)
+    assert near == ("cGVlcg==", "203.0.113.2:4900", ("192.168.92.0/24", "10.15.14.0/24"), 1700000000, 92, 180, 15, True)
+    assert far == ("b3RoZXI=", "", (), 0, 0, 0, None, False)
 
 
 def test_no_secret_is_kept():

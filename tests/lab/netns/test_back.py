@@ -34,7 +34,7 @@ ip netns exec NAT sysctl -qw net.ipv4.ip_forward=1
 ADDRESS = """
 nft delete table ip nat 2>/dev/null
 nft -f - <<'END'
-table ip nat { chain out { type nat hook postrouting priority 100; oifname eth1 meta l4proto udp snat to %s:20000-30000 random; }; }
+table ip nat { chain translated { type nat hook postrouting priority 100; oifname eth1 meta l4proto udp snat to %s:20000-30000 random; }; }
 END
 """
 OWN = {
