@@ -6,6 +6,7 @@ slows down slows all of them. `--print` writes no file; another package than the
 
 import argparse
 import json
+import os
 import statistics
 import sys
 from pathlib import Path
@@ -84,7 +85,7 @@ def main():
 def page(times, spent, rounds):
     """The whole file. A ratio is the median of the rounds' own ratios."""
     rows = "".join(f"| {name} | {ratio(spent, name)} | {ratio(times, name)} | {median(spent, name)} | {median(times, name)} |\n" for name in times)
-    return PAGE_TEXT.format(rounds=rounds, rows=rows)
+    return PAGE_TEXT.format(rounds=rounds, rows=rows, load=os.getloadavg()[1], cores=os.cpu_count())
 
 
 def ratio(found, name):
@@ -101,7 +102,7 @@ PAGE_TEXT = """# What events cost
 
 Written by `make bench` (`tests/bench/hooks.py`), not by hand: {rounds} rounds, in each of which the commands took turns, on the machine that
 builds, without emulation. A ratio is the median of the rounds' ratios to a hook that is empty, in the same round, then [quartiles].
-CPU is that of all processes together.
+CPU is that of all processes together. The machine has {cores} cores, and its load was {load:.1f}: the less, the less are milliseconds.
 
 |  | CPU, ratio | time, ratio | CPU | time |
 | --- | --- | --- | --- | --- |
