@@ -14,7 +14,7 @@ from typing import Dict, List, NamedTuple, Tuple
 from l2wg_hooks import model
 from l2wg_hooks.model import Tunnel
 from l2wg_hooks.observe import link_table, snapshot
-from l2wg_hooks.plan import link_index, planner
+from l2wg_hooks.plan import commands, link_index, planner
 from l2wg_hooks.probes import loop_probe, packet_socket
 from l2wg_hooks.reconcile import reconcile
 from l2wg_hooks.system import log, process
@@ -87,7 +87,8 @@ def problems(tunnels, changed):
     for newcomer in asked:
         words = (newcomer.tunnel.name, newcomer.tunnel.bridge, _listed(newcomer.others))
         log.say("{} joins {} beside {}, which may close a ring: do its frames come back by another way?".format(*words))
-    names = [newcomer.tunnel.name for newcomer in asked if _comes(newcomer.tunnel, links)]
+    coming = [newcomer.tunnel for newcomer in asked if _comes(newcomer.tunnel, links)]
+    names = [tunnel.name for tunnel in coming]
     with _aside():
         links = link_table.read()
         # Isolated, lest somebody's network manager brings that bridge up.
@@ -95,7 +96,8 @@ def problems(tunnels, changed):
             tunnel._replace(bridge=ASIDE, bridge_ports=(), isolated=True) if tunnel.name in names else tunnel
             for tunnel in tunnels
         ]
-        reconcile.execute(only(planner.plan(there, links, seen=snapshot.look(there, links)), names), links)
+        todo = only(planner.plan(there, links, seen=snapshot.look(there, links)), names, _wires(coming))
+        reconcile.execute(todo, links)
         found = tuple(judge(asked, _back(asked)))
         if not found:
             log.say("none came back; of a site whose router is not ready yet, that router will see it")
@@ -107,9 +109,15 @@ def _listed(names):
     return ", ".join(names[:NAMED]) + (" and %d more" % (len(names) - NAMED) if len(names) > NAMED else "")
 
 
-def only(todo, names):
-    """Of a Plan what makes these tunnels, and what guards them. Pure."""
-    return todo._replace(steps=tuple(step for step in todo.steps if step.group in names or step.group == planner.GUARD))
+def _wires(tunnels):
+    """The WireGuard interfaces of l2wg's own that lead these tunnels: to a peer that is as new, perhaps."""
+    return {tunnel.underlay for tunnel in tunnels if tunnel.walled}
+
+
+def only(todo, names, wires=()):
+    """Of a Plan what makes these tunnels, what guards them, and what leads them: the peers and routes of `wires`. Pure."""
+    groups = {*names, *wires, planner.GUARD} | ({commands.OF_NAMESPACE} if wires else set())
+    return todo._replace(steps=tuple(step for step in todo.steps if step.group in groups))
 
 
 @contextlib.contextmanager

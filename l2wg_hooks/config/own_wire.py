@@ -14,6 +14,8 @@ from l2wg_hooks.typed import Dict, FrozenSet, List, NamedTuple, Optional, Tuple
 MTU = 1420
 # In a file that `l2wg init` has made so, for `l2wg pair` to know before a tunnel says so.
 MARK = "# Not for wg-quick(8): l2wg makes this interface itself (wire = own in l2wg.conf(5))."
+# Of nothing but zeros: there is none.
+NO_KEY = "A" * 43 + "="
 # Of [Interface], what is read here, and what wg(8) reads.
 _HERE, _OF_WG = ("address", "mtu"), ("privatekey", "listenport", "fwmark")
 _REFUSED = {
@@ -116,7 +118,8 @@ def _peers(text):
         allowed = frozenset(str(network) for network in allowed_ips.networks(section.allowed))
         keepalive = "off" if section.keepalive in ("", "0") else section.keepalive
         if section.key:
-            found[section.key] = PeerWish(preshared[-1] if preshared else "(none)", allowed, keepalive, section.endpoint)
+            shared = preshared[-1] if preshared and preshared[-1] != NO_KEY else "(none)"
+            found[section.key] = PeerWish(shared, allowed, keepalive, section.endpoint)
     return found
 
 
@@ -125,11 +128,20 @@ def stripped(text):
 
     wg(8) would ask for those, and try again for minutes; a peer keeps the endpoint that it has.
     """
-    lines = []
-    for row in wg_quick.rows_of(text):
-        if row.section == "[interface]" and row.key in _HERE:
-            continue
-        line = row.text.partition("#")[0].strip(schema.SPACE)
-        if line and not (row.key == "endpoint" and endpoint_names.is_name(row.value)):
-            lines.append(line)
+    rows = wg_quick.rows_of(text)
+    lines, ends = [], {section.stop: section for section in wg_quick_peers.sections(text)}
+    for number, row in enumerate(rows, 1):
+        if not (row.section == "[interface]" and row.key in _HERE):
+            line = row.text.partition("#")[0].strip(schema.SPACE)
+            if line and not (row.key == "endpoint" and endpoint_names.is_name(row.value)):
+                lines.append(line)
+        if number in ends:
+            lines += _without(ends[number], rows)
     return "\n".join(lines) + "\n"
+
+
+def _without(section, rows):
+    """Lines for what a [Peer] does not have: `wg syncconf` leaves what the interface has of it."""
+    said = {row.key for row in rows[section.start : section.stop]}
+    found = [] if "presharedkey" in said else [f"PresharedKey = {NO_KEY}"]
+    return found + ([] if "persistentkeepalive" in said else ["PersistentKeepalive = off"])

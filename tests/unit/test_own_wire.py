@@ -100,6 +100,17 @@ def test_wg_gets_what_it_takes_and_no_name():
         assert f"\nEndpoint = {endpoint}\n" in own_wire.stripped(TEXT.replace("b.example.org:4901", endpoint))
 
 
+def test_what_a_peer_has_no_longer_is_taken_from_it():
+    """`wg syncconf` leaves a preshared key and a keepalive that its file does not name: seen of wireguard-tools 1.0.20210914."""
+    for text in (TEXT, TEXT.replace("\n", "\r\n"), TEXT.replace("PersistentKeepalive = 25\n", "")):
+        _, first, second = own_wire.stripped(text).replace("[peer]", "[Peer]").split("[Peer]\n")
+        assert f"PresharedKey = {own_wire.NO_KEY}\n" in first and second.count("PresharedKey") == 1 and "SHARED=" in second
+        assert first.count("PersistentKeepalive") == 1 == second.count("PersistentKeepalive")
+    assert "PersistentKeepalive = off\n" in first
+    none = parsed(TEXT.replace("PresharedKey = SHARED=", f"PresharedKey = {own_wire.NO_KEY}"))
+    assert none.peers["PEER2="].preshared == "(none)", "as wg(8) calls it"
+
+
 # As iproute2 6.1 lists what was added by hand to both families, and to another table.
 ROUTES = """\
 10.0.0.0/8 dev l2w0 table 77 scope link\x20

@@ -2,8 +2,8 @@
 
 import pytest
 from l2wg_hooks.apply import ring_probe
-from l2wg_hooks.model import Link, Plan, Step, Tunnel
-from l2wg_hooks.plan import planner
+from l2wg_hooks.model import Link, Observed, Plan, Step, Tunnel, Walls, Wire
+from l2wg_hooks.plan import commands, planner
 from l2wg_hooks.probes import loop_probe, packet_socket
 
 ONE = Tunnel("gretap1", "wg0", "192.168.178.1", "192.168.92.1", "br0", path="/etc/l2wg/gretap1.conf", lines={"bridge": 4})
@@ -75,6 +75,17 @@ def test_a_ring_is_told_once_with_all_ways_out():
 def test_only_what_makes_and_guards_these_tunnels():
     steps = [Step(("ip", "x"), "", group) for group in ("gretap1", planner.GUARD, "ways", "gretap2", "br0")]
     assert [step.group for step in ring_probe.only(Plan(tuple(steps)), ["gretap2"]).steps] == [planner.GUARD, "gretap2"]
+
+
+def test_an_own_wire_leads_its_new_tunnel_before_that_is_asked_for_a_ring():
+    """To a peer that WireGuard does not know nothing goes, so nothing would come back either."""
+    tunnel = ONE._replace(underlay="l2w0", wire="own")
+    there = {"br0": Link("br0", 6, "bridge", up=True)}
+    todo = planner.plan((tunnel,), there, seen=Observed(walls=Walls(wires={"l2w0": Wire((tunnel.local + "/32",), 1420)})))
+    found = ring_probe.only(todo, [tunnel.name], ring_probe._wires([tunnel, ONE]))
+    groups = {step.group for step in found.steps}
+    assert groups >= {tunnel.name, "l2w0", planner.GUARD, commands.OF_NAMESPACE} and found.synced == ("l2w0",)
+    assert {step.group for step in todo.steps} - groups <= {"br0"}
 
 
 def test_nobodys_address_and_only_probes():
