@@ -104,7 +104,6 @@ pgrep -f 'sleep 3600' | tail -n 1
 """
 # What such a one may not do.
 RIGHTS = "-sys_admin,-sys_module,-sys_rawio,-sys_boot,-sys_time"
-# When the device event or the manager's own has found wg0 up, nobody tells; so that is looked for.
 # Seconds from then to the first answer across, emulated; an issue asks for 2 s on a router. WireGuard by itself takes 15.
 SOON = 10
 # ifupdown's hooks, away and back.
