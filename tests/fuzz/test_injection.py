@@ -100,7 +100,8 @@ def test_a_rule_set_has_the_signs_of_the_template_and_no_others(text, name):
 
 OURS = re.compile(
     r"(#.*|auto N|allow-hotplug N|iface N inet6? (static|manual)|    address [0-9a-f.:]+/[0-9]+|    bridge_ports N( N)*|    bridge_stp (on|off)|"
-    r"    bridge_(fd|maxwait) [0-9]+|    (pre-up|down) sysctl -qew net/ipv6/conf/\$IFACE/accept_ra=[01] \|\| true|)\Z".replace("N", r"[A-Za-z0-9_.-]{1,15}")
+    r"    bridge_(fd|maxwait) [0-9]+|    up ip link set dev N up 2>/dev/null \|\| true|"
+    r"    (pre-up|down) sysctl -qew net/ipv6/conf/\$IFACE/accept_ra=[01] \|\| true|)\Z".replace("N", r"[A-Za-z0-9_.-]{1,15}")
 )
 EARLY = ["    " + line for switches in (bridge_switches.SILENT, bridge_switches.OWN) for line in bridge_switches.lines(switches)]
 
