@@ -189,7 +189,7 @@ def test_restart(installed, site, name):
     assert router.run(["l2wg", "plan"], check=False).rc == 0
 
 
-NO_WATCH = "systemctl stop l2wg-watch.timer; while [ \"$(systemctl is-active l2wg-watch.service)\" = activating ]; do sleep 0.2; done"
+NO_WATCH = 'systemctl stop l2wg-watch.timer; while [ "$(systemctl is-active l2wg-watch.service)" = activating ]; do sleep 0.2; done'
 
 
 def test_the_journal_reads_as_a_story(installed):
