@@ -20,6 +20,11 @@ def lines(text, kept="\n\t"):
     return "".join(char if char in kept or char.isprintable() else ascii(char)[1:-1] for char in text)
 
 
+def listed(names, most):
+    """The first `most` names, and how many there are beside: as many as a line has room for."""
+    return ", ".join(names[:most]) + (" and %d more" % (len(names) - most) if len(names) > most else "")
+
+
 class Problem(NamedTuple):
     """One thing that is wrong. `path` and `line` (1-based) are empty and 0 where no file is to blame.
 

@@ -4,7 +4,7 @@ import zlib
 
 from l2wg_hooks.encapsulation import registry
 from l2wg_hooks.errors import Problem
-from l2wg_hooks.typed import Dict, FrozenSet, NamedTuple, Optional, Tuple
+from l2wg_hooks.typed import Dict, FrozenSet, List, NamedTuple, Optional, Tuple
 
 # What an interface's alias says where l2wg has made it.
 ALIAS = "l2wg"
@@ -191,6 +191,14 @@ class Link(NamedTuple):
 def is_ours(link):
     """Whether l2wg made this link: it says so itself."""
     return link.alias == ALIAS and link.kind in TUNNEL_KINDS
+
+
+def by_bridge(tunnels):
+    """{bridge: [Tunnel of it]}."""
+    found: Dict[str, List[Tunnel]] = {}
+    for tunnel in tunnels:
+        found.setdefault(tunnel.bridge, []).append(tunnel)
+    return found
 
 
 def holders(links, address):

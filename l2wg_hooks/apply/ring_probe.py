@@ -9,9 +9,9 @@ import contextlib
 import os
 import selectors
 import time
-from typing import Dict, List, NamedTuple, Tuple
+from typing import NamedTuple, Tuple
 
-from l2wg_hooks import model
+from l2wg_hooks import errors, model
 from l2wg_hooks.model import Tunnel
 from l2wg_hooks.observe import link_table, snapshot
 from l2wg_hooks.plan import commands, link_index, planner
@@ -42,9 +42,7 @@ def joining(tunnels, links, changed):
     """
     found = []
     members = link_index.members(links)
-    beside: Dict[str, List[Tunnel]] = {}
-    for tunnel in tunnels:
-        beside.setdefault(tunnel.bridge, []).append(tunnel)
+    beside = model.by_bridge(tunnels)
     # In any bridge.
     isolated = {tunnel.name for tunnel in tunnels if tunnel.isolated}
     shown = {tunnel.name for tunnel in tunnels if not tunnel.isolated}
@@ -85,7 +83,7 @@ def problems(tunnels, changed):
     if not asked:
         return ()
     for newcomer in asked:
-        words = (newcomer.tunnel.name, newcomer.tunnel.bridge, _listed(newcomer.others))
+        words = (newcomer.tunnel.name, newcomer.tunnel.bridge, errors.listed(newcomer.others, NAMED))
         log.say("{} joins {} beside {}, which may close a ring: do its frames come back by another way?".format(*words))
     coming = [newcomer.tunnel for newcomer in asked if _comes(newcomer.tunnel, links)]
     names = [tunnel.name for tunnel in coming]
@@ -102,11 +100,6 @@ def problems(tunnels, changed):
         if not found:
             log.say("none came back; of a site whose router is not ready yet, that router will see it")
         return found
-
-
-def _listed(names):
-    """So many names as a line has room for."""
-    return ", ".join(names[:NAMED]) + (" and %d more" % (len(names) - NAMED) if len(names) > NAMED else "")
 
 
 def _wires(tunnels):

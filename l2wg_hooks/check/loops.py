@@ -1,8 +1,8 @@
 """Loops between the sites, and storms: by what the kernel has counted."""
 
 import time
-from typing import Dict, List
 
+from l2wg_hooks import model
 from l2wg_hooks.apply import ring_probe
 from l2wg_hooks.check.cause import STORM, Cause
 from l2wg_hooks.check.scene import Check, Idle
@@ -32,9 +32,7 @@ def _loops(scene):
         raise Idle("there is no tunnel")
     frames, now = nftables_state.counters(), time.monotonic()
     notes = counter_growth.look(counter_growth.dropped(frames), {}, now)
-    beside: Dict[str, List[str]] = {}
-    for tunnel in scene.tunnels:
-        beside.setdefault(tunnel.bridge, []).append(tunnel.name)
+    beside = model.by_bridge(scene.tunnels)
     for tunnel in scene.tunnels:
         keys = [f"{reason} {tunnel.name}" for reason in ("loop", "storm")]
         # The probes have shown whether it goes on: what is over is no fault any more.
@@ -43,7 +41,7 @@ def _loops(scene):
         if looped:
             message = "a loop: %d frames of %s came back to it%s: there is a second way between the sites"
             hint = "find and cut that way (journalctl -k -g 'l2wg: loop'), or have both bridges speak STP"
-            others = [name for name in beside[tunnel.bridge] if name != tunnel.name]
+            others = [other.name for other in beside[tunnel.bridge] if other.name != tunnel.name]
             hint = ring_probe.choices(tunnel, others) if others else hint
             yield tunnel.problem("bridge", message % (looped, tunnel.bridge, since[0]), hint, "loop")
         if stormed:

@@ -3,8 +3,9 @@
 Link loss forwarding: whoever is plugged in there notices, and takes the other way that they have. The tunnel itself stays.
 """
 
+from l2wg_hooks import model
 from l2wg_hooks.errors import Problem
-from l2wg_hooks.model import Link, Plan, Step, Tunnel
+from l2wg_hooks.model import Link, Plan, Step
 from l2wg_hooks.plan import link_index
 from l2wg_hooks.typed import Dict, List, NamedTuple, Tuple
 
@@ -25,13 +26,11 @@ def held(tunnels, links, leaving, seen, kept=False):
     leaving = frozenset(leaving)
     # {port: the tunnels whose peers do not answer}; ports of a bridge that is not there: who brings it up brings them up, too.
     down, away, problems = {}, set(), []
-    by_bridge: Dict[str, List[Tunnel]] = {}
-    for tunnel in tunnels:
-        by_bridge.setdefault(tunnel.bridge, []).append(tunnel)
+    together = model.by_bridge(tunnels)
     silent, taken = set(seen.silent), set(seen.taken)
     members, inhabited = link_index.members(links), _inhabited_by(links)
     for bridge in dict.fromkeys(tunnel.bridge for tunnel in tunnels if tunnel.peer_down == PORT):
-        mine = by_bridge[bridge]
+        mine = together[bridge]
         ports = list(dict.fromkeys(name for tunnel in mine for name in tunnel.bridge_ports))
         if bridge not in links or bridge in leaving:
             away.update(ports)

@@ -2,6 +2,7 @@
 
 import os
 
+from l2wg_hooks import errors
 from l2wg_hooks.config import store
 from l2wg_hooks.errors import L2wgError
 from l2wg_hooks.model import NAMESPACE, Step
@@ -106,7 +107,7 @@ def _done(steps, sites):
     for subject, words in found.items():
         name = f"{subject} ({sites[subject]})" if subject in sites else subject
         alike.setdefault(", ".join(words), []).append(name)
-    return [f"{_names(subjects)}: {words}" for words, subjects in alike.items() if words]
+    return [f"{errors.listed(subjects, NAMED)}: {words}" for words, subjects in alike.items() if words]
 
 
 def _adds(step):
@@ -135,11 +136,6 @@ def _word(step, made):
         words = WORDS.get(word)
         return argv[4], "{} ({})".format(words % argv[6] if "%" in words else words, step.reason) if words else step.reason
     return (argv[3], "let go by NetworkManager") if argv[0] == "nmcli" else (group, "" if made else step.reason)
-
-
-def _names(names):
-    more = " and %d more" % (len(names) - NAMED) if len(names) > NAMED else ""
-    return ", ".join(names[:NAMED]) + more
 
 
 def _short(waits):
