@@ -4,10 +4,11 @@ import sys
 
 from l2wg_hooks.commands import options as common
 from l2wg_hooks.commands import usage
+from l2wg_hooks.config import card
 from l2wg_hooks.encapsulation import registry
 from l2wg_hooks.errors import fail
 from l2wg_hooks.observe import link_table
-from l2wg_hooks.pairing import card, local_facts, site
+from l2wg_hooks.pairing import local_facts, site
 from l2wg_hooks.system import lock, log, process
 
 GROUP = usage.NEW

@@ -6,7 +6,8 @@ from l2wg_hooks.apply import apply, preview
 from l2wg_hooks.commands import card as card_command
 from l2wg_hooks.commands import dialogue, usage
 from l2wg_hooks.commands import options as common
-from l2wg_hooks.pairing import card, pair
+from l2wg_hooks.config import card
+from l2wg_hooks.pairing import pair
 from l2wg_hooks.system import log, terminal
 
 GROUP = usage.NEW

@@ -4,9 +4,9 @@ from l2wg_hooks.apply import apply
 from l2wg_hooks.commands import card as card_command
 from l2wg_hooks.commands import dialogue, usage
 from l2wg_hooks.commands import options as common
-from l2wg_hooks.config import staged
+from l2wg_hooks.config import card, staged
 from l2wg_hooks.errors import L2wgError
-from l2wg_hooks.pairing import card, wall
+from l2wg_hooks.pairing import wall
 from l2wg_hooks.system import lock, log, terminal
 
 GROUP = usage.NEW

@@ -6,10 +6,10 @@ import re
 from typing import NamedTuple, Tuple
 
 from l2wg_hooks.apply import verify
-from l2wg_hooks.config import ifupdown_files, own_wire, store, wg_quick, wg_quick_peers, wg_quick_readers
+from l2wg_hooks.config import card, ifupdown_files, own_wire, store, wg_quick, wg_quick_peers, wg_quick_readers
 from l2wg_hooks.errors import Problem, fail
 from l2wg_hooks.observe import wg_interfaces
-from l2wg_hooks.pairing import card, negotiate, ports, site
+from l2wg_hooks.pairing import negotiate, ports, site
 from l2wg_hooks.system import files, ip_routes, log, process, resolver
 
 NIXOS = "/etc/NIXOS"

@@ -10,10 +10,12 @@ from typing import Dict, NamedTuple, Tuple
 
 from l2wg_hooks.apply import apply, preview
 from l2wg_hooks.config import (
+    card,
     edit,
     ifupdown_files,
     schema,
     store,
+    terms,
     tunnel_file,
     wg_quick,
     wg_quick_peers,
@@ -25,7 +27,7 @@ from l2wg_hooks.encapsulation import registry
 from l2wg_hooks.errors import L2wgError, fail
 from l2wg_hooks.model import Step
 from l2wg_hooks.observe import link_table, wg_interfaces
-from l2wg_hooks.pairing import card, local_facts, negotiate, ports
+from l2wg_hooks.pairing import local_facts, negotiate, ports
 from l2wg_hooks.system import files, process
 
 # How often it is looked whether the other site answers, and seconds between: WireGuard has asked it already.
@@ -76,7 +78,7 @@ def intend(text, wanted, ask_ports=False):
         hint += " # if it was made by hand; pair is for what wg-quick brings up, not networkd"
         fail(f"there is no such file, and {here.underlay} is up", hint, path=_conf(here))
     try:
-        agreed = negotiate.find(here.card, other)
+        agreed = terms.find(here.card, other)
     except Refused as error:
         fail(*error.args)
     wished = store.load()
@@ -260,7 +262,7 @@ def callable_at(here, other, sections, live):
 def _ways(here, other):
     """The lines of a [Peer] that say how the two find each other."""
     found = [("Endpoint", other.endpoint)] if other.endpoint else []
-    return found + ([("PersistentKeepalive", str(negotiate.KEEPALIVE))] if other.endpoint and not here.card.endpoint else [])
+    return found + ([("PersistentKeepalive", str(terms.KEEPALIVE))] if other.endpoint and not here.card.endpoint else [])
 
 
 def with_peer(text, agreed, other, here, leads=None):
@@ -410,7 +412,7 @@ def _refuse_nixos(other):
     """Raise L2wgError on NixOS, with what to write into its configuration."""
     here = local_facts.look(local_facts.underlay(), link_table.read())
     try:
-        agreed = negotiate.find(here.card, other)
+        agreed = terms.find(here.card, other)
     except Refused as error:
         fail(*error.args)
     hint = "put this into it:\n" + negotiate.nix(agreed, other, here.underlay, bool(here.card.endpoint))

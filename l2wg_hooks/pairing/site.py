@@ -7,11 +7,10 @@ import os
 import socket
 from typing import NamedTuple, Optional
 
-from l2wg_hooks.config import schema, store, tunnel_file
+from l2wg_hooks.config import card, schema, store, tunnel_file
 from l2wg_hooks.config.schema import Refused
 from l2wg_hooks.encapsulation import registry
 from l2wg_hooks.errors import L2wgError, Problem
-from l2wg_hooks.pairing import card
 from l2wg_hooks.system import files, log
 
 FILE = "site"

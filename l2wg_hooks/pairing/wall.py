@@ -8,12 +8,12 @@ What the tunnel's file will have is staged.
 from typing import Dict, NamedTuple, Tuple
 
 from l2wg_hooks.apply import apply, preview
-from l2wg_hooks.config import schema, staged, store, tunnel_file, wg_quick, wg_quick_peers
+from l2wg_hooks.config import card, schema, staged, store, terms, tunnel_file, wg_quick, wg_quick_peers
 from l2wg_hooks.config.schema import Refused
 from l2wg_hooks.errors import L2wgError, Problem, fail
 from l2wg_hooks.model import NAMESPACE, Tunnel
 from l2wg_hooks.observe import link_table, wg_interfaces
-from l2wg_hooks.pairing import bootstrap, card, local_facts, negotiate, pair
+from l2wg_hooks.pairing import bootstrap, local_facts, negotiate, pair
 from l2wg_hooks.reconcile import reconcile
 from l2wg_hooks.system import files, lock, log, network_namespace, process, units
 
@@ -90,7 +90,7 @@ def intend(tunnel, here, text):
     """The Walling that the other site's card asks for; nothing is changed. Raises L2wgError for all that is wrong."""
     try:
         other = card.decode(text)
-        agreed = negotiate.find(here.card, other)
+        agreed = terms.find(here.card, other)
     except Refused as error:
         fail(*error.args)
     again = f"there: l2wg wall TUNNEL, with the tunnel that leads here; the card that it prints is for: l2wg wall {tunnel.name}"

@@ -9,8 +9,7 @@ from screen import Screen
 from test_questions import ADDRESS, BRIDGE, GRETAP1, INSTALL, LOCAL, PORTS, RECONFIGURE, STANZA, UNDERLAY, WG0, error
 
 sys.path.insert(0, str(TOP))
-from l2wg_hooks.config import own_wire
-from l2wg_hooks.pairing import card
+from l2wg_hooks.config import card, own_wire
 
 CARD = "Card of the other site:"
 KEY = "AQIDBAUGBwgJCgsMDQ4PEBESExQVFhcYGRobHB0eHyA="

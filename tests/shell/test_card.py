@@ -7,7 +7,7 @@ import pytest
 from conftest import TOP
 
 sys.path.insert(0, str(TOP))
-from l2wg_hooks.pairing import card
+from l2wg_hooks.config import card
 
 subprocess.run([TOP / "tests/need", "qrencode", "zbar-tools"], check=True)
 

@@ -9,8 +9,8 @@ import pytest
 
 TOP = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(TOP))
-from l2wg_hooks.config import own_wire, schema, store, tunnel_file
-from l2wg_hooks.pairing import card, local_facts
+from l2wg_hooks.config import card, own_wire, schema, store, tunnel_file
+from l2wg_hooks.pairing import local_facts
 
 GOLDEN = TOP / "tests/golden/settings"
 

@@ -5,8 +5,8 @@ import random
 import zlib
 
 import pytest
+from l2wg_hooks.config import card
 from l2wg_hooks.config.schema import Refused
-from l2wg_hooks.pairing import card
 
 KEY = base64.b64encode(bytes(range(1, 33))).decode()
 SITE_B = card.Card("site-b", KEY, "b.example.org:51820", ("198.18.7.9",), "192.168.92.0/24")

@@ -4,11 +4,11 @@ import base64
 import itertools
 
 import pytest
-from l2wg_hooks.config import tunnel_file, wg_quick_peers
+from l2wg_hooks.config import card, terms, tunnel_file, wg_quick_peers
 from l2wg_hooks.config.schema import Refused
 from l2wg_hooks.encapsulation.vxlan import VXLAN
 from l2wg_hooks.model import Link, Tunnel
-from l2wg_hooks.pairing import card, negotiate
+from l2wg_hooks.pairing import negotiate
 
 pytestmark = pytest.mark.usefixtures("real_names")
 
@@ -32,13 +32,13 @@ def test_both_sites_come_to_the_same():
     count = 0
     for left, right in itertools.product(variants(A), variants(B)):
         try:
-            here = negotiate.find(left, right)
+            here = terms.find(left, right)
         except Refused as error:
             with pytest.raises(Refused) as other:
-                negotiate.find(right, left)
+                terms.find(right, left)
             assert "no family" in error.args[0] and "no family" in other.value.args[0]
             continue
-        there = negotiate.find(right, left)
+        there = terms.find(right, left)
         assert here == there._replace(local=there.remote, remote=there.local)
         assert here.local in left.addresses and here.remote in right.addresses
         text = tunnel_file.fresh(
@@ -59,14 +59,14 @@ def test_both_sites_come_to_the_same():
 
 
 def test_what_they_come_to():
-    assert negotiate.find(A, B) == ("198.18.0.1", "198.18.0.2", "gretap", None, 1500)
-    assert negotiate.find(A._replace(mtu=1400), B)[4] == 1400
-    assert negotiate.find(A, B._replace(number=5))[3] == 5
+    assert terms.find(A, B) == ("198.18.0.1", "198.18.0.2", "gretap", None, 1500)
+    assert terms.find(A._replace(mtu=1400), B)[4] == 1400
+    assert terms.find(A, B._replace(number=5))[3] == 5
 
 
 def test_a_hub_with_vxlan_has_a_vni_for_each_site():
     cards = [card.Card(key[:2], key, "", ("198.18.1.%d" % number,), encapsulation="vxlan") for number, key in enumerate(KEYS, 1)]
-    numbers = {negotiate.find(cards[0], other).number for other in cards[1:]}
+    numbers = {terms.find(cards[0], other).number for other in cards[1:]}
     assert len(numbers) == 2 and all(1 <= number <= VXLAN.number_max for number in numbers)
 
 
@@ -83,7 +83,7 @@ def test_a_hub_with_vxlan_has_a_vni_for_each_site():
 )
 def test_what_cannot_be(other, said):
     with pytest.raises(Refused) as error:
-        negotiate.find(A._replace(number=5), other)
+        terms.find(A._replace(number=5), other)
     assert said in error.value.args[0]
 
 
@@ -96,7 +96,7 @@ PEERS = wg_quick_peers.sections("[Peer]\nPublicKey = %s\nAllowedIPs = 198.18.0.9
     [("198.18.0.2", None), ("198.18.0.1", "is this router's own (wg0)"), ("10.7.7.7", "is in the network of enp2s0"), ("198.18.0.9", "has 198.18.0.9 already")],
 )
 def test_collisions(remote, said):
-    agreed = negotiate.find(A, B)._replace(remote=remote)
+    agreed = terms.find(A, B)._replace(remote=remote)
     found = negotiate.collision(agreed, B, "wg0", LINKS, PEERS)
     assert said in found[0] if said else found is None
 
@@ -105,12 +105,12 @@ def test_both_sites_refuse_an_endpoint_inside():
     for left, right in ((A._replace(endpoint="198.18.0.2:1"), B), (A, B._replace(endpoint="198.18.0.1:1"))):
         for here, there in ((left, right), (right, left)):
             with pytest.raises(Refused) as error:
-                negotiate.find(here, there)
+                terms.find(here, there)
             assert "inside WireGuard" in error.value.args[0] and "l2wg card --endpoint HOST on " in error.value.args[1]
 
 
 def test_what_this_router_needs_elsewhere():
-    agreed = negotiate.find(A, B)
+    agreed = terms.find(A, B)
     tunnels = [Tunnel("gretap1", "wg0", "198.18.0.1", "198.18.0.2", "br0"), Tunnel("else", "wg1", "198.18.0.1", "198.18.0.2", "br0")]
     for reason in ("where the peer x is called", "a gateway of this router", "where somebody is logged in from", "a DNS server of this router"):
         needed = [negotiate.Needed("2001:db8::1", "another family"), negotiate.Needed("198.18.0.2", reason)]
@@ -148,7 +148,7 @@ def test_an_endpoint_that_is_on_a_network_of_this_router_or_its_own():
 
 
 def test_whose_the_address_was():
-    agreed = negotiate.find(A, B)
+    agreed = terms.find(A, B)
     held = wg_quick_peers.sections("[Peer]\nPublicKey = %s\nAllowedIPs = 198.18.0.0/24, 198.18.0.0/16\n" % KEYS[2])
     (note,) = negotiate.moved(agreed, B, "wg0", held, [])
     assert "198.18.0.2 is also in AllowedIPs 198.18.0.0/24 of the peer %s" % KEYS[2] in note
@@ -162,7 +162,7 @@ def test_whose_the_address_was():
 def test_a_site_with_a_new_key_and_its_old_address():
     """Its old key goes by the admin's hand: names are not proof, and two sites may both be `debian`."""
     sections = wg_quick_peers.sections(wg_quick_peers.add("", "b", [("PublicKey", KEYS[2]), ("AllowedIPs", "198.18.0.2/32")]))
-    said, hint = negotiate.collision(negotiate.find(A, B), B, "wg0", LINKS, sections)
+    said, hint = negotiate.collision(terms.find(A, B), B, "wg0", LINKS, sections)
     assert said == "the peer %s (b) has 198.18.0.2 already" % KEYS[2]
     assert hint.startswith("wg set wg0 peer %s remove; sed -i 's|%s|%s|' /etc/wireguard/wg0.conf # " % (KEYS[2], KEYS[2], B.key))
 
@@ -177,22 +177,22 @@ def test_a_site_with_a_new_key_and_another_address():
 
 
 def test_an_address_of_the_same_peer_is_none():
-    agreed = negotiate.find(A, B)._replace(remote="198.18.0.9")
+    agreed = terms.find(A, B)._replace(remote="198.18.0.9")
     assert negotiate.collision(agreed, B._replace(key=KEYS[2]), "wg0", LINKS, PEERS) is None
 
 
 def test_notes():
     links = {"br0": Link("br0", 1, "bridge", addresses=("192.168.178.1/24",)), "enp2s0": Link("enp2s0", 2, addresses=("192.168.92.7/24",))}
     wire = tunnel_file.parse("underlay = wg0\nlocal = 198.18.0.1\nremote = 198.18.0.2\nbridge = br0\n", "", "gretap1")[0]
-    first, second = negotiate.notes(negotiate.find(A, B), B, None, links, wire)
+    first, second = negotiate.notes(terms.find(A, B), B, None, links, wire)
     assert first.startswith("br0 has 192.168.178.0/24, and the LAN of b is 192.168.92.0/24") and second.startswith("enp2s0 has 192.168.92.0/24")
     lead = Tunnel("gretap1", "wg0", "10.0.0.1", "10.0.0.2", "br0", mtu=1400)
-    first, second = negotiate.notes(negotiate.find(A, B), B._replace(lan=""), lead, links)
+    first, second = negotiate.notes(terms.find(A, B), B._replace(lan=""), lead, links)
     assert "stays as it is" in first and "its mtu is 1400 here, and 1500 by the two cards" in second
 
 
 def test_nix():
-    text = negotiate.nix(negotiate.find(A._replace(mtu=1400, number=5), B), B, "wg0", False)
+    text = negotiate.nix(terms.find(A._replace(mtu=1400, number=5), B), B, "wg0", False)
     for line in (
         'allowedIPs = [ "198.18.0.2/32" ]; endpoint = "b.example.org:51820"; persistentKeepalive = 25; } # b',
         '  local = "198.18.0.1";',
@@ -200,7 +200,7 @@ def test_nix():
         "  key = 5;",
     ):
         assert line in text
-    assert "persistentKeepalive" not in negotiate.nix(negotiate.find(A, B), B, "wg0", True)
+    assert "persistentKeepalive" not in negotiate.nix(terms.find(A, B), B, "wg0", True)
 
 
 def test_one_wire_is_what_joins_and_nothing_else():
@@ -209,7 +209,7 @@ def test_one_wire_is_what_joins_and_nothing_else():
     def said(other, bridge="br0", ports="", **addresses):
         links = {name: Link(name, 3, "bridge" if name.startswith("br") else "", addresses=(address,)) for name, address in addresses.items()}
         text = "underlay = wg0\nlocal = 198.18.0.1\nremote = 198.18.0.2\nbridge = %s\nbridge-ports = %s\n" % (bridge, ports)
-        return list(negotiate.notes(negotiate.find(A, other), other, None, links, tunnel_file.parse(text, "", "gretap1")[0]))
+        return list(negotiate.notes(terms.find(A, other), other, None, links, tunnel_file.parse(text, "", "gretap1")[0]))
 
     joined, apart = B._replace(joined=True), B._replace(joined=False)
     (note,) = said(joined, br0="192.168.178.1/24")
@@ -231,7 +231,7 @@ def test_one_wire_is_what_joins_and_nothing_else():
     (("fd00::1", "198.18.0.1"), ("fd00::2",), ("fd00::1", "fd00::2")),
 ])  # fmt: skip
 def test_ends_are_ipv4_where_both_have_it(mine, theirs, ends):
-    found = negotiate.find(A._replace(addresses=mine), B._replace(addresses=theirs))
+    found = terms.find(A._replace(addresses=mine), B._replace(addresses=theirs))
     assert (found.local, found.remote) == ends
 
 
@@ -241,6 +241,6 @@ def test_nobody_is_called_by_an_address_that_only_the_tunnel_has(who):
     for host in A.addresses + B.addresses:
         cards[who] = (A, B)[who]._replace(endpoint=("[%s]:1" if ":" in host else "%s:1") % host)
         with pytest.raises(Refused, match="is an address inside WireGuard"):
-            negotiate.find(*cards)
+            terms.find(*cards)
     cards[who] = (A, B)[who]._replace(endpoint="203.0.113.7:1")
-    assert negotiate.find(*cards).remote == "198.18.0.2"
+    assert terms.find(*cards).remote == "198.18.0.2"

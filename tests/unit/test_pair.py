@@ -8,11 +8,11 @@ import stat
 
 import pytest
 from l2wg_hooks import cli
-from l2wg_hooks.config import edit, own_wire, store, wg_quick, wg_quick_peers, wg_quick_readers
+from l2wg_hooks.config import card, edit, own_wire, store, wg_quick, wg_quick_peers, wg_quick_readers
 from l2wg_hooks.errors import L2wgError, Problem
 from l2wg_hooks.model import Link
 from l2wg_hooks.observe import link_table, wg_interfaces
-from l2wg_hooks.pairing import bootstrap, card, local_facts, pair, site, unpair
+from l2wg_hooks.pairing import bootstrap, local_facts, pair, site, unpair
 from l2wg_hooks.system import network_namespace, process, units
 
 KEYS = [base64.b64encode(bytes((number,)) * 32).decode() for number in (1, 2, 3)]

@@ -4,11 +4,11 @@ import errno
 
 import pytest
 from l2wg_hooks.apply import apply
-from l2wg_hooks.config import staged, store, wg_quick
+from l2wg_hooks.config import card, staged, store, wg_quick
 from l2wg_hooks.errors import L2wgError, Problem
 from l2wg_hooks.model import Link
 from l2wg_hooks.observe import wg_interfaces
-from l2wg_hooks.pairing import bootstrap, card, local_facts, pair, wall
+from l2wg_hooks.pairing import bootstrap, local_facts, pair, wall
 from l2wg_hooks.reconcile import reconcile
 from l2wg_hooks.status import status, survey
 from l2wg_hooks.system import network_namespace

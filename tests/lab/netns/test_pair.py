@@ -14,7 +14,7 @@ from hosts import eventually
 from sites import NEW_SITE, Namespace, Pair, Site
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[3]))
-from l2wg_hooks.pairing.card import Card, encode
+from l2wg_hooks.config.card import Card, encode
 
 C_ADDRESS, B_FOR_C = "198.51.100.2", "198.51.100.1"
 

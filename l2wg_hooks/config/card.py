@@ -18,11 +18,11 @@ import base64
 import binascii
 import ipaddress
 import re
-from typing import NamedTuple, Optional, Tuple
 
 from l2wg_hooks.config import schema
 from l2wg_hooks.config.schema import Refused, shown
 from l2wg_hooks.encapsulation import registry
+from l2wg_hooks.typed import NamedTuple, Optional, Tuple
 
 VERSION = 1
 # Characters. The largest card that can be made has some 700, and would still fit into a QR code.
@@ -42,6 +42,17 @@ NEWER = "upgrade l2wg on this router"
 
 # How many bytes the field of the MTU has, by Card.joined.
 MTU_BYTES = {None: 2, True: 3, False: 4}
+
+
+def _crc(byte):
+    crc = byte << 24
+    for _ in range(8):
+        crc = (crc << 1) ^ (0x104C11DB7 if crc & 0x80000000 else 0)
+    return crc
+
+
+# Of each byte, by itself: a file of sites has a thousand cards.
+_CRC = tuple(map(_crc, range(256)))
 _NAME, _KEY, _ENDPOINT, _ADDRESS, _LAN, _ENCAPSULATION, _NUMBER, _MTU = range(1, 9)
 
 
@@ -67,15 +78,10 @@ class Card(NamedTuple):
 def checksum(text):
     """POSIX cksum(1) of an ASCII text: CRC-32 with the length behind the bytes (IEEE 1003.1, cksum)."""
     data = text.encode("ascii")
-    length, tail = len(data), b""
-    while length:
-        tail += bytes((length & 0xFF,))
-        length >>= 8
+    length = len(data)
     crc = 0
-    for byte in data + tail:
-        crc ^= byte << 24
-        for _ in range(8):
-            crc = (crc << 1) ^ (0x104C11DB7 if crc & 0x80000000 else 0)
+    for byte in data + length.to_bytes((length.bit_length() + 7) // 8, "little"):
+        crc = crc << 8 & 0xFFFFFFFF ^ _CRC[crc >> 24 ^ byte]
     return crc ^ 0xFFFFFFFF
 
 
