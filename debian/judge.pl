@@ -69,7 +69,7 @@ sub checksum ($text) {
 sub refusal ($question, $value) {
     $value = '(' . length($value) . ' characters)' if length $value > 4096;
     if ($question eq 'card') {
-        # As far as a card can be looked at: is it whole? "l2wg pair" reads it (l2wg_hooks/pairing/card.py).
+        # As far as a card can be looked at: is it whole? "l2wg pair" reads it (l2wg_hooks/config/card.py).
         my $card = uc $value =~ s/[\s<>]//gr;
         return if $card eq '' || ($card =~ /^(L2WG1:[A-Z2-7]+):([0-9A-F]{8})\z/ && checksum($1) eq $2);
         return 'l2wg/invalid-card ';

@@ -24,8 +24,23 @@ class End(NamedTuple):
     remote: str
 
 
+class PeerWish(NamedTuple):
+    """A peer of WireGuard that comes with a tunnel: `endpoint` is HOST:PORT, "" for none; `keepalive` in seconds, 0 for off.
+
+    `allowed` are its AllowedIPs, as wg(8) writes them.
+    """
+
+    key: str
+    allowed: Tuple[str, ...]
+    endpoint: str = ""
+    keepalive: int = 0
+
+
 class Tunnel(NamedTuple):
-    """What one configuration file wishes for. `lines` says where each key stands (1-based)."""
+    """What one configuration file wishes for, or this router's part of /etc/l2wg/sites, which has `peers`, too.
+
+    `lines` says where each key stands (1-based), "" where all of it does.
+    """
 
     name: str
     underlay: str
@@ -49,6 +64,7 @@ class Tunnel(NamedTuple):
     peer_down: str = "nothing"
     wire: str = "shared"
     site: str = ""
+    peers: Tuple[PeerWish, ...] = ()
     path: str = ""
     lines: Dict[str, int] = {}
 
@@ -133,7 +149,8 @@ class Tunnel(NamedTuple):
 
     def problem(self, key, message, hint="", id=""):
         """A Problem that points at the line of `key`, or at the file where the key is not written."""
-        return Problem(message, hint, self.path, self.lines.get(key, 0), key, id, self.name)
+        line = self.lines.get(key) or self.lines.get("", 0)
+        return Problem(message, hint, self.path, line, key, id, self.name)
 
 
 class Link(NamedTuple):
@@ -311,6 +328,8 @@ class Observed(NamedTuple):
     `peers` are those of each WireGuard interface that a tunnel is over, as far as it has any; `heard` is what is kept of
     earlier looks, {(WireGuard interface, public key): Heard}, and `now` the time at which it was read (0: there is none).
     `silent` names the tunnels whose peers are down, by the watch's last looks, `taken` the ports that l2wg holds down for that.
+    `told` has (WireGuard interface, public key) of the peers that l2wg has told shared interfaces of, `ways_there` the routes by
+    those interfaces, {interface: {destination: whether it is ours}}; both are None where no tunnel comes with its peer.
     """
 
     rules: Rules = Rules()
@@ -326,6 +345,8 @@ class Observed(NamedTuple):
     vlans: Optional[Dict[str, Tuple[Tuple[int, int], ...]]] = None
     silent: Tuple[str, ...] = ()
     taken: Tuple[str, ...] = ()
+    told: Optional[FrozenSet[Tuple[str, str]]] = None
+    ways_there: Optional[Dict[str, Dict[str, bool]]] = None
 
 
 class Step(NamedTuple):
@@ -372,7 +393,8 @@ class Plan(NamedTuple):
 
     `rules` are those that the one step of group GUARD brings into force; None where there is no such step. `synced` names the
     WireGuard interfaces that a step tells what is in their files, `replaced` the tunnels whose place another one takes.
-    `taken` are the ports that l2wg holds down when all is done; None where these are the same as before.
+    `taken` are the ports that l2wg holds down when all is done; None where these are the same as before. `peers` are what steps
+    tell WireGuard interfaces of beside their files.
     """
 
     steps: Tuple[Step, ...] = ()
@@ -382,3 +404,4 @@ class Plan(NamedTuple):
     synced: Tuple[str, ...] = ()
     replaced: Tuple[str, ...] = ()
     taken: Optional[Tuple[str, ...]] = None
+    peers: Dict[str, Tuple[PeerWish, ...]] = {}

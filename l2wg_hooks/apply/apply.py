@@ -121,7 +121,7 @@ def _transact(intent, confirm, more, meet):
     known, applied = link_table.read(), last_applied.read()
     silent = [name for name, bridge in intent.bridges.items() if bridge.switches is bridge_switches.SILENT]
     before = verify.look(intent.tunnels, known, _spared(intent, more, applied), silent)
-    gone = more.removed()
+    gone = more.removed() | _departed(applied, intent.tunnels)
     before = before._replace(sessions=tuple(session for session in before.sessions if session[1] not in gone))
     old = intent.texts.get(ifupdown_bridge.OURS, ("", ""))[0]
     names = [name for bridge, ports in ifupdown_bridge.bridges_in(old).items() for name in [bridge] + ports]
@@ -185,7 +185,20 @@ def _spared(intent, more, applied):
 
 def _changed(applied):
     """The names of the tunnels whose files are new, or others than those `applied`, which events follow already."""
-    return [name for name, text in store.texts().items() if text != applied.get(name)]
+    names = [name for name, text in store.texts().items() if text != applied.get(name)]
+    if store.SITES in names:
+        sites = store.path(store.SITES)
+        old = {tunnel for tunnel in store.parsed(applied) if tunnel.path == sites}
+        names += [tunnel.name for tunnel in store.parsed(store.texts()) if tunnel.path == sites and tunnel not in old]
+    return names
+
+
+def _departed(applied, tunnels):
+    """The public keys of the peers that go with the sites which are in the file no more."""
+    if store.SITES not in applied:
+        return set()
+    there = {peer.key for tunnel in tunnels for peer in tunnel.peers}
+    return {peer.key for tunnel in store.parsed(applied) for peer in tunnel.peers} - there
 
 
 def _tell_of_firewalls(tunnels):
@@ -291,7 +304,7 @@ def _carry(intent, meet=None):
         failed = failed or _bring_up(bridge, intent)
     # ifup has run our own hooks meanwhile, which take the lock: so we take it only now.
     rollback.serve(intent.texts)
-    return failed or reconcile.reconcile(meet=meet)
+    return failed or reconcile.reconcile(meet=meet, departs=True)
 
 
 def _write(path, old, new):

@@ -22,7 +22,7 @@ import re
 from l2wg_hooks.config import schema
 from l2wg_hooks.config.schema import Refused, shown
 from l2wg_hooks.encapsulation import registry
-from l2wg_hooks.typed import NamedTuple, Optional, Tuple
+from l2wg_hooks.typed import List, NamedTuple, Optional, Tuple
 
 VERSION = 1
 # Characters. The largest card that can be made has some 700, and would still fit into a QR code.
@@ -150,7 +150,8 @@ def _one(text):
 
 def _fields(packed):
     """[(tag, value)] of a card's body. Raises Refused."""
-    fields, rest = [], packed
+    fields: List[Tuple[int, bytes]] = []
+    rest = packed
     while rest:
         if len(rest) < 2 or len(rest) < 2 + rest[1]:
             raise Refused("the card's last field is not whole", ANOTHER)

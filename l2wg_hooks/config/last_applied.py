@@ -57,7 +57,7 @@ def _parse(text):
 
 
 def edited(wished):
-    """The names of the tunnels whose wish is another than the one applied last, or gone. `wished` is the Wish of all files.
+    """The names of the tunnels whose wish is another than the one applied last, or gone; SITES for that file. `wished` is the Wish of all files.
 
     Where nothing was ever applied, or nobody can tell what, all of it counts as applied.
     """
@@ -69,9 +69,15 @@ def edited(wished):
     except (json_fields.Unfit, L2wgError):  # `read` tells of it
         return set()
     names = {name for name in set(before) | set(now) if before.get(name) != now.get(name)}
+    sites = set()
+    if store.SITES in names:
+        names.discard(store.SITES)
+        parts = [[tunnel for tunnel in some if tunnel.path == store.path(store.SITES)] for some in (store.parsed(before), wished.tunnels)]
+        if parts[0] != parts[1] and not _is_nixos(store.SITES):
+            sites.add(store.SITES)
     old = {tunnel.name: tunnel for tunnel in store.parsed({name: before[name] for name in names if name in before})}
     new = {tunnel.name: tunnel for tunnel in wished.tunnels}
-    return {name for name in names if not _is_nixos(name) and (name not in new or new[name] != old.get(name))}
+    return sites | {name for name in names if not _is_nixos(name) and (name not in new or new[name] != old.get(name))}
 
 
 def _is_nixos(name):
@@ -81,4 +87,10 @@ def _is_nixos(name):
 def standing(replaced=None):
     """The Wish of all files as store.load gives it, steady where one is no use."""
     wished = store.load(replaced)
-    return store.steady(wished, read()) if wished.broken else wished
+    if wished.broken:
+        wished = store.steady(wished, read())
+    if wished.net is None:
+        return wished
+    from l2wg_hooks.config import site_record  # where there is a file of sites only
+
+    return site_record.steady(wished, departs=True)

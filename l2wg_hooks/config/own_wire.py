@@ -16,6 +16,8 @@ MTU = 1420
 MARK = "# Not for wg-quick(8): l2wg makes this interface itself (wire = own in l2wg.conf(5))."
 # Of nothing but zeros: there is none.
 NO_KEY = "A" * 43 + "="
+# What `wg show dump` prints for a peer without a preshared key.
+NO_SECRET = "(none)"
 # Of [Interface], what is read here, and what wg(8) reads.
 _HERE, _OF_WG = ("address", "mtu"), ("privatekey", "listenport", "fwmark")
 _REFUSED = {
@@ -118,7 +120,7 @@ def _peers(text):
         allowed = frozenset(str(network) for network in allowed_ips.networks(section.allowed))
         keepalive = "off" if section.keepalive in ("", "0") else section.keepalive
         if section.key:
-            shared = preshared[-1] if preshared and preshared[-1] != NO_KEY else "(none)"
+            shared = preshared[-1] if preshared and preshared[-1] != NO_KEY else NO_SECRET
             found[section.key] = PeerWish(shared, allowed, keepalive, section.endpoint)
     return found
 
@@ -138,6 +140,17 @@ def stripped(text):
         if number in ends:
             lines += _without(ends[number], rows)
     return "\n".join(lines) + "\n"
+
+
+def sections(peers):
+    """The lines of [Peer] for model.PeerWishes: all that wg(8) can know of them, but no endpoint that is a name."""
+    lines = []
+    for peer in peers:
+        lines += ["[Peer]", f"PublicKey = {peer.key}", f"PresharedKey = {NO_KEY}", "AllowedIPs = " + ", ".join(peer.allowed)]
+        if peer.endpoint and not endpoint_names.is_name(peer.endpoint):
+            lines.append(f"Endpoint = {peer.endpoint}")
+        lines.append(f"PersistentKeepalive = {peer.keepalive or 'off'}")
+    return "".join(line + "\n" for line in lines)
 
 
 def _without(section, rows):

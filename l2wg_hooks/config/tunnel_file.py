@@ -108,6 +108,21 @@ HEAD = """\
 """
 
 
+def of(tunnel):
+    """The text of a file that wishes for this Tunnel; what comes with it beside, such as peers, is in no such file."""
+    values = {key.name: _written(getattr(tunnel, key.field)) for key in schema.KEYS.values()}
+    return "".join(f"{key} = {value}\n" for key, value in values.items() if value)
+
+
+def _written(value):
+    """A value of a Tunnel, as its key's parser takes it."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, tuple):
+        return ", ".join(value)
+    return "" if value is None else str(value)
+
+
 def fresh(name, values):
     """The text of a new file for tunnel `name`: the keys that debconf asks for, and any others in `values`."""
     rows = ["{} = {}".format(key.ljust(14), values.get(key, "")) for key in schema.KEYS if key in schema.ASKED or values.get(key)]

@@ -10,8 +10,11 @@ from l2wg_hooks.model import NAMESPACE, WIREGUARD_KINDS, Observed, Switches, Tab
 from l2wg_hooks.netfilter import nftables_state
 from l2wg_hooks.observe import peer_answers, sysctls, wg_interfaces
 from l2wg_hooks.plan import policy_routes
+from l2wg_hooks.plan.commands import PROTOCOL
 from l2wg_hooks.system import files, ip_routes, json_fields, network_namespace, process
 
+# As config/site_record.py has it, which most routers have no use for.
+SITES_RECORD = "/run/l2wg.sites"
 # There as long as br_netfilter is loaded.
 BR_NETFILTER = "/proc/sys/net/bridge"
 
@@ -27,6 +30,7 @@ def look(tunnels, links):
     passes = [tunnel.forward for tunnel in tunnels] + [entry.get("forward", "") for entry in found.entries]
     clamps = [tunnel.mss_clamp for tunnel in tunnels] + [entry["clamp"] for entry in found.entries]
     walls, heard = _walls(tunnels, links), last_endpoints.read()
+    told, there = _told(tunnels, links)
     return Observed(
         found,
         _ways(tunnels) if any(policy_routes.needed(kind) for kind in kinds) else None,
@@ -35,12 +39,14 @@ def look(tunnels, links):
         frozenset(networkmanager.managed(sorted({name for tunnel in tunnels for name in tunnel.own}))),
         bridges(tunnels),
         walls,
-        _peers(tunnels, links, walls),
+        _peers(tunnels, links, walls, {name for name, _ in told or ()}),
         heard,
         int(time.time()) if heard else 0,
         _vlans(tunnels, links),
         peer_answers.down(peer_answers.read()),
         peer_answers.taken(),
+        told,
+        there,
     )
 
 
@@ -56,17 +62,39 @@ def peers(tunnels):
     return Observed(peers=found, heard=last_endpoints.read())
 
 
-def _peers(tunnels, links, walls):
+def _peers(tunnels, links, walls, more):
     found = {name: wire.peers for name, wire in walls.wires.items() if wire.peers} if walls else {}
-    underlays = [links[tunnel.underlay] for tunnel in tunnels if not tunnel.walled and tunnel.underlay in links]
-    if any(link.kind in WIREGUARD_KINDS for link in underlays):
-        found.update(_shared(tunnels))
+    underlays = {tunnel.underlay for tunnel in tunnels if not tunnel.walled} | more
+    if any(links[name].kind in WIREGUARD_KINDS for name in underlays if name in links):
+        found.update(wg_interfaces.peers(underlays))
     return found
 
 
 def _shared(tunnels):
     names = {tunnel.underlay for tunnel in tunnels if not tunnel.walled}
     return wg_interfaces.peers(names) if names else {}
+
+
+def _told(tunnels, links):
+    """(Observed.told, Observed.ways_there): looked at where tunnels come with their peers, or have until now."""
+    names = {tunnel.underlay for tunnel in tunnels if tunnel.peers and not tunnel.walled}
+    if not names and not os.path.exists(SITES_RECORD):
+        return None, None
+    from l2wg_hooks.config import site_record, wg_quick, wg_quick_peers  # where there is a file of sites only
+
+    def keys(name):
+        return {section.key for section in wg_quick_peers.sections(files.glance(wg_quick.path(name)))}
+
+    told = site_record.told(links, keys)
+    names = sorted(name for name in names | {name for name, _ in told} if name in links and ip_routes.is_plain(name))
+    ways: Dict[str, Dict[str, bool]] = {name: {} for name in names}
+    for family in process.families() if names else ():
+        lines = [f"route show dev {name}{word}" for name in names for word in ("", f" proto {PROTOCOL}")]
+        found = ip_routes.many(lines, (family,))
+        for name, every, ours in zip(names, found[::2], found[1::2]):
+            ways[name].update({route["dst"]: False for route in every if family == "-4" or route["dst"] != "default"})
+            ways[name].update({route["dst"]: True for route in ours})
+    return told, ways
 
 
 def bridges(tunnels):

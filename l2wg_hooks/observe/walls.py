@@ -34,7 +34,7 @@ def look(tunnels, links):
         leftover,
         routes,
         routed,
-        {name: _wire(name, dumps.get(name)) for name in names},
+        {name: _wire(name, dumps.get(name), _beside(tunnels, name)) for name in names},
         tuple(name for name in devices if name not in ours and not link_table.is_kernels(name)),
         home(),
         waiting,
@@ -65,7 +65,17 @@ def _inside(links):
     return routes, routed, devices, {name: dumps.get(name, "") for name in wires}
 
 
-def _wire(name, dump):
+def _beside(tunnels, name):
+    """{public key: own_wire.PeerWish} of the peers that come with tunnels, and not with the file of a wire."""
+    return {
+        peer.key: own_wire.PeerWish(own_wire.NO_SECRET, frozenset(peer.allowed), str(peer.keepalive or "off"), peer.endpoint)
+        for tunnel in tunnels
+        if tunnel.underlay == name
+        for peer in tunnel.peers
+    }
+
+
+def _wire(name, dump, beside):
     path = wg_quick.path(name)
     try:
         wanted, problems = own_wire.parse(files.read(path), path)
@@ -77,6 +87,8 @@ def _wire(name, dump):
         return Wire(problems=error.problems)
     if wanted is None:
         return Wire(problems=problems)
+    # Who stands in the file is told as it says.
+    wanted = wanted._replace(peers={**beside, **wanted.peers})
     there = wg_interfaces.parse(dump) if dump is not None else None
     peers = there.peers if there is not None else tuple(_peer(*row) for row in wanted.peers.items())
     return Wire(wanted.addresses, wanted.mtu, differs(wanted, dump) if dump is not None else (), peers=peers)

@@ -7,6 +7,9 @@ INSIDE = ("ip", "-n", NAMESPACE)
 EXEC = ("ip", "netns", "exec", NAMESPACE)
 NEW_NAMESPACE = ("ip", "netns", "add", NAMESPACE)
 OF_NAMESPACE = "namespace " + NAMESPACE
+# What marks our routes of the table main (rtm_protocol in rtnetlink(7)): GRE's number in IP, which no routing daemon has there
+# (/etc/iproute2/rt_protos).
+PROTOCOL = "47"
 
 
 def is_inside(argv):

@@ -24,13 +24,23 @@ class Call(NamedTuple):
 
 
 def wanted(tunnels, texts):
-    """{WireGuard interface: {public key: (name, port)}} of the peers that tunnels lead to; `texts` are wg-quick(8)'s files."""
+    """{WireGuard interface: {public key: (name, port)}} of the peers that tunnels lead to; `texts` are wg-quick(8)'s files.
+
+    Those that tunnels come with, too.
+    """
     named = {underlay: endpoint_names.named(text) for underlay, text in texts.items()}
     peers = {underlay: wg_quick_peers.sections(texts[underlay]) for underlay, these in named.items() if these}
     found: Dict[str, Dict[str, Tuple[str, str]]] = {}
     for underlay, key in peer_endpoints.led(tunnels, peers):
         if key in named[underlay]:
             found.setdefault(underlay, {})[key] = named[underlay][key]
+    for tunnel in tunnels:
+        written = {section.key for section in wg_quick_peers.sections(texts.get(tunnel.underlay, ""))} if tunnel.peers else ()
+        for peer in tunnel.peers:
+            where = endpoint_names.split(peer.endpoint)
+            # What is in a file is called as that says.
+            if where[0] and peer.key not in written:
+                found.setdefault(tunnel.underlay, {})[peer.key] = where
     return found
 
 

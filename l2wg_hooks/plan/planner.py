@@ -7,7 +7,7 @@ and whichever event comes last finishes the work.
 from l2wg_hooks import model
 from l2wg_hooks.config import bridge_switches
 from l2wg_hooks.errors import Problem
-from l2wg_hooks.model import Observed, Plan, Rules, Step, Wait
+from l2wg_hooks.model import Observed, PeerWish, Plan, Rules, Step, Wait
 from l2wg_hooks.netfilter import iptables, nftables
 from l2wg_hooks.plan import bridge_steps, commands, policy_routes, tunnel_steps
 from l2wg_hooks.plan.link_index import LinkIndex
@@ -40,6 +40,14 @@ def plan(tunnels, links, leaving=(), broken=(), seen=Observed()):
         wires = tuple(wire_steps.steps(walled, links, seen.walls, leaving, bool(broken)))
         synced = wire_steps.synced(wires)
         links = wire_steps.after(walled, links, seen.walls, leaving)
+    more: Dict[str, Tuple[PeerWish, ...]] = {}
+    told: Tuple[Step, ...] = ()
+    if seen.told is not None or synced:
+        from l2wg_hooks.plan import site_peers  # where tunnels come with their peers, or l2wg makes WireGuard
+
+        told, wrong, more = site_peers.changes(tunnels, links, seen, leaving)
+        problems.update(dict.fromkeys(wrong))
+        more.update({name: peers for name in synced for peers in (site_peers.own(tunnels, name),) if peers})
     calls: Tuple[Step, ...] = ()
     if seen.heard and not all(peer.endpoint for these in seen.peers.values() for peer in these):
         from l2wg_hooks.plan import peer_endpoints
@@ -88,8 +96,9 @@ def plan(tunnels, links, leaving=(), broken=(), seen=Observed()):
     swaps = _batched(step for step in steps if step.group in replaced)
     others = _batched(step for step in steps if step.group not in replaced)
     others += _stale([tunnel for tunnel in tunnels if tunnel.name in there], ways, links) if not broken else ()
+    calls = told + calls
     whole = goes + (wires + swaps + loads + calls + aside if swaps else calls + loads + wires + aside) + others
-    return Plan(whole, tuple(waiting), tuple(problems), rules if loads else None, synced, tuple(replaced), ports)
+    return Plan(whole, tuple(waiting), tuple(problems), rules if loads else None, synced, tuple(replaced), ports, more)
 
 
 def _told(wires, calls, rising):
@@ -211,4 +220,8 @@ def removal(names, links, seen=Observed()):
         ports = peer_down.released(links, seen)
     ways = None if seen.ways is None else policy_routes.Ways((), seen.ways)
     aside = _stale((), ways, links) + _aside((), (), links, seen)
+    if seen.told is not None:
+        from l2wg_hooks.plan import site_peers
+
+        aside += site_peers.changes((), links, seen)[0]
     return Plan(steps + loads + wires + aside + ports, rules=Rules() if loads else None)

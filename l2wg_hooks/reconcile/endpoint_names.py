@@ -35,9 +35,15 @@ def wanted(tunnels):
     return calls.wanted(tunnels, texts)
 
 
-def soon(wires):
-    """Have a look of the watch now, where one of these WireGuard interfaces, just told of its peers, has one with a name."""
-    if not any(endpoint_names.named(files.glance(wg_quick.path(name))) for name in wires):
+def soon(wires, tunnels=()):
+    """Have a look of the watch now, where one of these WireGuard interfaces, just told of its peers, has one with a name.
+
+    Of the `tunnels`, those count that have come with their peers.
+    """
+    beside = (peer.endpoint for tunnel in tunnels if tunnel.underlay in wires for peer in tunnel.peers)
+    if not any(endpoint_names.named(files.glance(wg_quick.path(name))) for name in wires) and not any(
+        map(endpoint_names.is_name, beside)
+    ):
         return
     look = (os.path.realpath(sys.argv[0]), *WATCH)
     if units.run_here():

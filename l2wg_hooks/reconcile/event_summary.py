@@ -37,8 +37,9 @@ class EventSummary(log.Summary):
         if problem.path:
             yield "L2WG_FILE", "%s:%d" % (problem.path, problem.line) if problem.line else problem.path
             folder, name = os.path.split(problem.path)
-            if folder == store.DIRECTORY:
-                yield "L2WG_TUNNEL", name.rpartition(".")[0]
+            tunnel = problem.tunnel or name.rpartition(".")[0]
+            if folder == store.DIRECTORY and tunnel:
+                yield "L2WG_TUNNEL", tunnel
         yield from super().fields_of(problem)
 
     def text(self, sites=()):
@@ -83,14 +84,15 @@ def subject(group):
 def _sites():
     """{tunnel: name of its other site}, of those whose files have one."""
     try:
-        return {tunnel.name: tunnel.site for tunnel in store.load().tunnels if tunnel.site}
+        return {tunnel.name: tunnel.site for tunnel in store.load().tunnels if tunnel.site and tunnel.site != tunnel.name}
     except L2wgError:
         return {}
 
 
 def _tunnels():
     try:
-        return store.names()
+        names = store.sources()
+        return [tunnel.name for tunnel in store.load().tunnels] + names if store.SITES in names else names
     except L2wgError:
         return []
 

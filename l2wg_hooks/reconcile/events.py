@@ -38,7 +38,7 @@ def _dhcpcd_begins(interface):
     link, tunnels = link_table.read().get(interface), store.load().tunnels
     if link is None:
         return ()
-    is_tunnel = interface in store.names() and link.kind in model.TUNNEL_KINDS
+    is_tunnel = interface in (*store.names(), *(tunnel.name for tunnel in tunnels)) and link.kind in model.TUNNEL_KINDS
     is_port = any(interface in tunnel.bridge_ports and link.master == tunnel.bridge for tunnel in tunnels)
     problems = tuple(dhcpcd.mute(interface, link.mac)) if is_tunnel else ()
     if is_tunnel or (is_port and not link.addresses):

@@ -118,10 +118,16 @@ def applied():
     """The Wish, as far as it is the one that was applied: what somebody edits is left as it is until they apply it."""
     wished = store.load()
     edited = last_applied.edited(wished)
-    return store.Wish(
-        tuple(tunnel for tunnel in wished.tunnels if tunnel.name not in edited),
-        tuple(sorted(set(wished.broken) | edited)),
-        (),
+    if store.SITES in edited:
+        from l2wg_hooks.config import site_record  # where there is a file of sites only
+
+        wished = site_record.last(wished)
+    else:
+        wished = reconcile.steady(wished)
+    return wished._replace(
+        tunnels=tuple(tunnel for tunnel in wished.tunnels if tunnel.name not in edited),
+        broken=tuple(sorted(set(wished.broken) | edited)),
+        problems=(),
     )
 
 

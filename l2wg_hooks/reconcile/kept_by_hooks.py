@@ -21,7 +21,7 @@ def check():
     except OSError:
         return
     try:
-        changed = [os.stat(store.path(name)).st_ctime for name in store.names()] + [os.stat(store.DIRECTORY).st_ctime]
+        changed = [os.stat(store.path(name)).st_ctime for name in store.sources()] + [os.stat(store.DIRECTORY).st_ctime]
         if kept <= time.time() and kept > max(changed):
             return
         files.remove(PATH)

@@ -16,13 +16,13 @@ ROUNDS = 3
 WAITING = "/run/l2wg.waiting"
 
 
-def reconcile(leaving=(), may_skip=False, only=None, meet=None, tell=None, spares=False):
+def reconcile(leaving=(), may_skip=False, only=None, meet=None, tell=None, spares=False, departs=False):
     """Bring the kernel to the wish; the Problems that are left. Raises L2wgError where nothing could be tried.
 
     `only`, if given, names the tunnels that are wished for: the others' files count as not there. `meet`, if given, is called
     once, when all is looked at and the first step comes next; what it raises ends it. `tell` is called with what waits, unless
     it is skipped, in the place of tell_what_waits. With `spares`, what was taken down on purpose stays so, unless it is made
-    anew.
+    anew. A site `departs` where its line has gone from /etc/l2wg/sites, and no fault of that file may be why.
     """
     if not leaving and not spares:
         # Before the lock: whoever waits in our place, so that we are skipped, may be one that spares it.
@@ -31,7 +31,7 @@ def reconcile(leaving=(), may_skip=False, only=None, meet=None, tell=None, spare
     synced: Set[str] = set()
 
     def noted(todo):
-        synced.update(todo.synced)
+        synced.update(todo.synced, todo.peers)
         return todo
 
     with lock.working(may_skip) as ours:
@@ -41,6 +41,7 @@ def reconcile(leaving=(), may_skip=False, only=None, meet=None, tell=None, spare
         wished = store.load()
         if only is not None:
             wished = store.keep(wished, only)
+        wished = steady(wished, departs or only is not None)
         if spares:
             leaving = taken_down.still(taken_down.read(), wished.tunnels, link_table.read())
         todo, failed = bring(wished, leaving, only is None and not wished.broken, meet, noted)
@@ -49,8 +50,17 @@ def reconcile(leaving=(), may_skip=False, only=None, meet=None, tell=None, spare
         from l2wg_hooks.reconcile import endpoint_names  # where l2wg makes WireGuard only
 
         # Behind the lock, and by somebody for whom nobody waits.
-        endpoint_names.soon(synced)
+        endpoint_names.soon(synced, wished.tunnels)
     return wished.problems + todo.problems + failed
+
+
+def steady(wished, departs=False):
+    """site_record.steady, where there is a file of sites."""
+    if wished.net is None:
+        return wished
+    from l2wg_hooks.config import site_record
+
+    return site_record.steady(wished, departs)
 
 
 def bring(wished, leaving=(), whole=True, meet=None, chosen=lambda todo: todo):
@@ -65,6 +75,11 @@ def bring(wished, leaving=(), whole=True, meet=None, chosen=lambda todo: todo):
         # Before anything of it goes.
         _remember(wished.tunnels, found, whole)
         todo = chosen(planner.plan(wished.tunnels, links, leaving, wished.broken, found))
+        if wished.net is not None or found.told is not None:
+            from l2wg_hooks.config import site_record
+
+            # Before: whoever is ended now leaves no peer that nobody takes for ours.
+            site_record.keep(wished, links, found, todo.peers)
         if meet:
             meet()
             meet = None
@@ -84,7 +99,7 @@ def bring(wished, leaving=(), whole=True, meet=None, chosen=lambda todo: todo):
 
 def remember():
     """Keep where the tunnels' peers are heard now, for the next start of their WireGuard interfaces. Changes nothing else."""
-    wished = store.load()
+    wished = steady(store.load())
     _remember(wished.tunnels, snapshot.peers(wished.tunnels), not wished.broken)
 
 
@@ -114,13 +129,13 @@ def execute(todo, links):
             from l2wg_hooks.plan import peer_down  # where somebody wants it only
 
             return execute(peer_down.without(todo), links) + error.problems
-    if todo.synced:
-        from l2wg_hooks.reconcile import wire_files  # where l2wg makes WireGuard only
+    if todo.synced or todo.peers:
+        from l2wg_hooks.reconcile import wire_files  # where l2wg makes WireGuard, or tells it of peers, only
 
         try:
-            failed = wire_files.write(todo.synced) + _execute(todo, links)
+            failed = wire_files.write(todo.synced, todo.peers) + _execute(todo, links)
         finally:
-            wire_files.clear(todo.synced)
+            wire_files.clear({*todo.synced, *todo.peers})
     else:
         failed = _execute(todo, links)
     if failed and any(step.argv == commands.NEW_NAMESPACE for step in todo.steps):
@@ -191,10 +206,11 @@ def remove_all():
     with lock.working():
         taken_down.add((taken_down.ALL,))
         links = link_table.read()
-        wished = store.load()
+        wished = steady(store.load())
         found = snapshot.look(wished.tunnels, links)
         _remember(wished.tunnels, found, not wished.broken)
-        failed = execute(planner.removal(store.names(), links, found), links)
+        names = [*store.names(), *(tunnel.name for tunnel in wished.tunnels)]
+        failed = execute(planner.removal(names, links, found), links)
         if found.taken and not failed:
             try:
                 peer_answers.take(())

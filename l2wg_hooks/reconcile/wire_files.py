@@ -1,18 +1,27 @@
-"""What wg(8) is told of a WireGuard interface that l2wg makes: its file without the rest, and without names."""
+"""What wg(8) is told: of an interface that l2wg makes its file, without the rest and without names; and peers that tunnels come with."""
 
-from l2wg_hooks.config import own_wire, wg_quick
+from l2wg_hooks.config import own_wire, wg_quick, wg_quick_peers
 from l2wg_hooks.errors import L2wgError, Problem
 from l2wg_hooks.plan import wire_steps
 from l2wg_hooks.system import files
 from l2wg_hooks.typed import List
 
 
-def write(names):
-    """Write the files that the steps of a plan give to wg(8), for the WireGuard interfaces `names`; the Problems of that."""
+def write(synced, peers):
+    """Write the files that the steps of a plan give to wg(8); the Problems of that.
+
+    `synced` names the WireGuard interfaces that are to be as in their files, `peers` are {interface: model.PeerWishes} beside.
+    """
     problems: List[Problem] = []
-    for name in names:
+    for name in dict.fromkeys((*synced, *peers)):
         try:
-            files.write(wire_steps.FILE.format(name), own_wire.stripped(files.read(wg_quick.path(name))), 0o600)
+            text = ""
+            more = peers.get(name, ())
+            if name in synced:
+                whole = files.read(wg_quick.path(name))
+                known = {section.key for section in wg_quick_peers.sections(whole)}
+                text, more = own_wire.stripped(whole), [peer for peer in more if peer.key not in known]
+            files.write(wire_steps.FILE.format(name), text + own_wire.sections(more), 0o600)
         except L2wgError as error:
             problems += error.problems
     return tuple(problems)

@@ -167,7 +167,7 @@ class Play:
 
     def write_files(self):
         """Have the files as they will be."""
-        for name in store.names():
+        for name in store.sources():
             if name not in self.part.wish:
                 os.unlink(store.path(name))
         texts = dict(self.part.texts)

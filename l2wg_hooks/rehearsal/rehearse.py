@@ -142,7 +142,10 @@ class _Look:
         held = self.live.picture.held
         # A namespace within the stage would take rights that nobody has there.
         walled = [tunnel for tunnel in tunnels if tunnel.walled]
-        shared = {tunnel.name: tunnel_file.edit(start.wished[tunnel.name], {"wire": "shared"}) for tunnel in walled}
+        texts = {tunnel.name: start.wished.get(tunnel.name) or tunnel_file.of(tunnel) for tunnel in walled}
+        shared = {name: tunnel_file.edit(text, {"wire": "shared"}) for name, text in texts.items()}
+        if store.SITES in start.wished:
+            shared[store.SITES] = tame.sites(start.wished[store.SITES])
         part = play.Part(
             dict(start.texts),
             dict(start.wished, **shared),
@@ -194,6 +197,12 @@ def _gone(before, tunnels, live):
                 yield Fact("port", port, tunnel.bridge)
         if tunnel.bridge_ports and tunnel.bridge not in bridges:
             yield Fact("interface", tunnel.bridge)
+    peers = {(tunnel.underlay, peer.key) for tunnel in tunnels for peer in tunnel.peers}
+    for tunnel in before:
+        for peer in tunnel.peers:
+            if (tunnel.underlay, peer.key) not in peers:
+                yield Fact("peer", tunnel.underlay, peer.key)
+                yield from (Fact("allowed", tunnel.underlay, network) for network in peer.allowed)
 
 
 def going(underlay, removed, ways):

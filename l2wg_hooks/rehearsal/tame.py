@@ -6,7 +6,7 @@ No line moves: what is said of the copy is true of the file.
 import re
 from typing import NamedTuple, Tuple
 
-from l2wg_hooks.config import ifupdown, ifupdown_stanzas, schema, wg_quick
+from l2wg_hooks.config import card, endpoint_names, ifupdown, ifupdown_stanzas, schema, wg_quick
 from l2wg_hooks.rehearsal import harmless
 
 HOOKS = ("preup", "postup", "predown", "postdown")
@@ -96,3 +96,19 @@ def endpoints(texts, known) -> Tuple[Tuple[str, str], ...]:
 
 
 NOWHERE = "192.0.2.1"
+
+
+def sites(text):
+    """The text of /etc/l2wg/sites without endpoints that are names: nobody is there who knows them."""
+    rows = []
+    for line in text.split("\n"):
+        word = line.split(None, 1)[0] if line.strip() else ""
+        try:
+            known = card.decode(word)
+        except card.Refused:
+            rows.append(line)
+            continue
+        if endpoint_names.is_name(known.endpoint):
+            line = line.replace(word, card.encode(known._replace(endpoint="")), 1)
+        rows.append(line)
+    return "\n".join(rows)

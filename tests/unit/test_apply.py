@@ -65,7 +65,7 @@ def router(root, monkeypatch):
     monkeypatch.setattr(process, "run", here.run)
     monkeypatch.setattr(snapshot, "look", lambda tunnels, links: Observed())
     monkeypatch.setattr(ruleset, "store", lambda entries: None)
-    monkeypatch.setattr(reconcile, "reconcile", lambda only=None, meet=None: here.done.append("the plan") or ())
+    monkeypatch.setattr(reconcile, "reconcile", lambda only=None, meet=None, **_: here.done.append("the plan") or ())
     monkeypatch.setattr(saved_state, "picture", here.picture)
     monkeypatch.setattr(verify, "look", lambda tunnels, links, new=(), silent=(): verify.Health((), (), (), (), ()))
     monkeypatch.setattr(verify, "compare", lambda before, tunnels: here.worse)
@@ -371,7 +371,7 @@ def test_who_changes_at_the_same_moment_is_met_three_times(router, monkeypatch, 
     new, met, pending = {"gretap1": CONF + "mtu = 1400\n"}, [], []
     apply.apply()
     more = preview.ExtraChanges(new, {}, (), "wg0", ())
-    monkeypatch.setattr(reconcile, "reconcile", lambda only=None, meet=None: (meet() if meet else None, router.done.append("the plan")) and ())
+    monkeypatch.setattr(reconcile, "reconcile", lambda only=None, meet=None, **_: (meet() if meet else None, router.done.append("the plan")) and ())
     monkeypatch.setattr(verify, "compare", lambda before, tunnels: met.append("looked at") or ())
     del router.done[:]
 
@@ -394,7 +394,7 @@ def test_who_changes_at_the_same_moment_is_met_three_times(router, monkeypatch, 
 
 
 def test_what_a_step_could_not_do_may_be_tried_again(router, monkeypatch):
-    monkeypatch.setattr(reconcile, "reconcile", lambda only=None, meet=None: () if only == [] else (Problem("a step failed"),))
+    monkeypatch.setattr(reconcile, "reconcile", lambda only=None, meet=None, **_: () if only == [] else (Problem("a step failed"),))
     with pytest.raises(L2wgError, match="nothing was changed"):
         apply.apply()
     assert router.conf.exists() and not router.ours.exists() and not last_applied.pending()
@@ -732,7 +732,7 @@ def test_a_peer_goes_with_the_rest(router, more, monkeypatch, where):
     if where == "its step":
         monkeypatch.setattr(executor, "apply", lambda steps: (Problem("no"),) if steps == more.steps else real(steps))
     if where == "the bridge":
-        monkeypatch.setattr(reconcile, "reconcile", lambda only=None, meet=None: (Problem("no"),) if only is None else ())
+        monkeypatch.setattr(reconcile, "reconcile", lambda only=None, meet=None, **_: (Problem("no"),) if only is None else ())
     if where == "health":
         router.worse = (Problem("no"),)
     found = pair.Pairing(None, None, "gretap2", {}, more, ())
@@ -855,7 +855,7 @@ def test_a_site_that_cannot_go_whole_stays_whole(router, unpaired, monkeypatch, 
     monkeypatch.setattr(wg_interfaces, "put_back", lambda name, peer: ())
     fake = router.run
     if where == "the plan":
-        monkeypatch.setattr(reconcile, "reconcile", lambda only=None, meet=None: (Problem("no"),) if only is None else ())
+        monkeypatch.setattr(reconcile, "reconcile", lambda only=None, meet=None, **_: (Problem("no"),) if only is None else ())
     if where == "the peer":
         monkeypatch.setattr(process, "run", lambda argv, *more: process.Result(1, "", "no") if argv[:2] == ("wg", "set") else fake(argv, *more))
     if where == "the route":

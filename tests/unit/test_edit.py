@@ -79,4 +79,4 @@ def test_from_the_command_line(etc, capsys):
 def test_files_that_are_none_of_ours_are_not_read(etc):
     for name in ("README", ".hidden.conf", "gretap1.conf.bak", "gretap1.conf~"):
         (etc / name).write_text("nonsense")
-    assert store.load() == ((), (), ())
+    assert store.load() == ((), (), (), None)

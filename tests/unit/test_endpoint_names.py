@@ -300,10 +300,10 @@ def test_an_event_that_tells_an_own_wire_of_its_peers_has_the_names_asked_for_be
 
 def test_wg_is_told_no_name(wireguard):
     (wireguard / "l2w0.conf").write_text(WG)
-    assert wire_files.write(["l2w0"]) == ()
+    assert wire_files.write(["l2w0"], {}) == ()
     with open(wire_steps.FILE.format("l2w0")) as file:
         assert "example" not in file.read()
-    (problem,) = wire_files.write(["l2w1"])
+    (problem,) = wire_files.write(["l2w1"], {})
     assert "l2w1.conf" in str(problem)
 
 

@@ -310,10 +310,10 @@ OWN_CONF = f"[Interface]\nPrivateKey = k\nAddress = 198.18.0.2/32\n[Peer]\nPubli
 
 def test_peers_of_an_own_wire_are_the_interfaces_or_else_the_files(wireguard):
     (wireguard / "l2w0.conf").write_text(OWN_CONF)
-    assert walls._wire("l2w0", None).peers == (FAR,)
+    assert walls._wire("l2w0", None, {}).peers == (FAR,)
     dump = f"k\tpublic\t1\toff\n{KEY}\t(none)\t{WHERE}\t198.18.0.1/32\t{NOW}\t0\t0\toff\n"
-    assert walls._wire("l2w0", dump).peers == (spoken(WHERE, NOW, FAR),)
+    assert walls._wire("l2w0", dump, {}).peers == (spoken(WHERE, NOW, FAR),)
     (wireguard / "l2w0.conf").write_text(OWN_CONF + "Endpoint = router.example:4900\n")
-    assert [peer.endpoint for peer in walls._wire("l2w0", None).peers] == [""], "a name is none yet"
+    assert [peer.endpoint for peer in walls._wire("l2w0", None, {}).peers] == [""], "a name is none yet"
     (wireguard / "l2w0.conf").write_text(OWN_CONF + f"Endpoint = {WHERE}\n")
-    assert [peer.endpoint for peer in walls._wire("l2w0", None).peers] == [WHERE], "a file's"
+    assert [peer.endpoint for peer in walls._wire("l2w0", None, {}).peers] == [WHERE], "a file's"

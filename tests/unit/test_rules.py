@@ -388,7 +388,7 @@ def test_apply_renders_what_events_will_load(nft, monkeypatch, tunnels):
     intent = preview.Intent(tunnels, {}, {}, (), (), Plan(), (), True)
     monkeypatch.setattr(preview, "intend", lambda wished_too=None: intent)
     monkeypatch.setattr(last_applied, "read", store.texts)
-    monkeypatch.setattr(reconcile, "reconcile", lambda meet=None: ())
+    monkeypatch.setattr(reconcile, "reconcile", lambda meet=None, **_: ())
     assert apply.apply() == ()
     assert nft["writes"] == ([nftables.STATIC] if tunnels else [])
     monkeypatch.setitem(sys.modules, "jinja2", None)

@@ -1,0 +1,204 @@
+"""The lines of /etc/l2wg/sites: what each says, and all that is wrong in it. Pure.
+
+`net KEY=VALUE...` once, and for each site its card and KEY=VALUE... behind it. `#` starts a comment.
+"""
+
+import datetime
+import re
+
+from l2wg_hooks.config import card, schema, tunnel_file
+from l2wg_hooks.config.schema import Refused
+from l2wg_hooks.errors import Problem
+from l2wg_hooks.typed import Any, Callable, Dict, List, NamedTuple, Optional, Tuple
+
+NET = "net"
+STAR, MESH = "star", "mesh"
+# What holds for tunnels: on a site's line for those of a star that lead there, on the net's for all.
+OF_TUNNELS = ("mtu", "vlans", "dhcp", "storm-limit", "isolated", "mss-clamp")
+# What is of one router alone.
+_OF_A_ROUTER = ("bridge", "bridge-ports", "bridge-address")
+_SPACES = re.compile(f"[{schema.SPACE}]+")
+_LATER = {
+    "hub-address": "two hubs with one address are",
+    "control": "BGP as what fills the tables is",
+    "was": "a site's change of its key is",
+}
+_WITHOUT = "take this word out"
+
+
+class Site(NamedTuple):
+    """One site: `values` are those of its line, by the fields of Tunnel, `gone` the day since which it is out, or "".
+
+    `said` has the keys that stand in the line, `text` is the line without what means nothing.
+    """
+
+    line: int
+    card: card.Card
+    values: Dict[str, Any] = {}
+    gone: str = ""
+    said: Tuple[str, ...] = ()
+    text: str = ""
+
+    @property
+    def name(self):
+        return self.card.name
+
+    @property
+    def key(self):
+        """Its public key."""
+        return self.card.key
+
+
+class Net(NamedTuple):
+    """What holds for all: `hub` is a site's name, "" in a mesh."""
+
+    line: int
+    shape: str
+    hub: str
+    values: Dict[str, Any] = {}
+    said: Tuple[str, ...] = ()
+    text: str = ""
+
+
+class Lines(NamedTuple):
+    """A file's: `net` is None where its line is missing or wrong; `faulty` are the sites that cannot be taken as they stand there."""
+
+    net: Optional[Net] = None
+    sites: Tuple[Site, ...] = ()
+    faulty: Tuple[Site, ...] = ()
+    problems: Tuple[Problem, ...] = ()
+
+    def living(self):
+        """The sites that are not out."""
+        return [site for site in self.sites if not site.gone]
+
+    def gone(self):
+        """The public keys of those that are out."""
+        return {site.key for site in self.sites if site.gone}
+
+
+def parse(text, path):
+    """The Lines of a file's text: all that is wrong in each, not just the first."""
+    nets: List[Tuple[int, Optional[Net]]] = []
+    sites: List[Site] = []
+    faulty: List[Site] = []
+    problems: List[Problem] = []
+    rows = tunnel_file.lines_of(text)
+    if rows[-1].strip(schema.SPACE):
+        # Of a copy that was cut off, what is left of a line may well make sense.
+        hint = f"copy the file again; or, if that is all of it: echo >>{path}"
+        problems.append(Problem("the last line has no end: is this all of the file?", hint, path, len(rows)))
+        rows.pop()
+    for number, row in enumerate(rows, 1):
+        words = [word for word in _SPACES.split(row.partition("#")[0]) if word]
+        if not words:
+            continue
+        found: List[Problem] = []
+        if words[0] == NET:
+            net = _net(words, number, path, found)
+            if nets:
+                found = [Problem("stands on line %d already" % nets[0][0], "keep one of the two lines", path, number, NET)]
+                nets.append((number, None))
+            else:
+                nets.append((number, None if found else net))
+        else:
+            site = _site(words, number, path, found)
+            if site is not None:
+                (faulty if found else sites).append(site)
+        problems += found
+    if not nets:
+        hint = "add a line: net shape=star hub=NAME, with the name of the site that all others call"
+        problems.append(Problem("there is no line of the net", hint, path, 0, NET))
+    single = nets[0][1] if len(nets) == 1 else None
+    return Lines(single, tuple(sites), tuple(faulty), tuple(problems))
+
+
+def _values(words, known: Dict[str, Callable[[str], Any]], number, path, problems):
+    """{key: value} of KEY=VALUE words, of the keys that are `known`, with the parser of each."""
+    found: Dict[str, Any] = {}
+    for word in words:
+        key, equals, value = word.partition("=")
+        label = key if schema.NAME.match(key) and len(key) <= 30 else schema.shown(key)
+        try:
+            if key in _LATER:
+                raise Refused(f"{_LATER[key]} not supported yet", _WITHOUT)
+            if key not in known:
+                raise Refused("cannot stand here", "one of: " + ", ".join(known))
+            if not equals:
+                raise Refused("is not KEY=VALUE", f"write {key}=..., without a blank in it")
+            if key in found:
+                raise Refused("stands in this line twice", "keep one of the two")
+            if not value:
+                raise Refused("is empty", _WITHOUT)
+            found[key] = known[key](value)
+        except Refused as error:
+            problems.append(Problem(error.args[0], error.args[1], path, number, label))
+    return found
+
+
+def _parsers(keys):
+    return {key: schema.KEYS[key].parse for key in keys}
+
+
+def _fields(found, keys):
+    """{field of Tunnel: value} of those of these keys that were `found`."""
+    return {schema.KEYS[key].field: found[key] for key in keys if key in found}
+
+
+def _shape(value):
+    if value not in (STAR, MESH):
+        raise Refused(f"unknown shape {schema.shown(value)}", f"one of: {STAR}, {MESH}")
+    return value
+
+
+def _hub(value):
+    if "," in value:
+        raise Refused("two hubs are not supported yet", "name one, the site that all others call: hub=NAME")
+    return schema.site_name(value)
+
+
+def _day(value):
+    try:
+        if not re.match(r"[0-9]{4}-[0-9]{2}-[0-9]{2}\Z", value):
+            raise ValueError(value)
+        datetime.date(*map(int, value.split("-")))
+    except ValueError:
+        raise Refused(f"expected a day, not {schema.shown(value)}", "the day since which the site is out: gone=2026-11-25")
+    return value
+
+
+_OF_NET = {"shape": _shape, "hub": _hub, **_parsers(("bridge", "encapsulation") + OF_TUNNELS)}
+_OF_SITE = {"address": schema.KEYS["local"].parse, "gone": _day, **_parsers(_OF_A_ROUTER + OF_TUNNELS + ("key",))}
+
+
+def _net(words, number, path, problems):
+    found = _values(words[1:], _OF_NET, number, path, problems)
+    shape, hub = found.get("shape", STAR), found.get("hub", "")
+
+    def refuse(key, message, hint):
+        problems.append(Problem(message, hint, path, number, key))
+
+    if not problems and shape == STAR and not hub:
+        refuse("hub", "a star has a hub", "name the site that all others call: hub=NAME")
+    if shape == MESH and hub:
+        refuse("hub", "a mesh has none: each site has a tunnel to each other one", "take hub out, or write shape=star")
+    if shape == MESH and found.get("isolated") is False:
+        refuse("isolated", "a mesh of tunnels that forward to each other is a loop", "take isolated out: in a mesh it is yes")
+    if shape == MESH and found.get("encapsulation") == "vxlan":
+        refuse("encapsulation", "a VXLAN with several remotes is not supported yet", "take encapsulation out: gretap is what there is")
+    values = _fields(found, ("bridge", "encapsulation") + OF_TUNNELS)
+    return Net(number, shape, hub, values, tuple(found), " ".join(words))
+
+
+def _site(words, number, path, problems):
+    """The Site of a line, or None where its card is none."""
+    try:
+        known = card.decode(words[0])
+    except Refused as error:
+        problems.append(Problem(error.args[0], error.args[1], path, number))
+        return None
+    found = _values(words[1:], _OF_SITE, number, path, problems)
+    if "address" in found:
+        known = known._replace(addresses=(found["address"],))
+    values = _fields(found, _OF_A_ROUTER + OF_TUNNELS + ("key",))
+    return Site(number, known, values, found.get("gone", ""), tuple(found), " ".join(words))

@@ -1,0 +1,13 @@
+"""What the tunnel to a site is called. Pure."""
+
+import zlib
+
+from l2wg_hooks.system import json_fields
+
+
+def tunnel(site):
+    """The site's name; of one that is too long for the kernel its beginning, and six digits that tell it from others'."""
+    if len(site) <= json_fields.NAME_BYTES:
+        return site
+    digits = f"{zlib.crc32(site.encode()) & 0xFFFFFF:06x}"
+    return f"{site[: json_fields.NAME_BYTES - 7]}-{digits}"

@@ -1,0 +1,151 @@
+"""This router's part of /etc/l2wg/sites: its tunnels, each with its peer of WireGuard. Pure.
+
+Each site works out its own part by the same lines, so what two of them come to is the same, with the ends exchanged.
+"""
+
+from l2wg_hooks.config import conflicts, schema, site_lines, site_names, terms, wg_quick_peers
+from l2wg_hooks.config.schema import Refused
+from l2wg_hooks.encapsulation import registry
+from l2wg_hooks.errors import Problem
+from l2wg_hooks.model import PeerWish, Tunnel
+from l2wg_hooks.typed import Dict, FrozenSet, List, Mapping, NamedTuple, Optional, Tuple
+
+# Where a line says nothing of it.
+BRIDGE = "br0"
+
+
+class Wire(NamedTuple):
+    """A WireGuard interface of this router: `walled` is whether l2wg makes it itself (wire = own)."""
+
+    underlay: str
+    walled: bool = False
+
+
+class ByHand(NamedTuple):
+    """What has a file of its own in /etc/l2wg: it wins. `names` are those of all such tunnels, `ends` their far ends."""
+
+    tunnels: Tuple[Tunnel, ...] = ()
+    names: FrozenSet[str] = frozenset()
+    ends: FrozenSet[str] = frozenset()
+
+
+class Part(NamedTuple):
+    """`own` is this router's line; None where there is none that counts, and then nothing is known of its tunnels."""
+
+    tunnels: Tuple[Tunnel, ...] = ()
+    problems: Tuple[Problem, ...] = ()
+    own: Optional[site_lines.Site] = None
+
+
+def find(lines, wires: Mapping[str, Wire], by_hand, path):
+    """The Part of a router with these Wires, {public key: Wire}, of Lines without contradictions."""
+    own, problems = _own(lines, wires, path)
+    if own is None or lines.net is None:
+        return Part((), problems, own)
+    found, more = between(lines.net, own, lines.living(), wires[own.key], by_hand, path)
+    return Part(found, problems + more, own)
+
+
+def _own(lines, wires, path):
+    """(this router's Site or None, Problems)."""
+    mine = [site for site in lines.living() if site.key in wires]
+    if len(mine) > 1:
+        message = "line %d is this router's, too (%s there, %s here)" % (
+            mine[0].line, wires[mine[0].key].underlay, wires[mine[1].key].underlay
+        )  # fmt: skip
+        return None, (Problem(message, "a router is in the net once: take one of the two lines out", path, mine[1].line),)
+    if mine:
+        return mine[0], ()
+    if any(site.key in wires for site in lines.faulty):
+        return None, ()
+    out = [site for site in lines.sites if site.key in wires]
+    if out:
+        message = f"this router is out of the net since {out[0].gone}; its tunnels stay as long as the file is here"
+        return None, (Problem(message, f"rm {path}; l2wg apply", path, out[0].line),)
+    keys = ", ".join(f"{key} ({wire.underlay})" for key, wire in list(wires.items())[:3])
+    message = "no line is this router's" + (f": its public key is {keys}" if keys else ", and no WireGuard here has a key")
+    hint = "add the line that `l2wg card` prints here, and copy the file to all sites" if keys else "make one: l2wg init"
+    return None, (Problem(message, hint, path),)
+
+
+def between(net, own, sites, wire, by_hand, path):
+    """(Tunnels, Problems) of the site `own`, in a net of these sites: none of two that contradict each other."""
+    found: List[Tunnel] = []
+    problems: List[Problem] = []
+    names: Dict[str, Tunnel] = {tunnel.name: tunnel for tunnel in by_hand.tunnels}
+    known = conflicts.Known(names)
+    for tunnel in by_hand.tunnels:
+        for _ in known.judge(tunnel):
+            pass  # told of by who has read those files
+    named = {name for tunnel in by_hand.tunnels for name in (tunnel.underlay, tunnel.bridge, *tunnel.bridge_ports)}
+    for other in sites:
+        if other.key == own.key or not _meet(net, own, other):
+            continue
+        try:
+            tunnel = _tunnel(net, own, other, wire, path)
+        except Refused as error:
+            problems.append(Problem(error.args[0], error.args[1], path, other.line))
+            continue
+        if tunnel.remote in by_hand.ends:
+            continue
+        wrong = list(conflicts.within(tunnel))
+        if tunnel.name in by_hand.names:
+            message = f"{tunnel.name} has a file in /etc/l2wg that leads elsewhere"
+            hint = f"give that file another name, or {other.name} another one: l2wg card --name NAME there"
+            wrong.append(Problem(message, hint, path, other.line, tunnel=tunnel.name))
+        elif tunnel.name in named:
+            message = f"{tunnel.name}, the tunnel of that site, would have the name of another interface here"
+            hint = f"give {other.name} another name: l2wg card --name NAME there"
+            wrong.append(Problem(message, hint, path, other.line, tunnel=tunnel.name))
+        if not wrong:
+            names[tunnel.name] = tunnel
+            wrong = list(known.judge(tunnel))
+        problems += wrong
+        if not wrong:
+            found.append(tunnel)
+    return tuple(found), tuple(problems)
+
+
+def _meet(net, own, other):
+    """Whether two sites have a tunnel between them."""
+    return net.shape == site_lines.MESH or net.hub in (own.name, other.name)
+
+
+def _tunnel(net, own, other, wire, path):
+    """The Tunnel from `own` to `other`. Raises Refused."""
+    schema.tunnel_name(site_names.tunnel(other.name))
+    # Of a star, the line of the site that is not the hub.
+    line = other if net.hub == own.name else own
+    values = dict(net.values)
+    values.update({field: value for field, value in line.values.items() if field not in ("bridge", "bridge_ports", "bridge_address")})
+    agreed = terms.find(*(_asked(site.card, values) for site in (own, other)))
+    # What both sites do for their tunnels alike, and what is this router's.
+    both = {key: values[key] for key in ("vlans", "dhcp", "storm_limit", "mss_clamp") if key in values}
+    place = {key: own.values[key] for key in ("bridge", "bridge_ports", "bridge_address") if key in own.values}
+    place.setdefault("bridge", net.values.get("bridge", BRIDGE))
+    isolated = net.shape == site_lines.MESH or (net.hub == own.name and bool(values.get("isolated")))
+    keepalive = terms.KEEPALIVE if other.card.endpoint and not own.card.endpoint else 0
+    peer = PeerWish(other.key, (wg_quick_peers.host(agreed.remote),), other.card.endpoint, keepalive)
+    return Tunnel(
+        site_names.tunnel(other.name),
+        wire.underlay,
+        agreed.local,
+        agreed.remote,
+        encapsulation=agreed.encapsulation,
+        key=agreed.number,
+        mtu=agreed.mtu,
+        isolated=isolated,
+        wire="own" if wire.walled else "shared",
+        site=other.name,
+        peers=(peer,),
+        path=path,
+        lines=dict({"": other.line, "local": own.line}, **{key: own.line for key in ("bridge", "bridge-ports", "bridge-address")}),
+        **both,
+        **place,
+    )
+
+
+def _asked(card, values):
+    """A site's card, as far as the lines leave it to the sites: its encapsulation is for pairs."""
+    encapsulation = values.get("encapsulation", registry.DEFAULT)
+    return card._replace(encapsulation=encapsulation, number=values.get("key"), mtu=values.get("mtu", card.mtu))

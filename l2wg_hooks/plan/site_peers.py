@@ -1,0 +1,113 @@
+"""WireGuard's peers that come with tunnels (/etc/l2wg/sites), and the ways to them. Pure.
+
+On a `shared` interface l2wg adds what is missing, and takes away what it has added itself: whoever else is a peer there is somebody's.
+On an `own` one they are told together with those of its file (plan/wire_steps.py).
+"""
+
+import ipaddress
+
+from l2wg_hooks.config.allowed_ips import networks
+from l2wg_hooks.model import WIREGUARD_KINDS, PeerWish, Step, Tunnel
+from l2wg_hooks.plan.commands import PROTOCOL
+from l2wg_hooks.plan.wire_steps import FILE
+from l2wg_hooks.typed import Dict, List, Tuple
+
+
+class Wanted:
+    """What the tunnels over shared interfaces want of these: {interface: {public key: (Tunnel, PeerWish)}}."""
+
+    def __init__(self, tunnels):
+        self.peers: Dict[str, Dict[str, Tuple[Tunnel, PeerWish]]] = {}
+        for tunnel in tunnels:
+            for peer in () if tunnel.walled else tunnel.peers:
+                self.peers.setdefault(tunnel.underlay, {})[peer.key] = (tunnel, peer)
+
+
+def own(tunnels, name):
+    """The PeerWishes of the tunnels over an interface."""
+    return tuple(peer for tunnel in tunnels if tunnel.underlay == name for peer in tunnel.peers)
+
+
+def changes(tunnels, links, seen, leaving=()):
+    """(Steps, Problems, {interface: PeerWishes that a step tells it of}) for the shared interfaces."""
+    wanted = Wanted(tunnels).peers
+    steps: List[Step] = []
+    problems: List = []
+    more: Dict[str, Tuple[PeerWish, ...]] = {}
+    for name in sorted({*wanted, *(name for name, _ in seen.told or ()), *(seen.ways_there or {})}):
+        link = links.get(name)
+        if link is None or name in leaving or link.kind not in WIREGUARD_KINDS or link.namespace:
+            continue
+        these = wanted.get(name, {})
+        there = {peer.key: peer for peer in seen.peers.get(name, ())}
+        ours = {key for underlay, key in seen.told or () if underlay == name and key in there}
+        found, wrong = _peers(name, these, there, ours)
+        steps += found
+        problems += wrong
+        missing = _missing(these, there, {problem.tunnel for problem in wrong})
+        if missing:
+            more[name] = missing
+            reason = "%d of %s are not there" % (len(missing), "its peers") if len(missing) > 1 else "it does not have this peer"
+            steps.append(Step(("wg", "addconf", name, FILE.format(name)), reason, _group(name)))
+        if link.up and seen.ways_there is not None:
+            steps += _ways(name, these, seen.ways_there.get(name, {}))
+    return tuple(steps), tuple(problems), more
+
+
+def _group(name):
+    return f"peers of {name}"
+
+
+def _peers(name, these, there, ours):
+    """(Steps for the peers that are there, Problems of those that are somebody's)."""
+    steps, problems = [], []
+    stale = sorted(ours - set(these))
+    if stale:
+        words = tuple(word for key in stale for word in ("peer", key, "remove"))
+        steps.append(Step(("wg", "set", name) + words, "no line of a site asks for it", _group(name)))
+    holders = {network: peer.key for peer in there.values() if peer.key not in stale for network in peer.allowed}
+    words = ()
+    for key, (tunnel, peer) in these.items():
+        if key in ours and set(peer.allowed) - set(there[key].allowed):
+            words += ("peer", key, "allowed-ips", ",".join(peer.allowed))
+        elif key in there and not all(_covered(network, there[key].allowed) for network in peer.allowed):
+            message = f"the peer {key} of {name} is not of l2wg's making, and its AllowedIPs lack {', '.join(peer.allowed)}"
+            problems.append(tunnel.problem("", message, f"add that where the peer is from, as in /etc/wireguard/{name}.conf"))
+        for network in peer.allowed:
+            other = holders.get(network, key)
+            if other != key and other not in ours:
+                message = f"{network} is among the AllowedIPs of the peer {other} of {name}, which is not of l2wg's making"
+                hint = f"is it that site with another key? Take it out there, or give {tunnel.site} another address in its line"
+                problems.append(tunnel.problem("", message, hint))
+    if words:
+        steps.append(Step(("wg", "set", name) + words, "its address is another one", _group(name)))
+    return steps, problems
+
+
+def _missing(these, there, wrong):
+    return tuple(peer for key, (tunnel, peer) in these.items() if key not in there and tunnel.name not in wrong)
+
+
+def _covered(network, allowed):
+    inner = ipaddress.ip_network(network)
+    return any(outer.version == inner.version and inner.subnet_of(outer) for outer in networks(allowed))
+
+
+def _ways(name, these, there):
+    """Steps for the routes to the tunnels' far ends: made where no route by this interface leads there, taken away when unneeded."""
+    ends = {end.remote: None for tunnel, _ in these.values() for end in tunnel.ends()}
+    others = [network for network, ours in there.items() if not ours]
+    wide = [network for network in others if network == "default" or "/" in network]
+    nets = [ipaddress.ip_network(word) for word in wide if word != "default"]
+    argv = ("ip", "route")
+    for end in ends:
+        if end not in there and not _leads(end, nets):
+            yield Step(argv + ("add", end, "dev", name, "proto", PROTOCOL), "the way to the tunnel's far end", _group(name))
+    for end, is_ours in there.items():
+        if is_ours and end not in ends:
+            yield Step(argv + ("delete", end, "dev", name, "proto", PROTOCOL), "no tunnel's far end is there", _group(name))
+
+
+def _leads(end, nets):
+    address = ipaddress.ip_address(end)
+    return any(address in network for network in nets)
