@@ -149,7 +149,7 @@ class Tunnel(NamedTuple):
 
     def problem(self, key, message, hint="", id=""):
         """A Problem that points at the line of `key`, or at the file where the key is not written."""
-        line = self.lines.get(key) or self.lines.get("", 0)
+        line = self.lines.get(key, self.lines.get("", 0))
         return Problem(message, hint, self.path, line, key, id, self.name)
 
 

@@ -142,6 +142,10 @@ def intend(moving=False, wished_too=None):
     )
     told = tuple(_lost(port, defined) for bridge in bridges.values() for port in bridge.moved if port in defined.lost)
     told += tuple(address_move.doubtful(moves, defined))
+    if wished.net is not None:
+        # What has gone from the file of sites goes by this, and by nothing else.
+        left = last_applied.standing(wished_too, departs=False).problems
+        told += tuple(problem for problem in left if problem not in wished.problems)
     named = tuple(references.unserved(named))
     ifup, behind = _ifup(wished, bridges, after, found, reached)
     meant = tuple(

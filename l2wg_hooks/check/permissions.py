@@ -24,7 +24,7 @@ CAUSES = (
 
 def problems(tunnels):
     """Problems of files and directories that decide what root does, and that somebody else than root may write."""
-    files = [store.path(name) for name in store.names()]
+    files = [store.path(name) for name in store.sources()]
     files += [wg_quick.path(name) for name in sorted({tunnel.underlay for tunnel in tunnels})]
     directories = [store.DIRECTORY, wg_quick.DIRECTORY, last_applied.DIRECTORY]
     seen = set()

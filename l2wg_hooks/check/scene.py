@@ -58,7 +58,7 @@ class Scene:
 
     @property
     def wished(self):
-        return self.once("wished", last_applied.standing)
+        return self.once("wished", lambda: last_applied.standing(departs=False))
 
     @property
     def tunnels(self):

@@ -13,7 +13,7 @@ CAUSES = (
         "settings",
         WAITS,
         "A file in /etc/l2wg has a mistake, or asks for what cannot be: two tunnels with the same ends, an underlay "
-        "that is no WireGuard.",
+        "that is no WireGuard, a line of `sites` that contradicts another one.",
         "Mend the line that is named. Nothing of that tunnel is touched until then.",
     ),
     Cause(

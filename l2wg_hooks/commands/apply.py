@@ -23,6 +23,6 @@ def run(options):
         apply.copy()
         return (), 0
     problems = apply.apply(options.confirm, (lambda moves: True) if options.yes else dialogue.agree, rehearsed=options.rehearsed)
-    if not store.names():
+    if store.is_empty():
         log.say(store.EMPTY)
     return problems, 1 if problems else dialogue.confirmed(options.confirm)

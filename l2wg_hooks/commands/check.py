@@ -33,5 +33,5 @@ def run(options):
     for line in abilities.lines() if options.verbose else ():
         log.line("l2wg: " + line)
     if not report.problems:
-        log.say("nothing is wrong" if store.names() else store.EMPTY)
+        log.say(store.EMPTY if store.is_empty() else "nothing is wrong")
     return report.problems, code

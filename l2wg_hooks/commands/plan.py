@@ -26,5 +26,5 @@ def run(_options):
         return intent.problems, 1
     if intent.changes():
         return (), 2
-    log.say("nothing to do" if store.names() else store.EMPTY)
+    log.say(store.EMPTY if store.is_empty() else "nothing to do")
     return (), 0

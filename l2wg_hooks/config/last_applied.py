@@ -57,7 +57,9 @@ def _parse(text):
 
 
 def edited(wished):
-    """The names of the tunnels whose wish is another than the one applied last, or gone; SITES for that file. `wished` is the Wish of all files.
+    """The names of the tunnels whose wish is another than the one applied last, or gone.
+
+    SITES stands for the tunnels of that file. `wished` is the Wish of all files.
 
     Where nothing was ever applied, or nobody can tell what, all of it counts as applied.
     """
@@ -72,8 +74,9 @@ def edited(wished):
     sites = set()
     if store.SITES in names:
         names.discard(store.SITES)
-        parts = [[tunnel for tunnel in some if tunnel.path == store.path(store.SITES)] for some in (store.parsed(before), wished.tunnels)]
-        if parts[0] != parts[1] and not _is_nixos(store.SITES):
+        path = store.path(store.SITES)
+        old_part, new_part = ([t for t in some if t.path == path] for some in (store.parsed(before), wished.tunnels))
+        if old_part != new_part and not _is_nixos(store.SITES):
             sites.add(store.SITES)
     old = {tunnel.name: tunnel for tunnel in store.parsed({name: before[name] for name in names if name in before})}
     new = {tunnel.name: tunnel for tunnel in wished.tunnels}
@@ -84,8 +87,8 @@ def _is_nixos(name):
     return os.path.realpath(store.path(name)).startswith(NIX)
 
 
-def standing(replaced=None):
-    """The Wish of all files as store.load gives it, steady where one is no use."""
+def standing(replaced=None, departs=True):
+    """The Wish of all files as store.load gives it, steady where one is no use; `departs` as of site_record.steady."""
     wished = store.load(replaced)
     if wished.broken:
         wished = store.steady(wished, read())
@@ -93,4 +96,4 @@ def standing(replaced=None):
         return wished
     from l2wg_hooks.config import site_record  # where there is a file of sites only
 
-    return site_record.steady(wished, departs=True)
+    return site_record.steady(wished, departs)

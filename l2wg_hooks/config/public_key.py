@@ -24,7 +24,7 @@ def of(private):
 
 
 def _multiplied(packed):
-    """The base point times a scalar of 32 bytes, by the ladder of RFC 7748; without its masks, which Python's numbers would not hide."""
+    """The base point times a scalar of 32 bytes, by the ladder of RFC 7748."""
     scalar = int.from_bytes(packed, "little") & (2**255 - 8) | 2**254
     x2, z2, x3, z3 = 1, 0, _BASE, 1
     swapped = 0

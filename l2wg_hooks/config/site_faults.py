@@ -7,7 +7,7 @@ from l2wg_hooks.config import site_lines, site_names
 from l2wg_hooks.errors import Problem
 from l2wg_hooks.typed import Dict, List, Set
 
-# Sites. In an open star each hears every other one's broadcasts; a bridge has 1,023 ports (BR_PORT_BITS), some of which are the hub's.
+# Sites. In an open star each hears every other one's broadcasts; a bridge has 1,023 ports (BR_PORT_BITS), some of them the hub's.
 MOST_OPEN, MOST_ISOLATED = 100, 1000
 # Each has as many tunnels, and sends a broadcast as often.
 MOST_IN_MESH = 30

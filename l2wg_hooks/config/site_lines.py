@@ -16,7 +16,7 @@ STAR, MESH = "star", "mesh"
 # What holds for tunnels: on a site's line for those of a star that lead there, on the net's for all.
 OF_TUNNELS = ("mtu", "vlans", "dhcp", "storm-limit", "isolated", "mss-clamp")
 # What is of one router alone.
-_OF_A_ROUTER = ("bridge", "bridge-ports", "bridge-address")
+OF_A_ROUTER = ("bridge", "bridge-ports", "bridge-address")
 _SPACES = re.compile(f"[{schema.SPACE}]+")
 _LATER = {
     "hub-address": "two hubs with one address are",
@@ -61,7 +61,7 @@ class Net(NamedTuple):
 
 
 class Lines(NamedTuple):
-    """A file's: `net` is None where its line is missing or wrong; `faulty` are the sites that cannot be taken as they stand there."""
+    """A file's: `net` is None where its line is missing or wrong; `faulty` are the sites that cannot be taken as they stand."""
 
     net: Optional[Net] = None
     sites: Tuple[Site, ...] = ()
@@ -168,7 +168,7 @@ def _day(value):
 
 
 _OF_NET = {"shape": _shape, "hub": _hub, **_parsers(("bridge", "encapsulation") + OF_TUNNELS)}
-_OF_SITE = {"address": schema.KEYS["local"].parse, "gone": _day, **_parsers(_OF_A_ROUTER + OF_TUNNELS + ("key",))}
+_OF_SITE = {"address": schema.KEYS["local"].parse, "gone": _day, **_parsers(OF_A_ROUTER + OF_TUNNELS + ("key",))}
 
 
 def _net(words, number, path, problems):
@@ -185,7 +185,7 @@ def _net(words, number, path, problems):
     if shape == MESH and found.get("isolated") is False:
         refuse("isolated", "a mesh of tunnels that forward to each other is a loop", "take isolated out: in a mesh it is yes")
     if shape == MESH and found.get("encapsulation") == "vxlan":
-        refuse("encapsulation", "a VXLAN with several remotes is not supported yet", "take encapsulation out: gretap is what there is")
+        refuse("encapsulation", "a VXLAN with several remotes is not supported yet", "take this word out: a mesh is of gretaps")
     values = _fields(found, ("bridge", "encapsulation") + OF_TUNNELS)
     return Net(number, shape, hub, values, tuple(found), " ".join(words))
 
@@ -200,5 +200,5 @@ def _site(words, number, path, problems):
     found = _values(words[1:], _OF_SITE, number, path, problems)
     if "address" in found:
         known = known._replace(addresses=(found["address"],))
-    values = _fields(found, _OF_A_ROUTER + OF_TUNNELS + ("key",))
+    values = _fields(found, OF_A_ROUTER + OF_TUNNELS + ("key",))
     return Site(number, known, values, found.get("gone", ""), tuple(found), " ".join(words))

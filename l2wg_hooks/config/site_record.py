@@ -21,7 +21,7 @@ NAMED = 5
 
 
 class Record(NamedTuple):
-    """`rows` are lines of the file, `wires` {public key: Wire} of the own one, `peers` rows of an interface, its number, a key."""
+    """`rows` are lines of the file, `wires` {public key: Wire} of the own one, `peers` (interface, its number, public key)."""
 
     rows: Tuple[str, ...] = ()
     wires: Dict[str, site_tunnels.Wire] = {}
@@ -70,8 +70,8 @@ def steady(wished, departs=False):
     problems = wished.problems
     if kept and not net.problems:
         names = errors.listed(sorted(tunnel.site for tunnel in kept), NAMED)
-        message = f"no line has {names} any longer, and none says that it is out: what stands of it stays"
-        hint = "if this is an older copy, copy the newer one; to take it out: gone=DAY in its line, or l2wg apply"
+        message = f"no line has {names} any longer, and none says that it is out: no event takes its tunnel down"
+        hint = "is this an older copy? Copy the newer one. To take it out: gone=DAY in its line, or l2wg apply"
         problems += (Problem(message, hint, site_file.path()),)
     tunnels = tuple(sorted(wished.tunnels + tuple(kept), key=lambda tunnel: tunnel.name))
     return wished._replace(tunnels=tunnels, problems=problems, net=net._replace(rows=rows))

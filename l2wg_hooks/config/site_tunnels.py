@@ -12,6 +12,8 @@ from l2wg_hooks.typed import Dict, FrozenSet, List, Mapping, NamedTuple, Optiona
 
 # Where a line says nothing of it.
 BRIDGE = "br0"
+# What is of one router alone, as Tunnel's fields.
+_PLACE = tuple(schema.KEYS[key].field for key in site_lines.OF_A_ROUTER)
 
 
 class Wire(NamedTuple):
@@ -117,11 +119,11 @@ def _tunnel(net, own, other, wire, path):
     # Of a star, the line of the site that is not the hub.
     line = other if net.hub == own.name else own
     values = dict(net.values)
-    values.update({field: value for field, value in line.values.items() if field not in ("bridge", "bridge_ports", "bridge_address")})
+    values.update(line.values)
     agreed = terms.find(*(_asked(site.card, values) for site in (own, other)))
     # What both sites do for their tunnels alike, and what is this router's.
     both = {key: values[key] for key in ("vlans", "dhcp", "storm_limit", "mss_clamp") if key in values}
-    place = {key: own.values[key] for key in ("bridge", "bridge_ports", "bridge_address") if key in own.values}
+    place = {key: own.values[key] for key in _PLACE if key in own.values}
     place.setdefault("bridge", net.values.get("bridge", BRIDGE))
     isolated = net.shape == site_lines.MESH or (net.hub == own.name and bool(values.get("isolated")))
     keepalive = terms.KEEPALIVE if other.card.endpoint and not own.card.endpoint else 0
@@ -139,7 +141,7 @@ def _tunnel(net, own, other, wire, path):
         site=other.name,
         peers=(peer,),
         path=path,
-        lines=dict({"": other.line, "local": own.line}, **{key: own.line for key in ("bridge", "bridge-ports", "bridge-address")}),
+        lines={"": other.line, "local": own.line, **{key: own.line for key in site_lines.OF_A_ROUTER}},
         **both,
         **place,
     )

@@ -87,7 +87,7 @@ def _told(tunnels, links):
 
     told = site_record.told(links, keys)
     names = sorted(name for name in names | {name for name, _ in told} if name in links and ip_routes.is_plain(name))
-    ways: Dict[str, Dict[str, bool]] = {name: {} for name in names}
+    ways = {name: {} for name in names}
     for family in process.families() if names else ():
         lines = [f"route show dev {name}{word}" for name in names for word in ("", f" proto {PROTOCOL}")]
         found = ip_routes.many(lines, (family,))

@@ -214,6 +214,9 @@ def _tunnel(agreed, other, here, tunnels, wanted, sections, links):
     ]
     if leads:
         first = next((tunnel for tunnel in leads if tunnel.name == wanted.tunnel), leads[0])
+        if first.peers:
+            hint = "nothing is to be paired: what is to be otherwise goes into that line, at all sites"
+            fail(f"{first.name} leads to {other.name} already", hint, path=first.path, line=first.lines.get("", 0))
         if wanted.tunnel and wanted.tunnel != first.name:
             fail(f"{first.name} leads to {other.name} already", "a second tunnel would be a loop", path=first.path)
         return first.name, first

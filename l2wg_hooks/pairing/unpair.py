@@ -67,6 +67,10 @@ def intend(name):
     underlay, key = going[0].underlay, going[0].key
     gone = [lead.tunnel for lead in going if lead.tunnel]
     left = [tunnel for tunnel in wished.tunnels if tunnel not in gone]
+    for tunnel in gone:
+        if tunnel.peers:
+            hint = "write gone=DAY into that line, here and at all sites, then: l2wg apply"
+            fail(f"{tunnel.name} comes of this line, and goes by it", hint, path=tunnel.path, line=tunnel.lines.get("", 0))
     wire = wires[underlay]
     why = _needed(key, wire, gone, [tunnel for tunnel in left if tunnel.underlay == underlay], underlay)
     called = next((label for lead in going for label in lead.names), str(going[0]))

@@ -45,6 +45,9 @@ def find(name):
         there = ", ".join(tunnel.name for tunnel in wished.tunnels)
         fail(f"{schema.shown(name)} is not a tunnel", f"there is {there}" if there else store.EMPTY)
     found = named[0]
+    if found.peers:
+        hint = "l2wg init --own at that site makes one; its new card goes into that line, at all sites"
+        fail(f"{name} comes of the file of sites", hint, path=found.path, line=found.lines.get("", 0))
     if found.walled:
         fail(f"it has a wire of its own already: {found.underlay}", "l2wg status", path=found.path)
     try:

@@ -1,6 +1,6 @@
 """WireGuard's peers that come with tunnels (/etc/l2wg/sites), and the ways to them. Pure.
 
-On a `shared` interface l2wg adds what is missing, and takes away what it has added itself: whoever else is a peer there is somebody's.
+On a `shared` interface l2wg adds what is missing, and takes away what it has added itself: any other peer there is somebody's.
 On an `own` one they are told together with those of its file (plan/wire_steps.py).
 """
 
@@ -89,12 +89,14 @@ def _missing(these, there, wrong):
 
 
 def _covered(network, allowed):
+    if network in allowed:
+        return True
     inner = ipaddress.ip_network(network)
     return any(outer.version == inner.version and inner.subnet_of(outer) for outer in networks(allowed))
 
 
 def _ways(name, these, there):
-    """Steps for the routes to the tunnels' far ends: made where no route by this interface leads there, taken away when unneeded."""
+    """Steps for the routes to far ends: made where no other one by this interface leads there; ours that nobody needs go."""
     ends = {end.remote: None for tunnel, _ in these.values() for end in tunnel.ends()}
     others = [network for network, ours in there.items() if not ours]
     wide = [network for network in others if network == "default" or "/" in network]

@@ -12,7 +12,7 @@ from l2wg_hooks.observe import snapshot, sysctls
 from l2wg_hooks.plan import peer_down, policy_routes
 from l2wg_hooks.probes import loop_probe
 from l2wg_hooks.reconcile import endpoint_names
-from l2wg_hooks.system import files
+from l2wg_hooks.system import files, ip_routes
 
 PATH = "/run/l2wg.look"
 # The variable in which the script hands over the fingerprint.
@@ -29,14 +29,18 @@ def now():
 def words(tunnels, links, whole=False):
     """What the script has to know of the tunnels: words without blanks, each once.
 
-    ways4, table4=NUMBER, ways6, table6=NUMBER: policy routes; mangle, filter: tables of iptables; vlans: of bridges that filter
-    them. With `names` it calls Python where a peer is silent that is named by peer=KEY, with `answers` at every look. `event`
-    says that an event has nothing to do, either, but to send the probes probe=BRIDGE/MAC/NAME.
+    ways4, table4=NUMBER, ways6, table6=NUMBER: policy routes; sites4=WG, sites6=WG: routes to sites; mangle, filter: tables of
+    iptables; vlans: of bridges that filter them. With `names` it calls Python where a peer is silent that is named by peer=KEY,
+    with `answers` at every look. `event` says that an event has nothing to do, either, but to send the probes
+    probe=BRIDGE/MAC/NAME.
     """
     found = []
     for tunnel in tunnels:
         for table in policy_routes.tables(tunnel):
             found += ["ways%d" % tunnel.family, "table%d=%s" % (tunnel.family, table)]
+        if tunnel.peers and not tunnel.walled and ip_routes.is_plain(tunnel.underlay):
+            # Of IPv6 the script looks at nothing without that word.
+            found += ["ways6"] * (tunnel.family == 6) + ["sites%d=%s" % (tunnel.family, tunnel.underlay)]
         if tunnel.mss_clamp == "iptables":
             found.append("mangle")
         if tunnel.forward == "accept":

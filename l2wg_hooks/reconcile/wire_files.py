@@ -1,4 +1,4 @@
-"""What wg(8) is told: of an interface that l2wg makes its file, without the rest and without names; and peers that tunnels come with."""
+"""What wg(8) is told: of an interface that l2wg makes its file, without the rest and without names; and tunnels' own peers."""
 
 from l2wg_hooks.config import own_wire, wg_quick, wg_quick_peers
 from l2wg_hooks.errors import L2wgError, Problem

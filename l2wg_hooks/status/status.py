@@ -348,8 +348,8 @@ def _planned(seen, bridges):
     # Policy routes, iptables and NetworkManager take processes of their own to look at: `l2wg check` does.
     known_too = Observed(seen.report.rules, bridges=seen.bridges, silent=seen.silent, taken=seen.taken)
     todo = planner.plan(seen.wished.tunnels, seen.links, (), seen.wished.broken, known_too)
-    paths = {tunnel.path: tunnel.name for tunnel in seen.wished.tunnels}
-    known = set(paths.values()) | set(bridges)
+    names = {tunnel.name for tunnel in seen.wished.tunnels}
+    known = names | set(bridges)
     reasons: Dict[str, List[str]] = {}
     made = {step.group for step in todo.steps if step.argv[:3] == ("ip", "link", "add")}
     for step in todo.steps:
@@ -365,7 +365,7 @@ def _planned(seen, bridges):
     for wait in todo.waiting:
         yield Fault(WRONG, wait.subject if wait.subject in known else "", str(wait), named=True)
     for problem in todo.problems:
-        yield _of(problem, paths.get(problem.path, ""))
+        yield _of(problem, problem.tunnel if problem.tunnel in names else "")
 
 
 def _wire(tunnel, answers, seen):

@@ -55,7 +55,7 @@ class Survey(NamedTuple):
 
 def look():
     """The Survey of now. Raises L2wgError where it cannot be taken: without ip(8)."""
-    wished = last_applied.standing()
+    wished = last_applied.standing(departs=False)
     crowd = fdb_table.Crowd()
     ip, bridge, wg, *nft = process.together(LINKS, STATIONS, PEERS, *nftables_state.LISTS, takes={STATIONS: crowd.take})
     if isinstance(ip, L2wgError):
