@@ -165,6 +165,23 @@ def hook(request, tmp_path):
     return Hook(request.param, tmp_path)
 
 
+@pytest.fixture
+def net(hook):
+    """With a file of sites, as old as the others, a WireGuard interface that nobody has a file for, and a card."""
+    (hook.path / "wireguard").mkdir()
+    (hook.path / "wireguard/wg1.conf").write_text("")
+    for name, kind in (("wg8", "DEVTYPE=wireguard\n"), ("enp9s0", "")):
+        (hook.path / "net" / name).mkdir(parents=True)
+        (hook.path / "net" / name / "uevent").write_text(f"INTERFACE={name}\n{kind}IFINDEX=7\n")
+    script = hook.path / "ours"
+    text = script.read_text().replace("/etc/wireguard", str(hook.path / "wireguard")).replace("/sys/class/net", str(hook.path / "net"))
+    script.write_text(text)
+    hook.sites = hook.conf / "sites"
+    hook.sites.write_text("net hub=hq # bridge=br5\nL2WG1:A:0 bridge=lan bridge-ports=enp2s0,enp3s0 vlans=10 # bridge=br6\nL2WG1:B:0\tbridge=br4 *\n")
+    hook.age()
+    return hook
+
+
 NAMED, FOREIGN = ("wg0", "br0", "enp3s0", "enp4s0", "gretap1", "gretap2", "br2"), ("l2w0", "enp5s0", "enp3", "br", "wire", "own", "conf")
 
 
@@ -314,3 +331,42 @@ def test_an_underlay_that_l2wg_makes_is_no_event_but_its_bridge_is(call, tmp_pat
     # The last one of them is without a line's end; the one before is nothing to it.
     (tmp_path / "gretap3.conf").write_text("underlay = l2w0\nbridge = br2")
     assert call(IFACE="l2w0", **IFUPDOWN["up"]) == "event up l2w0\n"
+
+
+SITES = ("br0", "lan", "enp2s0", "enp3s0", "br4", "wg1", "wg8")
+
+
+def test_what_a_file_of_sites_names_makes_events(net):
+    """Whichever line is this router's: to others it is an event that finds nothing to do."""
+    names = (*SITES, "br5", "br6", "hub", "vlans", "hq", "enp9s0", "L2WG1")
+    for path in net.conf.glob("*.conf"):
+        path.unlink()
+    net.age()
+    assert [name for name in names if net.call(name)] == list(SITES)
+    before = net.kept.stat().st_mtime_ns
+    assert [name for name in names if net.call(name)] == list(SITES) and net.kept.stat().st_mtime_ns == before, "no file was read"
+
+
+def test_a_file_of_sites_that_is_new_edited_or_gone_is_seen(net):
+    assert net.call("br4") and not net.call("br7")
+    os.utime(str(net.kept), (time.time() - 60,) * 2)
+    net.sites.write_text("net hub=hq bridge=br7\n")
+    os.utime(str(net.conf), (time.time() - 3600,) * 2)
+    assert net.call("br7") and not net.call("br4")
+    net.sites.unlink()
+    os.utime(str(net.kept), (time.time() - 60,) * 2)
+    assert not net.call("br7") and not net.call("wg8") and not net.call("wg1")
+
+
+@pytest.mark.parametrize("kind", ["pipe", "directory", "sparse"])
+def test_no_file_of_sites_has_ifup_wait(net, kind):
+    net.sites.unlink()
+    if kind == "pipe":
+        os.mkfifo(str(net.sites))
+    elif kind == "directory":
+        net.sites.mkdir()
+    else:
+        with open(str(net.sites), "w") as file:
+            file.truncate(1 << 33)
+    net.age()
+    assert net.call("br0") and net.call("wg8")

@@ -372,3 +372,23 @@ def test_an_older_systemd_has_a_slower_timer(tmp_path, version, slower):
     found = tmp_path / "normal/l2wg-watch.timer.d/10-older-systemd.conf"
     assert found.exists() == slower
     assert not slower or found.read_text() == "[Timer]\nOnUnitActiveSec=\nOnActiveSec=30\nOnUnitActiveSec=300\n"
+
+
+def test_a_file_of_sites_is_reason_enough_to_look_and_one_that_changes_calls_l2wg(router):
+    for path in (router.path / "etc/l2wg").iterdir():
+        path.unlink()
+    assert router.look() is None
+    sites = router.path / "etc/l2wg/sites"
+    sites.write_text("net hub=hq\n")
+    router.settle("event")
+    router.record(router.path.joinpath("run/l2wg.look").read_text().splitlines()[0], "event")
+    sites.write_text("net hub=hb\n")
+    assert router.look() is not None
+
+
+def test_routes_to_sites_are_looked_at(router):
+    router.settle("ways6 sites4=wg0 sites6=wg0")
+    asked = (router.path / "asked-ip").read_text().splitlines(), (router.path / "asked-ip-6").read_text().splitlines()
+    assert all("route show dev wg0 proto 47" in lines for lines in asked)
+    router.said("ip", "2: enp1s0", "198.18.0.2 scope link\n2: enp1s0")
+    assert router.look() is not None
