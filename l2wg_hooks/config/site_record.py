@@ -2,17 +2,21 @@
 
 Kept in /run: lines of the file as they were, and lines of ours, which no line of a file begins like:
 
-    own WIREGUARD shared|own KEY      which site this router is
+    own WIREGUARD shared|own KEY      which site this router is, by the lines below: that of the net, and those of sites
     peer WIREGUARD IFINDEX KEY        a peer that l2wg has told that interface of
 
-Where there is none (after a boot), what was applied last is the same.
+What stays of an earlier file is below an `own` of its own, with the line of the net and that of this router which it stands by.
+Where there is nothing (after a boot), what was applied last is the same.
 """
+
+import re
 
 from l2wg_hooks import errors
 from l2wg_hooks.config import last_applied, schema, site_file, site_lines, site_tunnels, store
 from l2wg_hooks.errors import L2wgError, Problem
+from l2wg_hooks.model import Tunnel
 from l2wg_hooks.system import files
-from l2wg_hooks.typed import Dict, List, NamedTuple, Set, Tuple
+from l2wg_hooks.typed import List, NamedTuple, Set, Tuple
 
 PATH = "/run/l2wg.sites"
 _OWN, _PEER = "own ", "peer "
@@ -20,30 +24,46 @@ _OWN, _PEER = "own ", "peer "
 NAMED = 5
 
 
-class Record(NamedTuple):
-    """`rows` are lines of the file, `wires` {public key: Wire} of the own one, `peers` (interface, its number, public key)."""
+class Group(NamedTuple):
+    """Lines of a file: `key` is this router's, `wire` where it is."""
 
+    key: str
+    wire: site_tunnels.Wire
     rows: Tuple[str, ...] = ()
-    wires: Dict[str, site_tunnels.Wire] = {}
+
+    @property
+    def head(self):
+        """What comes before its rows."""
+        return "own %s %s %s" % (self.wire.underlay, "own" if self.wire.walled else "shared", self.key)
+
+
+class Record(NamedTuple):
+    """`peers` are (interface, its number, public key)."""
+
+    groups: Tuple[Group, ...] = ()
     peers: Tuple[Tuple[str, int, str], ...] = ()
 
 
 def read():
     """The Record; an empty one where there is none."""
-    rows: List[str] = []
-    wires: Dict[str, site_tunnels.Wire] = {}
+    return parse(files.kept(PATH))
+
+
+def parse(text):
+    """The Record of a text; a line that is not as we write it counts as not there."""
+    groups: List[Tuple[str, site_tunnels.Wire, List[str]]] = []
     peers: List[Tuple[str, int, str]] = []
-    for line in files.kept(PATH).splitlines():
+    for line in text.split("\n"):
         words = line.split(" ")
         if line.startswith(_OWN):
-            if len(words) == 4 and schema.NAME.match(words[1]):
-                wires[words[3]] = site_tunnels.Wire(words[1], words[2] == "own")
+            if len(words) == 4 and schema.NAME.match(words[1]) and words[2] in ("own", "shared"):
+                groups.append((words[3], site_tunnels.Wire(words[1], words[2] == "own"), []))
         elif line.startswith(_PEER):
-            if len(words) == 4 and schema.NAME.match(words[1]) and words[2].isdigit() and len(words[2]) < 12:
+            if len(words) == 4 and schema.NAME.match(words[1]) and re.match("[0-9]{1,10}\\Z", words[2]):
                 peers.append((words[1], int(words[2]), words[3]))
-        else:
-            rows.append(line)
-    return Record(tuple(rows), wires, tuple(peers))
+        elif groups and line:
+            groups[-1][2].append(line)
+    return Record(tuple(Group(key, wire, tuple(rows)) for key, wire, rows in groups), tuple(peers))
 
 
 def write(rows, peers):
@@ -65,8 +85,8 @@ def steady(wished, departs=False):
         return wished
     record = read()
     if departs and not net.problems:
-        return wished._replace(net=net._replace(rows=_rows(net, wished, ())))
-    kept, rows = _kept(net, wished, record if record.rows else _applied(wished))
+        return wished._replace(net=net._replace(rows=_rows(_group(net, wished))))
+    kept, groups = _kept(net, wished, record if record.groups else _applied(wished))
     problems = wished.problems
     if kept and not net.problems:
         names = errors.listed(sorted(tunnel.site for tunnel in kept), NAMED)
@@ -74,7 +94,7 @@ def steady(wished, departs=False):
         hint = "is this an older copy? Copy the newer one. To take it out: gone=DAY in its line, or l2wg apply"
         problems += (Problem(message, hint, site_file.path()),)
     tunnels = tuple(sorted(wished.tunnels + tuple(kept), key=lambda tunnel: tunnel.name))
-    return wished._replace(tunnels=tunnels, problems=problems, net=net._replace(rows=rows))
+    return wished._replace(tunnels=tunnels, problems=problems, net=net._replace(rows=_rows(*groups)))
 
 
 def last(wished):
@@ -84,9 +104,9 @@ def last(wished):
     by_hand = wished.net.by_hand if wished.net is not None else site_file.hand(tunnels, {name: "" for name in wished.broken})
     net = site_file.Net(site_lines.Lines(), site_tunnels.Part(), None, by_hand)
     bare = wished._replace(tunnels=tunnels, net=net)
-    kept, rows = _kept(net, bare, record if record.rows else _applied(bare))
+    kept, groups = _kept(net, bare, record if record.groups else _applied(bare))
     every = tuple(sorted(tunnels + tuple(kept), key=lambda tunnel: tunnel.name))
-    return bare._replace(tunnels=every, net=net._replace(rows=rows))
+    return bare._replace(tunnels=every, net=net._replace(rows=_rows(*groups)))
 
 
 def _applied(wished):
@@ -96,49 +116,54 @@ def _applied(wished):
         return Record()
     by_hand = [tunnel for tunnel in wished.tunnels if tunnel.path != site_file.path()]
     net = site_file.net(text, by_hand, {})
-    return Record(_texts(net.lines), {net.part.own.key: net.wire} if net.part.own else {})
-
-
-def _texts(lines):
-    return tuple(part.text for part in ((lines.net,) if lines.net else ()) + lines.sites)
+    if not net.known:
+        return Record()
+    rows = [net.lines.net.text] + [site.text for site in net.lines.living()]
+    return Record((Group(net.part.own.key, net.wire, tuple(rows)),))
 
 
 def _kept(net, wished, record):
-    """(Tunnels that stay, rows to keep): of the Record's sites those that no line of the Net says anything of."""
-    old = site_lines.parse("".join(row + "\n" for row in record.rows), site_file.path())
-    own = next((site for site in old.sites if site.key in record.wires), None)
-    base, own, wire = (
-        (net.lines.net, net.part.own, net.wire) if net.known else (old.net, own, record.wires[own.key] if own else None)
-    )
-    if base is None or own is None:
-        return [], ()
-    mine = {peer.key for tunnel in wished.tunnels for peer in tunnel.peers}
-    out = net.lines.gone() | mine | {own.key}
-    sites = [site for site in old.sites if not site.gone and site.key not in out]
-    by_hand = net.by_hand
-    by_hand = site_tunnels.ByHand(
-        wished.tunnels,
-        by_hand.names | {tunnel.name for tunnel in wished.tunnels},
-        by_hand.ends | {end.remote for tunnel in wished.tunnels for end in tunnel.ends()},
-    )
-    tunnels = site_tunnels.between(base, own, sites, wire, by_hand, site_file.path())[0]
-    kept = [tunnel._replace(lines={}) for tunnel in tunnels]
-    staying = {peer.key for tunnel in kept for peer in tunnel.peers}
-    rows = [site.text for site in sites if site.key in staying]
+    """(Tunnels that stay, Groups to keep): of the Record's sites those of which nothing in the Net says that they are to go."""
+    out = net.lines.gone() | {peer.key for tunnel in wished.tunnels for peer in tunnel.peers}
     if net.known:
-        return kept, _rows(net, wished, rows)
-    return kept, _head(base, own, wire) + tuple(rows)
+        out |= {site.key for site in net.lines.living() if not site_tunnels.meet(net.lines.net, net.part.own, site)}
+    groups = [_group(net, wished)] if net.known else []
+    found: List[Tunnel] = []
+    for group in record.groups:
+        old = site_lines.parse("".join(row + "\n" for row in group.rows), site_file.path())
+        own = next((site for site in old.sites if site.key == group.key), None)
+        if own is None or old.net is None:
+            continue
+        sites = [site for site in old.sites if not site.gone and site.key not in out]
+        every = wished.tunnels + tuple(found)
+        by_hand = site_tunnels.ByHand(
+            every,
+            net.by_hand.names | {tunnel.name for tunnel in every},
+            net.by_hand.ends | {end.remote for tunnel in every for end in tunnel.ends()},
+        )
+        kept = site_tunnels.between(old.net, own, sites, group.wire, by_hand, site_file.path())[0]
+        # The lines that they stand by are no longer there.
+        found += [tunnel._replace(lines={}) for tunnel in kept]
+        staying = {peer.key for tunnel in kept for peer in tunnel.peers}
+        out |= staying
+        rows = tuple(site.text for site in sites if site.key in staying)
+        head = (old.net.text, own.text)
+        if groups and groups[0].head == group.head and groups[0].rows[:2] == head:
+            groups[0] = groups[0]._replace(rows=groups[0].rows + rows)
+        elif rows:
+            groups.append(group._replace(rows=head + rows))
+    return found, groups
 
 
-def _head(net, own, wire):
-    return ("own %s %s %s" % (wire.underlay, "own" if wire.walled else "shared", own.key), net.text, own.text)
-
-
-def _rows(net, wished, kept):
-    """What is to be kept of a Net whose part is known, and of the lines that are `kept` beside."""
+def _group(net, wished):
+    """The Group of a Net that is known: the lines that this router's tunnels come of."""
     mine: Set[str] = {peer.key for tunnel in wished.tunnels for peer in tunnel.peers}
     rows = tuple(site.text for site in net.lines.living() if site.key in mine)
-    return _head(net.lines.net, net.part.own, net.wire) + rows + tuple(kept)
+    return Group(net.part.own.key, net.wire, (net.lines.net.text, net.part.own.text) + rows)
+
+
+def _rows(*groups):
+    return tuple(row for group in groups for row in (group.head, *group.rows))
 
 
 def told(links, names):

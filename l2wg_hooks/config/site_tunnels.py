@@ -44,6 +44,9 @@ def find(lines, wires: Mapping[str, Wire], by_hand, path):
     own, problems = _own(lines, wires, path)
     if own is None or lines.net is None:
         return Part((), problems, own)
+    misnamed = tuple(_misnamed(lines.net, own, lines.living(), path))
+    if misnamed:
+        return Part((), problems + misnamed)
     found, more = between(lines.net, own, lines.living(), wires[own.key], by_hand, path)
     return Part(found, problems + more, own)
 
@@ -70,6 +73,15 @@ def _own(lines, wires, path):
     return None, (Problem(message, hint, path),)
 
 
+def _misnamed(net, own, sites, path):
+    """Problems of what the own line calls like a tunnel: nobody can tell which of the two is meant, so nothing of it counts."""
+    names = {site_names.tunnel(site.name) for site in sites if site.key != own.key and meet(net, own, site)}
+    for key in own.said:
+        words = own.values[schema.KEYS[key].field] if key in ("bridge", "bridge-ports") else ()
+        for word in names & {words, *words}:
+            yield Problem(f"{word} is the name of a site, and of its tunnel", "name another interface", path, own.line, key)
+
+
 def between(net, own, sites, wire, by_hand, path):
     """(Tunnels, Problems) of the site `own`, in a net of these sites: none of two that contradict each other."""
     found: List[Tunnel] = []
@@ -81,7 +93,7 @@ def between(net, own, sites, wire, by_hand, path):
             pass  # told of by who has read those files
     named = {name for tunnel in by_hand.tunnels for name in (tunnel.underlay, tunnel.bridge, *tunnel.bridge_ports)}
     for other in sites:
-        if other.key == own.key or not _meet(net, own, other):
+        if other.key == own.key or not meet(net, own, other):
             continue
         try:
             tunnel = _tunnel(net, own, other, wire, path)
@@ -90,15 +102,16 @@ def between(net, own, sites, wire, by_hand, path):
             continue
         if tunnel.remote in by_hand.ends:
             continue
-        wrong = list(conflicts.within(tunnel))
+        wrong: List[Problem] = []
         if tunnel.name in by_hand.names:
             message = f"{tunnel.name} has a file in /etc/l2wg that leads elsewhere"
             hint = f"give that file another name, or {other.name} another one: l2wg card --name NAME there"
             wrong.append(Problem(message, hint, path, other.line, tunnel=tunnel.name))
-        elif tunnel.name in named:
+        elif tunnel.name in named | {tunnel.underlay, tunnel.bridge, *tunnel.bridge_ports}:
             message = f"{tunnel.name}, the tunnel of that site, would have the name of another interface here"
             hint = f"give {other.name} another name: l2wg card --name NAME there"
             wrong.append(Problem(message, hint, path, other.line, tunnel=tunnel.name))
+        wrong = wrong or list(conflicts.within(tunnel))
         if not wrong:
             names[tunnel.name] = tunnel
             wrong = list(known.judge(tunnel))
@@ -108,7 +121,7 @@ def between(net, own, sites, wire, by_hand, path):
     return tuple(found), tuple(problems)
 
 
-def _meet(net, own, other):
+def meet(net, own, other):
     """Whether two sites have a tunnel between them."""
     return net.shape == site_lines.MESH or net.hub in (own.name, other.name)
 

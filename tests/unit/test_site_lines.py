@@ -158,8 +158,9 @@ def test_names():
 @pytest.mark.parametrize("name", ["wg0", "br0", "enp3s0"])
 def test_a_site_with_the_name_of_an_interface(name):
     part = nets.part(STAR + nets.line(0, "bridge-ports=enp3s0") + nets.line(1, name=name) + nets.line(2), 0)
-    assert [tunnel.name for tunnel in part.tunnels] == ["site2"]
-    assert part.problems and all(problem.line in (2, 3) and problem.hint for problem in part.problems)
+    # What the router's own line names is wrong there.
+    assert [tunnel.name for tunnel in part.tunnels] == ([] if name == "enp3s0" else ["site2"])
+    assert part.problems and all(problem.line == (2 if name == "enp3s0" else 3) and problem.hint for problem in part.problems)
 
 
 def by_hand(name, remote, **fields):

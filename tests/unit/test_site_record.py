@@ -68,6 +68,8 @@ BROKEN = {
     "two lines with one address": NET + B + C + nets.line(3, "address=198.18.0.3"),
     "two lines with one key": NET + B + C + nets.line(2, name="c", addresses=("198.18.7.7",)),
     "no text": "\0" * 100,
+    "an own address of another family": NET.replace("bridge=br0", "bridge=br0 address=fd00::1") + B + C,
+    "an own bridge that a site is called like": NET.replace("bridge=br0", "bridge=site2") + B + C,
 }
 
 
@@ -117,7 +119,7 @@ def test_a_tombstone_takes_it_down_and_so_does_apply_without_the_line(net):
     (problem,) = wished.problems
     assert "no line has site3 any longer" in problem.message and "older copy" in problem.hint
     assert sites(event(departs=True)) == ["site1"] and sites(event()) == ["site1"]
-    assert "site3" not in "".join(site_record.read().rows)
+    assert "site3" not in str(site_record.read().groups)
 
 
 def test_a_tombstone_counts_in_a_file_with_faults(net):

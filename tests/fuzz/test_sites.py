@@ -1,0 +1,131 @@
+"""A file of sites is from outside like a card: whatever is in it, it is understood or told of, and what stands stays."""
+
+import re
+import sys
+
+import hostile
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from l2wg_hooks.config import card, own_sites, own_wire, site_faults, site_file, site_lines, site_record, site_tunnels, store, tunnel_file
+from test_text import sound
+
+sys.path.insert(0, str(hostile.TESTS / "unit"))
+import nets
+
+PATH = "/etc/l2wg/sites"
+WIRE = {nets.key(0): site_tunnels.Wire("wg0")}
+NAMES = {"star-3": 3, "star-30": 30, "mesh-30": 30, "vxlan-30": 30}
+SEEDS = hostile.texts(*(f"golden/sites/{name}.sites" for name in ("star-3", "star-30", "mesh-30")))
+# What may stand behind a card, and what may not.
+KEYS = [*site_lines.OF_TUNNELS, *site_lines.OF_A_ROUTER, "key", "address", "gone", "was", "hub", "shape", "isolated", "encapsulation"]
+RIGHT = ["yes", "no", "block", "off", "2026-11-25", "star", "mesh", "site0", "site0,site1", "vxlan", "fd00::7"]
+values = st.one_of(hostile.junk, hostile.names, hostile.addresses, st.integers(0, 9999).map(str), st.sampled_from(RIGHT))
+words = st.one_of(st.builds("{}={}".format, st.sampled_from(KEYS), values), hostile.junk)
+cards = st.builds(lambda number, as_name: nets.line(number, name="site%d" % as_name).strip(), st.integers(0, 4), st.integers(0, 4))
+lines = st.builds(lambda head, rest: " ".join([head, *rest]), st.one_of(cards, st.just("net"), hostile.junk), st.lists(words, max_size=4))
+written = st.lists(lines, max_size=8).map(lambda rows: "".join(row + "\n" for row in ["net shape=star hub=site0", *rows]))
+texts = st.one_of(written, hostile.mutated(SEEDS), hostile.anything)
+
+
+def known(text):
+    """The Lines of a text; what is wrong in it helps whoever has written it."""
+    found = site_faults.between(site_lines.parse(text, PATH), PATH)
+    for problem in found.problems:
+        told(problem, text)
+    return found
+
+
+def told(problem, text):
+    sound(problem._replace(path=PATH))
+    assert problem.path == PATH and 0 <= problem.line <= text.count("\n") + 1
+
+
+@given(texts)
+def test_a_file_of_sites_is_understood_or_told_of(text):
+    found = known(text)
+    part = site_tunnels.find(found, WIRE, nets.NO_HAND, PATH)
+    for problem in part.problems:
+        told(problem, text)
+    assert len({tunnel.name for tunnel in part.tunnels}) == len(part.tunnels)
+    assert len({tunnel.remote for tunnel in part.tunnels}) == len(part.tunnels)
+    for tunnel in part.tunnels:
+        # By the same rules as a file of its own.
+        again, problems = tunnel_file.parse(tunnel_file.of(tunnel), PATH, tunnel.name)
+        assert problems == () and again == tunnel._replace(peers=())
+        (peer,) = tunnel.peers
+        assert card.public_key(peer.key) and (not peer.endpoint or card.endpoint(peer.endpoint))
+
+
+@given(texts, st.integers(0, 4), st.integers(0, 4))
+def test_what_two_sites_come_to_is_the_same(text, one, two):
+    found = known(text)
+    wires = [{nets.key(number): site_tunnels.Wire("wg0")} for number in (one, two)]
+    parts = [site_tunnels.find(found, wire, nets.NO_HAND, PATH) for wire in wires]
+    here, there = [{tunnel.peers[0].key: tunnel for tunnel in part.tunnels} for part in parts]
+    if one != two and parts[0].own and parts[1].own and nets.key(two) in here and nets.key(one) in there:
+        mine, theirs = here[nets.key(two)], there[nets.key(one)]
+        assert (mine.local, mine.remote) == (theirs.remote, theirs.local)
+        for field in ("encapsulation", "key", "mtu", "vlans", "dhcp", "storm_limit", "mss_clamp"):
+            assert getattr(mine, field) == getattr(theirs, field)
+
+
+@given(texts)
+def test_wg_is_told_nothing_but_peers(text):
+    found = site_tunnels.find(known(text), WIRE, nets.NO_HAND, PATH).tunnels
+    ways = r"AllowedIPs = [0-9a-f.:]+/[0-9]+|Endpoint = [][0-9a-fA-F.:]+|PersistentKeepalive = (off|[0-9]+)"
+    for row in own_wire.sections(peer for tunnel in found for peer in tunnel.peers).splitlines():
+        assert re.match(r"(\[Peer\]|(PublicKey|PresharedKey) = [A-Za-z0-9+/]{43}=|%s)\Z" % ways, row)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def here():
+    """A router whose WireGuard has site0's key."""
+    patch = pytest.MonkeyPatch()
+    patch.setattr(own_sites, "wires", lambda tunnels, wanted: WIRE)
+    yield
+    patch.undo()
+
+
+def steady(text, record):
+    """(Wish of an event that finds this text, the Record that it leaves)."""
+    net = site_file.load(text, (), {})
+    wished = store.Wish(net.part.tunnels, (), net.problems, net)
+    kept, groups = site_record._kept(net, wished, record)
+    left = site_record.parse("".join(row + "\n" for row in site_record._rows(*groups)))
+    return wished._replace(tunnels=wished.tunnels + tuple(kept)), left
+
+
+def keys(wished):
+    return {tunnel.peers[0].key: tunnel for tunnel in wished.tunnels}
+
+
+@given(texts, texts)
+def test_what_stands_stays_whatever_becomes_of_the_file(first, second):
+    wished, record = steady(nets.text("hub=site0", 4), site_record.Record())
+    assert len(wished.tunnels) == 3
+    for text in (first, second, first):
+        before, found = keys(wished), known(text)
+        wished, record = steady(text, record)
+        own = next((site for site in found.living() if site.key == nets.key(0)), None)
+        # But for who is out by a line of its own, or whose tunnel another one's has the name or the far end of,
+        away = found.gone()
+        places = {word for tunnel in wished.tunnels for word in (tunnel.name, tunnel.remote)}
+        for key, tunnel in before.items():
+            if key not in keys(wished) and key not in away and not places & {tunnel.name, tunnel.remote}:
+                # or to whom none leads, by a file that says so.
+                assert own and found.net
+                (site,) = [site for site in found.living() if site.key == key]
+                assert not site_tunnels.meet(found.net, own, site)
+
+
+OURS = st.sampled_from([f"own wg0 shared {nets.key(0)}", "own wg0 x K", "peer wg0 7 K", "peer wg0 -7 K"])
+
+
+@given(hostile.anything, st.lists(st.one_of(lines, hostile.junk, OURS), max_size=6))
+def test_a_record_is_read_without_trust(text, rows):
+    record = site_record.parse("\n".join(rows))
+    assert all(index >= 0 for _, index, _ in record.peers)
+    wished, _ = steady(text, record)
+    for tunnel in wished.tunnels:
+        assert tunnel_file.parse(tunnel_file.of(tunnel), PATH, tunnel.name)[1] == ()
