@@ -66,7 +66,7 @@ python3Packages.buildPythonApplication {
     for unit in device manager; do
       install -D -m 644 etc/systemd/system/l2wg-$unit@.service $out/lib/systemd/system/l2wg-$unit@.service
     done
-    installManPage docs/l2wg.8 docs/l2wg.conf.5
+    installManPage docs/l2wg.8 docs/l2wg.conf.5 docs/l2wg-sites.5
     for shell in bash zsh; do
       python3 -B completion/generate $shell >l2wg.$shell
       installShellCompletion --cmd l2wg --$shell l2wg.$shell

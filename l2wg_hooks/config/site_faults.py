@@ -3,7 +3,7 @@
 Of two lines that contradict each other neither counts: nobody can tell which one is meant, and what stands by one of them stays.
 """
 
-from l2wg_hooks.config import site_lines, site_names
+from l2wg_hooks.config import card, site_lines, site_names
 from l2wg_hooks.errors import Problem
 from l2wg_hooks.typed import Dict, List, Set
 
@@ -21,6 +21,14 @@ def between(lines, path):
         wrong.add(site.line)
         if message:
             problems.append(Problem(message, hint, path, site.line, key))
+    called = {card.endpoint(site.card.endpoint)[0]: site for site in lines.living() if site.card.endpoint}
+    for site in lines.living():
+        for address in site.card.addresses:
+            if address in called:
+                wrong.add(site.line)
+                message = f"{address}, its address inside WireGuard, is where {called[address].name} is called (line %d)"
+                hint = "give it another one: the packets of WireGuard itself would go into it"
+                problems.append(Problem(message % called[address].line, hint, path, site.line))
     gone = {site.key: site for site in lines.sites if site.gone}
     for site in lines.living():
         if site.key in gone:

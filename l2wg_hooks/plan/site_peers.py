@@ -42,15 +42,17 @@ def changes(tunnels, links, seen, leaving=()):
         there = {peer.key: peer for peer in seen.peers.get(name, ())}
         ours = {key for underlay, key in seen.told or () if underlay == name and key in there}
         found, wrong = _peers(name, these, there, ours)
+        wrong += _misled(name, these, links, seen.peers)
         steps += found
         problems += wrong
-        missing = _missing(these, there, {problem.tunnel for problem in wrong})
+        barred = {problem.tunnel for problem in wrong}
+        missing = _missing(these, there, barred)
         if missing:
             more[name] = missing
             reason = "%d of %s are not there" % (len(missing), "its peers") if len(missing) > 1 else "it does not have this peer"
             steps.append(Step(("wg", "addconf", name, FILE.format(name)), reason, _group(name)))
         if link.up and seen.ways_there is not None:
-            steps += _ways(name, these, seen.ways_there.get(name, {}))
+            steps += _ways(name, these, seen.ways_there.get(name, {}), barred)
     return tuple(steps), tuple(problems), more
 
 
@@ -84,6 +86,26 @@ def _peers(name, these, there, ours):
     return steps, problems
 
 
+def _misled(name, these, links, peers):
+    """Problems of far ends that this router has, or needs, elsewhere: the way to them would go into WireGuard."""
+    found = []
+    out_here = [link for link in links.values() if not link.namespace]
+    others = [(link.name, ipaddress.ip_interface(word)) for link in out_here for word in link.addresses]
+    called = {peer.endpoint.rpartition(":")[0].strip("[]"): peer.key for some in peers.values() for peer in some if peer.endpoint}
+    for tunnel, _ in these.values():
+        end = ipaddress.ip_address(tunnel.remote)
+        why = f"where the peer {called[tunnel.remote]} is called" if tunnel.remote in called else ""
+        for where, inside in others:
+            if end == inside.ip:
+                why = f"this router's own ({where})"
+            elif where != name and end in inside.network:
+                why = f"in the network of {where} ({inside})"
+        if why:
+            message = f"{tunnel.remote}, the address of {tunnel.site}, is {why}: it would go into {name}"
+            found.append(tunnel.problem("", message, f"give {tunnel.site} another address inside WireGuard, and its line, too"))
+    return found
+
+
 def _missing(these, there, wrong):
     return tuple(peer for key, (tunnel, peer) in these.items() if key not in there and tunnel.name not in wrong)
 
@@ -95,15 +117,16 @@ def _covered(network, allowed):
     return any(outer.version == inner.version and inner.subnet_of(outer) for outer in networks(allowed))
 
 
-def _ways(name, these, there):
+def _ways(name, these, there, barred):
     """Steps for the routes to far ends: made where no other one by this interface leads there; ours that nobody needs go."""
     ends = {end.remote: None for tunnel, _ in these.values() for end in tunnel.ends()}
+    shut = {end.remote for tunnel, _ in these.values() if tunnel.name in barred for end in tunnel.ends()}
     others = [network for network, ours in there.items() if not ours]
     wide = [network for network in others if network == "default" or "/" in network]
     nets = [ipaddress.ip_network(word) for word in wide if word != "default"]
     argv = ("ip", "route")
     for end in ends:
-        if end not in there and not _leads(end, nets):
+        if end not in there and end not in shut and not _leads(end, nets):
             yield Step(argv + ("add", end, "dev", name, "proto", PROTOCOL), "the way to the tunnel's far end", _group(name))
     for end, is_ours in there.items():
         if is_ours and end not in ends:

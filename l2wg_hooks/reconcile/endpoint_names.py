@@ -70,7 +70,7 @@ def look():
         where[call._replace(endpoint="")] = calls.chosen(call, [endpoint for endpoint in found if resolver.has_route(endpoint)])
     if any(where[call._replace(endpoint="")] not in ("", call.endpoint) for call in late):
         _move(tunnels, names, where)
-    return _news({call.name: call for call in late if not calls.targets(call, answers[call.name])})
+    return _news({call.name: call for call in late if not calls.targets(call, answers[call.name])}, tunnels)
 
 
 def _move(tunnels, names, where):
@@ -102,7 +102,7 @@ def _set(call, target, walled):
     return True
 
 
-def _news(unknown):
+def _news(unknown, tunnels=()):
     """The Problems of these names, {name: a Call}, of which nobody has been told yet."""
     before = files.kept(UNKNOWN)
     text = "".join(f"{name}\n" for name in sorted(unknown))
@@ -112,10 +112,14 @@ def _news(unknown):
         files.keep(UNKNOWN, text)
     except L2wgError:  # rather never told than at each look: `l2wg check` says it, too
         return ()
-    return tuple(_unknown(unknown[name]) for name in sorted(unknown) if name not in before.split("\n"))
+    return tuple(_unknown(unknown[name], tunnels) for name in sorted(unknown) if name not in before.split("\n"))
 
 
-def _unknown(call):
+def _unknown(call, tunnels):
     message = f"the name {call.name}, by which a silent peer is called, is not known now; each look of the watch asks again"
     hint = f"getent ahosts {files.quoted(call.name)} # mend DNS on this router, or the name in that file"
+    for tunnel in tunnels:
+        if call.key in {peer.key for peer in tunnel.peers} and tunnel.underlay == call.underlay:
+            # By a card, if the file of WireGuard does not say it, too.
+            return tunnel.problem("", message, hint, "endpoint-unresolved")
     return Problem(message, hint, wg_quick.path(call.underlay), 0, "Endpoint", "endpoint-unresolved")

@@ -69,7 +69,8 @@ def healthy(monkeypatch, wireguard):
     )
     monkeypatch.setattr(os, "geteuid", lambda: 0)
     monkeypatch.setattr(store, "load", lambda *_: state.wished)
-    monkeypatch.setattr(store, "names", lambda: ["gretap1"])
+    for word in ("names", "sources"):
+        monkeypatch.setattr(store, word, lambda: ["gretap1"])
     monkeypatch.setattr(link_table, "read", lambda: state.links)
     monkeypatch.setattr(preview, "intend", lambda: state.intent)
     monkeypatch.setattr(prober, "sound", lambda *words: state.passed.append(words) or state.heard)

@@ -205,7 +205,8 @@ def test_a_passive_check(monkeypatch, wireguard, state, apart):
         told = tuple(Problem("x %d" % number) for number in range(count))
         intent = preview.Intent(tunnels, {}, {}, (), (), todo, told, True)
         monkeypatch.setattr(store, "load", lambda *_: Wish(tunnels, (), told))
-        monkeypatch.setattr(store, "names", lambda: [])
+        for word in ("names", "sources"):
+            monkeypatch.setattr(store, word, lambda: [])
         monkeypatch.setattr(preview, "intend", lambda: intent)
         monkeypatch.setattr(link_table, "read", lambda: links)
         monkeypatch.setattr(wg_interfaces, "look", peers.get)

@@ -99,6 +99,10 @@ FAULTS = {
     "one name": (THREE + nets.line(3, name="site2"), [(5, "", "line 4 has the same name, site2")]),
     "one address": (THREE + nets.line(3, "address=198.18.0.3"), [(5, "", "line 4 has the same address, 198.18.0.3")]),
     "in and out": (THREE + nets.line(2, "gone=2026-11-25"), [(4, "", "its key is that of line 5, which says that the site is out")]),
+    "where others are called": (
+        STAR + nets.line(0, endpoint="203.0.113.9:4900") + nets.line(1, "address=203.0.113.9"),
+        [(3, "", "203.0.113.9, its address inside WireGuard, is where site0 is called (line 2)")],
+    ),
     "hub's options": (STAR + nets.line(0, "vlans=10") + nets.line(1), [(2, "vlans", "site0 is the hub")]),
     "options in a mesh": ("net shape=mesh\n" + nets.line(0, "mtu=1400"), [(2, "mtu", "in a mesh")]),
     "open": (nets.text("hub=site0", 101), [(1, "isolated", "101 sites are too many for a star where all see all, which takes 100")]),

@@ -105,6 +105,22 @@ def test_a_site_with_another_key_or_address():
     assert steps == [f"wg set wg0 peer {ONE.key} allowed-ips 198.18.0.2/32"] and problems == ()
 
 
+@pytest.mark.parametrize(
+    "links, peers, words",
+    [
+        ({"enp1s0": ("198.18.0.2/24",)}, (), "this router's own (enp1s0)"),
+        ({"enp1s0": ("198.18.0.9/24",)}, (), "in the network of enp1s0 (198.18.0.9/24)"),
+        ({}, (Peer("F", "198.18.0.2:4900", (), 1, 1, 1, None),), "where the peer F is called"),
+    ],
+)
+def test_no_route_leads_into_wireguard_for_what_this_router_needs_elsewhere(links, peers, words):
+    links = {name: Link(name, 9, up=True, addresses=these) for name, these in links.items()}
+    steps, problems, more = commands(HUB[:1], seen(peers), dict(LINKS, **links))
+    assert steps == [] and more == {} and words in problems[0].message and problems[0].line == 3
+    # Not if that is elsewhere.
+    assert commands(HUB[:1], seen(), dict(LINKS, enp1s0=Link("enp1s0", 9, addresses=("198.19.0.1/24",))))[1] == ()
+
+
 def test_what_wg_is_told(root, wireguard):
     peers = BRANCH.peers
     assert peers[0].endpoint == "s0.example.org:51820" and peers[0].keepalive == 25
