@@ -161,7 +161,7 @@ def _put_back(saved, keep):
             files.write(store.path(name) + REJECTED, now, os.stat(store.path(name)).st_mode & 0o777)
             if name not in saved.applied:
                 files.remove(store.path(name))
-            log.did(f"{store.path(name)}: set aside as {name}{store.SUFFIX + REJECTED}")
+            log.did(f"{store.path(name)}: set aside as {os.path.basename(store.path(name)) + REJECTED}")
     for name, text in saved.applied.items() if keep != ALL else ():
         if name not in there:
             _reject(store.path(name))

@@ -182,7 +182,9 @@ def keep(wished, links, seen, more):
     """Keep what is carried out now, before it is; `more` are {WireGuard interface: PeerWishes} that it is about to be told of."""
     if seen.told is None and wished.net is None:
         return
-    peers = {(name, links[name].ifindex, key) for name, key in seen.told or () if name in links}
+    # One that is there no more, and comes back, is somebody's.
+    there = {name: {peer.key for peer in these} for name, these in seen.peers.items()}
+    peers = {(name, links[name].ifindex, key) for name, key in seen.told or () if name in links and key in there.get(name, ())}
     peers |= {(name, links[name].ifindex, peer.key) for name, these in more.items() if name in links for peer in these}
     rows = wished.net.rows if wished.net is not None else ()
     try:

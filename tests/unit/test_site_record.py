@@ -9,7 +9,7 @@ import nets
 import pytest
 from l2wg_hooks.config import card, last_applied, public_key, site_record, store
 from l2wg_hooks.errors import L2wgError
-from l2wg_hooks.model import Link, Observed
+from l2wg_hooks.model import Link, Observed, Peer
 from l2wg_hooks.observe import snapshot
 from l2wg_hooks.plan import planner
 from l2wg_hooks.reconcile import healing, kept_by_hooks
@@ -220,6 +220,15 @@ def test_peers_are_ours_as_long_as_the_interface_is_the_same_and_its_file_has_th
     site_record.write((), {("wg0", 7, "K"), ("wg0", 7, "L"), ("wg1", 3, "M")})
     assert site_record.told(LINKS, lambda name: {"L"}) == {("wg0", "K")}
     assert site_record.told({"wg0": LINKS["wg0"]._replace(ifindex=9)}, lambda name: set()) == frozenset()
+
+
+def test_a_peer_that_has_gone_is_no_longer_ours(net):
+    net(NET + B)
+    peer = Peer("K", "", (), 0, 0, 0, None)
+    told = frozenset({("wg0", "K"), ("wg0", "L"), ("wg1", "M")})
+    more = {"wg0": (store.load().tunnels[0].peers[0],)}
+    site_record.keep(site_record.steady(store.load()), LINKS, Observed(told=told, peers={"wg0": (peer,)}), more)
+    assert set(site_record.read().peers) == {("wg0", 7, "K"), ("wg0", 7, nets.key(1))}
 
 
 def test_one_place_is_known_by_two_names():
