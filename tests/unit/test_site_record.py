@@ -66,6 +66,7 @@ BROKEN = {
     "a bad option of the own line": NET.replace("bridge=br0", "bridge=/") + B + C,
     "an older copy": NET + B,
     "two lines with one address": NET + B + C + nets.line(3, "address=198.18.0.3"),
+    "another one with its address above it": NET + nets.line(3, "address=198.18.0.3") + B + C,
     "two lines with one key": NET + B + C + nets.line(2, name="c", addresses=("198.18.7.7",)),
     "no text": "\0" * 100,
     "an own address of another family": NET.replace("bridge=br0", "bridge=br0 address=fd00::1") + B + C,

@@ -29,6 +29,7 @@ PORTS = {"A": 4900, "B": 4900, "C": 4901}
 ENDPOINTS = {"A": "hq.lab.example:4900", "B": "203.0.113.2:4900", "C": "203.0.113.3:4901"}
 HOSTS = {"A": "192.168.92.10", "B": "192.168.92.20", "C": "192.168.92.30"}
 STRANGER = topology.new_keys().public
+END_ALL = END + "umount -q -R -l /lab/C || :\n"
 STAR, MESH = "net shape=star hub=hq\n", "net shape=mesh\n"
 
 
@@ -42,8 +43,8 @@ class Net:
         self.keys = {name: topology.new_keys() for name in NAMES}
         self.lines = {name: self.line(name) for name in NAMES}
         self.net = STAR
-        vm.sh(END)
-        script = ["set -e", "umount -q -R -l /lab/C || :", "ip netns add wan", "ip -n wan link add lan type bridge", "ip -n wan link set lan up"]
+        vm.sh(END_ALL)
+        script = ["set -e", "ip netns add wan", "ip -n wan link add lan type bridge", "ip -n wan link set lan up"]
         for name in NAMES:
             vm.run(["sh", "-c", NEW_SITE, "sh", name])
             host = f"host{name}"
@@ -114,7 +115,7 @@ class Net:
 def net(vm):
     made = Net(vm)
     yield made
-    vm.sh(END + "\numount -q -R -l /lab/C || :")
+    vm.sh(END_ALL)
 
 
 def planned(site):
