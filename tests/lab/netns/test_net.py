@@ -200,13 +200,23 @@ def test_branches_may_be_isolated(net):
 
 
 def test_a_file_of_its_own_wins(net):
+    """With a peer in WireGuard's own file, which is the admin's, and is used as it is."""
     site = net.sites["B"]
+    conf = site.read("/etc/wireguard/wg0.conf")
+    peer = f"[Peer]\nPublicKey = {net.keys['A'].public}\nAllowedIPs = {INNER['A']}/32\nEndpoint = {WAN['A']}:4900\n"
+    site.write("/etc/wireguard/wg0.conf", conf + peer, 0o600)
+    site.sh("wg-quick down wg0; wg-quick up wg0", timeout=120)
+    assert net.tunnels("B") == {"hq"} and site.run(["ip", "route", "show", "proto", "47"]).stdout == ""
+    net.all_reach_all("AB")
     site.l2wg("set", "byhand", "underlay=wg0", f"local={INNER['B']}", f"remote={INNER['A']}", "bridge=br0", "bridge-ports=enp3s0")
-    site.l2wg("apply", check=False)
-    assert net.tunnels("B") == {"byhand"}
+    site.l2wg("apply")
+    assert net.tunnels("B") == {"byhand"} and net.peers("B") == {net.keys["A"].public}
+    net.all_reach_all("AB")
     site.sh("rm /etc/l2wg/byhand.conf")
     net.apply("B")
-    assert net.tunnels("B") == {"hq"}
+    assert net.tunnels("B") == {"hq"} and net.peers("B") == {net.keys["A"].public}
+    site.write("/etc/wireguard/wg0.conf", conf, 0o600)
+    site.sh("wg-quick down wg0; wg-quick up wg0", timeout=120)
     net.all_reach_all()
 
 
