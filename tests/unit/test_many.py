@@ -1,5 +1,7 @@
 """A thousand tunnels cost ten times what a hundred do: counted (many.py), since a time says something else on each machine."""
 
+import json
+
 import many
 import pytest
 import tools
@@ -9,6 +11,7 @@ from l2wg_hooks.config import ifupdown, ifupdown_files, last_applied, store
 from l2wg_hooks.config.store import Wish
 from l2wg_hooks.errors import Problem
 from l2wg_hooks.model import Heard, Plan, Step, Tables, Walls
+from l2wg_hooks.netfilter import trace
 from l2wg_hooks.observe import link_table, wg_interfaces
 from l2wg_hooks.observe.wg_interfaces import Interface
 from l2wg_hooks.plan import planner
@@ -190,7 +193,6 @@ def test_a_passive_check(monkeypatch, wireguard, state, apart):
     monkeypatch.setattr(runner.os, "geteuid", lambda: 0)
     for module, name, value in ((last_applied, "pending", False), (permissions, "problems", []), (firewalls, "managing", [])):
         monkeypatch.setattr(module, name, lambda *_, value=value: value)
-    monkeypatch.setattr(firewalls, "filtering", lambda *_: [])
     monkeypatch.setattr(ifupdown_files, "read", lambda: ifupdown.Defined((), (), ifupdown=True))
     monkeypatch.setattr(lan, "_assigned", lambda name: "0")
     monkeypatch.setattr(modules, "sysctl", lambda *words: "1" if words[-1] == "ip_forward" else "0")
@@ -215,6 +217,31 @@ def test_a_passive_check(monkeypatch, wireguard, state, apart):
     assert grows(work) <= MOST
     broken = [outcome for outcome in kept[0].outcomes if "Error" in outcome.why]
     assert not broken, broken
+
+
+def walls(count):
+    """{command: what it prints} of a router with the rules of so many tunnels and a firewall of iptables that lets nothing in."""
+    own = [{"rule": {"family": "inet", "table": "l2wg", "chain": "from_outside", "expr": []}}] * count
+    here = {"family": "inet", "table": "mine", "name": "input", "hook": "input", "policy": "drop"}
+    saved = "*filter\n:INPUT DROP [0:0]\n-A INPUT -p tcp --dport 22 -j ACCEPT\nCOMMIT\n"
+    return {"nft -j list ruleset": json.dumps({"nftables": own + [{"chain": here}]}), "iptables-save -t filter": saved}
+
+
+def test_what_a_firewall_says_of_their_packets(monkeypatch):
+    read = []
+    for module, name in ((trace.json_fields, "load"), (trace.shlex, "split")):
+        monkeypatch.setattr(module, name, lambda text, work=getattr(module, name): read.append(len(text)) or work(text))
+
+    def work(count):
+        tunnels, said = many.wish("vxlan", count), walls(count)
+        links, _ = many.router(tunnels)
+        monkeypatch.setattr(process, "run", lambda argv: process.Result(0, said.get(" ".join(argv), ""), ""))
+        return lambda: told.append(list(firewalls.filtering(tunnels, links)))
+
+    told = []
+    assert grows(work) <= MOST
+    assert [len(problems) for problems in told] == [2 * FEW, 2 * MANY], "both walls drop them"
+    assert len(read) == 2 * 2, "the rules are read once, for all tunnels"
 
 
 # Processes and waits: those of a thousand are those of ten.
