@@ -10,6 +10,7 @@ from l2wg_hooks.check import firewalls, lan, modules, permissions, runner
 from l2wg_hooks.config import ifupdown, ifupdown_files, last_applied, store
 from l2wg_hooks.config.store import Wish
 from l2wg_hooks.errors import Problem
+from l2wg_hooks.managers import networkd
 from l2wg_hooks.model import Heard, Plan, Step, Tables, Walls
 from l2wg_hooks.netfilter import trace
 from l2wg_hooks.observe import link_table, wg_interfaces
@@ -191,15 +192,25 @@ def test_the_words_of_a_look():
 @pytest.mark.parametrize("state", [many.NOTHING, many.ALL])
 def test_a_passive_check(monkeypatch, wireguard, state, apart):
     monkeypatch.setattr(runner.os, "geteuid", lambda: 0)
-    for module, name, value in ((last_applied, "pending", False), (permissions, "problems", []), (firewalls, "managing", [])):
+    for module, name, value in ((last_applied, "pending", False), (permissions, "problems", [])):
         monkeypatch.setattr(module, name, lambda *_, value=value: value)
     monkeypatch.setattr(ifupdown_files, "read", lambda: ifupdown.Defined((), (), ifupdown=True))
     monkeypatch.setattr(lan, "_assigned", lambda name: "0")
     monkeypatch.setattr(modules, "sysctl", lambda *words: "1" if words[-1] == "ip_forward" else "0")
     monkeypatch.setattr(modules, "loadable", lambda name: True)
-    monkeypatch.setattr(process, "run", lambda argv, *_, **__: process.Result(0, "", ""))
+    # There is a systemd-networkd to be asked.
+    monkeypatch.setattr(networkd.glob, "glob", lambda *_: ["2"])
+    ran = []
+
+    def run(argv, stdin="", **_):
+        ran.append(argv)
+        way = "192.0.2.9 via 192.0.2.1 dev e0\n"
+        return process.Result(0, tools.batched(stdin, lambda asked: way) if "-batch" in argv else way if "get" in argv else "", "")
+
+    monkeypatch.setattr(process, "run", run)
 
     def work(count):
+        ran.clear()
         tunnels = many.wish("gretap", count, apart)
         links, found = many.router(tunnels, state)
         peers = {name: Interface("own", 51820, these) for name, these in many.peers(tunnels).items()}
@@ -217,6 +228,7 @@ def test_a_passive_check(monkeypatch, wireguard, state, apart):
     assert grows(work) <= MOST
     broken = [outcome for outcome in kept[0].outcomes if "Error" in outcome.why]
     assert not broken, broken
+    assert len(ran) < 20, "whatever it asks, it asks of all at once"
 
 
 def walls(count):
