@@ -362,6 +362,19 @@ def test_rings_are_looked_for_in_steps_that_do_not_grow():
     assert grows(work) <= MOST
 
 
+@pytest.mark.parametrize("count", [2, 500])
+def test_the_bridge_that_they_wait_in_goes_with_one_process(monkeypatch, count):
+    ports = {tunnel.name: many.link(tunnel, 9)._replace(master=ring_probe.ASIDE) for tunnel in many.wish("gretap", count)}
+    monkeypatch.setattr(link_table, "read", lambda: dict(many.router(())[0], **ports))
+    ran = []
+    monkeypatch.setattr(process, "output", lambda *argv: "")
+    monkeypatch.setattr(process, "run", lambda argv, stdin="": ran.append(stdin.splitlines()) or process.Result(0, "", ""))
+    with ring_probe._aside():
+        ran.clear()
+    (lines,) = ran
+    assert lines == [f"link set dev {name} down" for name in ports] + ["link delete dev l2wg-aside"]
+
+
 def test_who_is_spared(monkeypatch):
     """Whose file and WireGuard interface stay as they are; nobody, where an address moves."""
     tunnels = (*many.wish("gretap", 3), many.wish("gretap", 1)[0]._replace(name="own", underlay="l2w0"))
