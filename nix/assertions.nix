@@ -297,6 +297,10 @@ let
         )
         "add \"${remote}/${width}\" to the allowedIPs of the peer that is the other router"
       )
+      (at "" (name == "watch")
+        "l2wg-watch.service, which looks after all tunnels, would be this one's unit, too"
+        "choose another name, such as watch1"
+      )
       (at "" (others != [ ]) "${listed others} also makes an interface of this name" "give one of the two another name")
       (at "" (foreignBridges name != [ ])
         (

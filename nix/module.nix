@@ -13,7 +13,7 @@ let
   links = import ./links.nix { inherit lib config; };
   networkd = import ./networkd.nix { inherit lib config; };
   routes = import ./routes.nix { inherit lib config backend networkd; };
-  # A tunnel of that name has the unit for itself.
+  # A tunnel of that name is refused (assertions.nix), and not by two definitions of one unit.
   watched = tunnels != { } && !(tunnels ? watch);
   watch = import ./watch.nix {
     inherit lib;

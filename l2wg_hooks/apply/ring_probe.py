@@ -17,7 +17,7 @@ from l2wg_hooks.observe import link_table, snapshot
 from l2wg_hooks.plan import commands, link_index, planner
 from l2wg_hooks.probes import loop_probe, packet_socket
 from l2wg_hooks.reconcile import reconcile
-from l2wg_hooks.system import log, process
+from l2wg_hooks.system import ip_routes, log, process
 
 # The bridge that is down, and an Ethernet address by which network managers leave it alone (debian/l2wg.udev).
 ASIDE, MAC = "l2wg-aside", "fe:ff:00:00:00:00"
@@ -121,10 +121,9 @@ def _aside():
     try:
         yield
     finally:
-        for link in link_table.read().values():
-            if link.master == ASIDE:
-                process.run(("ip", "link", "set", "dev", link.name, "down"))
-        process.run(("ip", "link", "delete", "dev", ASIDE))
+        ports = [link.name for link in link_table.read().values() if link.master == ASIDE and ip_routes.is_plain(link.name)]
+        lines = [f"link set dev {name} down" for name in ports] + [f"link delete dev {ASIDE}"]
+        process.run(("ip", "-force", "-batch", "-"), "".join(line + "\n" for line in lines))
 
 
 def _back(asked):

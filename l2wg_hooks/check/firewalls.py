@@ -54,7 +54,11 @@ def problems(tunnels, links):
 
 def managing(tunnels, links):
     """Problems of other managers that take for theirs what is l2wg's."""
-    return [problem for tunnel in tunnels for problem in _managed(tunnel, links)]
+    names = list(dict.fromkeys(name for tunnel in tunnels for name in tunnel.own if name in links))
+    # They are asked once, of all names.
+    by_networkd = set(networkd.networkd(names))
+    by_dhcpcd = set(dhcpcd.managed([name for name in names if links[name].kind != "bridge"]))
+    return [problem for tunnel in tunnels for problem in _managed(tunnel, links, by_networkd, by_dhcpcd)]
 
 
 def filtering(tunnels, links):
@@ -71,9 +75,8 @@ def filtering(tunnels, links):
         fail("this nft(8) was built without JSON: what its tables ({}) drop cannot be told".format(", ".join(tables)))
 
 
-def _managed(tunnel, links):
-    names = [name for name in tunnel.own if name in links]
-    taken = networkd.networkd(names)
+def _managed(tunnel, links, by_networkd, by_dhcpcd):
+    taken = [name for name in tunnel.own if name in by_networkd]
     if taken:
         text = "[Match]\\nName={}\\n\\n[Link]\\nUnmanaged=yes\\n".format(" ".join(taken))
         yield tunnel.problem(
@@ -82,7 +85,7 @@ def _managed(tunnel, links):
             f"printf '{text}' >/etc/systemd/network/00-l2wg.network; networkctl reload; l2wg apply",
             "networkd",
         )
-    taken = dhcpcd.managed([name for name in names if links[name].kind != "bridge"])
+    taken = [name for name in tunnel.own if name in by_dhcpcd]
     if taken:
         yield tunnel.problem(
             "",

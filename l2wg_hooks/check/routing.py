@@ -113,18 +113,23 @@ def stopped(tunnel, index, forwarding):
 
 
 def _way(scene):
-    for tunnel in scene.shared(scene.laid()):
-        if not scene.links[tunnel.underlay].up:
-            continue  # then nothing is routed by it, and it is told of
+    # Where its underlay is down, nothing is routed by it, and that is told of.
+    ends = [(tunnel, end) for tunnel in scene.shared(scene.laid()) if scene.links[tunnel.underlay].up for end in tunnel.ends()]
+    own = {end: taken(tunnel, end, scene.index) for tunnel, end in ends}
+    lines = {end: _asked(tunnel, end, scene.index) for tunnel, end in ends if not own[end]}
+    routes = dict(zip(lines, ip_routes.many(lines.values())))
+    for tunnel, end in ends:
+        if own[end]:
+            yield own[end]
+            continue
         filters = [modules.sysctl("net", "ipv4", "conf", name, "rp_filter") for name in ("all", tunnel.underlay)]
-        for end in tunnel.ends():
-            own = taken(tunnel, end, scene.index)
-            if own:
-                yield own
-                continue
-            words = ("get", end.remote) + (("from", end.local) if absent(tunnel, scene.index) is None else ())
-            found = ip_routes.show("-%d" % tunnel.family, "route", *words)
-            yield from elsewhere(tunnel, end, found[0].get("dev", "") if found else "", filters)
+        found = routes[end]
+        yield from elsewhere(tunnel, end, found[0].get("dev", "") if found else "", filters)
+
+
+def _asked(tunnel, end, index):
+    """The line for ip(8) that asks for the route to a peer."""
+    return f"route get {end.remote}" + (f" from {end.local}" if absent(tunnel, index) is None else "")
 
 
 def _forwarding(scene):

@@ -195,13 +195,16 @@ def _allowed(scene):
 
 def _outer(scene):
     """WireGuard's own packets."""
+    asked = []
     for tunnel, end, interface in scene.peers():
         rows = covering(interface, end.remote)
         address = rows[0][1].endpoint.rpartition(":")[0].strip("[]") if rows else ""
-        if not address or "%" in address:
-            continue
-        family = 6 if ":" in address else 4
-        found = ip_routes.show("-%d" % family, "route", "get", address)
+        if address and "%" not in address:
+            asked.append((tunnel, address))
+    lines = {address: f"route get {address}" for _, address in asked}
+    routes = dict(zip(lines, ip_routes.many(lines.values())))
+    for tunnel, address in asked:
+        family, found = 6 if ":" in address else 4, routes[address]
         device = scene.links.get(found[0].get("dev", "")) if found else None
         if device is None or device.name == tunnel.underlay:
             continue

@@ -8,7 +8,7 @@ from l2wg_hooks.system import files, process
 # The tables that iptables' older back end has in the kernel, one a line; nobody else fills it.
 LEGACY = "/proc/net/%s_tables_names"
 
-OURS = ["inet l2wg"]
+OWN = ("inet", "l2wg")
 
 
 class Firewall:
@@ -20,11 +20,15 @@ class Firewall:
     def __init__(self):
         self.saved = {4: _saved("iptables", LEGACY % "ip"), 6: _saved("ip6tables", LEGACY % "ip6")}
         self.listed, self.unread = process.output("nft", "-j", "list", "ruleset"), ()
-        if not trace.is_listing(self.listed):
+        self._rules = trace.listing(self.listed, [OWN])
+        if self._rules is None:
             # That of 0.9.0 prints text and says that all is well.
             text, self.listed = process.output("nft", "list", "ruleset"), ""
             known = ["ip filter"] * ("*filter" in _all(self.saved[4])) + ["ip6 filter"] * ("*filter" in _all(self.saved[6]))
-            self.unread = tuple(_lines(text, known + OURS))
+            self.unread = tuple(_lines(text, known + [" ".join(OWN)]))
+        self._filters = {
+            family: [(command, trace.saved(text)) for command, text in these] for family, these in self.saved.items()
+        }
 
     def texts(self):
         """All that they have said."""
@@ -32,10 +36,10 @@ class Firewall:
 
     def drops(self, packet):
         """(Base, chains) of those that drop a Packet for certain."""
-        found = [trace.xtables(text, packet, command) for command, text in self.saved[packet.family]]
+        found = [trace.xtables(known, packet, command) for command, known in self._filters[packet.family]]
         # What iptables made is walked as such: nft(8) does not show all of its matches, and none of what -legacy made.
-        skip = [("inet", "l2wg")] + [("ip" if packet.family == 4 else "ip6", "filter")] * bool(found[0].bases)
-        found.append(trace.nft(self.listed, packet, skip))
+        skip = [("ip" if packet.family == 4 else "ip6", "filter")] * bool(found[0].bases)
+        found.append(trace.nft(self._rules, packet, skip))
         return [(base, rules.chains) for rules in found for base in trace.drops(rules)]
 
 

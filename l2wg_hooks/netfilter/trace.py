@@ -132,12 +132,17 @@ SERVICES = {"ssh": 22, "domain": 53, "bootps": 67, "bootpc": 68, "http": 80, "ht
 VERBS = {"ACCEPT": ACCEPT, "DROP": DROP, "REJECT": DROP, "RETURN": "return", "NFQUEUE": ACCEPT, "QUEUE": ACCEPT}
 
 
-def xtables(text, packet, command=""):
-    """The Filter of what iptables-save(8) printed, or its IPv6 twin: of its table filter.
+class Saved(NamedTuple):
+    """Table filter as iptables-save(8) prints it: the policy of each chain, and (chain, words) of each rule, in their order."""
 
-    `command` is what changes it, where that is neither of the two by its plain name.
-    """
-    name, policy, chains, table = KNOWN_CHAINS[packet.hook], None, {}, ""
+    policies: Dict[str, str]
+    rules: Tuple[Tuple[str, Tuple[str, ...]], ...]
+
+
+def saved(text) -> Saved:
+    """What iptables-save(8) printed, or its IPv6 twin. Once for all packets: it costs more than to walk it."""
+    policies: Dict[str, str] = {}
+    rules, table = [], ""
     for line in text.splitlines():
         if line.startswith("*"):
             table = line[1:]
@@ -145,17 +150,28 @@ def xtables(text, packet, command=""):
             continue
         elif line.startswith(":"):
             chain, _, rest = line[1:].partition(" ")
-            chains[chain] = []
-            if chain == name:
-                policy = rest.split(" ")[0].lower()
+            policies[chain] = rest.split(" ")[0].lower()
         elif line.startswith("-A "):
             try:
                 words = shlex.split(line)
             except ValueError:
                 words = line.split()
             if len(words) > 1:
-                chains.setdefault(words[1], []).append(_xrule(words[2:], packet, chains))
+                rules.append((words[1], tuple(words[2:])))
+    return Saved(policies, tuple(rules))
+
+
+def xtables(known: Saved, packet, command=""):
+    """The Filter of a Saved, for this packet.
+
+    `command` is what changes it, where that is neither iptables nor ip6tables by its plain name.
+    """
+    name = KNOWN_CHAINS[packet.hook]
+    chains: Dict[str, List[Rule]] = {chain: [] for chain in known.policies}
+    for chain, words in known.rules:
+        chains.setdefault(chain, []).append(_xrule(words, packet, chains))
     command = command or ("iptables" if packet.family == 4 else "ip6tables")
+    policy = known.policies.get(name)
     bases = () if policy is None else (Base(f"{command}: chain {name}", command, name, policy),)
     return Filter(bases, chains)
 
@@ -207,37 +223,55 @@ def _port(port, bounds):
         return None
 
 
+FAMILIES = ("inet", "ip", "ip6")
 # Statements that let the packet go on to the next one.
 HARMLESS = ("counter", "log", "mangle", "comment", "notrack", "set")
 
 
-def nft(text, packet, skip=()):
-    """The Filter of what `nft -j list ruleset` printed, without the tables of `skip`, (family, name) each.
+def listing(text, skip=()) -> Optional[Tuple[dict, ...]]:
+    """The chains and rules of what `nft -j list ruleset` printed; None where it was built without JSON: text, or nothing.
+
+    Tables of other families than IP's are left out, and those of `skip`, (family, name) each. Once for all packets: l2wg's own
+    have as many elements, and rules, as there are tunnels.
+    """
+    try:
+        found = json_fields.load(text)
+    except json_fields.Unfit:
+        return None
+    if not isinstance(found, dict):
+        return None
+    try:
+        return tuple(_entries(found.get("nftables", ()), skip))
+    except (LookupError, TypeError, AttributeError):
+        return ()
+
+
+def _entries(found, skip):
+    for entry in found:
+        item = entry.get("chain") or entry.get("rule")
+        if item and item["family"] in FAMILIES and (item["family"], item["table"]) not in skip:
+            yield entry
+
+
+def nft(listed, packet, skip=()):
+    """The Filter of a `listing`, without the tables of `skip`, (family, name) each.
 
     It says nothing where that comes of another nft(8) than those we know. That of 0.9.0 has another form than all later ones: no
     `op` for equality, names where others have objects, and ports by their services' names, most of which count as not known.
     """
     try:
-        return _nft(json_fields.load(text or "{}"), packet, skip)
+        return _nft(listed or (), packet, skip)
     except (ValueError, LookupError, TypeError, AttributeError):
         return Filter((), {})
-
-
-def is_listing(text):
-    """Whether that is what `nft -j` prints, and not what one without JSON does: text, or nothing."""
-    try:
-        return isinstance(json_fields.load(text), dict)
-    except json_fields.Unfit:
-        return False
 
 
 def _nft(listed, packet, skip):
     bases, chains = [], {}
     families = ("inet", "ip" if packet.family == 4 else "ip6")
-    for entry in listed.get("nftables", []):
+    for entry in listed:
         chain, rule = entry.get("chain"), entry.get("rule")
         item = chain or rule
-        if not item or item["family"] not in families or (item["family"], item["table"]) in skip:
+        if item["family"] not in families or (item["family"], item["table"]) in skip:
             continue
         prefix = "{} {} ".format(item["family"], item["table"])
         if chain:

@@ -23,7 +23,7 @@ def _frame(name, source):
 
 
 def send(tunnels, links):
-    """Send one from the bridge of each tunnel that is wired up."""
+    """Send one from each bridge that has a tunnel."""
     for tunnel in _wired(tunnels, links):
         _send(tunnel.bridge, frame(tunnel))
 
@@ -41,10 +41,16 @@ def again(told):
 
 
 def _wired(tunnels, links):
-    for tunnel in tunnels:
-        link = links.get(tunnel.name)
-        if link is not None and link.up and link.master == tunnel.bridge:
-            yield tunnel
+    """The first tunnel of each bridge that is a port of it, and up.
+
+    A bridge floods its probe to all of its ports: one of each tunnel would be a million packets with a thousand of them.
+    """
+    wired = [tunnel for tunnel in tunnels if _is_wired(tunnel, links.get(tunnel.name))]
+    return {tunnel.bridge: tunnel for tunnel in reversed(wired)}.values()
+
+
+def _is_wired(tunnel, link):
+    return link is not None and link.up and link.master == tunnel.bridge
 
 
 def _send(bridge, data):

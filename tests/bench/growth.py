@@ -1,8 +1,8 @@
 """What a thousand tunnels cost on this machine beside a hundred: planned, shown, their rules loaded and listed. Asserts nothing.
 
 No emulation: routers are made up (tests/unit/many.py), and nft(8) works in a network namespace of its own. The package's commands run in
-a throw-away root file system, where a bridge has so many VXLANs (the kernels of build machines have those, and no WireGuard). Times are
-those of the CPU; every round does each thing once.
+a throw-away root file system, where a bridge has so many VXLANs (the kernels of build machines have those, and no WireGuard). What needs
+a whole router is in tests/lab/hub.py. Times are those of the CPU; every round does each thing once.
 """
 
 import argparse

@@ -34,6 +34,7 @@ def test_autopkgtest(testbed, name, code, words):
     assert (done.returncode, words in done.stdout) == (code, True), done.stdout + done.stderr
 
 
+@pytest.mark.long
 def test_autopkgtest_where_the_kernel_has_all(suite, deb):
     """Both in one machine, one after the other."""
     install = "DEBIAN_FRONTEND=noninteractive dpkg -i l2wg_*.deb"

@@ -55,6 +55,7 @@ def test_dependencies_of_the_issue(deb):
     assert "ifupdown" not in output("dpkg-deb", "-f", deb, "Depends") + output("dpkg-deb", "-f", deb, "Recommends")
 
 
+@pytest.mark.long
 def test_stdeb_finds_no_dependency_that_control_has_not(deb, source, tmp_path):
     """stdeb's own package, by its own debian/ and nothing of ours: what setup.cfg asks for."""
     output("dpkg-source", "--no-check", "-x", next(source.glob("*.dsc")), tmp_path / "tree", cwd=tmp_path)
@@ -67,6 +68,7 @@ def test_stdeb_finds_no_dependency_that_control_has_not(deb, source, tmp_path):
     assert found <= depends(deb)
 
 
+@pytest.mark.long
 def test_the_source_package_builds_the_same_package(deb, source, tmp_path):
     output("dpkg-source", "--no-check", "-x", next(source.glob("*.dsc")), tmp_path / "tree", cwd=tmp_path)
     again = output(tmp_path / "tree/tests/deb/build", tmp_path / "out").split()[-1]

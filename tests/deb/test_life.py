@@ -316,7 +316,7 @@ def test_what_python_has_left_of_a_file_is_cleared_away(site_a):
     assert site_a.changes() == clean
 
 
-@pytest.mark.parametrize("site", ["site_a", "site_b", "site_own"])
+@pytest.mark.parametrize("site", [pytest.param("site_a", marks=pytest.mark.long), "site_b", pytest.param("site_own", marks=pytest.mark.long)])
 def test_killed_at_any_moment_configure_completes_it(request, site):
     """kill -9 of the whole postinst, after longer and longer times, until it comes through; then `dpkg --configure -a`."""
     box = request.getfixturevalue(site)
@@ -419,7 +419,7 @@ def repacked(box, version):
 
 
 @pytest.mark.parametrize("site", ["site_a", "site_own"])
-@pytest.mark.parametrize("version", ["99", "0.0.1"])
+@pytest.mark.parametrize("version", ["99", pytest.param("0.0.1", marks=pytest.mark.long)])
 def test_another_version_touches_nothing_that_runs(request, site, version):
     box = request.getfixturevalue(site)
     if site == "site_a":

@@ -190,26 +190,26 @@ PACKETS = [
 ]
 
 
-def walked(filter_of, text):
+def walked(filter_of, read):
     for packet in PACKETS:
-        for base in trace.drops(filter_of(text, packet)):
+        for base in trace.drops(filter_of(read, packet)):
             assert isinstance(base.where, str) and isinstance(base.table, str)
 
 
 @given(st.one_of(hostile.mutated(SAVES), hostile.anything))
 def test_iptables_save(text):
-    walked(trace.xtables, text)
+    walked(trace.xtables, trace.saved(text))
 
 
 @given(hostile.mutated_json(WALLS))
 def test_nft_list_ruleset(text):
-    walked(trace.nft, text)
+    walked(trace.nft, trace.listing(text))
 
 
 @pytest.mark.parametrize("name", sorted(CORPUS))
 def test_every_file_of_the_corpus_as_a_firewall(name):
-    walked(trace.xtables, CORPUS[name])
-    walked(trace.nft, CORPUS[name])
+    walked(trace.xtables, trace.saved(CORPUS[name]))
+    walked(trace.nft, trace.listing(CORPUS[name]))
 
 
 @given(st.one_of(hostile.mutated(["interface eth0\ndenyinterfaces gretap* br[0-9]\nallowinterfaces en*, wg0\n"]), hostile.anything), hostile.junk)

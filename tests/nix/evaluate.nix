@@ -40,7 +40,7 @@ in
   units = lib.genAttrs names (base.unitText config);
   wantedBy = lib.genAttrs names (name: config.systemd.services.${name}.wantedBy);
   restarted = (config.systemd.services.systemd-networkd or { }).wants or [ ];
-  watch = lib.optionalAttrs (config.systemd.services ? l2wg-watch) {
+  watch = lib.optionalAttrs (config.systemd.timers ? l2wg-watch) {
     service = base.unitText config "l2wg-watch";
     timer = { inherit (config.systemd.timers.l2wg-watch) wantedBy timerConfig; };
   };

@@ -107,6 +107,12 @@ def failed(got):
     return message
 
 
+def test_a_name_that_a_unit_of_all_tunnels_has(evaluate):
+    one = SITE_B["services"]["l2wg"]["tunnels"]["gretap1"]
+    message = failed(evaluate(but(SITE_B, {"services.l2wg.tunnels": {"watch": one}})))
+    assert message.startswith(T + "watch: l2wg-watch.service, which looks after all tunnels, ") and "\n  cure: choose another name" in message
+
+
 def test_a_bridge_that_nobody_defines(evaluate):
     message = failed(evaluate(but(SITE_B, {"networking.bridges": None, "networking.interfaces": None})))
     assert message.startswith(T + "gretap1.bridge: br0 is defined nowhere, and bridgePorts is empty\n  cure: ")

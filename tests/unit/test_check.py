@@ -6,6 +6,7 @@ import socket
 import types
 
 import pytest
+import tools
 from l2wg_hooks import cli
 from l2wg_hooks.apply import preview
 from l2wg_hooks.check import catalog, endpoint_dns, firewalls, lan, modules, permissions, prober, runner, underlay
@@ -91,8 +92,11 @@ def healthy(monkeypatch, wireguard):
     state.said["get 192.168.92.1 from 192.168.178.1"] = "192.168.92.1 from 192.168.178.1 dev wg0 uid 0 \n    cache \n"
     state.said["get 203.0.113.20"] = "203.0.113.20 via 203.0.113.1 dev enp2s0 src 203.0.113.7 uid 0 \n    cache \n"
 
-    def fake(argv, *_args, **_options):
-        return process.Result(0, next((out for end, out in state.said.items() if " ".join(argv).endswith(end)), ""), "")
+    def answer(line):
+        return next((out for end, out in state.said.items() if line.endswith(end)), "")
+
+    def fake(argv, stdin="", **_options):
+        return process.Result(0, tools.batched(stdin, answer) if "-batch" in argv else answer(" ".join(argv)), "")
 
     monkeypatch.setattr(process, "run", fake)
     return state

@@ -69,6 +69,16 @@ def test_a_bridge_that_is_down_keeps_no_other_probe_from_leaving(sent):
     assert [name for name, _ in sent["sent"]] == ["br1"]
 
 
+def test_one_for_all_tunnels_of_a_bridge(sent):
+    """The bridge floods it to each of them."""
+    names = ("gretap1", "gretap2", "gretap3")
+    tunnels = [TUNNEL._replace(name=name) for name in names]
+    links = {name: THERE._replace(name=name, up=name != "gretap1") for name in names}
+    loop_probe.send(tunnels, links)
+    assert sent["sent"] == [("br0", loop_probe.frame(tunnels[1]))], "of the first that is up"
+    assert [word.split("/")[2] for word in loop_probe.words(tunnels, links)] == ["gretap2"]
+
+
 def test_an_event_without_a_plan_sends_the_same(sent):
     """The script of the watch has its words, and calls for no more than that."""
     second = TUNNEL._replace(name="gretap2", bridge="br1")

@@ -1,5 +1,7 @@
 """A thousand tunnels cost ten times what a hundred do: counted (many.py), since a time says something else on each machine."""
 
+import json
+
 import many
 import pytest
 import tools
@@ -8,7 +10,9 @@ from l2wg_hooks.check import firewalls, lan, modules, permissions, runner
 from l2wg_hooks.config import ifupdown, ifupdown_files, last_applied, store
 from l2wg_hooks.config.store import Wish
 from l2wg_hooks.errors import Problem
+from l2wg_hooks.managers import networkd
 from l2wg_hooks.model import Heard, Plan, Step, Tables, Walls
+from l2wg_hooks.netfilter import trace
 from l2wg_hooks.observe import link_table, wg_interfaces
 from l2wg_hooks.observe.wg_interfaces import Interface
 from l2wg_hooks.plan import planner
@@ -188,16 +192,25 @@ def test_the_words_of_a_look():
 @pytest.mark.parametrize("state", [many.NOTHING, many.ALL])
 def test_a_passive_check(monkeypatch, wireguard, state, apart):
     monkeypatch.setattr(runner.os, "geteuid", lambda: 0)
-    for module, name, value in ((last_applied, "pending", False), (permissions, "problems", []), (firewalls, "managing", [])):
+    for module, name, value in ((last_applied, "pending", False), (permissions, "problems", [])):
         monkeypatch.setattr(module, name, lambda *_, value=value: value)
-    monkeypatch.setattr(firewalls, "filtering", lambda *_: [])
     monkeypatch.setattr(ifupdown_files, "read", lambda: ifupdown.Defined((), (), ifupdown=True))
     monkeypatch.setattr(lan, "_assigned", lambda name: "0")
     monkeypatch.setattr(modules, "sysctl", lambda *words: "1" if words[-1] == "ip_forward" else "0")
     monkeypatch.setattr(modules, "loadable", lambda name: True)
-    monkeypatch.setattr(process, "run", lambda argv, *_, **__: process.Result(0, "", ""))
+    # There is a systemd-networkd to be asked.
+    monkeypatch.setattr(networkd.glob, "glob", lambda *_: ["2"])
+    ran = []
+
+    def run(argv, stdin="", **_):
+        ran.append(argv)
+        way = "192.0.2.9 via 192.0.2.1 dev e0\n"
+        return process.Result(0, tools.batched(stdin, lambda asked: way) if "-batch" in argv else way if "get" in argv else "", "")
+
+    monkeypatch.setattr(process, "run", run)
 
     def work(count):
+        ran.clear()
         tunnels = many.wish("gretap", count, apart)
         links, found = many.router(tunnels, state)
         peers = {name: Interface("own", 51820, these) for name, these in many.peers(tunnels).items()}
@@ -216,6 +229,32 @@ def test_a_passive_check(monkeypatch, wireguard, state, apart):
     assert grows(work) <= MOST
     broken = [outcome for outcome in kept[0].outcomes if "Error" in outcome.why]
     assert not broken, broken
+    assert len(ran) < 20, "whatever it asks, it asks of all at once"
+
+
+def walls(count):
+    """{command: what it prints} of a router with the rules of so many tunnels and a firewall of iptables that lets nothing in."""
+    own = [{"rule": {"family": "inet", "table": "l2wg", "chain": "from_outside", "expr": []}}] * count
+    here = {"family": "inet", "table": "mine", "name": "input", "hook": "input", "policy": "drop"}
+    saved = "*filter\n:INPUT DROP [0:0]\n-A INPUT -p tcp --dport 22 -j ACCEPT\nCOMMIT\n"
+    return {"nft -j list ruleset": json.dumps({"nftables": own + [{"chain": here}]}), "iptables-save -t filter": saved}
+
+
+def test_what_a_firewall_says_of_their_packets(monkeypatch):
+    read = []
+    for module, name in ((trace.json_fields, "load"), (trace.shlex, "split")):
+        monkeypatch.setattr(module, name, lambda text, work=getattr(module, name): read.append(len(text)) or work(text))
+
+    def work(count):
+        tunnels, said = many.wish("vxlan", count), walls(count)
+        links, _ = many.router(tunnels)
+        monkeypatch.setattr(process, "run", lambda argv: process.Result(0, said.get(" ".join(argv), ""), ""))
+        return lambda: told.append(list(firewalls.filtering(tunnels, links)))
+
+    told = []
+    assert grows(work) <= MOST
+    assert [len(problems) for problems in told] == [2 * FEW, 2 * MANY], "both walls drop them"
+    assert len(read) == 2 * 2, "the rules are read once, for all tunnels"
 
 
 # Processes and waits: those of a thousand are those of ten.
@@ -322,6 +361,19 @@ def test_rings_are_looked_for_in_steps_that_do_not_grow():
         return lambda: ring_probe.joining(tunnels, links, [many.Name(tunnel.name) for tunnel in tunnels])
 
     assert grows(work) <= MOST
+
+
+@pytest.mark.parametrize("count", [2, 500])
+def test_the_bridge_that_they_wait_in_goes_with_one_process(monkeypatch, count):
+    ports = {tunnel.name: many.link(tunnel, 9)._replace(master=ring_probe.ASIDE) for tunnel in many.wish("gretap", count)}
+    monkeypatch.setattr(link_table, "read", lambda: dict(many.router(())[0], **ports))
+    ran = []
+    monkeypatch.setattr(process, "output", lambda *argv: "")
+    monkeypatch.setattr(process, "run", lambda argv, stdin="": ran.append(stdin.splitlines()) or process.Result(0, "", ""))
+    with ring_probe._aside():
+        ran.clear()
+    (lines,) = ran
+    assert lines == [f"link set dev {name} down" for name in ports] + ["link delete dev l2wg-aside"]
 
 
 def test_who_is_spared(monkeypatch):

@@ -241,14 +241,14 @@ def said(version, query):
 @pytest.mark.parametrize("hook", ["input", "forward"])
 def test_a_firewall_drops_no_more_by_an_old_nft(hook):
     """What 0.9.0 tells by a service's name is not known; all else is walked as it is now."""
-    new, old = (said(version, "nft -j list ruleset") for version in ("nft-1.0.6", "nft-0.9.0-json"))
+    new, old = (trace.listing(said(version, "nft -j list ruleset")) for version in ("nft-1.0.6", "nft-0.9.0-json"))
     less = both = 0
     for iif in ("enp3s0", "br0", "wg0", "enp1s0", "lo"):
         for oif in (None,) if hook == "input" else ("enp3s0", "br0", "enp1s0"):
             for source in ("192.168.178.9", "10.0.0.5", None):
                 for protocol, port in ((None, None), ("tcp", 22), ("tcp", 443), ("udp", 67), ("udp", 53), ("icmp", None), ("sctp", None), ("gre", None)):
                     packet = trace.Packet(hook, 4, iif, oif, source, None, protocol, port)
-                    drops = [len(list(trace.drops(trace.nft(text, packet)))) for text in (new, old)]
+                    drops = [len(list(trace.drops(trace.nft(listed, packet)))) for listed in (new, old)]
                     assert drops[0] >= drops[1]
                     less, both = less + drops[0] - drops[1], both + drops[1]
                     assert drops[0] == drops[1] or port is not None

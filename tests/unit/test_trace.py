@@ -11,8 +11,8 @@ INPUT, FORWARD = "iptables: chain INPUT", "iptables: chain FORWARD"
 
 
 def said(text, packet):
-    read = trace.nft if text.startswith("{") else trace.xtables
-    return [base.where for base in trace.drops(read(text, packet))]
+    found = trace.nft(trace.listing(text), packet) if text.startswith("{") else trace.xtables(trace.saved(text), packet)
+    return [base.where for base in trace.drops(found)]
 
 
 @pytest.mark.parametrize(
@@ -134,10 +134,10 @@ def test_a_rule_of_nft_before_a_policy_of_drop(rule, dropped):
 def test_tables_of_another_family_and_skipped_ones_do_not_count():
     assert said(listing(), GRE)
     assert not said(listing(family="ip6"), GRE)
-    assert not trace.nft(listing(), GRE, [("inet", "filter")]).bases
+    assert not trace.nft(trace.listing(listing()), GRE, [("inet", "filter")]).bases
 
 
 def test_nothing_is_claimed_of_nothing():
     assert said("", GRE) == []
-    assert list(trace.drops(trace.nft("", GRE))) == []
-    assert list(trace.drops(trace.xtables("# Table `filter' is incompatible, use 'nft' tool.\n", GRE))) == []
+    assert list(trace.drops(trace.nft(trace.listing(""), GRE))) == []
+    assert list(trace.drops(trace.xtables(trace.saved("# Table `filter' is incompatible, use 'nft' tool.\n"), GRE))) == []

@@ -64,6 +64,7 @@ def test_networkd_leaves_the_tunnel_alone(lab):
     fine(lab, "--passive")
 
 
+@pytest.mark.long
 def test_networkd_has_a_file_for_the_port(lab):
     lab.vm.put("/etc/systemd/network/40-port.network", "[Match]\nName=enp3s0\n\n[Network]\nDHCP=yes\n")
     lab.vm.run(["networkctl", "reload"])
@@ -114,6 +115,7 @@ def at_rest(lab):
     lab.site_b()
 
 
+@pytest.mark.long
 def test_dhcpcd_without_our_hook_takes_the_tunnel_and_is_told(lab):
     lab.vm.sh(f"mv {HOOK} /root/hook; cp /etc/dhcpcd.conf /root/")
     lab.start("dhcpcd")
@@ -141,6 +143,7 @@ def test_dhcpcd_lets_go_of_tunnel_and_port(lab):
     at_rest(lab)
 
 
+@pytest.mark.long
 def test_dhcpcd_that_does_not_listen_gets_no_answer(lab):
     """As after any `dhcpcd -n enp1s0` of 9.4.1. What it gives itself (RFC 3927) leads nowhere."""
     version = re.search(r"dhcpcd (\d+)", lab.vm.run(["dhcpcd", "--version"]).stdout).group(1)
@@ -217,6 +220,7 @@ def test_ufw(lab):
     assert "-P INPUT ACCEPT" in lab.vm.sh("iptables -S").stdout
 
 
+@pytest.mark.long
 def test_firewalld(lab):
     lab.start("firewalld")
     # Its rules come some time after it says that it has started.
@@ -244,6 +248,7 @@ def unguarded(lab):
     return "table inet l2wg" not in lab.vm.run(["nft", "list", "tables"]).stdout
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("encapsulation", ["gretap", "vxlan"])
 def test_the_probes_of_an_own_wire_see(lab, encapsulation):
     """Made by hand out in the router, with the same ends, beside the own one: all comes in, and all leaks."""
@@ -259,6 +264,7 @@ def test_the_probes_of_an_own_wire_see(lab, encapsulation):
     assert lab.passes(encapsulation) == set()
 
 
+@pytest.mark.long
 def test_an_own_wire_beside_ufw(lab):
     """Its packets meet nothing; WireGuard's own have to be let in where the peer calls."""
     lab.vm.sh(QUIET.format(1, 1))
@@ -280,6 +286,7 @@ def test_an_own_wire_beside_ufw(lab):
     lab.stop("ufw")
 
 
+@pytest.mark.long
 def test_an_own_wire_beside_firewalld(lab):
     with lab.alive():
         lab.start("firewalld")
@@ -294,6 +301,7 @@ def test_an_own_wire_beside_firewalld(lab):
     lab.vm.sh(QUIET.format(30, 120))
 
 
+@pytest.mark.long
 def test_an_own_wire_beside_docker(lab):
     """br_netfilter shows Docker's rules what crosses the bridge, whatever the wire is: `forward = accept` is needed as with a shared one."""
     lab.own("gretap", "forward=accept")
@@ -315,6 +323,7 @@ def test_an_own_wire_beside_docker(lab):
     lab.docker_rests()
 
 
+@pytest.mark.long
 def test_back_to_a_shared_wire(lab):
     """By the plan, as ever: the namespace goes, the guard comes."""
     lab.vm.sh("ip address del 198.18.0.1/32 dev enp2s0; ip route del 198.18.0.0/16; sysctl -qw net.ipv4.ip_forward=1")

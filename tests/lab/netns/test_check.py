@@ -161,6 +161,7 @@ def test_allowed_ips_on_either_side(wire):
     wire.comes_back()
 
 
+@pytest.mark.long
 def test_the_peers_name_means_another_address(wire):
     """Site B is made to wait for a call, so that nothing but A's own endpoint counts."""
     own = wire.b.sh("wg show wg0 peers").stdout.strip()
@@ -199,6 +200,7 @@ def test_a_peer_that_has_just_gone(wire):
     wire.comes_back()
 
 
+@pytest.mark.long
 def test_a_peer_that_is_no_mirror(wire):
     """What differs there is told here, with a cure that makes it right."""
     site, other = wire.a, wire.b
@@ -235,7 +237,7 @@ def test_a_peer_that_is_no_mirror(wire):
     wire.comes_back()
 
 
-@pytest.mark.parametrize("sender", ["A", "B"])
+@pytest.mark.parametrize("sender", [pytest.param("A", marks=pytest.mark.long), "B"])
 def test_a_path_that_loses_large_packets(wire, sender):
     """WireGuard's packets above 1432 bytes vanish on the WAN, in one direction: 1432 - 60 leaves 1372 for wg0."""
     site = wire.a if sender == "A" else wire.b
@@ -274,6 +276,7 @@ def test_addresses_twice(wire):
     assert wire.both(ids) == [set(), set()]
 
 
+@pytest.mark.long
 def test_dhcp_servers(wired):
     """One is as it should be, wherever it is; a second one beyond the tunnel is not, even if it runs on the router itself."""
 
@@ -304,6 +307,7 @@ def test_dhcp_servers(wired):
         wish(wired, ("dhcp=block",), ("dhcp=block",))
 
 
+@pytest.mark.long
 def test_nothing_is_wrong_with_ipv6_and_with_two_tunnels(wire):
     ends = ("fd00:178::1", "fd00:92::1")
     for site, own, far in zip(wire.sites, ends, ends[::-1]):

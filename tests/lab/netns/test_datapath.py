@@ -156,11 +156,16 @@ def test_full_size_qinq_crosses(wire):
 V6 = ("fd00:15::2", "fd00:15::1")
 
 
-@pytest.mark.parametrize(
-    "lines, ends",
-    [(("key = 4000000000",), None), (("encapsulation = vxlan",), None), (("encapsulation = vxlan", "key = 77"), V6), ((), V6), (("key = 5",), V6)],
-    ids=["gretap with a key", "vxlan", "vxlan over IPv6", "ip6gretap", "ip6gretap with a key"],
-)
+ENCAPSULATIONS = [
+    pytest.param(("key = 4000000000",), None, id="gretap with a key", marks=pytest.mark.long),
+    pytest.param(("encapsulation = vxlan",), None, id="vxlan"),
+    pytest.param(("encapsulation = vxlan", "key = 77"), V6, id="vxlan over IPv6", marks=pytest.mark.long),
+    pytest.param((), V6, id="ip6gretap"),
+    pytest.param(("key = 5",), V6, id="ip6gretap with a key", marks=pytest.mark.long),
+]
+
+
+@pytest.mark.parametrize("lines, ends", ENCAPSULATIONS)
 def test_every_encapsulation_carries_all(wire, lines, ends):
     wish(wire, *lines, ends=ends)
     assert wire.a.l2wg("plan", check=False).rc == 0
@@ -172,7 +177,7 @@ def test_every_encapsulation_carries_all(wire, lines, ends):
     assert wire.a.sh("ip -6 route show table all; ip route show table all").stdout.count("18152") == 0
 
 
-@pytest.mark.parametrize("lines, ends", [(("encapsulation = vxlan",), None), ((), V6)], ids=["vxlan", "ip6gretap"])
+@pytest.mark.parametrize("lines, ends", [pytest.param(("encapsulation = vxlan",), None, id="vxlan", marks=pytest.mark.long), pytest.param((), V6, id="ip6gretap")])
 def test_policy_routes_of_an_older_version_are_exchanged_while_frames_cross(wire, lines, ends):
     """It had a rule and a table for each tunnel: the new ones come first, and no frame is lost."""
     wish(wire, *lines, ends=ends)
@@ -316,6 +321,7 @@ def test_fences_against_dhcp(wire):
         assert got == set(away)
 
 
+@pytest.mark.long
 def test_fences_of_vlans(wire):
     sent = {f"VLAN {vlan}": tagged(BROADCAST, (0x8100, vlan)) for vlan in (9, 10, 11, 30, 34, 39, 40)}
     sent["untagged"] = tagged(BROADCAST)
@@ -370,6 +376,7 @@ def counted(source, listener, target, over=2.0, count=200):
     return len(heard(source, listener, flood(count, target), over=over)[0])
 
 
+@pytest.mark.long
 def test_storms_are_limited_and_conversations_are_not(wire):
     known = address_of(wire.device)
     assert counted(wire.host_b, wire.device, BROADCAST) == 200, "the probe sees all of them"
@@ -425,6 +432,7 @@ def test_a_loop_is_seen_and_limited(wire):
     eventually(lambda: wire.a.l2wg("check", check=False).rc == 0 or wire.a.sh("nft flush ruleset; l2wg up wg0"), 60)
 
 
+@pytest.mark.long
 def test_stp_ends_a_loop(wire):
     """Site A's bridge is ours; site B's admin turns STP on where br0 is defined."""
     wire.b.sh("ip link set br0 type bridge stp_state 1")
@@ -444,6 +452,7 @@ def test_stp_ends_a_loop(wire):
         eventually(wire.wired, 60)
 
 
+@pytest.mark.long
 def test_iptables_clamps_forwarded_tcp(wire):
     """The classic way, on this bridge only."""
     site = wire.a
@@ -470,6 +479,7 @@ def test_iptables_clamps_forwarded_tcp(wire):
     site.sh("ip link del bystander")
 
 
+@pytest.mark.long
 def test_allowed_ips_that_do_not_cover_the_remote_end_are_told_of(wire):
     assert wire.a.l2wg("check", check=False).rc == 0
     was = wire.a.sh("wg show wg0 allowed-ips").stdout.split("\t")[1].split()

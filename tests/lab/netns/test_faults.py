@@ -61,6 +61,7 @@ def test_without_a_fault(faulty):
     assert "hint:" not in said
 
 
+@pytest.mark.long
 def test_bridge_missing(faulty):
     """FACTS 15."""
     site = faulty.b
@@ -117,6 +118,7 @@ ODD = {
 }
 
 
+@pytest.mark.long
 def test_what_is_no_file_beside_a_good_one(faulty):
     """wg-quick, ifup of the bridge and of a stranger come to their end, and the wire works."""
     site = faulty.b
@@ -133,6 +135,7 @@ def test_what_is_no_file_beside_a_good_one(faulty):
     faulty.comes_back()
 
 
+@pytest.mark.long
 def test_name_taken_by_something_else(faulty):
     site = faulty.b
     site.run(["ip", "link", "add", "gretap1", "type", "dummy"])
@@ -146,6 +149,7 @@ def test_name_taken_by_something_else(faulty):
     faulty.comes_back()
 
 
+@pytest.mark.long
 def test_same_ends_under_another_name(faulty):
     """FACTS 19: the kernel says "File exists", whichever of the two it is."""
     site = faulty.b
@@ -257,6 +261,7 @@ def test_attach_and_detach_leave_the_file_as_it_was(pair):
     assert site.read("/etc/wireguard/wg0.conf") == before
 
 
+@pytest.mark.long
 def test_saveconfig(pair):
     """FACTS 13: wg-quick rewrites the file on `down`; our lines work on, and detach finds them."""
     site = pair.b

@@ -8,7 +8,7 @@ import pytest
 LAB = Path(__file__).resolve().parents[1]
 
 
-@pytest.fixture(scope="module", params=["bridge", "guard"])
+@pytest.fixture(scope="module", params=["bridge", pytest.param("guard", marks=pytest.mark.long)])
 def table(request, vm):
     return request.param, told(vm, request.param)
 

@@ -105,14 +105,14 @@ def site_a(reference, deb):
 
 
 def state(router) -> str:
-    """What the kernel has of links, addresses, routes and rules, without what changes by itself."""
+    """What the kernel has of links, addresses, routes and rules, without what changes by itself, as the stations do that a set has learnt."""
     return router.sh(
         "ip -o -d link | sed 's/ state UNKNOWN\\| state UP\\| state DOWN//; s/hello_timer.*//; s/qdisc [^ ]*//; s/promiscuity [0-9]*//; s/allmulti [0-9]*//'"
         " | sed 's/^\\([0-9]*\\): gretap1.*\\(mtu [0-9]*\\).*\\(master [^ ]*\\).*/gretap1 \\2 \\3/' | cut -d' ' -f 2-20;"
         " ip -o -4 address | grep -o '^.*scope.*' | sed 's/valid_lft.*//; s/^[0-9]*: //' | sort;"
         " ip -o -6 address show scope global | sed 's/valid_lft.*//; s/^[0-9]*: //' | sort;"
         " ip -4 route show table all | grep -v '^broadcast\\|table 7' | sort; ip -4 route show table 7;"
-        " ip -6 route show scope global | grep -v '^fe80' | sort; nft -s list ruleset | grep -v elements; true"
+        " ip -6 route show scope global | grep -v '^fe80' | sort; nft -s list ruleset | sed -z 's/[^\\n]*elements = {[^}]*}\\n//g'"
     ).stdout
 
 
@@ -232,7 +232,12 @@ HANG = "#!/bin/sh\ncase $IFACE in br7) touch /run/hangs; sleep 600;; esac\n"
 SECOND = "underlay = wg0\nlocal = 192.168.178.1\nremote = 192.168.92.1\nkey = 7\nbridge = br7\nbridge-ports = dummy7\n"
 
 
-@pytest.mark.parametrize("how", ["kill -9 by the process group", "kill -9, without --confirm", "reboot", "power cut"])
+@pytest.mark.parametrize("how", [
+    "kill -9 by the process group",
+    pytest.param("kill -9, without --confirm", marks=pytest.mark.long),
+    pytest.param("reboot", marks=pytest.mark.long),
+    "power cut",
+])  # fmt: skip
 def test_killed_in_the_middle_it_is_undone(site_a, how):
     a = site_a.a
     new_dummy(a)
@@ -269,9 +274,11 @@ def test_killed_in_the_middle_it_is_undone(site_a, how):
     assert a.run(["l2wg", "plan"], check=False).rc == 0
 
 
-@pytest.mark.parametrize(
-    "harm, said", [("ip route del default", "default route"), ("ip address del 192.168.178.1/24 dev enp2s0", "lost its address 192.168.178.1"), ("exit 1", "ifup")]
-)
+@pytest.mark.parametrize("harm, said", [
+    ("ip route del default", "default route"),
+    pytest.param("ip address del 192.168.178.1/24 dev enp2s0", "lost its address 192.168.178.1", marks=pytest.mark.long),
+    pytest.param("exit 1", "ifup", marks=pytest.mark.long),
+])  # fmt: skip
 def test_what_costs_a_way_is_undone(site_a, harm, said):
     """A hook of somebody else's does the harm, as a step of our own would."""
     a = site_a.a

@@ -133,7 +133,7 @@ def test_a_wire_of_its_own_by_two_pastes(fresh):
     all_crosses(fresh)
 
 
-@pytest.mark.parametrize("how", ["reboot", "power cut"])
+@pytest.mark.parametrize("how", ["reboot", pytest.param("power cut", marks=pytest.mark.long)])
 def test_a_wire_of_its_own_comes_back(fresh, how):
     if how == "reboot":
         test_it_survives_a_reboot_of_both(fresh)
@@ -153,7 +153,8 @@ def test_restarts_do_not_matter(fresh, restart):
 
 
 # "99" of a shared wire: test_router.py.
-@pytest.mark.parametrize("version", [pytest.param("99", marks=pytest.mark.long), "0.0.1"])
+@pytest.mark.long
+@pytest.mark.parametrize("version", ["99", "0.0.1"])
 def test_upgrade_and_downgrade_lose_no_frame(fresh, deb, tmp_path, version):
     loses_no_frame(fresh, [fresh.a], deb, tmp_path, version)
     assert own(fresh.a) == ["l2wg", "l2w0:"] and fresh.a.sh("systemctl is-enabled l2wg.service").stdout == "enabled\n"
@@ -216,7 +217,11 @@ def state(router):
     return files, links(router)["gretap1"], router.sh("ip -n l2wg -o link show dev l2w0").stdout.partition(":")[0]
 
 
-@pytest.mark.parametrize("command", ["dpkg -i /root/{deb}", "dpkg-reconfigure l2wg", "apt-get remove -y l2wg; apt-get install -y /root/{deb}"])
+@pytest.mark.parametrize("command", [
+    pytest.param("dpkg -i /root/{deb}", marks=pytest.mark.long),
+    "dpkg-reconfigure l2wg",
+    pytest.param("apt-get remove -y l2wg; apt-get install -y /root/{deb}", marks=pytest.mark.long),
+])  # fmt: skip
 def test_the_answers_life(fresh, deb, command):
     """An upgrade and dpkg-reconfigure touch nothing of it; a removal takes the tunnel, and the package that comes back brings it back."""
     a = fresh.a

@@ -175,7 +175,11 @@ RESTARTS = {
 ON_B = ("wg-quick@wg0", "networking", "bridge", "bridge while wireguard is down", "all at once")
 
 
-@pytest.mark.parametrize("site, name", [("A", name) for name in RESTARTS] + [("B", name) for name in ON_B])
+LONG = "wireguard while the bridge is down", "bridge while wireguard is down", "all at once"
+CASES = [("A", name) for name in RESTARTS] + [("B", name) for name in ON_B]
+
+
+@pytest.mark.parametrize("site, name", [pytest.param(*case, marks=[pytest.mark.long] if case[1] in LONG else []) for case in CASES])
 def test_restart(installed, site, name):
     router = installed.routers[site]
     before = links(router)
@@ -288,6 +292,7 @@ def test_purge(installed, notes):
     assert installed.host_a.ping("192.168.92.10") == 3
 
 
+@pytest.mark.long
 def test_a_reboot_after_the_purge(installed):
     installed.b.reboot()
     assert installed.b.settle() == "running"

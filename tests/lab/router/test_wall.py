@@ -11,6 +11,8 @@ from hosts import eventually
 from steps import QUIET, Pings, all_crosses, comes_back, wired
 from test_live import Login
 
+pytestmark = pytest.mark.long
+
 UNIT = "l2wg-wall@gretap1.service"
 # Seconds of the issue.
 SILENCE = 1.0
