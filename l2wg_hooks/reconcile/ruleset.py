@@ -17,14 +17,15 @@ def store(entries):
     """Write the rules of `entries` where events find them, unless they are there. Raises L2wgError."""
     stamp = nftables_state.stamp(entries)
     try:
-        head, _, body = files.text(nftables.STATIC, most=files.OURS).partition("\n")
+        text = files.text(nftables.STATIC, most=files.OURS)
     except L2wgError:  # not as we have left it
-        head = body = ""
-    if head == "{} {:08x}".format(stamp, zlib.crc32(body.encode("utf-8", "surrogateescape"))):
+        text = ""
+    head, _, body = text[len(stamp) :].partition("\n")
+    if text.startswith(stamp) and head == "# {:08x}".format(zlib.crc32(body.encode("utf-8", "surrogateescape"))):
         return
     body = nftables.render(entries)
     os.makedirs(os.path.dirname(nftables.STATIC), mode=0o755, exist_ok=True)
-    files.write(nftables.STATIC, f"{stamp} {zlib.crc32(body.encode()):08x}\n{body}")
+    files.write(nftables.STATIC, f"{stamp}# {zlib.crc32(body.encode()):08x}\n{body}")
 
 
 def load(wanted, step):

@@ -12,6 +12,7 @@ import re
 import resource
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -52,7 +53,11 @@ def rules(count) -> str:
 
 
 def load(text) -> None:
-    subprocess.run(["nft", "-f", "/dev/stdin"], input=text, check=True, text=True)
+    """By a file, as l2wg does it: a pipe is read otherwise."""
+    with tempfile.NamedTemporaryFile("w", suffix=".nft") as file:
+        file.write(text)
+        file.flush()
+        subprocess.run(["nft", "-f", file.name], check=True)
 
 
 def listed() -> None:

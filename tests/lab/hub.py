@@ -61,12 +61,12 @@ UP, DOWN = ("wg-quick", "up", "wg0"), ("wg-quick", "down", "wg0")
 APPLY = ("l2wg", "apply", "--no-rehearsal")
 ALL_DOWN = ("l2wg", "down", "--all")
 EVENT = ("l2wg", "event", "up", "br0")
-# The watch leaves its record, by which ifupdown's hook sees that it has nothing to do.
-LOOK = "/usr/lib/l2wg/look"
+# The watch leaves its record, by which ifupdown's hook sees that it has nothing to do; policy routes belong to the second one only.
+LOOKS = ("sh", "-c", "/usr/lib/l2wg/look; /usr/lib/l2wg/look")
 HOOK = ("env", "IFACE=br0", "MODE=start", "PHASE=post-up", "/etc/network/if-up.d/l2wg")
 STATUS = ("l2wg", "status")
 # What is timed once the tunnels are there, what it is called, and the goal for most of COUNTS.
-SHOWN = {EVENT: ("an event, nothing to do", "< 1.5 s"), HOOK: ("ifupdown's hook after a look of the watch, nothing to do", ""), STATUS: ("`l2wg status`", "")}
+SHOWN = {EVENT: ("an event, nothing to do", "< 1.5 s"), HOOK: ("ifupdown's hook after the watch has looked, nothing to do", ""), STATUS: ("`l2wg status`", "")}
 RULES = "/root/rules.nft"
 NO_RULES = "".join(f"add table {family} l2wg\ndelete table {family} l2wg\n" for family in ("inet", "bridge"))
 LISTED = ("sh", "-c", "nft -s list table inet l2wg && nft -s list table bridge l2wg")
@@ -135,21 +135,6 @@ class Hub:
         self.grown("`nft -f`", "s", loads, "< 0.5 s")
         self.grown("`nft list`, both tables", "s", lists, "< 0.5 s")
 
-    def start(self):
-        """wg-quick up, without us and with us."""
-        found = {(count, more): [] for count in COUNTS for more in ("", OURS)}
-        for _ in range(self.rounds):
-            for (count, more), seconds in found.items():
-                self.run("sh", "-ec", FILES, "sh", count, "gretap")
-                self.wireguard(count, more)
-                seconds.append(self.timed(*UP))
-                self.see(count if more else 0)
-                self.run(*DOWN)
-        for count in COUNTS:
-            self.rows.append(Row(f"`wg-quick up wg0` with our lines: {tunnels(count)}", "s", found[count, OURS], "without", found[count, ""]))
-        beyond = [ours - bare for ours, bare in zip(found[COUNTS[-1], OURS], found[COUNTS[-1], ""])]
-        self.rows.append(Row(f"what our lines take of that: {tunnels(COUNTS[-1])}", "s", beyond, "", (), "< 3 s"))
-
     def work(self):
         """apply from nothing, and then what has nothing to do."""
         self.wireguard(COUNTS[-1])
@@ -162,21 +147,52 @@ class Hub:
                     self.run("sh", "-ec", FILES, "sh", count, kind)
                     found[kind, APPLY][count].append(self.timed(*APPLY))
                     self.see(count)
-                    self.run(LOOK)
+                    self.run(*LOOKS)
                     for argv in SHOWN:
                         found[kind, argv][count].append(self.timed(*argv))
         self.run(*ALL_DOWN)
+        self.run(*DOWN)
         for argv, (what, goal) in {APPLY: ("`l2wg apply` from nothing, no far end answers", "< 15 s"), **SHOWN}.items():
             for kind in KINDS:
                 self.grown(f"{what}, {kind}", "s", found[kind, argv], goal)
         self.rows.append(Row(f"most memory of a process, up to {tunnels(COUNTS[-1])}", "MiB", [max(self.memory)], "", (), "< 40 MiB"))
 
+    def start(self):
+        """wg-quick up, without us and with us, where all has been applied before. What has been measured is shown each time."""
+        rows = list(self.rows)
+        found = {(count, more): [] for count in COUNTS for more in ("", OURS)}
+        for count in COUNTS:
+            self.run("sh", "-ec", FILES, "sh", count, "gretap")
+            # Else the first event would render the rules, too.
+            self.run(*APPLY)
+            for _ in range(self.rounds):
+                for more in ("", OURS):
+                    self.wireguard(count, more)
+                    seconds = self.timed(*UP)
+                    self.see(count if more else 0)
+                    found[count, more].append(seconds)
+                    self.run(*DOWN)
+                self.rows = rows + list(self.started(found))
+                yield
+
+    @staticmethod
+    def started(found):
+        for count in COUNTS:
+            if found[count, OURS]:
+                yield Row(f"`wg-quick up wg0` with our lines: {tunnels(count)}", "s", found[count, OURS], "without", found[count, ""])
+        beyond = [ours - bare for ours, bare in zip(found[COUNTS[-1], OURS], found[COUNTS[-1], ""])]
+        if beyond:
+            yield Row(f"what our lines take of that: {tunnels(COUNTS[-1])}", "s", beyond, "", (), "< 3 s")
+
 
 def run(pair, rounds, say):
-    """Yield the Rows of all that has been measured so far, after each part."""
+    """Yield the Rows of all that has been measured so far."""
     pair.vm.sh(WIRES)
     hub = Hub(pair, rounds, say)
-    for part in (hub.echo, hub.start, hub.work):
-        hub.memory.clear()
-        part()
+    hub.echo()
+    yield hub.rows
+    hub.memory.clear()
+    hub.work()
+    yield hub.rows
+    for _ in hub.start():
         yield hub.rows

@@ -61,7 +61,7 @@ def rules(tunnels):
     links, _ = router(tunnels)
     entries = [nftables.entry(tunnel) for tunnel in tunnels]
     values = {tunnel.name: nftables.value(tunnel, links) for tunnel in tunnels}
-    return nftables.load(entries, values).rpartition("include ")[0] + nftables.render(entries)
+    return nftables.load(entries, values).rpartition("include ")[0] + nftables_state.stamp(entries) + nftables.render(entries)
 
 
 def router(tunnels, state=NOTHING, missing=()):
