@@ -80,7 +80,7 @@ def sites(monkeypatch):
             site.thread.join(10)
 
 
-def until(what, seconds=20.0):
+def until(what, seconds=120.0):
     end = time.monotonic() + seconds
     while not what():
         assert time.monotonic() < end
