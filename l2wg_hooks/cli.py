@@ -102,7 +102,7 @@ def _command(words):
     label = "l2wg {}{}".format(called, f" ({caller})" if caller else "")
     log.begin(event_summary.EventSummary(called, label), getattr(command, "READ_ONLY", False), terminal.attended())
     try:
-        if not _is_root():
+        if not (getattr(command, "FOR_ALL", False) or _is_root()):
             # Others do not see firewalls, leases and WireGuard's peers: even `plan` would be wrong.
             fail(f"`l2wg {options.command}` is for root", "sudo l2wg {}".format(" ".join(words)), REFUSED)
         problems, code = command.run(options)

@@ -3,7 +3,7 @@
 from l2wg_hooks.commands import usage
 from l2wg_hooks.reconcile import events
 
-GROUP = usage.CALLED
+GROUP = usage.UNLISTED
 HELP = "take the tunnels on WG out; exits 0 whatever happens (PostDown)"
 EXAMPLE = "l2wg down wg0"
 

@@ -2,6 +2,7 @@
 
 `GROUP`, `HELP` and `EXAMPLE`: where it stands on the screen of `l2wg --help`, its line there, and how it may be called;
 `READ_ONLY`, where it changes nothing: what it finds is for whoever has asked, not for the journal;
+`FOR_ALL`, where others than root may call it;
 `add_arguments(parser)`: its options, for argparse;
 `run(options)`: (Problems, exit code). It may raise L2wgError.
 """
@@ -13,7 +14,7 @@ from l2wg_hooks.commands import usage
 
 # In the order of the screen, within the groups.
 NAMES = (
-    ("apply", "status", "check")
+    ("apply", "status", "sites", "check")
     + ("init", "card", "pair", "unpair", "wall", "set", "attach", "detach")
     + ("plan", "rehearse", "confirm", "rollback")
     + ("up", "down", "metrics", "exec")

@@ -4,7 +4,7 @@ from l2wg_hooks.commands import usage
 from l2wg_hooks.reconcile import events
 
 GROUP = usage.CALLED
-HELP = "wire up what can be; exits 0 whatever happens (PostUp)"
+HELP = "wire up what can be (PostUp); down: out again (PostDown); exit 0"
 EXAMPLE = "l2wg up --strict wg0"
 
 

@@ -16,13 +16,14 @@ def document(status):
         "ok": not status.wrong,
         "guard_intact": status.intact,
         "guard_strays": dict(status.strays),
-        "faults": [_fault(fault) for fault in status.faults],
+        "faults": [fault(each) for each in status.faults],
         "tunnels": [_tunnel(tunnel) for tunnel in status.tunnels],
         "bridges": [_bridge(bridge) for bridge in status.bridges],
     }
 
 
-def _fault(fault):
+def fault(fault):
+    """Of a Fault."""
     return {
         "level": fault.level,
         "about": fault.about or None,
@@ -35,7 +36,7 @@ def _fault(fault):
 
 
 def _tunnel(tunnel):
-    wish, below, far = tunnel.wish, tunnel.underlay, tunnel.peer
+    wish, below = tunnel.wish, tunnel.underlay
     return {
         "name": tunnel.name,
         "site": wish.site or None,
@@ -63,18 +64,22 @@ def _tunnel(tunnel):
             "port": below.port or None,
             "addresses": list(below.addresses),
         },
-        "peer": far
-        and {
-            "public_key": far.key,
-            "endpoint": far.endpoint or None,
-            "handshake": far.handshake or None,
-            "handshake_age": far.age,
-            "received_bytes": far.received,
-            "sent_bytes": far.sent,
-        },
+        "peer": peer(tunnel.peer),
         "received": tunnel.traffic.received._asdict(),
         "sent": tunnel.traffic.sent._asdict(),
         "dropped": dict(tunnel.dropped),
+    }
+
+
+def peer(far):
+    """Of a Far, or of None."""
+    return far and {
+        "public_key": far.key,
+        "endpoint": far.endpoint or None,
+        "handshake": far.handshake or None,
+        "handshake_age": far.age,
+        "received_bytes": far.received,
+        "sent_bytes": far.sent,
     }
 
 

@@ -1,15 +1,14 @@
 """`l2wg status` as a screen of text: a Status -> lines of at most 80 characters. Pure."""
 
 from l2wg_hooks.config.store import EMPTY
-from l2wg_hooks.status.status import FRAMES, NOTE, PACKETS, WRONG
-from l2wg_hooks.status.terminal_text import WIDTH, cut, duration, key, paint, readable, size, tie, wrap
+from l2wg_hooks.status.pen import Pen
+from l2wg_hooks.status.status import FRAMES, PACKETS, WRONG
+from l2wg_hooks.status.terminal_text import cut, duration, key, paint, readable, size, tie
 
 # More tunnels than this, and each gets a line instead of a paragraph.
 WHOLE = 3
 # So many addresses a port; more are in --json.
 STATIONS = 8
-LABEL = 12
-COLOURS = {WRONG: "red", NOTE: "yellow"}
 GUARD = {"injection": "injected", "leak": "leaking", "forgery": "forged"}
 FENCES = {"loop": "looped", "storm": "over the storm limit", "dhcp": "of DHCP", "vlans": "of other VLANs"}
 
@@ -19,7 +18,7 @@ def render(status, colour=False, before=None, names=()):
 
     `before` is the Status of some seconds ago, for what crosses each second.
     """
-    pen, status, before, names = _Pen(colour), readable(status), readable(before), set(names)
+    pen, status, before, names = Pen(colour), readable(status), readable(before), set(names)
     shown = [tunnel for tunnel in status.tunnels if tunnel.name in names] if names else status.tunnels
     pen.line(headline(status), "red" if status.wrong else "green")
     pen.faults(status.of(""))
@@ -39,37 +38,6 @@ def render(status, colour=False, before=None, names=()):
         pen.line("")
         pen.line("What helps: l2wg check")
     return "\n".join(pen.lines) + "\n"
-
-
-class _Pen:
-    """Collects lines, of which a row is a label and text; `states` are words and their colours, each painted once."""
-
-    def __init__(self, colour):
-        self.colour, self.lines = colour, []
-
-    def line(self, text, colour=""):
-        for part in wrap(text, WIDTH):
-            self.lines.append(paint(part, colour, self.colour) if colour else part)
-
-    def row(self, label, text, colour="", **states):
-        for number, part in enumerate(wrap(text, WIDTH - LABEL - 2)):
-            if colour:
-                part = paint(part, colour, self.colour)
-            for word, tint in states.items():
-                words = part.split(" ")
-                part = " ".join(paint(piece, tint, self.colour) if piece.rstrip(",") == word else piece for piece in words)
-            if not number and len(label) >= LABEL:
-                self.lines.append("  " + label)
-                label = ""
-            self.lines.append("  %-*s%s" % (LABEL, "" if number else label, part))
-
-    def faults(self, faults):
-        for fault in faults:
-            where = "%s:%d: " % (fault.path, fault.line) if fault.line else f"{fault.path}: " if fault.path else ""
-            where += f"{fault.key}: " if fault.key else ""
-            self.row("WRONG" if fault.level == WRONG else "note", where + fault.message, COLOURS[fault.level])
-            if fault.hint:
-                self.row("", f"({fault.hint})", COLOURS[fault.level])
 
 
 def count(number, word, plural=""):

@@ -1,12 +1,16 @@
-"""`l2wg status`: look, and print it in the form that was asked for."""
+"""`l2wg status` and `l2wg sites`: look, and print it in the form that was asked for."""
 
+import os
 import shutil
 import signal
 import sys
 import time
 
+from l2wg_hooks.config import site_faults, site_file, site_lines, site_tunnels, store
 from l2wg_hooks.errors import fail
 from l2wg_hooks.status import status, survey, terminal_text
+
+NO_SITES = "there is no such file, so no net of many sites is written down here"
 
 
 def show(options):
@@ -21,6 +25,46 @@ def show(options):
     except BrokenPipeError:  # `| head` has seen enough
         sys.stdout = None
     return _code(found, options)
+
+
+def sites(options):
+    """Print the net; exit code as of `show`. Others than root see what the file says. Raises L2wgError where there is none."""
+    from l2wg_hooks.status import sites as net_sites
+
+    path = site_file.path()
+    if store.SITES not in store.sources():
+        fail(NO_SITES, "`l2wg status` shows this router's tunnels; to write one: l2wg-sites(5)", path=path)
+    if os.geteuid() == 0:
+        seen = survey.look()
+        table = net_sites.build(seen.wished.net, path, status.build(seen), seen.wished.problems)
+    else:
+        table = net_sites.build(_net_alone(path), path)
+    try:
+        _print_sites(table, options)
+        sys.stdout.flush()
+    except BrokenPipeError:  # `| head` has seen enough
+        sys.stdout = None
+    return 1 if table.wrong else 0
+
+
+def _net_alone(path):
+    """The Net of the file alone: which of its sites this router is, its private key tells, which is root's."""
+    lines = site_faults.between(site_lines.parse(store.read(store.SITES), path), path)
+    return site_file.Net(lines, site_tunnels.Part(), None, site_tunnels.ByHand())
+
+
+def _print_sites(table, options):
+    if options.json:
+        import json
+
+        from l2wg_hooks.status import render_sites_json
+
+        json.dump(render_sites_json.document(table, os.uname().nodename, time.time()), sys.stdout, indent=2)
+        sys.stdout.write("\n")
+        return
+    from l2wg_hooks.status import render_sites
+
+    sys.stdout.write(render_sites.render(table, terminal_text.wants_colour(sys.stdout)))
 
 
 def _known(found, names):

@@ -295,7 +295,7 @@ def _port(name, bridge, seen, tunnel):
 def _faults(seen, tunnels, bridges):
     """Yield the Faults: files, what could not be seen, what `l2wg apply` would do, and what it cannot mend."""
     for problem in seen.wished.problems:
-        yield _of(problem, "")
+        yield of_problem(problem, "")
     if seen.pending:
         yield Fault(NOTE, "", "a change waits for its confirmation, or came to no end", "l2wg confirm, or l2wg rollback")
     elif seen.undone:
@@ -339,7 +339,8 @@ def _staged(tunnel):
     return Fault(NOTE, tunnel.name, "it waits for the other site, to get a wire of its own", hint)
 
 
-def _of(problem, about):
+def of_problem(problem, about):
+    """The Fault of a Problem."""
     return Fault(WRONG, about, problem.message, problem.hint, problem.path, problem.line, problem.key)
 
 
@@ -365,7 +366,7 @@ def _planned(seen, bridges):
     for wait in todo.waiting:
         yield Fault(WRONG, wait.subject if wait.subject in known else "", str(wait), named=True)
     for problem in todo.problems:
-        yield _of(problem, problem.tunnel if problem.tunnel in names else "")
+        yield of_problem(problem, problem.tunnel if problem.tunnel in names else "")
 
 
 def _wire(tunnel, answers, seen):

@@ -5,7 +5,8 @@ Frames and bits are counted on the tunnel itself, so what WireGuard and the enca
 
 from typing import NamedTuple, Tuple
 
-from l2wg_hooks.status.render_text import COLOURS, WHOLE, count, counts, headline, port_word, state_word
+from l2wg_hooks.status.pen import COLOURS
+from l2wg_hooks.status.render_text import WHOLE, count, counts, headline, port_word, state_word
 from l2wg_hooks.status.status import WRONG
 from l2wg_hooks.status.terminal_text import cut, duration, paint, readable
 

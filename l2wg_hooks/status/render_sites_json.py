@@ -1,0 +1,57 @@
+"""`l2wg sites --json`: a Table as plain values, by a schema that l2wg(8) tells and that only grows. Pure."""
+
+from l2wg_hooks import __version__
+from l2wg_hooks.status import render_json
+
+# Another number where a name goes, or means something else; new names are no reason.
+VERSION = 1
+
+
+def document(table, host, time):
+    """What is printed: dicts, lists, strings, numbers, booleans and None. `time` is seconds since the epoch."""
+    return {
+        "version": VERSION,
+        "l2wg": __version__,
+        "host": host,
+        "time": int(time),
+        "ok": not table.wrong,
+        "looked": table.looked,
+        "path": table.path,
+        "shape": table.shape or None,
+        "hub": table.hub or None,
+        "here": table.here or None,
+        "faults": [render_json.fault(fault) for fault in table.faults],
+        "sites": [_site(row) for row in table.rows],
+    }
+
+
+def _site(row):
+    return {
+        "name": row.name,
+        "line": row.line or None,
+        "public_key": row.key,
+        "endpoint": row.endpoint or None,
+        "addresses": list(row.addresses),
+        "lan": row.lan or None,
+        "gone": row.gone or None,
+        "here": row.here,
+        "hub": row.hub,
+        "state": row.word,
+        "tunnel": row.tunnel and _tunnel(row),
+        "peer": row.tunnel and render_json.peer(row.tunnel.peer),
+        "faults": [render_json.fault(fault) for fault in row.faults],
+    }
+
+
+def _tunnel(row):
+    tunnel = row.tunnel
+    return {
+        "name": tunnel.name,
+        "by_hand": row.by_hand,
+        "present": tunnel.there,
+        "up": tunnel.up,
+        "joined": tunnel.joined,
+        "received": tunnel.traffic.received._asdict(),
+        "sent": tunnel.traffic.sent._asdict(),
+        "stations_total": row.crowd,
+    }

@@ -1,0 +1,203 @@
+"""The net of /etc/l2wg/sites as this router sees it: its lines, each with the tunnel there is to that site. Pure.
+
+render_sites.py and render_sites_json.py get this and nothing else.
+"""
+
+from typing import Dict, List, NamedTuple, Optional, Tuple
+
+from l2wg_hooks.config import site_tunnels
+from l2wg_hooks.errors import listed
+from l2wg_hooks.status.status import WRONG, Fault, State, of_problem
+
+# Words for what there is between this router and a site, beside those for a tunnel's state.
+HERE, GONE, NONE, UNKNOWN = "here", "gone", "none", "unknown"
+CONTRADICTED, CHOOSE = "another line contradicts this one, so neither counts", "mend one of the two"
+# Names in a message.
+NAMED = 5
+
+
+class Row(NamedTuple):
+    """One site. `line` is that of its line, 0 where this has gone and the tunnel stands all the same.
+
+    `addresses` are those inside WireGuard, the one that its tunnel has first; `lan` is what its card says is behind it, `crowd`
+    how many Ethernet addresses are heard behind the tunnel. `gone` is the day since which it is out, or "". `meets` is whether it
+    is to have a tunnel with this router, None where nobody can tell. `by_hand`: its tunnel has a file of its own.
+    """
+
+    name: str
+    key: str
+    line: int = 0
+    endpoint: str = ""
+    addresses: Tuple[str, ...] = ()
+    lan: str = ""
+    gone: str = ""
+    here: bool = False
+    hub: bool = False
+    meets: Optional[bool] = None
+    tunnel: Optional[State] = None
+    by_hand: bool = False
+    crowd: int = 0
+    faults: Tuple[Fault, ...] = ()
+
+    @property
+    def wrong(self):
+        """The Faults that are no mere notes."""
+        return tuple(fault for fault in self.faults if fault.level == WRONG)
+
+    @property
+    def word(self):
+        """What is between it and this router, in a word."""
+        if self.here:
+            return HERE
+        if self.tunnel is not None:
+            if not self.tunnel.there:
+                return "missing"
+            return "down" if not self.tunnel.up else "WRONG" if self.wrong else "up"
+        if self.gone:
+            return GONE
+        return {True: "missing", False: NONE, None: UNKNOWN}[self.meets]
+
+
+class Table(NamedTuple):
+    """All of it. `looked` is whether the kernel was asked, too; `shape` and `hub` are "" where its line does not count.
+
+    `faults` are those of the file that are no site's, `elsewhere` how many things are wrong with what is no part of this net.
+    """
+
+    path: str
+    rows: Tuple[Row, ...]
+    looked: bool
+    shape: str = ""
+    hub: str = ""
+    faults: Tuple[Fault, ...] = ()
+    elsewhere: int = 0
+
+    @property
+    def here(self):
+        """The name of this router's site; "" where nobody can tell."""
+        return next((row.name for row in self.rows if row.here), "")
+
+    @property
+    def wrong(self):
+        """All Faults that are no mere notes."""
+        return tuple(fault for fault in self.faults if fault.level == WRONG) + tuple(
+            fault for row in self.rows for fault in row.wrong
+        )
+
+
+def build(net, path, status=None, problems=()):
+    """The Table of a site_file.Net; `status` is a Status, None where nobody may look.
+
+    `problems` are all that the wish has: those of the file that no line tells of count, too, such as that it is an older copy.
+    """
+    sites = sorted(net.lines.sites + net.lines.faulty, key=lambda site: site.line)
+    found = _Tunnels(status, path)
+    of_line: Dict[int, List[Fault]] = {}
+    for problem in net.lines.problems + net.part.problems:
+        of_line.setdefault(problem.line, []).append(of_problem(problem, ""))
+    for site in net.lines.faulty:
+        # Of lines that contradict each other, the last one is told of.
+        of_line.setdefault(site.line, [Fault(WRONG, "", CONTRADICTED, CHOOSE, path, site.line)])
+    rows = [_row(site, net, found, of_line.pop(site.line, [])) for site in sites]
+    rows += [_lineless(state, found) for state in found.left()]
+    faults = [fault for line in sorted(of_line) for fault in of_line[line]]
+    told = set(net.problems)
+    faults += [of_problem(problem, "") for problem in problems if problem.path == path and problem not in told]
+    shape, hub = (net.lines.net.shape, net.lines.net.hub) if net.lines.net else ("", "")
+    table = Table(path, tuple(rows), status is not None, shape, hub, tuple(faults))
+    shown = set(table.wrong)
+    # Of a file with many mistakes the wish has the first ones, and how many more there are.
+    elsewhere = [fault for fault in status.wrong if fault not in shown and fault.path != path] if status else []
+    return table._replace(elsewhere=len(elsewhere))
+
+
+class _Tunnels:
+    """The tunnels of a Status, by whom they lead to; each is some site's once."""
+
+    def __init__(self, status, path):
+        self.status = status
+        tunnels = status.tunnels if status else ()
+        self.by_key = {peer.key: tunnel for tunnel in tunnels for peer in tunnel.wish.peers if tunnel.wish.path == path}
+        self.by_end = {end.remote: tunnel for tunnel in tunnels if tunnel.wish.path != path for end in tunnel.wish.ends()}
+        self.crowds = {port.name: port.crowd for bridge in status.bridges for port in bridge.ports} if status else {}
+        self.taken = set()
+
+    def of(self, key, addresses):
+        """(State or None, whether it has a file of its own) of a site."""
+        if key in self.by_key:
+            self.taken.add(key)
+            return self.by_key[key], False
+        tunnel = next((self.by_end[address] for address in addresses if address in self.by_end), None)
+        return tunnel, tunnel is not None
+
+    def left(self):
+        """Those that come of a line which is there no more."""
+        return [tunnel for key, tunnel in self.by_key.items() if key not in self.taken]
+
+    def faults(self, tunnel):
+        """What is wrong with one, or worth a look."""
+        return self.status.of(tunnel.name)
+
+
+def _row(site, net, found, faults):
+    own = net.part.own
+    tunnel, by_hand = found.of(site.key, site.card.addresses)
+    here = own is not None and own.line == site.line
+    if here:
+        tunnel, by_hand = None, False
+    if site.gone and by_hand:
+        # Its address may be another one's by now.
+        heirs = [other for other in net.lines.living() if set(other.card.addresses) & set(site.card.addresses)]
+        tunnel = None if heirs else tunnel
+    if site.gone and tunnel is not None:
+        message = f"it is out since {site.gone}, and {tunnel.name} still leads to it"
+        hint = f"its file is its own: l2wg unpair {tunnel.name}" if by_hand else "l2wg apply"
+        faults = [*faults, Fault(WRONG, tunnel.name, message, hint)]
+    if tunnel is not None:
+        faults = [*faults, *found.faults(tunnel)]
+    meets = None
+    if own is not None and net.lines.net is not None:
+        meets = not here and not site.gone and site_tunnels.meet(net.lines.net, own, site)
+    addresses = site.card.addresses
+    if tunnel is not None:
+        addresses = tuple(sorted(addresses, key=lambda address: address != tunnel.wish.remote))
+    return Row(
+        site.name,
+        site.key,
+        site.line,
+        site.card.endpoint,
+        addresses,
+        site.card.lan,
+        site.gone,
+        here,
+        net.lines.net is not None and site.name == net.lines.net.hub and not site.gone,
+        meets,
+        tunnel,
+        tunnel is not None and by_hand,
+        found.crowds.get(tunnel.name, 0) if tunnel is not None else 0,
+        tuple(faults),
+    )
+
+
+def _lineless(tunnel, found):
+    wish = tunnel.wish
+    addresses = tuple(end.remote for end in wish.ends())
+    crowd, faults = found.crowds.get(tunnel.name, 0), found.faults(tunnel)
+    return Row(wish.site, wish.peers[0].key, addresses=addresses, meets=True, tunnel=tunnel, crowd=crowd, faults=faults)
+
+
+def summary(table):
+    """How many sites there are, which one is here, and how much is wrong."""
+    living = [row for row in table.rows if not row.gone]
+    words = "{} site{}".format(len(living), "" if len(living) == 1 else "s")
+    if table.shape:
+        words = f"a {table.shape} of {words}" + (f", {table.hub} is the hub" if table.hub else "")
+    out = [row.name for row in table.rows if row.gone]
+    if out:
+        words += "; {} {} out".format(listed(out, NAMED), "is" if len(out) == 1 else "are")
+    if table.here:
+        words += f"; this router is {table.here}"
+    number = len(table.wrong)
+    if number:
+        return words + "; {} wrong".format("1 thing is" if number == 1 else "%d things are" % number)
+    return words + ("; nothing is wrong" if table.looked else "")
