@@ -286,8 +286,8 @@ def _carry_more(more):
     for path, (old, new) in more.texts.items():
         _write(path, old, new)
     for name, text in more.wish.items():
-        if text is None:
-            continue  # its file is one of the texts
+        if store.path(name) in more.texts:
+            continue
         _write(store.path(name), files.text(store.path(name)), text)
     return executor.apply(more.steps)
 

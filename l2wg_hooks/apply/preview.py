@@ -68,12 +68,12 @@ class Intent(NamedTuple):
 
 
 class ExtraChanges(NamedTuple):
-    """What `l2wg pair`, `unpair` and `wall` change in the same transaction, before all else: whole or not at all with the rest.
+    """What `pair`, `unpair`, `revoke` and `wall` change in the same transaction, before all else: whole or not at all with it.
 
-    `wish` is {tunnel: text, or None where it goes}, `texts` {path: (old, new)}, `steps` are for the WireGuard interface
-    `underlay`, and `peers` are the peers that these change, as they are: wg_interfaces.Peer. `ways` are the words of the routes
-    that these add. `last` are steps for what comes when all else is done, `lost` the words of the routes that these take away;
-    `gone` are the public keys of peers that go with their lines in a file.
+    `wish` is {tunnel: text, or None where it goes}, `texts` {path: (old, new)}, where a file of the wish may be, too. `steps` are
+    for the WireGuard interface `underlay`, and `peers` are the peers that these change, as they are: wg_interfaces.Peer. `ways`
+    are the words of the routes that these add. `last` are steps for what comes when all else is done, `lost` the words of the
+    routes that these take away; `gone` are the public keys of peers that go with their lines in a file.
     """
 
     wish: Dict[str, Optional[str]]

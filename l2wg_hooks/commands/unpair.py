@@ -7,7 +7,7 @@ from l2wg_hooks.pairing import unpair
 from l2wg_hooks.system import log, terminal
 
 GROUP = usage.NEW
-HELP = "take out what `pair` has brought: tunnel, peer, route"
+HELP = "take out what `pair` has brought; revoke: a site of a file of sites"
 EXAMPLE = "l2wg unpair site-b"
 
 

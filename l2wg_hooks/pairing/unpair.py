@@ -69,7 +69,7 @@ def intend(name):
     left = [tunnel for tunnel in wished.tunnels if tunnel not in gone]
     for tunnel in gone:
         if tunnel.peers:
-            hint = "write gone=DAY into that line, here and at all sites, then: l2wg apply"
+            hint = f"l2wg revoke {tunnel.site}"
             fail(f"{tunnel.name} comes of this line, and goes by it", hint, path=tunnel.path, line=tunnel.lines.get("", 0))
     wire = wires[underlay]
     why = _needed(key, wire, gone, [tunnel for tunnel in left if tunnel.underlay == underlay], underlay)

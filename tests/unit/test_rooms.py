@@ -12,7 +12,7 @@ ORDER = {room: floor for floor, names in enumerate(RULE.split(" > ")) for room i
 IMPURE = {"subprocess", "socket", "_socket", "select", "time", "signal", "threading", "_thread", "tempfile", "shutil", "ctypes", "fcntl"}
 PURE = ("model", "errors", "typed", "encapsulation", "plan")
 PURE_MODULES = (
-    "config.allowed_ips config.card config.endpoint_lines config.endpoint_names config.public_key config.site_faults"
+    "config.allowed_ips config.card config.endpoint_lines config.endpoint_names config.public_key config.site_edit config.site_faults"
     " config.site_lines config.site_names config.site_tunnels config.terms"
     " config.schema config.tunnel_file config.conflicts config.bridge_switches config.ifupdown config.ifupdown_bridge"
     " config.ifupdown_stanzas config.ifupdown_commands config.shell_words config.revert config.wg_quick_peers"

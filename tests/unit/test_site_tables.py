@@ -8,6 +8,7 @@ import pytest
 import site_tables
 from conftest import TREE
 from l2wg_hooks import cli
+from l2wg_hooks.commands import registry
 from l2wg_hooks.status import render_sites, render_sites_json, show, sites, status, survey
 from test_many import MOST, grows
 
@@ -63,6 +64,7 @@ def test_others_than_root_see_the_file(etc, monkeypatch, capsys):
     found = json.loads(capsys.readouterr().out)
     assert found["looked"] is False and found["here"] is None and [site["state"] for site in found["sites"]] == ["unknown", "unknown", "gone"]
     # All other commands are for root.
+    assert [name for name in registry.NAMES if getattr(registry.module(name), "FOR_ALL", False)] == ["sites"]
     assert cli.main(["status"]) == 3 and "is for root" in capsys.readouterr().err
 
 

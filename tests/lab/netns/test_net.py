@@ -189,6 +189,20 @@ def test_a_tombstone_takes_a_site_out_at_the_next_event(net):
     net.all_reach_all()
 
 
+def test_revoke_puts_a_site_out_and_rollback_takes_that_back(net):
+    hub = net.sites["A"]
+    text, guard = hub.read("/etc/l2wg/sites"), ["nft", "list", "table", "inet", "l2wg"]
+    assert INNER["B"] in hub.run(guard).stdout
+    said = hub.l2wg("revoke", "branch-b", "--yes").stderr
+    assert "branch-b is out at once" in said and "copy it to branch-c" in said
+    assert net.tunnels("A") == {"branch-c"} and net.peers("A") == {STRANGER, net.keys["C"].public}
+    assert INNER["B"] not in hub.run(guard).stdout and not net.reach("B", "A") and net.reach("A", "C")
+    assert "out since" in hub.l2wg("sites", check=False).stdout and planned(hub) == ""
+    hub.l2wg("rollback", "--yes")
+    assert hub.read("/etc/l2wg/sites") == text and net.tunnels("A") == {"branch-b", "branch-c"}
+    net.all_reach_all()
+
+
 def test_branches_may_be_isolated(net):
     net.net = STAR.replace("\n", " isolated=yes\n")
     net.apply(*NAMES)
