@@ -18,13 +18,13 @@ def show(options):
     if options.watch:
         return _watch(options)
     found = status.build(survey.look())
-    _known(found, options.tunnels)
+    names = _known(found, options.tunnels)
     try:
-        _print(found, options)
+        _print(found, options, names)
         sys.stdout.flush()
     except BrokenPipeError:  # `| head` has seen enough
         sys.stdout = None
-    return _code(found, options)
+    return _code(found, names)
 
 
 def sites(options):
@@ -68,17 +68,24 @@ def _print_sites(table, options):
 
 
 def _known(found, names):
-    """Raise L2wgError for a tunnel that nobody has written down."""
+    """The tunnels that these names mean: their own, or those of the sites that they lead to.
+
+    Raises L2wgError for one that nobody has written down.
+    """
     known = [tunnel.name for tunnel in found.tunnels]
+    meant = set()
     for name in names:
-        if name not in known:
+        these = [tunnel.name for tunnel in found.tunnels if name == tunnel.wish.site] if name not in known else [name]
+        meant.update(these)
+        if not these:
             said = "there is {}".format(", ".join(known[:8])) if known else "there is none in /etc/l2wg"
             if any(fault.path.endswith(f"/{name}.conf") for fault in found.faults):
                 said = "its file has mistakes: l2wg status"
             fail(f"{name!a} is not a tunnel", said)
+    return meant
 
 
-def _print(found, options):
+def _print(found, options, names):
     if options.json:
         import json
 
@@ -102,15 +109,15 @@ def _print(found, options):
     else:
         from l2wg_hooks.status import render_text
 
-        text = render_text.render(found, terminal_text.wants_colour(sys.stdout), names=options.tunnels)
+        text = render_text.render(found, terminal_text.wants_colour(sys.stdout), names=names)
     sys.stdout.write(text)
 
 
-def _code(found, options):
+def _code(found, names):
     """Of the tunnels that were asked for, if some were."""
-    if not options.tunnels:
+    if not names:
         return 1 if found.wrong else 0
-    return 0 if all(found.well(tunnel) for tunnel in found.tunnels if tunnel.name in options.tunnels) else 1
+    return 0 if all(found.well(tunnel) for tunnel in found.tunnels if tunnel.name in names) else 1
 
 
 def _watch(options):
@@ -125,7 +132,7 @@ def _watch(options):
         signal.signal(signal.SIGINT, signal.SIG_IGN)
     except BrokenPipeError:
         sys.stdout = None
-    return _code(found, options) if found else 0
+    return _code(found, _known(found, options.tunnels)) if found else 0
 
 
 def _pages(options):
@@ -135,8 +142,8 @@ def _pages(options):
     before = None
     while True:
         found = status.build(survey.look())
-        _known(found, options.tunnels)
-        yield found, render_text.render(found, terminal_text.wants_colour(sys.stdout), before, options.tunnels) + "\n"
+        names = _known(found, options.tunnels)
+        yield found, render_text.render(found, terminal_text.wants_colour(sys.stdout), before, names) + "\n"
         before = found
         time.sleep(options.watch)
 
@@ -149,12 +156,12 @@ def _screens(options):
     colour, drawn = terminal_text.wants_colour(sys.stdout), terminal_text.wants_lines()
     while True:
         found = status.build(survey.look())
-        _known(found, options.tunnels)
+        names = _known(found, options.tunnels)
         flows = watch.rates(flows, before, found)
-        text = watch.render(found, flows, times, shutil.get_terminal_size(), colour, drawn, options.tunnels)
+        text = watch.render(found, flows, times, shutil.get_terminal_size(), colour, drawn, names)
         # Home, each line cleared behind its end, then what is left below: no flicker (ECMA-48, 8.3.21, 8.3.41, 8.3.39).
         # No line feed behind the last line, which would scroll.
         yield found, ("" if before else "\x1b[2J") + "\x1b[H" + text.replace("\n", "\x1b[K\n") + "\x1b[K\x1b[J"
         before, number = found, number % 0xFFFF + 1
-        wishes = [tunnel.wish for tunnel in found.tunnels if not options.tunnels or tunnel.name in options.tunnels]
+        wishes = [tunnel.wish for tunnel in found.tunnels if not names or tunnel.name in names]
         times = round_trips.measure(wishes, number, options.watch)

@@ -14,6 +14,8 @@ import pytest
 from conftest import TOP
 
 sys.path.insert(0, str(TOP))
+sys.path.insert(1, str(TOP / "tests/unit"))
+import nets  # the tree must be found first
 from l2wg_hooks.commands import registry, usage  # the tree must be found first
 from l2wg_hooks.config import schema  # the tree must be found first
 
@@ -24,6 +26,18 @@ SETUP = {
     "zsh": "PS1='> '; unsetopt beep; bindkey -e; fpath=({path}/completions $fpath); autoload -U compinit; compinit -u -d {path}/dump",
 }
 ARGV = {"bash": ["bash", "--norc", "--noprofile", "-i"], "zsh": ["zsh", "-f", "-i"]}
+SITES = "".join(
+    (
+        "# hq, 1, 2\nnet hub=hq\n",
+        nets.line(0, "bridge=br0 # gone= is no word of a comment", name="branch-b1"),
+        nets.line(1, "vlans=10 gone=2026-11-25", name="branch-c1"),
+        # As a chat may write it, with a blank before it; one that is no card; one whose first bytes are none of a name.
+        " " + nets.line(2, name="the-branch-in-the-old-town-halls").lower(),
+        "L2WG1:TOOSHORT:00000000\n",
+        f"L2WG1:{'7' * 60}:00000000\n",
+        nets.line(3, name="z"),
+    )
+)
 FILES = {"bash": "l2wg", "zsh": "_l2wg"}
 PATIENCE = 30
 
@@ -41,10 +55,11 @@ class Terminal:
         for name in ("gretap1", "office"):
             (path / "etc/l2wg" / f"{name}.conf").touch()
         (path / "etc/wireguard/wg0.conf").touch()
+        (path / "etc/l2wg/sites").write_text(SITES)
         (path / "sys/class/net/tun7/uevent").write_text("DEVTYPE=wireguard\n")
         text = generated(shell)
         for place in ("/etc/l2wg/", "/etc/wireguard/", "/sys/class/net/"):
-            text = re.sub(rf"(?<=[ (]){place}(?=\*)", f"{path}{place}", text)
+            text = re.sub(rf"(?<=[ (]){place}(?=\*|sites)", f"{path}{place}", text)
         (path / "completions" / FILES[shell]).write_text(text)
         command = path / "bin/l2wg"
         command.write_text('#!/bin/sh\necho "CALLED <$*>"\n')
@@ -108,6 +123,20 @@ def terminal(request, tmp_path_factory):
         ("l2wg up --strict t", "up --strict tun7"),
         ("l2wg down off", "down office"),
         ("l2wg detach --a", "detach --all"),
+        ("l2wg sites --j", "sites --json"),
+        ("l2wg rev", "revoke"),
+        ("l2wg revoke branch-b", "revoke branch-b1"),
+        ("l2wg revoke the-br", "revoke the-branch-in-the-old-town-halls"),
+        ("l2wg revoke branch-c", "revoke branch-c"),  # it is out
+        ("l2wg revoke off", "revoke off"),  # a tunnel with a file of its own
+        ("l2wg revoke --y", "revoke --yes"),
+        ("l2wg status branch-b", "status branch-b1"),
+        ("l2wg status off", "status office"),
+        ("l2wg down branch-b", "down branch-b1"),
+        ("l2wg down the-br", "down the-br"),
+        ("l2wg set branch-b", "set branch-b"),
+        ("l2wg unpair branch-b", "unpair branch-b"),
+        ("l2wg unpair of", "unpair office"),
         ("l2wg plan x", "plan x"),
     ],
 )

@@ -169,3 +169,11 @@ def test_the_man_page_tells_the_schema():
     manual = (TREE / "docs" / "l2wg.8").read_text()
     table = manual.partition('.\\" schema of sites begins')[2].partition('.\\" schema of sites ends')[0]
     assert names == {line[7:] for line in table.splitlines() if line.startswith(".It Cm ")}
+
+
+def test_status_takes_a_sites_name_for_its_tunnels(router, capsys):
+    router(HUB + nets.line(0) + nets.line(1) + nets.line(2, name="the-branch-in-the-old-town-hall"))
+    assert cli.main(["status", "the-branch-in-the-old-town-hall"]) == cli.main(["status", "the-bran-d84f03"])
+    first, second = capsys.readouterr().out.split("router: ")[1:]
+    assert first == second and "the-bran-d84f03 to the-branch-in-the-old-town-hall" in first and "site1 to" not in first
+    assert cli.main(["status", "site7"]) == 1 and "'site7' is not a tunnel" in capsys.readouterr().err
