@@ -1,5 +1,6 @@
 """A file of sites is from outside like a card: whatever is in it, it is understood or told of, and what stands stays."""
 
+import json
 import re
 import sys
 
@@ -7,11 +8,13 @@ import hostile
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from l2wg_hooks.config import card, own_sites, own_wire, site_faults, site_file, site_lines, site_record, site_tunnels, store, tunnel_file
+from l2wg_hooks.config import card, own_sites, own_wire, site_edit, site_faults, site_file, site_lines, site_record, site_tunnels, store, tunnel_file
+from l2wg_hooks.status import render_sites, render_sites_json
 from test_text import sound
 
 sys.path.insert(0, str(hostile.TESTS / "unit"))
 import nets
+import site_tables
 
 PATH = "/etc/l2wg/sites"
 WIRE = {nets.key(0): site_tunnels.Wire("wg0")}
@@ -76,6 +79,34 @@ def test_wg_is_told_nothing_but_peers(text):
     ways = r"AllowedIPs = [0-9a-f.:]+/[0-9]+|Endpoint = [][0-9a-fA-F.:]+|PersistentKeepalive = (off|[0-9]+)"
     for row in own_wire.sections(peer for tunnel in found for peer in tunnel.peers).splitlines():
         assert re.match(r"(\[Peer\]|(PublicKey|PresharedKey) = [A-Za-z0-9+/]{43}=|%s)\Z" % ways, row)
+
+
+@hostile.few
+@given(texts, st.sampled_from([0, 1, None]))
+def test_whatever_is_in_it_the_table_shows_every_site(text, number):
+    table = site_tables.table(text, number)
+    screen = render_sites.render(table)
+    assert screen.replace("\n", "").isprintable() and not screen.startswith("\n")
+    found = site_lines.parse(text, PATH)
+    shown = json.loads(json.dumps(render_sites_json.document(table, "a", 0)))["sites"]
+    assert [site["line"] for site in shown] == sorted(site.line for site in found.sites + found.faulty)
+    assert {problem.line for problem in found.problems} <= {fault.line for fault in table.wrong}
+
+
+@hostile.few
+@given(texts)
+def test_a_tombstone_is_a_word_more_and_no_other_change(text):
+    found = site_lines.parse(text, PATH)
+    for site in found.living()[-2:]:
+        after = site_edit.with_word(text, site.line, "gone=2026-11-29")
+        rows, others = text.split("\n"), after.split("\n")
+        assert [row for number, row in enumerate(rows, 1) if number != site.line] == [row for number, row in enumerate(others, 1) if number != site.line]
+        row, other = rows[site.line - 1], others[site.line - 1]
+        assert other.replace("gone=2026-11-29", "").split() == row.split() and other.partition("#")[2] == row.partition("#")[2]
+        again = site_lines.parse(after, PATH)
+        (out,) = [each for each in again.sites if each.line == site.line]
+        assert out.gone == "2026-11-29" and out._replace(gone="", said=site.said, text=site.text) == site
+        assert again.problems == found.problems
 
 
 @pytest.fixture(scope="module", autouse=True)
