@@ -11,7 +11,7 @@ from l2wg_hooks.config import store
 from l2wg_hooks.errors import L2wgError
 from l2wg_hooks.system import files
 
-PATH = "/run/l2wg.interfaces"
+PATH = "/run/l2wg.ours"
 
 
 def check():

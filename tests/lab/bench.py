@@ -42,7 +42,7 @@ ONE = """{rounds} rounds in {how}, {slow} (tests/lab/bench.py). The reference ca
 The hand-made recipe: three PostUp lines that make a gretap1, a port of br0. A rehearsal plays two starts of WireGuard and one of the whole network."""
 MANY = """{rounds} rounds, twice as many of echoes and rules, in {how}, {slow} (tests/lab/hub.py). One router whose far ends are not
 there: one wg0 with a peer for each tunnel, all tunnels ports of one bridge. An echo, the median of {pings} pings between two hosts at that bridge,
-meets the rules of so many tunnels, and no tunnel; so do `nft -f` and `nft list`."""
+meets the rules of so many tunnels, and no tunnel; so do `nft -f` and `nft list`. What has no spread was measured once."""
 
 
 def one(pair, rounds):

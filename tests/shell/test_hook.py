@@ -20,7 +20,7 @@ BY_HAND = {"up": {"MODE": "start"}, "down": {"MODE": "stop"}}
 def read_in(script, folder, conf):
     """A script that reads in what it does of `folder`, and has the tunnels' files of `conf`."""
     ours = (TOP / "etc/l2wg/ours").read_text()
-    (folder / "ours").write_text(ours.replace("/etc/l2wg", str(conf)).replace("/run/l2wg.interfaces", str(folder / "kept")))
+    (folder / "ours").write_text(ours.replace("/etc/l2wg", str(conf)).replace("/run/l2wg.ours", str(folder / "kept")))
     return script.read_text().replace("/usr/lib/l2wg/ours", str(folder / "ours"))
 
 

@@ -61,3 +61,15 @@ def reached(*names):
             # Python starts the folders first.
             todo += [room for room in (name.rpartition(".")[0],) if room in every]
     return ours, outside
+
+
+def kept() -> Dict[str, Set[str]]:
+    """{path below /run or /var/lib: the modules that say it}, of each constant of a module that is one."""
+    found: Dict[str, Set[str]] = {}
+    for path in TOP.rglob("*.py"):
+        for node in ast.parse(path.read_text()).body:
+            if isinstance(node, ast.Assign):
+                for part in ast.walk(node.value):
+                    if isinstance(part, ast.Constant) and str(part.value).startswith(("/run/l2wg", "/var/lib/l2wg")):
+                        found.setdefault(part.value, set()).add(str(path.relative_to(TOP)))
+    return found

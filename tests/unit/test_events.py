@@ -167,7 +167,7 @@ def test_no_steps_no_process():
 
 def test_what_the_hooks_keep_goes_where_it_may_be_older_than_a_file(root, etc):
     """Times that sh cannot see: `cp -p` onto a file, and a clock that was put back."""
-    kept, conf = root / "run/l2wg.interfaces", etc / "gretap1.conf"
+    kept, conf = root / "run/l2wg.ours", etc / "gretap1.conf"
     conf.write_text("")
     now = time.time()
 

@@ -74,3 +74,12 @@ def test_the_pure_part_knows_no_process_file_or_clock():
 def test_its_probe_would_have_seen_it():
     ours, outside = rooms.reached("reconcile.executor")
     assert "select" in outside and "system.process" in ours
+
+
+def test_no_two_modules_keep_something_under_one_name():
+    """`ifup` once read the hooks' line of names, where a definition of a bridge had just been written."""
+    found = rooms.kept()
+    assert "/run/l2wg.interfaces" in found
+    # One thing, which the second only looks for (test_site_record.py).
+    del found["/run/l2wg.sites"]
+    assert {path: modules for path, modules in found.items() if len(modules) > 1} == {}

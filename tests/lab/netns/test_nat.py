@@ -168,6 +168,7 @@ def test_the_wire_lives_behind_masquerading(natted):
         assert crossed(natted.heard[phase]) == {"out broadcast"}, phase
 
 
+@pytest.mark.long
 def test_the_peer_of_one_vxlan_sends_nothing_into_another(behind):
     """VNI 99 at A is between A and somebody else; B sends with that number, as itself."""
     behind.switch(TUNNELS["vxlan"])

@@ -107,6 +107,7 @@ def test_what_is_foreseen_is_what_wg_quick_does(pair):
     assert wrong == []
 
 
+@pytest.mark.long
 def test_a_bridge_address_that_would_cost_wireguard_its_next_start(wireguard):
     site = wireguard.a
     values = "underlay=wg0 local=192.168.178.1 remote=192.168.92.1 bridge=br0 bridge-ports=enp3s0".split()

@@ -295,7 +295,7 @@ FILTERS = "for name in all default enp1s0 enp2s0 br0; do sysctl -qw net.ipv4.con
 AGAIN = "l2wg event up br0; nft flush ruleset"
 
 
-@pytest.fixture(scope="module", params=tunnels("gretap", "vxlan6"))
+@pytest.fixture(scope="module", params=tunnels("gretap"))
 def told(request, lab):
     """What the probes saw in every state, without any rule, and nobody told."""
     lab.switch(TUNNELS[request.param])

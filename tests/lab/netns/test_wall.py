@@ -291,6 +291,7 @@ def test_undone_afterwards_by_both(shared):
         assert not stands(site)
 
 
+@pytest.mark.long
 def test_ended_in_the_middle_and_started_again(shared):
     """As by a power cut: what it had begun is undone, the other site goes back, and both try again."""
     a, b = shared.sites

@@ -11,6 +11,9 @@ import topology
 from hosts import eventually
 from steps import QUIET, WIREGUARD, wired
 
+# The same by namespaces, with a watch by hand: netns/test_back.py.
+pytestmark = pytest.mark.long
+
 # Seconds from the moment that wg0 is up to the first answer across: WireGuard by itself takes 15 and more. An issue asks for 2 on a router;
 # what it takes here, emulated and beside other machines, is printed.
 BACK = 14
@@ -119,10 +122,10 @@ WHAT = {"wg-quick": restart, "reboot": lambda router: router.reboot, "power cut"
 
 @pytest.mark.parametrize("site, what", [
     ("B", "wg-quick"),
-    pytest.param("A", "wg-quick", marks=pytest.mark.long),
-    pytest.param("B", "reboot", marks=pytest.mark.long),
-    pytest.param("A", "reboot", marks=pytest.mark.long),
-    pytest.param("B", "power cut", marks=pytest.mark.long),
+    ("A", "wg-quick"),
+    ("B", "reboot"),
+    ("A", "reboot"),
+    ("B", "power cut"),
 ])  # fmt: skip
 def test_a_shared_wire_is_back(installed, site, what):
     router = installed.routers[site]
@@ -165,7 +168,6 @@ def walled(installed):
     return installed
 
 
-@pytest.mark.long
 def test_the_watch_makes_a_wire_of_its_own_for_all_to_see(walled):
     """Its unit may make a namespace, by a mount that is everybody's."""
     b = walled.b
@@ -175,9 +177,9 @@ def test_the_watch_makes_a_wire_of_its_own_for_all_to_see(walled):
 
 
 @pytest.mark.parametrize("site, what", [
-    pytest.param("B", "reboot", marks=pytest.mark.long),
-    pytest.param("A", "reboot", marks=pytest.mark.long),
-    pytest.param("B", "power cut", marks=pytest.mark.long),
+    ("B", "reboot"),
+    ("A", "reboot"),
+    ("B", "power cut"),
 ])  # fmt: skip
 def test_a_wire_of_its_own_is_back(walled, site, what):
     router = walled.routers[site]

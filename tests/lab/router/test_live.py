@@ -236,7 +236,7 @@ SECOND = "underlay = wg0\nlocal = 192.168.178.1\nremote = 192.168.92.1\nkey = 7\
     "kill -9 by the process group",
     pytest.param("kill -9, without --confirm", marks=pytest.mark.long),
     pytest.param("reboot", marks=pytest.mark.long),
-    "power cut",
+    pytest.param("power cut", marks=pytest.mark.long),
 ])  # fmt: skip
 def test_killed_in_the_middle_it_is_undone(site_a, how):
     a = site_a.a

@@ -60,6 +60,7 @@ def test_two_pastes(fresh):
         assert router.run(["l2wg", "plan"], check=False).rc == 0
 
 
+@pytest.mark.long
 def test_it_survives_a_reboot_of_both(fresh):
     for router in fresh.routers.values():
         router.reboot(wait=False)
@@ -195,6 +196,7 @@ def test_purge_leaves_no_wall(fresh):
 # debconf's "Set up WireGuard on this router?"
 
 
+@pytest.mark.long
 def test_set_up_by_an_answer(fresh, deb):
     a, b = fresh.a, fresh.b
     l2wg(b, "unpair", "router-a", "--yes")
@@ -217,11 +219,8 @@ def state(router):
     return files, links(router)["gretap1"], router.sh("ip -n l2wg -o link show dev l2w0").stdout.partition(":")[0]
 
 
-@pytest.mark.parametrize("command", [
-    pytest.param("dpkg -i /root/{deb}", marks=pytest.mark.long),
-    "dpkg-reconfigure l2wg",
-    pytest.param("apt-get remove -y l2wg; apt-get install -y /root/{deb}", marks=pytest.mark.long),
-])  # fmt: skip
+@pytest.mark.long
+@pytest.mark.parametrize("command", ["dpkg -i /root/{deb}", "dpkg-reconfigure l2wg", "apt-get remove -y l2wg; apt-get install -y /root/{deb}"])
 def test_the_answers_life(fresh, deb, command):
     """An upgrade and dpkg-reconfigure touch nothing of it; a removal takes the tunnel, and the package that comes back brings it back."""
     a = fresh.a
@@ -233,6 +232,7 @@ def test_the_answers_life(fresh, deb, command):
         assert state(a) == before, "the same interfaces"
 
 
+@pytest.mark.long
 def test_purge_leaves_the_key_of_the_answer(fresh):
     a = fresh.a
     conf = a.get("/etc/wireguard/l2w0.conf")
