@@ -2,6 +2,7 @@
 
 import re
 
+from box import TOP
 from conftest import ANSWERS_A, ANSWERS_B, KEYS, L2W0, WISH
 
 WG0 = "etc/wireguard/wg0.conf"
@@ -282,6 +283,20 @@ def test_a_purge_leaves_the_key_of_a_wire_of_its_own(site_own):
     site_own.run("dpkg", "-P", "l2wg")
     assert site_own.changes() == before and site_own.get(L2W0) == KEYS and not site_own.has(UNIT)
     assert site_own.sh("ip netns list; ip -o link | grep br0 || :") == ""
+
+
+def test_a_file_of_sites_outlives_all_but_a_purge(site_a):
+    """It is the admin's: nothing writes it, and a broken one costs no package operation."""
+    before = site_a.changes()
+    net = (TOP / "tests/golden/sites/star-3.sites").read_text()
+    site_a.put("etc/l2wg/sites", net + "no card\n")
+    assert "nothing is configured yet" not in install(site_a) + install(site_a)
+    site_a.run("dpkg", "-r", "l2wg")
+    install(site_a)
+    assert site_a.get("etc/l2wg/sites") == net + "no card\n"
+    site_a.put("etc/l2wg/sites~", net)
+    site_a.run("dpkg", "-P", "l2wg")
+    assert site_a.changes() == before
 
 
 def test_whoever_has_disabled_the_unit_has_it_disabled(site_own):
