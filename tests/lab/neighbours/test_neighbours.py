@@ -64,7 +64,6 @@ def test_networkd_leaves_the_tunnel_alone(lab):
     fine(lab, "--passive")
 
 
-@pytest.mark.long
 def test_networkd_has_a_file_for_the_port(lab):
     lab.vm.put("/etc/systemd/network/40-port.network", "[Match]\nName=enp3s0\n\n[Network]\nDHCP=yes\n")
     lab.vm.run(["networkctl", "reload"])
