@@ -103,10 +103,10 @@ units: $(PACKAGE)
 	@tests/need python3-pytest
 	$(PYTEST) --durations=20 tests/lab/units --suite $(SUITE) --deb "$(DEB)"
 
-## make long         what `make test` leaves out of the lab and of dpkg: two hours; tests/README.md says which, and when they ran
+## make long         what `make test` leaves out of the lab and of dpkg: four hours; tests/README.md says which, and when they ran
 long: deb
 	@tests/need python3-pytest
-	rc=0; for part in lab/netns lab/router lab/neighbours deb; do $(PYTEST) --durations=20 tests/$$part -m long --suite $(SUITE) --deb "$(DEB)" || rc=1; done; exit $$rc
+	rc=0; for part in "lab/netns -m long" lab/router lab/neighbours "deb -m long"; do $(PYTEST) --durations=20 tests/$$part --suite $(SUITE) --deb "$(DEB)" || rc=1; done; exit $$rc
 
 ## make lab-kernels  the lab's first part on Debian's kernels 5.10, 6.1 and 6.12, each with its own nft and ip
 lab-kernels: deb

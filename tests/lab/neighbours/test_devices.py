@@ -302,7 +302,6 @@ def took(lab, command):
     return next(at for at in map(float, re.findall(r"^\[(\d+\.\d+)\] \d+ bytes from", text, re.M)) if at > up) - up
 
 
-@pytest.mark.long
 @pytest.mark.parametrize("keepalive", ["", "PersistentKeepalive=15\n"], ids=["silent", "keepalive"])
 def test_networkd_and_a_peer_that_it_cannot_call(lab, keepalive):
     """Site B calls, as one that roams, and sends into its old session. Of a wg0 that is made anew the same would show nothing: B calls then."""
