@@ -70,6 +70,8 @@ def kept() -> Dict[str, Set[str]]:
         for node in ast.parse(path.read_text()).body:
             if isinstance(node, ast.Assign):
                 for part in ast.walk(node.value):
-                    if isinstance(part, ast.Constant) and str(part.value).startswith(("/run/l2wg", "/var/lib/l2wg")):
-                        found.setdefault(part.value, set()).add(str(path.relative_to(TOP)))
+                    # Python 3.7 has a node of its own for a string.
+                    text = part.value if isinstance(part, ast.Constant) else getattr(part, "s", None)
+                    if str(text).startswith(("/run/l2wg", "/var/lib/l2wg")):
+                        found.setdefault(text, set()).add(str(path.relative_to(TOP)))
     return found
