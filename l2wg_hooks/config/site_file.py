@@ -1,11 +1,8 @@
 """/etc/l2wg/sites as it is: its text, and what of it is this router's part."""
 
 from l2wg_hooks.config import own_sites, schema, site_faults, site_lines, site_tunnels, store, tunnel_file
-from l2wg_hooks.errors import L2wgError, Problem
+from l2wg_hooks.errors import L2wgError
 from l2wg_hooks.typed import NamedTuple, Optional, Set, Tuple
-
-# Faults that are told of one file: each is a line on the screen, and an entry of the journal.
-MOST = 20
 
 
 class Net(NamedTuple):
@@ -24,9 +21,7 @@ class Net(NamedTuple):
     def problems(self):
         """All that is wrong, by its lines; of many the first ones."""
         found = sorted(self.lines.problems + self.part.problems, key=lambda problem: problem.line)
-        if len(found) > MOST:
-            found[MOST:] = [Problem("%d more are wrong in it" % (len(found) - MOST), "mend these first", path())]
-        return tuple(found)
+        return store.first(tuple(found), store.SITES)
 
     @property
     def known(self):

@@ -100,7 +100,7 @@ def load(replaced=None):
             tunnel, found = tunnel_file.parse(text, path(name), name)
         except L2wgError as error:
             tunnel, found = None, error.problems
-        problems.extend(_first(found, name))
+        problems.extend(first(found, name))
         if tunnel is None:
             broken.append(name)
         else:
@@ -161,8 +161,8 @@ def steady(wished, applied):
     return wished._replace(tunnels=tuple(sorted(tunnels, key=lambda tunnel: tunnel.name)), broken=tuple(broken))
 
 
-def _first(problems, name):
-    """The first MOST Problems of a file, and how many more there are."""
+def first(problems, name):
+    """The first MOST Problems of tunnel `name`'s file, or of SITES, and how many more there are."""
     if len(problems) <= MOST:
         return problems
     return tuple(problems[:MOST]) + (Problem("%d more are wrong in it" % (len(problems) - MOST), "mend these first", path(name)),)
