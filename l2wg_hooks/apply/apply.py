@@ -185,11 +185,12 @@ def _spared(intent, more, applied):
 
 def _changed(applied):
     """The names of the tunnels whose files are new, or others than those `applied`, which events follow already."""
-    names = [name for name, text in store.texts().items() if text != applied.get(name)]
+    texts = store.texts()
+    names = [name for name, text in texts.items() if text != applied.get(name)]
     if store.SITES in names:
         sites = store.path(store.SITES)
         old = {tunnel for tunnel in store.parsed(applied) if tunnel.path == sites}
-        names += [tunnel.name for tunnel in store.parsed(store.texts()) if tunnel.path == sites and tunnel not in old]
+        names += [tunnel.name for tunnel in store.parsed(texts) if tunnel.path == sites and tunnel not in old]
     return names
 
 
