@@ -22,8 +22,8 @@ LAN, FIRST, SECOND, THIRD, NOBODY = ("02:00:00:00:00:%02x" % number for number i
 QUIET = "sysctl -qw net.ipv6.conf.all.disable_ipv6=1 net.ipv6.conf.default.disable_ipv6=1"
 
 
-def sh(script):
-    return subprocess.run(["sh", "-ec", script], check=True, stdout=subprocess.PIPE, text=True).stdout
+def sh(script, given=""):
+    return subprocess.run(["sh", "-ec", script], check=True, input=given, stdout=subprocess.PIPE, text=True).stdout
 
 
 def load(tunnels, bridge=BR0):
@@ -31,7 +31,7 @@ def load(tunnels, bridge=BR0):
     entries = [nftables.entry(tunnel) for tunnel in tunnels]
     values = {tunnel.name: nftables.value(tunnel, links) for tunnel in tunnels}
     text = nftables.load(entries, values).rpartition("include ")[0] + nftables.render(entries)
-    subprocess.run(["nft", "-f", "/dev/stdin"], input=text, check=True, text=True)
+    sh("nft -f /dev/stdin", text)
 
 
 def grown(read, work):

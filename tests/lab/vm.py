@@ -121,6 +121,17 @@ KERNEL = "console=ttyS0 quiet loglevel=4 systemd.show_status=auto mitigations=of
 LESS_WORK = " init_on_alloc=0 clearcpuid=112"
 
 
+# Processes that wait in the kernel (state D), each with where; then what the kernel has said.
+BLOCKED = r"""
+for process in /proc/[0-9]*; do
+    if grep -qs '^State:.D' $process/status; then
+        printf '%s: %s\n' "$(tr '\0' ' ' <$process/cmdline)" "$(sed 's/.* //' $process/stack | tr '\n' ' ')"
+    fi
+done
+dmesg | tail -n 30
+"""
+
+
 class Agent:
     """The host's end of the agent: any number of threads may have a request under way."""
 
@@ -133,6 +144,7 @@ class Agent:
         self.answers = {}
         self.boot = None
         self.closed = False
+        self.witness = str  # what is known of a machine that does not answer
         threading.Thread(target=self._listen, daemon=True).start()
 
     def _listen(self) -> None:
@@ -166,10 +178,15 @@ class Agent:
             self.socket.sendall(json.dumps({"id": self.last, "what": what, **fields}).encode() + b"\n")
             return self.last
 
-    def answer(self, number: int, timeout: float) -> dict:
+    def has_answered(self, number: int, timeout: float) -> bool:
+        """Or there will be no answer any more."""
         with self.news:
-            if not self.news.wait_for(lambda: number in self.answers or self.closed, timeout):
-                raise CommandFailed(f"the agent does not answer within {timeout:.0f} s")
+            return self.news.wait_for(lambda: number in self.answers or self.closed, timeout)
+
+    def answer(self, number: int, timeout: float) -> dict:
+        if not self.has_answered(number, timeout):
+            raise CommandFailed(f"the agent does not answer within {timeout:.0f} s: {self.witness()}")
+        with self.news:
             if number not in self.answers:
                 raise CommandFailed("the machine is gone")
             answer = self.answers.pop(number)
@@ -288,6 +305,7 @@ class VM:
             self.command, stdin=subprocess.DEVNULL, stderr=open(self.directory / f"{self.name}.qemu", "w"), pass_fds=self.taps, preexec_fn=die_with_parent
         )
         self.agent = self._patiently(lambda: Agent(self.lab))
+        self.agent.witness = self._witness
         self.off = False
 
     def _patiently(self, connect):
@@ -310,6 +328,13 @@ class VM:
         if not self.agent.wait_for_boot(BOOT_TIMEOUT):
             raise BootFailed(f"{self.name} does not boot; its console ends with:\n{self._console()}")
         return self
+
+    def _witness(self) -> str:
+        """What waits in the kernel where commands do not end, not even when they are killed; the console where the machine is dead."""
+        number = self.agent.send("run", argv=["sh", "-c", BLOCKED], timeout=20)
+        if not self.agent.has_answered(number, 30):
+            return f"the machine is dead; its console ends with:\n{self._console()}"
+        return base64.b64decode(self.agent.answer(number, 0)["stdout"]).decode(errors="replace") or "nothing of it is blocked"
 
     def _console(self) -> str:
         return self.console.read_text(errors="replace")[-4000:]
