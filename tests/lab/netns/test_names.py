@@ -182,9 +182,10 @@ def test_without_the_name_it_is_called_where_it_was_heard_last(lab):
 
 
 def test_the_name_wins_over_where_it_was_heard_last(lab):
+    # Before: whoever moves while they talk is heard at once at the new place, by any address that they have.
+    lab.a.l2wg("down", "l2w0")
     moves(lab, 23)
     answers(lab, "203.0.113.23")
-    lab.a.l2wg("down", "l2w0")
     lab.a.l2wg("event", "up", "boot")
     # Nobody calls the watch: the event has left somebody who does.
     eventually(lambda: endpoint(lab.a, "l2w0") == "203.0.113.23:4901", 60)
