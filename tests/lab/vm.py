@@ -14,6 +14,7 @@ import contextlib
 import ctypes
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -115,7 +116,7 @@ INSTRUCTIONS = ["-accel", "tcg,thread=single", "-cpu", CPU, "-icount", "shift=0,
 
 # norandmaps: QEMU's translations are kept by virtual address, so with ASLR every process has its libraries translated anew.
 # Without, a fork and exec costs a third.
-KERNEL = "console=ttyS0 quiet loglevel=4 systemd.show_status=auto mitigations=off random.trust_cpu=on audit=0 norandmaps"
+KERNEL = "console=ttyS0 quiet loglevel=4 systemd.show_status=auto mitigations=off random.trust_cpu=on audit=0 norandmaps nokaslr"
 # Some 8 % less for fork, exec and Python. init_on_alloc: Debian's kernel clears each page that it gives out. 112 is rep_good (cpufeatures.h):
 # without, it copies and clears pages by plain instructions, where QEMU makes a loop of its own of each `rep`. Not where these are counted.
 LESS_WORK = " init_on_alloc=0 clearcpuid=112"
@@ -333,7 +334,10 @@ class VM:
         """What waits in the kernel where commands do not end, not even when they are killed; the console where the machine is dead."""
         number = self.agent.send("run", argv=["sh", "-c", BLOCKED], timeout=20)
         if not self.agent.has_answered(number, 30):
-            return f"the machine is dead; its console ends with:\n{self._console()}"
+            # Twice: one that moves is busy, not stuck. /proc/kallsyms of another boot knows the names, since there is no KASLR.
+            where = [self._monitor("human-monitor-command", **{"command-line": "info registers -a"}).get("return", "") for _ in range(2)]
+            at = " then ".join(" ".join(re.findall(r"RIP=\w+", registers)) for registers in where)
+            return f"the machine is dead, {at}; its console ends with:\n{self._console()}"
         return base64.b64decode(self.agent.answer(number, 0)["stdout"]).decode(errors="replace") or "nothing of it is blocked"
 
     def _console(self) -> str:
@@ -373,15 +377,20 @@ class VM:
         if wait:
             self.wait()
 
-    def pull_the_plug(self, wait=True) -> None:
+    def _monitor(self, command: str, **arguments) -> dict:
+        """What QEMU answers to a command of its Machine Protocol."""
         with socket.socket(socket.AF_UNIX) as monitor:
             monitor.connect(str(self.qmp))
             lines = monitor.makefile("rw")
             lines.readline()
-            for command in ("qmp_capabilities", "quit"):
-                lines.write(json.dumps({"execute": command}) + "\n")
+            for request in ({"execute": "qmp_capabilities"}, {"execute": command, "arguments": arguments}):
+                lines.write(json.dumps(request) + "\n")
                 lines.flush()
-                lines.readline()
+                answer = json.loads(lines.readline() or "{}")
+        return answer
+
+    def pull_the_plug(self, wait=True) -> None:
+        self._monitor("quit")
         self.off = True
         if wait:
             self.wait()
