@@ -35,6 +35,10 @@ class CommandFailed(Exception):
     pass
 
 
+class MachineDead(CommandFailed):
+    """Nothing answers in there any more: its kernel stands still, or QEMU does."""
+
+
 class BootFailed(Exception):
     pass
 
@@ -145,7 +149,7 @@ class Agent:
         self.answers = {}
         self.boot = None
         self.closed = False
-        self.witness = str  # what is known of a machine that does not answer
+        self.explain = CommandFailed  # makes an error of a message, with what is known of a machine that does not answer
         threading.Thread(target=self._listen, daemon=True).start()
 
     def _listen(self) -> None:
@@ -186,7 +190,7 @@ class Agent:
 
     def answer(self, number: int, timeout: float) -> dict:
         if not self.has_answered(number, timeout):
-            raise CommandFailed(f"the agent does not answer within {timeout:.0f} s: {self.witness()}")
+            raise self.explain(f"the agent does not answer within {timeout:.0f} s")
         with self.news:
             if number not in self.answers:
                 raise CommandFailed("the machine is gone")
@@ -306,7 +310,7 @@ class VM:
             self.command, stdin=subprocess.DEVNULL, stderr=open(self.directory / f"{self.name}.qemu", "w"), pass_fds=self.taps, preexec_fn=die_with_parent
         )
         self.agent = self._patiently(lambda: Agent(self.lab))
-        self.agent.witness = self._witness
+        self.agent.explain = self._explain
         self.off = False
 
     def _patiently(self, connect):
@@ -330,15 +334,15 @@ class VM:
             raise BootFailed(f"{self.name} does not boot; its console ends with:\n{self._console()}")
         return self
 
-    def _witness(self) -> str:
-        """What waits in the kernel where commands do not end, not even when they are killed; the console where the machine is dead."""
+    def _explain(self, message: str) -> CommandFailed:
+        """What waits in the kernel where commands do not end, not even when they are killed; where a dead machine stands."""
         number = self.agent.send("run", argv=["sh", "-c", BLOCKED], timeout=20)
-        if not self.agent.has_answered(number, 30):
-            # Twice: one that moves is busy, not stuck. /proc/kallsyms of another boot knows the names, since there is no KASLR.
-            where = [self._monitor("human-monitor-command", **{"command-line": "info registers -a"}).get("return", "") for _ in range(2)]
-            at = " then ".join(" ".join(re.findall(r"RIP=\w+", registers)) for registers in where)
-            return f"the machine is dead, {at}; its console ends with:\n{self._console()}"
-        return base64.b64decode(self.agent.answer(number, 0)["stdout"]).decode(errors="replace") or "nothing of it is blocked"
+        if self.agent.has_answered(number, 30):
+            return CommandFailed(f"{message}: {base64.b64decode(self.agent.answer(number, 0)['stdout']).decode(errors='replace')}")
+        # Twice: one that moves is busy, not stuck. /proc/kallsyms of another boot knows the names, since there is no KASLR.
+        where = [self._monitor("human-monitor-command", **{"command-line": "info registers -a"}).get("return", "") for _ in range(2)]
+        at = " then ".join(" ".join(re.findall(r"RIP=\w+", registers)) for registers in where)
+        return MachineDead(f"{message}: the machine is dead, {at}; its console ends with:\n{self._console()}")
 
     def _console(self) -> str:
         return self.console.read_text(errors="replace")[-4000:]
