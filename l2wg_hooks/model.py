@@ -27,18 +27,26 @@ class End(NamedTuple):
 class PeerWish(NamedTuple):
     """A peer of WireGuard that comes with a tunnel: `endpoint` is HOST:PORT, "" for none; `keepalive` in seconds, 0 for off.
 
-    `allowed` are its AllowedIPs, as wg(8) writes them.
+    `allowed` are its AllowedIPs, as wg(8) writes them. `site` is the name of its site where the tunnel leads to several.
     """
 
     key: str
     allowed: Tuple[str, ...]
     endpoint: str = ""
     keepalive: int = 0
+    site: str = ""
+
+    @property
+    def ends(self):
+        """The addresses of its AllowedIPs, which are the far ends of tunnels."""
+        return tuple(word.partition("/")[0] for word in self.allowed)
 
 
 class Tunnel(NamedTuple):
     """What one configuration file wishes for, or this router's part of /etc/l2wg/sites, which has `peers`, too.
 
+    `remote` is what its device has as that: "" where it has a flood list instead, of these `remotes`. Whoever wants to know where
+    a tunnel leads asks for its `ends()`, or for `far_ends`.
     `lines` says where each key stands (1-based), "" where all of it does.
     """
 
@@ -65,6 +73,7 @@ class Tunnel(NamedTuple):
     wire: str = "shared"
     site: str = ""
     peers: Tuple[PeerWish, ...] = ()
+    remotes: Tuple[str, ...] = ()
     path: str = ""
     lines: Dict[str, int] = {}
 
@@ -83,7 +92,24 @@ class Tunnel(NamedTuple):
 
     def ends(self):
         """An End for each peer. Whatever means a peer, and not the tunnel, is kept by these."""
-        return (End(self.name, self.local, self.remote),)
+        return tuple(End(self.name, self.local, remote) for remote in self.far_ends)
+
+    @property
+    def far_ends(self):
+        """The addresses that it leads to, at least one."""
+        return self.remotes or (self.remote,)
+
+    def called(self, remote):
+        """A word for whoever is at one of the far ends: the address, and the site's name where there is one."""
+        return next((f"{peer.site} ({remote})" for peer in self.peers if peer.site and remote in peer.ends), remote)
+
+    @property
+    def leads_to(self):
+        """Words for where it leads to: the site's name, or those of several, or addresses."""
+        names = [self.site] if self.site else [peer.site for peer in self.peers if peer.site]
+        if not names or not self.site and len(names) < len(self.far_ends):
+            names = list(self.far_ends)
+        return ", ".join(names)
 
     @property
     def walled(self):
@@ -299,7 +325,8 @@ class Walls(NamedTuple):
     `routes` are its own that somebody has made, {destination: (device, MTU in bytes or 0)}; `routed` is whether it forwards
     packets; `wires` are what the files want, {WireGuard interface: Wire}; `strangers` are the interfaces in there that are not
     ours; `home` is the process whose network namespace is the router's own, as `ip link set netns` takes it. `staged` are tunnels
-    as they are to be (`l2wg wall`): their wires stand already, and nothing else of them.
+    as they are to be (`l2wg wall`): their wires stand already, and nothing else of them. `guard` is how nft(8) lists the rules
+    in there, None where nobody has looked, for want of a tunnel that needs some.
     """
 
     there: bool = False
@@ -310,6 +337,7 @@ class Walls(NamedTuple):
     strangers: Tuple[str, ...] = ()
     home: str = "1"
     staged: Tuple[Tunnel, ...] = ()
+    guard: Optional[str] = None
 
 
 class Switches(NamedTuple):
@@ -317,6 +345,20 @@ class Switches(NamedTuple):
 
     wanted: Dict[str, Tuple[str, ...]]
     now: Dict[str, str]
+
+
+class Destination(NamedTuple):
+    """An entry of a VXLAN's own table: frames to `mac` go to the address `dst`, the words `more` of bridge(8) say how.
+
+    Those to FLOOD, which is nobody's address, are what is sent to everybody, and to whom nobody knows.
+    """
+
+    mac: str
+    dst: str
+    more: Tuple[str, ...] = ()
+
+
+FLOOD = "00:00:00:00:00:00"
 
 
 class Observed(NamedTuple):
@@ -330,6 +372,8 @@ class Observed(NamedTuple):
     `silent` names the tunnels whose peers are down, by the watch's last looks, `taken` the ports that l2wg holds down for that.
     `told` has (WireGuard interface, public key) of the peers that l2wg has told shared interfaces of, `ways_there` the routes by
     those interfaces, {interface: {destination: whether it is ours}}; both are None where no tunnel comes with its peer.
+    `floods` are the entries of each tunnel's own table that is to have a flood list, as far as anything depends on them; None
+    where nobody has looked, for want of such a tunnel.
     """
 
     rules: Rules = Rules()
@@ -347,6 +391,7 @@ class Observed(NamedTuple):
     taken: Tuple[str, ...] = ()
     told: Optional[FrozenSet[Tuple[str, str]]] = None
     ways_there: Optional[Dict[str, Dict[str, bool]]] = None
+    floods: Optional[Dict[str, Tuple[Destination, ...]]] = None
 
 
 class Step(NamedTuple):
@@ -394,7 +439,7 @@ class Plan(NamedTuple):
     `rules` are those that the one step of group GUARD brings into force; None where there is no such step. `synced` names the
     WireGuard interfaces that a step tells what is in their files, `replaced` the tunnels whose place another one takes.
     `taken` are the ports that l2wg holds down when all is done; None where these are the same as before. `peers` are what steps
-    tell WireGuard interfaces of beside their files.
+    tell WireGuard interfaces of beside their files. `inside` are the rules that a step loads in the network namespace of l2wg.
     """
 
     steps: Tuple[Step, ...] = ()
@@ -405,3 +450,4 @@ class Plan(NamedTuple):
     replaced: Tuple[str, ...] = ()
     taken: Optional[Tuple[str, ...]] = None
     peers: Dict[str, Tuple[PeerWish, ...]] = {}
+    inside: str = ""

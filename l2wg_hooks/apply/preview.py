@@ -184,7 +184,8 @@ def ifup_words(name, reached):
 
 def _meaning(tunnel, links):
     """What a tunnel that is about to join its bridge is for, in one sentence."""
-    site = tunnel.site or f"the site of {tunnel.remote}"
+    several = len(tunnel.far_ends) > 1
+    site = tunnel.site or (f"the sites of {tunnel.leads_to}" if several else f"the site of {tunnel.leads_to}")
     if tunnel.bridge_ports:
         verb = "joins" if len(tunnel.bridge_ports) == 1 else "join"
         return "{} here {} the LAN of {}, by {}".format(" and ".join(tunnel.bridge_ports), verb, site, tunnel.name)

@@ -16,6 +16,9 @@ DEFAULT_PORTS = tuple(registry.ENCAPSULATIONS[name].udp_port for name in WITH_PO
 
 def within(tunnel):
     """What is wrong between the keys of one file, each of which is right by itself."""
+    if tunnel.remotes and not tunnel.packing.floods:
+        message = "%s has one remote, not %d" % (tunnel.encapsulation, len(tunnel.remotes))
+        yield tunnel.problem("remote", message, "name one, or write encapsulation = vxlan in the files of all these sites")
     for end in tunnel.ends():
         if end.local == end.remote:
             yield tunnel.problem("remote", f"{end.remote} is also local", "remote is the address of the other router")
@@ -79,7 +82,10 @@ class Known:
         same = self.first.setdefault(("exclusive", tunnel.wire, tunnel.kind, exclusive), tunnel)
         if same is not tunnel:
             message = f"{same.name} has the same {tunnel.packing.exclusive_words} ({same.path})"
-            yield tunnel.problem("remote", message, "give each its own `key`")
+            hint = "give each its own `key`"
+            if tunnel.packing.floods and same.far_ends != tunnel.far_ends:
+                hint += "; or, where all these sites are to be one LAN: one file, whose `remote` names all of them"
+            yield tunnel.problem("remote", message, hint)
         if tunnel.link_kind.own_route:
             # The policy rules of plan/policy_routes.py tell them apart by nothing else.
             for end in tunnel.ends():

@@ -18,6 +18,8 @@ VLAN_MIN, VLAN_MAX = 1, 4094
 # What sh, in the C locale, takes for space. Python's str.strip() takes more, such as U+00A0.
 SPACE = " \t\n\v\f\r"
 UNTAGGED = "untagged"
+# Each gets a copy of every broadcast of this site.
+REMOTES_MAX = 100
 # A site's name: as a host's label, so that it may stand in a comment, a card and a message.
 SITE = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,30}[A-Za-z0-9])?\Z")
 
@@ -73,6 +75,17 @@ def _address(value):
     if address.version == 4 and int(address) >= 0xF0000000:
         raise Refused(f"{value} cannot be an end of a tunnel", "an address that the peer's AllowedIPs cover")
     return str(address)
+
+
+def _remote(value):
+    """An address; of several, a tuple of them."""
+    found = tuple(_address(word) for word in re.split("[ \t,]+", value) if word)
+    for number, address in enumerate(found):
+        if address in found[:number]:
+            raise Refused(f"{address} is named twice", "name each address once")
+    if len(found) > REMOTES_MAX:
+        raise Refused("%d addresses are too many" % len(found), "at most %d" % REMOTES_MAX)
+    return found if len(found) > 1 else found[0] if found else _address(value)
 
 
 def _ports(value):
@@ -191,7 +204,7 @@ def _yes_no(name):
 _KEYS = (
     Key("underlay", interface_name, required=True, asked=True, completion="underlays"),
     Key("local", _address, required=True, asked=True),
-    Key("remote", _address, required=True, asked=True),
+    Key("remote", _remote, required=True, asked=True),
     Key("bridge", interface_name, required=True, asked=True, completion="bridges"),
     Key("bridge-ports", _ports, asked=True, completion="ports"),
     Key("bridge-address", _prefix, asked=True),

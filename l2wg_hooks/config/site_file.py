@@ -62,7 +62,8 @@ def _remotes(text):
         try:
             found = tunnel_file.split(line)
             if found is not None and found[0] == "remote":
-                yield schema.KEYS["remote"].parse(found[1])
+                known = schema.KEYS["remote"].parse(found[1])
+                yield from known if isinstance(known, tuple) else (known,)
         except schema.Refused:
             continue
 

@@ -60,6 +60,8 @@ def parse(text, path, name):
             problems.append(Problem("is missing", f"add a line: {key} = ...", path, 0, key))
     if problems:
         return None, tuple(problems)
+    if isinstance(values["remote"], tuple):
+        values.update(remote="", remotes=values["remote"])
     tunnel = Tunnel(name=name, path=path, lines=lines, **values)
     contradictions = tuple(conflicts.within(tunnel))
     return (None if contradictions else tunnel), contradictions
@@ -111,6 +113,7 @@ HEAD = """\
 def of(tunnel):
     """The text of a file that wishes for this Tunnel; what comes with it beside, such as peers, is in no such file."""
     values = {key.name: _written(getattr(tunnel, key.field)) for key in schema.KEYS.values()}
+    values["remote"] = _written(tunnel.remotes or tunnel.remote)
     return "".join(f"{key} = {value}\n" for key, value in values.items() if value)
 
 

@@ -43,6 +43,10 @@ class Encapsulation:
     bound = True
     # Whether the kernel takes its packets from any sender, so that nothing but the guard asks where they come from.
     from_anybody = False
+    # Then: nft(8)'s expression for frames whose sender has an address of many, which is nobody's (IEEE 802.3, 3.2.3).
+    from_many = ""
+    # Whether one device may lead to several peers, with a flood list in the place of its `remote`.
+    floods = False
     # What `ip -json -details` calls it -> the word that sets it, and what it is without that word. Keys that are left out, as by
     # older ones, stand for the latter.
     options: Dict[str, Tuple[str, tuple]] = {}
@@ -72,7 +76,7 @@ class Encapsulation:
         """(what, as it is, as it should be) of a Link: what cannot be changed in place."""
         return (
             ("local end", link.local, tunnel.local),
-            ("remote end", link.remote, tunnel.remote),
+            ("remote end", link.remote or "none", tunnel.remote or "none"),
             ("key", link.key, tunnel.number),
             ("underlay", link.underlay or "none", tunnel.underlay if self.bound else "none"),
         )

@@ -24,6 +24,9 @@ class Vxlan(base.Encapsulation):
     # That would cap its MTU: plan/policy_routes.py leads its packets instead.
     bound = False
     from_anybody = True
+    # 22 bytes into the UDP datagram; older kernels learn it (vxlan_snoop in drivers/net/vxlan/vxlan_core.c).
+    from_many = "@th,176,8 & 0x01 == 0x01"
+    floods = True
     # ip/link_vxlan.c
     options = {
         "tos": ("tos", (0, "0", "0x0", "0x00")),
@@ -49,7 +52,8 @@ class Vxlan(base.Encapsulation):
         return (family, number, port)  # vxlan_exists in drivers/net/vxlan/vxlan_core.c
 
     def link_words(self, tunnel):
-        ends = ["local", tunnel.local, "remote", tunnel.remote]
+        # With a `remote`, that would be the first of its flood list, and could not be taken out.
+        ends = ["local", tunnel.local] + (["remote", tunnel.remote] if tunnel.remote else [])
         return ["id", str(tunnel.number)] + ends + ["dstport", str(tunnel.udp_port), "learning"]
 
     def fixed(self, tunnel, link):

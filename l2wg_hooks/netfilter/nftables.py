@@ -155,6 +155,7 @@ def render(entries):
         empty=EMPTY,
         families=families,
         counters=rule_groups.counters(families),
+        inward_rules=rule_groups.inward_rules,
         ports6=sorted(_open_ports(families)),
         bridges=bridges,
         clamps=clamps,

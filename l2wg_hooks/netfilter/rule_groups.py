@@ -185,6 +185,16 @@ def _groups(digit, protocol):
         yield Group("%s_v%d" % (word, digit), match, protocol, ends)
 
 
+def inward_rules(family, group):
+    """nft(8)'s rules, one a line, by which packets of a Group that takes them from anybody come to the chains of its numbers."""
+    protocol = f"meta nfproto ipv{family.digit} "
+    chains = ", ".join(f"{number} : jump {group.name}_{number}" for number, _ in group.numbers())
+    # From the address of many: a device that learnt that would send what is for everybody to the one site that it came from.
+    yield f"{protocol}{group.match} {_packing(group.ends[0].entry).from_many} counter drop"
+    yield f"{protocol}{group.number_match} vmap {{ {chains} }}"
+    yield f"{protocol}{group.match} counter drop"
+
+
 def bridges(entries):
     """The Bridges of these entries."""
     return tuple(Bridge(number, *row) for number, row in enumerate(_by(entries, lambda entry: entry["bridge"]), 1))

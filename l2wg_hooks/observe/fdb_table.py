@@ -1,7 +1,10 @@
-"""Who is behind which port: the Ethernet addresses that bridges have learnt (`bridge -json -statistics fdb show`). Pure."""
+"""What `bridge -json -statistics fdb show` tells: who is behind which port, and where a VXLAN sends to. Pure."""
 
+import re
+
+from l2wg_hooks.model import FLOOD, Destination
 from l2wg_hooks.system import json_fields
-from l2wg_hooks.typed import NamedTuple, Optional
+from l2wg_hooks.typed import Dict, List, NamedTuple, Optional, Tuple
 
 
 class Station(NamedTuple):
@@ -27,7 +30,9 @@ class Crowd:
     when it was the source of a frame, `used` when a frame went there, too (fdb_fill_info in net/bridge/br_fdb.c).
     """
 
-    def __init__(self):
+    def __init__(self, destinations=None):
+        """`destinations`, if given, are Destinations, which get what is left out here."""
+        self._destinations = destinations
         self._listed, self._totals, self._bounds, self._unfit = {}, {}, {}, False
         self._rows = json_fields.Rows(self._add)
 
@@ -39,13 +44,19 @@ class Crowd:
         except json_fields.Unfit:
             self._unfit = True
 
+    def is_whole(self):
+        """Whether all of it has come, and could be read."""
+        return not self._unfit and self._rows.ended()
+
     def found(self):
         """({port: Stations that are listed, the one heard last first}, {port: how many there are})."""
-        if self._unfit or not self._rows.ended():
+        if not self.is_whole():
             return {}, {}
         return {port: tuple(row[-1] for row in _last(rows)) for port, rows in self._listed.items()}, self._totals
 
     def _add(self, entry):
+        if "dst" in entry and self._destinations is not None:
+            self._destinations.add(entry)
         if "master" not in entry or entry.get("state") == "permanent":
             return
         if entry.get("flags") and "self" in json_fields.listed(entry, "flags"):
@@ -69,3 +80,57 @@ class Crowd:
 
 def _last(rows):
     return sorted(rows, key=lambda row: row[:3])[:MOST]
+
+
+# Of a device, so many entries that lead to nobody of its list are named; when these are gone, another look finds the next.
+MOST_STRANGE = 200
+_MAC = re.compile(r"[0-9a-f]{2}(:[0-9a-f]{2}){5}\Z")
+_DST = re.compile(r"[0-9a-f.:]+\Z")
+# What else an entry may have of where it leads, as bridge(8) prints it and takes it.
+_MORE = (("port", "port"), ("vni", "vni"), ("viaIf", "via"))
+
+
+class Destinations:
+    """Of the own tables of VXLAN devices with flood lists: these, and what leads to far ends that are in none of them.
+
+    `lists` are {device: the far ends that are to be in its list}. Of any number of stations that are learnt from these, none is
+    kept. `only` is the device that everything is of, where bridge(8) was asked for one and so names none.
+    """
+
+    def __init__(self, lists, only=""):
+        self._lists, self._only = lists, only
+        self._found: Dict[str, List[Destination]] = {name: [] for name in lists}
+        self._rows = json_fields.Rows(self.add)
+        self._unfit = False
+
+    def take(self, piece):
+        """The next piece of what `bridge -json` prints. Of what is none of it, nothing counts."""
+        try:
+            if not self._unfit:
+                self._rows.take(piece)
+        except json_fields.Unfit:
+            self._unfit = True
+
+    def found(self) -> Optional[Dict[str, Tuple[Destination, ...]]]:
+        """{device: its Destinations}; None where what was printed cannot be read."""
+        return None if self._unfit or not self._rows.ended() else self.added()
+
+    def added(self):
+        """The same of entries that were added one by one."""
+        return {name: tuple(rows) for name, rows in self._found.items()}
+
+    def add(self, entry):
+        """One entry of any device. Raises Unfit."""
+        name = entry.get("ifname", self._only)
+        if name not in self._lists or "master" in entry:
+            return
+        mac, dst = json_fields.word(entry, "mac"), json_fields.word(entry, "dst")
+        rows = self._found[name]
+        if (mac != FLOOD and dst in self._lists[name]) or len(rows) >= MOST_STRANGE or not _MAC.match(mac) or not _DST.match(dst):
+            return
+        words: Tuple[str, ...] = ()
+        for key, word in _MORE:
+            if entry.get(key) is not None:
+                value = json_fields.name(entry, key) if word == "via" else str(json_fields.number(entry, key))
+                words += (word, value)
+        rows.append(Destination(mac, dst, words))

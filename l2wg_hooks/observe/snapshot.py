@@ -6,9 +6,9 @@ import time
 from l2wg_hooks.config import bridge_switches, last_endpoints, staged
 from l2wg_hooks.errors import L2wgError
 from l2wg_hooks.managers import networkmanager
-from l2wg_hooks.model import NAMESPACE, WIREGUARD_KINDS, Observed, Switches, Tables
+from l2wg_hooks.model import NAMESPACE, TUNNEL_KINDS, WIREGUARD_KINDS, Observed, Switches, Tables
 from l2wg_hooks.netfilter import nftables_state
-from l2wg_hooks.observe import peer_answers, sysctls, wg_interfaces
+from l2wg_hooks.observe import fdb_table, peer_answers, sysctls, wg_interfaces
 from l2wg_hooks.plan import policy_routes
 from l2wg_hooks.plan.commands import PROTOCOL
 from l2wg_hooks.system import files, ip_routes, json_fields, network_namespace, process
@@ -47,6 +47,7 @@ def look(tunnels, links):
         peer_answers.taken(),
         told,
         there,
+        _floods(tunnels, links),
     )
 
 
@@ -139,6 +140,27 @@ def _vlans(tunnels, links):
         return {json_fields.name(row, "ifname"): tuple(_ranges(json_fields.rows(row, "vlans"))) for row in rows} or None
     except json_fields.Unfit:
         return None
+
+
+def _floods(tunnels, links):
+    """Observed.floods: one process, however many tunnels have such a list."""
+    lists = flood_lists(tunnels, links)
+    if not any(tunnel.remotes for tunnel in tunnels):
+        return None
+    if not lists:
+        return {}
+    # Of one device only its own entries: a bridge may know any number of stations.
+    words, only = (("dev", *lists), next(iter(lists))) if len(lists) == 1 else ((), "")
+    found = fdb_table.Destinations(lists, only)
+    result = process.feed(("bridge", "-json", "fdb", "show") + words, found.take)
+    # Where nobody knows what it has, nothing is done to it.
+    return None if result.code else found.found()
+
+
+def flood_lists(tunnels, links):
+    """{device: the far ends that are to be in its flood list} of those that are there."""
+    lists = {tunnel.name: frozenset(tunnel.remotes) for tunnel in tunnels if tunnel.remotes}
+    return {name: ends for name, ends in lists.items() if name in links and links[name].kind in TUNNEL_KINDS}
 
 
 def _ranges(rows):

@@ -5,6 +5,7 @@ import os
 from l2wg_hooks.config import endpoint_names, own_wire, staged, wg_quick
 from l2wg_hooks.errors import L2wgError, Problem
 from l2wg_hooks.model import ALIAS, NAMESPACE, Peer, Walls, Wire
+from l2wg_hooks.netfilter import inner_guard
 from l2wg_hooks.observe import link_table, wg_interfaces
 from l2wg_hooks.plan import wire_steps
 from l2wg_hooks.system import files, ip_routes, network_namespace, process
@@ -21,13 +22,15 @@ def look(tunnels, links):
     there = os.path.exists(network_namespace.path(NAMESPACE))
     if not names and not there:
         return None
+    guarded = any(inner_guard.needed(tunnel) for tunnel in tuple(tunnels) + waiting)
+    nothing = ({}, False, (), {}, "" if guarded else None)
     try:
-        routes, routed, devices, dumps = (
-            network_namespace.within(NAMESPACE, lambda: _inside(links)) if there else ({}, False, (), {})
+        routes, routed, devices, dumps, guard = (
+            network_namespace.within(NAMESPACE, lambda: _inside(links, guarded)) if there else nothing
         )
         leftover = False
     except OSError:  # a file that is no namespace: what an end at the wrong moment has left
-        routes, routed, devices, dumps, leftover = {}, False, (), {}, there
+        (routes, routed, devices, dumps, guard), leftover = nothing, there
     ours = {link.name for link in links.values() if link.namespace and link.alias == ALIAS} | set(names)
     return Walls(
         there and not leftover,
@@ -38,6 +41,7 @@ def look(tunnels, links):
         tuple(name for name in devices if name not in ours and not link_table.is_kernels(name)),
         home(),
         waiting,
+        guard,
     )
 
 
@@ -50,7 +54,7 @@ def home():
 _ROUTES = ("route", "show", "table", "all", "proto", "boot")
 
 
-def _inside(links):
+def _inside(links, guarded):
     routes = {}
     for route in ip_routes.show(*_ROUTES):
         if "table" not in route:
@@ -62,7 +66,9 @@ def _inside(links):
     devices = [line.partition(":")[0].strip() for line in files.glance(_DEVICES).splitlines() if ":" in line]
     wires = [link.name for link in links.values() if link.namespace and link.kind == "wireguard"]
     dumps = wg_interfaces.dumps(process.output("wg", "show", "all", "dump")) if wires else {}
-    return routes, routed, devices, {name: dumps.get(name, "") for name in wires}
+    rules = process.run(inner_guard.LIST) if guarded else None
+    guard = None if rules is None else "" if rules.code else rules.out
+    return routes, routed, devices, {name: dumps.get(name, "") for name in wires}, guard
 
 
 def _beside(tunnels, name):

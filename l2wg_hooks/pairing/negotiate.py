@@ -49,8 +49,9 @@ def misled(agreed, other, underlay, needed, sections, tunnels):
         if ipaddress.ip_address(need.address) == end:
             return f"{end}, the address of {other.name}, is {need.reason}, which would go into {underlay}", hint
     for tunnel in tunnels:
-        holder = wg_quick_peers.owner(sections, tunnel.remote) if tunnel.underlay == underlay else ""
-        if holder not in ("", other.key) and ipaddress.ip_address(tunnel.remote) == end:
+        is_there = tunnel.underlay == underlay and str(end) in tunnel.far_ends
+        holder = wg_quick_peers.owner(sections, str(end)) if is_there else ""
+        if holder not in ("", other.key):
             # Whoever has its AllowedIPs has the tunnel.
             message = "%s, the address of %s, is the far end of %s, which leads to the peer %s"
             return message % (end, other.name, tunnel.name, holder), hint
@@ -110,7 +111,7 @@ def namesakes(other, underlay, sections, tunnels):
         theirs = [
             tunnel.name
             for tunnel in tunnels
-            if tunnel.underlay == underlay and wg_quick_peers.covers(section.allowed, tunnel.remote)
+            if tunnel.underlay == underlay and any(wg_quick_peers.covers(section.allowed, far) for far in tunnel.far_ends)
         ]
         files = " and ".join([f"its [Peer] in {wg_quick.path(underlay)}"] + [store.path(name) for name in theirs])
         yield (

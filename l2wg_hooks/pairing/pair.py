@@ -210,13 +210,18 @@ def _tunnel(agreed, other, here, tunnels, wanted, sections, links):
     """(name, the Tunnel that leads to the other site already or None)."""
     mine = [tunnel for tunnel in tunnels if tunnel.underlay == here.underlay]
     leads = [
-        tunnel for tunnel in mine if tunnel.remote == agreed.remote or wg_quick_peers.owner(sections, tunnel.remote) == other.key
+        tunnel
+        for tunnel in mine
+        if any(far == agreed.remote or wg_quick_peers.owner(sections, far) == other.key for far in tunnel.far_ends)
     ]
     if leads:
         first = next((tunnel for tunnel in leads if tunnel.name == wanted.tunnel), leads[0])
         if first.peers:
             hint = "nothing is to be paired: what is to be otherwise goes into that line, at all sites"
             fail(f"{first.name} leads to {other.name} already", hint, path=first.path, line=first.lines.get("", 0))
+        if first.remotes:
+            hint = "nothing is to be paired: what is to be otherwise of a tunnel to several sites goes into its file, at all sites"
+            fail(f"{first.name} leads to {other.name} already", hint, path=first.path, line=first.lines.get("remote", 0))
         if wanted.tunnel and wanted.tunnel != first.name:
             fail(f"{first.name} leads to {other.name} already", "a second tunnel would be a loop", path=first.path)
         return first.name, first

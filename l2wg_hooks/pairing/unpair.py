@@ -69,8 +69,14 @@ def intend(name):
     left = [tunnel for tunnel in wished.tunnels if tunnel not in gone]
     for tunnel in gone:
         if tunnel.peers:
-            hint = f"l2wg revoke {tunnel.site}"
+            other = tunnel.site or next((peer.site for peer in tunnel.peers if peer.key == key), "NAME")
+            hint = f"l2wg revoke {other}"
             fail(f"{tunnel.name} comes of this line, and goes by it", hint, path=tunnel.path, line=tunnel.lines.get("", 0))
+        if tunnel.remotes:
+            ends = [end for end in tunnel.far_ends if wg_quick_peers.owner(wires[underlay].holders(), end) != key]
+            hint = f"l2wg set {tunnel.name} 'remote={' '.join(ends)}'; l2wg apply; then take its [Peer] out"
+            message = f"{tunnel.name} leads to other sites, too, and stays"
+            fail(message, hint if ends else f"rm {tunnel.path}; l2wg apply", path=tunnel.path, line=tunnel.lines.get("remote", 0))
     wire = wires[underlay]
     why = _needed(key, wire, gone, [tunnel for tunnel in left if tunnel.underlay == underlay], underlay)
     called = next((label for lead in going for label in lead.names), str(going[0]))
@@ -86,7 +92,7 @@ def intend(name):
     walled = local_facts.is_walled(underlay, links, wire.text)
     if known and not why and not walled:
         steps.append(Step(("wg", "set", underlay, "peer", key, "remove"), "no tunnel leads to it any longer", underlay))
-        ends = [tunnel.remote for tunnel in gone] or [network.partition("/")[0] for network in known.allowed]
+        ends = [end for tunnel in gone for end in tunnel.far_ends] or [network.partition("/")[0] for network in known.allowed]
         ways, told = _ways(ends, underlay, wire.text)
         notes += told
         steps += [Step(("ip", "route", "delete") + words, "it led to that peer only", underlay) for words in ways]
@@ -111,11 +117,12 @@ def leads(tunnels, wires):
     found, held = [], set()
     for tunnel in tunnels:
         wire = wires[tunnel.underlay]
-        key = wg_quick_peers.owner(wire.holders(), tunnel.remote)
-        marks = [section.ours for section in wire.sections if section.key == key and section.ours and key]
-        held.add((tunnel.underlay, key))
-        names = tuple(dict.fromkeys(filter(None, [tunnel.site] + marks)))
-        found.append(Lead(tunnel, key, tunnel.underlay, names))
+        keys = [wg_quick_peers.owner(wire.holders(), end) for end in tunnel.far_ends]
+        for key in dict.fromkeys(keys):
+            marks = [section.ours for section in wire.sections if section.key == key and section.ours and key]
+            held.add((tunnel.underlay, key))
+            sites = [tunnel.site] + [peer.site for peer in tunnel.peers if peer.key == key]
+            found.append(Lead(tunnel, key, tunnel.underlay, tuple(dict.fromkeys(filter(None, sites + marks)))))
     for name, wire in sorted(wires.items()):
         for section in wire.sections:
             if section.ours and (name, section.key) not in held:
@@ -153,7 +160,7 @@ def _needed(key, wire, gone, left, underlay):
     if not mine and not live:
         return ""
     for tunnel in left:
-        if wg_quick_peers.owner(wire.holders(), tunnel.remote) == key:
+        if any(wg_quick_peers.owner(wire.holders(), end) == key for end in tunnel.far_ends):
             return f"{tunnel.name} also leads to it"
     path = wg_quick.path(underlay)
     if not mine:
@@ -170,7 +177,7 @@ def _needed(key, wire, gone, left, underlay):
         return "it has {}, which `l2wg pair` does not write. {}".format(" and ".join(others) or "a preshared key", remedy)
     allowed = set(mine[0].allowed) | set(live.allowed if live else ())
     # Of a tunnel that is gone already, the card's address was one and no more.
-    ends = {wg_quick_peers.host(tunnel.remote) for tunnel in gone} or set(mine[0].allowed[:1])
+    ends = {wg_quick_peers.host(end) for tunnel in gone for end in tunnel.far_ends} or set(mine[0].allowed[:1])
     wider = sorted(allowed - ends) or [network for network in allowed if not network.endswith(("/32", "/128"))]
     if wider:
         return "its AllowedIPs are more than the tunnel's end: {}. {}".format(", ".join(wider), remedy)

@@ -48,6 +48,10 @@ def find(name):
     if found.peers:
         hint = "l2wg init --own at that site makes one; its new card goes into that line, at all sites"
         fail(f"{name} comes of the file of sites", hint, path=found.path, line=found.lines.get("", 0))
+    if found.remotes:
+        message = f"it leads to {len(found.remotes)} sites, and this changes with one other site at the same moment"
+        hint = "wire = own in its file, with an underlay of `l2wg init --own`, at one site after the other; then l2wg apply"
+        fail(message, hint, path=found.path, line=found.lines.get("remote", 0))
     if found.walled:
         fail(f"it has a wire of its own already: {found.underlay}", "l2wg status", path=found.path)
     try:
@@ -225,7 +229,7 @@ def undo(name):
 def _take_peer(changes):
     """Take the peer out that was written for it, unless a tunnel leads to it by now."""
     name, remote = changes.get("underlay", ""), changes.get("remote", "")
-    if not name or any((tunnel.underlay, tunnel.remote) == (name, remote) for tunnel in store.load().tunnels):
+    if not name or any(tunnel.underlay == name and remote in tunnel.far_ends for tunnel in store.load().tunnels):
         return
     path = wg_quick.path(name)
     old = files.text(path)

@@ -32,6 +32,7 @@ def plan(tunnels, links, leaving=(), broken=(), seen=Observed()):
     wires: Tuple[Step, ...] = ()
     problems: Dict[Problem, None] = {}
     synced: Tuple[str, ...] = ()
+    inside = ""
     if seen.walls is not None:
         from l2wg_hooks.plan import wire_steps  # where there are some only
 
@@ -39,6 +40,7 @@ def plan(tunnels, links, leaving=(), broken=(), seen=Observed()):
         problems.update(dict.fromkeys(wire_steps.problems(walled, links, seen.walls)))
         wires = tuple(wire_steps.steps(walled, links, seen.walls, leaving, bool(broken)))
         synced = wire_steps.synced(wires)
+        inside = wire_steps.loaded(tunnels, seen.walls, wires)
         links = wire_steps.after(walled, links, seen.walls, leaving)
     more: Dict[str, Tuple[PeerWish, ...]] = {}
     told: Tuple[Step, ...] = ()
@@ -69,6 +71,8 @@ def plan(tunnels, links, leaving=(), broken=(), seen=Observed()):
             continue
         for result in tunnel_steps.changes(tunnel, index, seen, replaced.get(tunnel.name), ways):
             if isinstance(result, Step):
+                if inside and tunnel.walled and result.needs == tunnel.underlay:
+                    result = result._replace(needs=wire_steps.need(tunnel))
                 steps[result] = None
             elif isinstance(result, Problem):
                 problems[result] = None
@@ -98,7 +102,7 @@ def plan(tunnels, links, leaving=(), broken=(), seen=Observed()):
     others += _stale([tunnel for tunnel in tunnels if tunnel.name in there], ways, links) if not broken else ()
     calls = told + calls
     whole = goes + (wires + swaps + loads + calls + aside if swaps else calls + loads + wires + aside) + others
-    return Plan(whole, tuple(waiting), tuple(problems), rules if loads else None, synced, tuple(replaced), ports, more)
+    return Plan(whole, tuple(waiting), tuple(problems), rules if loads else None, synced, tuple(replaced), ports, more, inside)
 
 
 def _told(wires, calls, rising):

@@ -5,7 +5,7 @@ import zlib
 from l2wg_hooks import model
 from l2wg_hooks.encapsulation.headers import TTL
 from l2wg_hooks.model import NAMESPACE, Step, Wait, Walls
-from l2wg_hooks.plan import bridge_steps, commands, policy_routes
+from l2wg_hooks.plan import bridge_steps, commands, flood_list, policy_routes
 
 
 def doomed(tunnels, links, leaving, broken):
@@ -167,6 +167,8 @@ def _make(tunnel, link, index, bridge, seen, old, ways):
         if link.ttl != TTL:
             reason = "its packets' TTL is that of what they carry" if link.ttl == 0 else "its packets' TTL is %d" % link.ttl
             yield commands.set_link(tunnel.name, tunnel.name, reason, *_ttl(tunnel))
+    if tunnel.remotes and (link is None or seen.floods is not None):
+        yield from flood_list.steps(tunnel, (seen.floods or {}).get(tunnel.name, ()) if link is not None else ())
     master, up = (link.master, link.up) if link else ("", False)
     if bridge is None:
         # Up without a bridge, it would be a port of the router itself, with the other site's router advertisements.

@@ -9,12 +9,15 @@ Nobody but the tunnels sends into that namespace, and WireGuard alone brings pac
 from l2wg_hooks import model
 from l2wg_hooks.config import wg_quick
 from l2wg_hooks.model import NAMESPACE, Link, Step
+from l2wg_hooks.netfilter import inner_guard
 from l2wg_hooks.plan import policy_routes
 from l2wg_hooks.plan.commands import EXEC, INSIDE, NEW_NAMESPACE, OF_NAMESPACE, bare
 from l2wg_hooks.typed import Dict, List, Tuple
 
 # What wg(8) is told: there for that command only, and readable by root only.
 FILE = "/run/l2wg.{}.wg"
+# The group of the step that loads rules in there.
+GUARD = "guard of " + OF_NAMESPACE
 
 
 def wished(tunnels, leaving=()):
@@ -73,7 +76,22 @@ def steps(tunnels, links, walls, leaving=(), kept=False):
     # Those of an interface go with it.
     routes = {destination: way for destination, way in walls.routes.items() if way[0] not in gone}
     found += _routes(tunnels, wanted, routes, kept)
+    rules = inner_guard.text(tunnels) if walls.guard is not None else ""
+    # One whose file cannot be read is guarded as long as nothing is loaded.
+    if rules and not inner_guard.stands(rules, walls.guard) and not (kept and walls.guard):
+        load = EXEC + ("nft", "-f", inner_guard.FILE)
+        found.append(Step(load, "who may send to which VXLAN", GUARD, wanted[0] if len(wanted) == 1 else OF_NAMESPACE))
     return found
+
+
+def loaded(tunnels, walls, steps):
+    """The rules that a step of `steps` loads; "" where none does."""
+    return inner_guard.text(tuple(tunnels) + walls.staged) if any(step.group == GUARD for step in steps) else ""
+
+
+def need(tunnel):
+    """The group that what is done for a walled tunnel needs, where rules are loaded in there."""
+    return GUARD if inner_guard.needed(tunnel) else tunnel.underlay
 
 
 def _makeable(name, links, walls):

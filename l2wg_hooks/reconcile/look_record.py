@@ -8,6 +8,7 @@ import os
 import time
 
 from l2wg_hooks.errors import L2wgError
+from l2wg_hooks.netfilter import inner_guard
 from l2wg_hooks.observe import snapshot, sysctls
 from l2wg_hooks.plan import peer_down, policy_routes
 from l2wg_hooks.probes import loop_probe
@@ -30,7 +31,8 @@ def words(tunnels, links, whole=False):
     """What the script has to know of the tunnels: words without blanks, each once.
 
     ways4, table4=NUMBER, ways6, table6=NUMBER: policy routes; sites4=WG, sites6=WG: routes to sites; mangle, filter: tables of
-    iptables; vlans: of bridges that filter them. With `names` it calls Python where a peer is silent that is named by peer=KEY,
+    iptables; vlans: of bridges that filter them; flood=NAME: the flood list of a VXLAN; inner: rules in
+    l2wg's namespace. With `names` it calls Python where a peer is silent that is named by peer=KEY,
     with `answers` at every look. `event` says that an event has nothing to do, either, but to send the probes
     probe=BRIDGE/MAC/NAME.
     """
@@ -41,6 +43,10 @@ def words(tunnels, links, whole=False):
         if tunnel.peers and not tunnel.walled and ip_routes.is_plain(tunnel.underlay):
             # Of IPv6 the script looks at nothing without that word.
             found += ["ways6"] * (tunnel.family == 6) + ["sites%d=%s" % (tunnel.family, tunnel.underlay)]
+        if tunnel.remotes and tunnel.name in links and ip_routes.is_plain(tunnel.name):
+            found.append(f"flood={tunnel.name}")
+        if inner_guard.needed(tunnel):
+            found.append("inner")
         if tunnel.mss_clamp == "iptables":
             found.append("mangle")
         if tunnel.forward == "accept":

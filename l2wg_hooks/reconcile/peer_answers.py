@@ -1,10 +1,14 @@
-"""Whether the peers of tunnels with `peer-down = port` answer: a look of the watch, and what comes of it by the plan."""
+"""Whether the peers of tunnels with `peer-down = port` answer: a look of the watch, and what comes of it by the plan.
+
+Of several peers of a tunnel, one that answers is enough.
+"""
 
 import select
 import time
 
 from l2wg_hooks.config import last_applied
 from l2wg_hooks.config.allowed_ips import AllowedIPs
+from l2wg_hooks.model import End
 from l2wg_hooks.observe import link_table, peer_answers, snapshot
 from l2wg_hooks.plan import peer_down
 from l2wg_hooks.probes import icmp_echo
@@ -35,7 +39,7 @@ def look():
         return ()
     for tunnel in tunnels:
         if (tunnel.name in was) != (tunnel.name in now):
-            log.news(f"the peer of {tunnel.name} {_said(tunnel.name in now)}")
+            log.news(_said(tunnel, tunnel.name in now))
     with lock.working():
         # Nothing but the ports: all else is for healing.py, which knows what is to stay down.
         todo, failed = reconcile.bring(wished, chosen=peer_down.only)
@@ -67,33 +71,50 @@ def _count(tunnels, before):
     return rows
 
 
-def _said(down):
-    return "has answered nothing for %d looks" % peer_answers.LOOKS if down else "answers again"
+def _said(tunnel, down):
+    several = len(tunnel.far_ends) > 1
+    if down:
+        who = f"no peer of {tunnel.name} has answered anything" if several else f"the peer of {tunnel.name} has answered nothing"
+        return "%s for %d looks" % (who, peer_answers.LOOKS)
+    return f"a peer of {tunnel.name} answers again" if several else f"the peer of {tunnel.name} answers again"
 
 
 def _peers(tunnels):
-    """{tunnel: the Peer that its packets go to, or None}."""
+    """{tunnel: the Peer that its packets go to, or None}; of several one that has what all of them have, see _together."""
     known = {name: AllowedIPs(these) for name, these in snapshot.peers(tunnels).peers.items()}
     found = {}
     for tunnel in tunnels:
-        covering = known[tunnel.underlay].covering(tunnel.remote) if tunnel.underlay in known else ()
-        found[tunnel.name] = next((peer for _, peer in covering), None)
+        ends = tunnel.ends() if tunnel.underlay in known else ()
+        rows = [next((peer for _, peer in known[tunnel.underlay].covering(end.remote)), None) for end in ends]
+        found[tunnel.name] = _together({peer.key: peer for peer in rows if peer is not None})
     return found
 
 
+def _together(peers):
+    """One Peer for all, {public key: Peer}: what was received from any grows the sum, and the latest handshake is the last one."""
+    if not peers:
+        return None
+    rows = list(peers.values())
+    return rows[0]._replace(
+        handshake=max(peer.handshake for peer in rows),
+        received=sum(peer.received for peer in rows),
+        sent=sum(peer.sent for peer in rows),
+    )
+
+
 def _echoed(tunnels):
-    """The names of those whose other router answers an echo through the underlay."""
-    echoes: Dict[str, icmp_echo.Echo] = {}
+    """The names of those of which one far end answers an echo through the underlay."""
+    echoes: Dict[End, icmp_echo.Echo] = {}
     answered: Set[str] = set()
-    for tunnel in tunnels:
+    for tunnel, end in [(tunnel, end) for tunnel in tunnels for end in tunnel.ends()]:
         try:
-            echoes[tunnel.name] = icmp_echo.Echo(tunnel.underlay, tunnel.local, tunnel.remote)
+            echoes[end] = icmp_echo.Echo(tunnel.underlay, end.local, end.remote)
         except OSError:  # no such interface, or no such address here
             pass
     begin, asked = time.monotonic(), 0
     try:
-        while len(answered) < len(echoes) and time.monotonic() < begin + PATIENCE:
-            left = {name: echo for name, echo in echoes.items() if name not in answered}
+        while len(answered) < len({end.tunnel for end in echoes}) and time.monotonic() < begin + PATIENCE:
+            left = {end: echo for end, echo in echoes.items() if end.tunnel not in answered}
             if asked < len(ASKED) and time.monotonic() >= begin + ASKED[asked]:
                 asked += 1
                 for echo in left.values():
@@ -101,7 +122,7 @@ def _echoed(tunnels):
             for echo in select.select(list(left.values()), (), (), 0.1)[0]:
                 while echo.hear():
                     pass
-            answered.update(name for name, echo in left.items() if echo.answered)
+            answered.update(end.tunnel for end, echo in left.items() if echo.answered)
     finally:
         for echo in echoes.values():
             echo.close()

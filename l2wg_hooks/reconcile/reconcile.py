@@ -129,13 +129,13 @@ def execute(todo, links):
             from l2wg_hooks.plan import peer_down  # where somebody wants it only
 
             return execute(peer_down.without(todo), links) + error.problems
-    if todo.synced or todo.peers:
+    if todo.synced or todo.peers or todo.inside:
         from l2wg_hooks.reconcile import wire_files  # where l2wg makes WireGuard, or tells it of peers, only
 
         try:
-            failed = wire_files.write(todo.synced, todo.peers) + _execute(todo, links)
+            failed = wire_files.write(todo.synced, todo.peers, todo.inside) + _execute(todo, links)
         finally:
-            wire_files.clear({*todo.synced, *todo.peers})
+            wire_files.clear({*todo.synced, *todo.peers}, todo.inside)
     else:
         failed = _execute(todo, links)
     if failed and any(step.argv == commands.NEW_NAMESPACE for step in todo.steps):

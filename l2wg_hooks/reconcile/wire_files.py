@@ -1,14 +1,18 @@
-"""What wg(8) is told: of an interface that l2wg makes its file, without the rest and without names; and tunnels' own peers."""
+"""What wg(8) is told: of an interface that l2wg makes its file, without the rest and without names; and tunnels' own peers.
+
+And what nft(8) is told in the network namespace where such interfaces are.
+"""
 
 from l2wg_hooks.config import own_wire, wg_quick, wg_quick_peers
 from l2wg_hooks.errors import L2wgError, Problem
+from l2wg_hooks.netfilter import inner_guard
 from l2wg_hooks.plan import wire_steps
 from l2wg_hooks.system import files
 from l2wg_hooks.typed import List
 
 
-def write(synced, peers):
-    """Write the files that the steps of a plan give to wg(8); the Problems of that.
+def write(synced, peers, inside=""):
+    """Write the files that the steps of a plan give to wg(8), and the rules `inside`; the Problems of that.
 
     `synced` names the WireGuard interfaces that are to be as in their files, `peers` are {interface: model.PeerWishes} beside.
     """
@@ -24,10 +28,17 @@ def write(synced, peers):
             files.write(wire_steps.FILE.format(name), text + own_wire.sections(more), 0o600)
         except L2wgError as error:
             problems += error.problems
+    if inside:
+        try:
+            files.write(inner_guard.FILE, inside)
+        except L2wgError as error:
+            problems += error.problems
     return tuple(problems)
 
 
-def clear(names):
-    """Take these files away again: they have WireGuard's keys in them."""
+def clear(names, inside=""):
+    """Take these files away again: those for wg(8) have WireGuard's keys in them."""
+    if inside:
+        files.remove(inner_guard.FILE)
     for name in names:
         files.remove(wire_steps.FILE.format(name))

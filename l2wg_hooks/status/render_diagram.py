@@ -61,15 +61,20 @@ def _tunnel(status, tunnel):
     fine, far, below = status.carries(tunnel), tunnel.peer, tunnel.underlay
     wire = "{} {} {} {}".format(tunnel.name, "══" if fine else "╳═", below.name, "~~" if fine else "~╳")
     end = far.endpoint if far and far.endpoint else "?"
+    several = len(tunnel.peers) > 1
+    if several:
+        end = "%d of %d peers" % (tunnel.heard, len(tunnel.peers))
     rows = [wire + " " + end] if len(wire + " " + end) <= RIGHT else [wire, end]
     rows += [f"to {tunnel.wish.site}"] if tunnel.wish.site else []
-    ends = f"{tunnel.wish.local} ══ {tunnel.wish.remote}"
-    rows += [ends] if len(ends) <= RIGHT else [f"here {tunnel.wish.local}", f"there {tunnel.wish.remote}"]
+    ends = f"{tunnel.wish.local} ══ {', '.join(tunnel.wish.far_ends)}"
+    there = [f"there {tunnel.wish.called(remote) if several else remote}" for remote in tunnel.wish.far_ends]
+    rows += [ends] if len(ends) <= RIGHT and not several else [f"here {tunnel.wish.local}", *there]
     rows.append(
         "{}, MTU {}{}".format(tunnel.wish.kind, tunnel.mtu or "none", ", MSS %d and %d" % tunnel.mss if tunnel.mss else "")
     )
-    rows.append("{} MTU {}{}".format(below.name, below.mtu or "none", f", peer {key(far.key)}" if far else ", no peer"))
-    if far is not None:
+    who = "" if several else f", peer {key(far.key)}" if far else ", no peer"
+    rows.append("{} MTU {}{}".format(below.name, below.mtu or "none", who))
+    if far is not None and not several:
         rows.append(f"handshake {duration(far.age)} ago" if far.age is not None else "no handshake yet")
     rows += ["WRONG: " + fault.message for fault in status.of(tunnel.name) if fault.level == WRONG]
     wire = "────" if tunnel.joined else "─╳──"

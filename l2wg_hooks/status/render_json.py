@@ -32,6 +32,7 @@ def fault(fault):
         "path": fault.path or None,
         "line": fault.line or None,
         "key": fault.key or None,
+        "remote": fault.far or None,
     }
 
 
@@ -42,7 +43,7 @@ def _tunnel(tunnel):
         "site": wish.site or None,
         "kind": wish.kind,
         "local": wish.local,
-        "remote": wish.remote,
+        "remote": wish.remote or None,
         "key": wish.number,
         "present": tunnel.there,
         "up": tunnel.up,
@@ -64,11 +65,18 @@ def _tunnel(tunnel):
             "port": below.port or None,
             "addresses": list(below.addresses),
         },
-        "peer": peer(tunnel.peer),
+        "peer": None if wish.remotes else peer(tunnel.peer),
+        "remotes": [
+            {"address": end.remote, "site": _site(wish, end.remote), "peer": peer(far)} for end, far in tunnel.peers.items()
+        ],
         "received": tunnel.traffic.received._asdict(),
         "sent": tunnel.traffic.sent._asdict(),
         "dropped": dict(tunnel.dropped),
     }
+
+
+def _site(wish, remote):
+    return wish.site or next((known.site for known in wish.peers if remote in known.ends), "") or None
 
 
 def peer(far):

@@ -42,6 +42,8 @@ def _metrics(status):
     yield "faults", GAUGE, "What is wrong, and what is worth a look, as `l2wg status` tells it.", levels
     said = "What /etc/l2wg wishes for, the public key of the peer, and its site's name."
     yield "tunnel_info", GAUGE, said, [(_info(tunnel), 1) for tunnel in tunnels]
+    said = "A far end of a tunnel that has several, the public key of its peer, and its site's name."
+    yield "tunnel_remote_info", GAUGE, said, list(_remotes(tunnels))
     for name, said, value in (
         ("tunnel_up", "Whether the tunnel exists and is up.", lambda tunnel: tunnel.up),
         ("tunnel_joined", "Whether the tunnel is a port of its bridge.", lambda tunnel: tunnel.joined),
@@ -82,11 +84,20 @@ def _info(tunnel):
         "underlay": wish.underlay,
         "bridge": wish.bridge,
         "local": wish.local,
-        "remote": wish.remote,
+        "remote": ",".join(wish.far_ends),
         "mss_clamp": wish.mss_clamp,
         "site": wish.site,
-        "public_key": tunnel.peer.key if tunnel.peer else "",
+        "public_key": tunnel.peer.key if tunnel.peer and not wish.remotes else "",
     }
+
+
+def _remotes(tunnels):
+    """(labels, 1) of each far end of the tunnels that have several."""
+    for tunnel in tunnels:
+        sites = {remote: peer.site for peer in tunnel.wish.peers for remote in peer.ends}
+        for end, far in tunnel.peers.items() if tunnel.wish.remotes else ():
+            labels = {"tunnel": tunnel.name, "remote": end.remote, "site": sites.get(end.remote, "")}
+            yield dict(labels, public_key=far.key if far else ""), 1
 
 
 def _traffic(subject, rows):
@@ -103,7 +114,8 @@ def _traffic(subject, rows):
 
 def _peers(tunnels):
     """By interface and key, once each: tunnels may share a peer."""
-    rows = [({"underlay": tunnel.underlay.name, "public_key": tunnel.peer.key}, tunnel.peer) for tunnel in tunnels if tunnel.peer]
+    known = [(tunnel, peer) for tunnel in tunnels for peer in tunnel.peers.values() if peer]
+    rows = [({"underlay": tunnel.underlay.name, "public_key": peer.key}, peer) for tunnel, peer in known]
     for name, kind, said, value in (
         ("last_handshake_timestamp_seconds", GAUGE, "When the peer last shook hands; 0: never.", lambda peer: peer.handshake),
         ("receive_bytes_total", COUNTER, "Bytes that WireGuard has received from the peer.", lambda peer: peer.received),

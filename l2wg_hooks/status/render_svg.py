@@ -102,7 +102,7 @@ def _said(status):
             tunnel.wish.bridge,
             tunnel.wish.underlay,
             tunnel.wish.local,
-            tunnel.wish.remote,
+            ", ".join(tunnel.wish.far_ends),
             f" ({tunnel.wish.site})" if tunnel.wish.site else "",
             "well" if status.well(tunnel) else "not well",
         )
@@ -137,11 +137,18 @@ def _tunnel(status, tunnel):
 
 def _peer(status, tunnel):
     far, below = tunnel.peer, tunnel.underlay
+    several = len(tunnel.peers) > 1
     rows = (tunnel.wish.remote,) if tunnel.wish.site else ()
-    rows += (f"other end of {tunnel.name}", f"key {key(far.key)}" if far else "no peer")
+    if several:
+        rows = tuple(map(tunnel.wish.called, tunnel.wish.far_ends)) + (f"other ends of {tunnel.name}",)
+    else:
+        rows += (f"other end of {tunnel.name}", f"key {key(far.key)}" if far else "no peer")
     over = " ".join((below.name,) + below.addresses[:1]) + ", MTU %s" % (below.mtu or "none")
     under = far.endpoint if far and far.endpoint else "endpoint unknown"
-    return tunnel.wish.site or tunnel.wish.remote, rows, GOOD if status.carries(tunnel) else BAD, "peer", over, under
+    if several:
+        title, under = "%d of %d peers" % (tunnel.heard, len(tunnel.peers)), ""
+        return title, rows, GOOD if status.carries(tunnel) else BAD, "peer", over, under
+    return tunnel.wish.site or tunnel.wish.far_ends[0], rows, GOOD if status.carries(tunnel) else BAD, "peer", over, under
 
 
 def _width(cards):

@@ -63,14 +63,14 @@ def state_word(tunnel):
 
 
 def _tunnel(pen, status, tunnel, rates):
-    wish, far, below = tunnel.wish, tunnel.peer, tunnel.underlay
+    wish, below = tunnel.wish, tunnel.underlay
     state = state_word(tunnel)
     since = f", made {duration(tunnel.age)} ago" if tunnel.age is not None else ""
     name = paint(tunnel.name, "bold", pen.colour) + (" to " + paint(wish.site, "bold", pen.colour) if wish.site else "")
     pen.lines.append("{} {}{}".format(name, paint(state, "green" if state == "up" else "red", pen.colour), since))
     pen.faults(status.of(tunnel.name))
     number = ", %s %d" % (wish.packing.number_word, wish.number) if wish.number is not None else ""
-    pen.row("ends", f"{wish.local} here, {wish.remote} there, {wish.kind}{number}")
+    pen.row("ends", f"{wish.local} here, {', '.join(wish.far_ends)} there, {wish.kind}{number}")
     if below.there:
         port = ", UDP port %d" % below.port if below.port else ""
         word = "up" if below.up else "down"
@@ -78,13 +78,15 @@ def _tunnel(pen, status, tunnel, rates):
         pen.row("underlay", ", ".join((text,) + below.addresses), up="green", down="red")
     else:
         pen.row("underlay", f"{below.name} missing", missing="red")
-    if far is not None:
-        hand = f"handshake {duration(far.age)} ago" if far.age is not None else "no handshake yet"
-        where = f"at {far.endpoint}" if far.endpoint else "endpoint not known yet"
-        pen.row("peer", f"{key(far.key)} {where}, {hand}")
-        pen.row("", f"{size(far.received)} received, {size(far.sent)} sent")
-    else:
-        pen.row("peer", "none", none="red")
+    for end, far in tunnel.peers.items():
+        called = f"{wish.called(end.remote)}: " if wish.remotes else ""
+        if far is not None:
+            hand = f"handshake {duration(far.age)} ago" if far.age is not None else "no handshake yet"
+            where = f"at {far.endpoint}" if far.endpoint else "endpoint not known yet"
+            pen.row("peer", f"{called}{key(far.key)} {where}, {hand}")
+            pen.row("", f"{size(far.received)} received, {size(far.sent)} sent")
+        else:
+            pen.row("peer", f"{called}none", none="red")
     pen.row("bridge", "{}{}".format(wish.bridge, "" if tunnel.joined else tie(" (not a port of it)")))
     pen.row("MTU", "%s, of these %d in one packet, more in fragments" % (tunnel.mtu if tunnel.there else "none", tunnel.whole))
     clamp = "not clamped" if wish.mss_clamp == "off" else "no clamp in force"
@@ -167,6 +169,8 @@ def _table(pen, status):
     for tunnel in status.tunnels:
         wrong = [fault for fault in status.of(tunnel.name) if fault.level == WRONG]
         hand = duration(tunnel.peer.age) if tunnel.peer and tunnel.peer.age is not None else "none"
+        if len(tunnel.peers) > 1:
+            hand = "%d of %d" % (tunnel.heard, len(tunnel.peers))
         ways = [size(way.bytes) for way in tunnel.traffic]
         state = "WRONG" if wrong and tunnel.up else state_word(tunnel)
         place = cut(tunnel.wish.site or "-" if named else tunnel.underlay.name, 10)

@@ -8,12 +8,14 @@ from l2wg_hooks.probes import icmp_echo
 
 # Bytes of the IP packet.
 SIZE = 100
-# So many tunnels at most: each has a socket.
+# So many far ends at most: each has a socket.
 MOST = 32
 
 
 def measure(tunnels, number, seconds):
-    """Ask each tunnel's remote, and wait so long: {tunnel: milliseconds, or None where no answer came meanwhile}.
+    """Ask each tunnel's far ends, and wait so long: {tunnel: milliseconds, or None where no answer came meanwhile}.
+
+    Of several far ends, the one that answers last counts; who does not answer is told of by `l2wg status`.
 
     `number` (16 bits) tells this question from those before. A tunnel whose underlay, or own end, is not there is left out.
     """
@@ -22,18 +24,19 @@ def measure(tunnels, number, seconds):
     with contextlib.ExitStack() as stack:
         selector = stack.enter_context(selectors.DefaultSelector())
         # Anew each time: the WireGuard interface may be another one by now.
-        for tunnel in tunnels[:MOST]:
+        for tunnel, far in [(tunnel, far) for tunnel in tunnels for far in tunnel.ends()][:MOST]:
             try:
-                echo = icmp_echo.Echo(tunnel.underlay, tunnel.local, tunnel.remote)
+                echo = icmp_echo.Echo(tunnel.underlay, far.local, far.remote)
             except OSError:
                 continue
             stack.callback(echo.close)
-            selector.register(echo, selectors.EVENT_READ, tunnel.name)
-            found[tunnel.name], sent[tunnel.name] = None, time.monotonic()
+            selector.register(echo, selectors.EVENT_READ, far)
+            found.setdefault(tunnel.name, None)
+            sent[far] = time.monotonic()
             echo.ask(number, SIZE)
         while time.monotonic() < end:
             for key, _ in selector.select(max(0, end - time.monotonic())):
                 key.fileobj.hear()
-                if number in key.fileobj.answered and found[key.data] is None:
-                    found[key.data] = 1000 * (time.monotonic() - sent[key.data])
+                if number in key.fileobj.answered and key.data in sent:
+                    found[key.data.tunnel] = 1000 * (time.monotonic() - sent.pop(key.data))
     return found

@@ -27,7 +27,7 @@ class Fault(NamedTuple):
     """One thing that is not as it should be (WRONG), or worth a look (NOTE). `about` is a tunnel, a bridge, or "".
 
     `path`, `line` and `key` point at a file's mistake, `hint` is its cure; what has none is for `l2wg check`. A message that is
-    `named` begins with the name of what it is about.
+    `named` begins with the name of what it is about. `far` is the one of a tunnel's far ends that it is about, of several.
     """
 
     level: str
@@ -38,6 +38,7 @@ class Fault(NamedTuple):
     line: int = 0
     key: str = ""
     named: bool = False
+    far: str = ""
 
 
 class Underlay(NamedTuple):
@@ -130,8 +131,14 @@ class State(NamedTuple):
 
     @property
     def peer(self):
-        """That of the first end, which is drawn."""
-        return next(iter(self.peers.values()), None)
+        """The one that there is; of several that with the latest handshake."""
+        known = [far for far in self.peers.values() if far is not None]
+        return max(known, key=lambda far: far.handshake, default=None)
+
+    @property
+    def heard(self):
+        """The number of peers that have a session by their handshakes."""
+        return sum(far is not None and far.age is not None and far.age <= SESSION for far in self.peers.values())
 
 
 class Status(NamedTuple):
@@ -159,12 +166,14 @@ class Status(NamedTuple):
         return self.by.get(about, ())
 
     def carries(self, tunnel):
-        """Whether frames cross a tunnel, as far as one can tell from here."""
-        return not any(fault.level == WRONG for fault in self.of(tunnel.name) + self.of(tunnel.wish.bridge))
+        """Whether frames cross a tunnel, to one of its far ends at least, as far as one can tell from here."""
+        wrong = [fault for fault in self.of(tunnel.name) + self.of(tunnel.wish.bridge) if fault.level == WRONG]
+        return all(fault.far for fault in wrong) and (not wrong or {fault.far for fault in wrong} != set(tunnel.wish.remotes))
 
     def well(self, tunnel):
-        """Whether they do, and nothing is known to be wrong with its guard."""
-        return self.carries(tunnel) and tunnel.guarded is not False
+        """Whether they do, to all of its far ends, and nothing is known to be wrong with its guard."""
+        wrong = any(fault.level == WRONG for fault in self.of(tunnel.name) + self.of(tunnel.wish.bridge))
+        return not wrong and tunnel.guarded is not False
 
 
 def build(seen):
@@ -325,10 +334,12 @@ def _faults(seen, tunnels, bridges):
 def _peer_down(tunnel, taken):
     ports = [port for port in tunnel.wish.bridge_ports if port in taken]
     rest = "no port is held down for it"
+    who, when = ("no peer", "one") if len(tunnel.wish.far_ends) > 1 else ("the peer", "the peer")
     if ports:
         rest = "so {} {} held down (peer-down = port)".format(", ".join(ports), "is" if len(ports) == 1 else "are")
-    hint = "it comes up when the peer answers; at once, and for good: l2wg set %s peer-down=nothing; l2wg apply" % tunnel.name
-    return Fault(WRONG, tunnel.name, f"the peer has answered nothing for {peer_answers.LOOKS} looks, {rest}", hint)
+    hint = "it comes up when %s answers; at once, and for good: l2wg set %s peer-down=nothing; l2wg apply" % (when, tunnel.name)
+    what = "anything" if len(tunnel.wish.far_ends) > 1 else "nothing"
+    return Fault(WRONG, tunnel.name, f"{who} has answered {what} for {peer_answers.LOOKS} looks, {rest}", hint)
 
 
 def _staged(tunnel):
@@ -347,7 +358,7 @@ def of_problem(problem, about):
 def _planned(seen, bridges):
     """What the plan would do, one Fault for each thing that it is about."""
     # Policy routes, iptables and NetworkManager take processes of their own to look at: `l2wg check` does.
-    known_too = Observed(seen.report.rules, bridges=seen.bridges, silent=seen.silent, taken=seen.taken)
+    known_too = Observed(seen.report.rules, bridges=seen.bridges, silent=seen.silent, taken=seen.taken, floods=seen.floods)
     todo = planner.plan(seen.wished.tunnels, seen.links, (), seen.wished.broken, known_too)
     names = {tunnel.name for tunnel in seen.wished.tunnels}
     known = names | set(bridges)
@@ -379,7 +390,8 @@ def _wire(tunnel, answers, seen):
             yield Fault(WRONG, name, f"wg(8) says nothing of {underlay.name}")
         else:
             for end, peer in tunnel.peers.items():
-                yield from _session(end, peer, underlay.name, seen)
+                called = tunnel.wish.called(end.remote) if tunnel.wish.remotes else ""
+                yield from _session(end, called, peer, underlay.name, seen)
     for reason, message, last in (
         ("loop", "a loop: %d frames of %s came back to it%s", "there is a second way between the sites"),
         ("storm", "%d frames were dropped, over %d a second%s", ""),
@@ -392,23 +404,24 @@ def _wire(tunnel, answers, seen):
             yield Fault(WRONG if now else NOTE, name, said + ("; " + last if last and now else "" if now else ": it is over"))
 
 
-def _session(end, peer, underlay, seen):
-    """What is wrong with WireGuard's session with one peer."""
-    name = end.tunnel
+def _session(end, called, peer, underlay, seen):
+    """What is wrong with WireGuard's session with one peer; `called` tells it from others of the tunnel, "" where it has none."""
+    name, far = end.tunnel, called and end.remote
+    who = f"the peer {called}" if called else "the peer"
     if peer is None:
         message = "AllowedIPs of no peer of %s cover %s: WireGuard drops what comes from there"
-        yield Fault(WRONG, name, message % (underlay, end.remote))
+        yield Fault(WRONG, name, message % (underlay, end.remote), far=far)
     elif not peer.handshake:
-        yield Fault(WRONG, name, f"no handshake with the peer since {underlay} is there: nothing crosses")
+        yield Fault(WRONG, name, f"no handshake with {who} since {underlay} is there: nothing crosses", far=far)
     elif peer.age > SESSION:
-        message = "no handshake with the peer for %d min: nothing has crossed since (it is away, or nobody sends)"
-        yield Fault(WRONG, name, message % (peer.age // 60))
+        message = "no handshake with %s for %d min: nothing has crossed since (it is away, or nobody sends)"
+        yield Fault(WRONG, name, message % (who, peer.age // 60), far=far)
     else:
         # It looks alive for three minutes after the peer has gone.
         seconds = counter_growth.unanswered(seen.notes.get(counter_growth.peer(underlay, peer.key)), seen.clock)
         if seconds:
-            message = "the peer does not answer: it was sent something %d s ago or more, and nothing has come since"
-            yield Fault(WRONG, name, message % seconds)
+            message = "%s does not answer: it was sent something %d s ago or more, and nothing has come since"
+            yield Fault(WRONG, name, message % (who, seconds), far=far)
 
 
 # What the guard's counters mean where nothing arrives, and what shows why.
@@ -430,7 +443,9 @@ def _blocked(tunnel, packets):
         if dropped:
             said = "nothing has come by it yet, and the guard drops: %d packets of the tunnel " % dropped
             said += message % tunnel.underlay.name
-            words = {"remote": tunnel.wish.remote, "local": tunnel.wish.local, "underlay": tunnel.underlay.name}
+            # Of several the first that has dropped something, if that can be told.
+            ends = [end for end in tunnel.wish.ends() if packets.get((reason, end.local, end.remote))] or tunnel.wish.ends()
+            words = {"remote": ends[0].remote, "local": tunnel.wish.local, "underlay": tunnel.underlay.name}
             yield Fault(WRONG, tunnel.name, said, hint % words)
 
 

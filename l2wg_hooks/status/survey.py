@@ -7,7 +7,7 @@ from typing import Dict, NamedTuple, Optional, Tuple
 from l2wg_hooks.apply import rollback
 from l2wg_hooks.config import last_applied, staged, store
 from l2wg_hooks.errors import REFUSED, L2wgError, fail
-from l2wg_hooks.model import NAMESPACE, Link, Switches
+from l2wg_hooks.model import NAMESPACE, Destination, Link, Switches
 from l2wg_hooks.netfilter import nftables_state
 from l2wg_hooks.observe import counter_growth, fdb_table, interface_counters, link_table, peer_answers, snapshot, wg_interfaces
 from l2wg_hooks.observe.fdb_table import Station
@@ -29,7 +29,7 @@ class Survey(NamedTuple):
     `peers` are WireGuard's by the name of the interface, `ages` seconds since an interface was made, for those of which
     somebody knows. `pending`: an apply waits for its confirmation. `blind` says what could not be looked at, and why.
     `undone` is what rollback.unasked tells. `staged` names the tunnels that wait for the other site, to change to another wire.
-    `silent` and `taken` are as in Observed.
+    `silent`, `taken` and `floods` are as in Observed.
     """
 
     wished: store.Wish
@@ -51,12 +51,15 @@ class Survey(NamedTuple):
     staged: Tuple[str, ...] = ()
     silent: Tuple[str, ...] = ()
     taken: Tuple[str, ...] = ()
+    floods: Optional[Dict[str, Tuple[Destination, ...]]] = None
 
 
 def look():
     """The Survey of now. Raises L2wgError where it cannot be taken: without ip(8)."""
     wished = last_applied.standing(departs=False)
-    crowd = fdb_table.Crowd()
+    lists = {tunnel.name: frozenset(tunnel.remotes) for tunnel in wished.tunnels if tunnel.remotes}
+    destinations = fdb_table.Destinations(lists)
+    crowd = fdb_table.Crowd(destinations)
     ip, bridge, wg, *nft = process.together(LINKS, STATIONS, PEERS, *nftables_state.LISTS, takes={STATIONS: crowd.take})
     if isinstance(ip, L2wgError):
         raise ip
@@ -96,6 +99,7 @@ def look():
         tuple(staged.names()),
         peer_answers.down(peer_answers.read()),
         peer_answers.taken(),
+        destinations.added() if lists and crowd.is_whole() and not blind else None,
     )
 
 

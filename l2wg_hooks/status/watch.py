@@ -102,7 +102,9 @@ def trip(milliseconds):
 def _tunnel(tunnel, flow, trips, drawn):
     site = f" to {tunnel.wish.site}" if tunnel.wish.site else ""
     hand = "no peer"
-    if tunnel.peer is not None:
+    if len(tunnel.peers) > 1:
+        hand = "%d of %d peers heard" % (tunnel.heard, len(tunnel.peers))
+    elif tunnel.peer is not None:
         hand = f"handshake {duration(tunnel.peer.age)} ago" if tunnel.peer.age is not None else "no handshake yet"
     words = [f"{tunnel.name}{site} {state_word(tunnel)}", hand] + ([trip(trips[tunnel.name])] if tunnel.name in trips else [])
     found = [(", ".join(words), "bold")]
