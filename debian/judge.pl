@@ -11,6 +11,8 @@ use Socket qw(AF_INET AF_INET6 inet_ntop inet_pton);
 
 # What was answered so far, and where the files are.
 my ($root, $tunnel, $underlay, $here, $bridge) = map { $_ // '' } @ENV{qw(root tunnel underlay here bridge)};
+# Of the file that is being read; else of none.
+my $encapsulation;
 
 # debian/fill puts in what l2wg_hooks has.
 my %kernels = map { $_ => 1 } qw(@KERNEL_NAMES@);
@@ -51,6 +53,11 @@ sub is_bridge_address ($text) {
     return length $ip == 16 || $bits < 2 || ($ip ne $first && $ip ne $last);
 }
 
+# Of the tunnel's file, if there is one; "" where nobody has said.
+sub written_encapsulation {
+    return is_name($tunnel) ? (map { /^\s*encapsulation\s*=\s*(\S+)\s*$/ ? $1 : () } lines("$root/etc/l2wg/$tunnel.conf"))[0] // '' : '';
+}
+
 sub ports ($list) {
     return grep { length } split /[ \t,]+/, $list;
 }
@@ -84,9 +91,17 @@ sub refusal ($question, $value) {
         return $value eq '' || is_end($value) ? () : "l2wg/invalid-address $value";
     }
     if ($question eq 'remote') {
-        return "l2wg/invalid-address $value" if !is_end($value) || ($here ne '' && ($here =~ /:/ xor $value =~ /:/));
-        my ($one, $other) = map { (network($_))[0] // '' } $value, $here;
-        return $one eq $other ? "l2wg/invalid-remote $value" : ();
+        # Of a VXLAN it may be a list; what such a tunnel is, is in its file only.
+        my @ends = ($encapsulation // written_encapsulation()) eq 'vxlan' ? ports($value) : $value;
+        my ($own, %seen) = (network($here))[0] // '';
+        return "l2wg/invalid-address $value" if !@ends || @ends > 100;
+        for my $end (@ends) {
+            return "l2wg/invalid-address $value" if !is_end($end) || ($here ne '' && ($here =~ /:/ xor $end =~ /:/));
+            my $packed = (network($end))[0];
+            return "l2wg/invalid-remote $value" if $packed eq $own;
+            return "l2wg/invalid-address $value" if $seen{$packed}++;
+        }
+        return;
     }
     if ($question eq 'bridge-address') {
         return $value eq '' || is_bridge_address($value) ? () : "l2wg/invalid-bridge-address $value";
@@ -216,6 +231,7 @@ sub file ($path) {
         return "l2wg/invalid-file 0 $_ = ?" if $required{$_} && !exists $values{$_};
     }
     ($underlay, $here, $bridge, $values{tunnel}) = (@values{'underlay', 'local', 'bridge'}, $tunnel);
+    $encapsulation = $values{encapsulation} // '';
     for ('tunnel', @asked) {
         my ($why) = refusal($_ eq 'bridge-ports' ? 'ports' : $_, $values{$_} // '');
         return $why =~ s{^\S+}{'l2wg/invalid-file ' . ($lines{$_} // 0)}er if $why;

@@ -244,6 +244,7 @@ def tunnel_name(value):
     return "good"
 
 
+LISTS = ["10.9.0.2 10.9.0.3", "10.9.0.2,10.9.0.3", "10.9.0.2 10.9.0.2"]
 # (question, values, Python's word on a value). An empty local is no mistake: it configures nothing.
 TABLES = [
     ("tunnel", NAMES, tunnel_name),
@@ -251,9 +252,21 @@ TABLES = [
     ("bridge", NAMES + ["gretap1", "wg0", "br0"], lambda value: refuses(wish(bridge=value))),
     ("local", ADDRESSES, lambda value: refuses(wish(local=value, remote="fd00::99" if ":" in value else "10.99.99.99"))),
     ("remote", ADDRESSES + ["192.168.178.1", ""], lambda value: refuses(wish(remote=value))),
+    ("remote", LISTS, lambda value: refuses(wish(remote=value))),
     ("ports", PORTS, lambda value: refuses(wish(bridge_ports=value))),
     ("bridge-address", PREFIXES, lambda value: refuses(wish(bridge_ports="enp3s0", bridge_address=value))),
 ]
+
+
+@pytest.mark.parametrize("value", LISTS + [" 10.9.0.2,\t10.9.0.3", "10.9.0.2 fd00::2", "10.9.0.2 192.168.178.1", "10.9.0.2 127.0.0.1", "fd00::1 fd00:0::1", ","])
+@pytest.mark.parametrize("encapsulation", ["vxlan", "gretap"])
+def test_a_vxlan_may_have_a_list(router, value, encapsulation):
+    """By its file, and where debconf asks for the remote of a tunnel that has one."""
+    text = wish(remote=value, encapsulation=encapsulation)
+    (router.path / "etc/l2wg").mkdir(parents=True, exist_ok=True)
+    (router.path / "etc/l2wg/gretap1.conf").write_text(text)
+    assert router.run(f'tunnel=gretap1 root={router.path}\nif read_file "$1"; then echo good; else echo bad; fi', str(router.path / "etc/l2wg/gretap1.conf")) == refuses(text) + "\n"
+    assert router.run(f'tunnel=gretap1 root={router.path} here=192.168.178.1\nif check l2wg/remote "$1"; then echo good; else echo bad; fi', value) == refuses(text) + "\n"
 
 
 @pytest.mark.parametrize("question, values, python", TABLES, ids=[table[0] for table in TABLES])
