@@ -107,7 +107,7 @@ class Tunnel(NamedTuple):
     def leads_to(self):
         """Words for where it leads to: the site's name, or those of several, or addresses."""
         names = [self.site] if self.site else [peer.site for peer in self.peers if peer.site]
-        if not names or not self.site and len(names) < len(self.far_ends):
+        if not names or (not self.site and len(names) < len(self.far_ends)):
             names = list(self.far_ends)
         return ", ".join(names)
 

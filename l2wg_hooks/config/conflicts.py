@@ -17,8 +17,8 @@ DEFAULT_PORTS = tuple(registry.ENCAPSULATIONS[name].udp_port for name in WITH_PO
 def within(tunnel):
     """What is wrong between the keys of one file, each of which is right by itself."""
     if tunnel.remotes and not tunnel.packing.floods:
-        message = "%s has one remote, not %d" % (tunnel.encapsulation, len(tunnel.remotes))
-        yield tunnel.problem("remote", message, "name one, or write encapsulation = vxlan in the files of all these sites")
+        hint = "name one, or write encapsulation = vxlan in the files of all these sites"
+        yield tunnel.problem("remote", f"{tunnel.encapsulation} takes one address, not a list", hint)
     for end in tunnel.ends():
         if end.local == end.remote:
             yield tunnel.problem("remote", f"{end.remote} is also local", "remote is the address of the other router")

@@ -78,14 +78,14 @@ def _address(value):
 
 
 def _remote(value):
-    """An address; of several, a tuple of them."""
+    """An address; of several, a tuple of them, which may be of one, with a comma behind it."""
     found = tuple(_address(word) for word in re.split("[ \t,]+", value) if word)
     for number, address in enumerate(found):
         if address in found[:number]:
             raise Refused(f"{address} is named twice", "name each address once")
     if len(found) > REMOTES_MAX:
         raise Refused("%d addresses are too many" % len(found), "at most %d" % REMOTES_MAX)
-    return found if len(found) > 1 else found[0] if found else _address(value)
+    return found if found and (len(found) > 1 or "," in value) else found[0] if found else _address(value)
 
 
 def _ports(value):

@@ -73,7 +73,8 @@ def _of_values(net, sites, path):
             if key in site_lines.OF_TUNNELS or key == "key":
                 if net.shape == site_lines.MESH:
                     message = "in a mesh, what holds for the tunnels holds for all of them"
-                    hint = "take it out" if key == "key" else "take it out, or write it in the line of the net"
+                    nets = key != "key" or net.is_one_tunnel
+                    hint = "take it out, or write it in the line of the net" if nets else "take it out"
                     yield Problem(message, hint, path, site.line, key)
                 elif site.name == net.hub:
                     message = f"{site.name} is the hub: each of its tunnels is told of by the line of the site that it leads to"

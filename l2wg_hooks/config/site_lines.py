@@ -8,6 +8,7 @@ import re
 
 from l2wg_hooks.config import card, schema, tunnel_file
 from l2wg_hooks.config.schema import Refused
+from l2wg_hooks.encapsulation import registry
 from l2wg_hooks.errors import Problem
 from l2wg_hooks.typed import Any, Callable, Dict, List, NamedTuple, Optional, Tuple
 
@@ -58,6 +59,15 @@ class Net(NamedTuple):
     values: Dict[str, Any] = {}
     said: Tuple[str, ...] = ()
     text: str = ""
+
+    @property
+    def is_one_tunnel(self):
+        """Whether each site has one tunnel, which leads to all others."""
+        return self.shape == MESH and _leads_to_several(self.values.get("encapsulation", registry.DEFAULT))
+
+
+def _leads_to_several(encapsulation):
+    return registry.ENCAPSULATIONS[encapsulation].floods
 
 
 class Lines(NamedTuple):
@@ -167,7 +177,7 @@ def _day(value):
     return value
 
 
-_OF_NET = {"shape": _shape, "hub": _hub, **_parsers(("bridge", "encapsulation") + OF_TUNNELS)}
+_OF_NET = {"shape": _shape, "hub": _hub, **_parsers(("bridge", "encapsulation") + OF_TUNNELS + ("key",))}
 _OF_SITE = {"address": schema.KEYS["local"].parse, "gone": _day, **_parsers(OF_A_ROUTER + OF_TUNNELS + ("key",))}
 
 
@@ -182,11 +192,15 @@ def _net(words, number, path, problems):
         refuse("hub", "a star has a hub", "name the site that all others call: hub=NAME")
     if shape == MESH and hub:
         refuse("hub", "a mesh has none: each site has a tunnel to each other one", "take hub out, or write shape=star")
-    if shape == MESH and found.get("isolated") is False:
+    one = shape == MESH and _leads_to_several(found.get("encapsulation", registry.DEFAULT))
+    if shape == MESH and not one and found.get("isolated") is False:
         refuse("isolated", "a mesh of tunnels that forward to each other is a loop", "take isolated out: in a mesh it is yes")
-    if shape == MESH and found.get("encapsulation") == "vxlan":
-        refuse("encapsulation", "a VXLAN with several remotes is not supported yet", "take this word out: a mesh is of gretaps")
-    values = _fields(found, ("bridge", "encapsulation") + OF_TUNNELS)
+    if "key" in found and not one:
+        hint = "take it out, or write it in the lines of sites" if shape == STAR else _WITHOUT
+        refuse("key", "each site has a tunnel to each it meets, and one key would be all of these tunnels'", hint)
+    if one and found.get("key", 0) > registry.ENCAPSULATIONS[found["encapsulation"]].number_max:
+        refuse("key", "%d is too large for a VNI" % found["key"], "a number up to 16777215, the same at all sites")
+    values = _fields(found, ("bridge", "encapsulation") + OF_TUNNELS + ("key",))
     return Net(number, shape, hub, values, tuple(found), " ".join(words))
 
 

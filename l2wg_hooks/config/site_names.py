@@ -4,6 +4,9 @@ import zlib
 
 from l2wg_hooks.system import json_fields
 
+# The one tunnel of a mesh of VXLAN, at each of its sites.
+MESH = "mesh"
+
 
 def tunnel(site):
     """The site's name; of one that is too long for the kernel its beginning, and six digits that tell it from others'."""

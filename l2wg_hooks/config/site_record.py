@@ -12,7 +12,7 @@ Where there is nothing (after a boot), what was applied last is the same.
 import re
 
 from l2wg_hooks import errors
-from l2wg_hooks.config import last_applied, schema, site_file, site_lines, site_tunnels, store
+from l2wg_hooks.config import last_applied, schema, site_file, site_lines, site_mesh, site_tunnels, store
 from l2wg_hooks.errors import L2wgError, Problem
 from l2wg_hooks.model import Tunnel
 from l2wg_hooks.system import files
@@ -89,11 +89,11 @@ def steady(wished, departs=False):
     kept, groups = _kept(net, wished, record if record.groups else _applied(wished))
     problems = wished.problems
     if kept and not net.problems:
-        names = errors.listed(sorted(tunnel.site for tunnel in kept), NAMED)
+        names = errors.listed(sorted(site for tunnel in kept for site in _sites(tunnel)), NAMED)
         message = f"no line has {names} any longer, and none says that it is out: no event takes its tunnel down"
         hint = "is this an older copy? Copy the newer one. To take it out: gone=DAY in its line, or l2wg apply"
         problems += (Problem(message, hint, site_file.path()),)
-    tunnels = tuple(sorted(wished.tunnels + tuple(kept), key=lambda tunnel: tunnel.name))
+    tunnels = site_mesh.joined(wished.tunnels, kept)
     return wished._replace(tunnels=tunnels, problems=problems, net=net._replace(rows=_rows(*groups)))
 
 
@@ -105,7 +105,7 @@ def last(wished):
     net = site_file.Net(site_lines.Lines(), site_tunnels.Part(), None, by_hand)
     bare = wished._replace(tunnels=tunnels, net=net)
     kept, groups = _kept(net, bare, record if record.groups else _applied(bare))
-    every = tuple(sorted(tunnels + tuple(kept), key=lambda tunnel: tunnel.name))
+    every = site_mesh.joined(tunnels, kept)
     return bare._replace(tunnels=every, net=net._replace(rows=_rows(*groups)))
 
 
@@ -136,12 +136,17 @@ def _kept(net, wished, record):
             continue
         sites = [site for site in old.sites if not site.gone and site.key not in out]
         every = wished.tunnels + tuple(found)
+        if old.net.is_one_tunnel:
+            every = site_mesh.apart(every, site_file.path())
         by_hand = site_tunnels.ByHand(
             every,
             net.by_hand.names | {tunnel.name for tunnel in every},
-            net.by_hand.ends | {end.remote for tunnel in every for end in tunnel.ends()},
+            net.by_hand.ends.union(*(tunnel.far_ends for tunnel in every)),
         )
-        kept = site_tunnels.between(old.net, own, sites, group.wire, by_hand, site_file.path())[0]
+        if old.net.is_one_tunnel:
+            kept = site_mesh.between(old.net, own, sites, group.wire, by_hand, site_file.path(), stands=True)[0]
+        else:
+            kept = site_tunnels.between(old.net, own, sites, group.wire, by_hand, site_file.path())[0]
         # The lines that they stand by are no longer there.
         found += [tunnel._replace(lines={}) for tunnel in kept]
         staying = {peer.key for tunnel in kept for peer in tunnel.peers}
@@ -160,6 +165,10 @@ def _group(net, wished):
     mine: Set[str] = {peer.key for tunnel in wished.tunnels for peer in tunnel.peers}
     rows = tuple(site.text for site in net.lines.living() if site.key in mine)
     return Group(net.part.own.key, net.wire, (net.lines.net.text, net.part.own.text) + rows)
+
+
+def _sites(tunnel):
+    return [tunnel.site] if tunnel.site else [peer.site for peer in tunnel.peers]
 
 
 def _rows(*groups):

@@ -1,4 +1,4 @@
-"""This router's part of /etc/l2wg/sites: its tunnels, each with its peer of WireGuard. Pure.
+"""This router's part of /etc/l2wg/sites: its tunnels, each with its peers of WireGuard. Pure.
 
 Each site works out its own part by the same lines, so what two of them come to is the same, with the ends exchanged.
 """
@@ -76,14 +76,21 @@ def _own(lines, wires, path):
 def _misnamed(net, own, sites, path):
     """Problems of what the own line calls like a tunnel: nobody can tell which of the two is meant, so nothing of it counts."""
     names = {site_names.tunnel(site.name) for site in sites if site.key != own.key and meet(net, own, site)}
+    whose = "a site, and of its tunnel"
+    if net.is_one_tunnel:
+        names, whose = {site_names.MESH}, "the tunnel to all sites"
     for key in own.said:
         words = own.values[schema.KEYS[key].field] if key in ("bridge", "bridge-ports") else ()
         for word in names & {words, *words}:
-            yield Problem(f"{word} is the name of a site, and of its tunnel", "name another interface", path, own.line, key)
+            yield Problem(f"{word} is the name of {whose}", "name another interface", path, own.line, key)
 
 
 def between(net, own, sites, wire, by_hand, path):
     """(Tunnels, Problems) of the site `own`, in a net of these sites: none of two that contradict each other."""
+    if net.is_one_tunnel:
+        from l2wg_hooks.config import site_mesh  # where there is one only
+
+        return site_mesh.between(net, own, sites, wire, by_hand, path)
     found: List[Tunnel] = []
     problems: List[Problem] = []
     names: Dict[str, Tunnel] = {tunnel.name: tunnel for tunnel in by_hand.tunnels}
@@ -100,7 +107,7 @@ def between(net, own, sites, wire, by_hand, path):
         except Refused as error:
             problems.append(Problem(error.args[0], error.args[1], path, other.line))
             continue
-        if tunnel.remote in by_hand.ends:
+        if by_hand.ends.intersection(tunnel.far_ends):
             continue
         wrong: List[Problem] = []
         if tunnel.name in by_hand.names:
@@ -133,14 +140,9 @@ def _tunnel(net, own, other, wire, path):
     line = other if net.hub == own.name else own
     values = dict(net.values)
     values.update(line.values)
-    agreed = terms.find(*(_asked(site.card, values) for site in (own, other)))
-    # What both sites do for their tunnels alike, and what is this router's.
-    both = {key: values[key] for key in ("vlans", "dhcp", "storm_limit", "mss_clamp") if key in values}
-    place = {key: own.values[key] for key in _PLACE if key in own.values}
-    place.setdefault("bridge", net.values.get("bridge", BRIDGE))
+    agreed = terms.find(*(asked(site.card, values) for site in (own, other)))
     isolated = net.shape == site_lines.MESH or (net.hub == own.name and bool(values.get("isolated")))
-    keepalive = terms.KEEPALIVE if other.card.endpoint and not own.card.endpoint else 0
-    peer = PeerWish(other.key, (wg_quick_peers.host(agreed.remote),), other.card.endpoint, keepalive)
+    peer = peer_of(own, other, agreed.remote)
     return Tunnel(
         site_names.tunnel(other.name),
         wire.underlay,
@@ -154,13 +156,31 @@ def _tunnel(net, own, other, wire, path):
         site=other.name,
         peers=(peer,),
         path=path,
-        lines={"": other.line, "local": own.line, **{key: own.line for key in site_lines.OF_A_ROUTER}},
-        **both,
-        **place,
+        lines={"": other.line, **lines_of(own)},
+        **alike(net, own, values),
     )
 
 
-def _asked(card, values):
+def peer_of(own, other, remote):
+    """The PeerWish of the site `own` for another one, whose address inside WireGuard is `remote`."""
+    keepalive = terms.KEEPALIVE if other.card.endpoint and not own.card.endpoint else 0
+    return PeerWish(other.key, (wg_quick_peers.host(remote),), other.card.endpoint, keepalive)
+
+
+def alike(net, own, values):
+    """{field of Tunnel: value} of what sites do for their tunnels alike, by `values`, and of what is this router's."""
+    found = {key: values[key] for key in ("vlans", "dhcp", "storm_limit", "mss_clamp") if key in values}
+    found["bridge"] = net.values.get("bridge", BRIDGE)
+    found.update((key, own.values[key]) for key in _PLACE if key in own.values)
+    return found
+
+
+def lines_of(own):
+    """{key: line} of what the own line tells of each tunnel."""
+    return dict.fromkeys(("local",) + site_lines.OF_A_ROUTER, own.line)
+
+
+def asked(card, values):
     """A site's card, as far as the lines leave it to the sites: its encapsulation is for pairs."""
     encapsulation = values.get("encapsulation", registry.DEFAULT)
     return card._replace(encapsulation=encapsulation, number=values.get("key"), mtu=values.get("mtu", card.mtu))

@@ -113,7 +113,8 @@ HEAD = """\
 def of(tunnel):
     """The text of a file that wishes for this Tunnel; what comes with it beside, such as peers, is in no such file."""
     values = {key.name: _written(getattr(tunnel, key.field)) for key in schema.KEYS.values()}
-    values["remote"] = _written(tunnel.remotes or tunnel.remote)
+    if tunnel.remotes:
+        values["remote"] = ",".join(tunnel.remotes) + "," * (len(tunnel.remotes) == 1)
     return "".join(f"{key} = {value}\n" for key, value in values.items() if value)
 
 

@@ -1,7 +1,7 @@
 """The guard of own wires: which far end may send to which VXLAN, in the network namespace of l2wg. Pure.
 
-Nothing but WireGuard brings packets in there, and GRE's the kernel takes from the tunnel's far end only. A VXLAN takes frames from
-whomever WireGuard lets in, such as a site that is in another tunnel's list; and it learns from them where stations are.
+Nothing but WireGuard brings packets in there, and GRE's the kernel takes from the tunnel's far end only. A VXLAN takes frames
+from all whom WireGuard lets in, such as a site that is in another tunnel's list, and learns from them where stations are.
 """
 
 import zlib

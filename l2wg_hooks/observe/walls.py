@@ -9,6 +9,7 @@ from l2wg_hooks.netfilter import inner_guard
 from l2wg_hooks.observe import link_table, wg_interfaces
 from l2wg_hooks.plan import wire_steps
 from l2wg_hooks.system import files, ip_routes, network_namespace, process
+from l2wg_hooks.typed import Any
 
 # Of the calling thread's own network namespace.
 _DEVICES = "/proc/thread-self/net/dev"
@@ -23,7 +24,7 @@ def look(tunnels, links):
     if not names and not there:
         return None
     guarded = any(inner_guard.needed(tunnel) for tunnel in tuple(tunnels) + waiting)
-    nothing = ({}, False, (), {}, "" if guarded else None)
+    nothing: Any = ({}, False, (), {}, "" if guarded else None)
     try:
         routes, routed, devices, dumps, guard = (
             network_namespace.within(NAMESPACE, lambda: _inside(links, guarded)) if there else nothing

@@ -220,7 +220,7 @@ def _tunnel(agreed, other, here, tunnels, wanted, sections, links):
             hint = "nothing is to be paired: what is to be otherwise goes into that line, at all sites"
             fail(f"{first.name} leads to {other.name} already", hint, path=first.path, line=first.lines.get("", 0))
         if first.remotes:
-            hint = "nothing is to be paired: what is to be otherwise of a tunnel to several sites goes into its file, at all sites"
+            hint = "nothing is to be paired: what is to be otherwise of a tunnel to several goes into its file, at all sites"
             fail(f"{first.name} leads to {other.name} already", hint, path=first.path, line=first.lines.get("remote", 0))
         if wanted.tunnel and wanted.tunnel != first.name:
             fail(f"{first.name} leads to {other.name} already", "a second tunnel would be a loop", path=first.path)

@@ -1,7 +1,7 @@
-"""The flood list of a VXLAN with several remotes: who gets a copy of what is for everybody, and of what is for nobody known. Pure.
+"""The flood list of a VXLAN with several remotes: who gets a copy of what is for everybody, or for nobody known. Pure.
 
-The list is kept by the kernel, as entries of the device's own table. What else that table has of far ends that are in no list goes,
-too: a station that was learnt there is looked for anew, and one that somebody has written down there is not sent to.
+The list is kept by the kernel, as entries of the device's own table. What else that table has of far ends that are in no list
+goes, too: a station that was learnt there is looked for anew, and one that somebody has written down there is not sent to.
 """
 
 from l2wg_hooks.model import FLOOD, Destination, Step

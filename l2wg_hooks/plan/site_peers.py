@@ -44,8 +44,8 @@ def changes(tunnels, links, seen, leaving=()):
         found, wrong = _peers(name, these, there, ours)
         wrong += _misled(name, these, links, seen.peers)
         steps += found
-        problems += wrong
-        barred = {problem.tunnel for problem in wrong}
+        problems += [problem for _, problem in wrong]
+        barred = {key for key, _ in wrong}
         missing = _missing(these, there, barred)
         if missing:
             more[name] = missing
@@ -61,7 +61,7 @@ def _group(name):
 
 
 def _peers(name, these, there, ours):
-    """(Steps for the peers that are there, Problems of those that are somebody's)."""
+    """(Steps for the peers that are there, [(public key, Problem)] of those that are somebody's)."""
     steps, problems = [], []
     stale = sorted(ours - set(these))
     if stale:
@@ -74,40 +74,43 @@ def _peers(name, these, there, ours):
             words += ("peer", key, "allowed-ips", ",".join(peer.allowed))
         elif key in there and not all(_covered(network, there[key].allowed) for network in peer.allowed):
             message = f"the peer {key} of {name} is not of l2wg's making, and its AllowedIPs lack {', '.join(peer.allowed)}"
-            problems.append(tunnel.problem("", message, f"add that where the peer is from, as in /etc/wireguard/{name}.conf"))
+            hint = f"add that where the peer is from, as in /etc/wireguard/{name}.conf"
+            problems.append((key, tunnel.problem("", message, hint)))
         for network in peer.allowed:
             other = holders.get(network, key)
             if other != key and other not in ours:
                 message = f"{network} is among the AllowedIPs of the peer {other} of {name}, which is not of l2wg's making"
-                hint = f"is it that site with another key? Take it out there, or give {tunnel.site} another address in its line"
-                problems.append(tunnel.problem("", message, hint))
+                called = peer.site or tunnel.site
+                hint = f"is it that site with another key? Take it out there, or give {called} another address in its line"
+                problems.append((key, tunnel.problem("", message, hint)))
     if words:
         steps.append(Step(("wg", "set", name) + words, "its address is another one", _group(name)))
     return steps, problems
 
 
 def _misled(name, these, links, peers):
-    """Problems of far ends that this router has, or needs, elsewhere: the way to them would go into WireGuard."""
+    """[(public key, Problem)] of far ends that this router has, or needs, elsewhere: the way to them would go into WireGuard."""
     found = []
     out_here = [link for link in links.values() if not link.namespace]
     others = [(link.name, ipaddress.ip_interface(word)) for link in out_here for word in link.addresses]
     called = {peer.endpoint.rpartition(":")[0].strip("[]"): peer.key for some in peers.values() for peer in some if peer.endpoint}
-    for tunnel, _ in these.values():
-        end = ipaddress.ip_address(tunnel.remote)
-        why = f"where the peer {called[tunnel.remote]} is called" if tunnel.remote in called else ""
+    for key, tunnel, peer, remote in ((key, *row, remote) for key, row in these.items() for remote in row[1].ends):
+        end = ipaddress.ip_address(remote)
+        why = f"where the peer {called[remote]} is called" if remote in called else ""
         for where, inside in others:
             if end == inside.ip:
                 why = f"this router's own ({where})"
             elif where != name and end in inside.network:
                 why = f"in the network of {where} ({inside})"
         if why:
-            message = f"{tunnel.remote}, the address of {tunnel.site}, is {why}: it would go into {name}"
-            found.append(tunnel.problem("", message, f"give {tunnel.site} another address inside WireGuard, and its line, too"))
+            site = peer.site or tunnel.site
+            message = f"{remote}, the address of {site}, is {why}: it would go into {name}"
+            found.append((key, tunnel.problem("", message, f"give {site} another address inside WireGuard, and its line, too")))
     return found
 
 
 def _missing(these, there, wrong):
-    return tuple(peer for key, (tunnel, peer) in these.items() if key not in there and tunnel.name not in wrong)
+    return tuple(peer for key, (_, peer) in these.items() if key not in there and key not in wrong)
 
 
 def _covered(network, allowed):
@@ -119,8 +122,8 @@ def _covered(network, allowed):
 
 def _ways(name, these, there, barred):
     """Steps for the routes to far ends: made where no other one by this interface leads there; ours that nobody needs go."""
-    ends = {end.remote: None for tunnel, _ in these.values() for end in tunnel.ends()}
-    shut = {end.remote for tunnel, _ in these.values() if tunnel.name in barred for end in tunnel.ends()}
+    ends = {end: None for _, peer in these.values() for end in peer.ends}
+    shut = {end for key, (_, peer) in these.items() if key in barred for end in peer.ends}
     others = [network for network, ours in there.items() if not ours]
     wide = [network for network in others if network == "default" or "/" in network]
     nets = [ipaddress.ip_network(word) for word in wide if word != "default"]

@@ -91,7 +91,7 @@ def _peers(tunnels):
 
 
 def _together(peers):
-    """One Peer for all, {public key: Peer}: what was received from any grows the sum, and the latest handshake is the last one."""
+    """One Peer for all, {public key: Peer}: what is received from any of them is received, and the latest handshake counts."""
     if not peers:
         return None
     rows = list(peers.values())
@@ -106,11 +106,12 @@ def _echoed(tunnels):
     """The names of those of which one far end answers an echo through the underlay."""
     echoes: Dict[End, icmp_echo.Echo] = {}
     answered: Set[str] = set()
-    for tunnel, end in [(tunnel, end) for tunnel in tunnels for end in tunnel.ends()]:
-        try:
-            echoes[end] = icmp_echo.Echo(tunnel.underlay, end.local, end.remote)
-        except OSError:  # no such interface, or no such address here
-            pass
+    for tunnel in tunnels:
+        for end in tunnel.ends():
+            try:
+                echoes[end] = icmp_echo.Echo(tunnel.underlay, end.local, end.remote)
+            except OSError:  # no such interface, or no such address here
+                pass
     begin, asked = time.monotonic(), 0
     try:
         while len(answered) < len({end.tunnel for end in echoes}) and time.monotonic() < begin + PATIENCE:

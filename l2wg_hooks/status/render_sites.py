@@ -25,7 +25,7 @@ def render(table, colour=False):
     for row, these in zip(table.rows, cells):
         text = _line(these, widths)
         pen.lines.append(paint(text, "red", colour) if row.wrong else text)
-        if row.tunnel and row.tunnel.name != row.name:
+        if row.tunnel and row.tunnel.name != row.name and (row.by_hand or not row.tunnel.wish.remotes):
             own = row.by_hand or row.tunnel.name != site_names.tunnel(row.name)
             pen.row("", f"its tunnel is {row.tunnel.name}" + (f", by {row.tunnel.wish.path}" if own else ""))
         if not row.line:
@@ -38,6 +38,9 @@ def render(table, colour=False):
     pen.line("")
     if any(row.word == sites.NONE for row in table.rows):
         pen.line(WHY_NONE)
+    shared = [row.tunnel for row in table.rows if row.tunnel and row.tunnel.wish.remotes and not row.by_hand]
+    for name in dict.fromkeys(tunnel.name for tunnel in shared):
+        pen.line(f"They have one tunnel here, {name}: l2wg status {name}")
     if not table.looked:
         pen.line(NOT_LOOKED)
     if table.elsewhere:
@@ -60,9 +63,9 @@ def _cells(row):
     if row.tunnel is None:
         said = {sites.HERE: "this router", sites.GONE: f"out since {row.gone}"}
         return (*place, said.get(row.word, row.word))
-    far, ways = row.tunnel.peer, row.tunnel.traffic
+    far, ways = row.peer, row.ways
     hand = duration(far.age) if far and far.age is not None else "none"
-    return (*place, row.word, hand, size(ways.received.bytes), size(ways.sent.bytes))
+    return (*place, row.word, hand, size(ways[0]), size(ways[1]))
 
 
 def _widths(rows):

@@ -38,7 +38,7 @@ def _site(row):
         "hub": row.hub,
         "state": row.word,
         "tunnel": row.tunnel and _tunnel(row),
-        "peer": row.tunnel and render_json.peer(row.tunnel.peer),
+        "peer": row.tunnel and render_json.peer(row.peer),
         "faults": [render_json.fault(fault) for fault in row.faults],
     }
 

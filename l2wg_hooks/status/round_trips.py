@@ -24,14 +24,15 @@ def measure(tunnels, number, seconds):
     with contextlib.ExitStack() as stack:
         selector = stack.enter_context(selectors.DefaultSelector())
         # Anew each time: the WireGuard interface may be another one by now.
-        for tunnel, far in [(tunnel, far) for tunnel in tunnels for far in tunnel.ends()][:MOST]:
+        underlays = {far: tunnel.underlay for tunnel in tunnels for far in tunnel.ends()}
+        for far in list(underlays)[:MOST]:
             try:
-                echo = icmp_echo.Echo(tunnel.underlay, far.local, far.remote)
+                echo = icmp_echo.Echo(underlays[far], far.local, far.remote)
             except OSError:
                 continue
             stack.callback(echo.close)
             selector.register(echo, selectors.EVENT_READ, far)
-            found.setdefault(tunnel.name, None)
+            found.setdefault(far.tunnel, None)
             sent[far] = time.monotonic()
             echo.ask(number, SIZE)
         while time.monotonic() < end:

@@ -45,6 +45,22 @@ class Row(NamedTuple):
         return tuple(fault for fault in self.faults if fault.level == WRONG)
 
     @property
+    def peer(self):
+        """The Far of this site; None where there is none."""
+        if self.tunnel is None:
+            return None
+        return next((far for end, far in self.tunnel.peers.items() if end.remote in self.addresses), None)
+
+    @property
+    def ways(self):
+        """(bytes received, bytes sent) of the site's tunnel, or, where that leads to others, too, of its peer."""
+        if self.tunnel is None:
+            return 0, 0
+        if self.tunnel.wish.remotes:
+            return (self.peer.received, self.peer.sent) if self.peer else (0, 0)
+        return self.tunnel.traffic.received.bytes, self.tunnel.traffic.sent.bytes
+
+    @property
     def word(self):
         """What is between it and this router, in a word."""
         if self.here:
@@ -80,9 +96,9 @@ class Table(NamedTuple):
     @property
     def wrong(self):
         """All Faults that are no mere notes."""
-        return tuple(fault for fault in self.faults if fault.level == WRONG) + tuple(
-            fault for row in self.rows for fault in row.wrong
-        )
+        every = [fault for fault in self.faults if fault.level == WRONG]
+        # What is wrong with a tunnel to several sites is told at each of them, and counts once.
+        return tuple(dict.fromkeys(every + [fault for row in self.rows for fault in row.wrong]))
 
 
 def build(net, path, status=None, problems=()):
@@ -99,7 +115,7 @@ def build(net, path, status=None, problems=()):
         # Of lines that contradict each other, the last one is told of.
         of_line.setdefault(site.line, [Fault(WRONG, "", CONTRADICTED, CHOOSE, path, site.line)])
     rows = [_row(site, net, found, of_line.pop(site.line, [])) for site in sites]
-    rows += [_lineless(state, found) for state in found.left()]
+    rows += [_lineless(key, state, found) for key, state in found.left()]
     faults = [fault for line in sorted(of_line) for fault in of_line[line]]
     told = set(net.problems)
     faults += [of_problem(problem, "") for problem in problems if problem.path == path and problem not in told]
@@ -131,12 +147,12 @@ class _Tunnels:
         return tunnel, tunnel is not None
 
     def left(self):
-        """Those that come of a line which is there no more."""
-        return [tunnel for key, tunnel in self.by_key.items() if key not in self.taken]
+        """[(public key, State)] of those that come of a line which is there no more."""
+        return [row for row in self.by_key.items() if row[0] not in self.taken]
 
-    def faults(self, tunnel):
-        """What is wrong with one, or worth a look."""
-        return self.status.of(tunnel.name)
+    def faults(self, tunnel, addresses):
+        """What is wrong with one, or worth a look; of one that leads to several sites, what is not with another one."""
+        return [fault for fault in self.status.of(tunnel.name) if fault.far in ("", *addresses)]
 
 
 def _row(site, net, found, faults):
@@ -153,14 +169,15 @@ def _row(site, net, found, faults):
         message = f"it is out since {site.gone}, and {tunnel.name} still leads to it"
         hint = f"its file is its own: l2wg unpair {tunnel.name}" if by_hand else "l2wg apply"
         faults = [*faults, Fault(WRONG, tunnel.name, message, hint)]
+    # That by which there is a tunnel first.
+    addresses = site.card.addresses
     if tunnel is not None:
-        faults = [*faults, *found.faults(tunnel)]
+        addresses = tuple(sorted(addresses, key=lambda address: address not in tunnel.wish.far_ends))
+    if tunnel is not None:
+        faults = [*faults, *found.faults(tunnel, addresses)]
     meets = None
     if own is not None and net.lines.net is not None:
         meets = not here and not site.gone and site_tunnels.meet(net.lines.net, own, site)
-    addresses = site.card.addresses
-    if tunnel is not None:
-        addresses = tuple(sorted(addresses, key=lambda address: address != tunnel.wish.remote))
     return Row(
         site.name,
         site.key,
@@ -179,11 +196,12 @@ def _row(site, net, found, faults):
     )
 
 
-def _lineless(tunnel, found):
+def _lineless(key, tunnel, found):
     wish = tunnel.wish
-    addresses = tuple(end.remote for end in wish.ends())
-    crowd, faults = found.crowds.get(tunnel.name, 0), found.faults(tunnel)
-    return Row(wish.site, wish.peers[0].key, addresses=addresses, meets=True, tunnel=tunnel, crowd=crowd, faults=faults)
+    (peer,) = [peer for peer in wish.peers if peer.key == key]
+    crowd, faults = found.crowds.get(tunnel.name, 0), tuple(found.faults(tunnel, peer.ends))
+    site = peer.site or wish.site
+    return Row(site, key, addresses=peer.ends, meets=True, tunnel=tunnel, crowd=crowd, faults=faults)
 
 
 def summary(table):

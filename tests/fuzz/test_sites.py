@@ -8,7 +8,7 @@ import hostile
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from l2wg_hooks.config import card, own_sites, own_wire, site_edit, site_faults, site_file, site_lines, site_record, site_tunnels, store, tunnel_file
+from l2wg_hooks.config import card, own_sites, own_wire, site_edit, site_faults, site_file, site_lines, site_mesh, site_record, site_tunnels, store, tunnel_file
 from l2wg_hooks.status import render_sites, render_sites_json
 from test_text import sound
 
@@ -18,16 +18,17 @@ import site_tables
 
 PATH = "/etc/l2wg/sites"
 WIRE = {nets.key(0): site_tunnels.Wire("wg0")}
-NAMES = {"star-3": 3, "star-30": 30, "mesh-30": 30, "vxlan-30": 30}
-SEEDS = hostile.texts(*(f"golden/sites/{name}.sites" for name in ("star-3", "star-30", "mesh-30")))
+NAMES = {"star-3": 3, "star-30": 30, "mesh-30": 30, "vxlan-30": 30, "one-30": 30}
+SEEDS = hostile.texts(*(f"golden/sites/{name}.sites" for name in ("star-3", "star-30", "mesh-30", "one-30")))
 # What may stand behind a card, and what may not.
 KEYS = [*site_lines.OF_TUNNELS, *site_lines.OF_A_ROUTER, "key", "address", "gone", "was", "hub", "shape", "isolated", "encapsulation"]
 RIGHT = ["yes", "no", "block", "off", "2026-11-25", "star", "mesh", "site0", "site0,site1", "vxlan", "fd00::7"]
+HEADS = ["net shape=star hub=site0", "net shape=mesh encapsulation=vxlan"]
 values = st.one_of(hostile.junk, hostile.names, hostile.addresses, st.integers(0, 9999).map(str), st.sampled_from(RIGHT))
 words = st.one_of(st.builds("{}={}".format, st.sampled_from(KEYS), values), hostile.junk)
 cards = st.builds(lambda number, as_name: nets.line(number, name="site%d" % as_name).strip(), st.integers(0, 4), st.integers(0, 4))
 lines = st.builds(lambda head, rest: " ".join([head, *rest]), st.one_of(cards, st.just("net"), hostile.junk), st.lists(words, max_size=4))
-written = st.lists(lines, max_size=8).map(lambda rows: "".join(row + "\n" for row in ["net shape=star hub=site0", *rows]))
+written = st.builds(lambda head, rows: "".join(row + "\n" for row in [head, *rows]), st.sampled_from(HEADS), st.lists(lines, max_size=8))
 texts = st.one_of(written, hostile.mutated(SEEDS), hostile.anything)
 
 
@@ -51,13 +52,15 @@ def test_a_file_of_sites_is_understood_or_told_of(text):
     for problem in part.problems:
         told(problem, text)
     assert len({tunnel.name for tunnel in part.tunnels}) == len(part.tunnels)
-    assert len({tunnel.remote for tunnel in part.tunnels}) == len(part.tunnels)
+    far = [end for tunnel in part.tunnels for end in tunnel.far_ends]
+    assert len(set(far)) == len(far)
     for tunnel in part.tunnels:
         # By the same rules as a file of its own.
         again, problems = tunnel_file.parse(tunnel_file.of(tunnel), PATH, tunnel.name)
         assert problems == () and again == tunnel._replace(peers=())
-        (peer,) = tunnel.peers
-        assert card.public_key(peer.key) and (not peer.endpoint or card.endpoint(peer.endpoint))
+        assert [peer.ends for peer in tunnel.peers] == [(end,) for end in tunnel.far_ends]
+        for peer in tunnel.peers:
+            assert card.public_key(peer.key) and (not peer.endpoint or card.endpoint(peer.endpoint))
 
 
 @given(texts, st.integers(0, 4), st.integers(0, 4))
@@ -65,10 +68,10 @@ def test_what_two_sites_come_to_is_the_same(text, one, two):
     found = known(text)
     wires = [{nets.key(number): site_tunnels.Wire("wg0")} for number in (one, two)]
     parts = [site_tunnels.find(found, wire, nets.NO_HAND, PATH) for wire in wires]
-    here, there = [{tunnel.peers[0].key: tunnel for tunnel in part.tunnels} for part in parts]
+    here, there = [{peer.key: tunnel for tunnel in part.tunnels for peer in tunnel.peers} for part in parts]
     if one != two and parts[0].own and parts[1].own and nets.key(two) in here and nets.key(one) in there:
         mine, theirs = here[nets.key(two)], there[nets.key(one)]
-        assert (mine.local, mine.remote) == (theirs.remote, theirs.local)
+        assert mine.local in theirs.far_ends and theirs.local in mine.far_ends
         for field in ("encapsulation", "key", "mtu", "vlans", "dhcp", "storm_limit", "mss_clamp"):
             assert getattr(mine, field) == getattr(theirs, field)
 
@@ -124,26 +127,31 @@ def steady(text, record):
     wished = store.Wish(net.part.tunnels, (), net.problems, net)
     kept, groups = site_record._kept(net, wished, record)
     left = site_record.parse("".join(row + "\n" for row in site_record._rows(*groups)))
-    return wished._replace(tunnels=wished.tunnels + tuple(kept)), left
+    return wished._replace(tunnels=site_mesh.joined(wished.tunnels, kept)), left
 
 
 def keys(wished):
-    return {tunnel.peers[0].key: tunnel for tunnel in wished.tunnels}
+    """{public key: (name, far end)}."""
+    return {peer.key: (tunnel.name, *peer.ends) for tunnel in wished.tunnels for peer in tunnel.peers}
 
 
-@given(texts, texts)
-def test_what_stands_stays_whatever_becomes_of_the_file(first, second):
-    wished, record = steady(nets.text("hub=site0", 4), site_record.Record())
-    assert len(wished.tunnels) == 3
+@given(texts, texts, st.sampled_from(["hub=site0", "shape=mesh encapsulation=vxlan"]))
+def test_what_stands_stays_whatever_becomes_of_the_file(first, second, net):
+    wished, record = steady(nets.text(net, 4), site_record.Record())
+    assert len(keys(wished)) == 3
     for text in (first, second, first):
         before, found = keys(wished), known(text)
         wished, record = steady(text, record)
         own = next((site for site in found.living() if site.key == nets.key(0)), None)
         # But for who is out by a line of its own, or whose tunnel another one's has the name or the far end of,
         away = found.gone()
-        places = {word for tunnel in wished.tunnels for word in (tunnel.name, tunnel.remote)}
-        for key, tunnel in before.items():
-            if key not in keys(wished) and key not in away and not places & {tunnel.name, tunnel.remote}:
+        places = {word for tunnel in wished.tunnels for word in (tunnel.name, *tunnel.far_ends)}
+        one = any(tunnel.remotes for tunnel in wished.tunnels)
+        for key, (name, end) in before.items():
+            # or is not of the family that the mesh has now,
+            if one and any((":" in tunnel.local) != (":" in end) for tunnel in wished.tunnels if tunnel.remotes):
+                continue
+            if key not in keys(wished) and key not in away and end not in places and (one or name not in places):
                 # or to whom none leads, by a file that says so.
                 assert own and found.net
                 (site,) = [site for site in found.living() if site.key == key]

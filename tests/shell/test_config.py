@@ -263,10 +263,12 @@ TABLES = [
 def test_a_vxlan_may_have_a_list(router, value, encapsulation):
     """By its file, and where debconf asks for the remote of a tunnel that has one."""
     text = wish(remote=value, encapsulation=encapsulation)
-    (router.path / "etc/l2wg").mkdir(parents=True, exist_ok=True)
-    (router.path / "etc/l2wg/gretap1.conf").write_text(text)
-    assert router.run(f'tunnel=gretap1 root={router.path}\nif read_file "$1"; then echo good; else echo bad; fi', str(router.path / "etc/l2wg/gretap1.conf")) == refuses(text) + "\n"
-    assert router.run(f'tunnel=gretap1 root={router.path} here=192.168.178.1\nif check l2wg/remote "$1"; then echo good; else echo bad; fi', value) == refuses(text) + "\n"
+    etc = router.path / "etc/l2wg"
+    etc.mkdir(parents=True, exist_ok=True)
+    (etc / "gretap1.conf").write_text(text)
+    ask = f"tunnel=gretap1 root={router.path} here=192.168.178.1\nif %s; then echo good; else echo bad; fi"
+    for words, word in (('read_file "$1"', str(etc / "gretap1.conf")), ('check l2wg/remote "$1"', value)):
+        assert router.run(ask % words, word) == refuses(text) + "\n"
 
 
 @pytest.mark.parametrize("question, values, python", TABLES, ids=[table[0] for table in TABLES])

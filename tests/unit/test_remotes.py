@@ -3,12 +3,12 @@
 import json
 
 import pytest
-from l2wg_hooks.config import site_file, staged, store, tunnel_file
+from l2wg_hooks.config import site_file, store, tunnel_file
 from l2wg_hooks.model import FLOOD, Destination, Link, Observed, Peer, PolicyRoutes, Rules, Tunnel, Walls, Wire
 from l2wg_hooks.netfilter import inner_guard, nftables
-from l2wg_hooks.observe import fdb_table, link_table, peer_answers, snapshot
+from l2wg_hooks.observe import fdb_table, peer_answers, snapshot
 from l2wg_hooks.observe.peer_answers import LOOKS
-from l2wg_hooks.plan import flood_list, planner, policy_routes, wire_steps
+from l2wg_hooks.plan import planner, policy_routes, wire_steps
 from l2wg_hooks.reconcile import look_record, wire_files
 from l2wg_hooks.reconcile import peer_answers as answers
 from l2wg_hooks.status import render_diagram, render_json, render_prometheus, render_svg, render_text, status
@@ -50,6 +50,13 @@ def test_a_list_is_by_space_or_comma(value):
     assert again == found
 
 
+def test_a_list_may_be_of_one():
+    """So that it can grow without a break."""
+    found = wish(f"{A},")
+    assert (found.remote, found.remotes) == ("", (A,)) and "remote" not in found.packing.link_words(found)
+    assert tunnel_file.parse(tunnel_file.of(found), found.path, "vx")[0] == found
+
+
 def test_one_is_as_ever():
     found = wish(A)
     assert (found.remote, found.remotes, found.far_ends) == (A, (), (A,))
@@ -59,7 +66,8 @@ def test_one_is_as_ever():
 @pytest.mark.parametrize(
     "remote, text, said",
     [
-        (f"{A} {B}", TEXT.replace("vxlan", "gretap"), "/etc/l2wg/vx.conf:5: remote: gretap has one remote, not 2"),
+        (f"{A} {B}", TEXT.replace("vxlan", "gretap"), "/etc/l2wg/vx.conf:5: remote: gretap takes one address, not a list"),
+        (f"{A},", TEXT.replace("vxlan", "gretap"), "remote: gretap takes one address, not a list"),
         (f"{A} {A}", TEXT, f"{A} is named twice"),
         ("fd00::1 fd00:0::1", TEXT, "fd00::1 is named twice"),
         (f"{A} 10.9.0.1", TEXT, "10.9.0.1 is also local"),
