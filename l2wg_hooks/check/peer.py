@@ -63,9 +63,13 @@ def _peer(scene):
     known = {tunnel_packets.wished(tunnel, end) for tunnel in scene.tunnels for end in tunnel.ends()}
     known |= {_foreign(link) for link in scene.links.values() if link.kind in model.TUNNEL_KINDS and not model.is_ours(link)}
     own = {address.partition("/")[0] for link in scene.links.values() for address in link.addresses}
+    # What is only passing through is none of ours.
+    carriers = {name: [carrier for carrier in came if carrier.target in own] for name, came in heard.carriers.items()}
+    for tunnel in scene.tunnels:
+        if tunnel.remotes:
+            yield from tunnel_packets.uninvited(tunnel, carriers.get(tunnel.underlay, ()), known)
     for tunnel, end, _ in scene.peers():
-        # What is only passing through is none of ours.
-        came = [carrier for carrier in heard.carriers.get(tunnel.underlay, ()) if carrier.target in own]
+        came = carriers.get(tunnel.underlay, ())
         stranger = tunnel_packets.stranger(tunnel, end, came, known)
         if stranger:
             yield tunnel_packets.judge(tunnel, end, stranger)

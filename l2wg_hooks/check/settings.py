@@ -6,7 +6,7 @@ from l2wg_hooks.check.cause import LARGE, OPEN, REACH, WAITS, Cause
 from l2wg_hooks.check.scene import Check, with_id
 from l2wg_hooks.config import ifupdown_files, last_applied, store
 from l2wg_hooks.errors import Problem
-from l2wg_hooks.plan import planner
+from l2wg_hooks.plan import planner, wire_steps
 
 CAUSES = (
     Cause(
@@ -87,7 +87,13 @@ def _change(scene):
         yield Problem(message, "l2wg confirm, or l2wg rollback", id="unconfirmed")
 
 
-STEPS = {planner.GUARD: "guard", "iptables": "clamp", "ways": "policy-route", "NetworkManager": "networkmanager"}
+STEPS = {
+    planner.GUARD: "guard",
+    wire_steps.GUARD: "guard",
+    "iptables": "clamp",
+    "ways": "policy-route",
+    "NetworkManager": "networkmanager",
+}
 
 
 def _plan(scene):

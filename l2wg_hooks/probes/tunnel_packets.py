@@ -96,9 +96,23 @@ def stranger(tunnel, end, heard, known):
     if wished(tunnel, end) in heard:
         return None
     for packet in heard:
-        if packet not in known and (packet.source == end.remote or packet.target == end.local):
+        # Whom none of several is expected to be is `uninvited`.
+        mine = packet.source == end.remote or (packet.target == end.local and not tunnel.remotes)
+        if packet not in known and mine:
             return packet
     return None
+
+
+def uninvited(tunnel, heard, known):
+    """A Problem for each router that sends to a tunnel with several remotes and is none of them."""
+    for end, packet in [(end, packet) for end in tunnel.ends()[:1] for packet in dict.fromkeys(heard)]:
+        if packet not in known and wished(tunnel, end._replace(remote=packet.source)) == packet:
+            message = f"{packet.source} sends to the tunnel, and is none of its remotes: what comes from there is dropped"
+            ends = " ".join((*tunnel.far_ends, packet.source))
+            hint = f"if it belongs here: l2wg set {tunnel.name} 'remote={ends}'; l2wg apply; else take {end.local} out of its list"
+            if tunnel.peers:
+                hint = "has it the newer copy of the file of sites? Copy that, then l2wg apply"
+            yield tunnel.problem("remote", message, hint, "ends-differ")
 
 
 def judge(tunnel, end, found):

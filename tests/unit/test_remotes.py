@@ -9,6 +9,7 @@ from l2wg_hooks.netfilter import inner_guard, nftables
 from l2wg_hooks.observe import fdb_table, peer_answers, snapshot
 from l2wg_hooks.observe.peer_answers import LOOKS
 from l2wg_hooks.plan import planner, policy_routes, wire_steps
+from l2wg_hooks.probes import tunnel_packets
 from l2wg_hooks.reconcile import look_record, wire_files
 from l2wg_hooks.reconcile import peer_answers as answers
 from l2wg_hooks.status import render_diagram, render_json, render_prometheus, render_svg, render_text, status
@@ -361,3 +362,18 @@ def test_a_flood_list_that_lacks_somebody_is_told():
     links = dict(base.links, vx=DEVICE)
     found = status.build(base._replace(links=links, floods={"vx": LISTED[:1]}))
     assert [fault.message for fault in found.of("vx") if B in fault.message and "hear" in fault.message] == [f"{B} is to hear what is for all"]
+
+
+# Check
+
+
+def test_who_sends_and_is_in_no_list_is_told_of_once():
+    right = {tunnel_packets.wished(VX, end) for end in VX.ends()}
+    other = tunnel_packets.Carrier("vxlan", STRANGER, "10.9.0.1", 1, 4789)
+    came = [*right, other, other, other._replace(number=2), other._replace(target="10.9.0.7")]
+    (problem,) = tunnel_packets.uninvited(VX, came, right)
+    assert problem.id == "ends-differ" and STRANGER in problem.message
+    assert f"l2wg set vx 'remote={A} {B} {STRANGER}'; l2wg apply" in problem.hint
+    assert list(tunnel_packets.uninvited(VX, came, right | {other})) == [], "another tunnel's"
+    assert tunnel_packets.stranger(VX, VX.ends()[0], [other], right) is None, "no reason to put it in the place of all"
+    assert tunnel_packets.stranger(VX, VX.ends()[0], [other._replace(source=A, number=9)], right)
