@@ -392,3 +392,43 @@ def test_routes_to_sites_are_looked_at(router):
     assert all("route show dev wg0 proto 47" in lines for lines in asked)
     router.said("ip", "2: enp1s0", "198.18.0.2 scope link\n2: enp1s0")
     assert router.look() is not None
+
+
+FDB = """52:54:00:00:00:05 dst 198.18.0.2 self
+52:54:00:00:00:05 master br0
+00:00:00:00:00:00 dst 198.18.0.2 self permanent
+00:00:00:00:00:00 dst 198.18.0.3 self permanent
+"""
+
+
+@pytest.mark.parametrize(
+    "old, new, calls",
+    [
+        ("52:54:00:00:00:05 dst 198.18.0.2 self", "52:54:00:00:00:06 dst 198.18.0.3 self", False),
+        (FDB, "\n".join(reversed(FDB.splitlines())) + "\n", False),
+        ("00:00:00:00:00:00 dst 198.18.0.3 self permanent\n", "", True),
+        ("198.18.0.3", "198.18.0.4", True),
+        ("52:54:00:00:00:05 dst 198.18.0.2 self", "52:54:00:00:00:05 dst 198.18.0.9 self static", True),
+    ],
+)
+def test_flood_lists_are_looked_at_and_what_was_learnt_is_not(router, old, new, calls):
+    (router.path / "out/bridge").write_text(FDB)
+    router.command("bridge", 'echo "$*" >{0}/asked-bridge; cat {0}/out/bridge')
+    router.settle("flood=vx")
+    assert (router.path / "asked-bridge").read_text() == "fdb show dev vx\n"
+    router.said("bridge", old, new)
+    assert (router.look() is not None) == calls
+
+
+def test_the_guard_in_the_namespace_is_looked_at(router):
+    (router.path / "run/netns").mkdir()
+    (router.path / "run/netns/l2wg").write_text("")
+    (router.path / "out/inner").write_text(INET)
+    router.command("nsenter", 'case $* in *" nft "*) cat {0}/out/inner ;; esac')
+    router.settle()
+    router.said("inner", "counter drop", "counter packets 7 bytes 90 drop")
+    router.settle("inner")
+    router.said("inner", "packets 7 bytes 90", "packets 9 bytes 99")
+    assert router.look() is None, "a counter"
+    router.said("inner", "192.168.92.1", "192.168.92.2")
+    assert router.look() is not None
