@@ -24,14 +24,13 @@ def look(tunnels, links):
     if not names and not there:
         return None
     guarded = any(inner_guard.needed(tunnel) for tunnel in tuple(tunnels) + waiting)
-    nothing: Any = ({}, False, (), {}, "" if guarded else None)
+    nothing: Any = ({}, False, (), {}), "" if guarded else None
     try:
-        routes, routed, devices, dumps, guard = (
-            network_namespace.within(NAMESPACE, lambda: _inside(links, guarded)) if there else nothing
-        )
+        found = network_namespace.within(NAMESPACE, lambda: (_inside(links), _guard() if guarded else None)) if there else nothing
         leftover = False
     except OSError:  # a file that is no namespace: what an end at the wrong moment has left
-        (routes, routed, devices, dumps, guard), leftover = nothing, there
+        found, leftover = nothing, there
+    (routes, routed, devices, dumps), guard = found
     ours = {link.name for link in links.values() if link.namespace and link.alias == ALIAS} | set(names)
     return Walls(
         there and not leftover,
@@ -55,7 +54,12 @@ def home():
 _ROUTES = ("route", "show", "table", "all", "proto", "boot")
 
 
-def _inside(links, guarded):
+def _guard():
+    result = process.run(inner_guard.LIST)
+    return "" if result.code else result.out
+
+
+def _inside(links):
     routes = {}
     for route in ip_routes.show(*_ROUTES):
         if "table" not in route:
@@ -67,9 +71,7 @@ def _inside(links, guarded):
     devices = [line.partition(":")[0].strip() for line in files.glance(_DEVICES).splitlines() if ":" in line]
     wires = [link.name for link in links.values() if link.namespace and link.kind == "wireguard"]
     dumps = wg_interfaces.dumps(process.output("wg", "show", "all", "dump")) if wires else {}
-    rules = process.run(inner_guard.LIST) if guarded else None
-    guard = None if rules is None else "" if rules.code else rules.out
-    return routes, routed, devices, {name: dumps.get(name, "") for name in wires}, guard
+    return routes, routed, devices, {name: dumps.get(name, "") for name in wires}
 
 
 def _beside(tunnels, name):

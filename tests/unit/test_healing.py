@@ -373,7 +373,7 @@ def test_words_for_the_script():
     six = vx._replace(name="vx2", local="fd00::1", remote="fd00::2")
     found = look_record.words((ONE, vx, six), of(BR0._replace(vlan_filtering=True)))
     assert [word.partition("=")[0] for word in found] == ["vlans", "ways4", "table4", "mangle", "filter", "ways6", "table6"]
-    assert look_record.words((ONE, vx._replace(wire="own", mss_clamp="nftables", forward="as-is")), of(BR0)) == ()
+    assert look_record.words((ONE, vx._replace(wire="own", mss_clamp="nftables", forward="as-is")), of(BR0)) == ("inner",), "its guard in there"
 
 
 def test_one_part_that_fails_keeps_no_other(monkeypatch):
