@@ -14,7 +14,7 @@ from typing import NamedTuple, Tuple
 from l2wg_hooks import errors, model
 from l2wg_hooks.model import Tunnel
 from l2wg_hooks.observe import link_table, snapshot
-from l2wg_hooks.plan import commands, link_index, planner
+from l2wg_hooks.plan import commands, link_index, planner, wire_steps
 from l2wg_hooks.probes import loop_probe, packet_socket
 from l2wg_hooks.reconcile import reconcile
 from l2wg_hooks.system import ip_routes, log, process
@@ -109,7 +109,7 @@ def _wires(tunnels):
 
 def only(todo, names, wires=()):
     """Of a Plan what makes these tunnels, what guards them, and what leads them: the peers and routes of `wires`. Pure."""
-    groups = {*names, *wires, planner.GUARD} | ({commands.OF_NAMESPACE} if wires else set())
+    groups = {*names, *wires, planner.GUARD} | ({commands.OF_NAMESPACE, wire_steps.GUARD} if wires else set())
     return todo._replace(steps=tuple(step for step in todo.steps if step.group in groups))
 
 

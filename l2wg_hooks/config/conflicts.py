@@ -93,6 +93,7 @@ class Known:
                 if same.underlay != tunnel.underlay:
                     message = f"{same.name} has the same ends over {same.underlay} ({same.path})"
                     yield tunnel.problem("underlay", message, "give it other ends")
+        yield from self._ring(tunnel)
         same = self.first.setdefault(("wire", tunnel.underlay), tunnel)
         if same.wire != tunnel.wire:
             message = f"{tunnel.underlay} is {same.wire} in {same.path}"
@@ -103,6 +104,15 @@ class Known:
             if name in self.names and name != tunnel.name:
                 yield tunnel.problem(key, f"{name} is a tunnel ({self.names[name].path})", "name another interface")
         yield from self._places(tunnel)
+
+    def _ring(self, tunnel):
+        """Of a list that grows, nobody can try beforehand whether frames come back: its tunnel forwards already."""
+        for remote in tunnel.far_ends:
+            same = self.first.setdefault(("far end", tunnel.bridge, remote), tunnel)
+            several = same is not tunnel and (same.remotes or tunnel.remotes)
+            if several and not (same.isolated and tunnel.isolated):
+                message = f"{same.name} leads to {remote}, too ({same.path}), and both are in {tunnel.bridge}: that is a loop"
+                yield tunnel.problem("remote", message, "take it out of one of the two; or have isolated = yes in both")
 
     def _places(self, tunnel):
         """Judged last, so that who adds a tunnel that was refused for something else has no place of it to give back."""

@@ -90,6 +90,17 @@ def test_two_tunnels_of_one_net_are_told_that_one_file_is_enough(etc):
     assert "vx has the same VNI and port" in problem.message and "one file, whose `remote` names all of them" in problem.hint
 
 
+@pytest.mark.parametrize("more, said", [("", "vx leads to 10.9.0.3, too"), ("isolated = yes\n", "vx leads to"), ("bridge = br9\n", "")])
+def test_a_second_tunnel_to_one_of_a_list_is_a_loop(etc, more, said):
+    other = f"underlay = wg0\nlocal = 10.9.0.1\nremote = {B}\n{more or ''}" + ("" if "bridge" in more else "bridge = br0\n")
+    (etc / "vx.conf").write_text(TEXT + f"remote = {A} {B}\n")
+    (etc / "vy.conf").write_text(other)
+    assert ["vx leads to" in problem.message for problem in store.load().problems] == [True] * bool(said)
+    assert all(said in problem.message and problem.hint and problem.line for problem in store.load().problems)
+    (etc / "vx.conf").write_text(TEXT + f"remote = {A} {B}\nisolated = yes\n")
+    assert bool(store.load().problems) == (more == "")
+
+
 def test_each_of_a_list_wins_over_a_site_of_the_file_of_sites():
     assert site_file.hand([VX], {"broken": f"remote = {C}, {STRANGER}\n"}).ends == {A, B, C, STRANGER}
 
