@@ -18,8 +18,8 @@ from l2wg_hooks.managers import dhcpcd, networkd, networkmanager
 from l2wg_hooks.model import Link
 from l2wg_hooks.netfilter import nftables_state, trace
 from l2wg_hooks.netfilter.trace import Packet
-from l2wg_hooks.observe import addresses, link_table, snapshot, wg_interfaces
-from l2wg_hooks.plan import address_move, planner, policy_routes, restore
+from l2wg_hooks.observe import addresses, fdb_table, link_table, snapshot, wg_interfaces
+from l2wg_hooks.plan import address_move, flood_list, planner, policy_routes, restore
 from l2wg_hooks.probes import loop_probe
 from l2wg_hooks.reconcile import executor
 from l2wg_hooks.system import ip_routes, json_fields, process
@@ -170,6 +170,28 @@ def test_no_name_that_the_kernel_takes_is_two_words_to_anybody(raw, what):
 def test_ip_route_show(text):
     found = addresses.parse('[{"ifname": "eth0", "ifindex": 1}]', {"eth0": text})["eth0"]
     assert all(word and word == "".join(word.split()) for route in found.routes for word in route)
+
+
+# As iproute2 6.1 lists a VXLAN's own table, asked for all devices and for one.
+FDB = [
+    {"mac": "00:00:00:00:00:00", "ifname": "vx", "dst": "10.9.0.2", "flags": ["self"], "state": "permanent"},
+    {"mac": "00:00:00:00:00:00", "ifname": "vx", "dst": "10.9.0.9", "port": 8472, "vni": 9, "viaIf": "eth0", "flags": ["self"], "state": "permanent"},
+    {"mac": "52:54:00:00:00:06", "ifname": "vx", "dst": "fd00::9", "flags": ["self"], "state": ""},
+    {"mac": "52:54:00:00:00:05", "ifname": "vx", "master": "br0", "state": ""},
+]
+SEVERAL = tunnel_file.parse("underlay = wg0\nlocal = 10.9.0.1\nremote = 10.9.0.2 10.9.0.3\nbridge = br0\nencapsulation = vxlan\n", store.path("vx"), "vx")[0]
+fdbs = [json.dumps(FDB), json.dumps([{key: value for key, value in row.items() if key != "ifname"} for row in FDB])]
+
+
+@given(st.one_of(hostile.mutated_json(fdbs), hostile.mutated(fdbs), hostile.anything), st.sampled_from(["", "vx"]))
+def test_bridge_fdb_show(text, only):
+    found = fdb_table.Destinations({"vx": frozenset(SEVERAL.remotes)}, only)
+    found.take(text)
+    for step in flood_list.steps(SEVERAL, (found.found() or {}).get("vx", ())):
+        assert step.argv[:2] == ("bridge", "fdb") and step.argv[2] in ("append", "delete") and step.argv[4:6] == ("dev", "vx")
+        line = " ".join(step.argv)
+        assert not executor._batches(step) or (len(line.split()) == len(step.argv) and not set(line) & set("#\"'\\\n;$`")), step
+        assert re.match(r"[0-9a-f:]{17}\Z", step.argv[3]) and re.match(r"[0-9a-f.:]+\Z", step.argv[7])
 
 
 @given(st.one_of(hostile.mutated([DUMP, CORPUS["peers.dump"]]), hostile.anything))

@@ -166,6 +166,23 @@ def test_a_fresh_file_has_what_was_asked_for(keys, data):
         assert all(getattr(tunnel, schema.KEYS[key].field) == schema.KEYS[key].parse(value) for key, value in values.items() if value)
 
 
+LIST = st.lists(hostile.addresses, max_size=6)
+
+
+@given(LIST, st.sampled_from([" ", ",", ", ", "\t", " ,"]), st.sampled_from(["", ",", " "]), st.sampled_from(["gretap", "vxlan"]))
+def test_a_list_of_remotes_is_what_was_written_or_is_told_of(addresses, between, end, encapsulation):
+    values = dict(FIRM, remote=between.join(addresses) + end, encapsulation=encapsulation)
+    tunnel, problems = tunnel_file.parse("".join("%s = %s\n" % pair for pair in values.items()), PATH, "vx")
+    for problem in problems:
+        sound(problem)
+    if tunnel is None:
+        assert problems
+        return
+    assert list(tunnel.far_ends) == addresses and bool(tunnel.remotes) == (len(addresses) > 1 or "," in values["remote"])
+    assert not tunnel.remotes or encapsulation == "vxlan"
+    assert tunnel_file.parse(tunnel_file.of(tunnel), PATH, "vx") == (tunnel, ())
+
+
 @pytest.fixture(scope="module")
 def etc(tmp_path_factory):
     return tmp_path_factory.mktemp("l2wg")
