@@ -28,7 +28,7 @@ let
     message = "${option name key}: ${message}\n  cure: ${cure}";
   };
 
-  inherit (encapsulations) ends family;
+  inherit (encapsulations) family pairs remotes;
 
   ofOne =
     name: tunnel:
@@ -54,6 +54,17 @@ let
         )
       ];
 
+      ofRemote = remote: [
+        (at "remote" (ip.address tunnel.local == ip.address remote)
+          "${remote} is also local"
+          "remote is the address of the other router"
+        )
+        (at "remote" (family tunnel != ip.family (ip.address remote))
+          "${remote} is of another family than local"
+          "both IPv4, or both IPv6"
+        )
+      ];
+
       ofInterface =
         key:
         at key (tunnel.${key} != name && lib.elem tunnel.${key} names)
@@ -67,13 +78,17 @@ let
         "choose a shorter name"
       )
       (at "" (lib.elem name kernelNames) "this is a device of the kernel's own" "choose another name, such as gretap1")
-      (at "remote" (ip.address tunnel.local == ip.address tunnel.remote)
-        "${tunnel.remote} is also local"
-        "remote is the address of the other router"
+      (at "remote" (builtins.isList tunnel.remote && tunnel.encapsulation != "vxlan")
+        "${tunnel.encapsulation} takes one address, not a list"
+        "name one, or set encapsulation to vxlan on all these routers"
       )
-      (at "remote" (family tunnel != ip.family (ip.address tunnel.remote))
-        "${tunnel.remote} is of another family than local"
-        "both IPv4, or both IPv6"
+      (at "remote" (lib.unique (map ip.address (remotes tunnel)) != map ip.address (remotes tunnel))
+        "${toString tunnel.remote}: an address is named twice"
+        "name each address once"
+      )
+      (at "remote" (builtins.length (remotes tunnel) > 100)
+        "${toString (builtins.length tunnel.remote)} addresses are too many"
+        "at most 100"
       )
       (at "port"
         (packing.udpPort == null && tunnel.port != null && !lib.elem tunnel.port encapsulations.defaultPorts)
@@ -108,10 +123,11 @@ let
         "keys as in l2wg.conf(5), such as storm-limit; values without # and line breaks"
       )
     ]
+    ++ lib.concatMap ofRemote (remotes tunnel)
     ++ lib.concatMap ofPort tunnel.bridgePorts
     ++ map ofInterface [ "underlay" "bridge" ];
 
-  pairs = lib.concatMap (
+  twos = lib.concatMap (
     first: map (second: { inherit first second; }) (builtins.filter (second: first < second) names)
   ) names;
 
@@ -124,6 +140,11 @@ let
       also = option first "";
       sameKind = one.encapsulation == two.encapsulation && family one == family two && one.wire == two.wire;
       packing = encapsulations.of one;
+      both = builtins.filter (pair: lib.elem pair (pairs two)) (pairs one);
+      listed = builtins.isList one.remote || builtins.isList two.remote;
+      far = tunnel: map ip.address (remotes tunnel);
+      sameFar = builtins.any (end: lib.elem end (far two)) (far one);
+      apart = tunnel: tunnel.isolated == true;
       shared = builtins.filter (port: lib.elem port one.bridgePorts) two.bridgePorts;
       clash = key: one.${key} != null && two.${key} != null && one.${key} != two.${key};
       bothOwn = one.bridge == two.bridge && one.bridgePorts != [ ] && two.bridgePorts != [ ];
@@ -134,7 +155,11 @@ let
         "${also} has the same ${packing.exclusiveWords}"
         "give each its own key, the same on both routers"
       )
-      (at "underlay" (sameKind && (encapsulations.kind one).ownRoute && ends one == ends two && one.underlay != two.underlay)
+      (at "remote" (sameFar && one.bridge == two.bridge && listed && !(apart one && apart two))
+        "${also} leads to one of them, too, and both are in ${two.bridge}: that is a loop"
+        "take it out of one of the two; or have isolated = true in both"
+      )
+      (at "underlay" (sameKind && (encapsulations.kind one).ownRoute && both != [ ] && one.underlay != two.underlay)
         "${also} has the same ends over ${one.underlay}"
         "give it other ends"
       )
@@ -176,14 +201,22 @@ let
   ofSystem =
     name: tunnel:
     let
-      inherit (tunnel) bridge underlay remote;
+      inherit (tunnel) bridge underlay;
       at = refuse name;
       external = one: lib.elem one tunnel.external;
       below = backend underlay;
       own = tunnel.bridgePorts != [ ];
       seen = below.known && below.allowedIPs != null;
       nets = builtins.filter (net: net != null) (map ip.network below.allowedIPs);
-      width = toString (ip.width (ip.address remote));
+
+      ofRemote =
+        remote:
+        at "remote" (seen && !builtins.any (net: ip.covers net (ip.address remote)) nets)
+          (
+            "AllowedIPs of no peer of ${underlay} cover ${remote} (they are: ${toString below.allowedIPs}): "
+            + "WireGuard drops what comes from there"
+          )
+          "add \"${remote}/${toString (ip.width (ip.address remote))}\" to the allowedIPs of the peer that is the other router";
 
       carries =
         interface:
@@ -290,13 +323,6 @@ let
         "${underlay} is in the network namespace ${toString below.namespace} (interfaceNamespace), and ${bridge} is not"
         "leave interfaceNamespace out"
       )
-      (at "remote" (seen && !builtins.any (net: ip.covers net (ip.address remote)) nets)
-        (
-          "AllowedIPs of no peer of ${underlay} cover ${remote} (they are: ${toString below.allowedIPs}): "
-          + "WireGuard drops what comes from there"
-        )
-        "add \"${remote}/${width}\" to the allowedIPs of the peer that is the other router"
-      )
       (at "" (name == "watch")
         "l2wg-watch.service, which looks after all tunnels, would be this one's unit, too"
         "choose another name, such as watch1"
@@ -322,8 +348,9 @@ let
         "give that file a name that sorts behind 05-l2wg-${name}, such as 10-${ofTunnel.key}; or have it not match ${name}"
       )
     ]
+    ++ map ofRemote (remotes tunnel)
     ++ lib.concatMap ofPort tunnel.bridgePorts;
 in
 lib.concatLists (
-  lib.mapAttrsToList ofOne tunnels ++ map ofTwo pairs ++ [ withPlaces.refused ] ++ lib.mapAttrsToList ofSystem tunnels
+  lib.mapAttrsToList ofOne tunnels ++ map ofTwo twos ++ [ withPlaces.refused ] ++ lib.mapAttrsToList ofSystem tunnels
 )

@@ -31,7 +31,10 @@ rec {
   };
 
   family = tunnel: ip.family (ip.address tunnel.local);
-  ends = tunnel: map ip.address [ tunnel.local tunnel.remote ];
+  remotes = tunnel: if builtins.isList tunnel.remote then tunnel.remote else [ tunnel.remote ];
+  ends = tunnel: map ip.address ([ tunnel.local ] ++ remotes tunnel);
+  # Of a list, each far end with this router's.
+  pairs = tunnel: map (remote: map ip.address [ tunnel.local remote ]) (remotes tunnel);
   of = tunnel: all.${tunnel.encapsulation};
   kind = tunnel: (of tunnel).kinds.${toString (family tunnel)};
   number = tunnel: if tunnel.key == null then (of tunnel).numberDefault else tunnel.key;

@@ -30,10 +30,13 @@ rec {
     let
       pad = key: key + lib.concatStrings (builtins.genList (_: " ") (lib.max 0 (14 - builtins.stringLength key)));
       line = key: of: lib.removeSuffix " " "${pad key} = ${value of}" + "\n";
+      # A list of one is a list, too.
+      single = key: of: key == "remote" && builtins.isList of && builtins.length of == 1;
+      option = key: of: line key (if single key of then "${builtins.head of}," else of);
       default = key: known.options.${camelCase key}.default or null;
       written = key: lib.elem key asked || tunnel.${camelCase key} != default key;
     in
     "# Written by services.l2wg.tunnels.${name}; see l2wg.conf(5).\n"
-    + lib.concatMapStrings (key: line key tunnel.${camelCase key}) (builtins.filter written keys)
+    + lib.concatMapStrings (key: option key tunnel.${camelCase key}) (builtins.filter written keys)
     + lib.concatStrings (lib.mapAttrsToList line tunnel.settings);
 }

@@ -83,24 +83,28 @@ let
   kernelModule = tunnel: (encapsulations.kind tunnel).module;
 
   nftablesRule =
-    tunnel:
+    tunnel: remote:
     let
       family = if isIPv6 tunnel then "ip6" else "ip";
       port = encapsulations.udpPort tunnel;
       packets = if port == null then "meta l4proto gre" else "udp dport ${toString port}";
     in
-    ''iifname "${tunnel.underlay}" ${family} saddr ${tunnel.remote} ${family} daddr ${tunnel.local} ${packets} accept'';
+    ''iifname "${tunnel.underlay}" ${family} saddr ${remote} ${family} daddr ${tunnel.local} ${packets} accept'';
 
   iptablesRule =
-    tunnel:
+    tunnel: remote:
     let
       command = if isIPv6 tunnel then "ip6tables" else "iptables";
       port = encapsulations.udpPort tunnel;
       packets = if port == null then "-p gre" else "-p udp --dport ${toString port}";
     in
-    "${command} -A nixos-fw -i ${tunnel.underlay} -s ${tunnel.remote} -d ${tunnel.local} ${packets} -j nixos-fw-accept";
+    "${command} -A nixos-fw -i ${tunnel.underlay} -s ${remote} -d ${tunnel.local} ${packets} -j nixos-fw-accept";
 
-  lines = of: lib.concatMapStrings (tunnel: of tunnel + "\n") shared;
+  lines =
+    of:
+    lib.concatMapStrings (
+      tunnel: lib.concatMapStrings (remote: of tunnel remote + "\n") (encapsulations.remotes tunnel)
+    ) shared;
 
   addresses =
     tunnel:

@@ -27,6 +27,8 @@ let
     address != null && !ip.among notAnEnd address
   );
 
+  ends = types.addCheck (types.listOf end) (list: list != [ ] && builtins.all end.check list);
+
   hostAddress = checked "address of this router with its prefix length (such as 192.168.92.1/24), and not the network's own" (
     value:
     let
@@ -96,10 +98,12 @@ rec {
       description = "This router's end: an address of this router, IPv4 or IPv6, that the AllowedIPs of the peer cover.";
     };
     remote = mkOption {
-      type = end;
+      type = types.oneOf [ end ends ] // { description = "${end.description}, or a list of such"; };
       example = "192.168.92.1";
       description = ''
         The other router's end; AllowedIPs of a peer here must cover it. The two routers have `local` and `remote` exchanged.
+        With `encapsulation = "vxlan"`, it may be a list: of the ends of several routers, each of which has all others in its own, so
+        that they are one LAN. See SEVERAL REMOTES in l2wg.conf(5).
       '';
     };
     bridge = mkOption {

@@ -3,6 +3,7 @@
 let
   inherit (config.networking) firewall;
   ip = import ./addresses.nix;
+  encapsulations = import ./encapsulations.nix;
 
   warn =
     name: key: wrong: message: cure:
@@ -16,7 +17,7 @@ let
       interface = builtins.replaceStrings [ "." ] [ "/" ] tunnel.underlay;
       # The larger one of the two counts.
       kernel = map sysctl [ "all" interface ];
-      isIPv4 = ip.family (ip.address tunnel.remote) == 4;
+      isIPv4 = ip.family (ip.address tunnel.local) == 4;
     in
     lib.optional (firewall.enable && lib.elem firewall.checkReversePath [ true "strict" ]) "networking.firewall.checkReversePath"
     ++ lib.optional (isIPv4 && lib.elem "1" kernel && !lib.elem "2" kernel) "rp_filter";
@@ -25,14 +26,11 @@ let
   ofOne =
     name: tunnel:
     let
-      inherit (tunnel) bridge underlay remote;
+      inherit (tunnel) bridge underlay;
       at = warn name;
       own = tunnel.bridgePorts != [ ];
       way = routes underlay;
-      remoteAddress = ip.address remote;
       judged = tunnel.wire != "own" && way.known && !lib.elem "route" tunnel.external;
-      cause = way.because remoteAddress;
-      rivals = way.shadows remoteAddress;
       filters = strict tunnel;
       effect =
         if filters != [ ] then
@@ -57,16 +55,25 @@ let
         at "bridgePorts" (vlans != [ ])
           "${port} has a VLAN of its own: tagged frames for ${toString vlans} do not cross"
           "if they are to cross, define networking.vlans on ${bridge} rather than on ${port}";
+
+      ofRemote =
+        remote:
+        let
+          address = ip.address remote;
+          cause = way.because address;
+          rivals = way.shadows address;
+        in
+        at "remote" (judged && cause != null && !way.leads address)
+          "AllowedIPs cover ${remote}, but no route leads there through ${underlay} (${cause.path}), and ${effect}"
+          "${cause.cure}; ${elsewhere}"
+        ++ at "remote" (judged && way.leads address && rivals != [ ])
+          (
+            "${remote} also lies in a network of ${lib.concatMapStringsSep ", " (one: one.path) rivals}, so answers to it leave there, "
+            + "not through ${underlay}${lib.optionalString (filters != [ ]) ", and ${effect}"}"
+          )
+          "choose ends that are in no network of either LAN, such as the addresses of ${underlay}; ${elsewhere}";
     in
-    at "remote" (judged && cause != null && !way.leads remoteAddress)
-      "AllowedIPs cover ${remote}, but no route leads there through ${underlay} (${cause.path}), and ${effect}"
-      "${cause.cure}; ${elsewhere}"
-    ++ at "remote" (judged && way.leads remoteAddress && rivals != [ ])
-      (
-        "${remote} also lies in a network of ${lib.concatMapStringsSep ", " (one: one.path) rivals}, so answers to it leave there, "
-        + "not through ${underlay}${lib.optionalString (filters != [ ]) ", and ${effect}"}"
-      )
-      "choose ends that are in no network of either LAN, such as the addresses of ${underlay}; ${elsewhere}"
+    lib.concatMap ofRemote (encapsulations.remotes tunnel)
     ++ at "bridge" (foreign && (leased || (says.acceptsRA && !says.dhcp)))
       "${says.path} (${says.pattern}) is networkd's file for ${bridge}, and has this router take ${taken} from the other site"
       "have it not match ${bridge}; or set DHCP = \"no\" and IPv6AcceptRA = false there"

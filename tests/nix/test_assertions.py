@@ -12,6 +12,7 @@ ONE = dict(underlay="wg0", local="10.0.0.1", remote="10.0.0.2", bridge="br0", **
 PORTS = dict(ONE, bridgePorts=["enp3s0"])
 OTHER = dict(ONE, key=1, bridge="br1", bridgePorts=["enp4s0"])
 CROWD = ["p%d" % number for number in range(1022)]
+LIST = dict(ONE, encapsulation="vxlan", remote=["10.0.0.2", "10.0.0.3"])
 V6 = dict(ONE, local="fd00::1", remote="fd00::2")
 
 # Tunnels of one router, each with the options (tunnel.option) that are to be refused, as the file's keys.
@@ -43,6 +44,16 @@ TUNNELS = [
     ("two wires of one underlay", {"t1": ONE, "t2": dict(ONE, key=1, wire="own")}, ["t2.wire"]),
     ("the same ends by two wires", {"t1": V6, "t2": dict(V6, underlay="l2w0", wire="own", external=["bridge"])}, []),
     ("a VNI twice", {"t1": dict(ONE, encapsulation="vxlan"), "t2": dict(ONE, encapsulation="vxlan", remote="10.0.0.3", key=1)}, ["t2.remote"]),
+    ("a list", {"t1": LIST}, []),
+    ("a list of one", {"t1": dict(LIST, remote=["10.0.0.2"])}, []),
+    ("a list for gretap", {"t1": dict(LIST, encapsulation="gretap")}, ["t1.remote"]),
+    ("a list with this end", {"t1": dict(LIST, remote=["10.0.0.2", "10.0.0.1"])}, ["t1.remote"]),
+    ("a list of two families", {"t1": dict(LIST, remote=["10.0.0.2", "fd00::2"])}, ["t1.remote"]),
+    ("one twice in a list", {"t1": dict(LIST, remote=["10.0.0.2", "10.0.0.2"])}, ["t1.remote"]),
+    ("a second tunnel to one of a list", {"t1": LIST, "t2": dict(ONE, remote="10.0.0.3")}, ["t2.remote"]),
+    ("a second one, isolated", {"t1": dict(LIST, isolated=True), "t2": dict(ONE, remote="10.0.0.3", isolated=True)}, []),
+    ("a second one, in another bridge", {"t1": LIST, "t2": dict(ONE, remote="10.0.0.3", bridge="br1")}, []),
+    ("one of a list by another underlay", {"t1": LIST, "t2": dict(LIST, key=2, bridge="br1", underlay="wg1", remote=["10.0.0.3", "10.0.0.4"])}, ["t2.underlay"]),
     ("a VNI in two families", {"t1": dict(ONE, encapsulation="vxlan"), "t2": dict(V6, encapsulation="vxlan")}, []),
     ("a port in two bridges", {"t1": PORTS, "t2": dict(PORTS, remote="10.0.0.3", bridge="br1")}, ["t2.bridge-ports"]),
     ("a port of one bridge twice", {"t1": PORTS, "t2": dict(PORTS, remote="10.0.0.3")}, []),

@@ -31,6 +31,15 @@ def test_the_firewall_is_closed_until_it_is_opened(evaluate, changes, of_tunnel,
     assert opened[key].replace(rule, "").strip() == closed[key].strip()
 
 
+@pytest.mark.parametrize("changes", [{}, NFT])
+def test_each_of_a_list_is_let_in(evaluate, changes):
+    config = tunnel(but(SITE_A, dict(OPEN, **changes)), {"encapsulation": "vxlan", "remote": ["192.168.92.1", "192.168.92.2"]})
+    got = evaluate(config)
+    assert got["failed"] == []
+    text = "".join(got["firewall"].values())
+    assert [text.count(f"{word} 192.168.92.{number} ") for number in (1, 2) for word in (("saddr",) if changes else ("-s",))] == [1, 1]
+
+
 @pytest.mark.skipif(not shutil.which("nft", path="/usr/sbin:/usr/bin"), reason="nft(8) is not installed")
 @pytest.mark.parametrize("rule", [rule for changes, _, rule in FIREWALL if "networking.nftables.enable" in changes])
 def test_nft_takes_the_rule(rule):
