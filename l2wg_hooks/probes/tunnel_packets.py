@@ -109,7 +109,7 @@ def uninvited(tunnel, heard, known):
         if packet not in known and wished(tunnel, end._replace(remote=packet.source)) == packet:
             message = f"{packet.source} sends to the tunnel, and is none of its remotes: what comes from there is dropped"
             ends = " ".join((*tunnel.far_ends, packet.source))
-            hint = f"if it belongs here: l2wg set {tunnel.name} 'remote={ends}'; l2wg apply; else take {end.local} out of its list"
+            hint = f"if it belongs here: l2wg set {tunnel.name} 'remote={ends}'; l2wg apply; else take {end.local} out there"
             if tunnel.peers:
                 hint = "has it the newer copy of the file of sites? Copy that, then l2wg apply"
             yield tunnel.problem("remote", message, hint, "ends-differ")
