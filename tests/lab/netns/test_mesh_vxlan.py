@@ -83,7 +83,7 @@ def test_an_event_with_nothing_to_do_does_nothing(net, name):
 
 
 @pytest.mark.parametrize("name", NAMES)
-@pytest.mark.parametrize("by", [["l2wg", "event", "up", "br0"], ["/usr/lib/l2wg/look"]], ids=["event", "watch"])
+@pytest.mark.parametrize("by", ["event", "watch"])
 def test_the_table_is_brought_back_to_the_list(net, name, by):
     site, lost = net.sites[name], sorted(net.others(name))[0]
     for _ in range(2):
@@ -96,7 +96,10 @@ def test_the_table_is_brought_back_to_the_list(net, name, by):
         f"bridge fdb del {FLOOD} dev mesh dst {lost}; bridge fdb append {FLOOD} dev mesh dst {lost} port 8472"
     )
     assert NOBODY in net.flooded(name)
-    site.run(by, timeout=120)
+    if by == "event":
+        assert net.event(name), "it says nothing of what it does"
+    else:
+        site.run(["/usr/lib/l2wg/look"], timeout=120)
     assert net.flooded(name) == net.others(name) and NOBODY not in {far for _, far in net.table(name)}
     assert "8472" not in site.run(["bridge", "fdb", "show", "dev", "mesh"]).stdout
     assert net.number(name) == number and planned(site) == ""
@@ -125,7 +128,6 @@ def test_a_site_is_out_in_one_step_and_nobody_else_notices(net):
     for name in "AC":
         net.event(name)
         assert net.flooded(name) == net.others(name) - {INNER["B"]} and net.number(name) == numbers[name]
-        assert planned(net.sites[name]) == ""
     assert net.keys["B"].public not in net.peers("A") and net.reach("A", "C")
     assert net.heard("B") == {"A": 0, "B": 0, "C": 0} and net.heard("A") == {"A": 0, "B": 0, "C": 1}
     net.lines["B"] = line
@@ -147,10 +149,10 @@ def test_an_older_copy_and_a_broken_line_cost_nobody_anything(net):
 
 
 def test_what_is_shown(net):
-    said = net.sites["A"].l2wg("sites", check=False).stdout
+    said = " ".join(net.sites["A"].l2wg("sites", check=False).stdout.split())
     assert "They have one tunnel here, mesh" in said and "nothing is wrong" in said, said
-    said = net.sites["A"].l2wg("status", check=False).stdout
-    assert "branch-b (198.18.0.2)" in said.replace("\n", " ") and "branch-c" in said, said
+    said = " ".join(net.sites["A"].l2wg("status", check=False).stdout.split())
+    assert "branch-b (198.18.0.2)" in said and "branch-c (198.18.0.3)" in said, said
 
 
 @pytest.mark.parametrize("name", ["B", "C"])
