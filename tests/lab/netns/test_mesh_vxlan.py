@@ -240,7 +240,7 @@ def test_check_names_who_is_in_no_list(net, name):
     site = net.sites[name]
     beat = net.hosts["B"].start(["ping", "-n", "-q", "-i", "0.5", "-c", "80", "192.168.92.77"], timeout=150)
     told = f"{INNER['B']} sends to the tunnel, and is none of its remotes"
-    eventually(lambda: told in site.l2wg("check", check=False).stdout, 60)
+    eventually(lambda: told in site.l2wg("check", "--json", check=False).stdout, 60)
     beat.wait()
 
 
