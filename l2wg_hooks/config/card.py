@@ -15,11 +15,12 @@ import ipaddress
 import re
 
 from l2wg_hooks.config import pasted, schema
-from l2wg_hooks.config.pasted import checksum
 from l2wg_hooks.config.schema import Refused, shown
 from l2wg_hooks.encapsulation import registry
 from l2wg_hooks.typed import NamedTuple, Optional, Tuple
 
+# cksum(1)'s, of any text.
+checksum = pasted.checksum
 VERSION = 1
 # Characters. The largest card that can be made has some 700, and would still fit into a QR code.
 LONGEST = 1024
