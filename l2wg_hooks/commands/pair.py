@@ -16,7 +16,7 @@ PASTED = dialogue.PASTED
 
 
 def add_arguments(parser):
-    said = "however it was wrapped, and what `join` prints behind it; none: from standard input"
+    said = "however it was wrapped, and the words that `join` prints before it; none: from standard input"
     parser.add_argument("card", metavar="CARD", nargs="*", help=said)
     common.add_consent(parser)
     parser.add_argument("--tunnel", metavar="NAME", default="")
@@ -87,12 +87,12 @@ def _answers(found):
 
 
 def _pasted(person):
-    """A card from standard input, and what stands behind it."""
+    """A card from standard input, and what stands before it."""
     return dialogue.pasted("Paste the other router's card, then Enter:", _is_whole, person)
 
 
 def _is_whole(text):
-    """Whether a text has a whole card in it. What comes behind that comes in the same line."""
+    """Whether a text has a whole card in it."""
     try:
         card.decode(admit.split(text)[0])
     except card.Refused:

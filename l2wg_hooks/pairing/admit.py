@@ -33,7 +33,7 @@ class Admission(NamedTuple):
 
 
 def split(text):
-    """(what may be a card, the KEY=VALUE words behind it) of what somebody has pasted."""
+    """(what may be a card, the KEY=VALUE words beside it) of what somebody has pasted."""
     found = text.split()
     words = [word for word in found if _WORD.match(word)]
     return (" ".join(word for word in found if not _WORD.match(word)) if words else text), words
@@ -52,7 +52,7 @@ def is_meant(wanted):
 
 
 def intend(text, wanted):
-    """The Admission that a card with the words behind it asks for; nothing is changed. Raises L2wgError."""
+    """The Admission that a card with the words beside it asks for; nothing is changed. Raises L2wgError."""
     text, words = split(text)
     try:
         other = card.decode(text)

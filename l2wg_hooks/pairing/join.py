@@ -25,7 +25,7 @@ from l2wg_hooks.pairing import bootstrap, invite, local_facts, membership, negot
 
 # What `l2wg init` makes without a name.
 WIREGUARD = "l2w0"
-# The word behind a line that tells the hub by which lines of its file this router has joined: invitation.mark.
+# The word beside a card that tells the hub by which lines of its file this router has joined: invitation.mark.
 MARK = "net"
 
 
@@ -58,8 +58,9 @@ class Joining(NamedTuple):
         return bool(self.shown)
 
     def for_hub(self):
-        """What `l2wg pair` takes at the hub."""
-        return f"{self.line} {MARK}={self.invited.mark()}"
+        """What `l2wg pair` takes at the hub: the card last, so that a paste which is wrapped is whole when that is."""
+        head, *words = self.line.split()
+        return " ".join([*words, f"{MARK}={self.invited.mark()}", head])
 
 
 def read(text):

@@ -203,10 +203,11 @@ def test_by_a_pipe(hub, branch, monkeypatch):
         def isatty(self):
             return False
 
-    token, _ = hub.l2wg("invite", "branch-b", "--yes")
-    monkeypatch.setattr("sys.stdin", Pipe(token[:80] + "\n" + token[80:] + "\n"))
+    token, _ = hub.l2wg("invite", "branch-b", "vlans=10", "--yes")
+    monkeypatch.setattr("sys.stdin", Pipe(token[:80] + "\n" + token[80:] + "\nmore"))
     line, _ = branch.l2wg("join", "--yes", "--bridge-ports", "enp3s0")
-    monkeypatch.setattr("sys.stdin", Pipe(line + "\n"))
+    # However it is wrapped.
+    monkeypatch.setattr("sys.stdin", Pipe(line.replace(" ", "\n")[:-20] + "\n" + line[-20:] + "\nmore"))
     hub.l2wg("pair", "--yes")
     assert hub.lines() == branch.lines()
 
