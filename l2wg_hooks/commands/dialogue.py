@@ -1,10 +1,60 @@
 """Whoever sits at the terminal: shown what would change, asked, and given the time to decide."""
 
+import contextlib
+import sys
 import time
 
-from l2wg_hooks.apply import transaction
+from l2wg_hooks.apply import preview, transaction
 from l2wg_hooks.errors import fail
 from l2wg_hooks.system import lock, log, terminal
+
+# Characters of standard input at most: those that are looked at of a card, or of an invitation.
+PASTED = 1 << 14
+
+
+def pasted(prompt, whole, person):
+    """A line from standard input, however it is wrapped: up to where it is `whole`, an empty line or the end."""
+    if person:
+        log.line(prompt)
+    text = ""
+    if hasattr(sys.stdin, "reconfigure"):
+        # Not what was meant, perhaps, nor any text.
+        sys.stdin.reconfigure(errors="surrogateescape")
+    while True:
+        line = sys.stdin.readline(PASTED - len(text))
+        if not line:
+            break
+        text += line
+        if whole(text) or (text.strip() and not line.strip()):
+            break
+    return text
+
+
+def enact(found, options, person):
+    """Show what a Pairing, or what else has its `shown`, `more` and `notes`, would change; ask, and do it.
+
+    (whether there was anything to do, Problems, exit code).
+    """
+    from l2wg_hooks.pairing import pair  # `apply` has no use for it
+
+    intent = preview.intend_moves(found.more.wish)
+    for line in found.notes:
+        log.say(line)
+    if not found.changes() and not intent.changes() and not intent.problems:
+        return False, (), 0
+    show(intent._replace(texts=dict(found.shown, **intent.texts), steps=found.more.steps + intent.steps))
+    if intent.problems:
+        return True, intent.problems, 1
+    if not options.yes and not consents("Write this? [y/N] ", person):
+        return True, (), 1
+    problems = pair.carry_out(found, options.confirm, (lambda moves: True) if options.move_address else agree, options.rehearsed)
+    return True, problems, 1 if problems else 0
+
+
+def enact_beside(found, options, person):
+    """The same, with nothing of it on standard output: what stands there is one line for another router."""
+    with contextlib.redirect_stdout(sys.stderr):
+        return enact(found, options, person)
 
 
 def show(intent, last=()):

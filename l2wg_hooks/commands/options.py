@@ -15,8 +15,31 @@ def add_rehearsal(parser):
 
 def add_site(parser):
     parser.add_argument("--name", metavar="NAME", help="this site's name, remembered (without: the host's)")
+    add_endpoint(parser)
+
+
+def add_endpoint(parser):
     said = "how others call this router, remembered; `none`: they cannot"
     parser.add_argument("--endpoint", metavar="HOST[:PORT]", help=said)
+
+
+def add_consent(parser):
+    parser.add_argument("--yes", action="store_true", help="do not ask")
+    parser.add_argument("--move-address", action="store_true", help="let addresses of ports move to their bridge without asking")
+
+
+def add_place(parser):
+    """Where this router's end is: the fields of pair.Wanted."""
+    parser.add_argument("--underlay", metavar="WG", default="")
+    parser.add_argument("--bridge", metavar="BRIDGE", default="", help="the bridge to join; without, the one that there is")
+    parser.add_argument("--bridge-ports", metavar="PORTS", default="", help="make a bridge of these Ethernet ports")
+    parser.add_argument("--bridge-address", metavar="ADDRESS/PREFIX", default="")
+
+
+def place(options):
+    """{field of pair.Wanted: value} of `add_place`."""
+    ports = tuple(options.bridge_ports.replace(",", " ").split())
+    return {"underlay": options.underlay, "bridge": options.bridge, "ports": ports, "address": options.bridge_address}
 
 
 def given(options, *words):

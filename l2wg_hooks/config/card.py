@@ -2,11 +2,7 @@
 
     L2WG1:BODY:CHECKSUM
 
-Capital letters, digits and two colons: nothing that a shell, a chat's markup or a mail program changes, and what a QR
-code packs densest (its alphanumeric mode, ISO/IEC 18004). BODY is base32 (RFC 4648, without padding) of fields, each a
-byte that says which, a byte with its length, and its value. CHECKSUM is what POSIX cksum(1) prints of all before the last colon,
-as eight hexadecimal digits: the debconf script, which has essential packages only, looks at it, too. It finds a paste
-that was cut or changed by accident; it proves nothing about who wrote the card, and nothing in a card is a secret.
+How such a line is made is in pasted.py: BODY has the fields of a Card.
 
 A field that l2wg does not know is refused, so what came later, whether the LAN is in the tunnel's bridge, is told by a field that
 every version reads as the same number: MTU with one zero byte before it (it is), with two (it is not), or with none (not told).
@@ -15,15 +11,16 @@ A card comes from outside: all in it is held against the rules of config/schema.
 """
 
 import base64
-import binascii
 import ipaddress
 import re
 
-from l2wg_hooks.config import schema
+from l2wg_hooks.config import pasted, schema
 from l2wg_hooks.config.schema import Refused, shown
 from l2wg_hooks.encapsulation import registry
-from l2wg_hooks.typed import List, NamedTuple, Optional, Tuple
+from l2wg_hooks.typed import NamedTuple, Optional, Tuple
 
+# cksum(1)'s, of any text.
+checksum = pasted.checksum
 VERSION = 1
 # Characters. The largest card that can be made has some 700, and would still fit into a QR code.
 LONGEST = 1024
@@ -33,26 +30,24 @@ LABEL = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?\Z")
 # RFC 1035 has 253; with a port behind it, the length has to fit into one byte.
 HOST_BYTES = 249
 PORT_MAX = 65535
-# What programs put into or around a line that they wrap, or that somebody marks or quotes: zero-width and soft-hyphen
-# characters, quotes, a mail's `> `.
-INVISIBLE = re.compile("[\\s\u00ad\u200b-\u200d\u2060\ufeff\"'`<>]+")
 ANOTHER = "print it anew on the other router: l2wg card"
 WHOLE = "copy it again as a whole; `l2wg pair` without a card reads it from standard input, however it is wrapped"
-NEWER = "upgrade l2wg on this router"
+KIND = pasted.Kind(
+    "card",
+    "a",
+    "L2WG",
+    VERSION,
+    1,
+    LONGEST,
+    ANOTHER,
+    WHOLE,
+    "a card begins with L2WG%d: and is printed by `l2wg card`" % VERSION,
+    (("L2WGJ", "that is an invitation; on the router that is invited: l2wg join INVITATION"),),
+)
 
 # How many bytes the field of the MTU has, by Card.joined.
 MTU_BYTES = {None: 2, True: 3, False: 4}
 
-
-def _crc(byte):
-    crc = byte << 24
-    for _ in range(8):
-        crc = (crc << 1) ^ (0x104C11DB7 if crc & 0x80000000 else 0)
-    return crc
-
-
-# Of each byte, by itself: a file of sites has a thousand cards.
-_CRC = tuple(map(_crc, range(256)))
 _NAME, _KEY, _ENDPOINT, _ADDRESS, _LAN, _ENCAPSULATION, _NUMBER, _MTU = range(1, 9)
 
 
@@ -75,18 +70,13 @@ class Card(NamedTuple):
     joined: Optional[bool] = None
 
 
-def checksum(text):
-    """POSIX cksum(1) of an ASCII text: CRC-32 with the length behind the bytes (IEEE 1003.1, cksum)."""
-    data = text.encode("ascii")
-    length = len(data)
-    crc = 0
-    for byte in data + length.to_bytes((length.bit_length() + 7) // 8, "little"):
-        crc = crc << 8 & 0xFFFFFFFF ^ _CRC[crc >> 24 ^ byte]
-    return crc ^ 0xFFFFFFFF
-
-
 def encode(card):
     """The line of a Card. Raises Refused where a value cannot be in one."""
+    return pasted.seal(KIND, [pack(card)])
+
+
+def pack(card):
+    """The bytes of a Card. Raises Refused where a value cannot be in one."""
     check(card)
     fields = [(_NAME, card.name.encode()), (_KEY, base64.b64decode(card.key))]
     if card.endpoint:
@@ -101,67 +91,19 @@ def encode(card):
         fields.append((_NUMBER, card.number.to_bytes(4, "big")))
     if card.mtu != 1500 or card.joined is not None:
         fields.append((_MTU, card.mtu.to_bytes(MTU_BYTES[card.joined], "big")))
-    body = b"".join(bytes((tag, len(value))) + value for tag, value in fields)
-    text = "L2WG%d:%s" % (VERSION, base64.b32encode(body).decode().rstrip("="))
-    return f"{text}:{checksum(text):08X}"
+    return pasted.pack(fields)
 
 
 def decode(text):
     """The Card of what somebody has pasted: wrapped, in small letters or twice, but whole. Raises Refused."""
-    text = _one(INVISIBLE.sub("", text[: 8 * LONGEST]))
-    version, _, rest = text[4:].partition(":")
-    if int(version) > VERSION:
-        raise Refused("the card is of version %s, l2wg here knows %d" % (version, VERSION), NEWER)
-    if int(version) != VERSION:
-        raise Refused(f"there are no cards of version {version}", ANOTHER)
-    body, colon, check_digits = rest.partition(":")
-    odd = re.search(r"[^A-Z2-7]", body) or re.search(r"[^0-9A-F]", check_digits)
-    if odd:
-        raise Refused(f"{shown(odd.group())} cannot be in a card", WHOLE)
-    if not colon or len(check_digits) < 8:
-        raise Refused("the card is cut off at its end", WHOLE)
-    if len(check_digits) > 8 or len(text) > LONGEST:
-        raise Refused("the card has more at its end than belongs to it", WHOLE)
-    if int(check_digits, 16) != checksum(text[:-9]):
-        raise Refused("the card's checksum is wrong: something in it is missing or has changed", WHOLE)
-    try:
-        packed = base64.b32decode(body + "=" * (-len(body) % 8))
-    except (binascii.Error, ValueError):
-        raise Refused("the card is not base32", ANOTHER)
-    card = _card(_fields(packed))
+    return unpack(*pasted.unseal(KIND, text))
+
+
+def unpack(packed):
+    """The Card of its bytes. Raises Refused."""
+    card = _card(pasted.fields(KIND, packed, range(_NAME, _MTU + 1), (_ADDRESS,)))
     check(card)
     return card
-
-
-def _one(text):
-    """The one card in a text without blanks, in capital letters, from L2WG on."""
-    if not text:
-        raise Refused("there is no card", ANOTHER)
-    if any(ord(letter) > 126 for letter in text):
-        raise Refused(f"{shown(next(letter for letter in text if ord(letter) > 126))} cannot be in a card", WHOLE)
-    parts = re.split(r"(?=L2WG[0-9]{1,4}:)", " " + text.upper())
-    found = set(parts[1:])
-    if parts[0].strip() or not found:
-        raise Refused(f"expected a card, not {shown(text)}", "a card begins with L2WG%d: and is printed by `l2wg card`" % VERSION)
-    if len(found) > 1:
-        raise Refused("these are %d different cards, or one that was pasted into another" % len(found), WHOLE)
-    return found.pop()
-
-
-def _fields(packed):
-    """[(tag, value)] of a card's body. Raises Refused."""
-    fields: List[Tuple[int, bytes]] = []
-    rest = packed
-    while rest:
-        if len(rest) < 2 or len(rest) < 2 + rest[1]:
-            raise Refused("the card's last field is not whole", ANOTHER)
-        tag, value, rest = rest[0], rest[2 : 2 + rest[1]], rest[2 + rest[1] :]
-        if not _NAME <= tag <= _MTU:
-            raise Refused("the card has a field that l2wg here does not know (%d)" % tag, NEWER)
-        if fields and (tag < fields[-1][0] or tag == fields[-1][0] != _ADDRESS):
-            raise Refused("the card has its field %d twice, or late" % tag, ANOTHER)
-        fields.append((tag, value))
-    return fields
 
 
 def _card(fields):

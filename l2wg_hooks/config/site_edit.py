@@ -1,4 +1,4 @@
-"""A line of /etc/l2wg/sites is changed, and nothing else of that file. Pure."""
+"""A line of /etc/l2wg/sites is changed, or comes behind the last one, and nothing else of that file changes. Pure."""
 
 from l2wg_hooks.config import schema
 
@@ -16,3 +16,8 @@ def with_word(text, number, word):
         end = " " * max(len(room) - len(word) - 1, 1) if not room.strip(" ") else room
     rows[number - 1] = f"{bare} {word}{end}{sign}{comment}"
     return "\n".join(rows)
+
+
+def with_line(text, row):
+    """The text with a line more behind the last one, which has an end."""
+    return text + row + ("\r\n" if text.endswith("\r\n") else "\n")

@@ -4,13 +4,12 @@ It is one of l2wg's own, in its network namespace, or one of wg-quick(8), which 
 """
 
 import base64
-import hashlib
 import ipaddress
 import os
 import socket
 from typing import Tuple
 
-from l2wg_hooks.config import ifupdown_files, own_wire, schema, wg_quick, wg_quick_peers, wg_quick_readers
+from l2wg_hooks.config import ifupdown_files, inner_addresses, own_wire, schema, wg_quick, wg_quick_peers, wg_quick_readers
 from l2wg_hooks.errors import L2wgError, Problem, fail
 from l2wg_hooks.observe import link_table
 from l2wg_hooks.pairing import local_facts, site
@@ -19,9 +18,6 @@ from l2wg_hooks.system import files, ip_routes, log, network_namespace, process,
 
 # wg(8) has no default; this is what everybody writes.
 PORT = 51820
-# RFC 2544, for benchmarks, and routed by nobody (RFC 6890). A home's LAN is in 10/8, 172.16/12 or 192.168/16, so are Docker and
-# most VPNs; 100.64/10 is the provider's, and Tailscale drops it from elsewhere. Only single addresses of it are ever used.
-INNER = ipaddress.ip_network("198.18.0.0/15")
 # A network namespace for a moment.
 TRIAL = "l2wg-init"
 TEXT = """\
@@ -38,8 +34,7 @@ def inner(key):
 
     Two of n sites have the same one with a probability of about n * n / 262144; then `l2wg pair` says so.
     """
-    digest = hashlib.sha256(base64.b64decode(key)).digest()
-    return str(INNER[1 + int.from_bytes(digest[:8], "big") % (INNER.num_addresses - 2)])
+    return inner_addresses.of(base64.b64decode(key))
 
 
 def init(name="wg0", port=PORT, address="", remembered=None, own=False):

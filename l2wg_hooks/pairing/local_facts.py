@@ -40,6 +40,11 @@ def is_nixos():
     return os.path.exists(NIXOS)
 
 
+def wireguards():
+    """The names of all WireGuard interfaces of this router: those that have a file, and those that are there."""
+    return sorted(set(wg_quick.names()) | set(process.output("wg", "show", "interfaces").split()))
+
+
 def underlay(wanted=""):
     """The WireGuard interface that is meant. Raises L2wgError where there is none, or any of several may be.
 
@@ -47,7 +52,7 @@ def underlay(wanted=""):
     """
     if wanted:
         return wanted
-    found = sorted(set(wg_quick.names()) | set(process.output("wg", "show", "interfaces").split()))
+    found = wireguards()
     if not found:
         fail("there is no WireGuard interface on this router", "make one: l2wg init")
     if len(found) > 1:

@@ -13,7 +13,6 @@ from l2wg_hooks.config import (
     card,
     edit,
     ifupdown_files,
-    schema,
     store,
     terms,
     tunnel_file,
@@ -27,7 +26,7 @@ from l2wg_hooks.encapsulation import registry
 from l2wg_hooks.errors import L2wgError, fail
 from l2wg_hooks.model import Step
 from l2wg_hooks.observe import link_table, wg_interfaces
-from l2wg_hooks.pairing import local_facts, negotiate, ports
+from l2wg_hooks.pairing import bridge_choice, local_facts, negotiate, ports
 from l2wg_hooks.system import files, process
 
 # How often it is looked whether the other site answers, and seconds between: WireGuard has asked it already.
@@ -350,7 +349,7 @@ def _wish(name, agreed, other, here, tunnels, wanted, before, links, ask_ports):
         "site": other.name,
     }
     path = store.path(name)
-    _there(wanted.ports, links)
+    bridge_choice.refuse_missing(wanted.ports, links)
     if leads and (leads.local, leads.remote) != (agreed.local, agreed.remote):
         return {}  # made by hand, with ends of its own: negotiate.notes tells what differs
     said = {"bridge": wanted.bridge, "bridge-ports": " ".join(wanted.ports), "bridge-address": wanted.address}
@@ -360,7 +359,7 @@ def _wish(name, agreed, other, here, tunnels, wanted, before, links, ask_ports):
         changes = {key: value for key, value in values.items() if edit.differs(old, key, value)}
         text = tunnel_file.edit(files.read(path), changes)
     else:
-        bridge, ports = _bridge(tunnels, wanted, links, ask_ports)
+        bridge, ports = bridge_choice.find(tunnels, wanted, links, ask_ports)
         unwritten = {"encapsulation": registry.DEFAULT, "mtu": "1500"}
         values["wire"] = "own" if here.walled else ""
         values = {key: value for key, value in values.items() if value != unwritten.get(key, "")}
@@ -374,46 +373,6 @@ def _wish(name, agreed, other, here, tunnels, wanted, before, links, ask_ports):
     if problems:
         raise L2wgError(*problems)
     return {name: text}
-
-
-def _bridge(tunnels, wanted, links, ask_ports):
-    """(bridge, ports) of a new tunnel. Raises L2wgError where the admin has to say which."""
-    defined = ifupdown_files.read()
-    known = local_facts.bridges(links, defined, tunnels)
-    if wanted.ports:
-        number = 0
-        while "br%d" % number in links or "br%d" % number in known:
-            number += 1
-        return wanted.bridge or "br%d" % number, wanted.ports
-    there = set(known) | {link.name for link in links.values() if link.kind == "bridge"}
-    free, used = local_facts.free_ports(links, defined)
-    others = ", ".join("{} {}".format(*use) for use in sorted(used.items()))
-    known_ports = "; free here: {}".format(" ".join(free)) if free else "; no Ethernet port of this router is free"
-    known_ports += f" ({others})" if others and not free else ""
-    hint = "name what the other site's network shall be plugged into: --bridge-ports PORT" + known_ports
-    if wanted.bridge and wanted.bridge not in there:
-        fail(f"there is no bridge {wanted.bridge}", hint)
-    if wanted.bridge or len(known) == 1:
-        name = wanted.bridge or known[0]
-        # A bridge of ours goes with its last tunnel that names its ports.
-        same = [tunnel for tunnel in tunnels if tunnel.bridge == name]
-        return name, same[0].bridge_ports if same else ()
-    if known:
-        fail("this router has several bridges: {}".format(", ".join(known)), f"name one: --bridge {known[0]}")
-    if ask_ports and len(free) == 1:
-        return "br0", tuple(free)
-    return fail("this router has no bridge", hint)
-
-
-def _there(wanted, links):
-    """Raise L2wgError for a port that is not there, and that nobody defines. What is no name at all, config/schema.py refuses."""
-    defined = ifupdown_files.read()
-    written = {stanza.interface for stanza in defined.stanzas}
-    for name in wanted:
-        if schema.NAME.match(name) and name not in links and name not in written:
-            free = local_facts.free_ports(links, defined)[0]
-            hint = "free here: {}".format(" ".join(free)) if free else "see which there are: ip -brief link"
-            fail(f"this router has no port {name}", hint, key="--bridge-ports")
 
 
 def _refuse_nixos(other):

@@ -94,7 +94,16 @@ HEAD = "# What `l2wg card` tells of this site; see l2wg(8), PAIRING. Nothing her
 
 def save(changes):
     """Remember `changes` ({key: value}). Raises L2wgError, with nothing written, for a value that cannot be."""
-    where = path()
+    old, new = changed(changes)
+    if new == old:
+        return
+    os.makedirs(store.DIRECTORY, exist_ok=True)
+    files.write(path(), new, old=old)
+    log.say(f"{path()}: written")
+
+
+def changed(changes):
+    """(old, new) of the file with `changes` ({key: value}). Raises L2wgError for a value that cannot be."""
     problems = []
     for key, value in changes.items():
         try:
@@ -105,10 +114,6 @@ def save(changes):
             problems.append(Problem(error.args[0], error.args[1], key=key))
     if problems:
         raise L2wgError(*problems)
-    old = files.text(where, most=store.LARGEST)
+    old = files.text(path(), most=store.LARGEST)
     new = tunnel_file.edit(old or HEAD, changes)
-    if new in (old, HEAD):
-        return
-    os.makedirs(store.DIRECTORY, exist_ok=True)
-    files.write(where, new, old=old)
-    log.say(f"{where}: written")
+    return old, old if new == HEAD else new

@@ -137,6 +137,20 @@ def terminal(request, tmp_path_factory):
         ("l2wg set branch-b", "set branch-b"),
         ("l2wg unpair branch-b", "unpair branch-b"),
         ("l2wg unpair of", "unpair office"),
+        ("l2wg inv", "invite"),
+        ("l2wg invite branch-b vl", "invite branch-b vlans="),
+        ("l2wg invite branch-b under", "invite branch-b under"),  # no word of a site's line
+        ("l2wg invite branch-b dhcp=b", "invite branch-b dhcp=block"),
+        ("l2wg invite branch-b mtu=9 isol", "invite branch-b mtu=9 isolated="),
+        ("l2wg invite branch-", "invite branch-"),  # who is invited is not in yet
+        ("l2wg join --bridge-p", "join --bridge-ports"),
+        ("l2wg join L2WGJ1 --bridge-ports e", "join L2WGJ1 --bridge-ports enp3s0"),
+        ("l2wg join L2WGJ1 --bridge b", "join L2WGJ1 --bridge br0"),
+        ("l2wg join --underlay w", "join --underlay wg0"),
+        ("l2wg join --mo", "join --move-address"),
+        ("l2wg join L2WGJ1 --mo", "join L2WGJ1 --move-address"),
+        ("l2wg join L2W", "join L2W"),
+        ("l2wg pair CARD --bridge-ports e", "pair CARD --bridge-ports enp3s0"),
         ("l2wg plan x", "plan x"),
     ],
 )

@@ -13,7 +13,7 @@ IMPURE = {"subprocess", "socket", "_socket", "select", "time", "signal", "thread
 PURE = ("model", "errors", "typed", "encapsulation", "plan")
 PURE_MODULES = (
     "config.allowed_ips config.card config.endpoint_lines config.endpoint_names config.public_key config.site_edit config.site_faults"
-    " config.site_lines config.site_names config.site_tunnels config.terms"
+    " config.site_lines config.site_names config.site_tunnels config.terms config.invitation config.pasted config.inner_addresses"
     " config.schema config.tunnel_file config.conflicts config.bridge_switches config.ifupdown config.ifupdown_bridge"
     " config.ifupdown_stanzas config.ifupdown_commands config.shell_words config.revert config.wg_quick_peers"
     " netfilter.nftables netfilter.iptables netfilter.trace pairing.rendezvous system.json_fields"
