@@ -38,7 +38,7 @@ def render(table, colour=False):
     pen.line("")
     if any(row.word == sites.NONE for row in table.rows):
         pen.line(WHY_NONE)
-    if not table.looked:
+    if not table.looked and not table.draft:
         pen.line(NOT_LOOKED)
     if table.elsewhere:
         verb = "is" if table.elsewhere == 1 else "are"

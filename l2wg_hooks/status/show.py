@@ -9,6 +9,7 @@ import time
 from l2wg_hooks.config import site_faults, site_file, site_lines, site_tunnels, store
 from l2wg_hooks.errors import fail
 from l2wg_hooks.status import status, survey, terminal_text
+from l2wg_hooks.system import files, terminal
 
 NO_SITES = "there is no such file, so no net of many sites is written down here"
 
@@ -31,10 +32,10 @@ def sites(options):
     """Print the net; exit code as of `show`. Others than root see what the file says. Raises L2wgError where there is none."""
     from l2wg_hooks.status import sites as net_sites
 
-    path = site_file.path()
-    if store.SITES not in store.sources():
-        fail(NO_SITES, "`l2wg status` shows this router's tunnels; to write one: l2wg-sites(5)", path=path)
-    if os.geteuid() == 0:
+    path = _net_path(options)
+    if options.file:
+        table = net_sites.build(_net_alone(path), path)._replace(draft=True)
+    elif os.geteuid() == 0:
         seen = survey.look()
         table = net_sites.build(seen.wished.net, path, status.build(seen), seen.wished.problems)
     else:
@@ -47,9 +48,28 @@ def sites(options):
     return 1 if table.wrong else 0
 
 
+def export(options):
+    """Print a site's part of the net for another tool; (Problems that tell what is not in it, exit code). Raises L2wgError."""
+    from l2wg_hooks.status import site_export
+
+    path = _net_path(options)
+    lines = _net_alone(path).lines
+    found = site_export.export(lines, options.site, options.form, options.underlay or site_export.UNDERLAY, path)
+    terminal.out(found.text)
+    return found.notes, 0
+
+
+def _net_path(options):
+    """The file of sites that is meant. Raises L2wgError where there is none."""
+    if not options.file and store.SITES not in store.sources():
+        hint = "`l2wg status` shows this router's tunnels; to write one: l2wg-sites(5)"
+        fail(NO_SITES, hint, path=site_file.path())
+    return options.file or site_file.path()
+
+
 def _net_alone(path):
     """The Net of the file alone: which of its sites this router is, its private key tells, which is root's."""
-    lines = site_faults.between(site_lines.parse(store.read(store.SITES), path), path)
+    lines = site_faults.between(site_lines.parse(files.read(path, files.LARGEST), path), path)
     return site_file.Net(lines, site_tunnels.Part(), None, site_tunnels.ByHand())
 
 

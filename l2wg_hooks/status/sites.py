@@ -62,6 +62,7 @@ class Table(NamedTuple):
     """All of it. `looked` is whether the kernel was asked, too; `shape` and `hub` are "" where its line does not count.
 
     `faults` are those of the file that are no site's, `elsewhere` how many things are wrong with what is no part of this net.
+    `draft`: it is of another file than the one that holds here, so there is nothing to look at.
     """
 
     path: str
@@ -71,6 +72,7 @@ class Table(NamedTuple):
     hub: str = ""
     faults: Tuple[Fault, ...] = ()
     elsewhere: int = 0
+    draft: bool = False
 
     @property
     def here(self):
@@ -200,4 +202,4 @@ def summary(table):
     number = len(table.wrong)
     if number:
         return words + "; {} wrong".format("1 thing is" if number == 1 else "%d things are" % number)
-    return words + ("; nothing is wrong" if table.looked else "")
+    return words + ("; nothing is wrong" if table.looked else "; nothing is wrong with the file" if table.draft else "")

@@ -177,3 +177,21 @@ def test_status_takes_a_sites_name_for_its_tunnels(router, capsys):
     first, second = capsys.readouterr().out.split("router: ")[1:]
     assert first == second and "the-bran-d84f03 to the-branch-in-the-old-town-hall" in first and "site1 to" not in first
     assert cli.main(["status", "site7"]) == 1 and "'site7' is not a tunnel" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("root", [True, False])
+def test_another_file_is_read_alone(tmp_path, monkeypatch, capsys, root):
+    """By root, too: what there is here is of the file that holds here."""
+    monkeypatch.setattr(show.os, "geteuid", lambda: 0 if root else 1000)
+    monkeypatch.setattr(cli, "_is_root", lambda: root)
+    monkeypatch.setattr(survey, "look", lambda: pytest.fail("the kernel is asked"))
+    path = tmp_path / "new"
+    path.write_text(nets.text("hub=site0", 3))
+    assert cli.main(["sites", "--file", str(path)]) == 0
+    said = capsys.readouterr().out
+    assert "nothing is wrong with the file" in " ".join(said.split()) and "sudo" not in said
+    path.write_text(HUB + nets.line(0) + nets.line(1, "mtu=1"))
+    assert cli.main(["sites", f"--file={path}"]) == 1
+    assert ":3: mtu: expected a number" in "".join(capsys.readouterr().out.replace("\n", " ").split("              "))
+    assert cli.main(["sites", "--file", str(tmp_path / "none")]) == 1
+    assert "none: cannot be read" in capsys.readouterr().err
