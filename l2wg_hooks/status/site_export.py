@@ -51,7 +51,7 @@ def export(lines, name, form, underlay, path):
     site = next((site for site in lines.sites if site.name == name), None)
     if site is None:
         names = sorted(site.name for site in lines.living())
-        fail(f"no site is called {schema.shown(name)}", f"the names are: {listed(names, NAMED)}", path=path)
+        raise L2wgError(Problem(f"no site is called {schema.shown(name)}", f"the names are: {listed(names, NAMED)}", path))
     if site.gone:
         fail(f"{name} is out since {site.gone}", "take gone= out of its line, if it is in again", path=path, line=site.line)
     part = site_tunnels.find(lines, {site.key: site_tunnels.Wire(underlay)}, site_tunnels.ByHand(), path)
