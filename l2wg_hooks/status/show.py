@@ -18,10 +18,11 @@ def show(options):
     """Print; exit code 0, or 1 if something is wrong. Raises L2wgError where nothing can be looked at."""
     if options.watch:
         return _watch(options)
-    found = status.build(survey.look())
+    seen = survey.look()
+    found = status.build(seen)
     names = _known(found, options.tunnels)
     try:
-        _print(found, options, names)
+        _print(found, options, names, seen.wished)
         sys.stdout.flush()
     except BrokenPipeError:  # `| head` has seen enough
         sys.stdout = None
@@ -37,7 +38,7 @@ def sites(options):
         table = net_sites.build(_net_alone(path), path)._replace(draft=True)
     elif os.geteuid() == 0:
         seen = survey.look()
-        table = net_sites.build(seen.wished.net, path, status.build(seen), seen.wished.problems)
+        table = _table(status.build(seen), seen.wished)
     else:
         table = net_sites.build(_net_alone(path), path)
     try:
@@ -105,7 +106,7 @@ def _known(found, names):
     return meant
 
 
-def _print(found, options, names):
+def _print(found, options, names, wished):
     if options.json:
         import json
 
@@ -117,12 +118,12 @@ def _print(found, options, names):
     elif options.diagram:
         from l2wg_hooks.status import render_diagram
 
-        text = render_diagram.render(found, terminal_text.wants_lines())
+        text = render_diagram.render(found, terminal_text.wants_lines(), _table(found, wished))
     elif options.svg:
         from l2wg_hooks.status import render_svg
         from l2wg_hooks.system import outlet
 
-        text = render_svg.render(found)
+        text = render_svg.render(found, _table(found, wished))
         if options.svg != "-":
             outlet.write(options.svg, text)
             return
@@ -131,6 +132,15 @@ def _print(found, options, names):
 
         text = render_text.render(found, terminal_text.wants_colour(sys.stdout), names=names)
     sys.stdout.write(text)
+
+
+def _table(found, wished):
+    """The sites.Table, where there is a file of sites: what is behind the hub, no tunnel tells."""
+    if wished.net is None:
+        return None
+    from l2wg_hooks.status import sites as net_sites
+
+    return net_sites.build(wished.net, site_file.path(), found, wished.problems)
 
 
 def _code(found, names):
