@@ -5,6 +5,7 @@ from xml.etree import ElementTree
 
 import pytest
 import site_tables
+from conftest import TREE
 from l2wg_hooks.status import render_diagram, render_svg, tunnel_groups
 from test_many import MOST, grows
 
@@ -92,3 +93,21 @@ def test_the_command_draws_the_net(etc, monkeypatch, capsys):
     assert "a star of 12 sites" in said and "10 more sites" in said and "by way of the hub" in said
     assert cli.main(["status", "--svg", "-"]) == 0
     assert "10 more sites" in capsys.readouterr().out
+
+
+def broadcasts(sites, stations, receivers):
+    """Mbit/s out of a router: so many stations' broadcasts, one in 5 s from each, 156 bytes on the WAN, to so many others."""
+    return sites * stations / 5 * 156 * 8 * receivers / 1e6
+
+
+@pytest.mark.skipif(not (TREE / "docs/shapes.svg").exists(), reason="docs/shapes.svg is not beside the tests: an installed package")
+def test_the_readmes_estimate_is_what_its_words_come_to():
+    table = dict(re.findall(r"(?m)^\| (?:broadcasts|\.\.\.) of ([0-9,]+)(?: sites, Mbit/s)? \| (.*) \|$", (TREE / "README.md").read_text()))
+    for count, row in table.items():
+        number = int(count.replace(",", ""))
+        said = [float(re.match("[0-9.,]+", cell).group().replace(",", "")) if cell.strip() else None for cell in row.split(" | ")]
+        wanted = [broadcasts(number, 5, number - 1), broadcasts(1, 20, number), broadcasts(1, 5, number - 1)]
+        assert all(value is None or abs(value - figure) <= 0.1 * figure + 0.005 for value, figure in zip(said, wanted)), (count, wanted)
+    assert list(table) == ["10", "30", "100", "1,000"]
+    ElementTree.fromstring((TREE / "docs/shapes.svg").read_text())
+    assert "](docs/shapes.svg)" in (TREE / "README.md").read_text()
