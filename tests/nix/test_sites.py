@@ -56,8 +56,6 @@ def test_the_file_and_its_unit(evaluate, nix, tmp_path, package, how):
         assert re.findall("(?m)^%s=(.*)$" % key, unit) == [f"{package}/bin/l2wg {command}"]
     assert words(unit, "BindsTo") == [DEVICE_WG0] and words(unit, "PartOf") == ["wg-quick-wg0.service", "br0-netdev.service"]
     assert "X-ReloadIfChanged=true" in unit and "multi-user.target" in got["wantedBy"]["l2wg-sites"]
-    # The peers of sites have names for endpoints.
-    assert {"AF_INET", "AF_INET6"} <= set(words(unit, "RestrictAddressFamilies"))
     assert got["watch"]["timer"]["wantedBy"] == ["timers.target"]
     (tmp_path / "l2wg-sites.service").write_text(unit)
     done = subprocess.run(["systemd-analyze", "verify", "--man=no", "./l2wg-sites.service"], cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
@@ -68,6 +66,9 @@ def test_an_edit_reloads_it_and_no_other(evaluate):
     both = but(SITE_B, {"services.l2wg.sites": nets.text("hub=site0", 3)})
     before, after = evaluate(both)["units"], evaluate(but(both, {"services.l2wg.sites": nets.text("hub=site0", 4)}))["units"]
     assert before["l2wg-gretap1"] == after["l2wg-gretap1"]
+    # The peers of sites have names for endpoints, and each event brings all of the plan about.
+    assert all({"AF_INET", "AF_INET6"} <= set(words(unit, "RestrictAddressFamilies")) for unit in before.values())
+    assert "AF_INET" not in words(evaluate(SITE_B)["units"]["l2wg-gretap1"], "RestrictAddressFamilies")
     assert {line.partition("=")[0] for line in set(before["l2wg-sites"].splitlines()) ^ set(after["l2wg-sites"].splitlines())} == {"X-Restart-Triggers"}
 
 

@@ -44,6 +44,7 @@ def test_the_picture_has_each_site_and_nothing_over_something_else(net):
     root = ElementTree.fromstring(render_svg.render(state, table))
     width, height = float(root.get("width")), float(root.get("height"))
     boxes = [[float(item.get(word)) for word in ("x", "y", "width", "height")] for item in root.iter(SVG + "rect") if item.get("class", "").startswith("card ")]
+    assert height <= 1600 and len(boxes) <= tunnel_groups.ROWS + 3
     assert boxes and all(0 <= x and x + w <= width and 0 <= y and y + h <= height for x, y, w, h in boxes)
     for index, (x, y, w, h) in enumerate(boxes):
         for other, down, wide, high in boxes[index + 1 :]:
