@@ -155,12 +155,23 @@ let
     refuse line.number true "line ${toString firsts.${line.name}.number} has the same name, ${line.name}"
       "give one of them another name: l2wg card --name NAME there, and its new card here";
 
+  # Of one that there is not, nothing else is looked at.
+  kinds = builtins.attrNames (import ./encapsulations.nix).all;
+  isKind = builtins.elem (net.encapsulation or "gretap") kinds;
+
   count = builtins.length nets;
   ofNets = [
     (refuse (builtins.length rows) (lib.last rows != "") "the last line has no end: is this all of the file?" "copy the file again")
+    (refuse (builtins.head (nets ++ [ { number = 0; } ])).number
+      (count == 1 && net.shape or "star" == "star" && !(net ? hub))
+      "a star has a hub"
+      "name the site that all others call: hub=NAME"
+    )
     (refuse 0 (count == 0) "there is no line of the net" "add a line: net shape=star hub=NAME")
   ]
   ++ map (line: refuse line.number true "there is a line of the net already" "keep one of the two") (lib.drop 1 nets);
+  ofKind = refuse (builtins.head (nets ++ [ { number = 0; } ])).number (!isKind) "unknown encapsulation ${net.encapsulation}"
+    "one of: ${builtins.concatStringsSep ", " kinds}";
   ofHub = lib.optional (net ? hub && builtins.all (line: line.name != null) cards) (
     refuse (builtins.head nets).number (!builtins.elem net.hub (map (line: line.name) cards))
       "no site is called ${net.hub}"
@@ -176,8 +187,8 @@ in
   bridges = builtins.attrNames (
     builtins.listToAttrs (map (bridge: lib.nameValuePair bridge null) ([ (net.bridge or "br0") ] ++ said "bridge"))
   );
-  encapsulation = net.encapsulation or "gretap";
+  encapsulation = if isKind then net.encapsulation or "gretap" else "gretap";
   classic = builtins.elem "iptables" (said "mss-clamp" ++ [ (net.mss-clamp or "") ]);
 
-  assertions = lib.concatMap ofLine lines ++ ofNets ++ ofHub ++ map ofTwice twice;
+  assertions = lib.concatMap ofLine lines ++ ofNets ++ [ ofKind ] ++ ofHub ++ map ofTwice twice;
 }

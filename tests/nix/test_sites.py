@@ -121,7 +121,9 @@ REFUSED = {
     "a key of none": (nets.text("hub=site0", 2, lambda number: "vlan=10"), ["2: vlan cannot stand here", "3: vlan cannot stand here"]),
     "a key of the net": (nets.text("hub=site0", 1) + nets.line(1, "hub=site0"), ["3: hub cannot stand here"]),
     "no value": (nets.text("hub=site0", 1) + nets.line(1, "mtu= isolated"), ["3: mtu= is not KEY=VALUE", "3: isolated is not KEY=VALUE"]),
-    "no hub": (nets.text("hub=hq", 2), ["1: no site is called hq"]),
+    "a star without a hub": (nets.text("isolated=yes", 2), ["1: a star has a hub"]),
+    "a hub that is none": (nets.text("hub=hq", 2), ["1: no site is called hq"]),
+    "an encapsulation that there is not": (nets.text("hub=site0 encapsulation=geneve", 2), ["1: unknown encapsulation geneve"]),
     "a name twice": (nets.text("hub=site0", 2) + nets.line(2, name="site1"), ["4: line 3 has the same name, site1"]),
 }  # fmt: skip
 
@@ -136,6 +138,19 @@ def test_what_plain_nix_can_tell_is_refused_at_evaluation(evaluate, case):
     assert [one for one, wanted in zip(said, messages) if not one.startswith(wanted)] == []
     lines = {int(one.partition(":")[0]) if one[:1].isdigit() else 0 for one in said}
     assert lines <= {problem.line for problem in nets.lines(text).problems}
+
+
+ODD = ["", "\n", "net", "net =\n", "=\n", "#\n", "L2WG1::\n", "L2WG1:A:0\n", "L2WG1:AE======\n", "net hub=\n", "L2WG1:7777777777777777:0\n", "\xe9\n", "\t\r\n"]
+
+
+@pytest.mark.parametrize("text", ODD)
+def test_whatever_is_in_it_it_is_no_error_of_nix(evaluate, text):
+    assert evaluate(net(text))["failed"]
+
+
+def test_the_mistakes_of_the_golden_file(evaluate):
+    failed = evaluate(net(str(TREE / "tests/golden/sites/faults.sites")))["failed"]
+    assert [one.partition(" ")[0] for one in failed] == ["services.l2wg.sites:8:"]
 
 
 def test_a_copy_that_was_cut_is_refused(evaluate, tmp_path):
