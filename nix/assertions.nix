@@ -1,7 +1,7 @@
 # What is wrong between options, each of which is right by itself, with its cure.
 # ofOne and ofTwo are _contradictions() and between() of l2wg_hooks/config/schema.py; tests/nix feeds both the same tunnels.
 # ofSystem is what Debian's l2wg finds out on the router.
-{ lib, config, tunnels, backend, links, networkd }:
+{ lib, config, tunnels, backend, links, networkd, net, wires }:
 let
   inherit (config) networking;
   ip = import ./addresses.nix;
@@ -327,6 +327,10 @@ let
         "l2wg-watch.service, which looks after all tunnels, would be this one's unit, too"
         "choose another name, such as watch1"
       )
+      (at "" (name == "sites" && net != null)
+        "l2wg-sites.service, which is of services.l2wg.sites, would be this one's unit, too"
+        "choose another name, such as sites1"
+      )
       (at "" (others != [ ]) "${listed others} also makes an interface of this name" "give one of the two another name")
       (at "" (foreignBridges name != [ ])
         (
@@ -350,7 +354,24 @@ let
     ]
     ++ map ofRemote (remotes tunnel)
     ++ lib.concatMap ofPort tunnel.bridgePorts;
+
+  ofNet = [
+    {
+      assertion = net.underlay != "";
+      message =
+        "services.l2wg.underlay: which WireGuard interface is this router's in the net of services.l2wg.sites? This configuration "
+        + (if wires == [ ] then "defines none" else "defines ${lib.concatStringsSep ", " wires}")
+        + "\n  cure: name one, such as underlay = \"wg0\"";
+    }
+    {
+      assertion = net.underlay == "" || (backend net.underlay).namespace == null;
+      message =
+        "services.l2wg.underlay: ${net.underlay} is in the network namespace ${toString (backend net.underlay).namespace} "
+        + "(interfaceNamespace), and the bridges are not\n  cure: leave interfaceNamespace out";
+    }
+  ];
 in
-lib.concatLists (
+lib.optionals (net != null) ofNet
+++ lib.concatLists (
   lib.mapAttrsToList ofOne tunnels ++ map ofTwo twos ++ [ withPlaces.refused ] ++ lib.mapAttrsToList ofSystem tunnels
 )

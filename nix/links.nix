@@ -48,6 +48,15 @@ rec {
     || networking.wireguard.interfaces ? ${name}
     || builtins.any (kindOf "wireguard") (builtins.attrValues (netdevsOf name));
 
+  # The WireGuard interfaces of this configuration.
+  wireguards = builtins.attrNames (
+    lib.genAttrs (
+      builtins.attrNames networking.wg-quick.interfaces
+      ++ builtins.attrNames networking.wireguard.interfaces
+      ++ map (one: one.netdevConfig.Name) (builtins.filter (kindOf "wireguard") (builtins.attrValues netdevs))
+    ) (_: null)
+  );
+
   # The options that have it for a port or for what they lie on, so that no bridge gets its frames.
   takers =
     name:

@@ -1,4 +1,4 @@
-# services.l2wg: the files of /etc/l2wg, a unit a tunnel, and what the rest of NixOS has to know of them.
+# services.l2wg: the files of /etc/l2wg, a unit a tunnel and one for all sites, and what the rest of NixOS has to know of them.
 # What is done to the network is decided by l2wg_hooks/plan/planner.py alone, as on Debian.
 { config, lib, pkgs, utils, ... }:
 let
@@ -7,18 +7,18 @@ let
   ip = import ./addresses.nix;
   encapsulations = import ./encapsulations.nix;
   file = import ./file.nix { inherit lib; };
-  inherit (import ./options.nix { inherit lib; }) options;
+  inherit (import ./options.nix { inherit lib; }) interfaceName options;
   misspelt = import ./misspelt.nix { inherit lib options; };
   backend = import ./backend.nix { inherit lib config; };
   links = import ./links.nix { inherit lib config; };
   networkd = import ./networkd.nix { inherit lib config; };
   routes = import ./routes.nix { inherit lib config backend networkd; };
   # A tunnel of that name is refused (assertions.nix), and not by two definitions of one unit.
-  watched = tunnels != { } && !(tunnels ? watch);
+  watched = (tunnels != { } || net != null) && !(tunnels ? watch);
   watch = import ./watch.nix {
     inherit lib;
     inherit (cfg) package;
-    own = shared != all;
+    own = walled;
   };
 
   # A tunnel with a key that is no option is refused; nobody else sees it, so that nothing stumbles over it before that is told.
@@ -27,6 +27,36 @@ let
   names = builtins.attrNames tunnels;
   files = lib.mapAttrs (name: tunnel: pkgs.writeText "l2wg.conf" (file.text name tunnel)) tunnels;
 
+  # The file of sites: its text, as far as it is known before anything is built.
+  said =
+    if cfg.sites == null || lib.isDerivation cfg.sites || (builtins.isString cfg.sites && builtins.hasContext cfg.sites) then
+      null
+    else if builtins.isPath cfg.sites || lib.hasPrefix "/" cfg.sites then
+      builtins.readFile cfg.sites
+    else
+      lib.removeSuffix "\n" cfg.sites + "\n";
+  told = import ./sites.nix { inherit lib; text = if said == null then "net\n" else said; };
+  wires = links.wireguards;
+  net =
+    if cfg.sites == null then
+      null
+    else
+      told
+      // {
+        underlay = if cfg.underlay == null && builtins.length wires == 1 then builtins.head wires else toString cfg.underlay;
+        # A WireGuard that nobody here makes is l2wg's own, from /etc/wireguard.
+        own = !(backend net.underlay).known;
+        file = checked;
+      };
+  # By l2wg itself, with all of its rules; what is wrong stands in the build's log, each with its line and cure.
+  checked = pkgs.runCommand "l2wg-sites" {
+    sites = if said == null then cfg.sites else pkgs.writeText "sites" said;
+    preferLocalBuild = true;
+  } ''
+    ${lib.getExe cfg.package} sites --file "$sites" >seen 2>&1 || { cat seen >&2; exit 1; }
+    cp "$sites" "$out"
+  '';
+
   own = builtins.filter (tunnel: tunnel.bridgePorts != [ ]) all;
   ownBridges = lib.unique (map (tunnel: tunnel.bridge) own);
   ownPorts = bridge: lib.unique (lib.concatMap (tunnel: lib.optionals (tunnel.bridge == bridge) tunnel.bridgePorts) own);
@@ -34,8 +64,12 @@ let
   # Those whose packets are among this router's own.
   shared = builtins.filter (tunnel: tunnel.wire != "own") all;
   # l2wg_hooks/plan/policy_routes.py
-  routed = builtins.any (tunnel: (encapsulations.kind tunnel).ownRoute) shared;
-  classic = builtins.any (tunnel: tunnel.mssClamp == "iptables") all;
+  routed = builtins.any (tunnel: (encapsulations.kind tunnel).ownRoute) shared || (net != null && !net.own);
+  classic = builtins.any (tunnel: tunnel.mssClamp == "iptables") all || (net != null && net.classic);
+  walled = shared != all || (net != null && net.own);
+
+  # A tunnel called like their unit is refused (assertions.nix), and not by two definitions of one file.
+  netNames = lib.optionals (net != null && !(tunnels ? sites)) net.interfaces;
 
   # A bridge of the module's own that NixOS gives no address: this router is not to be there.
   bare =
@@ -81,6 +115,8 @@ let
     "${config.systemd.package}/lib/systemd/systemd-sysctl ${toString prefixes} || true\n";
 
   kernelModule = tunnel: (encapsulations.kind tunnel).module;
+  # Of either family: the cards have the addresses.
+  netModules = map (kind: kind.module) (builtins.attrValues encapsulations.all.${net.encapsulation}.kinds);
 
   nftablesRule =
     tunnel: remote:
@@ -101,10 +137,24 @@ let
     "${command} -A nixos-fw -i ${tunnel.underlay} -s ${remote} -d ${tunnel.local} ${packets} -j nixos-fw-accept";
 
   lines =
-    of:
+    of: ofNet:
     lib.concatMapStrings (
       tunnel: lib.concatMapStrings (remote: of tunnel remote + "\n") (encapsulations.remotes tunnel)
-    ) shared;
+    ) shared
+    + lib.optionalString (net != null && !net.own) ofNet;
+  # Which peers there are, the file says; the guard lets in no others.
+  netPort = encapsulations.all.${net.encapsulation}.udpPort;
+  netNftables =
+    let
+      packets = if netPort == null then "meta l4proto gre" else "udp dport ${toString netPort}";
+    in
+    ''iifname "${net.underlay}" ${packets} accept'' + "\n";
+  netIptables =
+    let
+      packets = if netPort == null then "-p gre" else "-p udp --dport ${toString netPort}";
+      rule = command: "${command} -A nixos-fw -i ${net.underlay} ${packets} -j nixos-fw-accept\n";
+    in
+    rule "iptables" + lib.optionalString config.networking.enableIPv6 (rule "ip6tables");
 
   addresses =
     tunnel:
@@ -156,23 +206,45 @@ in
       };
       description = "The tunnels, by the name of their interface (at most 15 bytes). See {manpage}`l2wg.conf(5)`.";
     };
+    sites = mkOption {
+      type = types.nullOr (types.either types.path types.lines);
+      default = null;
+      example = lib.literalExpression "./sites";
+      description = ''
+        The sites of a net, as a file or its lines: see {manpage}`l2wg-sites(5)`. It is the same on every router, and becomes
+        /etc/l2wg/sites. The bridge that its tunnels join is defined elsewhere, such as in `networking.bridges`.
+      '';
+    };
+    underlay = mkOption {
+      type = types.nullOr interfaceName;
+      default = null;
+      example = "wg0";
+      description = ''
+        The WireGuard interface of this router in the net of `sites`. null: the only one that this configuration defines. One
+        that it does not define is l2wg's own, made from /etc/wireguard/UNDERLAY.conf in a network namespace.
+      '';
+    };
   };
 
   config = lib.mkIf cfg.enable {
     assertions =
-      misspelt.assertions cfg.tunnels ++ import ./assertions.nix { inherit lib config tunnels backend links networkd; };
+      misspelt.assertions cfg.tunnels
+      ++ import ./assertions.nix { inherit lib config tunnels backend links networkd net wires; }
+      ++ lib.optionals (said != null) told.assertions;
     warnings = import ./warnings.nix { inherit lib config tunnels backend links networkd routes; };
 
     environment.systemPackages = [ cfg.package ];
     # What the tunnels' own units are not bound to: ports, and what gets its address later.
     services.udev.packages = [ cfg.package ];
     systemd.packages = [ cfg.package ];
-    environment.etc = lib.mapAttrs' (name: source: lib.nameValuePair "l2wg/${name}.conf" { inherit source; }) files;
+    environment.etc =
+      lib.mapAttrs' (name: source: lib.nameValuePair "l2wg/${name}.conf" { inherit source; }) files
+      // lib.optionalAttrs (net != null) { "l2wg/sites".source = net.file; };
 
     systemd.services = lib.mkMerge (
       [
         (import ./units.nix {
-          inherit lib utils config tunnels files backend;
+          inherit lib utils config tunnels files backend net walled;
           inherit (cfg) package;
         })
         (lib.mkIf watched { l2wg-watch = watch.service; })
@@ -186,8 +258,8 @@ in
 
     # The units load none.
     boot.kernelModules =
-      lib.unique (map kernelModule all)
-      ++ lib.optional (shared != all) "wireguard"
+      lib.unique (map kernelModule all ++ lib.optionals (net != null) netModules)
+      ++ lib.optional walled "wireguard"
       ++ lib.optional classic "br_netfilter";
     # The module begins with these on, and every bridge of this host filtered; l2wg switches on its own bridge only.
     boot.kernel.sysctl = lib.mkMerge (
@@ -206,15 +278,15 @@ in
     );
 
     networking.firewall.extraInputRules = lib.mkIf (cfg.openFirewall && config.networking.nftables.enable) (
-      lines nftablesRule
+      lines nftablesRule netNftables
     );
     networking.firewall.extraCommands = lib.mkIf (cfg.openFirewall && !config.networking.nftables.enable) (
-      lines iptablesRule
+      lines iptablesRule netIptables
     );
 
-    networking.dhcpcd.denyInterfaces = names;
+    networking.dhcpcd.denyInterfaces = names ++ netNames;
     networking.networkmanager.unmanaged = map (name: "interface-name:${name}") (
-      lib.unique (names ++ lib.concatMap (tunnel: [ tunnel.bridge ] ++ tunnel.bridgePorts) own)
+      netNames ++ lib.unique (names ++ lib.concatMap (tunnel: [ tunnel.bridge ] ++ tunnel.bridgePorts) own)
     );
     systemd.network.networks = lib.mkMerge (
       # First in order, so that no pattern of somebody's takes them.
@@ -224,6 +296,12 @@ in
           linkConfig.Unmanaged = true;
         };
       }) names
+      ++ lib.optional (netNames != [ ]) {
+        "05-l2wg-sites" = {
+          matchConfig.Name = lib.concatStringsSep " " netNames;
+          linkConfig.Unmanaged = true;
+        };
+      }
       # Nothing may be plugged in: boot does not wait for it.
       ++ map (
         bridge:

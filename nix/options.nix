@@ -59,6 +59,8 @@ let
   );
 in
 rec {
+  inherit interfaceName;
+
   # The order is that of KEYS in l2wg_hooks/config/schema.py.
   keys = [
     "underlay"

@@ -62,3 +62,13 @@ def interval(word):
     if not 0.1 <= seconds <= 86400:
         raise argparse.ArgumentTypeError(f"expected a number of seconds from 0.1 to 86400, not {word!a}")
     return seconds
+
+
+def interface(word):
+    """The type of an option that takes the name of an interface, which may be another router's."""
+    from l2wg_hooks.config import schema
+
+    try:
+        return schema.interface_name(word)
+    except schema.Refused as error:
+        raise argparse.ArgumentTypeError(f"{error.args[0]} ({error.args[1]})")

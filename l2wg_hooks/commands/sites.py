@@ -1,7 +1,8 @@
 """`l2wg sites`."""
 
+from l2wg_hooks.commands import options as common
 from l2wg_hooks.commands import usage
-from l2wg_hooks.status import show
+from l2wg_hooks.status import show, site_export
 
 GROUP = usage.MATTERS
 HELP = "show the net of /etc/l2wg/sites, a line a site"
@@ -11,8 +12,22 @@ FOR_ALL = True
 
 
 def add_arguments(parser):
-    parser.add_argument("--json", action="store_true", help="for programs; l2wg(8) tells the schema")
+    form = parser.add_mutually_exclusive_group()
+    form.add_argument("--json", action="store_true", help="for programs; l2wg(8) tells the schema")
+    form.add_argument("--for", metavar="SITE", dest="site", help="that site's part, for another tool: see --as")
+    said = "of --for: " + ", ".join(site_export.FORMS)
+    parser.add_argument("--as", metavar="FORM", dest="form", choices=site_export.FORMS, help=said)
+    said = "of --for: that router's WireGuard interface (without: {})"
+    parser.add_argument("--underlay", metavar="NAME", type=common.interface, help=said.format(site_export.UNDERLAY))
+    parser.add_argument("--file", metavar="FILE", help="another file than /etc/l2wg/sites, before it is copied there")
 
 
 def run(options):
+    if options.site is not None and options.form is None:
+        usage.refuse("sites: --for says which site, and not as what", "add --as " + ", --as ".join(site_export.FORMS))
+    if options.site is None and (options.form or options.underlay):
+        word = "--as" if options.form else "--underlay"
+        usage.refuse(f"sites: {word} is of a site that nobody has named", f"l2wg sites --for SITE --as {options.form or 'FORM'}")
+    if options.site is not None:
+        return show.export(options)
     return (), show.sites(options)

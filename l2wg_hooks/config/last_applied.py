@@ -76,14 +76,15 @@ def edited(wished):
         names.discard(store.SITES)
         path = store.path(store.SITES)
         old_part, new_part = ([t for t in some if t.path == path] for some in (store.parsed(before), wished.tunnels))
-        if old_part != new_part and not _is_nixos(store.SITES):
+        if old_part != new_part and not is_nixos(store.SITES):
             sites.add(store.SITES)
     old = {tunnel.name: tunnel for tunnel in store.parsed({name: before[name] for name in names if name in before})}
     new = {tunnel.name: tunnel for tunnel in wished.tunnels}
-    return sites | {name for name in names if not _is_nixos(name) and (name not in new or new[name] != old.get(name))}
+    return sites | {name for name in names if not is_nixos(name) and (name not in new or new[name] != old.get(name))}
 
 
-def _is_nixos(name):
+def is_nixos(name):
+    """Whether a tunnel's file, or SITES, is one of the Nix store: then whoever switches to it applies it."""
     return os.path.realpath(store.path(name)).startswith(NIX)
 
 

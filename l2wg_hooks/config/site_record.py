@@ -78,13 +78,14 @@ def steady(wished, departs=False):
     """The Wish with what stands by earlier lines of the file, and is told of by none that counts now: it stays.
 
     A tunnel goes for a line that says that its site is out. One whose line has just gone may be missing in an older copy of the
-    file: it goes where such a site `departs`, as by `l2wg apply`, unless there are faults in the file.
+    file: it goes where such a site `departs`, as by `l2wg apply`, unless there are faults in the file. On NixOS the file is no
+    copy: each one that is there was switched to.
     """
     net = wished.net
     if net is None:
         return wished
     record = read()
-    if departs and not net.problems:
+    if not net.problems and (departs or last_applied.is_nixos(store.SITES)):
         return wished._replace(net=net._replace(rows=_rows(_group(net, wished))))
     kept, groups = _kept(net, wished, record if record.groups else _applied(wished))
     problems = wished.problems

@@ -18,6 +18,9 @@ ANSWER = 20
 # Bytes by which more was sent than keepalives: one of these has KEEPALIVE (a message without data), and wants no answer.
 QUESTION, KEEPALIVE = 128, 32
 
+# Seconds of which an average says something.
+SHORTEST = 1
+
 
 class Note(NamedTuple):
     """A counter: its `count`, and since when it is that, in seconds of the monotonic clock.
@@ -29,6 +32,13 @@ class Note(NamedTuple):
     since: float
     sent: int = 0
     asked: float = 0
+
+
+class Rate(NamedTuple):
+    """Bytes a second of a peer, on average since its note was made."""
+
+    received: float
+    sent: float
 
 
 def after(notes, counts, sent, now):
@@ -48,6 +58,20 @@ def after(notes, counts, sent, now):
     return found
 
 
+def rates(notes, counts, sent, now):
+    """{key: Rate} of peers, since the Notes that were made before; arguments as for `after`.
+
+    What had been received and sent when a note was made is in it, so this is no less exact for looks in between.
+    """
+    found = {}
+    for key, (bytes_, _) in sent.items():
+        note, seconds = notes.get(key), now - notes[key].since if key in notes else 0
+        # An interface that was made anew counts from 0.
+        if seconds >= SHORTEST and counts[key] >= note.count and bytes_ >= note.sent:
+            found[key] = Rate((counts[key] - note.count) / seconds, (bytes_ - note.sent) / seconds)
+    return found
+
+
 def recent(note, now):
     """Whether a counter that is not 0 has grown lately, or may have: who looks for the first time cannot tell."""
     return note is None or now - note.since < RECENT
@@ -64,6 +88,14 @@ def parse(text):
         rows = json_fields.load(text or "{}")
         return {key: Note(*row) for key, row in rows.items() if all(isinstance(number, (int, float)) for number in row)}
     except (json_fields.Unfit, AttributeError, TypeError):
+        return {}
+
+
+def read():
+    """{key: Note} of those that were left."""
+    try:
+        return parse(files.text(NOTES))
+    except L2wgError:
         return {}
 
 

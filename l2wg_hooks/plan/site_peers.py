@@ -6,11 +6,15 @@ On an `own` one they are told together with those of its file (plan/wire_steps.p
 
 import ipaddress
 
+from l2wg_hooks import errors
 from l2wg_hooks.config.allowed_ips import networks
 from l2wg_hooks.model import WIREGUARD_KINDS, PeerWish, Step, Tunnel
 from l2wg_hooks.plan.commands import PROTOCOL
 from l2wg_hooks.plan.wire_steps import FILE
 from l2wg_hooks.typed import Dict, List, Tuple
+
+# Sites that a reason names.
+NAMED = 5
 
 
 class Wanted:
@@ -49,7 +53,7 @@ def changes(tunnels, links, seen, leaving=()):
         missing = _missing(these, there, barred)
         if missing:
             more[name] = missing
-            reason = "%d of %s are not there" % (len(missing), "its peers") if len(missing) > 1 else "it does not have this peer"
+            reason = f"it does not have {errors.listed([these[peer.key][0].site for peer in missing], NAMED)}"
             steps.append(Step(("wg", "addconf", name, FILE.format(name)), reason, _group(name)))
         if link.up and seen.ways_there is not None:
             steps += _ways(name, these, seen.ways_there.get(name, {}), barred)

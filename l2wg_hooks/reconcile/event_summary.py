@@ -23,6 +23,7 @@ class EventSummary(log.Summary):
     def __init__(self, event="", label="l2wg"):
         super().__init__(event)
         self.label = label
+        self._lines = None
 
     def again(self):
         return EventSummary(self.event, self.label)
@@ -40,11 +41,15 @@ class EventSummary(log.Summary):
             tunnel = problem.tunnel or name.rpartition(".")[0]
             if folder == store.DIRECTORY and tunnel:
                 yield "L2WG_TUNNEL", tunnel
+            if problem.path == store.path(store.SITES):
+                self._lines = _lines() if self._lines is None else self._lines
+                if problem.line in self._lines:
+                    yield "L2WG_SITE", self._lines[problem.line]
         yield from super().fields_of(problem)
 
     def text(self, sites=()):
         """The line, or "" where nothing was done. `sites` is {tunnel: name of the other site}, where that has one."""
-        sites = dict(sites)
+        sites = {tunnel: site for tunnel, site in dict(sites).items() if site != tunnel}
         parts, steps = [], []
         for told in self.told + [""]:
             if isinstance(told, Step):
@@ -52,7 +57,7 @@ class EventSummary(log.Summary):
                 continue
             parts += _done(steps, sites) + [told] * bool(told)
             steps = []
-        parts += _short(self.waiting)
+        parts += _short([wait._replace(subject=_called(wait.subject, sites)) for wait in self.waiting])
         return "{}: {}".format(self.label, "; ".join(parts)) if parts else ""
 
     def fields(self, tunnels, sites=()):
@@ -84,9 +89,24 @@ def subject(group):
 def _sites():
     """{tunnel: name of its other site}, of those whose files have one."""
     try:
-        return {tunnel.name: tunnel.site for tunnel in store.load().tunnels if tunnel.site and tunnel.site != tunnel.name}
+        return {tunnel.name: tunnel.site for tunnel in store.load().tunnels if tunnel.site}
     except L2wgError:
         return {}
+
+
+def _lines():
+    """{number of a line: name of the site that it is of}, of the file of sites."""
+    from l2wg_hooks.config import site_lines  # where something is wrong in such a file only
+
+    try:
+        lines = site_lines.parse(store.read(store.SITES), store.path(store.SITES))
+    except L2wgError:
+        return {}
+    return {site.line: site.name for site in lines.sites + lines.faulty}
+
+
+def _called(name, sites):
+    return f"{name} ({sites[name]})" if name in sites else name
 
 
 def _tunnels():
@@ -107,8 +127,7 @@ def _done(steps, sites):
             found.setdefault(subject, {})[words] = None
     alike = {}
     for subject, words in found.items():
-        name = f"{subject} ({sites[subject]})" if subject in sites else subject
-        alike.setdefault(", ".join(words), []).append(name)
+        alike.setdefault(", ".join(words), []).append(_called(subject, sites))
     return [f"{errors.listed(subjects, NAMED)}: {words}" for words, subjects in alike.items() if words]
 
 

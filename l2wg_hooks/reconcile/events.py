@@ -23,8 +23,15 @@ def up(name):
 
 
 def down(name):
-    """wg-quick has taken down the WireGuard interface `name`, or somebody wants its tunnels gone until it comes back."""
-    return reconcile.reconcile(leaving=(name,))
+    """wg-quick has taken down the WireGuard interface `name`, or somebody wants its tunnels gone until it comes back.
+
+    By the path of the file of sites, its tunnels are meant, and no others: no interface has such a name.
+    """
+    if name != store.path(store.SITES):
+        return reconcile.reconcile(leaving=(name,))
+    these = tuple(tunnel.name for tunnel in reconcile.steady(store.load()).tunnels if tunnel.path == name)
+    # Without any, what stands of a file that is there no more goes, and nothing that was taken down comes back.
+    return reconcile.reconcile(leaving=these, spares=not these)
 
 
 def _all_down(_):

@@ -1,22 +1,33 @@
 """`l2wg status --diagram`: a Status drawn in text, at most 80 columns wide. Pure."""
 
+from typing import Dict, List
+
 from l2wg_hooks.config.store import EMPTY
-from l2wg_hooks.status.render_text import port_word
-from l2wg_hooks.status.status import WRONG
-from l2wg_hooks.status.terminal_text import cut, duration, key, readable, wrap
+from l2wg_hooks.status import sites, tunnel_groups
+from l2wg_hooks.status.render_text import WHOLE, count, port_word
+from l2wg_hooks.status.status import WRONG, State
+from l2wg_hooks.status.terminal_text import WIDTH, cut, duration, key, readable, wrap
 
 # Columns: the ports' names with their wire, the bridge's box, and the rest for tunnels.
 LEFT, BOX, RIGHT = 19, 19, 37
+# Lines of names below a group.
+NAMED = 8
 PLAIN = str.maketrans("─│┌┐└┘├┤═╳", "-|++++++=X")
 
 
-def render(status, lines=True):
-    """The text; without `lines` (of Unicode's box drawing) in ASCII only."""
-    status = readable(status)
+def render(status, lines=True, table=None):
+    """The text; without `lines` (of Unicode's box drawing) in ASCII only. `table` is the sites.Table, where there is one."""
+    status, table = readable(status), readable(table)
     rows = [status.host]
+    rows += wrap(sites.summary(table), WIDTH) if table else []
+    hub, others = sites.beyond(table) if table else (None, ())
+    by_bridge: Dict[str, List[State]] = {}
+    for tunnel in status.tunnels:
+        by_bridge.setdefault(tunnel.wish.bridge, []).append(tunnel)
     for bridge in status.bridges:
-        tunnels = [tunnel for tunnel in status.tunnels if tunnel.wish.bridge == bridge.name]
-        rows += [""] + _segment(status, bridge, tunnels)
+        tunnels = by_bridge.get(bridge.name, [])
+        more = {hub.tunnel.name: list(_beyond(others, table.isolated))} if hub and others else {}
+        rows += [""] + _segment(status, bridge, tunnels, more)
     if not status.bridges:
         rows.append(EMPTY)
     if status.wrong:
@@ -25,12 +36,17 @@ def render(status, lines=True):
     return text if lines else text.translate(PLAIN)
 
 
-def _segment(status, bridge, tunnels):
-    """A bridge in the middle, cards to its left, tunnels to its right."""
+def _segment(status, bridge, tunnels, more):
+    """A bridge in the middle, cards to its left, tunnels to its right; `more` are {tunnel: rows behind it}."""
     left = [row for port in bridge.ports if not port.tunnel for row in _card(port)]
     right = []
-    for tunnel in tunnels:
-        right += ([("", "")] if right else []) + list(_tunnel(status, tunnel))
+    if len(tunnels) <= WHOLE:
+        for tunnel in tunnels:
+            right += ([("", "")] if right else []) + list(_tunnel(status, tunnel)) + more.get(tunnel.name, [])
+    else:
+        drawn = len(tunnels) <= tunnel_groups.ROWS
+        right = list(_rows(status, tunnels) if drawn else _groups(tunnel_groups.groups(status, tunnels)))
+        right += [("", "")] + [("", row) for row in wrap(tunnel_groups.common(tunnels), RIGHT)]
     inside = [bridge.name]
     inside += ["MTU %d%s" % (bridge.mtu, "" if bridge.up else ", down")] if bridge.there else ["missing"]
     inside += bridge.addresses or (["no address"] if bridge.there else [])
@@ -84,3 +100,44 @@ def _tunnel(status, tunnel):
             for start in range(0, len(part), RIGHT):
                 yield wire, part[start : start + RIGHT]
                 wire = ""
+
+
+def _rows(status, tunnels):
+    """A row for each tunnel: (wire, text)."""
+    width = min(max(len(tunnel_groups.called(tunnel)) for tunnel in tunnels), RIGHT // 2)
+    for tunnel in tunnel_groups.ordered(tunnels):
+        fine, far, word = status.carries(tunnel), tunnel.peer, tunnel_groups.word(status, tunnel)
+        said = word if word != tunnel_groups.UP else tunnel.wish.remote
+        if word in tunnel_groups.HEARD:
+            said += f", {duration(far.age)}"
+        text = "{} {} {}".format(cut(tunnel_groups.called(tunnel), width).ljust(width), "══" if fine else "╳═", said)
+        yield "────" if tunnel.joined else "─╳──", cut(text, RIGHT)
+
+
+def _groups(found):
+    """Rows of Groups, each with the names of those that are in it."""
+    for number, group in enumerate(found):
+        if number:
+            yield "", ""
+        wire = "────" if all(tunnel.joined for tunnel in group.tunnels) else "─╳──"
+        yield wire, "{} {} {}".format(group.title, "══" if group.fine else "╳═", group.word)
+        yield from _names(group.names)
+
+
+def _names(names):
+    """Rows of names: as many as a picture has room for."""
+    rows = wrap(" ".join(names), RIGHT)
+    if len(rows) > NAMED:
+        rows = rows[: NAMED - 1]
+        left = len(names) - sum(len(row.split(" ")) for row in rows)
+        rows.append("and %d more: l2wg sites" % left)
+    for row in rows:
+        yield "", row
+
+
+def _beyond(names, isolated):
+    """Rows of the sites that have the same hub, and no tunnel from here."""
+    yield "", ""
+    yield "", count(len(names), "more site")
+    yield "", sites.BEYOND[isolated]
+    yield from _names(names)

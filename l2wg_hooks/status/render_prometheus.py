@@ -55,25 +55,36 @@ def _metrics(status):
             lambda tunnel: tunnel.whole,
         ),
     ):
-        yield name, GAUGE, said, [({"tunnel": tunnel.name}, value(tunnel)) for tunnel in tunnels]
+        yield name, GAUGE, said, [(_of(tunnel), value(tunnel)) for tunnel in tunnels]
     known = [tunnel for tunnel in tunnels if tunnel.guarded is not None]
-    loaded = [({"tunnel": tunnel.name}, tunnel.guarded) for tunnel in known]
+    loaded = [(_of(tunnel), tunnel.guarded) for tunnel in known]
     yield "guard_loaded", GAUGE, "Whether guard and fences of the tunnel are in force.", loaded
-    asked = [({"tunnel": tunnel.name}, tunnel.peer_down) for tunnel in tunnels if tunnel.peer_down is not None]
+    asked = [(_of(tunnel), tunnel.peer_down) for tunnel in tunnels if tunnel.peer_down is not None]
     yield "peer_down", GAUGE, "Whether the tunnel's peer is down, by `peer-down = port`, and so are its ports.", asked
     clamped = [tunnel for tunnel in tunnels if tunnel.mss is not None]
-    mss = [
-        ({"tunnel": tunnel.name, "family": "ipv%d" % family}, tunnel.mss[family == 6]) for tunnel in clamped for family in (4, 6)
-    ]
+    mss = [(_of(tunnel, family="ipv%d" % family), tunnel.mss[family == 6]) for tunnel in clamped for family in (4, 6)]
     yield "tunnel_mss_bytes", GAUGE, "The TCP maximum segment size that the clamp sets.", mss
-    yield from _traffic("tunnel", [({"tunnel": tunnel.name}, tunnel.traffic) for tunnel in tunnels if tunnel.there])
-    frames = [({"tunnel": tunnel.name, "reason": reason}, tunnel.dropped[reason]) for tunnel in known for reason in FRAMES]
+    yield from _traffic("tunnel", [(_of(tunnel), tunnel.traffic) for tunnel in tunnels if tunnel.there])
+    frames = [(_of(tunnel, reason=reason), tunnel.dropped[reason]) for tunnel in known for reason in FRAMES]
     yield "dropped_frames_total", COUNTER, "Frames that fences, storm limit and loop detection have dropped.", frames
-    packets = [({"tunnel": tunnel.name, "reason": reason}, tunnel.dropped[reason]) for tunnel in known for reason in PACKETS]
+    packets = [(_of(tunnel, reason=reason), tunnel.dropped[reason]) for tunnel in known for reason in PACKETS]
     packets += [({"reason": reason}, status.strays[reason]) for reason in PACKETS if status.strays.get(reason)]
     yield "guard_dropped_packets_total", COUNTER, "Packets that the guard has dropped.", packets
     yield from _peers(tunnels)
-    yield from _bridges(status.bridges)
+    yield from _bridges(status.bridges, {tunnel.name: tunnel for tunnel in tunnels})
+
+
+def _of(tunnel, **more):
+    """The labels of a tunnel: those of /etc/l2wg/sites have their site's name, too, which is not always theirs."""
+    return {"tunnel": tunnel.name, **_site(tunnel), **more}
+
+
+def _site(tunnel, remote=""):
+    """The label of the site that a tunnel of /etc/l2wg/sites leads to, or of several that of one far end."""
+    if tunnel is None or not tunnel.wish.peers:
+        return {}
+    name = tunnel.wish.site or next((peer.site for peer in tunnel.wish.peers if remote in peer.ends), "")
+    return {"site": name} if name else {}
 
 
 def _info(tunnel):
@@ -114,8 +125,18 @@ def _traffic(subject, rows):
 
 def _peers(tunnels):
     """By interface and key, once each: tunnels may share a peer."""
-    known = [(tunnel, peer) for tunnel in tunnels for peer in tunnel.peers.values() if peer]
-    rows = [({"underlay": tunnel.underlay.name, "public_key": peer.key}, peer) for tunnel, peer in known]
+    known = [
+        (tunnel.underlay.name, peer, _site(tunnel, end.remote))
+        for tunnel in tunnels
+        for end, peer in tunnel.peers.items()
+        if peer
+    ]
+    # A second tunnel to a site, with a file of its own, has the same peer.
+    sites = {(underlay, peer.key): site for underlay, peer, site in known if site}
+    rows = [
+        ({"underlay": underlay, "public_key": peer.key, **sites.get((underlay, peer.key), {})}, peer)
+        for underlay, peer, _ in known
+    ]  # fmt: skip
     for name, kind, said, value in (
         ("last_handshake_timestamp_seconds", GAUGE, "When the peer last shook hands; 0: never.", lambda peer: peer.handshake),
         ("receive_bytes_total", COUNTER, "Bytes that WireGuard has received from the peer.", lambda peer: peer.received),
@@ -124,11 +145,15 @@ def _peers(tunnels):
         yield "peer_" + name, kind, said, [(labels, value(peer)) for labels, peer in rows]
 
 
-def _bridges(bridges):
+def _bridges(bridges, tunnels):
     yield "bridge_up", GAUGE, "Whether the bridge exists and is up.", [({"bridge": bridge.name}, bridge.up) for bridge in bridges]
     mtus = [({"bridge": bridge.name}, bridge.mtu) for bridge in bridges if bridge.there]
     yield "bridge_mtu_bytes", GAUGE, "The MTU of the bridge.", mtus
-    ports = [({"bridge": bridge.name, "port": port.name}, port) for bridge in bridges for port in bridge.ports]
+    ports = [
+        ({"bridge": bridge.name, "port": port.name, **_site(tunnels.get(port.name) if port.tunnel else None)}, port)
+        for bridge in bridges
+        for port in bridge.ports
+    ]
     forwarding = [(labels, port.forwards and bool(port.state)) for labels, port in ports]
     yield "port_forwarding", GAUGE, "Whether frames pass the port of the bridge.", forwarding
     learnt = [(labels, port.crowd) for labels, port in ports]

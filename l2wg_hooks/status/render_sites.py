@@ -7,6 +7,8 @@ from l2wg_hooks.status.status import NOTE
 from l2wg_hooks.status.terminal_text import WIDTH, cut, duration, paint, readable, size
 
 TITLES = ("site", "address", "behind it", "tunnel", "handshake", "received", "sent")
+# Behind these, where somebody has looked before.
+RATE = ("a second",)
 # So many of these can be cut, and to what at least: what --json has whole.
 CUT, LEAST = 3, 8
 WHY_NONE = "none: in a star, the hub alone has a tunnel to each site"
@@ -19,9 +21,11 @@ def render(table, colour=False):
     pen.line(f"{table.path}: {sites.summary(table)}", "red" if table.wrong else "green" if table.looked else "")
     _faults(pen, "", table.faults)
     pen.line("")
-    cells = [_cells(row) for row in table.rows]
-    widths = _widths([TITLES, *cells])
-    pen.lines.append(_line(TITLES, widths))
+    rated = any(row.peer and row.peer.rate for row in table.rows)
+    titles = TITLES + RATE if rated else TITLES
+    cells = [_cells(row, rated) for row in table.rows]
+    widths = _widths(titles, cells)
+    pen.lines.append(_line(titles, widths))
     for row, these in zip(table.rows, cells):
         text = _line(these, widths)
         pen.lines.append(paint(text, "red", colour) if row.wrong else text)
@@ -41,7 +45,7 @@ def render(table, colour=False):
     shared = [row.tunnel for row in table.rows if row.tunnel and row.tunnel.wish.remotes and not row.by_hand]
     for name in dict.fromkeys(tunnel.name for tunnel in shared):
         pen.line(f"They have one tunnel here, {name}: l2wg status {name}")
-    if not table.looked:
+    if not table.looked and not table.draft:
         pen.line(NOT_LOOKED)
     if table.elsewhere:
         verb = "is" if table.elsewhere == 1 else "are"
@@ -57,7 +61,7 @@ def _faults(pen, name, faults):
     pen.faults([fault for fault in faults if fault.level != NOTE or fault.path])
 
 
-def _cells(row):
+def _cells(row, rated):
     """A row's words; the last one of a site without a tunnel may be longer than its column."""
     place = (row.name, row.addresses[0] if row.addresses else "-", row.lan or "-")
     if row.tunnel is None:
@@ -65,16 +69,19 @@ def _cells(row):
         return (*place, said.get(row.word, row.word))
     far, ways = row.peer, row.ways
     hand = duration(far.age) if far and far.age is not None else "none"
-    return (*place, row.word, hand, size(ways[0]), size(ways[1]))
+    rate = far.rate if far is not None else None
+    cells = (*place, row.word, hand, size(ways[0]), size(ways[1]))
+    return cells + ((size(sum(rate)) if rate else "-",) if rated else ())
 
 
-def _widths(rows):
+def _widths(titles, cells):
     """Of each column; what does not fit is taken from the widest of those that can be cut."""
-    whole = [row for row in rows if len(row) == len(TITLES)]
+    rows = [titles, *cells]
+    whole = [row for row in rows if len(row) == len(titles)]
     widths = [max(len(row[column]) for row in rows) for column in range(CUT)]
-    widths += [max(len(row[column]) for row in whole) for column in range(CUT, len(TITLES))]
+    widths += [max(len(row[column]) for row in whole) for column in range(CUT, len(titles))]
     # The last word of a short row goes on over the columns behind it.
-    longest = max([len(row[-1]) for row in rows if len(row) < len(TITLES)] or [0])
+    longest = max([len(row[-1]) for row in rows if len(row) < len(titles)] or [0])
     tail = max(sum(widths[CUT:]) + len(widths[CUT:]) - 1, longest)
     while sum(widths[:CUT]) + CUT + tail > WIDTH and max(widths[:CUT]) > LEAST:
         widths[widths.index(max(widths[:CUT]))] -= 1

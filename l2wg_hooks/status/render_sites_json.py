@@ -38,7 +38,7 @@ def _site(row):
         "hub": row.hub,
         "state": row.word,
         "tunnel": row.tunnel and _tunnel(row),
-        "peer": row.tunnel and render_json.peer(row.peer),
+        "peer": row.tunnel and _peer(row.peer),
         "faults": [render_json.fault(fault) for fault in row.faults],
     }
 
@@ -55,3 +55,13 @@ def _tunnel(row):
         "sent": tunnel.traffic.sent._asdict(),
         "stations_total": row.crowd,
     }
+
+
+def _peer(far):
+    """As that of `l2wg status --json`, with bytes a second."""
+    received, sent = far.rate if far is not None and far.rate is not None else (None, None)
+    return far and dict(render_json.peer(far), received_rate=_number(received), sent_rate=_number(sent))
+
+
+def _number(rate):
+    return None if rate is None else round(rate, 1)

@@ -9,6 +9,7 @@ import time
 from l2wg_hooks.config import site_faults, site_file, site_lines, site_tunnels, store
 from l2wg_hooks.errors import fail
 from l2wg_hooks.status import status, survey, terminal_text
+from l2wg_hooks.system import files, terminal
 
 NO_SITES = "there is no such file, so no net of many sites is written down here"
 
@@ -17,10 +18,11 @@ def show(options):
     """Print; exit code 0, or 1 if something is wrong. Raises L2wgError where nothing can be looked at."""
     if options.watch:
         return _watch(options)
-    found = status.build(survey.look())
+    seen = survey.look()
+    found = status.build(seen)
     names = _known(found, options.tunnels)
     try:
-        _print(found, options, names)
+        _print(found, options, names, seen.wished)
         sys.stdout.flush()
     except BrokenPipeError:  # `| head` has seen enough
         sys.stdout = None
@@ -31,12 +33,12 @@ def sites(options):
     """Print the net; exit code as of `show`. Others than root see what the file says. Raises L2wgError where there is none."""
     from l2wg_hooks.status import sites as net_sites
 
-    path = site_file.path()
-    if store.SITES not in store.sources():
-        fail(NO_SITES, "`l2wg status` shows this router's tunnels; to write one: l2wg-sites(5)", path=path)
-    if os.geteuid() == 0:
+    path = _net_path(options)
+    if options.file:
+        table = net_sites.build(_net_alone(path), path)._replace(draft=True)
+    elif os.geteuid() == 0:
         seen = survey.look()
-        table = net_sites.build(seen.wished.net, path, status.build(seen), seen.wished.problems)
+        table = _table(status.build(seen), seen.wished)
     else:
         table = net_sites.build(_net_alone(path), path)
     try:
@@ -47,9 +49,28 @@ def sites(options):
     return 1 if table.wrong else 0
 
 
+def export(options):
+    """Print a site's part of the net for another tool; (Problems that tell what is not in it, exit code). Raises L2wgError."""
+    from l2wg_hooks.status import site_export
+
+    path = _net_path(options)
+    lines = _net_alone(path).lines
+    found = site_export.export(lines, options.site, options.form, options.underlay or site_export.UNDERLAY, path)
+    terminal.out(found.text)
+    return found.notes, 0
+
+
+def _net_path(options):
+    """The file of sites that is meant. Raises L2wgError where there is none."""
+    if not options.file and store.SITES not in store.sources():
+        hint = "`l2wg status` shows this router's tunnels; to write one: l2wg-sites(5)"
+        fail(NO_SITES, hint, path=site_file.path())
+    return options.file or site_file.path()
+
+
 def _net_alone(path):
     """The Net of the file alone: which of its sites this router is, its private key tells, which is root's."""
-    lines = site_faults.between(site_lines.parse(store.read(store.SITES), path), path)
+    lines = site_faults.between(site_lines.parse(files.read(path, files.LARGEST), path), path)
     return site_file.Net(lines, site_tunnels.Part(), None, site_tunnels.ByHand())
 
 
@@ -85,7 +106,7 @@ def _known(found, names):
     return meant
 
 
-def _print(found, options, names):
+def _print(found, options, names, wished):
     if options.json:
         import json
 
@@ -97,12 +118,12 @@ def _print(found, options, names):
     elif options.diagram:
         from l2wg_hooks.status import render_diagram
 
-        text = render_diagram.render(found, terminal_text.wants_lines())
+        text = render_diagram.render(found, terminal_text.wants_lines(), _table(found, wished))
     elif options.svg:
         from l2wg_hooks.status import render_svg
         from l2wg_hooks.system import outlet
 
-        text = render_svg.render(found)
+        text = render_svg.render(found, _table(found, wished))
         if options.svg != "-":
             outlet.write(options.svg, text)
             return
@@ -111,6 +132,15 @@ def _print(found, options, names):
 
         text = render_text.render(found, terminal_text.wants_colour(sys.stdout), names=names)
     sys.stdout.write(text)
+
+
+def _table(found, wished):
+    """The sites.Table, where there is a file of sites: what is behind the hub, no tunnel tells."""
+    if wished.net is None:
+        return None
+    from l2wg_hooks.status import sites as net_sites
+
+    return net_sites.build(wished.net, site_file.path(), found, wished.problems)
 
 
 def _code(found, names):

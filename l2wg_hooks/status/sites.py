@@ -12,6 +12,8 @@ from l2wg_hooks.status.status import WRONG, Fault, State, of_problem
 # Words for what there is between this router and a site, beside those for a tunnel's state.
 HERE, GONE, NONE, UNKNOWN = "here", "gone", "none", "unknown"
 CONTRADICTED, CHOOSE = "another line contradicts this one, so neither counts", "mend one of the two"
+# How this router has the other sites of a star, by whether it is isolated from them.
+BEYOND = {False: "by way of the hub", True: "at the hub, not seen from here"}
 # Names in a message.
 NAMED = 5
 
@@ -78,6 +80,8 @@ class Table(NamedTuple):
     """All of it. `looked` is whether the kernel was asked, too; `shape` and `hub` are "" where its line does not count.
 
     `faults` are those of the file that are no site's, `elsewhere` how many things are wrong with what is no part of this net.
+    `isolated` is whether this router's site does not see those that it has no tunnel to. `draft`: it is of another file than the
+    one that holds here, so there is nothing to look at.
     """
 
     path: str
@@ -87,6 +91,8 @@ class Table(NamedTuple):
     hub: str = ""
     faults: Tuple[Fault, ...] = ()
     elsewhere: int = 0
+    draft: bool = False
+    isolated: bool = False
 
     @property
     def here(self):
@@ -120,11 +126,18 @@ def build(net, path, status=None, problems=()):
     told = set(net.problems)
     faults += [of_problem(problem, "") for problem in problems if problem.path == path and problem not in told]
     shape, hub = (net.lines.net.shape, net.lines.net.hub) if net.lines.net else ("", "")
-    table = Table(path, tuple(rows), status is not None, shape, hub, tuple(faults))
+    alone = net.lines.net is not None and bool(_said(net, "isolated"))
+    table = Table(path, tuple(rows), status is not None, shape, hub, tuple(faults), isolated=alone)
     shown = set(table.wrong)
     # Of a file with many mistakes the wish has the first ones, and how many more there are.
     elsewhere = [fault for fault in status.wrong if fault not in shown and fault.path != path] if status else []
     return table._replace(elsewhere=len(elsewhere))
+
+
+def _said(net, field):
+    """What the own line says of a tunnel's field, or else that of the net."""
+    own = net.part.own.values if net.part.own else {}
+    return own.get(field, net.lines.net.values.get(field))
 
 
 class _Tunnels:
@@ -204,6 +217,12 @@ def _lineless(key, tunnel, found):
     return Row(site, key, addresses=peer.ends, meets=True, tunnel=tunnel, crowd=crowd, faults=faults)
 
 
+def beyond(table):
+    """(the hub's Row, names of the sites in the same star that this router has no tunnel to); (None, ()) where it has all."""
+    hub = next((row for row in table.rows if row.hub and row.tunnel is not None), None)
+    return (hub, tuple(row.name for row in table.rows if row.word == NONE)) if hub is not None else (None, ())
+
+
 def summary(table):
     """How many sites there are, which one is here, and how much is wrong."""
     living = [row for row in table.rows if not row.gone]
@@ -218,4 +237,4 @@ def summary(table):
     number = len(table.wrong)
     if number:
         return words + "; {} wrong".format("1 thing is" if number == 1 else "%d things are" % number)
-    return words + ("; nothing is wrong" if table.looked else "")
+    return words + ("; nothing is wrong" if table.looked else "; nothing is wrong with the file" if table.draft else "")

@@ -53,7 +53,10 @@ class Underlay(NamedTuple):
 
 
 class Far(NamedTuple):
-    """The peer whose AllowedIPs cover `remote`. `handshake` is seconds since the epoch (0: none yet), `age` from then to now."""
+    """The peer whose AllowedIPs cover `remote`. `handshake` is seconds since the epoch (0: none yet), `age` from then to now.
+
+    `rate` is None where nobody has looked before.
+    """
 
     key: str
     endpoint: str
@@ -61,6 +64,7 @@ class Far(NamedTuple):
     age: Optional[int]
     received: int
     sent: int
+    rate: Optional[counter_growth.Rate] = None
 
 
 class Port(NamedTuple):
@@ -223,7 +227,7 @@ def _state(tunnel, seen, entries, intact, covers, silent):
         _mss(tunnel, seen, guarded),
         guarded,
         underlay,
-        {end: _far(_peer(covers.get(tunnel.underlay), end.remote), seen.time) for end in tunnel.ends()},
+        {end: _far(_peer(covers.get(tunnel.underlay), end.remote), tunnel.underlay, seen) for end in tunnel.ends()},
         seen.traffic.get(tunnel.name, Traffic()) if there else Traffic(),
         dropped,
         seen.ages.get(tunnel.name),
@@ -246,12 +250,13 @@ def _peer(cover, remote):
     return next((peer for _, peer in cover.covering(remote)), None) if cover else None
 
 
-def _far(peer, now):
+def _far(peer, underlay, seen):
     if peer is None:
         return None
     # A clock that was set back since makes no handshake of the future.
-    age = max(0, int(now) - peer.handshake) if peer.handshake else None
-    return Far(peer.key, peer.endpoint, peer.handshake, age, peer.received, peer.sent)
+    age = max(0, int(seen.time) - peer.handshake) if peer.handshake else None
+    rate = seen.rates.get(counter_growth.peer(underlay, peer.key))
+    return Far(peer.key, peer.endpoint, peer.handshake, age, peer.received, peer.sent, rate)
 
 
 def _bridges(seen):

@@ -29,7 +29,7 @@ class Survey(NamedTuple):
     `peers` are WireGuard's by the name of the interface, `ages` seconds since an interface was made, for those of which
     somebody knows. `pending`: an apply waits for its confirmation. `blind` says what could not be looked at, and why.
     `undone` is what rollback.unasked tells. `staged` names the tunnels that wait for the other site, to change to another wire.
-    `silent`, `taken` and `floods` are as in Observed.
+    `silent`, `taken` and `floods` are as in Observed. `rates` are those of peers, by the keys of `notes`.
     """
 
     wished: store.Wish
@@ -52,6 +52,7 @@ class Survey(NamedTuple):
     silent: Tuple[str, ...] = ()
     taken: Tuple[str, ...] = ()
     floods: Optional[Dict[str, Tuple[Destination, ...]]] = None
+    rates: Dict[str, counter_growth.Rate] = {}
 
 
 def look():
@@ -80,6 +81,7 @@ def look():
     if inside:
         known.update(wg_interfaces.parse_all(inside[1]))
     report, clock = nftables_state.report(nft), time.monotonic()
+    notes, rates = _growth(known, report, clock)
     return Survey(
         wished,
         found,
@@ -93,13 +95,14 @@ def look():
         time.time(),
         os.uname().nodename,
         snapshot.bridges(wished.tunnels),
-        _growth(known, report, clock),
+        notes,
         clock,
         rollback.unasked(),
         tuple(staged.names()),
         peer_answers.down(peer_answers.read()),
         peer_answers.taken(),
         destinations.added() if lists and crowd.is_whole() and not blind else None,
+        rates,
     )
 
 
@@ -119,7 +122,10 @@ def _inside():
 def _growth(known, report, clock):
     rows = {counter_growth.peer(name, peer.key): peer for name, interface in known.items() for peer in interface.peers}
     counts = dict(counter_growth.dropped(report.frames), **{key: peer.received for key, peer in rows.items()})
-    return counter_growth.look(counts, {key: (peer.sent, peer.keepalive) for key, peer in rows.items()}, clock)
+    sent = {key: (peer.sent, peer.keepalive) for key, peer in rows.items()}
+    # Of what was noted before: looking makes new notes.
+    rates = counter_growth.rates(counter_growth.read(), counts, sent, clock)
+    return counter_growth.look(counts, sent, clock), rates
 
 
 def _blind(argv, result):

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from l2wg_hooks.config import card, own_sites, own_wire, site_edit, site_faults, site_file, site_lines, site_mesh, site_record, site_tunnels, store, tunnel_file
-from l2wg_hooks.status import render_sites, render_sites_json
+from l2wg_hooks.errors import L2wgError
+from l2wg_hooks.status import render_sites, render_sites_json, site_export
 from test_text import sound
 
 sys.path.insert(0, str(hostile.TESTS / "unit"))
@@ -20,6 +21,13 @@ PATH = "/etc/l2wg/sites"
 WIRE = {nets.key(0): site_tunnels.Wire("wg0")}
 NAMES = {"star-3": 3, "star-30": 30, "mesh-30": 30, "vxlan-30": 30, "one-30": 30}
 SEEDS = hostile.texts(*(f"golden/sites/{name}.sites" for name in ("star-3", "star-30", "mesh-30", "one-30")))
+# What a line of each form may look like: nothing that Nix, debconf or wg-quick(8) would take for more.
+SHAPES = {
+    "wg-quick": r"(#.*|\[(Interface|Peer)\]|(Address|ListenPort|PublicKey|AllowedIPs|Endpoint|PersistentKeepalive) = [][A-Za-z0-9_+/=.:, -]+|)\Z",
+    "conf": r"(#.*|[a-z-]+ +=( [A-Za-z0-9_+/=.:, -]+)?|)\Z",
+    "nix": r"[A-Za-z0-9_+/=.:,;<>#(){}\[\] \"-]+\Z",
+    "preseed": r"l2wg l2wg/[a-z-]+ (string|boolean)( [A-Za-z0-9_+/=.:, -]+)?\Z",
+}
 # What may stand behind a card, and what may not.
 KEYS = [*site_lines.OF_TUNNELS, *site_lines.OF_A_ROUTER, "key", "address", "gone", "was", "hub", "shape", "isolated", "encapsulation"]
 RIGHT = ["yes", "no", "block", "off", "2026-11-25", "star", "mesh", "site0", "site0,site1", "vxlan", "fd00::7"]
@@ -94,6 +102,22 @@ def test_whatever_is_in_it_the_table_shows_every_site(text, number):
     shown = json.loads(json.dumps(render_sites_json.document(table, "a", 0)))["sites"]
     assert [site["line"] for site in shown] == sorted(site.line for site in found.sites + found.faulty)
     assert {problem.line for problem in found.problems} <= {fault.line for fault in table.wrong}
+
+
+@given(texts, st.sampled_from(sorted(site_export.FORMS)), st.sampled_from(["site0", "site1"]))
+def test_what_is_printed_for_another_tool_is_what_it_takes_or_a_mistake(text, form, name):
+    """No word of the file means more there than it says: nothing but what these lines are made of, one a line."""
+    try:
+        found = site_export.export(known(text), name, form, "wg0", PATH)
+    except L2wgError as error:
+        for problem in error.problems:
+            sound(problem._replace(path=PATH))
+        return
+    assert found.text.isascii() and found.text.replace("\n", "").isprintable() and found.text.endswith("\n")
+    for row in found.text.splitlines():
+        assert re.match(SHAPES[form], row), row
+    for note in found.notes:
+        assert note.hint
 
 
 @hostile.few

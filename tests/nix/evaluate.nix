@@ -36,7 +36,9 @@ in
     builtins.filter (one: !one.assertion && builtins.match "services\\.l2wg.*" one.message != null) config.assertions
   );
   warnings = builtins.filter (text: builtins.match "services\\.l2wg.*" text != null) config.warnings;
-  files = lib.genAttrs ours (name: config.environment.etc.${name}.source.text);
+  files = lib.genAttrs (builtins.filter (name: name != "l2wg/sites") ours) (name: config.environment.etc.${name}.source.text);
+  # What builds it.
+  sites = if builtins.elem "l2wg/sites" ours then config.environment.etc."l2wg/sites".source.drvPath else null;
   units = lib.genAttrs names (base.unitText config);
   wantedBy = lib.genAttrs names (name: config.systemd.services.${name}.wantedBy);
   restarted = (config.systemd.services.systemd-networkd or { }).wants or [ ];

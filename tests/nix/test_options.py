@@ -10,7 +10,7 @@ from l2wg_hooks.encapsulation import registry
 from l2wg_hooks.model import Tunnel
 
 MORE = ["enable", "external", "settings"]  # not of the file
-OFFERED = ["enable", "openFirewall", "package", "tunnels"]
+OFFERED = ["enable", "openFirewall", "package", "sites", "tunnels", "underlay"]
 
 # key of the file: values that are right, values that are wrong
 VALUES = {
@@ -103,9 +103,10 @@ def test_every_key_of_the_file_is_an_option(options):
 
 
 def test_every_option_has_type_default_example_description(options):
-    for name, facts in dict(options["tunnel"], **options["top"]).items():
+    for name, facts in [*options["tunnel"].items(), *options["top"].items()]:
         assert facts["typed"] and facts["described"] and facts["exemplified"], name
-        assert facts["defaulted"] == (name not in schema.REQUIRED), name
+    assert [name for name, facts in options["tunnel"].items() if not facts["defaulted"]] == sorted(schema.REQUIRED)
+    assert all(facts["defaulted"] for facts in options["top"].values())
 
 
 def test_defaults_are_those_of_the_file(options):

@@ -112,6 +112,9 @@ def terminal(request, tmp_path_factory):
         ("l2wg apply --y", "apply --yes"),
         ("l2wg rollback --un", "rollback --un"),  # our own units' option
         ("l2wg apply --confirm ", "apply --confirm"),
+        ("l2wg sites --for the", "sites --for the-branch-in-the-old-town-halls"),
+        ("l2wg sites --for z --as n", "sites --for z --as nix"),
+        ("l2wg sites --for z --as nix --un", "sites --for z --as nix --underlay"),
         ("l2wg set gr", "set gretap1"),
         ("l2wg set gretap1 encap", "set gretap1 encapsulation="),
         ("l2wg set gretap1 encapsulation=v", "set gretap1 encapsulation=vxlan"),

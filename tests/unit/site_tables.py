@@ -19,7 +19,7 @@ from l2wg_hooks.model import Peer, Tunnel
 from l2wg_hooks.netfilter import nftables_state
 from l2wg_hooks.observe.interface_counters import Traffic, Way
 from l2wg_hooks.observe.wg_interfaces import Interface
-from l2wg_hooks.status import render_sites, render_sites_json, sites, status, survey
+from l2wg_hooks.status import render_diagram, render_sites, render_sites_json, sites, status, survey
 
 NOW = 1_800_000_000
 # {golden file: (the file of sites, which of them looks; None: somebody who is not root)}
@@ -33,6 +33,17 @@ CASES = {
     "mesh-30.screen": ("mesh-30", 3),
     "faults.screen": ("faults", 0),
     "faults.json": ("faults", 0),
+}
+# {golden file: (the line of the net, how many sites, which of them looks)}
+PICTURES = {
+    "star-3.diagram": ("hub=site0", 3, 0),
+    "star-3-branch.diagram": ("hub=site0", 3, 2),
+    "star-12.diagram": ("hub=site0", 12, 0),
+    "star-12-branch.diagram": ("hub=site0 isolated=yes", 12, 5),
+    "star-100.diagram": ("hub=site0", 100, 0),
+    "star-100-branch.diagram": ("hub=site0", 100, 7),
+    "mesh-12.diagram": ("shape=mesh", 12, 3),
+    "mesh-30.diagram": ("shape=mesh", 30, 3),
 }
 # A net with all that can be told of one: who is out, a broken line, no card, a long name, long values, a tunnel with a file of its own.
 FAULTS = "".join(
@@ -103,7 +114,23 @@ def drawn(case):
     return render_sites.render(found)
 
 
+def pictured(shape, count, number):
+    """(Status, Table) of a net of so many sites, at one of them."""
+    found = net(nets.text(shape, count), number)
+    seen = looked(found)
+    state = status.build(seen)
+    return state, sites.build(found, nets.PATH, state, seen.wished.problems)
+
+
+def diagram(case):
+    """What a case of PICTURES looks like."""
+    state, found = pictured(*PICTURES[case])
+    return render_diagram.render(state, table=found)
+
+
 if __name__ == "__main__":
     (GOLDEN / "faults.sites").write_text(FAULTS)
     for each in CASES:
         (GOLDEN / each).write_text(drawn(each))
+    for each in PICTURES:
+        (GOLDEN / each).write_text(diagram(each))

@@ -63,3 +63,22 @@ def test_where_no_note_can_be_left_one_does_without(root):
     (root / "run").mkdir()
     os.mkdir(counter_growth.NOTES)
     assert counter_growth.look({"a": 1}, {}, 10) == {"a": Note(1, 10)}
+
+
+def test_rates_are_averages_since_the_note_was_made():
+    sent = {"p": (700, 25), "q": (50, None), "r": (5, None), "s": (9, None)}
+    counts = {"p": 3000, "q": 10, "r": 100, "s": 1}
+    notes = {"p": Note(1000, 10, 200), "q": Note(10, 10, 0), "r": Note(500, 10, 0), "t": Note(1, 1, 1)}
+    found = counter_growth.rates(notes, counts, sent, 30)
+    # An interface that was made anew counts from 0; of one that nobody has seen before, nothing is known.
+    assert found == {"p": (100, 25), "q": (0, 2.5)}
+    assert counter_growth.rates(notes, counts, sent, 10.5) == {}, "half a second"
+    assert counter_growth.rates(notes, counts, sent, 5) == {}, "a boot between the two"
+
+
+def test_rates_do_not_depend_on_looks_in_between():
+    """A note that stays has what had been sent when it was made, not at the last look."""
+    notes = counter_growth.after({}, {"p": 100}, {"p": (10, None)}, 0)
+    for now, sent in ((5, 110), (10, 210)):
+        assert counter_growth.rates(notes, {"p": 100}, {"p": (sent, None)}, now) == {"p": (0, 20)}
+        notes = counter_growth.after(notes, {"p": 100}, {"p": (sent, None)}, now)

@@ -213,3 +213,20 @@ def test_an_event_imports_nothing_slow():
     assert [name for name, found in rooms.read().items() if name.partition(".")[0] in rooms_of_events and "typing" in found.outside] == []
     assert not {module.partition(".")[0] for module in ours} & {"apply", "check", "commands", "pairing", "rehearsal", "status", "templates"}
     assert not ours & {"config.edit", "config.ifupdown_files"}
+
+
+def test_the_file_of_sites_goes_down_as_a_whole(etc, kernel, monkeypatch):
+    """By its path: its tunnels, and not those with files of their own."""
+    import nets
+    from l2wg_hooks.config import own_sites, site_tunnels, store
+
+    monkeypatch.setattr(own_sites, "wires", lambda tunnels, wanted: {nets.key(0): site_tunnels.Wire("wg0")})
+    (etc / "gretap1.conf").write_text(GOOD)
+    (etc / "sites").write_text(nets.text("hub=site0", 3))
+    asked = []
+    monkeypatch.setattr(reconcile, "reconcile", lambda **words: asked.append(words) or ())
+    assert events.main(["down", store.path(store.SITES)], strict=True) == 0
+    assert events.main(["down", "wg0"], strict=True) == 0
+    (etc / "sites").unlink()
+    assert events.main(["down", store.path(store.SITES)], strict=True) == 0
+    assert asked == [{"leaving": ("site1", "site2"), "spares": False}, {"leaving": ("wg0",)}, {"leaving": (), "spares": True}]

@@ -17,7 +17,7 @@ from l2wg_hooks.observe import link_table, wg_interfaces
 from l2wg_hooks.observe.wg_interfaces import Interface
 from l2wg_hooks.plan import planner
 from l2wg_hooks.reconcile import event_summary, executor, look_record
-from l2wg_hooks.status import render_json, render_prometheus, render_svg, render_text, status
+from l2wg_hooks.status import render_diagram, render_json, render_prometheus, render_svg, render_text, status
 from l2wg_hooks.system import process
 
 FEW, MANY = 100, 1000
@@ -156,6 +156,7 @@ DRAWN = {
     "each in whole": lambda found: render_text.render(found, names=[tunnel.name for tunnel in found.tunnels]),
     "metrics": render_prometheus.render,
     "json": render_json.document,
+    "diagram": render_diagram.render,
     "picture": lambda found: render_svg.render(found),
 }
 

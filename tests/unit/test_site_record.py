@@ -278,3 +278,17 @@ def test_pairing_leaves_it_alone(net, monkeypatch):
     with pytest.raises(L2wgError) as error:
         wall.find("site1")
     assert "comes of the file of sites" in str(error.value) and "sites:3" in str(error.value)
+
+
+def test_on_nixos_each_file_is_what_was_switched_to(net, etc, tmp_path, monkeypatch):
+    """A line that has gone is no older copy; a file with faults takes nothing away there either."""
+    monkeypatch.setattr(last_applied, "NIX", f"{tmp_path}/store/")
+    (tmp_path / "store").mkdir()
+    (etc / "sites").symlink_to(tmp_path / "store" / "sites")
+    net(NET + B + C)
+    event()
+    net(NET + B + "rubbish\n")
+    assert sites(event()) == ["site1", "site2"]
+    net(NET + B)
+    wished = event()
+    assert sites(wished) == ["site1"] and wished.problems == ()

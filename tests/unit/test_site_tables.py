@@ -9,7 +9,8 @@ import site_tables
 from conftest import TREE
 from l2wg_hooks import cli
 from l2wg_hooks.commands import registry
-from l2wg_hooks.status import render_sites, render_sites_json, show, sites, status, survey
+from l2wg_hooks.observe import counter_growth
+from l2wg_hooks.status import render_prometheus, render_sites, render_sites_json, show, sites, status, survey
 from test_many import MOST, grows
 
 HUB = "net shape=star hub=site0\n"
@@ -177,3 +178,48 @@ def test_status_takes_a_sites_name_for_its_tunnels(router, capsys):
     first, second = capsys.readouterr().out.split("router: ")[1:]
     assert first == second and "the-bran-d84f03 to the-branch-in-the-old-town-hall" in first and "site1 to" not in first
     assert cli.main(["status", "site7"]) == 1 and "'site7' is not a tunnel" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("root", [True, False])
+def test_another_file_is_read_alone(tmp_path, monkeypatch, capsys, root):
+    """By root, too: what there is here is of the file that holds here."""
+    monkeypatch.setattr(show.os, "geteuid", lambda: 0 if root else 1000)
+    monkeypatch.setattr(cli, "_is_root", lambda: root)
+    monkeypatch.setattr(survey, "look", lambda: pytest.fail("the kernel is asked"))
+    path = tmp_path / "new"
+    path.write_text(nets.text("hub=site0", 3))
+    assert cli.main(["sites", "--file", str(path)]) == 0
+    said = capsys.readouterr().out
+    assert "nothing is wrong with the file" in " ".join(said.split()) and "sudo" not in said
+    path.write_text(HUB + nets.line(0) + nets.line(1, "mtu=1"))
+    assert cli.main(["sites", f"--file={path}"]) == 1
+    assert ":3: mtu: expected a number" in "".join(capsys.readouterr().out.replace("\n", " ").split("              "))
+    assert cli.main(["sites", "--file", str(tmp_path / "none")]) == 1
+    assert "none: cannot be read" in capsys.readouterr().err
+
+
+def test_bytes_a_second_are_shown_where_somebody_has_looked_before():
+    text = nets.text("hub=site0", 3)
+    found = site_tables.net(text, 0)
+    seen = site_tables.looked(found)
+    seen = seen._replace(rates={f"peer wg0 {nets.key(1)}": counter_growth.Rate(2048, 1024.04)})
+    table = sites.build(found, nets.PATH, status.build(seen))
+    said = render_sites.render(table)
+    rows = {line.split(" ")[0]: line for line in said.splitlines()}
+    assert rows["site"].endswith(" a second") and rows["site1"].endswith(" 3.0 KiB") and rows["site2"].endswith(" -")
+    assert all(len(line) <= 80 for line in said.splitlines()) and "a second" not in render_sites.render(site_tables.table(text, 0))
+    peers = [site["peer"] for site in render_sites_json.document(table, "a", 0)["sites"][1:]]
+    assert [(peer["received_rate"], peer["sent_rate"]) for peer in peers] == [(2048, 1024.0), (None, None)]
+
+
+def test_metrics_have_the_sites_names():
+    """Of what comes of the file of sites: the names of other series are as they were."""
+    text = HUB + nets.line(0) + nets.line(1) + nets.line(2, name="the-branch-in-the-old-town-hall")
+    hand = (site_tables.HAND[0]._replace(site="x", remote="198.18.0.2", key=7),)
+    seen = site_tables.looked(site_tables.net(text, 0), hand)
+    samples = [line for line in render_prometheus.render(status.build(seen)).splitlines() if not line.startswith("#")]
+    long = 'site="the-branch-in-the-old-town-hall"'
+    assert f'l2wg_tunnel_up{{tunnel="the-bran-d84f03",{long}}} 1' in samples and 'l2wg_tunnel_up{tunnel="gretap1"} 1' in samples
+    assert f'l2wg_dropped_frames_total{{tunnel="the-bran-d84f03",{long},reason="loop"}} 0' in samples
+    assert any(line.startswith(f'l2wg_peer_receive_bytes_total{{underlay="wg0",public_key="{nets.key(2)}",{long}}}') for line in samples)
+    assert any(line.startswith(f'l2wg_port_forwarding{{bridge="br0",port="the-bran-d84f03",{long}}}') for line in samples)

@@ -22,6 +22,11 @@ rec {
   unique = foldl' (known: value: if elem value known then known else known ++ [ value ]) [ ];
   toList = value: if isList value then value else [ value ];
   max = left: right: if left > right then left else right;
+  drop = count: list: genList (index: elemAt list (index + count)) (max 0 (length list - count));
+  imap0 = change: list: genList (index: change index (elemAt list index)) (length list);
+  imap1 = change: list: genList (index: change (index + 1) (elemAt list index)) (length list);
+  last = list: elemAt list (length list - 1);
+  isDerivation = value: value.type or "" == "derivation";
   take = count: list: genList (elemAt list) (if count < length list then count else length list);
   splitString = separator: text: filter isString (builtins.split (replaceStrings [ "." ] [ "\\." ] separator) text);
   removeSuffix =
@@ -99,6 +104,14 @@ rec {
     ints.between = low: high: simple "integer between ${toString low} and ${toString high} (both inclusive)" (
       value: isInt value && value >= low && value <= high
     );
+    path = simple "absolute path" (
+      value: builtins.isPath value || (isString value && substring 0 1 value == "/") || value.type or "" == "derivation"
+    );
+    either =
+      one: two:
+      type "${one.name} or ${two.name}" "${one.description} or ${two.description}" (value: one.check value || two.check value) (
+        path: values: (if all one.check values then one else two).merge path values
+      );
     enum = words: simple "one of ${toJSON words}" (value: elem value words);
     oneOf = list: simple "one of several types" (value: any (one: one.check value) list);
     lines = type "strings concatenated with \"\\n\"" "strings concatenated with \"\\n\"" isString (_: concatStringsSep "\n");

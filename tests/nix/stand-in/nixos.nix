@@ -18,6 +18,7 @@ in
     networking.bonds = set;
     networking.bridges = set;
     networking.dhcpcd.denyInterfaces = list;
+    networking.enableIPv6 = option bool true;
     networking.firewall.allowedUDPPorts = list;
     networking.firewall.checkReversePath = option anything true;
     networking.firewall.enable = option bool true;

@@ -35,6 +35,7 @@ let
 in
 packages
 // {
+  runCommand = name: variables: script: shell name script (removeAttrs variables [ "preferLocalBuild" ]);
   writeText = name: text: { inherit name text; outPath = builtins.toFile name text; };
   callPackage = path: more: import path (builtins.intersectAttrs (builtins.functionArgs (import path)) packages // more);
 }

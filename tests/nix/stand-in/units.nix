@@ -6,7 +6,8 @@ let
   line = key: value: lib.concatMapStrings (one: "${key}=${text one}\n") (lib.toList value);
   joined = key: values: lib.optionalString (values != [ ]) "${key}=${toString values}\n";
   section = title: settings: "[${title}]\n" + lib.concatStrings (lib.mapAttrsToList line settings);
-  trigger = writeText "X-Restart-Triggers" (toString unit.restartTriggers);
+  # Of what is yet to be built, the path tells.
+  trigger = writeText "X-Restart-Triggers" (builtins.unsafeDiscardStringContext (toString unit.restartTriggers));
 in
 "[Unit]\n"
 + line "Description" unit.description

@@ -1,0 +1,188 @@
+"""`l2wg sites --for SITE --as FORM`: a site's part of the net as another tool takes it. Pure.
+
+The part is what that router itself works out (site_tunnels.py), as if it had that site's key. There is no secret in it.
+"""
+
+import json
+
+from l2wg_hooks.config import card, schema, site_tunnels, store, tunnel_file, wg_quick, wg_quick_peers
+from l2wg_hooks.errors import L2wgError, Problem, fail, listed
+from l2wg_hooks.model import Tunnel
+from l2wg_hooks.typed import Callable, Dict, List, NamedTuple, Tuple
+
+# Where that router's WireGuard is, unless somebody says otherwise.
+UNDERLAY = "wg0"
+# For the key of its WireGuard, which is to be in no store.
+NIX_KEY = "/var/lib/{}.key"
+# Names in a message.
+NAMED = 5
+# Of debconf's questions, those of a tunnel: debian/l2wg.templates.
+_ASKED = ("underlay", "local", "remote", "bridge", "bridge-ports", "bridge-address")
+
+
+class Export(NamedTuple):
+    """`text` is for standard output, `notes` tell what is not in it, each with its cure."""
+
+    text: str
+    notes: Tuple[Problem, ...] = ()
+
+
+class _Site(NamedTuple):
+    """What a form is made of: the site's Card, its WireGuard interface and its Tunnels, each with its peer."""
+
+    card: card.Card
+    underlay: str
+    tunnels: Tuple[Tunnel, ...]
+
+    @property
+    def name(self):
+        return self.card.name
+
+    @property
+    def private(self):
+        """What stands in the place of the key that is in no file of sites."""
+        return f"the private key of {self.card.key}, which never leaves that router"
+
+
+def export(lines, name, form, underlay, path):
+    """The Export of a site of these Lines in one of FORMS. Raises L2wgError: a file with mistakes is no net yet."""
+    if lines.problems:
+        raise L2wgError(*lines.problems)
+    site = next((site for site in lines.sites if site.name == name), None)
+    if site is None:
+        names = sorted(site.name for site in lines.living())
+        raise L2wgError(Problem(f"no site is called {schema.shown(name)}", f"the names are: {listed(names, NAMED)}", path))
+    if site.gone:
+        fail(f"{name} is out since {site.gone}", "take gone= out of its line, if it is in again", path=path, line=site.line)
+    part = site_tunnels.find(lines, {site.key: site_tunnels.Wire(underlay)}, site_tunnels.ByHand(), path)
+    if part.problems:
+        raise L2wgError(*part.problems)
+    if not part.tunnels:
+        fail(f"{name} is alone: no line has a site that it has a tunnel to", "add that site's card", path=path)
+    return FORMS[form](_Site(site.card, underlay, part.tunnels))
+
+
+def _wg_quick(site):
+    """The file of a WireGuard interface, but for its key."""
+    rows = [f"# {wg_quick.path(site.underlay)} of {site.name}", "[Interface]", f"# PrivateKey: {site.private}"]
+    rows += [f"Address = {wg_quick_peers.host(address)}" for address in site.card.addresses]
+    if site.card.endpoint:
+        rows.append("ListenPort = %d" % card.endpoint(site.card.endpoint)[1])
+    for tunnel in site.tunnels:
+        (peer,) = tunnel.peers
+        rows += ["", f"# {tunnel.site}: {_kind(tunnel)}", "[Peer]", f"PublicKey = {peer.key}"]
+        rows.append("AllowedIPs = " + ", ".join(peer.allowed))
+        rows += [f"Endpoint = {peer.endpoint}"] if peer.endpoint else []
+        rows += ["PersistentKeepalive = %d" % peer.keepalive] if peer.keepalive else []
+    hint = "put it in there, on that router: PrivateKey = ..., in [Interface]"
+    keyless = Problem("the private key is missing: it is in no file of sites", hint)
+    ether = Problem(
+        "the tunnels are not in it, but for a comment: this is WireGuard's part alone",
+        "l2wg makes them of the file of sites, or of `--as conf`; whatever else runs there has a word for them of its own",
+    )
+    return Export(_text(rows), (keyless, ether))
+
+
+def _conf(site):
+    """A file of /etc/l2wg for each tunnel, one below the other."""
+    rows: List[str] = []
+    for tunnel in site.tunnels:
+        rows += ([""] if rows else []) + [f"# {store.path(tunnel.name)}"]
+        rows += tunnel_file.fresh(tunnel.name, _words(tunnel)).rstrip("\n").split("\n")
+    return Export(_text(rows), (_peerless(site, "these files"),))
+
+
+def _nix(site):
+    """A module of NixOS: WireGuard, and services.l2wg."""
+    address = " ".join(_quoted(wg_quick_peers.host(each)) for each in site.card.addresses)
+    rows = ["{", f"  networking.wg-quick.interfaces.{_quoted(site.underlay)} = {{", f"    address = [ {address} ];"]
+    where = NIX_KEY.format(site.underlay)
+    rows.append(f"    privateKeyFile = {_quoted(where)}; # {site.private}")
+    if site.card.endpoint:
+        rows.append("    listenPort = %d;" % card.endpoint(site.card.endpoint)[1])
+    rows.append("    peers = [")
+    for tunnel in site.tunnels:
+        (peer,) = tunnel.peers
+        words = [f"publicKey = {_quoted(peer.key)};", "allowedIPs = [ {} ];".format(" ".join(map(_quoted, peer.allowed)))]
+        words += [f"endpoint = {_quoted(peer.endpoint)};"] if peer.endpoint else []
+        words += ["persistentKeepalive = %d;" % peer.keepalive] if peer.keepalive else []
+        rows.append("      {{ {} }}".format(" ".join(words)))
+    rows += ["    ];", "  };", "  services.l2wg = {", "    enable = true;"]
+    for tunnel in site.tunnels:
+        rows.append(f"    tunnels.{_quoted(tunnel.name)} = {{")
+        rows += [f"      {_camel(key)} = {_nix_value(value)};" for key, value in _said(tunnel).items()]
+        rows.append("    };")
+    rows += ["  };", "}"]
+    notes = [Problem(f"where its private key is, no file of sites tells; {where} stands for it", f"put it there: {site.private}")]
+    bare = sorted({tunnel.bridge for tunnel in site.tunnels if not tunnel.bridge_ports})
+    if bare:
+        hint = f"networking.bridges.{bare[0]}.interfaces = [ ... ]; or bridge-ports= in the line of {site.name}"
+        notes.append(Problem(f"{bare[0]} is not defined in it: that line names no ports", hint))
+    return Export(_text(rows), tuple(notes))
+
+
+def _preseed(site):
+    """Answers for debconf, which asks for one tunnel."""
+    if len(site.tunnels) > 1:
+        message = f"{site.name} has %d tunnels, and debconf asks for one" % len(site.tunnels)
+        fail(message, "copy the file of sites to it, and run there: l2wg apply")
+    (tunnel,) = site.tunnels
+    values = _words(tunnel)
+    rows = [f"l2wg l2wg/tunnel string {tunnel.name}"]
+    rows += [f"l2wg l2wg/{key} string {values.get(key, '')}".replace(", ", " ").rstrip() for key in _ASKED]
+    rows += [f"l2wg l2wg/{key} boolean true" for key in ("attach", "apply")]
+    notes = [_peerless(site, "these answers")]
+    more = " ".join(f"{key}={value}" for key, value in values.items() if key not in _ASKED)
+    if more:
+        hint = f"once it is installed: l2wg set {tunnel.name} {more}; l2wg apply"
+        notes.append(Problem(f"there is no question for {more}", hint))
+    return Export(_text(rows), tuple(notes))
+
+
+def _peerless(site, these):
+    return Problem(
+        f"WireGuard's peers are in none of {these}",
+        f"`--as wg-quick` prints them, for {wg_quick.path(site.underlay)}; of the file of sites, l2wg makes them itself",
+    )
+
+
+def _said(tunnel):
+    """{key of l2wg.conf(5): value of the Tunnel}: what has no default, and what is not the default."""
+    found = {key.name: getattr(tunnel, key.field) for key in schema.KEYS.values()}
+    defaults = Tunnel._field_defaults
+    return {name: value for name, value in found.items() if name in schema.REQUIRED or value != defaults[schema.KEYS[name].field]}
+
+
+def _words(tunnel):
+    """The same, as a file has them."""
+    known = dict(tunnel_file.split(row)[:2] for row in tunnel_file.of(tunnel).splitlines())
+    return {name: known[name] for name in _said(tunnel)}
+
+
+def _kind(tunnel):
+    """What it is, for whoever makes it with another tool."""
+    number = "" if tunnel.key is None else ", %s %d" % ("VNI" if tunnel.encapsulation == "vxlan" else "key", tunnel.key)
+    return f"{tunnel.kind} from {tunnel.local} to {tunnel.remote}{number}, MTU {tunnel.mtu}"
+
+
+def _camel(key):
+    head, *tail = key.split("-")
+    return head + "".join(word.title() for word in tail)
+
+
+def _quoted(value):
+    # Of what a checked card and a checked line can have, nothing means more to Nix than to JSON.
+    return json.dumps(value)
+
+
+def _nix_value(value):
+    if isinstance(value, tuple):
+        return "[ {} ]".format(" ".join(map(_quoted, value)))
+    return json.dumps(value)
+
+
+def _text(rows):
+    return "".join(row + "\n" for row in rows)
+
+
+FORMS: Dict[str, Callable[[_Site], Export]] = {"wg-quick": _wg_quick, "conf": _conf, "nix": _nix, "preseed": _preseed}
