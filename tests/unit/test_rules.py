@@ -83,7 +83,7 @@ def nft(monkeypatch):
     monkeypatch.setattr(network_namespace, "alone", alone)
     write = files.write
     monkeypatch.setattr(process, "run", fake)
-    monkeypatch.setattr(files, "write", lambda path, text, **more: (state["writes"].append(path), write(path, text, **more)))
+    monkeypatch.setattr(files, "write", lambda path, text, *mode, **more: (state["writes"].append(path), write(path, text, *mode, **more)))
     return state
 
 
