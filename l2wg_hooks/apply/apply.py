@@ -141,8 +141,10 @@ def _transact(intent, confirm, more, meet):
     with _signals() as ended:
         try:
             failed = _carry_more(more)
-            worse = () if failed else ring_probe.problems(intent.tunnels, _changed(applied))
-            failed = failed or worse or _carry(intent, lambda: meet(GO)) or executor.apply(more.last)
+            with contextlib.ExitStack() as aside:
+                worse = () if failed else ring_probe.problems(intent.tunnels, _changed(applied), aside)
+                failed = failed or worse or _carry(intent, lambda: meet(GO))
+            failed = failed or executor.apply(more.last)
             worse = worse or (() if failed else verify.compare(before, intent.tunnels))
             if not failed and not worse:
                 meet(DONE)
