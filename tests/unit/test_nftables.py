@@ -3,7 +3,9 @@
 import json
 import re
 
+import jinja2
 import pytest
+from l2wg_hooks import templates
 from l2wg_hooks.config import tunnel_file
 from l2wg_hooks.model import Link, Observed, PolicyRoutes, Rules, Tables, Tunnel
 from l2wg_hooks.netfilter import nftables
@@ -91,6 +93,17 @@ def test_a_name_is_a_word_in_quotes_or_behind_a_dash():
     text = nftables.render([nftables.entry(ONE), nftables.entry(ALL)])
     named = [line.strip() for line in text.splitlines() if "site-b.2" in re.sub(r'"[^"]*"', "", line)]
     assert named == [f"counter {word}-site-b.2 {{ }}" for word in ("loop", "vlans", "dhcp")]
+
+
+def test_a_template_is_compiled_once_a_process(monkeypatch):
+    """`apply` asks nft(8) about the rules, and stores them: to compile took as long as ten commands."""
+    compiled = []
+    compile_ = jinja2.Environment.compile
+    monkeypatch.setattr(jinja2.Environment, "compile", lambda *arguments: compiled.append(1) or compile_(*arguments))
+    templates._environment.cache_clear()
+    for tunnel in (ONE, TWO, ONE):
+        nftables.render([nftables.entry(tunnel)])
+    assert len(compiled) == 1
 
 
 def many(count, **changes):
