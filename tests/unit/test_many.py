@@ -319,12 +319,23 @@ def test_an_answer_is_that_of_the_peer_who_was_asked(monkeypatch):
 @pytest.mark.parametrize("count", [2, 500])
 def test_a_picture_of_all_interfaces_takes_three_processes(monkeypatch, count):
     world = Tools(monkeypatch, ())
-    monkeypatch.setattr(link_table, "parse", lambda text: {})
-    saved_state.picture([f"e{number}" for number in range(count)])
-    assert len(world.ran) == 3
+    names = [f"e{number}" for number in range(count)]
     odd = ["e'1", 'e"2', "e#3"]
+    monkeypatch.setattr(link_table, "parse", lambda text: dict.fromkeys(names + odd))
+    saved_state.picture(names)
+    assert len(world.ran) == 3
     saved_state.picture(odd)
     assert world.ran[-1] == "ip -6 route show table all dev e#3", "a batch would take it for something else"
+
+
+def test_of_what_is_not_there_nobody_asks_for_routes(monkeypatch):
+    """As of a hundred tunnels that are about to be made: ip(8) would look for each, in each family."""
+    lines = []
+    monkeypatch.setattr(link_table, "parse", lambda text: dict.fromkeys(["e0"]))
+    monkeypatch.setattr(process, "run", lambda argv, stdin="": lines.extend(stdin.splitlines()) or process.Result(0, tools.LO if stdin else "[]", ""))
+    snapshot, _, routes = saved_state.picture(["e0", *(f"t{number}" for number in range(100))])
+    assert [line for line in lines if "dev lo" not in line] == ["route show table all dev e0"] * 2, "in each family"
+    assert len(routes) == 101 and set(routes.values()) == {""} and list(snapshot.links) == ["e0"]
 
 
 @pytest.mark.parametrize("count", [2, 500])
