@@ -1,6 +1,7 @@
 """A thousand tunnels cost ten times what a hundred do: counted (many.py), since a time says something else on each machine."""
 
 import json
+import threading
 
 import many
 import pytest
@@ -306,6 +307,16 @@ def test_far_ends_and_ways_are_asked_at_once(monkeypatch):
     processes, slept = asked(monkeypatch, 1000)
     assert (processes, slept) == asked(monkeypatch, 10)
     assert slept <= 2 * verify.LOOKS + 1, "a second for all of them, and one look for the neighbour"
+
+
+def test_far_ends_are_waited_for_while_all_else_is_asked(monkeypatch):
+    """They are dead, mostly: of a new site."""
+    tunnels = many.wish("gretap", 3)
+    Tools(monkeypatch, tunnels)
+    waits, ways = threading.Event(), verify._ways
+    monkeypatch.setattr(verify, "_echoes", lambda ends: waits.wait(30) and {("wg0", "answers")})
+    monkeypatch.setattr(verify, "_ways", lambda *arguments: waits.set() or ways(*arguments))
+    assert verify.look(tunnels, many.router(tunnels)[0]).echoes == (("wg0", "answers"),)
 
 
 def test_an_answer_is_that_of_the_peer_who_was_asked(monkeypatch):
