@@ -10,7 +10,7 @@ from l2wg_hooks.apply import apply, preview, ring_probe, saved_state, verify
 from l2wg_hooks.check import firewalls, lan, modules, permissions, runner
 from l2wg_hooks.config import ifupdown, ifupdown_files, last_applied, store
 from l2wg_hooks.config.store import Wish
-from l2wg_hooks.errors import Problem
+from l2wg_hooks.errors import LONGEST, Problem
 from l2wg_hooks.managers import networkd
 from l2wg_hooks.model import Heard, Plan, Step, Tables, Walls
 from l2wg_hooks.netfilter import trace
@@ -18,7 +18,7 @@ from l2wg_hooks.observe import link_table, wg_interfaces
 from l2wg_hooks.observe.wg_interfaces import Interface
 from l2wg_hooks.plan import planner
 from l2wg_hooks.reconcile import event_summary, executor, look_record
-from l2wg_hooks.status import render_json, render_prometheus, render_svg, render_text, status
+from l2wg_hooks.status import render_json, render_prometheus, render_svg, render_text, status, terminal_text
 from l2wg_hooks.system import process
 
 FEW, MANY = 100, 1000
@@ -418,3 +418,17 @@ def test_who_is_spared(monkeypatch):
     assert apply._spared(intent._replace(texts={"/etc/x": ("", "y")}), preview.NOTHING, applied) == set()
     more = preview.NOTHING._replace(wish={"l2w0001": "newer"}, underlay="wg0")
     assert apply._spared(intent, more, applied) == {"l2w0001", "own"}
+
+
+def test_what_can_be_read_is_shown_as_it_is(monkeypatch):
+    """Nothing of it is made anew, and no text is asked twice whether a terminal would obey it."""
+    asked = []
+    monkeypatch.setattr(terminal_text, "plain", lambda text: asked.append(text) or text)
+    known = tuple((f"t{number}", number, None, Problem("waits for wg0", "", "/etc/l2wg/t.conf", 3)) for number in range(20))
+    assert terminal_text.readable(known) is known and asked == []
+    terminal_text.readable(known + ("a\x1b[2J", "b" * 2000))
+    assert asked == ["a\x1b[2J", "b" * 2000]
+    monkeypatch.undo()
+    found = terminal_text.readable((known, ("a\x1b[2J",), {"c\n": (None, 2.5, Problem("d\r"))}, "b" * 2000))
+    assert found[:3] == (known, ("a\\x1b[2J",), {"c\\n": (None, 2.5, Problem("d\\r"))}) and len(found[3]) == LONGEST
+    assert found[0] is known
