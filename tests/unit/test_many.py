@@ -19,7 +19,7 @@ from l2wg_hooks.observe.wg_interfaces import Interface
 from l2wg_hooks.plan import planner
 from l2wg_hooks.reconcile import event_summary, executor, look_record
 from l2wg_hooks.status import render_json, render_prometheus, render_svg, render_text, status, terminal_text
-from l2wg_hooks.system import process
+from l2wg_hooks.system import ip_routes, process
 
 FEW, MANY = 100, 1000
 # Ten times as many, and something for what is sorted, and for what costs as much for one.
@@ -432,3 +432,16 @@ def test_what_can_be_read_is_shown_as_it_is(monkeypatch):
     found = terminal_text.readable((known, ("a\x1b[2J",), {"c\n": (None, 2.5, Problem("d\r"))}, "b" * 2000))
     assert found[:3] == (known, ("a\\x1b[2J",), {"c\\n": (None, 2.5, Problem("d\\r"))}) and len(found[3]) == LONGEST
     assert found[0] is known
+
+
+def test_a_step_is_looked_at_once_for_its_batch(monkeypatch):
+    """All words at once; and the first of a batch not again for each that follows."""
+    steps = [Step(("ip", "link", "set", "dev", f"t{number}", "up"), "it is down", f"t{number}") for number in range(100)]
+    asked = []
+    is_plain = ip_routes.is_plain
+    monkeypatch.setattr(ip_routes, "is_plain", lambda word: asked.append(word) or is_plain(word))
+    monkeypatch.setattr(process, "run", lambda argv, stdin="": process.Result(0, "", ""))
+    assert executor.apply(steps) == ()
+    assert len(asked) <= len(steps) + 1
+    for argv in (("ip", "link", "set", "dev", "", "up"), ("ip", "link", "set", "dev", "a b", "up"), ("ip", "link", "set", "dev", "a#", "up")):
+        assert executor._batches(Step(argv, "", "a")) == ()
