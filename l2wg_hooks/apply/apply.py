@@ -228,11 +228,12 @@ def _tell_of_log(tunnels):
 
 def _tell_of_addresses(applied, tunnels):
     """Print which addresses bridges still have though nobody wishes for them any more: somebody may be logged in by one."""
-    links, wished = link_table.read(), {tunnel.bridge_address for tunnel in tunnels}
-    for bridge, address in sorted(
-        {(tunnel.bridge, tunnel.bridge_address) for tunnel in store.parsed(applied) if tunnel.bridge_address}
-    ):
-        if address not in wished and bridge in links and address in links[bridge].addresses:
+    wished = {tunnel.bridge_address for tunnel in tunnels}
+    had = {(tunnel.bridge, tunnel.bridge_address) for tunnel in store.parsed(applied) if tunnel.bridge_address}
+    left = sorted(row for row in had if row[1] not in wished)
+    links = link_table.read() if left else {}
+    for bridge, address in left:
+        if bridge in links and address in links[bridge].addresses:
             log.say(f"{bridge} has {address} until it goes down, lest somebody is cut off; to take it now:")
             log.say(f"ip address del {address} dev {bridge}")
 

@@ -445,3 +445,15 @@ def test_a_step_is_looked_at_once_for_its_batch(monkeypatch):
     assert len(asked) <= len(steps) + 1
     for argv in (("ip", "link", "set", "dev", "", "up"), ("ip", "link", "set", "dev", "a b", "up"), ("ip", "link", "set", "dev", "a#", "up")):
         assert executor._batches(Step(argv, "", "a")) == ()
+
+
+def test_of_addresses_that_were_never_given_nobody_asks(monkeypatch):
+    """A list of all interfaces more, after each apply."""
+    asked = []
+    monkeypatch.setattr(link_table, "read", lambda: asked.append(1) or {})
+    text = "underlay = wg0\nlocal = 10.0.0.1\nremote = 10.0.0.2\nbridge = br0\n"
+    given = text + "bridge-ports = e1\nbridge-address = 10.7.0.1/24\n"
+    for applied, tunnels, reads in (({}, (), 0), ({"t": text}, (), 0), ({"t": given}, store.parsed({"t": given}), 0), ({"t": given}, (), 1)):
+        asked.clear()
+        apply._tell_of_addresses(applied, tunnels)
+        assert len(asked) == reads
