@@ -194,13 +194,22 @@ def listing(entries=()):
     Two calls: nft 1.1 refuses a second `list` in one. Where all of the `entries` are in walls, there is no guard to be listed.
     """
     found = ""
-    for family in FAMILIES if not entries or nftables.guarded(entries) else FAMILIES[1:]:
+    for family in _families(entries):
         try:
             result = process.run(("nft", "-s", "list", "table", family, "l2wg"))
         except L2wgError:  # told of by whoever wants to load
             return None
         found += result.out if result.code == 0 else ""
     return _steady(found)
+
+
+def _families(entries):
+    return FAMILIES if not entries or nftables.guarded(entries) else FAMILIES[1:]
+
+
+def is_whole(text, entries):
+    """Whether what `listing` gave has all tables of these entries: nft(8) may fail for one of them."""
+    return text is not None and all(f"table {family} l2wg {{" in text for family in _families(entries))
 
 
 def _steady(text):

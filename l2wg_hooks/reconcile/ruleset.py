@@ -53,7 +53,8 @@ def load(wanted, step):
             after = nf_tables.generation()
             only = after is not None and after.is_next(before)
             listing = known if only and known else nftables_state.listing(wanted.entries)
-            if not (only and listing and (known or nf_tables.generation() == after)):
+            whole = nftables_state.is_whole(listing, wanted.entries)
+            if not (only and whole and (known or nf_tables.generation() == after)):
                 meant = meant or _meant(step.argv, wanted.entries)
                 if not meant(listing):
                     continue
