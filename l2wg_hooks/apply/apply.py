@@ -141,8 +141,10 @@ def _transact(intent, confirm, more, meet):
     with _signals() as ended:
         try:
             failed = _carry_more(more)
-            worse = () if failed else ring_probe.problems(intent.tunnels, _changed(applied))
-            failed = failed or worse or _carry(intent, lambda: meet(GO)) or executor.apply(more.last)
+            with contextlib.ExitStack() as aside:
+                worse = () if failed else ring_probe.problems(intent.tunnels, _changed(applied), aside)
+                failed = failed or worse or _carry(intent, lambda: meet(GO))
+            failed = failed or executor.apply(more.last)
             worse = worse or (() if failed else verify.compare(before, intent.tunnels))
             if not failed and not worse:
                 meet(DONE)
@@ -226,11 +228,12 @@ def _tell_of_log(tunnels):
 
 def _tell_of_addresses(applied, tunnels):
     """Print which addresses bridges still have though nobody wishes for them any more: somebody may be logged in by one."""
-    links, wished = link_table.read(), {tunnel.bridge_address for tunnel in tunnels}
-    for bridge, address in sorted(
-        {(tunnel.bridge, tunnel.bridge_address) for tunnel in store.parsed(applied) if tunnel.bridge_address}
-    ):
-        if address not in wished and bridge in links and address in links[bridge].addresses:
+    wished = {tunnel.bridge_address for tunnel in tunnels}
+    had = {(tunnel.bridge, tunnel.bridge_address) for tunnel in store.parsed(applied) if tunnel.bridge_address}
+    left = sorted(row for row in had if row[1] not in wished)
+    links = link_table.read() if left else {}
+    for bridge, address in left:
+        if bridge in links and address in links[bridge].addresses:
             log.say(f"{bridge} has {address} until it goes down, lest somebody is cut off; to take it now:")
             log.say(f"ip address del {address} dev {bridge}")
 

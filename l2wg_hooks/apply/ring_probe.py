@@ -7,17 +7,18 @@ packet sockets hear what comes.
 
 import contextlib
 import os
-import selectors
+import select
+import socket
 import time
 from typing import NamedTuple, Tuple
 
 from l2wg_hooks import errors, model
-from l2wg_hooks.model import Tunnel
+from l2wg_hooks.model import NAMESPACE, Tunnel
 from l2wg_hooks.observe import link_table, snapshot
 from l2wg_hooks.plan import commands, link_index, planner, wire_steps
 from l2wg_hooks.probes import loop_probe, packet_socket
 from l2wg_hooks.reconcile import reconcile
-from l2wg_hooks.system import ip_routes, log, process
+from l2wg_hooks.system import ip_routes, log, network_namespace, process
 
 # The bridge that is down, and an Ethernet address by which network managers leave it alone (debian/l2wg.udev).
 ASIDE, MAC = "l2wg-aside", "fe:ff:00:00:00:00"
@@ -73,10 +74,11 @@ def _comes(tunnel, links):
     return link is None or (link.kind in model.TUNNEL_KINDS and link.master != tunnel.bridge)
 
 
-def problems(tunnels, changed):
-    """Problems of the `changed` among `tunnels` that would close a ring; those that are to join are made, and down, afterwards.
+def problems(tunnels, changed, aside):
+    """Problems of the `changed` among `tunnels` that would close a ring.
 
-    What cannot be made here is told by whoever makes it for good.
+    Those that are to join are made, and wait in a bridge that is down, until `aside` ends (an ExitStack): whoever joins them to
+    their own until then need not have them down in between. What cannot be made here is told by whoever makes it for good.
     """
     links = link_table.read()
     asked = joining(tunnels, links, changed)
@@ -86,20 +88,20 @@ def problems(tunnels, changed):
         words = (newcomer.tunnel.name, newcomer.tunnel.bridge, errors.listed(newcomer.others, NAMED))
         log.say("{} joins {} beside {}, which may close a ring: do its frames come back by another way?".format(*words))
     coming = [newcomer.tunnel for newcomer in asked if _comes(newcomer.tunnel, links)]
-    names = [tunnel.name for tunnel in coming]
-    with _aside():
-        links = link_table.read()
-        # Isolated, lest somebody's network manager brings that bridge up.
-        there = [
-            tunnel._replace(bridge=ASIDE, bridge_ports=(), isolated=True) if tunnel.name in names else tunnel
-            for tunnel in tunnels
-        ]
-        todo = only(planner.plan(there, links, seen=snapshot.look(there, links)), names, _wires(coming))
-        reconcile.execute(todo, links)
-        found = tuple(judge(asked, _back(asked)))
-        if not found:
-            log.say("none came back; of a site whose router is not ready yet, that router will see it")
-        return found
+    names = {tunnel.name for tunnel in coming}
+    aside.enter_context(_aside())
+    links = link_table.read()
+    seen = snapshot.look(tunnels, links)
+    # Isolated, lest somebody's network manager brings that bridge up.
+    there = [
+        tunnel._replace(bridge=ASIDE, bridge_ports=(), isolated=True) if tunnel.name in names else tunnel for tunnel in tunnels
+    ]
+    todo = only(planner.plan(there, links, seen=seen), names, _wires(coming))
+    reconcile.execute(with_rules(todo, planner.plan(tunnels, links, seen=seen)), links)
+    found = tuple(judge(asked, _back(asked)))
+    if not found:
+        log.say("none came back; of a site whose router is not ready yet, that router will see it")
+    return found
 
 
 def _wires(tunnels):
@@ -111,6 +113,16 @@ def only(todo, names, wires=()):
     """Of a Plan what makes these tunnels, what guards them, and what leads them: the peers and routes of `wires`. Pure."""
     groups = {*names, *wires, planner.GUARD} | ({commands.OF_NAMESPACE, wire_steps.GUARD} if wires else set())
     return todo._replace(steps=tuple(step for step in todo.steps if step.group in groups))
+
+
+def with_rules(todo, final):
+    """The Plan `todo` with the rules of the `final` one, so that they are loaded once. Pure.
+
+    They guard the tunnels whichever bridge these are in, and by the one that they wait in, which is down, nothing passes.
+    """
+    if final.rules is not None:
+        return todo._replace(rules=final.rules)
+    return todo._replace(rules=None, steps=tuple(step for step in todo.steps if step.group != planner.GUARD))
 
 
 @contextlib.contextmanager
@@ -131,29 +143,44 @@ def _back(asked):
     # Nobody has this address, so no bridge on the way takes its frames for a station's that it knows.
     sources = {newcomer.tunnel.name: b"\x02" + os.urandom(5) for newcomer in asked}
     by = {source: name for name, source in sources.items()}
-    found, ears = set(), {}
+    found = set()
     with contextlib.ExitStack() as stack:
-        selector = stack.enter_context(selectors.DefaultSelector())
-        for name in sorted({name for newcomer in asked for name in (newcomer.tunnel.name,) + newcomer.others}):
-            try:
-                ears[name] = packet_socket.Ear(name, packet_socket.type_filter(loop_probe.ETHERTYPE))
-            except OSError:  # it just went, or was not made: nothing comes back by it
-                continue
-            stack.callback(ears[name].close)
-            selector.register(ears[name], selectors.EVENT_READ)
+        ears = []
+        for ear, names in _ears({name for newcomer in asked for name in (newcomer.tunnel.name,) + newcomer.others}):
+            stack.callback(ear.close)
+            ears.append((ear, names))
         for _ in range(TIMES):
             for newcomer in asked:
-                if newcomer.tunnel.name in ears:
-                    ears[newcomer.tunnel.name].send(loop_probe.frame(newcomer.tunnel, sources[newcomer.tunnel.name]))
+                for ear, names in ears:
+                    if newcomer.tunnel.name in names:
+                        ear.send(newcomer.tunnel.name, loop_probe.frame(newcomer.tunnel, sources[newcomer.tunnel.name]))
             end = time.monotonic() + PAUSE
             while time.monotonic() < end:
-                for key, _ in selector.select(max(0, end - time.monotonic())):
-                    packet = key.fileobj.hear()
-                    if packet is not None and not packet.out and packet.data[6:12] in by:
+                select.select([ear for ear, _ in ears], [], [], max(0, end - time.monotonic()))
+                for ear, names in ears:
+                    packet = ear.hear()
+                    if packet is not None and not packet.out and packet.data[6:12] in by and packet.device in names:
                         found.add((by[packet.data[6:12]], packet.device))
             if found:
                 break
     return found
+
+
+def _ears(names):
+    """Yield (OpenEar, those of these interfaces that it hears): a fixed number, one for each network namespace of l2wg's."""
+    program = packet_socket.type_filter(loop_probe.ETHERTYPE)
+
+    def here():
+        return {name for _, name in socket.if_nameindex()} & names
+
+    there = here()
+    yield packet_socket.OpenEar(program), there
+    # Where it just went, or was not made, nothing comes back by it.
+    if names - there and os.path.exists(network_namespace.path(NAMESPACE)):
+        try:
+            yield network_namespace.within(NAMESPACE, lambda: (packet_socket.OpenEar(program), here() - there))
+        except OSError:  # it is none, or has gone this moment
+            pass
 
 
 def judge(asked, back):

@@ -7,12 +7,15 @@ from l2wg_hooks.errors import fail
 from l2wg_hooks.system import process, units
 
 UNIT = "l2wg-rollback"
+# Where systemd has it as long as it is armed (systemd-run(1), --collect).
+ARMED = "/run/systemd/transient/" + UNIT + ".timer"
 
 
 def arm(seconds, must):
     if not units.run_here():
         return
-    disarm()
+    if os.path.lexists(ARMED):
+        disarm()
     argv = (
         "systemd-run",
         "--quiet",

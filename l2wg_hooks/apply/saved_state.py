@@ -167,10 +167,14 @@ def masked(path, text):
 def picture(names):
     """(restore.Snapshot of now, what ip(8) said: addresses, {name: routes})."""
     shown = process.run(link_table.OBSERVE).out
-    four, six = (_routes(names, family) for family in ("-4", "-6"))
+    links = link_table.parse(shown)
+    # What is about to be made has none, and there may be a thousand of those.
+    there = [name for name in names if name in links]
+    four, six = (_routes(there, family) for family in ("-4", "-6"))
     # Without a gateway nothing in the line of a default route says which family it is of.
-    routes = {name: four[name] + re.sub("^default ", "::/0 ", six[name], flags=re.M) for name in names}
-    return restore.Snapshot(link_table.completed(link_table.parse(shown)), addresses.parse(shown, routes)), shown, routes
+    routes = {name: four[name] + re.sub("^default ", "::/0 ", six[name], flags=re.M) for name in there}
+    routes = {name: routes.get(name, "") for name in names}
+    return restore.Snapshot(link_table.completed(links), addresses.parse(shown, routes)), shown, routes
 
 
 def _routes(names, family):

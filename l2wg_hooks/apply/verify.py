@@ -52,7 +52,7 @@ class Health(NamedTuple):
 
 
 def look(tunnels, links, spared=(), silent=()):
-    """The Health of now. It takes up to a second where a neighbour does not answer, and one more where a far end does not.
+    """The Health of now. It takes up to a second where a neighbour, or a far end, does not answer.
 
     What router advertisements have given to the `silent` bridges is to go; who is logged in by it, is not.
     Nobody is asked for an echo at the far end of the `spared` tunnels: it need not answer afterwards.
@@ -68,18 +68,21 @@ def look(tunnels, links, spared=(), silent=()):
 
 def _look(tunnels, links, spared, silent):
     underlays = sorted({tunnel.underlay for tunnel in tunnels if tunnel.underlay in links})
-    targets = [target for target in _targets(underlays) if target[1] != DEFAULT or target[2] not in silent]
-    ways = tuple(way for way in _ways([(*target, True) for target in targets], links) if way)
-    # One that nobody renews any more may end by itself before anybody looks again.
-    sessions = tuple((name, peer) for name in underlays for peer in _alive(name, endpoint_names.STALE))
     known = [tunnel for tunnel in tunnels if tunnel.underlay in links and tunnel.name not in spared]
     ends = {(tunnel.underlay, end.remote) for tunnel in known for end in tunnel.ends()}
-    given = {address for name in silent if name in links for address in links[name].autoconfigured}
-    # Nobody but a tunnel has use for an address in a namespace of its own.
-    out_here = [link for link in links.values() if not link.namespace]
-    addresses = tuple(address for link in out_here for address in link.addresses if address not in given)
-    gateways = tuple(row[0] for row in _gateways() if row[2] not in silent)
-    return Health(addresses, gateways, ways, sessions, tuple(sorted(_echoes(ends))))
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        # Far ends that do not answer take their second while all else is asked for.
+        echoes = pool.submit(_echoes, ends)
+        targets = [target for target in _targets(underlays) if target[1] != DEFAULT or target[2] not in silent]
+        ways = tuple(way for way in _ways([(*target, True) for target in targets], links) if way)
+        # One that nobody renews any more may end by itself before anybody looks again.
+        sessions = tuple((name, peer) for name in underlays for peer in _alive(name, endpoint_names.STALE))
+        given = {address for name in silent if name in links for address in links[name].autoconfigured}
+        # Nobody but a tunnel has use for an address in a namespace of its own.
+        out_here = [link for link in links.values() if not link.namespace]
+        addresses = tuple(address for link in out_here for address in link.addresses if address not in given)
+        gateways = tuple(row[0] for row in _gateways() if row[2] not in silent)
+        return Health(addresses, gateways, ways, sessions, tuple(sorted(echoes.result())))
 
 
 def compare(before, tunnels):

@@ -10,11 +10,15 @@ from l2wg_hooks.encapsulation import registry
 from l2wg_hooks.errors import L2wgError
 from l2wg_hooks.model import Rules
 from l2wg_hooks.netfilter import nftables, rule_groups
-from l2wg_hooks.system import files, json_fields, process
+from l2wg_hooks.system import files, json_fields, nf_tables, process
 from l2wg_hooks.typed import Dict, NamedTuple, Tuple
 
 # What was loaded last, and how nft(8) lists that where nobody interferes: whoever takes a rule away, an event notices.
 LOADED = "/run/l2wg.loaded"
+# When nft(8) listed just that, or nothing where nothing is loaded: the Generation, and a number for what is in LOADED.
+SEEN = "/run/l2wg.seen"
+# The same as LOADED, which stays when the last tunnel goes, and `nft`: which nft(8) it was that lists these rules so.
+LISTED = "/run/l2wg.listed"
 TEMPLATE = os.path.join(os.path.dirname(os.path.dirname(__file__)), "templates", "rules.j2")
 
 # What fills it.
@@ -24,8 +28,6 @@ FILLERS = (
     *(sys.modules[type(encapsulation).__module__].__file__ for encapsulation in registry.ENCAPSULATIONS.values()),
 )
 
-# Characters of a comment.
-LINE = 100
 # The order in which their listings are kept.
 FAMILIES = ("inet", "bridge")
 # What came from outside the underlay, was about to leave outside it, or was sent by somebody else in this router's name: by the
@@ -51,10 +53,42 @@ def observe(needed):
 
     Not `needed`, by any tunnel, and never loaded: nobody asks nft(8).
     """
-    loaded = _loaded()
-    if loaded is None and not needed:
+    text = _noted()
+    if text is None and not needed:
         return Rules()
-    return _rules(loaded, listing(loaded[0] if loaded else ()))
+    loaded, generation = _understood(text), nf_tables.generation()
+    before = loaded[2] if loaded else ""
+    # Where no transaction has changed any rule since somebody has listed these, they are what they were.
+    if before is not None and _is_seen(text, generation):
+        return _rules(loaded, before)
+    listed = "" if loaded is None and _is_bare() else listing(loaded[0] if loaded else ())
+    if listed == before and loaded is not None:
+        see(generation)
+    return _rules(loaded, listed)
+
+
+def see(generation):
+    """Keep that all rules in force at this Generation, or None, are those of LOADED. No event fails for it."""
+    try:
+        if generation is not None and generation.namespace:
+            files.keep(SEEN, f"{generation} {_checksum(_noted())}\n")
+        else:
+            files.remove(SEEN)
+    except L2wgError:
+        pass
+
+
+def _is_seen(text, generation):
+    return generation is not None and generation.namespace and files.kept(SEEN) == f"{generation} {_checksum(text)}\n"
+
+
+def _checksum(text):
+    return "none" if text is None else "{:08x}".format(zlib.crc32(text.encode("utf-8", "surrogateescape")))
+
+
+def _is_bare():
+    """Whether the kernel says that it has none of our tables."""
+    return all(nf_tables.has_table(family, "l2wg") is False for family in FAMILIES)
 
 
 def report(results):
@@ -72,16 +106,62 @@ def report(results):
 LISTS = tuple(("nft", "list", "table", family, "l2wg") for family in FAMILIES)
 
 
+def _noted():
+    """The text of LOADED; None where there is none, "" where that is not as we have left it."""
+    try:
+        return files.text(LOADED, None, files.OURS)
+    except L2wgError:
+        return ""
+
+
 def _loaded():
     """What was loaded last, as (entries, values, listing); None where nothing was.
 
     The listing is None, which is no listing's equal, where another version's template made those rules.
     """
+    return _understood(_noted())
+
+
+def _understood(text):
+    """The same by the text of LOADED."""
     try:
-        text = files.text(LOADED, None, files.OURS)
         return None if text is None else _parse(text)
-    except (L2wgError, ValueError):  # not as we have left it: loaded once more
+    except ValueError:  # not as we have left it: loaded once more
         return [], {}, None
+
+
+def keep(entries, values, listing):
+    """Keep how nft(8) lists these rules where nothing has changed them. No event fails for it."""
+    try:
+        files.keep(LISTED, json.dumps(dict(note(entries, values, listing), nft=_nft())))
+    except L2wgError:
+        pass
+
+
+def kept(entries, values):
+    """How this nft(8) lists these rules; None where that is not known."""
+    try:
+        text, program = files.kept(LISTED), _nft()
+        if not text or program is None or json_fields.load(text).get("nft") != program:
+            return None
+        known = _parse(text)
+        return known[2] if known[:2] == (entries, values) else None
+    except (ValueError, AttributeError):  # not as we have left it
+        return None
+
+
+def note(entries, values, listing):
+    """What LOADED has of these rules."""
+    return {"entries": entries, "values": values, "template": template(), "meant": listing}
+
+
+def _nft():
+    """Of the program nft(8), what is another for another one: each has its way to list."""
+    try:
+        info = os.stat(process.whole_path("nft"))
+    except OSError:
+        return None
+    return [info.st_ino, info.st_size, info.st_mtime_ns]
 
 
 def _rules(loaded, listing):
@@ -114,13 +194,22 @@ def listing(entries=()):
     Two calls: nft 1.1 refuses a second `list` in one. Where all of the `entries` are in walls, there is no guard to be listed.
     """
     found = ""
-    for family in FAMILIES if not entries or nftables.guarded(entries) else FAMILIES[1:]:
+    for family in _families(entries):
         try:
             result = process.run(("nft", "-s", "list", "table", family, "l2wg"))
         except L2wgError:  # told of by whoever wants to load
             return None
         found += result.out if result.code == 0 else ""
     return _steady(found)
+
+
+def _families(entries):
+    return FAMILIES if not entries or nftables.guarded(entries) else FAMILIES[1:]
+
+
+def is_whole(text, entries):
+    """Whether what `listing` gave has all tables of these entries: nft(8) may fail for one of them."""
+    return text is not None and all(f"table {family} l2wg {{" in text for family in _families(entries))
 
 
 def _steady(text):
@@ -132,12 +221,21 @@ def _steady(text):
 
 
 def stamp(entries):
-    """Comments that are others for other entries, and for another template.
+    """A comment that is another one for other entries, and for another template.
 
-    In short lines: nft(8) reads a comment of a file again with every piece that it gets of it. One of 330 kB took it 51 s.
+    Not the entries themselves: to read those of a thousand tunnels took nft(8) a quarter of its time.
     """
     text = f"{json.dumps(entries, sort_keys=True)} {template():08x}"
-    return "".join(f"# {text[at : at + LINE]}\n" for at in range(0, len(text), LINE))
+    return f"# {_digest(text.encode('utf-8', 'surrogateescape'))}\n"
+
+
+def _digest(data):
+    try:
+        # A built-in of Debian's Python; hashlib(3py) loads OpenSSL.
+        from _blake2 import blake2b
+    except ImportError:
+        from hashlib import blake2b
+    return blake2b(data, digest_size=32).hexdigest()
 
 
 def template():

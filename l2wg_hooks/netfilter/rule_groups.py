@@ -41,6 +41,11 @@ class Protocol(NamedTuple):
         """(key, number of the pair) of each that is there."""
         return tuple(dict((self.key(end), end.pair) for end in self.ends).items())
 
+    @property
+    def underlay(self):
+        """The underlay of all of them; "" where they have several."""
+        return _only(self.ends)
+
     def under(self):
         """(key, underlay) of each that is there."""
         return _each((self.key(end), end.entry["underlay"]) for end in self.ends)
@@ -54,6 +59,11 @@ class Group(NamedTuple):
     protocol: Protocol
     ends: Tuple[End, ...]
 
+    @property
+    def underlay(self):
+        """The underlay of all of them; "" where they have several."""
+        return _only(self.ends)
+
     def pairs(self):
         return _each("%s . %s" % (end.local, end.remote) for end in self.ends)
 
@@ -64,6 +74,11 @@ class Group(NamedTuple):
     def tunnels(self):
         """(pair, the tunnel's name) of each that is there."""
         return _each(("%s . %s" % (end.local, end.remote), end.entry["name"]) for end in self.ends)
+
+    @property
+    def carrier(self):
+        """The expression for the same packets, and for those with other numbers."""
+        return self.protocol.match.strip() or "udp dport %d" % self.ends[0].entry["port"]
 
     def numbers(self):
         """(number, the Ends that have it) of each that is there."""
@@ -224,6 +239,11 @@ def _by(things, key):
     for thing in things:
         found.setdefault(key(thing), []).append(thing)
     return [(key, tuple(some)) for key, some in found.items()]
+
+
+def _only(ends):
+    underlay, *others = _each(end.entry["underlay"] for end in ends)
+    return "" if others else underlay
 
 
 def _each(things):

@@ -12,14 +12,18 @@ from l2wg_hooks.typed import NamedTuple
 
 ETH_P_ALL = 3
 # asm-generic/socket.h; Python has no name for it.
-SO_ATTACH_FILTER = 26
+SO_ATTACH_FILTER, SO_RCVBUFFORCE = 26, 33
 # linux/if_packet.h
 PACKET_OUTGOING = 4
 # Bytes of a packet that are kept: DHCP's (RFC 2131: 576) and more.
 SNAP = 1024
+# Bytes that may wait to be heard: a short frame counts as some 800.
+ROOM = 1 << 22
 
 # Classic BPF (linux/filter.h, linux/bpf_common.h): load half, byte, 4*(byte&0xf) into X; with X; jump; return.
 LDH, LDB, LDX, LDH_X, RSH, JEQ, JSET, RET = 0x28, 0x30, 0xB1, 0x48, 0x74, 0x15, 0x45, 0x06
+# Where a filter loads whether a packet is PACKET_OUTGOING (SKF_AD_OFF + SKF_AD_PKTTYPE in linux/filter.h).
+PACKET_TYPE = 0xFFFFF000 + 4
 TAKE, LEAVE = "take", "leave"
 
 
@@ -35,8 +39,15 @@ def assemble(lines):
 
 
 def type_filter(ethertype):
-    """Ethernet: frames of one EtherType (2 bytes)."""
-    return assemble((("", LDH, 12, None, None), ("", JEQ, int.from_bytes(ethertype, "big"), TAKE, LEAVE)))
+    """Ethernet: frames of one EtherType (2 bytes) that come in; of what this router sends, there may be one a tunnel."""
+    return assemble(
+        (
+            ("", LDB, PACKET_TYPE, None, None),
+            ("", JEQ, PACKET_OUTGOING, LEAVE, None),
+            ("", LDH, 12, None, None),
+            ("", JEQ, int.from_bytes(ethertype, "big"), TAKE, LEAVE),
+        )
+    )
 
 
 def lan_filter():
@@ -97,6 +108,12 @@ class Packet(NamedTuple):
     out: bool
 
 
+def _attach(ear, program):
+    array = ctypes.create_string_buffer(program, len(program))
+    # struct sock_fprog: a short, and a pointer at its natural alignment.
+    ear.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER, struct.pack("@HP", len(program) // 8, ctypes.addressof(array)))
+
+
 class Ear:
     """Hears on one interface what a filter lets through. Raises OSError where there is no such interface, or no root."""
 
@@ -105,11 +122,7 @@ class Ear:
         # Protocol 0: nothing comes before the filter is there.
         self.socket = network_namespace.by(device, lambda: socket.socket(socket.AF_PACKET, kind, 0))
         try:
-            array = ctypes.create_string_buffer(program, len(program))
-            # struct sock_fprog: a short, and a pointer at its natural alignment.
-            self.socket.setsockopt(
-                socket.SOL_SOCKET, SO_ATTACH_FILTER, struct.pack("@HP", len(program) // 8, ctypes.addressof(array))
-            )
+            _attach(self.socket, program)
             self.socket.bind((device, ETH_P_ALL))
             self.socket.setblocking(False)
         except BaseException:
@@ -131,6 +144,46 @@ class Ear:
         """Send an Ethernet frame out of this interface; whoever is not there any more hears nothing."""
         try:
             self.socket.send(frame)
+        except OSError:
+            pass
+
+    def close(self):
+        self.socket.close()
+
+
+class OpenEar:
+    """Hears on all interfaces of the caller's network namespace what a filter lets through, and sends by each.
+
+    One for all of them: processes have 1,024 descriptors, and to close each packet socket, the kernel waits until no CPU is at
+    work on it (synchronize_net in net/packet/af_packet.c). Raises OSError where there is no root.
+    """
+
+    def __init__(self, program):
+        # It hears from now on, as Python binds to names only: what comes before the filter is there is for the caller to leave.
+        self.socket = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(ETH_P_ALL))
+        try:
+            self.socket.setblocking(False)
+            _attach(self.socket, program)
+            self.socket.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, ROOM)
+        except BaseException:
+            self.socket.close()
+            raise
+
+    def fileno(self):
+        return self.socket.fileno()
+
+    def hear(self):
+        """The next Packet; None where there is none now."""
+        try:
+            data, address = self.socket.recvfrom(SNAP)
+        except OSError:  # nothing left, or an interface went
+            return None
+        return Packet(address[0], data, address[2] == PACKET_OUTGOING)
+
+    def send(self, device, frame):
+        """Send an Ethernet frame out of an interface; one that is not there any more sends nothing."""
+        try:
+            self.socket.sendto(frame, (device, 0))
         except OSError:
             pass
 

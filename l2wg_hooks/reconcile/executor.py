@@ -28,10 +28,10 @@ def _apply(steps, show):
     left: List = list(steps)
     problems = []
     while left:
-        count = 1
-        while _batches(left[0]) and count < len(left) and _batches(left[count]) == _batches(left[0]):
+        batch, count = _batches(left[0]), 1
+        while batch and count < len(left) and _batches(left[count]) == batch:
             count += 1
-        done, problem = _run(left[:count])
+        done, problem = _run(left[:count], batch)
         for step in left[: min(done + 1, count)]:
             show(step.argv)
         for step in left[:done]:
@@ -58,7 +58,8 @@ def _batches(step):
 
     What has a word that is not plain goes alone, as words.
     """
-    plain = all(ip_routes.is_plain(word) for word in step.argv)
+    # Of all words at once, which is as good: there is none without a character.
+    plain = all(step.argv) and ip_routes.is_plain("".join(step.argv))
     if plain and step.argv[0] == "bridge":
         return ("bridge",)
     # What older versions do behind a `netns exec` in a batch, they do in that namespace.
@@ -67,12 +68,12 @@ def _batches(step):
     return commands.INSIDE if commands.is_inside(step.argv) else ("ip",)
 
 
-def _run(steps):
-    """(how many of these were done, the Problem of the one that failed or None): one step, or many of a batch."""
+def _run(steps, batch):
+    """(how many of these were done, the Problem of the one that failed or None): one step, or many of a `batch`."""
     try:
-        if _batches(steps[0]):
+        if batch:
             lines = "".join(" ".join(commands.bare(step.argv)[1:]) + "\n" for step in steps)
-            result = process.run(_batches(steps[0]) + ("-batch", "-"), lines)
+            result = process.run(batch + ("-batch", "-"), lines)
         else:
             result = process.run(steps[0].argv)
     except L2wgError as error:

@@ -7,7 +7,7 @@ import zlib
 from l2wg_hooks.errors import L2wgError, Problem
 from l2wg_hooks.netfilter import nftables, nftables_state
 from l2wg_hooks.reconcile import executor
-from l2wg_hooks.system import files, process
+from l2wg_hooks.system import files, nf_tables, process
 
 # How often rules are loaded again where somebody has changed them before they could be looked at.
 TRIES = 3
@@ -31,34 +31,39 @@ def store(entries):
 def load(wanted, step):
     """Bring the Rules `wanted` into force by `step`, all at once or not at all; the Problems of that.
 
-    They count as in force once nft(8) lists all of them. What it lists is compared with what was meant, never taken for it:
-    a firewall that loads its own rules at the same moment may have flushed ours.
+    They count as in force where the kernel says that they were the only change, or nft(8) lists all of them. What it lists is
+    then compared with what was meant, never taken for it: a firewall that loads its rules at that moment may have flushed ours.
     """
     try:
         if not wanted.entries:
-            files.write(nftables.FILE, nftables.EMPTY)
-            failed = executor.apply((step,))
-            if not failed:
-                files.remove(nftables_state.LOADED)
-                files.remove(nftables.FILE)
-            return failed
+            return _unload(step)
+        again = os.path.lexists(nftables_state.LOADED)
         store(wanted.entries)
         files.write(nftables.FILE, nftables.load(wanted.entries, wanted.values))
-        meant = _meant(step.argv, wanted.entries)
+        # Where somebody has changed rules that were in force, or it seems so, it is not taken from a note how they are listed.
+        known = None if again else nftables_state.kept(wanted.entries, wanted.values)
+        meant = None
         for _ in range(TRIES):
+            before = nf_tables.generation()
+            if before is None and meant is None:
+                meant = _meant(step.argv, wanted.entries)
             failed = executor.apply((step,))
             if failed:
                 return failed
-            listing = nftables_state.listing(wanted.entries)
-            if meant(listing):
-                note = {
-                    "entries": wanted.entries,
-                    "values": wanted.values,
-                    "template": nftables_state.template(),
-                    "meant": listing,
-                }
-                files.write(nftables_state.LOADED, json.dumps(note))
-                return ()
+            after = nf_tables.generation()
+            only = after is not None and after.is_next(before)
+            listing = known if only and known else nftables_state.listing(wanted.entries)
+            whole = nftables_state.is_whole(listing, wanted.entries)
+            if not (only and whole and (known or nf_tables.generation() == after)):
+                meant = meant or _meant(step.argv, wanted.entries)
+                if not meant(listing):
+                    continue
+                after = None
+            files.write(nftables_state.LOADED, json.dumps(nftables_state.note(wanted.entries, wanted.values, listing)))
+            nftables_state.see(after)
+            if after is not None and not known:
+                nftables_state.keep(wanted.entries, wanted.values, listing)
+            return ()
     except L2wgError as error:
         return error.problems
     return (
@@ -67,6 +72,19 @@ def load(wanted, step):
             "find out what it is: nft monitor",
         ),
     )
+
+
+def _unload(step):
+    """Take all rules away by `step`; the Problems of that. Raises L2wgError."""
+    files.write(nftables.FILE, nftables.EMPTY)
+    before = nf_tables.generation()
+    failed = executor.apply((step,))
+    if not failed:
+        after = nf_tables.generation()
+        files.remove(nftables_state.LOADED)
+        files.remove(nftables.FILE)
+        nftables_state.see(after if after is not None and after.is_next(before) else None)
+    return failed
 
 
 def _meant(argv, entries):

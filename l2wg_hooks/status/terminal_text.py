@@ -1,13 +1,16 @@
 """Words for people: colours that say what a word says anyway, numbers with units, lines that fit. Pure."""
 
+import operator
 import os
 
-from l2wg_hooks.errors import plain
+from l2wg_hooks.errors import LONGEST, plain
 
 # ECMA-48, 8.3.117
 CODES = {"red": "31", "yellow": "33", "green": "32", "bold": "1"}
 WIDTH = 80
 TIE = "\u00a0"
+# What has no text in it.
+_BARE = frozenset((int, bool, float, type(None)))
 
 
 def wants_colour(stream, environment=os.environ):
@@ -54,14 +57,20 @@ def tie(text):
 def readable(value):
     """A Status, or what is in one, with every text in it as `plain` has it: what others have named, for a terminal or a picture.
 
-    Who draws one takes this first, so that no name has to be thought of where it is drawn.
+    Who draws one takes this first, so that no name has to be thought of where it is drawn. What is so already is given back as it
+    is: a thousand tunnels have a hundred thousand texts and numbers.
     """
     if isinstance(value, str):
         return plain(value)
     if isinstance(value, dict):
         return {readable(name): readable(item) for name, item in value.items()}
     if isinstance(value, tuple):
-        items = [readable(item) for item in value]
+        items = [
+            item if type(item) in _BARE or (type(item) is str and item.isprintable() and len(item) <= LONGEST) else readable(item)
+            for item in value
+        ]
+        if all(map(operator.is_, items, value)):
+            return value
         return type(value)(*items) if hasattr(value, "_fields") else tuple(items)
     return value
 

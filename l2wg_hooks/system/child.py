@@ -23,7 +23,7 @@ def run(argv, data, environment, patience):
     """
     if not SPAWNS:
         return _by_subprocess(argv, data, environment, patience)
-    path = _found(argv[0], environment["PATH"])
+    path = whole_path(argv[0], environment["PATH"])
     end = time.monotonic() + patience
     # Nothing that is executed has them, but as its own three.
     ends = [os.pipe() for _ in range(3)]
@@ -70,7 +70,8 @@ def _is_inheritable(descriptor):
         return False
 
 
-def _found(name, path):
+def whole_path(name, path):
+    """The file of a command by its name, in the folders of a PATH. Raises FileNotFoundError."""
     if "/" in name:
         return name
     for folder in path.split(":"):

@@ -107,7 +107,8 @@ FEATURES = (
             'meta ibrname vmap { "br0" : jump back }',
             sets=_block("counter", "loop-gretap1")
             + _block("map", "own", "type ether_addr : counter", 'elements = { 02:00:00:00:00:01 : "loop-gretap1" }')
-            + _block("chain", "back", "ether saddr { 02:00:00:00:00:01 } counter name ether saddr map @own drop"),
+            + _block("chain", "loop", "drop")
+            + _block("chain", "back", "counter name ether saddr map @own jump loop"),
         ),
     ),
     Feature(
@@ -119,8 +120,9 @@ FEATURES = (
         _chain(
             "bridge",
             "prerouting",
-            'tcp flags & (syn | rst) == syn iifname vmap { "gretap1" : jump clamp }',
-            sets=_block("chain", "clamp", "@nh,0,4 4 tcp option maxseg size set 1300"),
+            "tcp flags & (syn | rst) == syn iifname vmap @clamped",
+            sets=_block("chain", "clamp", "@nh,0,4 4 tcp option maxseg size set 1300")
+            + _block("map", "clamped", "type ifname : verdict", 'elements = { "gretap1" : jump clamp }'),
         ),
         key="mss-clamp",
         unused={"clamp": "off"},

@@ -59,6 +59,11 @@ def run(argv, stdin="", environment=()):
     return Result(code, *(_text(piece) for piece in said))
 
 
+def whole_path(name):
+    """The file of a command. Raises FileNotFoundError."""
+    return child.whole_path(name, ENVIRONMENT["PATH"])
+
+
 def _text(data):
     """What a command printed. A carriage return ends a line, too."""
     text = data.decode("utf-8", "surrogateescape")

@@ -352,3 +352,14 @@ def test_nobody_else_opens_a_file():
                 seen.add(path.name)
     assert seen == set(may), "the probe sees nothing"
     assert stat.S_ISREG(os.stat(__file__).st_mode)
+
+
+def test_to_write_loads_nothing_slow(root, monkeypatch):
+    """An event that loads rules writes files: tempfile and all that it needs cost as much as a command."""
+    for name in ("tempfile", "shutil", "random"):
+        monkeypatch.setitem(sys.modules, name, None)
+    path = str(root / "run/l2wg.nft")
+    files.write(path, "one")
+    files.write(path, "two", old="one")
+    assert files.read(path) == "two"
+    assert os.listdir(str(root / "run")) == ["l2wg.nft"]

@@ -1,6 +1,7 @@
 """A thousand tunnels cost ten times what a hundred do: counted (many.py), since a time says something else on each machine."""
 
 import json
+import threading
 
 import many
 import pytest
@@ -9,7 +10,7 @@ from l2wg_hooks.apply import apply, preview, ring_probe, saved_state, verify
 from l2wg_hooks.check import firewalls, lan, modules, permissions, runner
 from l2wg_hooks.config import ifupdown, ifupdown_files, last_applied, store
 from l2wg_hooks.config.store import Wish
-from l2wg_hooks.errors import Problem
+from l2wg_hooks.errors import LONGEST, Problem
 from l2wg_hooks.managers import networkd
 from l2wg_hooks.model import Heard, Plan, Step, Tables, Walls
 from l2wg_hooks.netfilter import trace
@@ -17,8 +18,8 @@ from l2wg_hooks.observe import link_table, wg_interfaces
 from l2wg_hooks.observe.wg_interfaces import Interface
 from l2wg_hooks.plan import planner
 from l2wg_hooks.reconcile import event_summary, executor, look_record
-from l2wg_hooks.status import render_diagram, render_json, render_prometheus, render_svg, render_text, status
-from l2wg_hooks.system import process
+from l2wg_hooks.status import render_diagram, render_json, render_prometheus, render_svg, render_text, status, terminal_text
+from l2wg_hooks.system import ip_routes, process
 
 FEW, MANY = 100, 1000
 # Ten times as many, and something for what is sorted, and for what costs as much for one.
@@ -309,6 +310,16 @@ def test_far_ends_and_ways_are_asked_at_once(monkeypatch):
     assert slept <= 2 * verify.LOOKS + 1, "a second for all of them, and one look for the neighbour"
 
 
+def test_far_ends_are_waited_for_while_all_else_is_asked(monkeypatch):
+    """They are dead, mostly: of a new site."""
+    tunnels = many.wish("gretap", 3)
+    Tools(monkeypatch, tunnels)
+    waits, ways = threading.Event(), verify._ways
+    monkeypatch.setattr(verify, "_echoes", lambda ends: waits.wait(30) and {("wg0", "answers")})
+    monkeypatch.setattr(verify, "_ways", lambda *arguments: waits.set() or ways(*arguments))
+    assert verify.look(tunnels, many.router(tunnels)[0]).echoes == (("wg0", "answers"),)
+
+
 def test_an_answer_is_that_of_the_peer_who_was_asked(monkeypatch):
     tunnels = many.wish("gretap", 3)
     Tools(monkeypatch, tunnels, {"l2w0001"})
@@ -320,12 +331,23 @@ def test_an_answer_is_that_of_the_peer_who_was_asked(monkeypatch):
 @pytest.mark.parametrize("count", [2, 500])
 def test_a_picture_of_all_interfaces_takes_three_processes(monkeypatch, count):
     world = Tools(monkeypatch, ())
-    monkeypatch.setattr(link_table, "parse", lambda text: {})
-    saved_state.picture([f"e{number}" for number in range(count)])
-    assert len(world.ran) == 3
+    names = [f"e{number}" for number in range(count)]
     odd = ["e'1", 'e"2', "e#3"]
+    monkeypatch.setattr(link_table, "parse", lambda text: dict.fromkeys(names + odd))
+    saved_state.picture(names)
+    assert len(world.ran) == 3
     saved_state.picture(odd)
     assert world.ran[-1] == "ip -6 route show table all dev e#3", "a batch would take it for something else"
+
+
+def test_of_what_is_not_there_nobody_asks_for_routes(monkeypatch):
+    """As of a hundred tunnels that are about to be made: ip(8) would look for each, in each family."""
+    lines = []
+    monkeypatch.setattr(link_table, "parse", lambda text: dict.fromkeys(["e0"]))
+    monkeypatch.setattr(process, "run", lambda argv, stdin="": lines.extend(stdin.splitlines()) or process.Result(0, tools.LO if stdin else "[]", ""))
+    snapshot, _, routes = saved_state.picture(["e0", *(f"t{number}" for number in range(100))])
+    assert [line for line in lines if "dev lo" not in line] == ["route show table all dev e0"] * 2, "in each family"
+    assert len(routes) == 101 and set(routes.values()) == {""} and list(snapshot.links) == ["e0"]
 
 
 @pytest.mark.parametrize("count", [2, 500])
@@ -369,6 +391,7 @@ def test_no_comment_of_the_rules_grows():
     few, lots = (many.rules(many.wish("gretap", count)).splitlines() for count in (1, MANY))
     assert len(lots) > MANY
     assert max(len(line) for line in lots if line.startswith("#")) <= max(150, *(len(line) for line in few if line.startswith("#")))
+    assert sum(len(line) for line in lots if line.startswith("#")) < 2000, "in many lines, a quarter of the time"
 
 
 @pytest.mark.parametrize("count", [2, 500])
@@ -396,3 +419,42 @@ def test_who_is_spared(monkeypatch):
     assert apply._spared(intent._replace(texts={"/etc/x": ("", "y")}), preview.NOTHING, applied) == set()
     more = preview.NOTHING._replace(wish={"l2w0001": "newer"}, underlay="wg0")
     assert apply._spared(intent, more, applied) == {"l2w0001", "own"}
+
+
+def test_what_can_be_read_is_shown_as_it_is(monkeypatch):
+    """Nothing of it is made anew, and no text is asked twice whether a terminal would obey it."""
+    asked = []
+    monkeypatch.setattr(terminal_text, "plain", lambda text: asked.append(text) or text)
+    known = tuple((f"t{number}", number, None, Problem("waits for wg0", "", "/etc/l2wg/t.conf", 3)) for number in range(20))
+    assert terminal_text.readable(known) is known and asked == []
+    terminal_text.readable(known + ("a\x1b[2J", "b" * 2000))
+    assert asked == ["a\x1b[2J", "b" * 2000]
+    monkeypatch.undo()
+    found = terminal_text.readable((known, ("a\x1b[2J",), {"c\n": (None, 2.5, Problem("d\r"))}, "b" * 2000))
+    assert found[:3] == (known, ("a\\x1b[2J",), {"c\\n": (None, 2.5, Problem("d\\r"))}) and len(found[3]) == LONGEST
+    assert found[0] is known
+
+
+def test_a_step_is_looked_at_once_for_its_batch(monkeypatch):
+    """All words at once; and the first of a batch not again for each that follows."""
+    steps = [Step(("ip", "link", "set", "dev", f"t{number}", "up"), "it is down", f"t{number}") for number in range(100)]
+    asked = []
+    is_plain = ip_routes.is_plain
+    monkeypatch.setattr(ip_routes, "is_plain", lambda word: asked.append(word) or is_plain(word))
+    monkeypatch.setattr(process, "run", lambda argv, stdin="": process.Result(0, "", ""))
+    assert executor.apply(steps) == ()
+    assert len(asked) <= len(steps) + 1
+    for argv in (("ip", "link", "set", "dev", "", "up"), ("ip", "link", "set", "dev", "a b", "up"), ("ip", "link", "set", "dev", "a#", "up")):
+        assert executor._batches(Step(argv, "", "a")) == ()
+
+
+def test_of_addresses_that_were_never_given_nobody_asks(monkeypatch):
+    """A list of all interfaces more, after each apply."""
+    asked = []
+    monkeypatch.setattr(link_table, "read", lambda: asked.append(1) or {})
+    text = "underlay = wg0\nlocal = 10.0.0.1\nremote = 10.0.0.2\nbridge = br0\n"
+    given = text + "bridge-ports = e1\nbridge-address = 10.7.0.1/24\n"
+    for applied, tunnels, reads in (({}, (), 0), ({"t": text}, (), 0), ({"t": given}, store.parsed({"t": given}), 0), ({"t": given}, (), 1)):
+        asked.clear()
+        apply._tell_of_addresses(applied, tunnels)
+        assert len(asked) == reads

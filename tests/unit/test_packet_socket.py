@@ -9,14 +9,16 @@ from test_tunnel_packets import IN, IN6, gre, ip, vxlan
 MAC = "fe:ff:00:00:00:01"
 
 
-def taken(program, packet):
-    """How many bytes of a packet the kernel would hand over: linux/filter.h, with 0 for a load behind the end."""
+def taken(program, packet, kind=0):
+    """How many bytes of a packet of that kind the kernel would hand over: linux/filter.h, with 0 for a load behind the end."""
     lines = [struct.unpack_from("=HBBI", program, at) for at in range(0, len(program), 8)]
     accumulator, index, line = 0, 0, 0
     while True:
         code, true, false, k = lines[line]
         line += 1
-        if code in (packet_socket.LDH, packet_socket.LDH_X, packet_socket.LDB, packet_socket.LDX):
+        if (code, k) == (packet_socket.LDB, packet_socket.PACKET_TYPE):
+            accumulator = kind
+        elif code in (packet_socket.LDH, packet_socket.LDH_X, packet_socket.LDB, packet_socket.LDX):
             at = k + (index if code == packet_socket.LDH_X else 0)
             part = packet[at : at + (2 if code in (packet_socket.LDH, packet_socket.LDH_X) else 1)]
             if len(part) < (2 if code in (packet_socket.LDH, packet_socket.LDH_X) else 1):

@@ -73,7 +73,7 @@ def test_a_default_route_without_a_gateway_is_of_the_family_that_it_was_asked_of
         return process.Result(0, tools.batched(stdin, lambda line: text) if stdin else text, "")
 
     monkeypatch.setattr(process, "run", ask)
-    monkeypatch.setattr(link_table, "parse", lambda shown: {})
+    monkeypatch.setattr(link_table, "parse", lambda shown: {"p": None})
     held = saved_state.picture(["p"])[0].held["p"]
     assert words(commands.lead(held, "br0")) == ["ip route replace default scope link metric 9 dev br0", "ip route replace ::/0 metric 1024 pref medium dev br0"]
 

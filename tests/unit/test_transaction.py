@@ -3,12 +3,12 @@
 import os
 
 import pytest
-from l2wg_hooks.apply import rollback, saved_state, transaction
+from l2wg_hooks.apply import rollback, rollback_timer, saved_state, transaction
 from l2wg_hooks.config import last_applied, references
 from l2wg_hooks.errors import L2wgError
 from l2wg_hooks.plan.restore import Snapshot
 from l2wg_hooks.reconcile import executor, reconcile
-from l2wg_hooks.system import files, lock
+from l2wg_hooks.system import files, lock, process, units
 
 OLD, NEW = "mtu = 1500\n", "mtu = 1400 # mine\n"
 
@@ -253,3 +253,19 @@ def test_only_a_worker_of_this_boot_is_stopped(box, monkeypatch):
     saved_state.store(saved_state.OPEN, saved._replace(pid=4242)._asdict())
     transaction.stop_worker()
     assert killed == [(4242, transaction.signal.SIGTERM)] * 2
+
+
+@pytest.mark.parametrize("armed", [False, True])
+def test_a_timer_is_stopped_where_there_is_one(monkeypatch, root, armed):
+    """`wait` arms it anew for the time that was asked for; at the beginning there is none, and systemctl(1) would be a process more."""
+    ran = []
+    monkeypatch.setattr(units, "run_here", lambda: True)
+    monkeypatch.setattr(process, "run", lambda argv, stdin="": ran.append(argv[:2]) or process.Result(0, "", ""))
+    (root / "run/systemd/transient").mkdir(parents=True)
+    if armed:
+        (root / "run/systemd/transient/l2wg-rollback.timer").write_text("")
+    rollback_timer.arm(180, must=False)
+    assert ran == [("systemctl", "stop")] * armed + [("systemd-run", "--quiet")]
+    ran.clear()
+    rollback_timer.disarm()
+    assert ran == [("systemctl", "stop")]
