@@ -114,7 +114,7 @@ def test_every_variable_is_explained(control):
 
 def test_the_words_of_a_line_are_the_hosts_variables(control):
     hosts = {
-        "a": {"l2wg_bridge_ports": ["enp3s0", "enp4s0"], "l2wg_isolated": True, "l2wg_endpoint": "a.example.org", "l2wg_underlay": "l2w0"},
+        "a": {"l2wg_bridge_ports": "{{ lan }}", "lan": ["enp3s0", "enp4s0"], "l2wg_isolated": True, "l2wg_endpoint": "a.example.org", "l2wg_underlay": "l2w0"},
         "b": {"l2wg_vlans": "untagged,10", "l2wg_bridge": "", "l2wg_shared": True, "l2wg_underlay": "wg0", "l2wg_address": "198.18.0.2"},
     }
     common = {"ansible_connection": "local", "l2wg_name": "{{ inventory_hostname }}", "l2wg_port": 51820}
