@@ -117,6 +117,7 @@ def test_the_words_of_a_line_are_the_hosts_variables(control):
         "a": {"l2wg_bridge_ports": "{{ lan }}", "lan": ["enp3s0", "enp4s0"], "l2wg_isolated": True, "l2wg_endpoint": "a.example.org", "l2wg_underlay": "l2w0"},
         "b": {"l2wg_vlans": "untagged,10", "l2wg_bridge": "", "l2wg_shared": True, "l2wg_underlay": "wg0", "l2wg_address": "198.18.0.2"},
     }
+    hosts["c"] = {"l2wg_underlay": "l2w0"}
     common = {"ansible_connection": "local", "l2wg_name": "{{ inventory_hostname }}", "l2wg_port": 51820}
     rows = {name: {"l2wg_shared": False, **common, **words} for name, words in hosts.items()}
     (control.home / "hosts.yml").write_text(json.dumps({"all": {"hosts": rows}}))
@@ -127,6 +128,7 @@ def test_the_words_of_a_line_are_the_hosts_variables(control):
     words, argv = json.loads((control.home / "b").read_text())
     assert words == {"vlans": "untagged,10", "bridge": ""}
     assert argv == "l2wg init --name b --port 51820 --address 198.18.0.2 --shared wg0".split()
+    assert json.loads((control.home / "c").read_text()) == [{}, "l2wg init --name c --port 51820 --own l2w0".split()]
 
 
 def test_the_module_writes_what_it_says(control):
