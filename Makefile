@@ -54,6 +54,11 @@ shell:
 	@tests/need python3-pytest python3-jinja2 python3-hypothesis python3-venv dash shellcheck devscripts bash-completion zsh iproute2 mount git
 	$(PYTEST) -q tests/shell
 
+## make ansible      the collection for Ansible: ansible-lint, the examples' syntax, its module; not part of `make test`
+ansible:
+	@tests/need python3-pytest python3-jinja2
+	$(PYTEST) -q tests/ansible
+
 ## make nix          the NixOS module and package: evaluated and built, not booted
 nix:
 	@tests/need python3-pytest python3-jinja2 nftables iptables
@@ -98,6 +103,11 @@ neighbours: $(PACKAGE)
 	@tests/need python3-pytest
 	$(PYTEST) --durations=20 tests/lab/neighbours -m "not long" --suite $(SUITE) --deb "$(DEB)"
 
+## make fleet        ansible-core sets up three routers over ssh, twice, and one is cut off in the middle; not part of `make test`
+fleet: $(PACKAGE)
+	@tests/need python3-pytest
+	$(PYTEST) --durations=20 tests/lab/fleet --suite $(SUITE) --deb "$(DEB)"
+
 ## make units        the units of the NixOS module, under a real systemd
 units: $(PACKAGE)
 	@tests/need python3-pytest
@@ -129,4 +139,4 @@ bench: deb
 clean:
 	rm -rf out build deb_dist dist *.egg-info
 
-.PHONY: docs help demo test lint unit fuzz matrix minimal shell nix deb debtest dsc lab netns netns-1 netns-2 router neighbours units long lab-kernels mutants bench clean
+.PHONY: docs help demo test lint unit fuzz matrix minimal shell ansible nix deb debtest dsc lab netns netns-1 netns-2 router neighbours fleet units long lab-kernels mutants bench clean

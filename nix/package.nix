@@ -29,6 +29,8 @@ python3Packages.buildPythonApplication {
     "setup\\.(cfg|py)"
     "l2wg_hooks(/.*)?"
     "completion(/.*)?"
+    # A unit test reads a module of it.
+    "contrib(/.*)?"
     "docs(/.*)?"
     "etc"
     "etc/l2wg(/.*)?"

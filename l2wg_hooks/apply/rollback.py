@@ -56,15 +56,24 @@ def clear():
 
     Raises L2wgError while there is a change that nobody has confirmed, and where not all can be undone.
     """
+    problems = unconfirmed()
+    if problems:
+        raise L2wgError(*problems)
     saved = saved_state.load(saved_state.OPEN)
     if saved is None:
         return
-    if saved.waiting:
-        fail("the last `l2wg apply` still waits for its confirmation", "l2wg confirm keeps it, l2wg rollback undoes it")
     keep = NONE if saved.brought else ALL
     problems = rollback("the last `l2wg apply` did not come to its end", keep=keep, alarm=True)
     if problems:
         raise L2wgError(*problems)
+
+
+def unconfirmed():
+    """The Problem of a change that nobody has confirmed yet, which no other one gets past; none where there is no such change."""
+    saved = saved_state.load(saved_state.OPEN)
+    if saved is None or not saved.waiting:
+        return ()
+    return (Problem("the last `l2wg apply` still waits for its confirmation", "l2wg confirm keeps it, l2wg rollback undoes it"),)
 
 
 def rollback(reason, keep=NONE, alarm=False):

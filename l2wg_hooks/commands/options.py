@@ -13,6 +13,11 @@ def add_rehearsal(parser):
     parser.add_argument("--no-rehearsal", dest="rehearsed", action="store_false", help=said)
 
 
+def add_sites(parser):
+    said = "with FILE in the place of /etc/l2wg/sites; `-` is standard input"
+    parser.add_argument("--sites", metavar="FILE", default="", help=said)
+
+
 def add_site(parser):
     parser.add_argument("--name", metavar="NAME", help="this site's name, remembered (without: the host's)")
     add_endpoint(parser)
