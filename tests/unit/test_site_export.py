@@ -21,7 +21,7 @@ STAR = "".join(
         nets.line(3, addresses=("198.18.0.4", "fd00::4"), name="the-branch-in-the-old-town-hall"),
     )
 )
-NETS = ("star-3", "star-30", "mesh-30", "vxlan-30")
+NETS = ("star-3", "star-30", "mesh-30", "vxlan-30", "one-30")
 
 
 def export(text, name, form, underlay="wg0"):
@@ -96,6 +96,7 @@ def test_as_preseed_it_has_debconfs_questions():
         (STAR, "site9", "conf", "no site is called 'site9'"),
         (STAR, "site2", "conf", f"{nets.PATH}:4: site2 is out since 2026-11-25"),
         (STAR, "site0", "preseed", "site0 has 2 tunnels, and debconf asks for one"),
+        ("net shape=mesh encapsulation=vxlan\n" + "".join(map(nets.line, range(3))), "site0", "preseed", "leads to 2 sites, and debconf asks for one"),
         (STAR.replace("vlans=10,20", "vlans=x"), "site0", "conf", f"{nets.PATH}:3: vlans: expected a list of VLANs"),
         ("net hub=site0\n" + nets.line(0), "site0", "nix", "site0 is alone"),
         ("net hub=site0\n" + nets.line(0, "bridge=site1") + nets.line(1), "site0", "nix", "site1 is the name of a site"),

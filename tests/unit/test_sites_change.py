@@ -40,7 +40,7 @@ def router(root, etc, wireguard, monkeypatch):
     monkeypatch.setattr(executor, "apply", lambda steps: ())
     monkeypatch.setattr(reconcile, "reconcile", lambda only=None, meet=None, **_: ())
     monkeypatch.setattr(saved_state, "picture", lambda names: (Snapshot(dict(here.links), {}), "[]", {}))
-    monkeypatch.setattr(ring_probe, "problems", lambda tunnels, names: ())
+    monkeypatch.setattr(ring_probe, "problems", lambda tunnels, names, aside: ())
     monkeypatch.setattr(verify, "look", lambda tunnels, links, new=(), silent=(): verify.Health((), (), (), (), ()))
     monkeypatch.setattr(verify, "compare", lambda before, tunnels: here.worse)
     monkeypatch.setattr(verify, "logins", lambda: [])
