@@ -112,7 +112,7 @@ let
     message = "services.l2wg.sites:${lib.optionalString (number != 0) "${toString number}:"} ${message}\n  cure: ${cure}";
   };
   known = line: if line.isNet then ofNet else ofSite;
-  ofNet = [ "shape" "hub" "bridge" "encapsulation" "mtu" "vlans" "dhcp" "storm-limit" "isolated" "mss-clamp" ];
+  ofNet = [ "shape" "hub" "bridge" "encapsulation" "mtu" "vlans" "dhcp" "storm-limit" "isolated" "mss-clamp" "key" ];
   ofSite = [
     "address"
     "gone"
@@ -178,12 +178,14 @@ let
       "the names are: ${builtins.concatStringsSep ", " (lib.take 5 names)}"
   );
   names = builtins.attrNames firsts;
+  # site_names.py
+  mesh = "mesh";
 in
 {
   inherit ofNet ofSite names;
 
-  # What the tunnels to all of them would be called; this router's own is among them, and is none.
-  interfaces = map interface names;
+  # What the tunnels to all of them would be called; this router's own is among them, and is none. A mesh of VXLAN has one.
+  interfaces = if net.shape or "star" == "mesh" && net.encapsulation or "" == "vxlan" then [ mesh ] else map interface names;
   bridges = builtins.attrNames (
     builtins.listToAttrs (map (bridge: lib.nameValuePair bridge null) ([ (net.bridge or "br0") ] ++ said "bridge"))
   );

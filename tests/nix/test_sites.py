@@ -38,6 +38,9 @@ def test_names_are_read_out_of_the_cards_as_python_does(nix, tmp_path):
     living = [site.name for site in nets.lines(text).living()]
     assert sorted(told(nix, tmp_path, text, "names")) == sorted(living) and "small" in living and "left" not in living
     assert sorted(told(nix, tmp_path, text, "interfaces")) == sorted(map(site_names.tunnel, living))
+    one = text.replace("net hub=a", "net shape=mesh encapsulation=vxlan")
+    assert told(nix, tmp_path, one, "interfaces") == [site_names.MESH]
+    assert len(told(nix, tmp_path, one.replace("vxlan", "gretap"), "interfaces")) == len(living)
 
 
 def test_its_words_are_those_of_the_file(nix, tmp_path):
