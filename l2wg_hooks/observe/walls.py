@@ -24,7 +24,7 @@ def look(tunnels, links):
     if not names and not there:
         return None
     guarded = any(inner_guard.needed(tunnel) for tunnel in tuple(tunnels) + waiting)
-    nothing: Any = ({}, False, (), {}), "" if guarded else None
+    nothing: Any = (({}, False, (), {}), "" if guarded else None)
     try:
         found = network_namespace.within(NAMESPACE, lambda: (_inside(links), _guard() if guarded else None)) if there else nothing
         leftover = False
