@@ -38,6 +38,10 @@ class _Site(NamedTuple):
     def name(self):
         return self.card.name
 
+    def peers(self):
+        """(Tunnel, one of its peers), of all."""
+        return [(tunnel, peer) for tunnel in self.tunnels for peer in tunnel.peers]
+
     @property
     def private(self):
         """What stands in the place of the key that is in no file of sites."""
@@ -68,9 +72,8 @@ def _wg_quick(site):
     rows += [f"Address = {wg_quick_peers.host(address)}" for address in site.card.addresses]
     if site.card.endpoint:
         rows.append("ListenPort = %d" % card.endpoint(site.card.endpoint)[1])
-    for tunnel in site.tunnels:
-        (peer,) = tunnel.peers
-        rows += ["", f"# {tunnel.site}: {_kind(tunnel)}", "[Peer]", f"PublicKey = {peer.key}"]
+    for tunnel, peer in site.peers():
+        rows += ["", f"# {peer.site or tunnel.site}: {_kind(tunnel, peer)}", "[Peer]", f"PublicKey = {peer.key}"]
         rows.append("AllowedIPs = " + ", ".join(peer.allowed))
         rows += [f"Endpoint = {peer.endpoint}"] if peer.endpoint else []
         rows += ["PersistentKeepalive = %d" % peer.keepalive] if peer.keepalive else []
@@ -101,8 +104,7 @@ def _nix(site):
     if site.card.endpoint:
         rows.append("    listenPort = %d;" % card.endpoint(site.card.endpoint)[1])
     rows.append("    peers = [")
-    for tunnel in site.tunnels:
-        (peer,) = tunnel.peers
+    for _, peer in site.peers():
         words = [f"publicKey = {_quoted(peer.key)};", "allowedIPs = [ {} ];".format(" ".join(map(_quoted, peer.allowed)))]
         words += [f"endpoint = {_quoted(peer.endpoint)};"] if peer.endpoint else []
         words += ["persistentKeepalive = %d;" % peer.keepalive] if peer.keepalive else []
@@ -127,6 +129,9 @@ def _preseed(site):
         message = f"{site.name} has %d tunnels, and debconf asks for one" % len(site.tunnels)
         fail(message, "copy the file of sites to it, and run there: l2wg apply")
     (tunnel,) = site.tunnels
+    if tunnel.remotes:
+        message = f"the tunnel of {site.name} leads to %d sites, and debconf asks for one" % len(tunnel.remotes)
+        fail(message, "copy the file of sites to it, and run there: l2wg apply")
     values = _words(tunnel)
     rows = [f"l2wg l2wg/tunnel string {tunnel.name}"]
     rows += [f"l2wg l2wg/{key} string {values.get(key, '')}".replace(", ", " ").rstrip() for key in _ASKED]
@@ -149,6 +154,7 @@ def _peerless(site, these):
 def _said(tunnel):
     """{key of l2wg.conf(5): value of the Tunnel}: what has no default, and what is not the default."""
     found = {key.name: getattr(tunnel, key.field) for key in schema.KEYS.values()}
+    found["remote"] = tunnel.remotes or tunnel.remote
     defaults = Tunnel._field_defaults
     return {name: value for name, value in found.items() if name in schema.REQUIRED or value != defaults[schema.KEYS[name].field]}
 
@@ -159,10 +165,11 @@ def _words(tunnel):
     return {name: known[name] for name in _said(tunnel)}
 
 
-def _kind(tunnel):
-    """What it is, for whoever makes it with another tool."""
+def _kind(tunnel, peer):
+    """What leads to a peer, for whoever makes it with another tool."""
     number = "" if tunnel.key is None else ", %s %d" % ("VNI" if tunnel.encapsulation == "vxlan" else "key", tunnel.key)
-    return f"{tunnel.kind} from {tunnel.local} to {tunnel.remote}{number}, MTU {tunnel.mtu}"
+    remote = next(end for end in tunnel.far_ends if end in peer.ends)
+    return f"{tunnel.kind} from {tunnel.local} to {remote}{number}, MTU {tunnel.mtu}"
 
 
 def _camel(key):
