@@ -68,11 +68,14 @@ sub checksum ($text) {
 # Why that is no answer: the template that says so, and behind a space what to name in it. Nothing where it is one.
 sub refusal ($question, $value) {
     $value = '(' . length($value) . ' characters)' if length $value > 4096;
-    if ($question eq 'card') {
-        # As far as a card can be looked at: is it whole? "l2wg pair" reads it (l2wg_hooks/config/card.py).
-        my $card = uc $value =~ s/[\s<>]//gr;
-        return if $card eq '' || ($card =~ /^(L2WG1:[A-Z2-7]+):([0-9A-F]{8})\z/ && checksum($1) eq $2);
-        return 'l2wg/invalid-card ';
+    if ($question eq 'card' || $question eq 'invitation') {
+        # As far as a card, or an invitation in its place, can be looked at: is it whole? "l2wg pair" or "l2wg join" reads it
+        # (l2wg_hooks/config/card.py, invitation.py).
+        my $line = uc $value =~ s/[\s<>]//gr;
+        my $is_card = $question eq 'card' && $line !~ /^L2WGJ/;
+        my $form = $is_card ? qr/L2WG1:[A-Z2-7]+/ : qr/L2WGJ1:[A-Z2-7]+:[A-Z2-7]+/;
+        return if $line eq '' || ($line =~ /^($form):([0-9A-F]{8})\z/ && checksum($1) eq $2);
+        return $is_card ? 'l2wg/invalid-card ' : 'l2wg/invalid-invitation ';
     }
     if ($question =~ /^(?:tunnel|underlay|bridge)\z/) {
         my @others = $question eq 'tunnel' ? () : $question eq 'underlay' ? ($tunnel) : ($tunnel, $underlay);

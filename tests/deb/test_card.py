@@ -1,4 +1,4 @@
-"""The other site's card as debconf's answer: typed or preseeded, for once, and never half."""
+"""The other site's card, or an invitation, as debconf's answer: typed or preseeded, for once, and never half."""
 
 import re
 import sys
@@ -9,7 +9,7 @@ from screen import Screen
 from test_questions import ADDRESS, BRIDGE, GRETAP1, INSTALL, LOCAL, PORTS, RECONFIGURE, STANZA, UNDERLAY, WG0, error
 
 sys.path.insert(0, str(TOP))
-from l2wg_hooks.config import card, own_wire
+from l2wg_hooks.config import card, invitation, own_wire
 
 CARD = "Card of the other site:"
 KEY = "AQIDBAUGBwgJCgsMDQ4PEBESExQVFhcYGRobHB0eHyA="
@@ -70,6 +70,82 @@ def test_a_preseeded_card_works_once(router):
     router.run(*INSTALL)
     router.run(*RECONFIGURE)
     assert not router.has(GRETAP1) and router.get(WG0) == conf
+
+
+# An invitation
+
+HUB = card.Card("hq", KEY, "203.0.113.20:51820", ("10.15.14.9",), "192.168.92.0/24")
+INVITED = invitation.Invitation("branch-b", "10.15.14.77", "net shape=star hub=hq", HUB)
+INVITATION = invitation.encode(INVITED)
+SITES = "etc/l2wg/sites"
+
+
+def joined(router, said):
+    """It is in, by a file of three lines; the hub is given the last one."""
+    net, hub, own = router.get(SITES).splitlines()
+    assert (net, hub) == (INVITED.net, f"{card.encode(HUB)}  # hq")
+    line, comment = own.split("  # ")
+    known, words = line.split()
+    assert comment == "branch-b" and words == "bridge-ports=enp3s0"
+    assert card.decode(known).name == "branch-b" and card.decode(known).addresses == ("10.15.14.2",)
+    assert f"bridge-ports=enp3s0 net={INVITED.mark()} {known}" in said.replace("\r\n", "\n")
+    conf = router.get(WG0)
+    assert "l2wg up %i" in conf and KEY not in conf and router.sh("stat -c %a /etc/wireguard/wg0.conf") == "600\n"
+    assert "bridge_ports enp3s0" in router.get(STANZA) and "master br0" in router.sh("ip link show enp3s0")
+    assert router.shown("invitation") == router.shown("card") == "" and not router.has(GRETAP1)
+
+
+def test_a_preseeded_invitation_works_once(router):
+    router.debconf(invitation=INVITATION, bridge_ports="enp3s0")
+    done = router.run(*INSTALL)
+    joined(router, done.stdout + done.stderr)
+    # What the admin deletes afterwards no upgrade brings back; nor is anything asked while there is a net.
+    sites = router.get(SITES)
+    router.run(*INSTALL)
+    assert router.get(SITES) == sites
+    router.sh("l2wg down --all; rm /etc/l2wg/sites /etc/network/interfaces.d/l2wg")
+    router.run(*INSTALL)
+    router.run(*RECONFIGURE)
+    assert not router.has(SITES) and not router.has(GRETAP1)
+
+
+def test_the_hub_may_have_named_the_ports(router):
+    router.debconf(invitation=invitation.encode(INVITED._replace(words="bridge-ports=enp3s0")))
+    done = router.run(*INSTALL)
+    joined(router, done.stdout + done.stderr)
+
+
+@pytest.mark.parametrize("frontend", ["dialog", "teletype"])
+def test_an_invitation_in_the_place_of_a_card(router, frontend):
+    screen = Screen(router, *INSTALL, frontend=frontend, priority="medium")
+    screen.answer(CARD, type=INVITATION[:-5])
+    error(screen, "This invitation is incomplete")
+    screen.answer(CARD, type=INVITATION)
+    screen.answer(BRIDGE)
+    screen.answer(PORTS, type="enp3s0")
+    screen.answer(ADDRESS)
+    log = screen.end()
+    assert "l2wg join" not in log and "at hq, if that has not been done: l2wg pair, with this line:" in log
+    assert UNDERLAY not in log and LOCAL not in log and router.has(SITES)
+    assert router.shown("invitation") == router.shown("card") == ""
+
+
+def test_a_question_of_its_own_for_whoever_wants_all(router):
+    screen = Screen(router, *INSTALL, frontend="dialog", priority="low")
+    screen.answer("Invitation to a net of several sites:", type=SITE_B)
+    error(screen, "This invitation is incomplete")
+    screen.answer("Invitation to a net of several sites:", type=INVITATION)
+    screen.answer(BRIDGE)
+    screen.answer(PORTS, type="enp3s0")
+    screen.answer(ADDRESS)
+    assert CARD not in screen.end() and router.has(SITES)
+
+
+@pytest.mark.parametrize("damage", [INVITATION[:-1], INVITATION.replace("L2WGJ1", "L2WGJ2"), SITE_B])
+def test_a_preseeded_invitation_that_is_none_is_told_of(router, damage):
+    router.debconf(invitation=damage, bridge_ports="enp3s0")
+    done = router.run(*INSTALL)
+    assert "hint: mend that, then: l2wg join L2WG" in done.stderr and not router.has(SITES) and not router.has(GRETAP1)
 
 
 INIT = "Set up WireGuard on this router?"
@@ -166,6 +242,14 @@ def test_a_preseeded_end_is_the_address_of_a_wire_of_its_own(bare):
     said = bare.run(*INSTALL).stderr
     assert NO_MODULE in said and "name vpn" in said
     assert made(bare) == "" and not bare.has(GRETAP1)
+
+
+def test_an_invitation_makes_wireguard_itself(bare):
+    """As far as it comes on this kernel: it has been tried, with the address that is in it, and nothing was written."""
+    bare.debconf(invitation=INVITATION, bridge_ports="enp3s0", init="true")
+    said = bare.run(*INSTALL).stderr
+    assert said.count(NO_MODULE) == 1 and "hint: mend that, then: l2wg join L2WGJ1:" in said
+    assert made(bare) == "" and not bare.has(SITES) and not bare.has("etc/l2wg/site")
 
 
 @pytest.mark.parametrize("answers", [{"init": "true"}, {"card": SITE_B, "bridge_ports": "enp3s0"}], ids=["init", "card"])

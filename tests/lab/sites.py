@@ -109,7 +109,7 @@ class Site(Namespace):
 
     def l2wg(self, *words, check=True) -> Result:
         """Without a rehearsal, which takes a minute under emulation: test_rehearsal.py has its own, and the routers' tests."""
-        hurry = ["--no-rehearsal"] if words[0] in ("apply", "pair", "unpair") else []
+        hurry = ["--no-rehearsal"] if words[0] in ("apply", "pair", "unpair", "invite", "join", "revoke") else []
         return self.run(["l2wg", *words, *hurry], check=check, timeout=120)
 
     def configure(self) -> Result:

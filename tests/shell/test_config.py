@@ -9,7 +9,7 @@ import pytest
 
 TOP = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(TOP))
-from l2wg_hooks.config import card, own_wire, schema, store, tunnel_file
+from l2wg_hooks.config import card, invitation, own_wire, schema, store, tunnel_file
 from l2wg_hooks.pairing import local_facts
 
 GOLDEN = TOP / "tests/golden/settings"
@@ -590,9 +590,31 @@ CARDS = [
 ]
 
 
-def reads(value):
+HUB = card.decode(CARD_B)
+TOKEN = invitation.encode(invitation.Invitation("branch-b", "198.18.7.10", "net hub=site-b", HUB, "", "vlans=10"))
+INVITATIONS = [
+    TOKEN,
+    TOKEN.lower(),
+    f" {TOKEN[:40]} {TOKEN[40:]}",
+    f"> {TOKEN[:70]} > {TOKEN[70:]}",
+    "",
+    TOKEN[:-1],
+    TOKEN[:-9],
+    TOKEN[1:],
+    TOKEN + "0",
+    TOKEN.replace("A", "B", 1),
+    TOKEN.replace("L2WGJ1", "L2WGJ2"),
+    TOKEN[:20] + "1" + TOKEN[21:],
+    TOKEN[:20] + ":" + TOKEN[21:],
+    "L2WGJ1:::FFFFFFFF",
+    "L2WGJ1:$(reboot):A:00000000",
+    "hello",
+]
+
+
+def reads(value, decode=card.decode):
     try:
-        card.decode(value)
+        decode(value)
     except schema.Refused:
         return "good" if not value else "bad"
     return "good"
@@ -603,6 +625,22 @@ def test_a_card_is_taken_that_python_takes(router):
     said = router.run(EACH % ("card", "\n".join(CARDS))).splitlines()
     assert dict(zip(CARDS, said)) == {value: reads(value) for value in CARDS}
     assert said.count("good") == 6
+
+
+def test_an_invitation_is_taken_that_python_takes(router):
+    """In its own question, where a card is none, and in the place of a card."""
+    said = router.run(EACH % ("invitation", "\n".join([*INVITATIONS, CARD_B]))).splitlines()
+    assert dict(zip(INVITATIONS, said)) == {value: reads(value, invitation.decode) for value in INVITATIONS}
+    assert said.count("good") == 5 and said[-1] == "bad"
+    assert router.run(EACH % ("card", "\n".join(INVITATIONS))).splitlines() == said[:-1]
+
+
+@pytest.mark.parametrize(
+    "question, value, error",
+    [("card", CARD_B[:-1], "card"), ("card", TOKEN[:-1], "invitation"), ("invitation", TOKEN[:-1], "invitation"), ("invitation", CARD_B, "invitation")],
+)
+def test_who_has_pasted_one_of_both_is_told_of_that(router, question, value, error):
+    assert router.run(f'check l2wg/{question} "$1" || echo "$error"', value) == f"l2wg/invalid-{error}\n"
 
 
 # What is no file: debconf's questions come all the same, since dpkg waits for them.

@@ -50,7 +50,7 @@ def questions():
 
 def test_questions_of_the_issue():
     asked = {name: kind for name, kind in questions() if kind in ("string", "boolean")}
-    strings = ("card", "tunnel", "underlay", "local", "remote", "bridge", "bridge-ports", "bridge-address")
+    strings = ("card", "invitation", "tunnel", "underlay", "local", "remote", "bridge", "bridge-ports", "bridge-address")
     assert asked == {
         **{f"l2wg/{name}": "string" for name in strings},
         **{f"l2wg/{name}": "boolean" for name in ("init", "move-address", "attach", "apply", "ip-forward")},

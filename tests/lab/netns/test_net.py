@@ -43,6 +43,12 @@ class Net:
         self.keys = {name: topology.new_keys() for name in NAMES}
         self.lines = {name: self.line(name) for name in NAMES}
         self.net = STAR
+        self.lay()
+        self.configure()
+
+    def lay(self):
+        """Routers, hosts and the wires between them, with nothing of WireGuard yet."""
+        vm = self.vm
         vm.sh(END_ALL)
         script = ["set -e", "ip netns add wan", "ip -n wan link add lan type bridge", "ip -n wan link set lan up"]
         for name in NAMES:
@@ -60,6 +66,10 @@ class Net:
         for name, site in self.sites.items():
             site.write("/etc/network/interfaces", "source /etc/network/interfaces.d/*\nauto lo\niface lo inet loopback\n")
             site.write("/etc/hosts", f"127.0.0.1 localhost\n{WAN['A']} hq.lab.example\n")
+
+    def configure(self):
+        """WireGuard, as each of the three has it."""
+        for name, site in self.sites.items():
             mark = own_wire.MARK + "\n" if name == "C" else ""
             # The hub's address has its network, from which its routes come; B's has none.
             text = f"[Interface]\n{mark}PrivateKey = {self.keys[name].private}\nListenPort = {PORTS[name]}\n"
