@@ -104,7 +104,6 @@ def decode(text):
 
 def check(invitation):
     """Raise Refused for an Invitation that does not make a file of sites without mistakes."""
-    schema.site_name(invitation.name)
     if schema.KEYS["local"].parse(invitation.address) != invitation.address or ":" in invitation.address:
         raise Refused(f"expected an IPv4 address, not {schema.shown(invitation.address)}", "such as 198.18.0.7")
     for text in (invitation.net, invitation.hub_words, invitation.words):

@@ -528,3 +528,35 @@ def test_parts_of_a_paste():
     assert admit.split("L2WG1:A\nBC:0") == ("L2WG1:A\nBC:0", [])
     assert invite.split(site_lines.parse(nets.line(3, "bridge=lan"), "").sites[0]) == (nets.site(3), "bridge=lan")
     assert join.MARK not in site_lines._OF_SITE, "a word of a line would be taken for it"
+
+
+def test_an_address_that_is_somebody_elses_here_is_refused(token, branch, hub, world):
+    branch.init("198.18.7.7/32")
+    branch.links["lan0"] = Link("lan0", 9, addresses=("198.18.0.7/24",))
+    branch.fails(["join", token, "--yes"], "198.18.0.1, the address of hq, is in the network of lan0")
+    del branch.links["lan0"]
+    conf = branch.etc / "wireguard/wg0.conf"
+    conf.write_text(conf.read_text() + f"[Peer]\nPublicKey = {nets.key(7)}\nAllowedIPs = 198.18.0.1/32\n")
+    branch.fails(["join", token, "--yes"], f"the peer {nets.key(7)} has 198.18.0.1 already")
+
+
+def test_several_wireguards_want_a_name(token, branch):
+    branch.init("198.18.7.7/32")
+    (branch.etc / "wireguard/wg1.conf").write_text(CONF % (private(9), "198.18.7.9/32"))
+    branch.fails(["join", token, "--yes"], "this router has several WireGuard interfaces: wg0, wg1", "--underlay wg0")
+    line, _ = branch.l2wg("join", token, "--yes", "--underlay", "wg1")
+    assert card_of(line).key == public_key.of(private(9))
+
+
+def test_a_pair_that_was_made_before_stays_and_gets_a_third_site(world, branch):
+    hub = world.router(1, "hq").init("198.18.0.1/32", ENDPOINT).port("enp2s0")
+    own = "underlay = wg0\nlocal = 198.18.0.1\nremote = 198.18.0.9\nbridge = br0\nbridge-ports = enp2s0\nsite = site-a\n"
+    (hub.etc / "l2wg/gretap1.conf").write_text(own)
+    token, _ = hub.l2wg("invite", "branch-b", "--yes")
+    assert hub.lines()[1].endswith(" bridge-ports=enp2s0")
+    line, _ = branch.l2wg("join", token, "--yes", "--bridge-ports", "enp3s0")
+    hub.l2wg("pair", line, "--yes")
+    hub.at()
+    wished = store.load()
+    assert wished.problems == () and {tunnel.name: tunnel.bridge_ports for tunnel in wished.tunnels} == {"gretap1": ("enp2s0",), "branch-b": ("enp2s0",)}
+    assert (hub.etc / "l2wg/gretap1.conf").read_text() == own
