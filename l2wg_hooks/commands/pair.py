@@ -30,7 +30,7 @@ def run(options):
     text = " ".join(options.card) or _pasted(person)
     wanted = pair.Wanted(tunnel=options.tunnel, **common.place(options))
     apply.settle()
-    if admit.is_meant(wanted):
+    if admit.is_meant(text, wanted):
         return _admit(text, wanted, options, person)
     text, words = admit.split(text)
     if words:

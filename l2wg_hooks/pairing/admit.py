@@ -5,7 +5,7 @@ from typing import Dict, NamedTuple, Tuple
 
 from l2wg_hooks import errors
 from l2wg_hooks.apply import preview
-from l2wg_hooks.config import card, ifupdown_files, invitation, site_file, site_lines, site_names, store
+from l2wg_hooks.config import card, ifupdown_files, invitation, site_file, site_lines, site_names, store, wg_quick
 from l2wg_hooks.config.schema import Refused
 from l2wg_hooks.errors import L2wgError, Problem, fail
 from l2wg_hooks.observe import link_table
@@ -39,16 +39,30 @@ def split(text):
     return (" ".join(word for word in found if not _WORD.match(word)) if words else text), words
 
 
-def is_meant(wanted):
-    """Whether a card is for the file of sites: where that makes this router's tunnels, unless `--tunnel` names another one."""
+def is_meant(text, wanted):
+    """Whether a card is for the file of sites: where that makes the tunnels here, unless one with a file of its own is meant.
+
+    That is so if `--tunnel` names one, or if one leads to that site already, and nothing for a line comes with the card.
+    """
     if wanted.tunnel or store.SITES not in store.sources():
         return False
-    net = store.load().net
-    if net is None or not net.known or net.wire is None:
+    wished = store.load()
+    net = wished.net
+    if not net.known or net.wire is None:
         return True  # and the mistakes are told
+    text, words = split(text)
+    if not words and {end.remote for tunnel in wished.tunnels if not tunnel.peers for end in tunnel.ends()} & _addresses(text):
+        return False
     if wanted.underlay not in ("", net.wire.underlay):
         return False
     return net.lines.net.shape == site_lines.MESH or net.lines.net.hub == net.part.own.name
+
+
+def _addresses(text):
+    try:
+        return set(card.decode(text).addresses)
+    except Refused:
+        return set()
 
 
 def intend(text, wanted):
@@ -110,7 +124,9 @@ def _known(other, values, net, path):
             fail(f"{site.name} is in already, with another key ({site.key})", hint, path=path, line=site.line)
     for site in net.lines.living():
         for address in set(other.addresses) & set(site.card.addresses):
-            hint = f"give {other.name} another one: Address in its WireGuard's file, and its new card here"
+            made = f"rm {path}; l2wg apply; rm {wg_quick.path(join.WIREGUARD)}; then join by a new invitation, here: l2wg invite"
+            hint = f"if its WireGuard came by `l2wg join`, there: {made} {other.name}. "
+            hint += "Else: another Address in its file, and its new card here"
             fail(f"{address}, the address of {other.name}, is that of {site.name}", hint, path=path, line=site.line)
     return None
 

@@ -459,7 +459,7 @@ def test_what_is_in_already_is_refused_with_its_line(token, branch, hub):
     said = "/etc/l2wg/sites:3: branch-b is in already, with another key"
     hub.fails(["pair", card.encode(same_name), "--yes"], said, "l2wg revoke branch-b; then this again")
     said = f"/etc/l2wg/sites:3: {known.addresses[0]}, the address of c, is that of branch-b"
-    hub.fails(["pair", card.encode(same_address), "--yes"], said, "Address in its WireGuard's file")
+    hub.fails(["pair", card.encode(same_address), "--yes"], said, "join by a new invitation, here: l2wg invite c", "another Address in its file")
     hub.fails(["pair", hub.lines()[1], "--yes"], "/etc/l2wg/sites:2: this is this router's own card", "paste the other one's here")
 
 
@@ -560,3 +560,9 @@ def test_a_pair_that_was_made_before_stays_and_gets_a_third_site(world, branch):
     wished = store.load()
     assert wished.problems == () and {tunnel.name: tunnel.bridge_ports for tunnel in wished.tunnels} == {"gretap1": ("enp2s0",), "branch-b": ("enp2s0",)}
     assert (hub.etc / "l2wg/gretap1.conf").read_text() == own
+    # Its card again is for its own tunnel, unless it joins.
+    other, text = card.encode(card.Card("site-a", nets.key(5), "", ("198.18.0.9",))), hub.text()
+    hub.l2wg("pair", other, "--yes")
+    assert hub.text() == text and nets.key(5) in (hub.etc / "wireguard/wg0.conf").read_text()
+    hub.l2wg("pair", "mtu=1400", other, "--yes")
+    assert hub.lines()[-1] == f"{other} mtu=1400"
