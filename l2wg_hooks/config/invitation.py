@@ -34,7 +34,7 @@ KIND = pasted.Kind(
 )
 _NAME, _ADDRESS, _NET, _HUB, _OWN = range(1, 6)
 # Words of a line: a blank between two of them, and no comment.
-_LINE = re.compile(r"(?:[!\"$-~]+(?: [!\"$-~]+)*)?\Z")
+PLAIN = re.compile(r"(?:[!\"$-~]+(?: [!\"$-~]+)*)?\Z")
 # Whoever is invited has no card yet.
 _NOBODY = base64.b64encode(b"\xff" * 31 + b"\x7f").decode()
 
@@ -107,7 +107,7 @@ def check(invitation):
     if schema.KEYS["local"].parse(invitation.address) != invitation.address or ":" in invitation.address:
         raise Refused(f"expected an IPv4 address, not {schema.shown(invitation.address)}", "such as 198.18.0.7")
     for text in (invitation.net, invitation.hub_words, invitation.words):
-        if not _LINE.match(text):
+        if not PLAIN.match(text):
             raise Refused(f"expected words with a blank between two of them, not {schema.shown(text)}", "KEY=VALUE KEY=VALUE")
     lines = _lines(invitation)
     if lines.problems:

@@ -5,7 +5,7 @@ from typing import Dict, NamedTuple, Tuple
 
 from l2wg_hooks import errors
 from l2wg_hooks.apply import preview
-from l2wg_hooks.config import card, ifupdown_files, invitation, site_file, site_lines, site_names, store, wg_quick
+from l2wg_hooks.config import card, ifupdown_files, invitation, schema, site_file, site_lines, site_names, store, wg_quick
 from l2wg_hooks.config.schema import Refused
 from l2wg_hooks.errors import L2wgError, Problem, fail
 from l2wg_hooks.observe import link_table
@@ -73,6 +73,9 @@ def intend(text, wanted):
     except Refused as error:
         fail(*error.args)
     links, path = link_table.read(), site_file.path()
+    for word in words:
+        if not invitation.PLAIN.match(word):
+            fail(f"expected KEY=VALUE, not {schema.shown(word)}", "plain letters, digits and signs, and no #")
     values = membership.values_of(words)
     if len(values) < len(words):
         keys = [word.partition("=")[0] for word in words]

@@ -72,6 +72,9 @@ def test_what_is_pasted_at_the_hub_is_taken_apart_without_loss(text):
     known, said = admit.split(text)
     assert sorted((known.split() if said else text.split()) + said) == sorted(text.split())
     assert all("=" in word and word[0].islower() for word in said)
+    for word in said:
+        if invitation.PLAIN.match(word):
+            assert word.isascii() and word.isprintable() and not re.search(r"[\s#]", word)
     try:
         card.decode(known)
     except Refused as error:

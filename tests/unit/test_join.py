@@ -477,6 +477,8 @@ def test_an_older_invitation_is_told_at_the_hub(token, branch, hub):
 def test_words_that_make_no_sense_are_told_as_such(token, branch, hub):
     line = joined(token, branch)
     hub.fails(["pair", line, "colour=red", "--yes"], "colour: cannot stand here")
+    for word in ("mtu=1400#x", "mtu=1400#\x1b[2J", "vlans=\u0661", "vlans=\udcff"):
+        hub.fails(["pair", line, word, "--yes"], f"expected KEY=VALUE, not {word!a}")
     hub.fails(["pair", line, "vlans=10", "vlans=20", "--yes"], "vlans: a key is there twice")
     hub.fails(["pair", line, "--yes", "--bridge-ports", "enp1s0"], "/etc/l2wg/sites:2: what this router's bridge is, its line says")
 
