@@ -43,8 +43,9 @@ def place(net_values, tunnels, wanted, links, ask_ports):
     """{key: value} of what a line says of this router's bridge: nothing where it is that of the net, and nobody makes it."""
     usual = net_values.get("bridge", site_tunnels.BRIDGE)
     bridge_choice.refuse_missing(wanted.ports, links)
-    if not wanted.bridge and (usual in links) != bool(wanted.ports):
-        # With ports, one that is new; without, one that there is.
+    is_theirs = usual in links and all(name in links and links[name].master == usual for name in wanted.ports)
+    if not wanted.bridge and (is_theirs or (usual not in links and wanted.ports)):
+        # Without ports, one that there is; with ports, one that is new, or has these already, as of who has left and joins anew.
         wanted = wanted._replace(bridge=usual)
     bridge, ports = bridge_choice.find(tunnels, wanted, links, ask_ports)
     found = {"bridge": bridge if bridge != usual else "", "bridge-ports": ",".join(ports), "bridge-address": wanted.address}

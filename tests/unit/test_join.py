@@ -542,6 +542,15 @@ def test_an_address_that_is_somebody_elses_here_is_refused(token, branch, hub, w
     branch.fails(["join", token, "--yes"], f"the peer {nets.key(7)} has 198.18.0.1 already")
 
 
+@pytest.mark.parametrize("master, words", [("br0", "bridge-ports=enp3s0"), ("", "bridge=br1 bridge-ports=enp3s0")])
+def test_ports_of_the_nets_bridge_stay_there(token, branch, master, words):
+    """As of a router that has left, and joins anew; a bridge of other ports is somebody's."""
+    branch.bridge("br0")
+    branch.links["enp3s0"] = branch.links["enp3s0"]._replace(master=master)
+    branch.l2wg("join", token, "--yes", "--bridge-ports", "enp3s0")
+    assert branch.lines()[-1].partition(" ")[2] == words
+
+
 def test_several_wireguards_want_a_name(token, branch):
     branch.init("198.18.7.7/32")
     (branch.etc / "wireguard/wg1.conf").write_text(CONF % (private(9), "198.18.7.9/32"))
