@@ -141,7 +141,7 @@ def test_a_question_of_its_own_for_whoever_wants_all(router):
     assert CARD not in screen.end() and router.has(SITES)
 
 
-@pytest.mark.parametrize("damage", [INVITATION[:-1], INVITATION.replace("L2WGJ1", "L2WGJ2"), SITE_B])
+@pytest.mark.parametrize("damage", [INVITATION[:-1], INVITATION.replace("L2WGJ1", "L2WGJ2"), SITE_B], ids=["cut", "newer", "a card"])
 def test_a_preseeded_invitation_that_is_none_is_told_of(router, damage):
     router.debconf(invitation=damage, bridge_ports="enp3s0")
     done = router.run(*INSTALL)
