@@ -1,5 +1,6 @@
 """Whoever sits at the terminal: shown what would change, asked, and given the time to decide."""
 
+import contextlib
 import sys
 import time
 
@@ -48,6 +49,12 @@ def enact(found, options, person):
         return True, (), 1
     problems = pair.carry_out(found, options.confirm, (lambda moves: True) if options.move_address else agree, options.rehearsed)
     return True, problems, 1 if problems else 0
+
+
+def enact_beside(found, options, person):
+    """The same, with nothing of it on standard output: what stands there is one line for another router."""
+    with contextlib.redirect_stdout(sys.stderr):
+        return enact(found, options, person)
 
 
 def show(intent, last=()):

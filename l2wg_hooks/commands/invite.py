@@ -28,7 +28,7 @@ def run(options):
     found = invite.intend(options.name, options.words, options.address, wanted, person and not options.yes)
     if found.changes():
         log.say("there is no file of sites yet: with this one, this router is the hub of a net")
-        _, problems, code = dialogue.enact(found, options, person)
+        _, problems, code = dialogue.enact_beside(found, options, person)
         code = code or dialogue.confirmed(options.confirm)
         if code:
             return problems, code

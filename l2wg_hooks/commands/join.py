@@ -39,7 +39,7 @@ def run(options):
         with lock.changing():
             join.make_wireguard(invited, options.endpoint)
     found = join.intend(sight, wanted, options.endpoint)
-    new, problems, code = dialogue.enact(found, options, person)
+    new, problems, code = dialogue.enact_beside(found, options, person)
     if code:
         return problems, code
     if new:

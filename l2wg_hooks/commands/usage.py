@@ -48,6 +48,18 @@ class Parser(argparse.ArgumentParser):
         refuse(f"{command}: {message}" if command else message, f"{self.prog} --help")
 
 
+def _gathered(parser, options, rest):
+    """What is left of the words of a command line when those that belong to its last, open list are in it.
+
+    argparse fills such a list by the words before the next option, even by none, and takes no more behind that.
+    """
+    last = [action for action in parser._actions if not action.option_strings][-1:]
+    if not last or last[0].nargs not in ("*", "+") or any(word.startswith("-") for word in rest):
+        return rest
+    setattr(options, last[0].dest, (getattr(options, last[0].dest) or []) + rest)
+    return []
+
+
 class Commands:
     """The parser of the whole command line. `commands` is {name: its module}, in the order of the screen."""
 
@@ -79,6 +91,8 @@ class Commands:
             near = difflib.get_close_matches(first, self.commands, 1)
             refuse(f"no such command: {first!a}", f"do you mean `l2wg {near[0]}`?" if near else "l2wg --help")
         options, rest = self.parser.parse_known_args(words)
+        if rest and first is not None:
+            rest = _gathered(self[first], options, rest)
         if rest:
             known = [word for action in self[first]._actions for word in action.option_strings] if first else []
             near = difflib.get_close_matches(rest[0].partition("=")[0], known, 1)

@@ -126,7 +126,7 @@ def world(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(apply, "apply", found.apply)
     empty = preview.Intent((), {}, {}, (), (), preview.Plan((), (), ()), (), True)
     monkeypatch.setattr(preview, "intend", lambda moving=False, wished_too=None: empty)
-    monkeypatch.setattr(dialogue, "show", lambda intent, last=(): None)
+    monkeypatch.setattr(dialogue, "show", lambda intent, last=(): print("+++ a diff"))
     monkeypatch.setattr(transaction, "waits", lambda: False)
     return found
 
@@ -150,7 +150,9 @@ def test_two_pastes(hub, branch):
     token, said = hub.l2wg("invite", "branch-b", "--yes")
     assert "this router is the hub of a net" in said and "on the router that is to be branch-b: l2wg join INVITATION" in said
     assert hub.lines()[0] == "net shape=star hub=hq" and hub.lines()[1] == card.encode(card_of(hub.lines()[1]))
+    assert token.startswith("L2WGJ1:") and " " not in token, "what is shown stands beside"
     line, said = branch.l2wg("join", token, "--yes", "--bridge-ports", "enp3s0")
+    assert "+++ a diff" in said and "\n" not in line
     assert "l2w0 is made first" in said and "at hq, if that has not been done: l2wg pair" in said
     invited = invitation.decode(token)
     conf = (branch.etc / "wireguard/l2w0.conf").read_text()
@@ -183,7 +185,7 @@ def test_the_second_time_nothing_changes(hub, branch, world):
 
 
 def test_what_the_hub_promises_stands_at_both(hub, branch):
-    token, _ = hub.l2wg("invite", "branch-b", "vlans=10", "storm-limit=100", "bridge-ports=enp3s0", "--yes")
+    token, _ = hub.l2wg("invite", "branch-b", "vlans=10", "--yes", "storm-limit=100", "bridge-ports=enp3s0")
     line, _ = branch.l2wg("join", token, "--yes")
     assert branch.lines()[-1].split()[1:] == ["bridge-ports=enp3s0", "vlans=10", "storm-limit=100"]
     hub.l2wg("pair", line, "--yes")

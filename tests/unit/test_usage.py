@@ -89,6 +89,13 @@ def test_what_makes_no_sense_is_refused_with_a_cure(words, said, capsys, no_comm
     assert capsys.readouterr().err == said + "\n"
 
 
+def test_words_on_both_sides_of_an_option_are_one_list(commands):
+    options = commands.parse(["invite", "branch-d", "--yes", "vlans=10", "--confirm", "60", "mtu=1400"])
+    assert options.name == "branch-d" and options.words == ["vlans=10", "mtu=1400"] and options.yes and options.confirm == 60
+    assert commands.parse(["invite", "branch-d", "a=b", "--yes", "c=d"]).words == ["a=b", "c=d"]
+    assert commands.parse(["pair", "L2WG1:A", "--yes", "B:0"]).card == ["L2WG1:A", "B:0"]
+
+
 def test_help_runs_nothing(capsys, no_command):
     for words in (["-h", "apply"], ["apply", "-h"], ["help", "apply"], ["up", "--help"]):
         with pytest.raises(SystemExit) as end:
