@@ -316,6 +316,18 @@ def test_what_python_has_left_of_a_file_is_cleared_away(site_a):
     assert site_a.changes() == clean
 
 
+def test_no_command_writes_beside_the_code(site_a):
+    """While the package goes, events come, of the tunnels that go with it: dpkg removes no folder that has something new in it."""
+    install(site_a)
+    code = "usr/lib/python3/dist-packages/l2wg_hooks"
+    compiled = f"find /{code} -name '*.pyc'"
+    assert site_a.sh(compiled)
+    site_a.sh(f"{compiled} -delete")
+    site_a.run("l2wg", "event", "up", "boot")
+    site_a.sh("l2wg status; l2wg check --passive; :")
+    assert site_a.sh(compiled) == ""
+
+
 @pytest.mark.parametrize("site", [pytest.param("site_a", marks=pytest.mark.long), "site_b", pytest.param("site_own", marks=pytest.mark.long)])
 def test_killed_at_any_moment_configure_completes_it(request, site):
     """kill -9 of the whole postinst, after longer and longer times, until it comes through; then `dpkg --configure -a`."""

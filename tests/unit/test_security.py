@@ -29,7 +29,7 @@ def test_python_is_isolated_from_its_caller():
     source = TREE / "l2wg_hooks/launcher/l2wg"
     # Beside an installed package (autopkgtest) there is what has become of it.
     command = source if source.exists() else pathlib.Path("/usr/bin/l2wg")
-    assert command.read_text().startswith(("#!/usr/bin/python3 -I\n", "#!/usr/bin/python3 -IS\n"))
+    assert command.read_text().startswith(("#!/usr/bin/python3 -IB\n", "#!/usr/bin/python3 -IBS\n"))
 
 
 def test_commands_get_nothing_of_the_callers_environment(monkeypatch):
