@@ -24,7 +24,6 @@ checksum = pasted.checksum
 VERSION = 1
 # Characters. The largest card that can be made has some 700, and would still fit into a QR code.
 LONGEST = 1024
-KEY_BYTES = 32
 # RFC 1123, 2.1; with the underscore that some dynamic DNS names have.
 LABEL = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?\Z")
 # RFC 1035 has 253; with a port behind it, the length has to fit into one byte.

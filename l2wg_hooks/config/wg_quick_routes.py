@@ -18,7 +18,6 @@ _KINDS = ("unicast", "local", "broadcast", "multicast", "anycast", "unreachable"
 # The metric of a route that says none: two routes are the same where prefix, table and metric are (fib_table_insert in
 # net/ipv4/fib_trie.c; fib6_add_rt2node in net/ipv6/ip6_fib.c). IPv6's connected routes have 256, so nothing is in their way.
 METRIC = {4: 0, 6: 1024}
-CONNECTED_METRIC = {4: 0, 6: 256}
 
 
 class Route(NamedTuple):
