@@ -102,3 +102,18 @@ def confirmed(seconds):
         log.line("")
         log.say("it has been confirmed or undone elsewhere meanwhile")
     return 1 if ended == terminal.OVER else 0
+
+
+def ended(seconds, found):
+    """The end of a change of /etc/l2wg/sites: it is decided on, and `found.told` says what is to be done elsewhere.
+
+    (Problems, exit code); the former are `found.left`, if it is kept.
+    """
+    code = confirmed(seconds)
+    if code:
+        return (), code
+    if transaction.waits():
+        log.say("once this is confirmed:")
+    for line in found.told:
+        log.say(line)
+    return found.left, 1 if found.left else 0

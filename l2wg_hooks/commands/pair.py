@@ -1,6 +1,6 @@
 """`l2wg pair`."""
 
-from l2wg_hooks.apply import apply, transaction
+from l2wg_hooks.apply import apply
 from l2wg_hooks.commands import card as card_command
 from l2wg_hooks.commands import dialogue, usage
 from l2wg_hooks.commands import options as common
@@ -67,14 +67,7 @@ def _admit(text, wanted, options, person):
         return found.left, 1 if found.left else 0
     log.did("%s is in, by line %d" % (found.other.name, found.line))
     _answers(found)
-    code = dialogue.confirmed(options.confirm)
-    if code:
-        return (), code
-    if transaction.waits():
-        log.say("once this is confirmed:")
-    for line in found.told:
-        log.say(line)
-    return found.left, 1 if found.left else 0
+    return dialogue.ended(options.confirm, found)
 
 
 def _answers(found):

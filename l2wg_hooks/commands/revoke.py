@@ -2,7 +2,7 @@
 
 import time
 
-from l2wg_hooks.apply import apply, preview, transaction
+from l2wg_hooks.apply import apply, preview
 from l2wg_hooks.commands import dialogue, usage
 from l2wg_hooks.commands import options as common
 from l2wg_hooks.pairing import revoke
@@ -34,11 +34,4 @@ def run(options):
     if problems:
         return problems, 1
     log.did(f"{found.called} is out, by its line")
-    code = dialogue.confirmed(options.confirm)
-    if code:
-        return (), code
-    if transaction.waits():
-        log.say("once this is confirmed:")
-    for line in found.told:
-        log.say(line)
-    return found.left, 1 if found.left else 0
+    return dialogue.ended(options.confirm, found)

@@ -23,18 +23,11 @@ class Station(NamedTuple):
 MOST = 1000
 
 
-class Crowd:
-    """Who is behind which port, by the entries that are taken one after the other; of any number, a bounded one is kept.
+class _Listing:
+    """What is printed, piece by piece: each entry of it is given to `add`, a function that may raise Unfit."""
 
-    Left out are a port's own addresses (permanent) and those that a card listens to, or a VXLAN sends to (self). `updated` is
-    when it was the source of a frame, `used` when a frame went there, too (fdb_fill_info in net/bridge/br_fdb.c).
-    """
-
-    def __init__(self, destinations=None):
-        """`destinations`, if given, are Destinations, which get what is left out here."""
-        self._destinations = destinations
-        self._listed, self._totals, self._bounds, self._unfit = {}, {}, {}, False
-        self._rows = json_fields.Rows(self._add)
+    def __init__(self, add):
+        self._rows, self._unfit = json_fields.Rows(add), False
 
     def take(self, piece):
         """The next piece of what `bridge -json` prints. Of what is none of it, nothing counts."""
@@ -47,6 +40,20 @@ class Crowd:
     def is_whole(self):
         """Whether all of it has come, and could be read."""
         return not self._unfit and self._rows.ended()
+
+
+class Crowd(_Listing):
+    """Who is behind which port, by the entries that are taken one after the other; of any number, a bounded one is kept.
+
+    Left out are a port's own addresses (permanent) and those that a card listens to, or a VXLAN sends to (self). `updated` is
+    when it was the source of a frame, `used` when a frame went there, too (fdb_fill_info in net/bridge/br_fdb.c).
+    """
+
+    def __init__(self, destinations=None):
+        """`destinations`, if given, are Destinations, which get what is left out here."""
+        self._destinations = destinations
+        self._listed, self._totals, self._bounds = {}, {}, {}
+        super().__init__(self._add)
 
     def found(self):
         """({port: Stations that are listed, the one heard last first}, {port: how many there are})."""
@@ -90,7 +97,7 @@ _DST = re.compile(r"[0-9a-f.:]+\Z")
 _MORE = (("port", "port"), ("vni", "vni"), ("viaIf", "via"))
 
 
-class Destinations:
+class Destinations(_Listing):
     """Of the own tables of VXLAN devices with flood lists: these, and what leads to far ends that are in none of them.
 
     `lists` are {device: the far ends that are to be in its list}. Of any number of stations that are learnt from these, none is
@@ -100,20 +107,11 @@ class Destinations:
     def __init__(self, lists, only=""):
         self._lists, self._only = lists, only
         self._found: Dict[str, List[Destination]] = {name: [] for name in lists}
-        self._rows = json_fields.Rows(self.add)
-        self._unfit = False
-
-    def take(self, piece):
-        """The next piece of what `bridge -json` prints. Of what is none of it, nothing counts."""
-        try:
-            if not self._unfit:
-                self._rows.take(piece)
-        except json_fields.Unfit:
-            self._unfit = True
+        super().__init__(self.add)
 
     def found(self) -> Optional[Dict[str, Tuple[Destination, ...]]]:
         """{device: its Destinations}; None where what was printed cannot be read."""
-        return None if self._unfit or not self._rows.ended() else self.added()
+        return self.added() if self.is_whole() else None
 
     def added(self):
         """The same of entries that were added one by one."""

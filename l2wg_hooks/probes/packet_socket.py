@@ -114,20 +114,11 @@ def _attach(ear, program):
     ear.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER, struct.pack("@HP", len(program) // 8, ctypes.addressof(array)))
 
 
-class Ear:
-    """Hears on one interface what a filter lets through. Raises OSError where there is no such interface, or no root."""
+class _Listener:
+    """What both kinds of ears have, around an open socket. `device` is the interface, "" where it is not one only."""
 
-    def __init__(self, device, program, kind=socket.SOCK_RAW):
-        self.device = device
-        # Protocol 0: nothing comes before the filter is there.
-        self.socket = network_namespace.by(device, lambda: socket.socket(socket.AF_PACKET, kind, 0))
-        try:
-            _attach(self.socket, program)
-            self.socket.bind((device, ETH_P_ALL))
-            self.socket.setblocking(False)
-        except BaseException:
-            self.socket.close()
-            raise
+    def __init__(self, opened, device=""):
+        self.socket, self.device = opened, device
 
     def fileno(self):
         return self.socket.fileno()
@@ -138,7 +129,25 @@ class Ear:
             data, address = self.socket.recvfrom(SNAP)
         except OSError:  # nothing left, or the interface went
             return None
-        return Packet(self.device, data, address[2] == PACKET_OUTGOING)
+        return Packet(self.device or address[0], data, address[2] == PACKET_OUTGOING)
+
+    def close(self):
+        self.socket.close()
+
+
+class Ear(_Listener):
+    """Hears on one interface what a filter lets through. Raises OSError where there is no such interface, or no root."""
+
+    def __init__(self, device, program, kind=socket.SOCK_RAW):
+        # Protocol 0: nothing comes before the filter is there.
+        super().__init__(network_namespace.by(device, lambda: socket.socket(socket.AF_PACKET, kind, 0)), device)
+        try:
+            _attach(self.socket, program)
+            self.socket.bind((device, ETH_P_ALL))
+            self.socket.setblocking(False)
+        except BaseException:
+            self.socket.close()
+            raise
 
     def send(self, frame):
         """Send an Ethernet frame out of this interface; whoever is not there any more hears nothing."""
@@ -147,11 +156,8 @@ class Ear:
         except OSError:
             pass
 
-    def close(self):
-        self.socket.close()
 
-
-class OpenEar:
+class OpenEar(_Listener):
     """Hears on all interfaces of the caller's network namespace what a filter lets through, and sends by each.
 
     One for all of them: processes have 1,024 descriptors, and to close each packet socket, the kernel waits until no CPU is at
@@ -160,7 +166,7 @@ class OpenEar:
 
     def __init__(self, program):
         # It hears from now on, as Python binds to names only: what comes before the filter is there is for the caller to leave.
-        self.socket = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(ETH_P_ALL))
+        super().__init__(socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(ETH_P_ALL)))
         try:
             self.socket.setblocking(False)
             _attach(self.socket, program)
@@ -169,23 +175,9 @@ class OpenEar:
             self.socket.close()
             raise
 
-    def fileno(self):
-        return self.socket.fileno()
-
-    def hear(self):
-        """The next Packet; None where there is none now."""
-        try:
-            data, address = self.socket.recvfrom(SNAP)
-        except OSError:  # nothing left, or an interface went
-            return None
-        return Packet(address[0], data, address[2] == PACKET_OUTGOING)
-
     def send(self, device, frame):
         """Send an Ethernet frame out of an interface; one that is not there any more sends nothing."""
         try:
             self.socket.sendto(frame, (device, 0))
         except OSError:
             pass
-
-    def close(self):
-        self.socket.close()
