@@ -28,6 +28,7 @@ class PeerWish(NamedTuple):
     """A peer of WireGuard that comes with a tunnel: `endpoint` is HOST:PORT, "" for none; `keepalive` in seconds, 0 for off.
 
     `allowed` are its AllowedIPs, as wg(8) writes them. `site` is the name of its site where the tunnel leads to several.
+    `was` is the key that it has had until now, "" where it does not change: see plan/key_changes.py.
     """
 
     key: str
@@ -35,6 +36,7 @@ class PeerWish(NamedTuple):
     endpoint: str = ""
     keepalive: int = 0
     site: str = ""
+    was: str = ""
 
     @property
     def ends(self):
@@ -310,6 +312,7 @@ class Wire(NamedTuple):
 
     `differs` says in words what the interface that is there has otherwise, of what wg(8) sets. `problems` are what is wrong with
     the file; then the rest says nothing. `peers` are those of the interface, or of the file as long as that is not there.
+    `beside` are those that come with tunnels, as it is to have them now.
     """
 
     addresses: Tuple[str, ...] = ()
@@ -317,6 +320,7 @@ class Wire(NamedTuple):
     differs: Tuple[str, ...] = ()
     problems: Tuple[Problem, ...] = ()
     peers: Tuple[Peer, ...] = ()
+    beside: Tuple[PeerWish, ...] = ()
 
 
 class Walls(NamedTuple):

@@ -9,32 +9,46 @@ import ipaddress
 from l2wg_hooks import errors
 from l2wg_hooks.config.allowed_ips import networks
 from l2wg_hooks.model import WIREGUARD_KINDS, PeerWish, Step, Tunnel
+from l2wg_hooks.plan import key_changes
 from l2wg_hooks.plan.commands import PROTOCOL
 from l2wg_hooks.plan.wire_steps import FILE
-from l2wg_hooks.typed import Dict, List, Tuple
+from l2wg_hooks.typed import Dict, List, Set, Tuple
 
 # Sites that a reason names.
 NAMED = 5
 
 
 class Wanted:
-    """What the tunnels over shared interfaces want of these: {interface: {public key: (Tunnel, PeerWish)}}."""
+    """What the tunnels over shared interfaces want of these: {interface: {public key: (Tunnel, PeerWish)}}.
 
-    def __init__(self, tunnels):
+    `formers` are {public key that is out: name of the site that has changed it}, `twins` the keys of the sites that have two.
+    """
+
+    def __init__(self, tunnels, seen):
         self.peers: Dict[str, Dict[str, Tuple[Tunnel, PeerWish]]] = {}
+        self.formers: Dict[str, str] = {}
+        self.twins: Set[str] = set()
         for tunnel in tunnels:
             for peer in () if tunnel.walled else tunnel.peers:
-                self.peers.setdefault(tunnel.underlay, {})[peer.key] = (tunnel, peer)
+                found = self.peers.setdefault(tunnel.underlay, {})
+                for one in key_changes.resolved(tunnel.underlay, (peer,), seen):
+                    found[one.key] = (tunnel, one)
+                if peer.was and peer.was not in found:
+                    self.formers[peer.was] = peer.site or tunnel.site
+                elif peer.was:
+                    self.twins |= {peer.key, peer.was}
 
 
-def own(tunnels, name):
+def own(tunnels, name, seen):
     """The PeerWishes of the tunnels over an interface."""
-    return tuple(peer for tunnel in tunnels if tunnel.underlay == name for peer in tunnel.peers)
+    peers = tuple(peer for tunnel in tunnels if tunnel.underlay == name for peer in tunnel.peers)
+    return key_changes.resolved(name, peers, seen)
 
 
 def changes(tunnels, links, seen, leaving=()):
     """(Steps, Problems, {interface: PeerWishes that a step tells it of}) for the shared interfaces."""
-    wanted = Wanted(tunnels).peers
+    known = Wanted(tunnels, seen)
+    wanted = known.peers
     steps: List[Step] = []
     problems: List = []
     more: Dict[str, Tuple[PeerWish, ...]] = {}
@@ -45,7 +59,7 @@ def changes(tunnels, links, seen, leaving=()):
         these = wanted.get(name, {})
         there = {peer.key: peer for peer in seen.peers.get(name, ())}
         ours = {key for underlay, key in seen.told or () if underlay == name and key in there}
-        found, wrong = _peers(name, these, there, ours)
+        found, wrong = _peers(name, these, there, ours, known)
         wrong += _misled(name, these, links, seen.peers)
         steps += found
         problems += [problem for _, problem in wrong]
@@ -64,18 +78,28 @@ def _group(name):
     return f"peers of {name}"
 
 
-def _peers(name, these, there, ours):
+def _peers(name, these, there, ours, known):
     """(Steps for the peers that are there, [(public key, Problem)] of those that are somebody's)."""
     steps, problems = [], []
-    stale = sorted(ours - set(these))
-    if stale:
-        words = tuple(word for key in stale for word in ("peer", key, "remove"))
-        steps.append(Step(("wg", "set", name) + words, "no line of a site asks for it", _group(name)))
+    formers, stale = known.formers, sorted(ours - set(these))
+    changed = [key for key in stale if key in formers]
+    for keys, reason in (
+        ([key for key in stale if key not in formers], "no line of a site asks for it"),
+        (changed, f"{errors.listed([formers[key] for key in changed], NAMED)} has come with another key since"),
+    ):
+        words = tuple(word for key in keys for word in ("peer", key, "remove"))
+        steps += [Step(("wg", "set", name) + words, reason, _group(name))] if words else []
     holders = {network: peer.key for peer in there.values() if peer.key not in stale for network in peer.allowed}
-    words = ()
+    words, reasons = (), {}
     for key, (tunnel, peer) in these.items():
+        if key in known.twins and key in there and key not in ours:
+            message = f"{peer.site or tunnel.site} changes its key, and its peer {key} of {name} is not of l2wg's making"
+            hint = f"where it is from, as in /etc/wireguard/{name}.conf, delete it; then: wg set {name} peer {key} remove; l2wg apply"
+            problems.append((key, tunnel.problem("", message, hint)))
+            continue
         if key in ours and set(peer.allowed) - set(there[key].allowed):
             words += ("peer", key, "allowed-ips", ",".join(peer.allowed))
+            reasons["its site has come with that key" if key in known.twins else "its address is another one"] = None
         elif key in there and not all(_covered(network, there[key].allowed) for network in peer.allowed):
             message = f"the peer {key} of {name} is not of l2wg's making, and its AllowedIPs lack {', '.join(peer.allowed)}"
             hint = f"add that where the peer is from, as in /etc/wireguard/{name}.conf"
@@ -88,7 +112,7 @@ def _peers(name, these, there, ours):
                 hint = f"is it that site with another key? Take it out there, or give {called} another address in its line"
                 problems.append((key, tunnel.problem("", message, hint)))
     if words:
-        steps.append(Step(("wg", "set", name) + words, "its address is another one", _group(name)))
+        steps.append(Step(("wg", "set", name) + words, ", or ".join(reasons), _group(name)))
     return steps, problems
 
 
