@@ -17,7 +17,7 @@ _DEVICES = "/proc/thread-self/net/dev"
 _FORWARDING = ("/proc/sys/net/ipv4/ip_forward", "/proc/sys/net/ipv6/conf/all/forwarding")
 
 
-def look(tunnels, links, heard):
+def look(tunnels, links, heard=()):
     """The Walls of now; None where no tunnel has use for any, and there are none.
 
     `links` are those of link_table.read, `heard` is what last_endpoints.read gives.
@@ -78,14 +78,14 @@ def _inside(links):
     return routes, routed, devices, {name: dumps.get(name, "") for name in wires}
 
 
-def _beside(tunnels, name, dump, heard):
+def _beside(tunnels, name, dump=None, heard=()):
     """The model.PeerWishes that come with tunnels, and not with the file of a wire."""
     these = [tunnel for tunnel in tunnels if tunnel.underlay == name]
     found = tuple(peer for tunnel in these for peer in tunnel.peers)
     if not any(peer.was for peer in found):
         return found
     there = wg_interfaces.parse(dump) if dump is not None else None
-    seen = Observed(peers={name: there.peers} if there else {}, heard=heard, now=int(time.time()))
+    seen = Observed(peers={name: there.peers} if there else {}, heard=dict(heard), now=int(time.time()))
     return key_changes.resolved(name, found, seen)
 
 
