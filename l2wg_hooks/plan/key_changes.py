@@ -12,10 +12,15 @@ SETTLED = 60
 
 
 class Turn(NamedTuple):
-    """The PeerWishes of a site with two keys: `peers`, and the public key of the `idle` one, "" once the former one is out."""
+    """The PeerWishes of a site with two keys: `peers`, and the public key of the `idle` one, "" once the former one is out.
+
+    `time` is that of the idle one's last handshake in the kernel; `moved` is whether the site has come with the new key.
+    """
 
     peers: Tuple[PeerWish, ...]
     idle: str
+    time: int = 0
+    moved: bool = True
 
 
 def turn(peer, there, heard, now):
@@ -27,15 +32,18 @@ def turn(peer, there, heard, now):
     new = peer._replace(was="")
     last, before = _handshake(new.key, there, heard), _handshake(former.key, there, heard)
     if last <= before:
-        return Turn((former, new._replace(allowed=())), new.key)
+        return Turn((former, new._replace(allowed=())), new.key, _of_kernel(new.key, there), False)
     if now - last < SETTLED:
-        return Turn((new, former._replace(allowed=())), former.key)
+        return Turn((new, former._replace(allowed=())), former.key, _of_kernel(former.key, there))
     return Turn((new,), "")
 
 
 def _handshake(key, there, heard):
-    known = [there[key].handshake] if key in there else []
-    return max([*known, heard[key].when if key in heard else 0])
+    return max(_of_kernel(key, there), heard[key].when if key in heard else 0)
+
+
+def _of_kernel(key, there):
+    return there[key].handshake if key in there else 0
 
 
 def of_interface(name, seen) -> Tuple[Dict, Dict]:

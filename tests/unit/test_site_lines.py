@@ -148,7 +148,7 @@ def test_all_faults_at_once():
     assert [problem.line for problem in nets.lines(text).problems] == [1, 3, 4, 4]
 
 
-@pytest.mark.parametrize("name", ["no card", "bad values", "checksum", "cut", "day", "one key", "one name", "one address", "new key"])
+@pytest.mark.parametrize("name", ["no card", "bad values", "checksum", "cut", "day", "one key", "one name", "one address", "former key twice"])
 def test_a_broken_line_takes_no_other_sites_tunnel(name):
     part = nets.part(FAULTS[name][0], 0)
     names = [tunnel.name for tunnel in part.tunnels]
