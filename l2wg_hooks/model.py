@@ -30,6 +30,7 @@ class PeerWish(NamedTuple):
     `allowed` are its AllowedIPs, as wg(8) writes them. `site` is the name of its site where the tunnel leads to several.
     `by` is the public key of another peer of the tunnel, the hub, by which packets go there; "" where it is WireGuard's own peer.
     `network` is what the hub may have among its AllowedIPs in the place of all addresses in there.
+    `was` is the key that it has had until now, "" where it does not change: see plan/key_changes.py.
     """
 
     key: str
@@ -39,6 +40,7 @@ class PeerWish(NamedTuple):
     site: str = ""
     by: str = ""
     network: str = ""
+    was: str = ""
 
     @property
     def ends(self):
@@ -321,6 +323,7 @@ class Wire(NamedTuple):
 
     `differs` says in words what the interface that is there has otherwise, of what wg(8) sets. `problems` are what is wrong with
     the file; then the rest says nothing. `peers` are those of the interface, or of the file as long as that is not there.
+    `beside` are those that come with tunnels, as it is to have them now.
     """
 
     addresses: Tuple[str, ...] = ()
@@ -328,6 +331,7 @@ class Wire(NamedTuple):
     differs: Tuple[str, ...] = ()
     problems: Tuple[Problem, ...] = ()
     peers: Tuple[Peer, ...] = ()
+    beside: Tuple[PeerWish, ...] = ()
 
 
 class Walls(NamedTuple):

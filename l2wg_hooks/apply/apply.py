@@ -122,6 +122,7 @@ def _transact(intent, confirm, more, meet):
     silent = [name for name, bridge in intent.bridges.items() if bridge.switches is bridge_switches.SILENT]
     before = verify.look(intent.tunnels, known, _spared(intent, more, applied), silent)
     gone = more.removed() | _departed(applied, intent.tunnels)
+    gone |= {peer.was for tunnel in intent.tunnels for peer in tunnel.peers}  # which may be out any moment
     before = before._replace(sessions=tuple(session for session in before.sessions if session[1] not in gone))
     old = intent.texts.get(ifupdown_bridge.OURS, ("", ""))[0]
     names = [name for bridge, ports in ifupdown_bridge.bridges_in(old).items() for name in [bridge] + ports]

@@ -31,12 +31,17 @@ def between(lines, path):
                 message = f"{address}, its address inside WireGuard, is where {called[address].name} is called (line %d)"
                 hint = "give it another one: the packets of WireGuard itself would go into it"
                 problems.append(Problem(message % called[address].line, hint, path, site.line))
-    gone = {site.key: site for site in lines.sites if site.gone}
+    gone = {key: site for site in lines.sites if site.gone for key in site.keys}
     for site in lines.living():
-        if site.key in gone:
-            wrong.add(site.line)
-            message = "its key is that of line %d, which says that the site is out" % gone[site.key].line
-            problems.append(Problem(message, "take one of the two lines out", path, site.line))
+        for key in site.keys:
+            if key in gone:
+                wrong.add(site.line)
+                whose, word, hint = "its key", "", "take one of the two lines out"
+                if key == site.was:
+                    # Whoever has that one is not let in a moment longer.
+                    whose, word, hint = "the key that it has had until now", "was", "take this word out"
+                message = "%s is that of line %d, which says that the site is out" % (whose, gone[key].line)
+                problems.append(Problem(message, hint, path, site.line, word))
     net = lines.net
     if net is not None:
         found = [*_of_values(net, lines.living(), path), *_of_network(net, lines.living(), path)]
@@ -59,13 +64,32 @@ def _doubles(sites):
         "address": "give one of them another one: `address=` in its line, and Address in its WireGuard's file",
     }
     for site in sites:
-        has = [("key", site.key), ("name", site_names.tunnel(site.name))]
+        has = [("key", key) for key in site.keys] + [("name", site_names.tunnel(site.name))]
         for what, value in has + [("address", address) for address in site.card.addresses]:
             other = first.setdefault((what, value), site)
-            if other is not site:
-                word = site.name if what == "name" else value
-                yield other, "", "", ""
-                yield site, "line %d has the same %s, %s" % (other.line, what, word), hints[what], ""
+            if other is site:
+                continue
+            yield other, "", "", ""
+            if what == "key" and value in (site.was, other.was):
+                yield (site, *_changing(site, other, value))
+                break  # they have more in common, which says nothing more
+            word = site.name if what == "name" else value
+            yield site, "line %d has the same %s, %s" % (other.line, what, word), hints[what], ""
+
+
+def _changing(site, other, key):
+    """(message, cure, key) of a site whose line has a key in common with another one's, the former key of one of them."""
+    word = "was" if key == site.was else ""
+    if site.was == other.was:
+        return "line %d has changed from the same key, %s" % (other.line, key), "take the older one of the two lines out", word
+    older, newer = (other, site) if word else (site, other)
+    hint = "take line %d out, if it is that of the same site before the change of its key" % older.line
+    if older.name != newer.name:
+        hint = "whose key is it? Take `was` out of line %d, or line %d as a whole" % (newer.line, older.line)
+    message = f"its former key, {key}, is the one that line {older.line} has"
+    if not word:
+        message = f"its key, {key}, is what line {newer.line} has as its former one"
+    return message, hint, word
 
 
 def _of_values(net, sites, path):

@@ -23,7 +23,6 @@ _SPACES = re.compile(f"[{schema.SPACE}]+")
 _LATER = {
     "hub-address": "two hubs with one address are",
     "control": "BGP as what fills the tables is",
-    "was": "a site's change of its key is",
 }
 _WITHOUT = "take this word out"
 # Of these, schema.py takes no address for the end of a tunnel.
@@ -34,7 +33,8 @@ _NOBODYS += [ipaddress.ip_network(text) for text in ("::/96", "fe80::/10", "ff00
 class Site(NamedTuple):
     """One site: `values` are those of its line, by the fields of Tunnel, `gone` the day since which it is out, or "".
 
-    `said` has the keys that stand in the line, `text` is the line without what means nothing.
+    `said` has the keys that stand in the line, `text` is the line without what means nothing. `was` is the public key that it has
+    had until now, "" where it does not change: until it has come with the new one, both are its own.
     """
 
     line: int
@@ -43,6 +43,7 @@ class Site(NamedTuple):
     gone: str = ""
     said: Tuple[str, ...] = ()
     text: str = ""
+    was: str = ""
 
     @property
     def name(self):
@@ -52,6 +53,11 @@ class Site(NamedTuple):
     def key(self):
         """Its public key."""
         return self.card.key
+
+    @property
+    def keys(self):
+        """That, and the one that it has had until now."""
+        return (self.key, self.was) if self.was else (self.key,)
 
 
 class Net(NamedTuple):
@@ -92,7 +98,7 @@ class Lines(NamedTuple):
 
     def gone(self):
         """The public keys of those that are out."""
-        return {site.key for site in self.sites if site.gone}
+        return {key for site in self.sites if site.gone for key in site.keys}
 
 
 def parse(text, path):
@@ -207,6 +213,13 @@ def _network(value):
     return value
 
 
+def _former(value):
+    try:
+        return card.public_key(value)
+    except Refused as error:
+        raise Refused(error.args[0], "the public key that the site has had until now, as `l2wg rekey` prints it there")
+
+
 def _day(value):
     try:
         if not re.match(r"[0-9]{4}-[0-9]{2}-[0-9]{2}\Z", value):
@@ -218,7 +231,7 @@ def _day(value):
 
 
 _OF_NET = {"shape": _shape, "hub": _hubs, "network": _network, **_parsers(("bridge", "encapsulation") + OF_TUNNELS + ("key",))}
-_OF_SITE = {"address": schema.KEYS["local"].parse, "gone": _day, **_parsers(OF_A_ROUTER + OF_TUNNELS + ("key",))}
+_OF_SITE = {"address": schema.KEYS["local"].parse, "gone": _day, "was": _former, **_parsers(OF_A_ROUTER + OF_TUNNELS + ("key",))}
 
 
 def _net(words, number, path, problems):
@@ -261,4 +274,8 @@ def _site(words, number, path, problems):
     if "address" in found:
         known = known._replace(addresses=(found["address"],))
     values = _fields(found, OF_A_ROUTER + OF_TUNNELS + ("key",))
-    return Site(number, known, values, found.get("gone", ""), tuple(found), " ".join(words))
+    was = found.get("was", "")
+    if was == known.key:
+        message = "the key that the site has had until now is the one that it has by its card"
+        problems.append(Problem(message, "take this word out; or put the card in that `l2wg rekey` prints there", path, number, "was"))
+    return Site(number, known, values, found.get("gone", ""), tuple(found), " ".join(words), was)

@@ -12,11 +12,21 @@ Where there is nothing (after a boot), what was applied last is the same.
 import re
 
 from l2wg_hooks import errors
-from l2wg_hooks.config import last_applied, schema, site_file, site_lines, site_mesh, site_tunnels, store
+from l2wg_hooks.config import (
+    changed_keys,
+    last_applied,
+    schema,
+    site_file,
+    site_keys,
+    site_lines,
+    site_mesh,
+    site_tunnels,
+    store,
+)
 from l2wg_hooks.errors import L2wgError, Problem
 from l2wg_hooks.model import Tunnel
 from l2wg_hooks.system import files
-from l2wg_hooks.typed import List, NamedTuple, Set, Tuple
+from l2wg_hooks.typed import Dict, List, NamedTuple, Set, Tuple
 
 PATH = "/run/l2wg.sites"
 _OWN, _PEER = "own ", "peer "
@@ -87,8 +97,15 @@ def steady(wished, departs=False):
     record = read()
     if not net.problems and (departs or last_applied.is_nixos(store.SITES)):
         return wished._replace(net=net._replace(rows=_rows(_group(net, wished))))
-    kept, groups = _kept(net, wished, record if record.groups else _applied(wished))
+    record = record if record.groups else _applied(wished)
+    wished, older = _with_both_keys(wished, record)
+    kept, groups = _kept(net, wished, record)
+    groups = _with_rows(groups, older)
     problems = wished.problems
+    for name, site in older.values():
+        message = f"{name} is changing its key, by what was carried out last; this line is from before that"
+        hint = "is this an older copy? Copy the newer one. If the change is off: l2wg apply"
+        problems += (Problem(message, hint, site_file.path(), site.line),)
     if kept and not net.problems:
         names = errors.listed(sorted(site for tunnel in kept for site in _sites(tunnel)), NAMED)
         message = f"no line has {names} any longer, and none says that it is out: no event takes its tunnel down"
@@ -96,6 +113,40 @@ def steady(wished, departs=False):
         problems += (Problem(message, hint, site_file.path()),)
     tunnels = site_mesh.joined(wished.tunnels, kept)
     return wished._replace(tunnels=tunnels, problems=problems, net=net._replace(rows=_rows(*groups)))
+
+
+def _with_both_keys(wished, record):
+    """(the Wish where who is changing its key has both, {new key: (name, the Site of the Record)}), by an older copy of the file.
+
+    The site may have switched already, and the former key alone would be nobody's.
+    """
+    found = {}
+    for group in record.groups:
+        lines = site_lines.parse("".join(row + "\n" for row in group.rows), site_file.path())
+        found.update(site_keys.pending(site_keys.settled(lines, changed_keys.read(), "")))
+    if not found:
+        return wished, {}
+    line_of = {site.key: site.line for site in wished.net.lines.living()}
+    older: Dict[str, Tuple[str, site_lines.Site]] = {}
+    tunnels = []
+    for tunnel in wished.tunnels:
+        peers = []
+        for peer in tunnel.peers:
+            site = found.get(peer.key)
+            if site is not None and not peer.was:
+                older[site.key] = (site.name, site._replace(line=line_of.get(peer.key, 0)))
+                peer = peer._replace(key=site.key, was=site.was)
+            peers.append(peer)
+        tunnels.append(tunnel._replace(peers=tuple(peers)))
+    return (wished._replace(tunnels=tuple(tunnels)) if older else wished), older
+
+
+def _with_rows(groups, older):
+    """The Groups, the first one with the lines that stand in the place of older ones."""
+    if not groups or not older:
+        return groups
+    rows = tuple(site.text for _, site in older.values())
+    return [groups[0]._replace(rows=groups[0].rows + rows), *groups[1:]]
 
 
 def last(wished):
@@ -132,6 +183,7 @@ def _kept(net, wished, record):
     found: List[Tunnel] = []
     for group in record.groups:
         old = site_lines.parse("".join(row + "\n" for row in group.rows), site_file.path())
+        old = site_keys.settled(old, changed_keys.read(), site_file.path())
         own = next((site for site in old.sites if site.key == group.key), None)
         if own is None or old.net is None:
             continue

@@ -164,7 +164,7 @@ def _tunnel(net, own, other, wire, path):
 def peer_of(own, other, remote):
     """The PeerWish of the site `own` for another one, whose address inside WireGuard is `remote`."""
     keepalive = terms.KEEPALIVE if other.card.endpoint and not own.card.endpoint else 0
-    return PeerWish(other.key, (wg_quick_peers.host(remote),), other.card.endpoint, keepalive)
+    return PeerWish(other.key, (wg_quick_peers.host(remote),), other.card.endpoint, keepalive, was=other.was)
 
 
 def alike(net, own, values):

@@ -29,7 +29,8 @@ def look(tunnels, links):
     kinds += [entry["kind"] for entry in found.entries if not entry.get("walled")]
     passes = [tunnel.forward for tunnel in tunnels] + [entry.get("forward", "") for entry in found.entries]
     clamps = [tunnel.mss_clamp for tunnel in tunnels] + [entry["clamp"] for entry in found.entries]
-    walls, heard = _walls(tunnels, links), last_endpoints.read()
+    heard = last_endpoints.read()
+    walls = _walls(tunnels, links, heard)
     told, there = _told(tunnels, links)
     return Observed(
         found,
@@ -41,7 +42,7 @@ def look(tunnels, links):
         walls,
         _peers(tunnels, links, walls, {name for name, _ in told or ()}),
         heard,
-        int(time.time()) if heard else 0,
+        int(time.time()) if heard or any(peer.was for tunnel in tunnels for peer in tunnel.peers) else 0,
         _vlans(tunnels, links),
         peer_answers.down(peer_answers.read()),
         peer_answers.taken(),
@@ -79,7 +80,7 @@ def peers(tunnels):
             found.update(network_namespace.within(NAMESPACE, lambda: wg_interfaces.peers(own)))
         except OSError:  # it is none, or has gone this moment
             pass
-    return Observed(peers=found, heard=last_endpoints.read())
+    return Observed(peers=found, heard=last_endpoints.read(), now=int(time.time()))
 
 
 def _peers(tunnels, links, walls, more):
@@ -125,13 +126,13 @@ def bridges(tunnels):
     return {name: Switches(switches, sysctls.of_bridge(name)) for name, switches in wanted.items() if name in names}
 
 
-def _walls(tunnels, links):
+def _walls(tunnels, links, heard):
     wanted = any(tunnel.walled for tunnel in tunnels) or os.path.exists(staged.DIRECTORY)
     if not wanted and not os.path.exists(network_namespace.path(NAMESPACE)):
         return None
     from l2wg_hooks.observe import walls  # where there are some only
 
-    return walls.look(tunnels, links)
+    return walls.look(tunnels, links, heard)
 
 
 def _ways(tunnels):

@@ -9,14 +9,17 @@ from l2wg_hooks.config import card, ifupdown_files, invitation, schema, site_fil
 from l2wg_hooks.config.schema import Refused
 from l2wg_hooks.errors import L2wgError, Problem, fail
 from l2wg_hooks.observe import link_table
-from l2wg_hooks.pairing import invite, join, local_facts, membership, negotiate, ports, revoke
+from l2wg_hooks.pairing import invite, join, local_facts, membership, negotiate, new_key, ports, revoke
 
 # A word of a line: nothing in a card looks like it, however that was wrapped.
 _WORD = re.compile(r"[a-z][a-z-]*=\S*\Z")
 
 
 class Admission(NamedTuple):
-    """What would be done, as for pair.Pairing. `told` are sentences on where the file still has to go; `left` are Problems."""
+    """What would be done, as for pair.Pairing. `told` are sentences on where the file still has to go; `left` are Problems.
+
+    `changed` is whether the site is in already, and the card is about its key.
+    """
 
     other: card.Card
     facts: local_facts.Facts
@@ -26,6 +29,7 @@ class Admission(NamedTuple):
     notes: Tuple[str, ...] = ()
     told: Tuple[str, ...] = ()
     left: Tuple[Problem, ...] = ()
+    changed: bool = False
 
     def changes(self):
         """Whether there is anything to do, beside what `l2wg apply` would do."""
@@ -92,6 +96,12 @@ def intend(text, wanted):
         fail("what this router's bridge is, its line says", hint, path=path, line=net.part.own.line)
     here = local_facts.look(net.wire.underlay, links)
     left = tuple(_older(seen, other, net, path))
+    site = new_key.find(other, values, net, path)
+    if site is not None:
+        old, new = new_key.replaced(other, values, site)
+        more = preview.ExtraChanges({store.SITES: new}, {path: (old, new)}, (), "", ())
+        notes, told = new_key.told(other, values, site), tuple(_elsewhere(other, net, path))
+        return Admission(other, here, site.line, more.shown(), more, notes, told, left, True)
     same = _known(other, values, net, path)
     if same is not None:
         return Admission(other, here, same.line, {}, preview.NOTHING, left=left)

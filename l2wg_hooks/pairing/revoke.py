@@ -63,7 +63,7 @@ def intend(name, day):
         fail(f"{site.name} is this router: the others put it out", hint, path=path, line=site.line)
     old = store.read(store.SITES)
     new = site_edit.with_word(old, site.line, f"gone={day}")
-    more = preview.ExtraChanges({store.SITES: new}, {path: (old, new)}, (), "", (), gone=(site.key,))
+    more = preview.ExtraChanges({store.SITES: new}, {path: (old, new)}, (), "", (), gone=site.keys)
     return Revocation(site.name, more, tuple(_elsewhere(site, net, path)), tuple(_left(site, net, wished)))
 
 
@@ -71,7 +71,7 @@ def _meant(name, lines, wished, path):
     """The Site that is called `name`: by its own name, that of its tunnel, or its public key. Raises L2wgError."""
 
     def is_called(site):
-        return name in (site.name, site_names.tunnel(site.name), site.key)
+        return name in (site.name, site_names.tunnel(site.name), *site.keys)
 
     living = lines.living()
     found = [site for site in living if is_called(site)]

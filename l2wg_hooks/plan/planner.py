@@ -53,7 +53,7 @@ def plan(tunnels, links, leaving=(), broken=(), seen=Observed()):
 
         told, wrong, more = site_peers.changes(tunnels, links, seen, leaving)
         problems.update(dict.fromkeys(wrong))
-        more.update({name: peers for name in synced for peers in (site_peers.own(tunnels, name),) if peers})
+        more.update({name: peers for name in synced for peers in (site_peers.own(tunnels, name, seen),) if peers})
     calls: Tuple[Step, ...] = ()
     if seen.heard and not all(peer.endpoint for these in seen.peers.values() for peer in these):
         from l2wg_hooks.plan import peer_endpoints

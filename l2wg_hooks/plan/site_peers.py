@@ -10,9 +10,10 @@ from l2wg_hooks import errors
 from l2wg_hooks.config import wire_peers
 from l2wg_hooks.config.allowed_ips import networks
 from l2wg_hooks.model import WIREGUARD_KINDS, PeerWish, Step, Tunnel
+from l2wg_hooks.plan import key_changes
 from l2wg_hooks.plan.commands import PROTOCOL
 from l2wg_hooks.plan.wire_steps import FILE
-from l2wg_hooks.typed import Dict, List, Tuple
+from l2wg_hooks.typed import Dict, List, Set, Tuple
 
 # Sites that a reason names.
 NAMED = 5
@@ -22,27 +23,38 @@ class Wanted:
     """What the tunnels over shared interfaces want of these: `peers` are {interface: {public key: (Tunnel, PeerWish)}}.
 
     `ends` are {interface: [(address, Tunnel, PeerWish of the site that has it)]}.
+    `formers` are {public key that is out: name of the site that has changed it}, `twins` the keys of the sites that have two.
     """
 
-    def __init__(self, tunnels):
+    def __init__(self, tunnels, seen):
         self.peers: Dict[str, Dict[str, Tuple[Tunnel, PeerWish]]] = {}
         self.ends: Dict[str, List[Tuple[str, Tunnel, PeerWish]]] = {}
+        self.formers: Dict[str, str] = {}
+        self.twins: Set[str] = set()
         for tunnel in tunnels:
-            if tunnel.peers and not tunnel.walled:
-                rows = ((peer.key, (tunnel, peer)) for peer in wire_peers.of(tunnel))
-                self.peers.setdefault(tunnel.underlay, {}).update(rows)
-                ends = ((end, tunnel, peer) for peer in tunnel.peers for end in peer.ends)
-                self.ends.setdefault(tunnel.underlay, []).extend(ends)
+            if not tunnel.peers or tunnel.walled:
+                continue
+            found = self.peers.setdefault(tunnel.underlay, {})
+            for peer in wire_peers.of(tunnel):
+                for one in key_changes.resolved(tunnel.underlay, (peer,), seen):
+                    found[one.key] = (tunnel, one)
+                if peer.was and peer.was not in found:
+                    self.formers[peer.was] = peer.site or tunnel.site
+                elif peer.was:
+                    self.twins |= {peer.key, peer.was}
+            ends = ((end, tunnel, peer) for peer in tunnel.peers for end in peer.ends)
+            self.ends.setdefault(tunnel.underlay, []).extend(ends)
 
 
-def own(tunnels, name):
+def own(tunnels, name, seen):
     """The PeerWishes of the tunnels over an interface."""
-    return tuple(peer for tunnel in tunnels if tunnel.underlay == name for peer in wire_peers.of(tunnel))
+    peers = tuple(peer for tunnel in tunnels if tunnel.underlay == name for peer in wire_peers.of(tunnel))
+    return key_changes.resolved(name, peers, seen)
 
 
 def changes(tunnels, links, seen, leaving=()):
     """(Steps, Problems, {interface: PeerWishes that a step tells it of}) for the shared interfaces."""
-    wanted = Wanted(tunnels)
+    wanted = Wanted(tunnels, seen)
     steps: List[Step] = []
     problems: List = []
     more: Dict[str, Tuple[PeerWish, ...]] = {}
@@ -53,7 +65,7 @@ def changes(tunnels, links, seen, leaving=()):
         these, ends = wanted.peers.get(name, {}), wanted.ends.get(name, [])
         there = {peer.key: peer for peer in seen.peers.get(name, ())}
         ours = {key for underlay, key in seen.told or () if underlay == name and key in there}
-        found, wrong = _peers(name, these, there, ours)
+        found, wrong = _peers(name, these, there, ours, wanted)
         wrong += _misled(name, ends, links, seen.peers)
         steps += found
         problems += [problem for _, problem in wrong]
@@ -72,20 +84,29 @@ def _group(name):
     return f"peers of {name}"
 
 
-def _peers(name, these, there, ours):
+def _peers(name, these, there, ours, known):
     """(Steps for the peers that are there, [(public key, Problem)] of those that are somebody's).
 
     Of `these`, one that leads to others, too, goes without the addresses of which somebody's peer has a longer prefix.
     """
     steps, problems = [], []
-    stale = sorted(ours - set(these))
-    if stale:
-        words = tuple(word for key in stale for word in ("peer", key, "remove"))
-        steps.append(Step(("wg", "set", name) + words, "no line of a site asks for it", _group(name)))
+    formers, stale = known.formers, sorted(ours - set(these))
+    changed = [key for key in stale if key in formers]
+    for keys, reason in (
+        ([key for key in stale if key not in formers], "no line of a site asks for it"),
+        (changed, f"{errors.listed([formers[key] for key in changed], NAMED)} has come with another key since"),
+    ):
+        words = tuple(word for key in keys for word in ("peer", key, "remove"))
+        steps += [Step(("wg", "set", name) + words, reason, _group(name))] if words else []
     holders = {network: peer.key for peer in there.values() if peer.key not in stale for network in peer.allowed}
-    words = ()
+    words, reasons = (), {}
     for key, (tunnel, peer) in list(these.items()):
-        sites = {network: known for known in tunnel.peers if key in (known.key, known.by) for network in known.allowed}
+        if key in known.twins and key in there and key not in ours:
+            message = f"{peer.site or tunnel.site} changes its key, and its peer {key} of {name} is not of l2wg's making"
+            hint = f"where it is from, as in /etc/wireguard/{name}.conf, delete it; then: wg set {name} peer {key} remove; l2wg apply"
+            problems.append((key, tunnel.problem("", message, hint)))
+            continue
+        sites = {network: one for one in tunnel.peers if key in (one.key, one.by) for network in one.allowed}
         for network in peer.allowed:
             other = holders.get(network, key)
             if other != key and other not in ours:
@@ -97,8 +118,11 @@ def _peers(name, these, there, ours):
                 peer = peer._replace(allowed=tuple(word for word in peer.allowed if word != network or site.key == key))
         these[key] = tunnel, peer
         if key in ours:
-            if set(peer.allowed) != set(there[key].allowed):
+            meant, told = set(peer.allowed), set(there[key].allowed)
+            # What goes from one of a site's keys to the other one, the kernel takes from the first.
+            if meant - told or (meant != told and key not in known.twins):
                 words += ("peer", key, "allowed-ips", ",".join(peer.allowed))
+                reasons["its site has come with that key" if key in known.twins else "its AllowedIPs are to be others"] = None
             continue
         missing = [network for network in peer.allowed if not _covered(network, there[key].allowed)] if key in there else ()
         if missing:
@@ -107,7 +131,7 @@ def _peers(name, these, there, ours):
             hint = f"add that where the peer is from, as in /etc/wireguard/{name}.conf"
             problems.append((key, tunnel.problem("", message, hint)))
     if words:
-        steps.append(Step(("wg", "set", name) + words, "its AllowedIPs are to be others", _group(name)))
+        steps.append(Step(("wg", "set", name) + words, ", or ".join(reasons), _group(name)))
     return steps, problems
 
 
@@ -146,7 +170,7 @@ def _covered(network, allowed):
 def _ways(name, far, there, barred):
     """Steps for the routes to far ends: made where no other one by this interface leads there; ours that nobody needs go."""
     ends = {end: None for end, *_ in far}
-    shut = {end for end, _, peer in far if barred.intersection((peer.key, peer.by))}
+    shut = {end for end, _, peer in far if barred.intersection((peer.key, peer.was, peer.by))}
     others = [network for network, ours in there.items() if not ours]
     wide = [network for network in others if network == "default" or "/" in network]
     nets = [ipaddress.ip_network(word) for word in wide if word != "default"]

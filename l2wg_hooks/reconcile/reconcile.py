@@ -75,6 +75,8 @@ def bring(wished, leaving=(), whole=True, meet=None, chosen=lambda todo: todo):
         # Before anything of it goes.
         _remember(wished.tunnels, found, whole)
         todo = chosen(planner.plan(wished.tunnels, links, leaving, wished.broken, found))
+        if any(peer.was for tunnel in wished.tunnels for peer in tunnel.peers):
+            _settle(wished.tunnels, found)
         if wished.net is not None or found.told is not None:
             from l2wg_hooks.config import site_record
 
@@ -95,6 +97,18 @@ def bring(wished, leaving=(), whole=True, meet=None, chosen=lambda todo: todo):
             Problem(f"`{step}` had no effect: {step.reason}", "is another manager at work on it?") for step in todo.steps
         )
     return todo, failed
+
+
+def _settle(tunnels, found):
+    """Keep which sites have changed their keys for good, before the former ones go: no start lets these in again."""
+    from l2wg_hooks.config import changed_keys  # where a site changes its key only
+    from l2wg_hooks.plan import key_changes
+
+    for old, new in key_changes.done(tunnels, found):
+        try:
+            changed_keys.add(old, new)
+        except L2wgError:  # a full disk, or one that is read only: the next look tries again
+            pass
 
 
 def remember():

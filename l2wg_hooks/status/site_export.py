@@ -41,7 +41,14 @@ class _Site(NamedTuple):
 
     def peers(self):
         """(Tunnel, one of its peers), of all."""
-        return [(tunnel, peer) for tunnel in self.tunnels for peer in wire_peers.of(tunnel)]
+        found = []
+        for tunnel in self.tunnels:
+            for peer in wire_peers.of(tunnel):
+                if peer.was:  # it comes with that one until it has switched
+                    found.append((tunnel, peer._replace(key=peer.was)))
+                    peer = peer._replace(allowed=())
+                found.append((tunnel, peer))
+        return found
 
     @property
     def private(self):
@@ -85,7 +92,9 @@ def _wg_quick(site):
         rows.append("ListenPort = %d" % card.endpoint(site.card.endpoint)[1])
     for tunnel, peer in site.peers():
         rows += ["", f"# {peer.site or tunnel.site}: {_kind(tunnel, peer)}", "[Peer]", f"PublicKey = {peer.key}"]
-        rows.append("AllowedIPs = " + ", ".join(peer.allowed))
+        if not peer.allowed:
+            rows.append("# its next key: the AllowedIPs above are to be here once it has a handshake")
+        rows += ["AllowedIPs = " + ", ".join(peer.allowed)] if peer.allowed else []
         rows += [f"Endpoint = {peer.endpoint}"] if peer.endpoint else []
         rows += ["PersistentKeepalive = %d" % peer.keepalive] if peer.keepalive else []
     hint = "put it in there, on that router: PrivateKey = ..., in [Interface]"

@@ -88,7 +88,26 @@ FAULTS = {
     "options in one VXLAN": ("net shape=mesh encapsulation=vxlan\n" + nets.line(0, "key=9"), [(2, "key", "in a mesh")]),
     "open mesh": ("net shape=mesh isolated=no\n" + nets.line(0), [(1, "isolated", "is a loop")]),
     "shape": ("net shape=ring\n" + nets.line(0), [(1, "shape", "unknown shape 'ring'")]),
-    "new key": (THREE + nets.line(3, f"was={nets.key(9)}"), [(5, "was", "not supported yet")]),
+    "former key that is none": (THREE + nets.line(3, "was=hq"), [(5, "was", "expected a public key of WireGuard, not 'hq'")]),
+    "former key that is its own": (THREE + nets.line(3, f"was={nets.key(3)}"), [(5, "was", "is the one that it has by its card")]),
+    "former key twice": (
+        THREE + nets.line(3, f"was={nets.key(9)}") + nets.line(4, f"was={nets.key(9)}"),
+        [(6, "was", "line 5 has changed from the same key")],
+    ),
+    "both lines of a site": (THREE + nets.line(9, f"was={nets.key(2)}", name="site2", addresses=("198.18.0.3",)), [(5, "was", "is the one that line 4 has")]),
+    "both lines, the older one behind": (
+        THREE + nets.line(9, f"was={nets.key(3)}", name="site3", addresses=("198.18.0.4",)) + nets.line(3),
+        [(6, "", "is what line 5 has as its former one")],
+    ),
+    "former key of another site": (THREE + nets.line(9, f"was={nets.key(2)}"), [(5, "was", "is the one that line 4 has")]),
+    "former key of one that is out": (
+        THREE + nets.line(8, "gone=2026-11-25") + nets.line(3, f"was={nets.key(8)}"),
+        [(6, "was", "the key that it has had until now is that of line 5, which says that the site is out")],
+    ),
+    "key of one that is out by both": (
+        THREE + nets.line(8, f"was={nets.key(9)} gone=2026-11-25") + nets.line(9),
+        [(6, "", "its key is that of line 5, which says that the site is out")],
+    ),
     "key of the net": ("net hub=site0 local=10.0.0.1\n" + nets.line(0), [(1, "local", "cannot stand here")]),
     "no value": ("net hub=site0 mtu\n" + nets.line(0), [(1, "mtu", "is not KEY=VALUE")]),
     "empty": ("net hub=site0 mtu=\n" + nets.line(0), [(1, "mtu", "is empty")]),
@@ -129,7 +148,7 @@ def test_all_faults_at_once():
     assert [problem.line for problem in nets.lines(text).problems] == [1, 3, 4, 4]
 
 
-@pytest.mark.parametrize("name", ["no card", "bad values", "checksum", "cut", "day", "one key", "one name", "one address", "new key"])
+@pytest.mark.parametrize("name", ["no card", "bad values", "checksum", "cut", "day", "one key", "one name", "one address", "former key twice"])
 def test_a_broken_line_takes_no_other_sites_tunnel(name):
     part = nets.part(FAULTS[name][0], 0)
     names = [tunnel.name for tunnel in part.tunnels]
