@@ -374,6 +374,7 @@ class Observed(NamedTuple):
     those interfaces, {interface: {destination: whether it is ours}}; both are None where no tunnel comes with its peer.
     `floods` are the entries of each tunnel's own table that is to have a flood list, as far as anything depends on them; None
     where nobody has looked, for want of such a tunnel.
+    `elsewhere` has those far ends to which a route would be new and that are reached by another way now, {address: what for}.
     """
 
     rules: Rules = Rules()
@@ -392,6 +393,7 @@ class Observed(NamedTuple):
     told: Optional[FrozenSet[Tuple[str, str]]] = None
     ways_there: Optional[Dict[str, Dict[str, bool]]] = None
     floods: Optional[Dict[str, Tuple[Destination, ...]]] = None
+    elsewhere: Dict[str, str] = {}
 
 
 class Step(NamedTuple):
