@@ -392,6 +392,7 @@ class Observed(NamedTuple):
     `floods` are the entries of each tunnel's own table that is to have a flood list, as far as anything depends on them; None
     where nobody has looked, for want of such a tunnel. `transit` has {WireGuard interface: whether the kernel forwards what comes by
     it} of the shared ones that are those of hubs.
+    `elsewhere` has those far ends to which a route would be new and that are reached by another way now, {address: what for}.
     """
 
     rules: Rules = Rules()
@@ -411,6 +412,7 @@ class Observed(NamedTuple):
     ways_there: Optional[Dict[str, Dict[str, bool]]] = None
     floods: Optional[Dict[str, Tuple[Destination, ...]]] = None
     transit: Dict[str, bool] = {}
+    elsewhere: Dict[str, str] = {}
 
 
 class Step(NamedTuple):

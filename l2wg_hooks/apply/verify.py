@@ -1,14 +1,13 @@
 """What must be as good after a change as it was before: the ways to the internet, to who is logged in, and to the peers."""
 
 import concurrent.futures
-import os
-import re
 import socket
 import time
 from typing import Dict, List, NamedTuple, Tuple
 
 from l2wg_hooks.errors import L2wgError, Problem
 from l2wg_hooks.observe import link_table, wg_interfaces
+from l2wg_hooks.observe.needed_elsewhere import logins
 from l2wg_hooks.plan import endpoint_names
 from l2wg_hooks.plan.link_index import LinkIndex
 from l2wg_hooks.system import ip_routes, network_namespace, process
@@ -155,26 +154,6 @@ def _gateways():
             if gateway and device:  # several ways at once name none here
                 found.append((gateway, DEFAULT, device if gateway.startswith("fe80:") else ""))
     return found
-
-
-def logins():
-    """(address, zone) of everybody who is logged in by ssh: sshd's connections, and where our caller says to come from."""
-    found = set()
-    for line in process.lines("ss", "-H", "-t", "-n", "-p", "state", "established"):
-        words = line.split()
-        if re.search(r'"(sshd[^"]*|dropbear)"', line) and len(words) > 3:
-            found.add(_address(words[3]))
-    words = os.environ.get("SSH_CONNECTION", "").split()
-    if words:
-        found.add((words[0].partition("%")[0], words[0].partition("%")[2]))
-    # sshd itself says UNKNOWN where it was not asked over a network.
-    return sorted(login for login in found if re.match("[0-9a-f.:]+\\Z", login[0]) and not login[0].startswith(("127.", "::1")))
-
-
-def _address(text):
-    """(address, zone) of [fe80::1%eth0]:22, [::ffff:192.0.2.1]:22, 192.0.2.1:22."""
-    address, _, zone = text.rpartition(":")[0].strip("[]").partition("%")
-    return address[7:] if address.startswith("::ffff:") else address, zone
 
 
 def _ways(rows, links):

@@ -88,8 +88,8 @@ def steady(wished, departs=False):
     """The Wish with what stands by earlier lines of the file, and is told of by none that counts now: it stays.
 
     A tunnel goes for a line that says that its site is out. One whose line has just gone may be missing in an older copy of the
-    file: it goes where such a site `departs`, as by `l2wg apply`, unless there are faults in the file. On NixOS the file is no
-    copy: each one that is there was switched to.
+    file: it goes where such a site `departs`, as by `l2wg apply`, unless there are faults in the file. Nor does a site come back
+    that was out in the file as it was applied last. On NixOS the file is no copy: each one that is there was switched to.
     """
     net = wished.net
     if net is None:
@@ -97,6 +97,7 @@ def steady(wished, departs=False):
     record = read()
     if not net.problems and (departs or last_applied.is_nixos(store.SITES)):
         return wished._replace(net=net._replace(rows=_rows(_group(net, wished))))
+    wished = _without_returned(wished, record)
     record = record if record.groups else _applied(wished)
     wished, older = _with_both_keys(wished, record)
     kept, groups = _kept(net, wished, record)
@@ -122,8 +123,7 @@ def _with_both_keys(wished, record):
     """
     found = {}
     for group in record.groups:
-        lines = site_lines.parse("".join(row + "\n" for row in group.rows), site_file.path())
-        found.update(site_keys.pending(site_keys.settled(lines, changed_keys.read(), "")))
+        found.update(site_keys.pending(site_keys.settled(_parsed(group), changed_keys.read(), "")))
     if not found:
         return wished, {}
     line_of = {site.key: site.line for site in wished.net.lines.living()}
@@ -147,6 +147,47 @@ def _with_rows(groups, older):
         return groups
     rows = tuple(site.text for _, site in older.values())
     return [groups[0]._replace(rows=groups[0].rows + rows), *groups[1:]]
+
+
+def _without_returned(wished, record):
+    """The Wish without the sites that were put out by what was applied last, and are in again by their lines: no event lets them."""
+    out = _applied_out()
+    found = [site for site in wished.net.lines.living() if site.key in out] if out else []
+    if found:
+        standing = {site.key for group in record.groups for site in _parsed(group).sites}
+        found = [site for site in found if site.key not in standing]
+    keys = {site.key for site in found}
+    path = site_file.path()
+    tunnels = [_without(tunnel, keys) if tunnel.path == path else tunnel for tunnel in wished.tunnels]
+    return wished._replace(
+        tunnels=tuple(tunnel for tunnel in tunnels if tunnel is not None),
+        problems=wished.problems + tuple(_returned(site, out[site.key], path) for site in found),
+    )
+
+
+def _applied_out():
+    """{public key: the day since which it is out} of the file as it was applied last."""
+    text = last_applied.read().get(store.SITES, "")
+    rows = "".join(row + "\n" for row in text.split("\n") if " gone=" in row)
+    return {site.key: site.gone for site in site_lines.parse(rows, "").sites if site.gone} if rows else {}
+
+
+def _returned(site, day, path):
+    message = f"{site.name} was put out on {day}, and this line says nothing of it: no event lets it in again"
+    return Problem(message, "is this an older copy? Copy the newer one. To let it in again: l2wg apply", path, site.line)
+
+
+def _without(tunnel, keys):
+    """A Tunnel without the sites of these keys; None where it leads to no other."""
+    left = tuple(peer for peer in tunnel.peers if peer.key not in keys)
+    if len(left) == len(tunnel.peers):
+        return tunnel
+    return tunnel._replace(peers=left, remotes=tuple(peer.ends[0] for peer in left)) if left else None
+
+
+def _parsed(group):
+    """The Lines of a Group."""
+    return site_lines.parse("".join(row + "\n" for row in group.rows), site_file.path())
 
 
 def last(wished):
@@ -176,14 +217,15 @@ def _applied(wished):
 
 def _kept(net, wished, record):
     """(Tunnels that stay, Groups to keep): of the Record's sites those of which nothing in the Net says that they are to go."""
-    out = net.lines.gone() | {peer.key for tunnel in wished.tunnels for peer in tunnel.peers}
+    # Of a line that says that a site is out and one that says otherwise, neither counts.
+    out = net.lines.gone() - {site.key for site in net.lines.faulty if not site.gone}
+    out |= {peer.key for tunnel in wished.tunnels for peer in tunnel.peers}
     if net.known:
         out |= {site.key for site in net.lines.living() if not site_tunnels.meet(net.lines.net, net.part.own, site)}
     groups = [_group(net, wished)] if net.known else []
     found: List[Tunnel] = []
     for group in record.groups:
-        old = site_lines.parse("".join(row + "\n" for row in group.rows), site_file.path())
-        old = site_keys.settled(old, changed_keys.read(), site_file.path())
+        old = site_keys.settled(_parsed(group), changed_keys.read(), site_file.path())
         own = next((site for site in old.sites if site.key == group.key), None)
         if own is None or old.net is None:
             continue

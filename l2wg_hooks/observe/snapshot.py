@@ -32,6 +32,7 @@ def look(tunnels, links):
     heard = last_endpoints.read()
     walls = _walls(tunnels, links, heard)
     told, there = _told(tunnels, links)
+    away = _elsewhere(tunnels, links, there) if there else {}
     return Observed(
         found,
         _ways(tunnels) if any(policy_routes.needed(kind) for kind in kinds) else None,
@@ -50,6 +51,7 @@ def look(tunnels, links):
         there,
         _floods(tunnels, links),
         transited(tunnels),
+        away,
     )
 
 
@@ -116,6 +118,33 @@ def _told(tunnels, links):
             ways[name].update({route["dst"]: False for route in every if family == "-4" or route["dst"] != "default"})
             ways[name].update({route["dst"]: True for route in ours})
     return told, ways
+
+
+def _elsewhere(tunnels, links, there):
+    """Observed.elsewhere of the far ends to which a route would be new. No process where there are none, as in most events."""
+    from l2wg_hooks.plan import site_peers  # where there is a file of sites only
+
+    ends = site_peers.unled(tunnels, there)
+    ends -= _applied_ends() if ends else set()
+    if not ends:
+        return {}
+    from l2wg_hooks.config import wg_quick, wg_quick_peers
+    from l2wg_hooks.observe import needed_elsewhere
+
+    servers = {name: wg_quick_peers.interface_values(files.glance(wg_quick.path(name)), "dns") for name in there}
+    named = {name: {word for row in rows for word in row.replace(",", " ").split()} for name, rows in servers.items()}
+    return needed_elsewhere.look(ends, named, links)
+
+
+def _applied_ends():
+    """The addresses of all sites of the file as it was applied last: what stood is not judged anew.
+
+    Who is logged in by such a tunnel is still there while it is made again.
+    """
+    from l2wg_hooks.config import last_applied, site_lines, store
+
+    text = last_applied.read().get(store.SITES)
+    return {address for site in site_lines.parse(text, "").sites for address in site.card.addresses} if text else set()
 
 
 def bridges(tunnels):

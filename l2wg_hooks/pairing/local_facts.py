@@ -5,16 +5,13 @@ import os
 import re
 from typing import NamedTuple, Tuple
 
-from l2wg_hooks.apply import verify
 from l2wg_hooks.config import card, ifupdown_files, own_wire, store, wg_quick, wg_quick_peers, wg_quick_readers
 from l2wg_hooks.errors import Problem, fail
-from l2wg_hooks.observe import wg_interfaces
+from l2wg_hooks.observe import needed_elsewhere, wg_interfaces
 from l2wg_hooks.pairing import negotiate, ports, site
 from l2wg_hooks.system import files, ip_routes, log, process, resolver
 
 NIXOS = "/etc/NIXOS"
-# resolv.conf(5), and what systemd-resolved asks in its turn.
-RESOLVERS = ("/etc/resolv.conf", "/run/systemd/resolve/resolv.conf")
 # Nobody is there (RFC 5737, RFC 3849); the kernel only says which way it would go.
 ELSEWHERE = {4: "192.0.2.1", 6: "2001:db8::1"}
 
@@ -178,14 +175,9 @@ def needed(other, called, live, sections):
         # Of one that is up, WireGuard has the address itself.
         known = live and any(peer.key == section.key and peer.endpoint for peer in live.peers)
         found += [(address, f"where the peer {section.key} is called") for address in ([] if known else resolved(host))]
-    for family in ("-4", "-6"):
-        for line in process.output("ip", family, "route", "show", "table", "all").splitlines():
-            words = line.split()
-            found += [(gate, "a gateway of this router") for word, gate in zip(words, words[1:]) if word == "via"]
-    found += [(address, "where somebody is logged in from") for address, _ in verify.logins()]
-    for path in RESOLVERS:
-        words = [line.split() for line in files.glance(path).splitlines()]
-        found += [(row[1], "a DNS server of this router") for row in words if len(row) > 1 and row[0] == "nameserver"]
+    found += [(address, needed_elsewhere.GATEWAY) for address in needed_elsewhere.gateways()]
+    found += [(address, needed_elsewhere.LOGIN) for address, _ in needed_elsewhere.logins()]
+    found += [(address, needed_elsewhere.RESOLVER) for address in needed_elsewhere.resolvers()]
     found = [(address.partition("%")[0], reason) for address, reason in found]
     return [negotiate.Needed(*row) for row in found if _is_address(row[0])]
 

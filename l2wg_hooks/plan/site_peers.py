@@ -66,7 +66,7 @@ def changes(tunnels, links, seen, leaving=()):
         there = {peer.key: peer for peer in seen.peers.get(name, ())}
         ours = {key for underlay, key in seen.told or () if underlay == name and key in there}
         found, wrong = _peers(name, these, there, ours, wanted)
-        wrong += _misled(name, ends, links, seen.peers)
+        wrong += _misled(name, ends, links, seen)
         steps += found
         problems += [problem for _, problem in wrong]
         barred = {key for key, _ in wrong}
@@ -78,6 +78,17 @@ def changes(tunnels, links, seen, leaving=()):
         if link.up and seen.ways_there is not None:
             steps += _ways(name, ends, seen.ways_there.get(name, {}), barred)
     return tuple(steps), tuple(problems), more
+
+
+def unled(tunnels, ways_there):
+    """The far ends of tunnels with their peers, over shared interfaces, to which no route leads by these; see Observed.ways_there."""
+    found: Set[str] = set()
+    for tunnel in tunnels:
+        if tunnel.peers and not tunnel.walled and tunnel.underlay in ways_there:
+            there = ways_there[tunnel.underlay]
+            nets = _networks(network for network, ours in there.items() if not ours)
+            found.update(end for peer in tunnel.peers for end in peer.ends if end not in there and not _leads(end, nets))
+    return found
 
 
 def _group(name):
@@ -135,15 +146,15 @@ def _peers(name, these, there, ours, known):
     return steps, problems
 
 
-def _misled(name, ends, links, peers):
+def _misled(name, ends, links, seen):
     """[(public key, Problem)] of far ends that this router has, or needs, elsewhere: the way to them would go into WireGuard."""
     found = []
     out_here = [link for link in links.values() if not link.namespace]
     others = [(link.name, ipaddress.ip_interface(word)) for link in out_here for word in link.addresses]
-    called = {peer.endpoint.rpartition(":")[0].strip("[]"): peer.key for some in peers.values() for peer in some if peer.endpoint}
+    called = {peer.endpoint.rpartition(":")[0].strip("[]"): peer.key for some in seen.peers.values() for peer in some if peer.endpoint}
     for remote, tunnel, peer in ends:
         end = ipaddress.ip_address(remote)
-        why = f"where the peer {called[remote]} is called" if remote in called else ""
+        why = f"where the peer {called[remote]} is called" if remote in called else seen.elsewhere.get(remote, "")
         for where, inside in others:
             if end == inside.ip:
                 why = f"this router's own ({where})"
@@ -171,9 +182,7 @@ def _ways(name, far, there, barred):
     """Steps for the routes to far ends: made where no other one by this interface leads there; ours that nobody needs go."""
     ends = {end: None for end, *_ in far}
     shut = {end for end, _, peer in far if barred.intersection((peer.key, peer.was, peer.by))}
-    others = [network for network, ours in there.items() if not ours]
-    wide = [network for network in others if network == "default" or "/" in network]
-    nets = [ipaddress.ip_network(word) for word in wide if word != "default"]
+    nets = _networks(network for network, ours in there.items() if not ours)
     argv = ("ip", "route")
     for end in ends:
         if end not in there and end not in shut and not _leads(end, nets):
@@ -181,6 +190,10 @@ def _ways(name, far, there, barred):
     for end, is_ours in there.items():
         if is_ours and end not in ends:
             yield Step(argv + ("delete", end, "dev", name, "proto", PROTOCOL), "no tunnel's far end is there", _group(name))
+
+
+def _networks(words):
+    return [ipaddress.ip_network(word) for word in words if "/" in word]
 
 
 def _leads(end, nets):
