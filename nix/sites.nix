@@ -172,10 +172,14 @@ let
   ++ map (line: refuse line.number true "there is a line of the net already" "keep one of the two") (lib.drop 1 nets);
   ofKind = refuse (builtins.head (nets ++ [ { number = 0; } ])).number (!isKind) "unknown encapsulation ${net.encapsulation}"
     "one of: ${builtins.concatStringsSep ", " kinds}";
-  ofHub = lib.optional (net ? hub && builtins.all (line: line.name != null) cards) (
-    refuse (builtins.head nets).number (!builtins.elem net.hub (map (line: line.name) cards))
-      "no site is called ${net.hub}"
-      "the names are: ${builtins.concatStringsSep ", " (lib.take 5 names)}"
+  hubs = lib.optionals (net ? hub) (split "," net.hub);
+  ofHub = lib.optionals (builtins.all (line: line.name != null) cards) (
+    map (
+      hub:
+      refuse (builtins.head nets).number (!builtins.elem hub (map (line: line.name) cards))
+        "no site is called ${hub}"
+        "the names are: ${builtins.concatStringsSep ", " (lib.take 5 names)}"
+    ) hubs
   );
   names = builtins.attrNames firsts;
   # site_names.py

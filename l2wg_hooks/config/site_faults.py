@@ -76,7 +76,7 @@ def _of_values(net, sites, path):
                     nets = key != "key" or net.is_one_tunnel
                     hint = "take it out, or write it in the line of the net" if nets else "take it out"
                     yield Problem(message, hint, path, site.line, key)
-                elif site.name == net.hub:
+                elif site.name in net.hubs:
                     message = f"{site.name} is the hub: each of its tunnels is told of by the line of the site that it leads to"
                     hint = "write it there" if key == "key" else "write it there, or for all of them in the line of the net"
                     yield Problem(message, hint, path, site.line, key)
@@ -89,17 +89,22 @@ def _of_net(net, lines, path):
             message = "%d sites are too many for a mesh, which takes %d" % (living, MOST_IN_MESH)
             yield Problem(message, "make it a star: shape=star hub=NAME", path, net.line, "shape")
         return
-    named = [site for site in lines.sites + lines.faulty if site.name == net.hub]
-    if not named:
-        names = sorted(site.name for site in lines.living())
-        hint = "no line has a card of that name; the names are: " + ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")
-        yield Problem(f"no site is called {net.hub}", hint if names else "add its card", path, net.line, "hub")
-    elif all(site.gone for site in named):
-        message = "%s is out since %s, by line %d" % (net.hub, named[0].gone, named[0].line)
-        yield Problem(message, "name another site as the hub, here and at all sites", path, net.line, "hub")
+    for hub in net.hubs:
+        yield from _of_hub(hub, net, lines, path)
     isolated = bool(net.values.get("isolated"))
     most = MOST_ISOLATED if isolated else MOST_OPEN
     if living > most:
         message = "%d sites are too many for a star%s, which takes %d" % (living, "" if isolated else " where all see all", most)
         hint = "make two nets of it" if isolated else "write isolated=yes: then the sites see the hub's LAN, and not each other's"
         yield Problem(message, hint, path, net.line, "isolated")
+
+
+def _of_hub(name, net, lines, path):
+    named = [site for site in lines.sites + lines.faulty if site.name == name]
+    if not named:
+        names = sorted(site.name for site in lines.living())
+        hint = "no line has a card of that name; the names are: " + ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")
+        yield Problem(f"no site is called {name}", hint if names else "add its card", path, net.line, "hub")
+    elif all(site.gone for site in named):
+        message = "%s is out since %s, by line %d" % (name, named[0].gone, named[0].line)
+        yield Problem(message, "name another site as the hub, here and at all sites", path, net.line, "hub")

@@ -51,11 +51,11 @@ class Site(NamedTuple):
 
 
 class Net(NamedTuple):
-    """What holds for all: `hub` is a site's name, "" in a mesh."""
+    """What holds for all: `hubs` are names of sites, none in a mesh."""
 
     line: int
     shape: str
-    hub: str
+    hubs: Tuple[str, ...]
     values: Dict[str, Any] = {}
     said: Tuple[str, ...] = ()
     text: str = ""
@@ -161,10 +161,11 @@ def _shape(value):
     return value
 
 
-def _hub(value):
-    if "," in value:
-        raise Refused("two hubs are not supported yet", "name one, the site that all others call: hub=NAME")
-    return schema.site_name(value)
+def _hubs(value):
+    names = tuple(schema.site_name(name) for name in value.split(","))
+    if len(set(names)) < len(names):
+        raise Refused("a site stands there twice", "name each hub once")
+    return names
 
 
 def _day(value):
@@ -177,20 +178,22 @@ def _day(value):
     return value
 
 
-_OF_NET = {"shape": _shape, "hub": _hub, **_parsers(("bridge", "encapsulation") + OF_TUNNELS + ("key",))}
+_OF_NET = {"shape": _shape, "hub": _hubs, **_parsers(("bridge", "encapsulation") + OF_TUNNELS + ("key",))}
 _OF_SITE = {"address": schema.KEYS["local"].parse, "gone": _day, **_parsers(OF_A_ROUTER + OF_TUNNELS + ("key",))}
 
 
 def _net(words, number, path, problems):
     found = _values(words[1:], _OF_NET, number, path, problems)
-    shape, hub = found.get("shape", STAR), found.get("hub", "")
+    shape, hubs = found.get("shape", STAR), found.get("hub", ())
 
     def refuse(key, message, hint):
         problems.append(Problem(message, hint, path, number, key))
 
-    if not problems and shape == STAR and not hub:
+    if not problems and shape == STAR and not hubs:
         refuse("hub", "a star has a hub", "name the site that all others call: hub=NAME")
-    if shape == MESH and hub:
+    if shape == STAR and len(hubs) > 1:
+        refuse("hub", "two hubs are not supported yet", "name one, the site that all others call: hub=NAME")
+    if shape == MESH and hubs:
         refuse("hub", "a mesh has none: each site has a tunnel to each other one", "take hub out, or write shape=star")
     one = shape == MESH and _leads_to_several(found.get("encapsulation", registry.DEFAULT))
     if shape == MESH and not one and found.get("isolated") is False:
@@ -201,7 +204,7 @@ def _net(words, number, path, problems):
     if one and found.get("key", 0) > registry.ENCAPSULATIONS[found["encapsulation"]].number_max:
         refuse("key", "%d is too large for a VNI" % found["key"], "a number up to 16777215, the same at all sites")
     values = _fields(found, ("bridge", "encapsulation") + OF_TUNNELS + ("key",))
-    return Net(number, shape, hub, values, tuple(found), " ".join(words))
+    return Net(number, shape, hubs, values, tuple(found), " ".join(words))
 
 
 def _site(words, number, path, problems):

@@ -130,18 +130,18 @@ def between(net, own, sites, wire, by_hand, path):
 
 def meet(net, own, other):
     """Whether two sites have a tunnel between them."""
-    return net.shape == site_lines.MESH or net.hub in (own.name, other.name)
+    return net.shape == site_lines.MESH or own.name in net.hubs or other.name in net.hubs
 
 
 def _tunnel(net, own, other, wire, path):
     """The Tunnel from `own` to `other`. Raises Refused."""
     schema.tunnel_name(site_names.tunnel(other.name))
     # Of a star, the line of the site that is not the hub.
-    line = other if net.hub == own.name else own
+    line = other if own.name in net.hubs else own
     values = dict(net.values)
     values.update(line.values)
     agreed = terms.find(*(asked(site.card, values) for site in (own, other)))
-    isolated = net.shape == site_lines.MESH or (net.hub == own.name and bool(values.get("isolated")))
+    isolated = net.shape == site_lines.MESH or (own.name in net.hubs and bool(values.get("isolated")))
     peer = peer_of(own, other, agreed.remote)
     return Tunnel(
         site_names.tunnel(other.name),

@@ -55,7 +55,7 @@ def is_meant(text, wanted):
         return False
     if wanted.underlay not in ("", net.wire.underlay):
         return False
-    return net.lines.net.shape == site_lines.MESH or net.lines.net.hub == net.part.own.name
+    return net.lines.net.shape == site_lines.MESH or net.part.own.name in net.lines.net.hubs
 
 
 def _addresses(text):
@@ -136,7 +136,7 @@ def _known(other, values, net, path):
 
 def _older(seen, other, net, path):
     """Yield the Problem of a site that has joined by another line of the net, or of the hub, than there is now."""
-    hub = next((site for site in net.lines.living() if site.name == net.lines.net.hub), None)
+    hub = next((site for site in net.lines.living() if site.name in net.lines.net.hubs), None)
     if seen and hub is not None and seen != invitation.mark(net.lines.net.text, invitation.line(*invite.split(hub))):
         changed = f"the line of the net, or that of {hub.name}, is another one by now"
         message = f"{other.name} has joined by an older invitation: {changed}"

@@ -59,9 +59,10 @@ def intend(name, words, address, wanted, ask_ports=False):
     if net.shape == site_lines.MESH:
         hint = f"there: l2wg init --name {name}; then its card is a line more here, and all get the file: see l2wg-sites(5)"
         fail("a mesh has no hub: a new site needs the cards of all others, too", hint, path=path, line=net.line, key="shape")
-    if own.name != net.hub:
-        hint = f"on {net.hub}: l2wg invite {name}"
-        fail(f"{net.hub} is the hub, and knows who is in", hint, path=path, line=net.line, key="hub")
+    if own.name not in net.hubs:
+        hub = net.hubs[0]
+        hint = f"on {hub}: l2wg invite {name}"
+        fail(f"{hub} is the hub, and knows who is in", hint, path=path, line=net.line, key="hub")
     _refuse_name(name, wished.net.lines, path)
     here = local_facts.look(wished.net.wire.underlay, links)
     hub, hub_words = split(own)

@@ -177,7 +177,7 @@ def _standing(invited, old, keys):
 
 def _same_net(invited, lines, own, path):
     """Raise L2wgError where the file is that of another net, or of the same one at another time."""
-    hub = next((found for found in lines.living() if found.name == lines.net.hub), None)
+    hub = next((found for found in lines.living() if found.name in lines.net.hubs), None)
     if hub is None or hub.key != invited.hub.key:
         whose = f"a star whose hub is {hub.name} ({hub.key})" if hub else "a mesh"
         message = f"the invitation is to another net, of {invited.hub.name} ({invited.hub.key}); here is the file of {whose}"

@@ -53,11 +53,12 @@ def intend(name, day):
         raise L2wgError(*wished.problems)
     net = wished.net
     site = _meant(name, net.lines, wished, path)
-    if site.name == net.lines.net.hub:
+    if site.name in net.lines.net.hubs:
         hint = "name another site as the hub first: hub=NAME in that line, at all sites"
         fail(f"{site.name} is the hub, by which all sites reach each other", hint, path=path, line=net.lines.net.line, key="hub")
     if site.key == net.part.own.key:
-        other = net.lines.net.hub or next((other.name for other in net.lines.living() if other.key != site.key), "another site")
+        names = [*net.lines.net.hubs, *(other.name for other in net.lines.living())]
+        other = next((name for name in names if name != site.name), "another site")
         hint = f"there, such as at {other}: l2wg revoke {site.name}; then here: rm {path}; l2wg apply"
         fail(f"{site.name} is this router: the others put it out", hint, path=path, line=site.line)
     old = store.read(store.SITES)
@@ -93,14 +94,15 @@ def _meant(name, lines, wished, path):
 
 def _elsewhere(site, net, path):
     """Yield sentences: where the site is in until the file is there, and where it should be, too, some day."""
-    own, hub = net.part.own, net.lines.net.hub
+    own, hubs = net.part.own, net.lines.net.hubs
     others = [other.name for other in net.lines.living() if other.key not in (site.key, own.key)]
     if net.lines.net.shape == site_lines.MESH:
         if others:
             yield f"each of these sites has a tunnel to {site.name} until it has this file, too: {errors.listed(others, ALL)}"
             yield f"copy {path} there, then, on each: l2wg apply"
         return
-    if own.name != hub:
+    if own.name not in hubs:
+        hub = hubs[0]
         yield f"{site.name} is still in: its tunnel leads to {hub}, the hub. Copy {path} there, then, on {hub}: l2wg apply"
         others.remove(hub)
     else:

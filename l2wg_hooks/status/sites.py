@@ -77,18 +77,19 @@ class Row(NamedTuple):
 
 
 class Table(NamedTuple):
-    """All of it. `looked` is whether the kernel was asked, too; `shape` and `hub` are "" where its line does not count.
+    """All of it. `looked` is whether the kernel was asked, too.
 
-    `faults` are those of the file that are no site's, `elsewhere` how many things are wrong with what is no part of this net.
-    `isolated` is whether this router's site does not see those that it has no tunnel to. `draft`: it is of another file than the
-    one that holds here, so there is nothing to look at.
+    `shape` is "" where the net's line does not count, and then there are no `hubs`. `faults` are those of the file that are no
+    site's, `elsewhere` how many things are wrong with what is no part of this net. `isolated` is whether this router's site does
+    not see those that it has no tunnel to. `draft`: it is of another file than the one that holds here, so there is nothing to
+    look at.
     """
 
     path: str
     rows: Tuple[Row, ...]
     looked: bool
     shape: str = ""
-    hub: str = ""
+    hubs: Tuple[str, ...] = ()
     faults: Tuple[Fault, ...] = ()
     elsewhere: int = 0
     draft: bool = False
@@ -125,9 +126,9 @@ def build(net, path, status=None, problems=()):
     faults = [fault for line in sorted(of_line) for fault in of_line[line]]
     told = set(net.problems)
     faults += [of_problem(problem, "") for problem in problems if problem.path == path and problem not in told]
-    shape, hub = (net.lines.net.shape, net.lines.net.hub) if net.lines.net else ("", "")
+    shape, hubs = (net.lines.net.shape, net.lines.net.hubs) if net.lines.net else ("", ())
     alone = net.lines.net is not None and bool(_said(net, "isolated"))
-    table = Table(path, tuple(rows), status is not None, shape, hub, tuple(faults), isolated=alone)
+    table = Table(path, tuple(rows), status is not None, shape, hubs, tuple(faults), isolated=alone)
     shown = set(table.wrong)
     # Of a file with many mistakes the wish has the first ones, and how many more there are.
     elsewhere = [fault for fault in status.wrong if fault not in shown and fault.path != path] if status else []
@@ -200,7 +201,7 @@ def _row(site, net, found, faults):
         site.card.lan,
         site.gone,
         here,
-        net.lines.net is not None and site.name == net.lines.net.hub and not site.gone,
+        net.lines.net is not None and site.name in net.lines.net.hubs and not site.gone,
         meets,
         tunnel,
         tunnel is not None and by_hand,
@@ -223,12 +224,17 @@ def beyond(table):
     return (hub, tuple(row.name for row in table.rows if row.word == NONE)) if hub is not None else (None, ())
 
 
+def _hubs(table):
+    names = " and ".join(table.hubs)
+    return f", {names} is the hub" if len(table.hubs) == 1 else f", {names} are the hubs" if names else ""
+
+
 def summary(table):
     """How many sites there are, which one is here, and how much is wrong."""
     living = [row for row in table.rows if not row.gone]
     words = "{} site{}".format(len(living), "" if len(living) == 1 else "s")
     if table.shape:
-        words = f"a {table.shape} of {words}" + (f", {table.hub} is the hub" if table.hub else "")
+        words = f"a {table.shape} of {words}" + _hubs(table)
     out = [row.name for row in table.rows if row.gone]
     if out:
         words += "; {} {} out".format(listed(out, NAMED), "is" if len(out) == 1 else "are")
