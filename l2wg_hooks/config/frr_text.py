@@ -15,6 +15,8 @@ AS_MAX = 2**32 - 2
 LISTEN_LIMIT = 5000
 # Seconds: between signs of life, and until a site that gives none is gone from all tables. FRR's own are 60 and 180.
 KEEPALIVE, HOLD = 10, 30
+# Seconds until a reflector that was away is called again. With FRR's own, 120, a LAN waits for two minutes more.
+CONNECT = 10
 GROUP = "SITES"
 
 
@@ -48,7 +50,7 @@ def text(speaker, name=""):
 
 def _lines(speaker, name):
     who = f"{name}, " if name else ""
-    yield f"! {who}{speaker.address}: a reflector, which tells each site of all others" if speaker.reflects else f"! {who}{speaker.address}: a site"
+    yield f"! {who}{speaker.address}: " + ("a reflector, which tells each site of all others" if speaker.reflects else "a site")
     if speaker.tunnels:
         yield "! fills the tables of: " + ", ".join(speaker.tunnels)
     yield "! apt install frr; in /etc/frr/daemons: bgpd=yes"
@@ -65,6 +67,7 @@ def _lines(speaker, name):
     yield f" neighbor {GROUP} remote-as %d" % speaker.as_number
     yield f" neighbor {GROUP} update-source {speaker.address}"
     yield f" neighbor {GROUP} timers %d %d" % (KEEPALIVE, HOLD)
+    yield f" neighbor {GROUP} timers connect %d" % CONNECT
     for address in speaker.called():
         yield f" neighbor {address} peer-group {GROUP}"
         if address in speaker.names:

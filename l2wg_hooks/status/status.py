@@ -400,9 +400,10 @@ def _wire(tunnel, answers, seen):
             told = set()
             for end, peer in tunnel.peers.items():
                 # Far ends that FRR finds may be any number behind one hub.
-                if tunnel.wish.senders and peer is not None and peer.key in told:
+                key = peer.key if peer is not None else ""
+                if tunnel.wish.senders and key in told:
                     continue
-                told.add(peer.key if peer is not None else "")
+                told.add(key)
                 called = tunnel.wish.called(end.remote) if tunnel.wish.remotes else ""
                 yield from _session(end, called, peer, underlay.name, seen)
     for reason, message, last in (
