@@ -30,6 +30,8 @@ class PeerWish(NamedTuple):
     """A peer of WireGuard that comes with a tunnel: `endpoint` is HOST:PORT, "" for none; `keepalive` in seconds, 0 for off.
 
     `allowed` are its AllowedIPs, as wg(8) writes them. `site` is the name of its site where the tunnel leads to several.
+    `by` is the public key of another peer of the tunnel, the hub, by which packets go there; "" where it is WireGuard's own peer.
+    `network` is what the hub may have among its AllowedIPs in the place of all addresses in there.
     """
 
     key: str
@@ -37,6 +39,8 @@ class PeerWish(NamedTuple):
     endpoint: str = ""
     keepalive: int = 0
     site: str = ""
+    by: str = ""
+    network: str = ""
 
     @property
     def ends(self):
@@ -51,6 +55,7 @@ class Tunnel(NamedTuple):
     a tunnel leads asks for its `ends()`, or for `far_ends`.
     `control` is who fills the table of its device. With EVPN `senders` is the prefix of all who may be in there; who that is at a
     moment, only that table says, so there are no `remotes` but for those who have looked (observe/vteps.py).
+    `transit` is whether these reach each other by this router: it is the hub of WireGuard that all of them have for a peer.
     `lines` says where each key stands (1-based), "" where all of it does.
     """
 
@@ -80,6 +85,7 @@ class Tunnel(NamedTuple):
     remotes: Tuple[str, ...] = ()
     control: str = LEARNING
     senders: str = ""
+    transit: bool = False
     path: str = ""
     lines: Dict[str, int] = {}
 
@@ -117,6 +123,11 @@ class Tunnel(NamedTuple):
     def called(self, remote):
         """A word for whoever is at one of the far ends: the address, and the site's name where there is one."""
         return next((f"{peer.site} ({remote})" for peer in self.peers if peer.site and remote in peer.ends), remote)
+
+    @property
+    def forwards(self):
+        """Whether packets from its far ends are to be forwarded to others of them."""
+        return self.transit and len(self.remotes) > 1
 
     @property
     def leads_to(self):
@@ -343,8 +354,9 @@ class Walls(NamedTuple):
     """The network namespace of l2wg. `there` is whether it is, `leftover` whether its name leads nowhere.
 
     `routes` are its own that somebody has made, {destination: (device, MTU in bytes or 0)}; `routed` is whether it forwards
-    packets; `wires` are what the files want, {WireGuard interface: Wire}; `strangers` are the interfaces in there that are not
-    ours; `home` is the process whose network namespace is the router's own, as `ip link set netns` takes it. `staged` are tunnels
+    IPv4 packets whichever interface they come by, and `switches` have {name as of sysctl(8), with slashes: value} of the others,
+    as plan/transit.py names them. `wires` are what the files want, {WireGuard interface: Wire}; `strangers` are the interfaces in
+    there that are not ours; `home` is the process whose network namespace is the router's own, as `ip link set netns` takes it. `staged` are tunnels
     as they are to be (`l2wg wall`): their wires stand already, and nothing else of them. `guard` is how nft(8) lists the rules
     in there, None where nobody has looked, for want of a tunnel that needs some.
     """
@@ -358,6 +370,7 @@ class Walls(NamedTuple):
     home: str = "1"
     staged: Tuple[Tunnel, ...] = ()
     guard: Optional[str] = None
+    switches: Dict[str, str] = {}
 
 
 class Switches(NamedTuple):
@@ -393,7 +406,8 @@ class Observed(NamedTuple):
     `told` has (WireGuard interface, public key) of the peers that l2wg has told shared interfaces of, `ways_there` the routes by
     those interfaces, {interface: {destination: whether it is ours}}; both are None where no tunnel comes with its peer.
     `floods` are the entries of each tunnel's own table that is to have a flood list, as far as anything depends on them; None
-    where nobody has looked, for want of such a tunnel.
+    where nobody has looked, for want of such a tunnel. `transit` has {WireGuard interface: whether the kernel forwards what comes by
+    it} of the shared ones that are those of hubs.
     """
 
     rules: Rules = Rules()
@@ -412,6 +426,7 @@ class Observed(NamedTuple):
     told: Optional[FrozenSet[Tuple[str, str]]] = None
     ways_there: Optional[Dict[str, Dict[str, bool]]] = None
     floods: Optional[Dict[str, Tuple[Destination, ...]]] = None
+    transit: Dict[str, bool] = {}
 
 
 class Step(NamedTuple):

@@ -3,6 +3,8 @@
 Of two lines that contradict each other neither counts: nobody can tell which one is meant, and what stands by one of them stays.
 """
 
+import ipaddress
+
 from l2wg_hooks.config import card, site_lines, site_names
 from l2wg_hooks.errors import Problem
 from l2wg_hooks.typed import Dict, List, Set
@@ -37,7 +39,7 @@ def between(lines, path):
             problems.append(Problem(message, "take one of the two lines out", path, site.line))
     net = lines.net
     if net is not None:
-        found = list(_of_values(net, lines.living(), path))
+        found = [*_of_values(net, lines.living(), path), *_of_network(net, lines.living(), path)]
         wrong.update(problem.line for problem in found)
         problems += found
         found = list(_of_net(net, lines, path))
@@ -82,15 +84,36 @@ def _of_values(net, sites, path):
                     yield Problem(message, hint, path, site.line, key)
 
 
+def _of_network(net, sites, path):
+    """Problems of sites that are not of the net's network, and of those that are called at an address of it."""
+    for site in sites if net.network else ():
+        if not site_lines.inside(site.card.addresses[0], net.network):
+            message = f"{', '.join(site.card.addresses)}, its address inside WireGuard, is not of {net.network}, the net's network"
+            hint = "give it one of that: Address in its WireGuard's file, and its new card, or address=, here"
+            yield Problem(message, hint, path, site.line, "address")
+        host = card.endpoint(site.card.endpoint)[0] if site.card.endpoint else ""
+        if _is_address(host) and site_lines.inside(host, net.network):
+            message = f"{host}, where it is called, is of {net.network}, whose addresses are inside WireGuard"
+            yield Problem(message, "l2wg card --endpoint HOST there, and its new card here; or take network out", path, site.line)
+
+
+def _is_address(text):
+    try:
+        return bool(ipaddress.ip_address(text))
+    except ValueError:
+        return False
+
+
 def _of_net(net, lines, path):
     living = len(lines.living()) + len([site for site in lines.faulty if not site.gone])
     if net.shape == site_lines.MESH:
         if living > MOST_IN_MESH:
             message = "%d sites are too many for a mesh, which takes %d" % (living, MOST_IN_MESH)
             yield Problem(message, "make it a star: shape=star hub=NAME", path, net.line, "shape")
-        return
     for hub in net.hubs:
         yield from _of_hub(hub, net, lines, path)
+    if net.shape == site_lines.MESH:
+        return
     isolated = bool(net.values.get("isolated"))
     most = MOST_ISOLATED if isolated else MOST_OPEN
     if living > most:

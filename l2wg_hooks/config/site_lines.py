@@ -4,6 +4,7 @@
 """
 
 import datetime
+import ipaddress
 import re
 
 from l2wg_hooks.config import card, schema, tunnel_file
@@ -25,6 +26,9 @@ _LATER = {
     "was": "a site's change of its key is",
 }
 _WITHOUT = "take this word out"
+# Of these, schema.py takes no address for the end of a tunnel.
+_NOBODYS = [ipaddress.ip_network(text) for text in ("0.0.0.0/8", "127.0.0.0/8", "169.254.0.0/16", "224.0.0.0/3")]
+_NOBODYS += [ipaddress.ip_network(text) for text in ("::/96", "fe80::/10", "ff00::/8")]
 
 
 class Site(NamedTuple):
@@ -51,7 +55,10 @@ class Site(NamedTuple):
 
 
 class Net(NamedTuple):
-    """What holds for all: `hubs` are names of sites, none in a mesh."""
+    """What holds for all: `hubs` are names of sites; of a mesh it is the one by which WireGuard leads to all others, or none.
+
+    `network` is the one that the sites' addresses inside WireGuard are of, "" where nothing is said of that.
+    """
 
     line: int
     shape: str
@@ -59,6 +66,7 @@ class Net(NamedTuple):
     values: Dict[str, Any] = {}
     said: Tuple[str, ...] = ()
     text: str = ""
+    network: str = ""
 
     @property
     def is_one_tunnel(self):
@@ -120,7 +128,21 @@ def parse(text, path):
         hint = "add a line: net shape=star hub=NAME, with the name of the site that all others call"
         problems.append(Problem("there is no line of the net", hint, path, 0, NET))
     single = nets[0][1] if len(nets) == 1 else None
+    if single is not None and single.network:
+        sites, faulty = ([_within(site, single.network) for site in some] for some in (sites, faulty))
     return Lines(single, tuple(sites), tuple(faulty), tuple(problems))
+
+
+def inside(address, network):
+    """Whether an address is of a network."""
+    outer = ipaddress.ip_network(network)
+    return ipaddress.ip_address(address) in outer
+
+
+def _within(site, network):
+    """The Site with those of its addresses that are of the net's network; with all of them where none is."""
+    found = tuple(address for address in site.card.addresses if inside(address, network))
+    return site._replace(card=site.card._replace(addresses=found)) if found else site
 
 
 def _values(words, known: Dict[str, Callable[[str], Any]], number, path, problems):
@@ -168,6 +190,23 @@ def _hubs(value):
     return names
 
 
+def _network(value):
+    hint = "one that all sites' addresses inside WireGuard are of, such as 198.18.0.0/15"
+    if "/" not in value:
+        raise Refused(f"{schema.shown(value)} has no prefix length", hint)
+    try:
+        found = ipaddress.ip_network(value, strict=False)
+    except ValueError:
+        raise Refused(f"expected a network, not {schema.shown(value)}", hint)
+    if found.num_addresses < 4:
+        raise Refused(f"{found} has no room for two sites", hint)
+    if any(found.version == wide.version and wide.overlaps(found) for wide in _NOBODYS):
+        raise Refused(f"addresses of {found} cannot be ends of a tunnel", hint)
+    if str(found) != value:
+        raise Refused(f"{schema.shown(value)} is not how that network is written", f"network={found}")
+    return value
+
+
 def _day(value):
     try:
         if not re.match(r"[0-9]{4}-[0-9]{2}-[0-9]{2}\Z", value):
@@ -178,7 +217,7 @@ def _day(value):
     return value
 
 
-_OF_NET = {"shape": _shape, "hub": _hubs, **_parsers(("bridge", "encapsulation") + OF_TUNNELS + ("key",))}
+_OF_NET = {"shape": _shape, "hub": _hubs, "network": _network, **_parsers(("bridge", "encapsulation") + OF_TUNNELS + ("key",))}
 _OF_SITE = {"address": schema.KEYS["local"].parse, "gone": _day, **_parsers(OF_A_ROUTER + OF_TUNNELS + ("key",))}
 
 
@@ -193,9 +232,13 @@ def _net(words, number, path, problems):
         refuse("hub", "a star has a hub", "name the site that all others call: hub=NAME")
     if shape == STAR and len(hubs) > 1:
         refuse("hub", "two hubs are not supported yet", "name one, the site that all others call: hub=NAME")
-    if shape == MESH and hubs:
-        refuse("hub", "a mesh has none: each site has a tunnel to each other one", "take hub out, or write shape=star")
     one = shape == MESH and _leads_to_several(found.get("encapsulation", registry.DEFAULT))
+    if shape == MESH and hubs and not one:
+        hint = "write encapsulation=vxlan, with which they go by a hub; or take hub out; or write shape=star"
+        refuse("hub", "such a mesh has none: each site has a tunnel of its own to each other one", hint)
+    if one and len(hubs) > 1:
+        message = "a mesh goes by one hub: WireGuard leads to each address by one peer, and nothing moves it to the other hub"
+        refuse("hub", message, f"name one: hub={hubs[0]}")
     if shape == MESH and not one and found.get("isolated") is False:
         refuse("isolated", "a mesh of tunnels that forward to each other is a loop", "take isolated out: in a mesh it is yes")
     if "key" in found and not one:
@@ -204,7 +247,7 @@ def _net(words, number, path, problems):
     if one and found.get("key", 0) > registry.ENCAPSULATIONS[found["encapsulation"]].number_max:
         refuse("key", "%d is too large for a VNI" % found["key"], "a number up to 16777215, the same at all sites")
     values = _fields(found, ("bridge", "encapsulation") + OF_TUNNELS + ("key",))
-    return Net(number, shape, hubs, values, tuple(found), " ".join(words))
+    return Net(number, shape, hubs, values, tuple(found), " ".join(words), found.get("network", ""))
 
 
 def _site(words, number, path, problems):

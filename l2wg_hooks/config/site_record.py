@@ -145,7 +145,8 @@ def _kept(net, wished, record):
             net.by_hand.ends.union(*(tunnel.far_ends for tunnel in every)),
         )
         if old.net.is_one_tunnel:
-            kept = site_mesh.between(old.net, own, sites, group.wire, by_hand, site_file.path(), stands=True)[0]
+            hub = next((site for site in old.sites if site.name in old.net.hubs), None)
+            kept = site_mesh.between(old.net, own, sites, group.wire, by_hand, site_file.path(), stands=True, hub=hub)[0]
         else:
             kept = site_tunnels.between(old.net, own, sites, group.wire, by_hand, site_file.path())[0]
         # The lines that they stand by are no longer there.

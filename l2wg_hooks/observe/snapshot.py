@@ -48,7 +48,26 @@ def look(tunnels, links):
         told,
         there,
         _floods(tunnels, links),
+        transited(tunnels),
     )
+
+
+def transited(tunnels):
+    """Observed.transit. A file for each, and no process."""
+    if not any(tunnel.forwards for tunnel in tunnels):
+        return {}
+    from l2wg_hooks.plan import transit  # at a hub only
+
+    values = {name: files.glance(path).strip() for name, path in transit_switches(tunnels)}
+    return {name: value != transit.OFF for name, value in values.items() if value}
+
+
+def transit_switches(tunnels):
+    """[(WireGuard interface, the file that says whether what comes by it is forwarded)] of the shared ones of a hub."""
+    from l2wg_hooks.plan import transit
+
+    hubs = transit.hubs(tunnels).items()
+    return [(name, os.path.join(sysctls.ROOT, transit.switch(name, tunnel.family))) for name, tunnel in hubs]
 
 
 def peers(tunnels):

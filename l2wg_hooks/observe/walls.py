@@ -2,18 +2,18 @@
 
 import os
 
-from l2wg_hooks.config import endpoint_names, own_wire, staged, wg_quick
+from l2wg_hooks.config import endpoint_names, own_wire, staged, wg_quick, wire_peers
 from l2wg_hooks.errors import L2wgError, Problem
 from l2wg_hooks.model import ALIAS, NAMESPACE, Peer, Walls, Wire
 from l2wg_hooks.netfilter import inner_guard
-from l2wg_hooks.observe import link_table, wg_interfaces
-from l2wg_hooks.plan import wire_steps
+from l2wg_hooks.observe import link_table, sysctls, wg_interfaces
+from l2wg_hooks.plan import transit, wire_steps
 from l2wg_hooks.system import files, ip_routes, network_namespace, process
 from l2wg_hooks.typed import Any
 
 # Of the calling thread's own network namespace.
 _DEVICES = "/proc/thread-self/net/dev"
-_FORWARDING = ("/proc/sys/net/ipv4/ip_forward", "/proc/sys/net/ipv6/conf/all/forwarding")
+_FORWARDING = "/proc/sys/net/ipv4/ip_forward"
 
 
 def look(tunnels, links):
@@ -24,13 +24,13 @@ def look(tunnels, links):
     if not names and not there:
         return None
     guarded = any(inner_guard.needed(tunnel) for tunnel in tuple(tunnels) + waiting)
-    nothing: Any = (({}, False, (), {}), "" if guarded else None)
+    nothing: Any = (({}, False, (), {}), "" if guarded else None, {})
     try:
-        found = network_namespace.within(NAMESPACE, lambda: (_inside(links), _guard() if guarded else None)) if there else nothing
+        found = network_namespace.within(NAMESPACE, lambda: _look(links, guarded)) if there else nothing
         leftover = False
     except OSError:  # a file that is no namespace: what an end at the wrong moment has left
         found, leftover = nothing, there
-    (routes, routed, devices, dumps), guard = found
+    (routes, routed, devices, dumps), guard, switches = found
     ours = {link.name for link in links.values() if link.namespace and link.alias == ALIAS} | set(names)
     return Walls(
         there and not leftover,
@@ -42,6 +42,7 @@ def look(tunnels, links):
         home(),
         waiting,
         guard,
+        switches,
     )
 
 
@@ -59,6 +60,16 @@ def _guard():
     return "" if result.code else result.out
 
 
+def _look(links, guarded):
+    return _inside(links), _guard() if guarded else None, _switches(links)
+
+
+def _switches(links):
+    wires = [link.name for link in links.values() if link.namespace and link.kind == "wireguard"]
+    found = {name: files.glance(os.path.join(sysctls.ROOT, name)).strip() for name in transit.names(wires)}
+    return {name: value for name, value in found.items() if value}
+
+
 def _inside(links):
     routes = {}
     for route in ip_routes.show(*_ROUTES):
@@ -67,7 +78,7 @@ def _inside(links):
             # `default` says nothing of the family.
             destination = "::/0" if route["dst"] == "default" and "pref" in route else route["dst"]
             routes[destination] = (route.get("dev", ""), sizes[0] if sizes else 0)
-    routed = any(files.glance(path).strip() not in ("", "0") for path in _FORWARDING)
+    routed = files.glance(_FORWARDING).strip() not in ("", transit.OFF)
     devices = [line.partition(":")[0].strip() for line in files.glance(_DEVICES).splitlines() if ":" in line]
     wires = [link.name for link in links.values() if link.namespace and link.kind == "wireguard"]
     dumps = wg_interfaces.dumps(process.output("wg", "show", "all", "dump")) if wires else {}
@@ -80,7 +91,7 @@ def _beside(tunnels, name):
         peer.key: own_wire.PeerWish(own_wire.NO_SECRET, frozenset(peer.allowed), str(peer.keepalive or "off"), peer.endpoint)
         for tunnel in tunnels
         if tunnel.underlay == name
-        for peer in tunnel.peers
+        for peer in wire_peers.of(tunnel)
     }
 
 

@@ -55,7 +55,7 @@ def is_meant(text, wanted):
         return False
     if wanted.underlay not in ("", net.wire.underlay):
         return False
-    return net.lines.net.shape == site_lines.MESH or net.part.own.name in net.lines.net.hubs
+    return not net.lines.net.hubs or net.part.own.name in net.lines.net.hubs
 
 
 def _addresses(text):

@@ -7,6 +7,7 @@ On an `own` one they are told together with those of its file (plan/wire_steps.p
 import ipaddress
 
 from l2wg_hooks import errors
+from l2wg_hooks.config import wire_peers
 from l2wg_hooks.config.allowed_ips import networks
 from l2wg_hooks.model import WIREGUARD_KINDS, PeerWish, Step, Tunnel
 from l2wg_hooks.plan.commands import PROTOCOL
@@ -18,35 +19,42 @@ NAMED = 5
 
 
 class Wanted:
-    """What the tunnels over shared interfaces want of these: {interface: {public key: (Tunnel, PeerWish)}}."""
+    """What the tunnels over shared interfaces want of these: `peers` are {interface: {public key: (Tunnel, PeerWish)}}.
+
+    `ends` are {interface: [(address, Tunnel, PeerWish of the site that has it)]}.
+    """
 
     def __init__(self, tunnels):
         self.peers: Dict[str, Dict[str, Tuple[Tunnel, PeerWish]]] = {}
+        self.ends: Dict[str, List[Tuple[str, Tunnel, PeerWish]]] = {}
         for tunnel in tunnels:
-            for peer in () if tunnel.walled else tunnel.peers:
-                self.peers.setdefault(tunnel.underlay, {})[peer.key] = (tunnel, peer)
+            if tunnel.peers and not tunnel.walled:
+                rows = ((peer.key, (tunnel, peer)) for peer in wire_peers.of(tunnel))
+                self.peers.setdefault(tunnel.underlay, {}).update(rows)
+                ends = ((end, tunnel, peer) for peer in tunnel.peers for end in peer.ends)
+                self.ends.setdefault(tunnel.underlay, []).extend(ends)
 
 
 def own(tunnels, name):
     """The PeerWishes of the tunnels over an interface."""
-    return tuple(peer for tunnel in tunnels if tunnel.underlay == name for peer in tunnel.peers)
+    return tuple(peer for tunnel in tunnels if tunnel.underlay == name for peer in wire_peers.of(tunnel))
 
 
 def changes(tunnels, links, seen, leaving=()):
     """(Steps, Problems, {interface: PeerWishes that a step tells it of}) for the shared interfaces."""
-    wanted = Wanted(tunnels).peers
+    wanted = Wanted(tunnels)
     steps: List[Step] = []
     problems: List = []
     more: Dict[str, Tuple[PeerWish, ...]] = {}
-    for name in sorted({*wanted, *(name for name, _ in seen.told or ()), *(seen.ways_there or {})}):
+    for name in sorted({*wanted.peers, *(name for name, _ in seen.told or ()), *(seen.ways_there or {})}):
         link = links.get(name)
         if link is None or name in leaving or link.kind not in WIREGUARD_KINDS or link.namespace:
             continue
-        these = wanted.get(name, {})
+        these, ends = wanted.peers.get(name, {}), wanted.ends.get(name, [])
         there = {peer.key: peer for peer in seen.peers.get(name, ())}
         ours = {key for underlay, key in seen.told or () if underlay == name and key in there}
         found, wrong = _peers(name, these, there, ours)
-        wrong += _misled(name, these, links, seen.peers)
+        wrong += _misled(name, ends, links, seen.peers)
         steps += found
         problems += [problem for _, problem in wrong]
         barred = {key for key, _ in wrong}
@@ -56,7 +64,7 @@ def changes(tunnels, links, seen, leaving=()):
             reason = f"it does not have {errors.listed([these[peer.key][0].site for peer in missing], NAMED)}"
             steps.append(Step(("wg", "addconf", name, FILE.format(name)), reason, _group(name)))
         if link.up and seen.ways_there is not None:
-            steps += _ways(name, these, seen.ways_there.get(name, {}), barred)
+            steps += _ways(name, ends, seen.ways_there.get(name, {}), barred)
     return tuple(steps), tuple(problems), more
 
 
@@ -65,7 +73,10 @@ def _group(name):
 
 
 def _peers(name, these, there, ours):
-    """(Steps for the peers that are there, [(public key, Problem)] of those that are somebody's)."""
+    """(Steps for the peers that are there, [(public key, Problem)] of those that are somebody's).
+
+    Of `these`, one that leads to others, too, goes without the addresses of which somebody's peer has a longer prefix.
+    """
     steps, problems = [], []
     stale = sorted(ours - set(these))
     if stale:
@@ -73,32 +84,40 @@ def _peers(name, these, there, ours):
         steps.append(Step(("wg", "set", name) + words, "no line of a site asks for it", _group(name)))
     holders = {network: peer.key for peer in there.values() if peer.key not in stale for network in peer.allowed}
     words = ()
-    for key, (tunnel, peer) in these.items():
-        if key in ours and set(peer.allowed) - set(there[key].allowed):
-            words += ("peer", key, "allowed-ips", ",".join(peer.allowed))
-        elif key in there and not all(_covered(network, there[key].allowed) for network in peer.allowed):
-            message = f"the peer {key} of {name} is not of l2wg's making, and its AllowedIPs lack {', '.join(peer.allowed)}"
-            hint = f"add that where the peer is from, as in /etc/wireguard/{name}.conf"
-            problems.append((key, tunnel.problem("", message, hint)))
+    for key, (tunnel, peer) in list(these.items()):
+        sites = {network: known for known in tunnel.peers if key in (known.key, known.by) for network in known.allowed}
         for network in peer.allowed:
             other = holders.get(network, key)
             if other != key and other not in ours:
+                site = sites.get(network, peer)
                 message = f"{network} is among the AllowedIPs of the peer {other} of {name}, which is not of l2wg's making"
-                called = peer.site or tunnel.site
+                called = site.site or tunnel.site
                 hint = f"is it that site with another key? Take it out there, or give {called} another address in its line"
-                problems.append((key, tunnel.problem("", message, hint)))
+                problems.append((site.key, tunnel.problem("", message, hint)))
+                peer = peer._replace(allowed=tuple(word for word in peer.allowed if word != network or site.key == key))
+        these[key] = tunnel, peer
+        if key in ours:
+            if set(peer.allowed) != set(there[key].allowed):
+                words += ("peer", key, "allowed-ips", ",".join(peer.allowed))
+            continue
+        missing = [network for network in peer.allowed if not _covered(network, there[key].allowed)] if key in there else ()
+        if missing:
+            lack = errors.listed(missing, NAMED)
+            message = f"the peer {key} of {name} is not of l2wg's making, and its AllowedIPs lack {lack}"
+            hint = f"add that where the peer is from, as in /etc/wireguard/{name}.conf"
+            problems.append((key, tunnel.problem("", message, hint)))
     if words:
-        steps.append(Step(("wg", "set", name) + words, "its address is another one", _group(name)))
+        steps.append(Step(("wg", "set", name) + words, "its AllowedIPs are to be others", _group(name)))
     return steps, problems
 
 
-def _misled(name, these, links, peers):
+def _misled(name, ends, links, peers):
     """[(public key, Problem)] of far ends that this router has, or needs, elsewhere: the way to them would go into WireGuard."""
     found = []
     out_here = [link for link in links.values() if not link.namespace]
     others = [(link.name, ipaddress.ip_interface(word)) for link in out_here for word in link.addresses]
     called = {peer.endpoint.rpartition(":")[0].strip("[]"): peer.key for some in peers.values() for peer in some if peer.endpoint}
-    for key, tunnel, peer, remote in ((key, *row, remote) for key, row in these.items() for remote in row[1].ends):
+    for remote, tunnel, peer in ends:
         end = ipaddress.ip_address(remote)
         why = f"where the peer {called[remote]} is called" if remote in called else ""
         for where, inside in others:
@@ -109,7 +128,7 @@ def _misled(name, these, links, peers):
         if why:
             site = peer.site or tunnel.site
             message = f"{remote}, the address of {site}, is {why}: it would go into {name}"
-            found.append((key, tunnel.problem("", message, f"give {site} another address inside WireGuard, and its line, too")))
+            found.append((peer.key, tunnel.problem("", message, f"give {site} another address inside WireGuard, and its line, too")))
     return found
 
 
@@ -124,10 +143,10 @@ def _covered(network, allowed):
     return any(outer.version == inner.version and inner.subnet_of(outer) for outer in networks(allowed))
 
 
-def _ways(name, these, there, barred):
+def _ways(name, far, there, barred):
     """Steps for the routes to far ends: made where no other one by this interface leads there; ours that nobody needs go."""
-    ends = {end: None for _, peer in these.values() for end in peer.ends}
-    shut = {end for key, (_, peer) in these.items() if key in barred for end in peer.ends}
+    ends = {end: None for end, *_ in far}
+    shut = {end for end, _, peer in far if barred.intersection((peer.key, peer.by))}
     others = [network for network, ours in there.items() if not ours]
     wide = [network for network in others if network == "default" or "/" in network]
     nets = [ipaddress.ip_network(word) for word in wide if word != "default"]

@@ -5,9 +5,10 @@ The part is what that router itself works out (site_tunnels.py), as if it had th
 
 import json
 
-from l2wg_hooks.config import card, schema, site_tunnels, store, tunnel_file, wg_quick, wg_quick_peers
+from l2wg_hooks.config import card, schema, site_tunnels, store, tunnel_file, wg_quick, wg_quick_peers, wire_peers
 from l2wg_hooks.errors import L2wgError, Problem, fail, listed
 from l2wg_hooks.model import Tunnel
+from l2wg_hooks.plan import transit
 from l2wg_hooks.typed import Callable, Dict, List, NamedTuple, Tuple
 
 # Where that router's WireGuard is, unless somebody says otherwise.
@@ -40,7 +41,7 @@ class _Site(NamedTuple):
 
     def peers(self):
         """(Tunnel, one of its peers), of all."""
-        return [(tunnel, peer) for tunnel in self.tunnels for peer in tunnel.peers]
+        return [(tunnel, peer) for tunnel in self.tunnels for peer in wire_peers.of(tunnel)]
 
     @property
     def private(self):
@@ -63,7 +64,17 @@ def export(lines, name, form, underlay, path):
         raise L2wgError(*part.problems)
     if not part.tunnels:
         fail(f"{name} is alone: no line has a site that it has a tunnel to", "add that site's card", path=path)
-    return FORMS[form](_Site(site.card, underlay, part.tunnels))
+    found = FORMS[form](_Site(site.card, underlay, part.tunnels))
+    return found._replace(notes=found.notes + tuple(_forwards(name, underlay, part.tunnels)))
+
+
+def _forwards(name, underlay, tunnels):
+    """Yield the Problem of a hub: what it forwards, none of the forms can say."""
+    for tunnel in tunnels:
+        if tunnel.forwards:
+            message = f"{name} is the hub, by which the others reach each other: its kernel has to forward from {underlay} to {underlay}"
+            hint = f"sysctl -w {transit.switch(underlay, tunnel.family)}=1 there, and let the firewall pass UDP {tunnel.udp_port} of these"
+            yield Problem(message, f"{hint}; with the file of sites itself, and wire = own, l2wg does that")
 
 
 def _wg_quick(site):
@@ -168,8 +179,10 @@ def _words(tunnel):
 def _kind(tunnel, peer):
     """What leads to a peer, for whoever makes it with another tool."""
     number = "" if tunnel.key is None else ", %s %d" % ("VNI" if tunnel.encapsulation == "vxlan" else "key", tunnel.key)
-    remote = next(end for end in tunnel.far_ends if end in peer.ends)
-    return f"{tunnel.kind} from {tunnel.local} to {remote}{number}, MTU {tunnel.mtu}"
+    remote = next(known.ends[0] for known in tunnel.peers if known.key == peer.key)
+    beyond = [known.site for known in tunnel.peers if known.by == peer.key]
+    found = f"{tunnel.kind} from {tunnel.local} to {remote}{number}, MTU {tunnel.mtu}"
+    return found + (f"; by it, to {listed(beyond, NAMED)}, too" if beyond else "")
 
 
 def _camel(key):

@@ -364,6 +364,7 @@ def _planned(seen, bridges):
     """What the plan would do, one Fault for each thing that it is about."""
     # Policy routes, iptables and NetworkManager take processes of their own to look at: `l2wg check` does.
     known_too = Observed(seen.report.rules, bridges=seen.bridges, silent=seen.silent, taken=seen.taken, floods=seen.floods)
+    known_too = known_too._replace(transit=seen.transit)
     todo = planner.plan(seen.wished.tunnels, seen.links, (), seen.wished.broken, known_too)
     names = {tunnel.name for tunnel in seen.wished.tunnels}
     known = names | set(bridges)

@@ -29,7 +29,7 @@ class Survey(NamedTuple):
     `peers` are WireGuard's by the name of the interface, `ages` seconds since an interface was made, for those of which
     somebody knows. `pending`: an apply waits for its confirmation. `blind` says what could not be looked at, and why.
     `undone` is what rollback.unasked tells. `staged` names the tunnels that wait for the other site, to change to another wire.
-    `silent`, `taken` and `floods` are as in Observed. `rates` are those of peers, by the keys of `notes`.
+    `silent`, `taken`, `floods` and `transit` are as in Observed. `rates` are those of peers, by the keys of `notes`.
     """
 
     wished: store.Wish
@@ -53,6 +53,7 @@ class Survey(NamedTuple):
     taken: Tuple[str, ...] = ()
     floods: Optional[Dict[str, Tuple[Destination, ...]]] = None
     rates: Dict[str, counter_growth.Rate] = {}
+    transit: Dict[str, bool] = {}
 
 
 def look():
@@ -106,6 +107,7 @@ def look():
         peer_answers.taken(),
         floods,
         rates,
+        snapshot.transited(wished.tunnels),
     )
 
 

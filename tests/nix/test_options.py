@@ -152,14 +152,44 @@ def test_both_take_the_same_values(options, index):
 def test_examples_are_right(evaluate, options):
     """All examples at once make a tunnel that both take, and what is in the file is what was said."""
     told = {name: facts["example"] for name, facts in options["tunnel"].items() if name in options["names"]}
+    # It goes with no list of addresses, and no wire of its own: test_evpn_has_a_prefix.
+    assert told.pop("control") == "evpn"
     got = evaluate(tunnel(but(SITE_A, {"networking.wg-quick": None}), told))  # since `wire = own` makes that interface
     assert got["failed"] == []
     wish, problems = tunnel_file.parse(got["files"]["l2wg/gretap1.conf"], "gretap1.conf", "gretap1")
     assert problems == ()
     for key, name in ((record.name, record.field) for record in schema.KEYS.values()):
+        if key == "control":
+            continue
         value = told[camel(key)]
         assert getattr(wish, name) == (tuple(value) if isinstance(value, list) else value), key
         assert key in wish.lines, "what is not the default is written"
+
+
+EVPN = {"encapsulation": "vxlan", "control": "evpn", "remote": "192.168.92.0/24"}
+
+
+def test_evpn_has_a_prefix(evaluate):
+    got = evaluate(tunnel(SITE_A, EVPN))
+    assert got["failed"] == []
+    wish, problems = tunnel_file.parse(got["files"]["l2wg/gretap1.conf"], "gretap1.conf", "gretap1")
+    assert problems == () and (wish.control, wish.senders) == ("evpn", "192.168.92.0/24")
+
+
+@pytest.mark.parametrize(
+    "more, said",
+    [
+        ({"control": "learning"}, "is a prefix, and only with control"),
+        ({"remote": "192.168.92.1"}, "remote says where these may be: a prefix"),
+        ({"remote": "fd00::/8"}, "is of another family than local"),
+        ({"encapsulation": "gretap"}, "evpn is for a vxlan"),
+        ({"wire": "own"}, "in one network namespace"),
+        ({"peerDown": "port"}, "nobody can tell who has to answer"),
+    ],
+)
+def test_what_evpn_cannot_have_is_refused(evaluate, more, said):
+    got = evaluate(tunnel(SITE_A, dict(EVPN, **more)))
+    assert any(said in text and "cure:" in text for text in got["failed"])
 
 
 def test_the_file_is_the_one_that_debian_writes(evaluate, options):

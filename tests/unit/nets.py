@@ -42,7 +42,7 @@ def part(found, number, wire=site_tunnels.Wire("wg0"), by_hand=NO_HAND):
 def shown(tunnel):
     """A Tunnel as a line."""
     if tunnel.remotes:
-        peers = "".join(f"    {peer.site} {' '.join(map(str, peer[:-1]))}\n" for peer in tunnel.peers)
+        peers = "".join(f"    {peer.site} {' '.join(map(str, peer[:4]))}\n" for peer in tunnel.peers)
         return shown(tunnel._replace(remote=",".join(tunnel.remotes), remotes=(), peers=tunnel.peers[:1])) + peers
     (peer,) = tunnel.peers
     words = [tunnel.name, tunnel.site, tunnel.underlay, tunnel.wire, tunnel.local, tunnel.remote, tunnel.bridge, ",".join(tunnel.bridge_ports) or "-"]
