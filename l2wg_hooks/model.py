@@ -12,6 +12,8 @@ ALIAS = "l2wg"
 NAMESPACE = "l2wg"
 # What may stand under the name of a tunnel and be re-made by us; anything else there belongs to somebody.
 TUNNEL_KINDS = tuple(registry.KINDS)
+# Who fills the table of a VXLAN's device: the kernel, by what comes, or FRR, by BGP.
+LEARNING, EVPN = "learning", "evpn"
 # tun: WireGuard in user space (wireguard-go), for kernels without the module.
 WIREGUARD_KINDS = ("wireguard", "tun")
 
@@ -53,6 +55,8 @@ class Tunnel(NamedTuple):
 
     `remote` is what its device has as that: "" where it has a flood list instead, of these `remotes`. Whoever wants to know where
     a tunnel leads asks for its `ends()`, or for `far_ends`.
+    `control` is who fills the table of its device. With EVPN `senders` is the prefix of all who may be in there; who that is at a
+    moment, only that table says, so there are no `remotes` but for those who have looked (observe/vteps.py).
     `transit` is whether these reach each other by this router: it is the hub of WireGuard that all of them have for a peer.
     `lines` says where each key stands (1-based), "" where all of it does.
     """
@@ -81,6 +85,8 @@ class Tunnel(NamedTuple):
     site: str = ""
     peers: Tuple[PeerWish, ...] = ()
     remotes: Tuple[str, ...] = ()
+    control: str = LEARNING
+    senders: str = ""
     transit: bool = False
     path: str = ""
     lines: Dict[str, int] = {}
@@ -104,8 +110,17 @@ class Tunnel(NamedTuple):
 
     @property
     def far_ends(self):
-        """The addresses that it leads to, at least one."""
-        return self.remotes or (self.remote,)
+        """The addresses that it leads to: at least one, but where FRR finds them (EVPN)."""
+        return self.remotes or ((self.remote,) if self.remote else ())
+
+    def reach(self):
+        """An End for each address, or prefix of addresses, that it takes packets from and sends to: for its guard and its way."""
+        return (End(self.name, self.local, self.senders),) if self.senders else self.ends()
+
+    @property
+    def written(self):
+        """What its `remote` is in a file: an address, a tuple of them, or a prefix."""
+        return self.senders or self.remotes or self.remote
 
     def called(self, remote):
         """A word for whoever is at one of the far ends: the address, and the site's name where there is one."""
@@ -120,7 +135,9 @@ class Tunnel(NamedTuple):
     def leads_to(self):
         """Words for where it leads to: the site's name, or those of several, or addresses."""
         names = [self.site] if self.site else [peer.site for peer in self.peers if peer.site]
-        if not names or (not self.site and len(names) < len(self.far_ends)):
+        if self.senders:
+            names = [self.senders]
+        elif not names or (not self.site and len(names) < len(self.far_ends)):
             names = list(self.far_ends)
         return ", ".join(names)
 
@@ -197,7 +214,8 @@ class Link(NamedTuple):
 
     `autoconfigured` are those of `addresses` that the kernel took from router advertisements.
     `carrier` is false where the kernel says NO-CARRIER: up, and nothing is plugged in.
-    Of a bridge's port: `port_state` is "forwarding" where frames pass.
+    Of a bridge's port: `port_state` is "forwarding" where frames pass, `port_learning` whether the bridge learns who is behind
+    it, `neigh_suppress` whether it answers for those itself.
     Of a bridge: `group_forward` is its group_fwd_mask, `pvid` the VLAN of a new port's untagged frames.
     `underlay` is the device that a tunnel is bound to; the kernel's "if5" says that it is bound to one that is gone.
     Of a tunnel, `ttl` is its packets' TTL or hop limit (0: that of the packet in the frame, or the kernel's choice), `odd` are
@@ -229,6 +247,8 @@ class Link(NamedTuple):
     odd: Tuple[str, ...] = ()
     isolated: bool = False
     port_state: str = ""
+    port_learning: bool = True
+    neigh_suppress: bool = False
     stp: bool = False
     group_forward: int = 0
     bridge_iptables: bool = False

@@ -139,7 +139,7 @@ let
   lines =
     of: ofNet:
     lib.concatMapStrings (
-      tunnel: lib.concatMapStrings (remote: of tunnel remote + "\n") (encapsulations.remotes tunnel)
+      tunnel: lib.concatMapStrings (remote: of tunnel remote + "\n") (encapsulations.senders tunnel)
     ) shared
     + lib.optionalString (net != null && !net.own) ofNet;
   # Which peers there are, the file says; the guard lets in no others.

@@ -5,7 +5,7 @@ from l2wg_hooks.commands import usage
 from l2wg_hooks.status import show, site_export
 
 GROUP = usage.MATTERS
-HELP = "show the net of /etc/l2wg/sites, a line a site"
+HELP = "show the net of /etc/l2wg/sites, a line a site (frr: BGP's)"
 EXAMPLE = "l2wg sites"
 READ_ONLY = True
 FOR_ALL = True

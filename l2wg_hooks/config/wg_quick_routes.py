@@ -252,7 +252,7 @@ def look(tunnels, stanzas, texts=()) -> Tuple[Clash, ...]:
     shown: Dict[str, List[str]] = {}
     far: Dict[str, List[str]] = {}
     for tunnel in tunnels:
-        far.setdefault(tunnel.underlay, []).extend(end.remote for end in tunnel.ends())
+        far.setdefault(tunnel.underlay, []).extend(end.remote for end in tunnel.reach())
     addresses = list(wished(tunnels))
     for name in sorted({tunnel.underlay for tunnel in tunnels if not tunnel.walled}):
         path = wg_quick.path(name)

@@ -91,6 +91,9 @@ def _last(rows):
 
 # Of a device, so many entries that lead to nobody of its list are named; when these are gone, another look finds the next.
 MOST_STRANGE = 200
+# In the place of a list, of a device whose flood list is somebody else's: all that are in there, as far as so many.
+EVERYBODY = None
+MOST_FLOODED = 5000
 _MAC = re.compile(r"[0-9a-f]{2}(:[0-9a-f]{2}){5}\Z")
 _DST = re.compile(r"[0-9a-f.:]+\Z")
 # What else an entry may have of where it leads, as bridge(8) prints it and takes it.
@@ -100,7 +103,7 @@ _MORE = (("port", "port"), ("vni", "vni"), ("viaIf", "via"))
 class Destinations(_Listing):
     """Of the own tables of VXLAN devices with flood lists: these, and what leads to far ends that are in none of them.
 
-    `lists` are {device: the far ends that are to be in its list}. Of any number of stations that are learnt from these, none is
+    `lists` are {device: the far ends that are to be in its list, or EVERYBODY: then only that list counts}. Of any number of stations that are learnt from these, none is
     kept. `only` is the device that everything is of, where bridge(8) was asked for one and so names none.
     """
 
@@ -124,6 +127,10 @@ class Destinations(_Listing):
             return
         mac, dst = json_fields.word(entry, "mac"), json_fields.word(entry, "dst")
         rows = self._found[name]
+        if self._lists[name] is EVERYBODY:
+            if mac == FLOOD and len(rows) < MOST_FLOODED and _DST.match(dst):
+                rows.append(Destination(mac, dst))
+            return
         if (mac != FLOOD and dst in self._lists[name]) or len(rows) >= MOST_STRANGE or not _MAC.match(mac) or not _DST.match(dst):
             return
         words: Tuple[str, ...] = ()

@@ -65,13 +65,14 @@ def _tunnel(tunnel):
             "port": below.port or None,
             "addresses": list(below.addresses),
         },
-        "peer": None if wish.remotes else peer(tunnel.peer),
+        "peer": None if wish.remotes or wish.senders else peer(tunnel.peer),
         "remotes": [
             {"address": end.remote, "site": _site(wish, end.remote), "peer": peer(far)} for end, far in tunnel.peers.items()
         ],
         "received": tunnel.traffic.received._asdict(),
         "sent": tunnel.traffic.sent._asdict(),
         "dropped": dict(tunnel.dropped),
+        **({"evpn": {"prefix": wish.senders, "far_ends": len(wish.remotes)}} if wish.senders else {}),
     }
 
 

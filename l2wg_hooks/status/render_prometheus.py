@@ -44,6 +44,9 @@ def _metrics(status):
     yield "tunnel_info", GAUGE, said, [(_info(tunnel), 1) for tunnel in tunnels]
     said = "A far end of a tunnel that has several, the public key of its peer, and its site's name."
     yield "tunnel_remote_info", GAUGE, said, list(_remotes(tunnels))
+    said = "The far ends that FRR has put into the tunnel's table (control = evpn)."
+    found = [(_of(tunnel), len(tunnel.wish.remotes)) for tunnel in tunnels if tunnel.wish.senders]
+    yield "evpn_far_ends", GAUGE, said, found
     for name, said, value in (
         ("tunnel_up", "Whether the tunnel exists and is up.", lambda tunnel: tunnel.up),
         ("tunnel_joined", "Whether the tunnel is a port of its bridge.", lambda tunnel: tunnel.joined),
@@ -95,7 +98,7 @@ def _info(tunnel):
         "underlay": wish.underlay,
         "bridge": wish.bridge,
         "local": wish.local,
-        "remote": ",".join(wish.far_ends),
+        "remote": wish.senders or ",".join(wish.far_ends),
         "mss_clamp": wish.mss_clamp,
         "site": wish.site,
         "public_key": tunnel.peer.key if tunnel.peer and not wish.remotes else "",

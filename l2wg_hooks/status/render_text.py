@@ -9,6 +9,8 @@ from l2wg_hooks.status.terminal_text import cut, duration, key, paint, readable,
 WHOLE = 3
 # So many addresses a port; more are in --json.
 STATIONS = 8
+# So many far ends of a tunnel that FRR finds them of.
+FAR_ENDS = 30
 GUARD = {"injection": "injected", "leak": "leaking", "forgery": "forged"}
 FENCES = {"loop": "looped", "storm": "over the storm limit", "dhcp": "of DHCP", "vlans": "of other VLANs"}
 
@@ -70,7 +72,9 @@ def _tunnel(pen, status, tunnel, rates):
     pen.lines.append("{} {}{}".format(name, paint(state, "green" if state == "up" else "red", pen.colour), since))
     pen.faults(status.of(tunnel.name))
     number = ", %s %d" % (wish.packing.number_word, wish.number) if wish.number is not None else ""
-    pen.row("ends", f"{wish.local} here, {', '.join(wish.far_ends)} there, {wish.kind}{number}")
+    pen.row("ends", f"{wish.local} here, {wish.senders or ', '.join(wish.far_ends)} there, {wish.kind}{number}")
+    if wish.senders:
+        pen.row("control", "FRR has put %d far ends into its table (l2wg check: how FRR is)" % len(wish.remotes))
     if below.there:
         port = ", UDP port %d" % below.port if below.port else ""
         word = "up" if below.up else "down"
@@ -78,7 +82,11 @@ def _tunnel(pen, status, tunnel, rates):
         pen.row("underlay", ", ".join((text,) + below.addresses), up="green", down="red")
     else:
         pen.row("underlay", f"{below.name} missing", missing="red")
-    for end, far in tunnel.peers.items():
+    shown = list(tunnel.peers.items())
+    if wish.senders and len(shown) > FAR_ENDS:
+        pen.row("peers", "%d, of which %d follow: l2wg status --json has all" % (len(shown), FAR_ENDS))
+        shown = shown[:FAR_ENDS]
+    for end, far in shown:
         called = f"{wish.called(end.remote)}: " if wish.remotes else ""
         if far is not None:
             hand = f"handshake {duration(far.age)} ago" if far.age is not None else "no handshake yet"

@@ -9,7 +9,7 @@ from l2wg_hooks.config import last_applied, staged, store
 from l2wg_hooks.errors import REFUSED, L2wgError, fail
 from l2wg_hooks.model import NAMESPACE, Destination, Link, Switches
 from l2wg_hooks.netfilter import nftables_state
-from l2wg_hooks.observe import counter_growth, fdb_table, interface_counters, link_table, peer_answers, snapshot, wg_interfaces
+from l2wg_hooks.observe import counter_growth, fdb_table, interface_counters, link_table, peer_answers, snapshot, vteps, wg_interfaces
 from l2wg_hooks.observe.fdb_table import Station
 from l2wg_hooks.observe.interface_counters import Traffic
 from l2wg_hooks.observe.wg_interfaces import Interface
@@ -60,6 +60,7 @@ def look():
     """The Survey of now. Raises L2wgError where it cannot be taken: without ip(8)."""
     wished = last_applied.standing(departs=False)
     lists = {tunnel.name: frozenset(tunnel.remotes) for tunnel in wished.tunnels if tunnel.remotes}
+    lists.update(vteps.wanted(wished.tunnels))
     destinations = fdb_table.Destinations(lists)
     crowd = fdb_table.Crowd(destinations)
     ip, bridge, wg, *nft = process.together(LINKS, STATIONS, PEERS, *nftables_state.LISTS, takes={STATIONS: crowd.take})
@@ -81,6 +82,8 @@ def look():
     known = {} if isinstance(wg, L2wgError) else wg_interfaces.parse_all(wg.out)
     if inside:
         known.update(wg_interfaces.parse_all(inside[1]))
+    floods = destinations.added() if lists and crowd.is_whole() and not blind else None
+    wished = wished._replace(tunnels=vteps.led(wished.tunnels, floods or {}))
     report, clock = nftables_state.report(nft), time.monotonic()
     notes, rates = _growth(known, report, clock)
     return Survey(
@@ -102,7 +105,7 @@ def look():
         tuple(staged.names()),
         peer_answers.down(peer_answers.read()),
         peer_answers.taken(),
-        destinations.added() if lists and crowd.is_whole() and not blind else None,
+        floods,
         rates,
         snapshot.transited(wished.tunnels),
     )

@@ -309,6 +309,7 @@ def test_sh_knows_every_key_that_python_knows(router):
         "dhcp": "pass",
         "forward": "accept",
         "encapsulation": "vxlan",
+        "control": "learning",
         "wire": "own",
         "storm-limit": "off",
         "mss-clamp": "off",
