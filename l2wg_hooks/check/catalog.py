@@ -7,6 +7,7 @@ from l2wg_hooks.check import (
     boot,
     endpoint_dns,
     firewalls,
+    hub,
     lan,
     loops,
     modules,
@@ -25,6 +26,7 @@ from l2wg_hooks.check.cause import ORDER
 # Each has CAUSES, and CHECKS where it looks by itself. In the order in which they look.
 MODULES = (settings, boot, wg_quick_hooks, waiting, modules, underlay, endpoint_dns) + (
     routing,
+    hub,
     lan,
     permissions,
     firewalls,
