@@ -34,7 +34,7 @@ class Transit(NamedTuple):
         return tuple(dict.fromkeys(remote for _, remote in self.entry["ends"]))
 
     def matches(self):
-        """nft(8)'s expressions, each for some of the packets from one far end to another: whole ones, and what is left of them."""
+        """nft(8)'s expressions for the packets from one far end to another: whole ones, and all fragments but the first."""
         between = f"{self.ip} saddr @{self.name} {self.ip} daddr @{self.name}"
         yield f"{between} udp dport {self.entry['port']}"
         yield f"{between} meta l4proto udp {_LATER[self.digit]}"
