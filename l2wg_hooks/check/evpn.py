@@ -8,7 +8,7 @@ import time
 from typing import Dict, NamedTuple, Tuple
 
 from l2wg_hooks.check.cause import NOTHING, REACH, Cause
-from l2wg_hooks.check.scene import Check, Idle, Unlooked
+from l2wg_hooks.check.scene import Check, Unlooked
 from l2wg_hooks.config import frr_text
 from l2wg_hooks.errors import Problem, listed
 from l2wg_hooks.observe import frr, vteps
@@ -44,14 +44,14 @@ CAUSES = (
         "evpn-flood",
         REACH,
         "BGP knows of sites, and zebra has not put them into the tunnel's flood list: they hear no broadcast from here, so no ARP "
-        "(FRR issue 19121, seen with FRR 10.3).",
-        "`systemctl restart frr`.",
+        "(FRR issue 19121, seen with FRR 10.3; or its file says `flooding disable`).",
+        "`systemctl restart frr`; `no flooding disable`.",
     ),
     Cause(
         "evpn-device",
         NOTHING,
-        "zebra does not know the tunnel's device: it is in no bridge, or down, or FRR runs in another network namespace.",
-        "`l2wg status`; then `systemctl restart frr`.",
+        "zebra does not know the tunnel's device: bgpd's file lacks `advertise-all-vni`, or FRR runs in another network namespace.",
+        "`l2wg frr` prints what it has to have; then `systemctl restart frr`.",
     ),
     Cause(
         "evpn-outside",
@@ -104,7 +104,9 @@ def judge(tunnels, answers, ports):
     elif known is not None:
         yield from _sessions(first, known, answers.limit)
     for tunnel in tunnels:
-        yield from _device(tunnel, answers.vnis, tunnel.name in ports)
+        # Without BGP, zebra has none.
+        if known is not None and known.as_number:
+            yield from _device(tunnel, answers.vnis, tunnel.name in ports)
         yield from _outside(tunnel)
         lacking = missing(tunnel, answers)
         if lacking:
@@ -144,7 +146,8 @@ def _device(tunnel, vnis, is_port):
         message = f"zebra of FRR does not know {tunnel.name}, which has VNI {tunnel.number}"
         if row is not None:
             message = f"zebra of FRR has {row.device or 'nothing'} for VNI {tunnel.number}, not {tunnel.name}"
-        yield tunnel.problem("control", message, "systemctl restart frr; it has to be in the network namespace of the router", "evpn-device")
+        hint = "vtysh -c 'show running-config' # has it advertise-all-vni, as l2wg frr prints it? Then: systemctl restart frr"
+        yield tunnel.problem("control", message, hint, "evpn-device")
 
 
 def _outside(tunnel):
@@ -160,7 +163,7 @@ def _outside(tunnel):
 def _evpn(scene):
     tunnels = [tunnel for tunnel in scene.tunnels if tunnel.senders]
     if not tunnels:
-        raise Idle("no tunnel has control = evpn")
+        return
     try:
         process.whole_path("vtysh")
     except FileNotFoundError:
