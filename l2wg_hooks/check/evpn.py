@@ -10,7 +10,7 @@ from typing import Dict, NamedTuple, Tuple
 from l2wg_hooks.check.cause import NOTHING, REACH, Cause
 from l2wg_hooks.check.scene import Check, Unlooked
 from l2wg_hooks.config import frr_text
-from l2wg_hooks.errors import Problem, listed
+from l2wg_hooks.errors import listed
 from l2wg_hooks.observe import frr, vteps
 from l2wg_hooks.system import process
 
@@ -18,8 +18,10 @@ CAUSES = (
     Cause(
         "frr-not-running",
         NOTHING,
-        "`control = evpn`, and FRR's zebra or bgpd is not there or does not run: nobody fills the tunnel's table, or tells of this site.",
-        "`apt install frr`, `bgpd=yes` in /etc/frr/daemons, the text of `l2wg frr` in /etc/frr/frr.conf, `systemctl restart frr`.",
+        "`control = evpn`, and FRR's zebra or bgpd is not there or does not run: nobody fills the tunnel's table, or tells of "
+        "this site.",
+        "`apt install frr`, `bgpd=yes` in /etc/frr/daemons, the text of `l2wg frr` in /etc/frr/frr.conf, then "
+        "`systemctl restart frr`.",
     ),
     Cause(
         "frr-no-bgp",
@@ -36,27 +38,29 @@ CAUSES = (
     Cause(
         "evpn-limit",
         NOTHING,
-        "A reflector has as many sites that have called as its `bgp listen limit` takes (100 where nothing is said), and turns the "
-        "next one away.",
+        "A reflector has as many sites that have called as its `bgp listen limit` takes (100 where nothing is said), and turns "
+        "the next one away.",
         "`bgp listen limit 5000` in its /etc/frr/frr.conf, as `l2wg frr` prints it.",
     ),
     Cause(
         "evpn-flood",
         REACH,
-        "BGP knows of sites, and zebra has not put them into the tunnel's flood list: they hear no broadcast from here, so no ARP "
-        "(FRR issue 19121, seen with FRR 10.3; or its file says `flooding disable`).",
+        "BGP knows of sites, and zebra has not put them into the tunnel's flood list: they hear no broadcast from here, so no "
+        "ARP (FRR issue 19121, seen with FRR 10.3; or its file says `flooding disable`).",
         "`systemctl restart frr`; `no flooding disable`.",
     ),
     Cause(
         "evpn-device",
         NOTHING,
-        "zebra does not know the tunnel's device: bgpd's file lacks `advertise-all-vni`, or FRR runs in another network namespace.",
+        "zebra does not know the tunnel's device: bgpd's file lacks `advertise-all-vni`, or FRR runs in another network "
+        "namespace.",
         "`l2wg frr` prints what it has to have; then `systemctl restart frr`.",
     ),
     Cause(
         "evpn-outside",
         REACH,
-        "The table of a tunnel leads to an address outside of the prefix in `remote`. Nothing is sent there, nor taken from there.",
+        "The table of a tunnel leads to an address outside of the prefix in `remote`. Nothing is sent there, nor taken from "
+        "there.",
         "A site: give it an address within the prefix, or have a wider one at all sites. Else it was put there by hand: "
         "`bridge fdb delete`.",
     ),
@@ -110,7 +114,11 @@ def judge(tunnels, answers, ports):
         yield from _outside(tunnel)
         lacking = missing(tunnel, answers)
         if lacking:
-            message = "BGP knows %d sites that the flood list of %s lacks: %s" % (len(lacking), tunnel.name, listed(lacking, NAMED))
+            message = "BGP knows %d sites that the flood list of %s lacks: %s" % (
+                len(lacking),
+                tunnel.name,
+                listed(lacking, NAMED),
+            )
             message = message.replace(" 1 sites ", " a site ")
             yield tunnel.problem("control", message, "systemctl restart frr # FRR issue 19121", "evpn-flood")
 
@@ -133,7 +141,9 @@ def _sessions(tunnel, known, limit):
         hint = f"ping -I {tunnel.local} {row.address}; there: l2wg check; the same AS number, {known.as_number}, at both"
         yield tunnel.problem("control", message, hint, "evpn-session")
     if known.dynamic >= limit:
-        message = "%d sites have called this reflector, as many as its `bgp listen limit`: the next one is turned away" % known.dynamic
+        message = (
+            "%d sites have called this reflector, as many as its `bgp listen limit`: the next one is turned away" % known.dynamic
+        )
         hint = "vtysh -c 'configure terminal' -c 'router bgp %d' -c 'bgp listen limit %d' -c 'end' -c 'write memory'"
         yield tunnel.problem("control", message, hint % (known.as_number, max(frr_text.LISTEN_LIMIT, 2 * limit)), "evpn-limit")
 
@@ -155,7 +165,7 @@ def _outside(tunnel):
     for end in tunnel.remotes:
         if ipaddress.ip_address(end) not in network:
             message = f"its table leads to {end}, outside of {tunnel.senders}: nothing is sent there"
-            hint = f"a site of yours? Give it an address within, or widen `remote` at all sites; "
+            hint = "a site of yours? Give it an address within, or widen `remote` at all sites; "
             hint += f"else: bridge fdb delete 00:00:00:00:00:00 dev {tunnel.name} dst {end}"
             yield tunnel.problem("remote", message, hint, "evpn-outside")
 

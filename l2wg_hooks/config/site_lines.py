@@ -221,7 +221,12 @@ def _day(value):
     return value
 
 
-_OF_NET = {"shape": _shape, "hub": _hubs, "network": _network, **_parsers(("bridge", "encapsulation", "control") + OF_TUNNELS + ("key",))}
+_OF_NET = {
+    "shape": _shape,
+    "hub": _hubs,
+    "network": _network,
+    **_parsers(("bridge", "encapsulation", "control") + OF_TUNNELS + ("key",)),
+}
 _OF_SITE = {"address": schema.KEYS["local"].parse, "gone": _day, **_parsers(OF_A_ROUTER + OF_TUNNELS + ("key",))}
 
 
@@ -242,7 +247,11 @@ def _net(words, number, path, problems):
         refuse("hub", "such a mesh has none: each site has a tunnel of its own to each other one", hint)
     by_bgp = found.get("control") == "evpn"
     if by_bgp and not one:
-        refuse("control", "evpn is for a mesh of VXLAN, whose tables FRR fills", "write shape=mesh encapsulation=vxlan; or take control out")
+        refuse(
+            "control",
+            "evpn is for a mesh of VXLAN, whose tables FRR fills",
+            "write shape=mesh encapsulation=vxlan; or take control out",
+        )
     elif by_bgp and not problems:
         if not hubs:
             hint = "name one or two that all others call: hub=NAME,NAME; the first is WireGuard's hub"

@@ -152,7 +152,9 @@ def joined(tunnels, kept):
             known: Set[str] = {*ends, *(peer.key for peer in other.peers), other.local}
             more = [peer for peer in tunnel.peers if not known.intersection((peer.key, *peer.ends))]
             more = [peer for peer in more if (":" in peer.ends[0]) == (":" in other.local)]
-            tunnel = other._replace(transit=other.transit or tunnel.transit, **_led([*other.peers, *_by(other, more)], bool(other.senders)))
+            tunnel = other._replace(
+                transit=other.transit or tunnel.transit, **_led([*other.peers, *_by(other, more)], bool(other.senders))
+            )
         found[tunnel.name] = tunnel
     return tuple(sorted(found.values(), key=lambda tunnel: tunnel.name))
 

@@ -20,7 +20,7 @@ CONFIG = "show running-config"
 
 
 class Neighbor(NamedTuple):
-    """One that BGP talks to: `state` is FRR's word, such as "Established", `dynamic` whether it has called from a listen range."""
+    """One that BGP talks to: `state` is FRR's word, such as "Established", `dynamic` whether it has called a reflector."""
 
     address: str
     state: str

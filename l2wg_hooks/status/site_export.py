@@ -5,7 +5,18 @@ The part is what that router itself works out (site_tunnels.py), as if it had th
 
 import json
 
-from l2wg_hooks.config import card, frr_speaker, frr_text, schema, site_tunnels, store, tunnel_file, wg_quick, wg_quick_peers, wire_peers
+from l2wg_hooks.config import (
+    card,
+    frr_speaker,
+    frr_text,
+    schema,
+    site_tunnels,
+    store,
+    tunnel_file,
+    wg_quick,
+    wg_quick_peers,
+    wire_peers,
+)
 from l2wg_hooks.errors import L2wgError, Problem, fail, listed
 from l2wg_hooks.model import Tunnel
 from l2wg_hooks.plan import transit
@@ -74,7 +85,12 @@ def _frr(lines, name, tunnels, path):
     """The file of FRR, where that fills the tables."""
     tunnels = [tunnel for tunnel in tunnels if tunnel.senders]
     if not tunnels:
-        fail("FRR has nothing to do in this net", "control=evpn in its line is for that: l2wg-sites(5)", path=path, line=lines.net.line)
+        fail(
+            "FRR has nothing to do in this net",
+            "control=evpn in its line is for that: l2wg-sites(5)",
+            path=path,
+            line=lines.net.line,
+        )
     names = frr_speaker.hubs(lines, tunnels[0].family)
     return Export(frr_text.text(frr_speaker.speaker(tunnels, tuple(names), names), name))
 

@@ -187,7 +187,7 @@ def test_nothing_goes_to_a_far_end_outside_of_the_net(net):
     """The probe is first shown to see."""
     site, before = net.sites[3], net.counted(3)
     site.sh("ip neighbour replace 203.0.113.9 lladdr 02:00:00:00:00:09 dev enp1s0")
-    site.sh("python3 -c 'import socket; socket.socket(socket.AF_INET, socket.SOCK_DGRAM).sendto(b\"x\" * 50, (\"203.0.113.9\", 4789))'")
+    site.sh('python3 -c \'import socket; socket.socket(socket.AF_INET, socket.SOCK_DGRAM).sendto(b"x" * 50, ("203.0.113.9", 4789))\'')
     seen = net.counted(3)
     assert seen["vxlan"] > before["vxlan"] and seen["outside"] > before["outside"], "the probe is blind"
     site.run(["bridge", "fdb", "append", FLOOD, "dev", "evpn0", "dst", "203.0.113.9"])
