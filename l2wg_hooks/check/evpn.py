@@ -5,7 +5,7 @@ It is read, never written: nobody of ours starts or stops FRR.
 
 import ipaddress
 import time
-from typing import Dict, NamedTuple, Tuple
+from typing import Dict, NamedTuple, Optional, Tuple
 
 from l2wg_hooks.check.cause import NOTHING, REACH, Cause
 from l2wg_hooks.check.scene import Check, Unlooked
@@ -74,8 +74,8 @@ NAMED = 5
 class Answers(NamedTuple):
     """What FRR has said: `vnis` and `summary` are None where zebra or bgpd does not run; `limit` is that of those who call."""
 
-    vnis: object = None
-    summary: object = None
+    vnis: Optional[Dict[int, frr.Vni]] = None
+    summary: Optional[frr.Summary] = None
     originators: Dict[str, Tuple[str, ...]] = {}
     limit: int = frr.LISTEN_LIMIT
 
@@ -87,9 +87,10 @@ def ask():
     if zebra is not None:
         found = found._replace(vnis=frr.read(frr.vnis, zebra))
     if bgpd is not None:
-        found = found._replace(summary=frr.read(frr.summary, bgpd))
+        known = frr.read(frr.summary, bgpd)
+        found = found._replace(summary=known)
         found = found._replace(originators=frr.read(frr.originators, frr.ask(frr.BGPD, frr.ROUTES) or ""))
-        if found.summary.dynamic:
+        if known.dynamic:
             found = found._replace(limit=frr.listen_limit(frr.ask(frr.BGPD, frr.CONFIG) or ""))
     return found
 

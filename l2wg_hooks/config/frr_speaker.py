@@ -12,8 +12,8 @@ def find(wished, name, reflectors, as_number):
     every = [tunnel for tunnel in wished.tunnels if tunnel.senders]
     tunnels = [tunnel for tunnel in every if name in (None, tunnel.name)]
     if name is not None and not tunnels:
-        names = ", ".join(tunnel.name for tunnel in every)
-        fail(f"{name} is no tunnel with control = evpn", f"these are: {names}" if names else "l2wg.conf(5), control")
+        others = ", ".join(tunnel.name for tunnel in every)
+        fail(f"{name} is no tunnel with control = evpn", f"these are: {others}" if others else "l2wg.conf(5), control")
     if not tunnels:
         if wished.problems:
             raise L2wgError(*wished.problems)

@@ -21,7 +21,8 @@ DAY = 86400
 
 def led(tunnels, peers) -> Dict[Key, Peer]:
     """{(WireGuard interface, public key): Peer} of the peers that have the tunnels' far ends, by AllowedIPs."""
-    by, found = {name: AllowedIPs(these) for name, these in peers.items()}, {}
+    by = {name: AllowedIPs(these) for name, these in peers.items()}
+    found: Dict[Key, Peer] = {}
     for tunnel in tunnels:
         if tunnel.underlay in by:
             for end in tunnel.reach():

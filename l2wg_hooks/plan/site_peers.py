@@ -165,11 +165,15 @@ def _ways(name, far, there, barred, prefixes):
         if end not in there and end not in shut and not _leads(end, nets):
             yield Step(argv + ("add", end, "dev", name, "proto", PROTOCOL), "the way to the tunnel's far end", _group(name))
     for prefix, net in zip(prefixes, around):
-        if prefix not in there and not any(net.version == outer.version and net.subnet_of(outer) for outer in nets):
+        if prefix not in there and not _within(net, nets):
             yield Step(argv + ("add", prefix, "dev", name, "proto", PROTOCOL), "the way to all far ends", _group(name))
     for end, is_ours in there.items():
         if is_ours and end not in ends and end not in prefixes:
             yield Step(argv + ("delete", end, "dev", name, "proto", PROTOCOL), "no tunnel's far end is there", _group(name))
+
+
+def _within(net, nets):
+    return any(net.version == outer.version and net.subnet_of(outer) for outer in nets)
 
 
 def _leads(end, nets):
