@@ -134,6 +134,11 @@ class Tunnel(NamedTuple):
         return (End(self.name, self.local, self.senders),) if self.senders else self.ends()
 
     @property
+    def is_one_of_all(self):
+        """Whether it is one tunnel to several: by a list of ours, or by FRR."""
+        return bool(self.remotes or self.senders)
+
+    @property
     def written(self):
         """What its `remote` is in a file: an address, a tuple of them, or a prefix."""
         return self.senders or self.remotes or self.remote
@@ -145,7 +150,7 @@ class Tunnel(NamedTuple):
     @property
     def forwards(self):
         """Whether packets from its far ends are to be forwarded to others of them."""
-        return self.transit and len(self.remotes) > 1
+        return self.transit and (len(self.remotes) > 1 or bool(self.senders))
 
     @property
     def leads_to(self):

@@ -5,12 +5,12 @@ It is read, never written: nobody of ours starts or stops FRR.
 
 import ipaddress
 import time
-from typing import Dict, NamedTuple, Tuple
+from typing import Dict, NamedTuple, Optional, Tuple
 
 from l2wg_hooks.check.cause import NOTHING, REACH, Cause
-from l2wg_hooks.check.scene import Check, Idle, Unlooked
+from l2wg_hooks.check.scene import Check, Unlooked
 from l2wg_hooks.config import frr_text
-from l2wg_hooks.errors import Problem, listed
+from l2wg_hooks.errors import listed
 from l2wg_hooks.observe import frr, vteps
 from l2wg_hooks.system import process
 
@@ -18,8 +18,10 @@ CAUSES = (
     Cause(
         "frr-not-running",
         NOTHING,
-        "`control = evpn`, and FRR's zebra or bgpd is not there or does not run: nobody fills the tunnel's table, or tells of this site.",
-        "`apt install frr`, `bgpd=yes` in /etc/frr/daemons, the text of `l2wg frr` in /etc/frr/frr.conf, `systemctl restart frr`.",
+        "`control = evpn`, and FRR's zebra or bgpd is not there or does not run: nobody fills the tunnel's table, or tells of "
+        "this site.",
+        "`apt install frr`, `bgpd=yes` in /etc/frr/daemons, the text of `l2wg frr` in /etc/frr/frr.conf, then "
+        "`systemctl restart frr`.",
     ),
     Cause(
         "frr-no-bgp",
@@ -36,27 +38,29 @@ CAUSES = (
     Cause(
         "evpn-limit",
         NOTHING,
-        "A reflector has as many sites that have called as its `bgp listen limit` takes (100 where nothing is said), and turns the "
-        "next one away.",
+        "A reflector has as many sites that have called as its `bgp listen limit` takes (100 where nothing is said), and turns "
+        "the next one away.",
         "`bgp listen limit 5000` in its /etc/frr/frr.conf, as `l2wg frr` prints it.",
     ),
     Cause(
         "evpn-flood",
         REACH,
-        "BGP knows of sites, and zebra has not put them into the tunnel's flood list: they hear no broadcast from here, so no ARP "
-        "(FRR issue 19121, seen with FRR 10.3).",
-        "`systemctl restart frr`.",
+        "BGP knows of sites, and zebra has not put them into the tunnel's flood list: they hear no broadcast from here, so no "
+        "ARP (FRR issue 19121, seen with FRR 10.3; or its file says `flooding disable`).",
+        "`systemctl restart frr`; `no flooding disable`.",
     ),
     Cause(
         "evpn-device",
         NOTHING,
-        "zebra does not know the tunnel's device: it is in no bridge, or down, or FRR runs in another network namespace.",
-        "`l2wg status`; then `systemctl restart frr`.",
+        "zebra does not know the tunnel's device: bgpd's file lacks `advertise-all-vni`, or FRR runs in another network "
+        "namespace.",
+        "`l2wg frr` prints what it has to have; then `systemctl restart frr`.",
     ),
     Cause(
         "evpn-outside",
         REACH,
-        "The table of a tunnel leads to an address outside of the prefix in `remote`. Nothing is sent there, nor taken from there.",
+        "The table of a tunnel leads to an address outside of the prefix in `remote`. Nothing is sent there, nor taken from "
+        "there.",
         "A site: give it an address within the prefix, or have a wider one at all sites. Else it was put there by hand: "
         "`bridge fdb delete`.",
     ),
@@ -70,8 +74,8 @@ NAMED = 5
 class Answers(NamedTuple):
     """What FRR has said: `vnis` and `summary` are None where zebra or bgpd does not run; `limit` is that of those who call."""
 
-    vnis: object = None
-    summary: object = None
+    vnis: Optional[Dict[int, frr.Vni]] = None
+    summary: Optional[frr.Summary] = None
     originators: Dict[str, Tuple[str, ...]] = {}
     limit: int = frr.LISTEN_LIMIT
 
@@ -83,9 +87,10 @@ def ask():
     if zebra is not None:
         found = found._replace(vnis=frr.read(frr.vnis, zebra))
     if bgpd is not None:
-        found = found._replace(summary=frr.read(frr.summary, bgpd))
+        known = frr.read(frr.summary, bgpd)
+        found = found._replace(summary=known)
         found = found._replace(originators=frr.read(frr.originators, frr.ask(frr.BGPD, frr.ROUTES) or ""))
-        if found.summary.dynamic:
+        if known.dynamic:
             found = found._replace(limit=frr.listen_limit(frr.ask(frr.BGPD, frr.CONFIG) or ""))
     return found
 
@@ -104,11 +109,17 @@ def judge(tunnels, answers, ports):
     elif known is not None:
         yield from _sessions(first, known, answers.limit)
     for tunnel in tunnels:
-        yield from _device(tunnel, answers.vnis, tunnel.name in ports)
+        # Without BGP, zebra has none.
+        if known is not None and known.as_number:
+            yield from _device(tunnel, answers.vnis, tunnel.name in ports)
         yield from _outside(tunnel)
         lacking = missing(tunnel, answers)
         if lacking:
-            message = "BGP knows %d sites that the flood list of %s lacks: %s" % (len(lacking), tunnel.name, listed(lacking, NAMED))
+            message = "BGP knows %d sites that the flood list of %s lacks: %s" % (
+                len(lacking),
+                tunnel.name,
+                listed(lacking, NAMED),
+            )
             message = message.replace(" 1 sites ", " a site ")
             yield tunnel.problem("control", message, "systemctl restart frr # FRR issue 19121", "evpn-flood")
 
@@ -131,7 +142,9 @@ def _sessions(tunnel, known, limit):
         hint = f"ping -I {tunnel.local} {row.address}; there: l2wg check; the same AS number, {known.as_number}, at both"
         yield tunnel.problem("control", message, hint, "evpn-session")
     if known.dynamic >= limit:
-        message = "%d sites have called this reflector, as many as its `bgp listen limit`: the next one is turned away" % known.dynamic
+        message = (
+            "%d sites have called this reflector, as many as its `bgp listen limit`: the next one is turned away" % known.dynamic
+        )
         hint = "vtysh -c 'configure terminal' -c 'router bgp %d' -c 'bgp listen limit %d' -c 'end' -c 'write memory'"
         yield tunnel.problem("control", message, hint % (known.as_number, max(frr_text.LISTEN_LIMIT, 2 * limit)), "evpn-limit")
 
@@ -144,7 +157,8 @@ def _device(tunnel, vnis, is_port):
         message = f"zebra of FRR does not know {tunnel.name}, which has VNI {tunnel.number}"
         if row is not None:
             message = f"zebra of FRR has {row.device or 'nothing'} for VNI {tunnel.number}, not {tunnel.name}"
-        yield tunnel.problem("control", message, "systemctl restart frr; it has to be in the network namespace of the router", "evpn-device")
+        hint = "vtysh -c 'show running-config' # has it advertise-all-vni, as l2wg frr prints it? Then: systemctl restart frr"
+        yield tunnel.problem("control", message, hint, "evpn-device")
 
 
 def _outside(tunnel):
@@ -152,7 +166,7 @@ def _outside(tunnel):
     for end in tunnel.remotes:
         if ipaddress.ip_address(end) not in network:
             message = f"its table leads to {end}, outside of {tunnel.senders}: nothing is sent there"
-            hint = f"a site of yours? Give it an address within, or widen `remote` at all sites; "
+            hint = "a site of yours? Give it an address within, or widen `remote` at all sites; "
             hint += f"else: bridge fdb delete 00:00:00:00:00:00 dev {tunnel.name} dst {end}"
             yield tunnel.problem("remote", message, hint, "evpn-outside")
 
@@ -160,7 +174,7 @@ def _outside(tunnel):
 def _evpn(scene):
     tunnels = [tunnel for tunnel in scene.tunnels if tunnel.senders]
     if not tunnels:
-        raise Idle("no tunnel has control = evpn")
+        return
     try:
         process.whole_path("vtysh")
     except FileNotFoundError:

@@ -37,5 +37,7 @@ def _address(word):
 
 def _as_number(word):
     if not word.isdigit() or not 1 <= int(word) <= frr_text.AS_MAX:
-        raise argparse.ArgumentTypeError("expected a number from 1 to %d, such as %d, not %a" % (frr_text.AS_MAX, frr_text.AS_NUMBER, word))
+        raise argparse.ArgumentTypeError(
+            "expected a number from 1 to %d, such as %d, not %a" % (frr_text.AS_MAX, frr_text.AS_NUMBER, word)
+        )
     return int(word)

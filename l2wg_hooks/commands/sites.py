@@ -15,8 +15,8 @@ def add_arguments(parser):
     form = parser.add_mutually_exclusive_group()
     form.add_argument("--json", action="store_true", help="for programs; l2wg(8) tells the schema")
     form.add_argument("--for", metavar="SITE", dest="site", help="that site's part, for another tool: see --as")
-    said = "of --for: " + ", ".join(site_export.FORMS)
-    parser.add_argument("--as", metavar="FORM", dest="form", choices=site_export.FORMS, help=said)
+    said = "of --for: " + ", ".join(site_export.ALL)
+    parser.add_argument("--as", metavar="FORM", dest="form", choices=site_export.ALL, help=said)
     said = "of --for: that router's WireGuard interface (without: {})"
     parser.add_argument("--underlay", metavar="NAME", type=common.interface, help=said.format(site_export.UNDERLAY))
     parser.add_argument("--file", metavar="FILE", help="another file than /etc/l2wg/sites, before it is copied there")
@@ -24,7 +24,7 @@ def add_arguments(parser):
 
 def run(options):
     if options.site is not None and options.form is None:
-        usage.refuse("sites: --for says which site, and not as what", "add --as " + ", --as ".join(site_export.FORMS))
+        usage.refuse("sites: --for says which site, and not as what", "add --as " + ", --as ".join(site_export.ALL))
     if options.site is None and (options.form or options.underlay):
         word = "--as" if options.form else "--underlay"
         usage.refuse(f"sites: {word} is of a site that nobody has named", f"l2wg sites --for SITE --as {options.form or 'FORM'}")

@@ -3,7 +3,7 @@
 import ipaddress
 import itertools
 
-# A VXLAN by EVPN leads to all who may send to it: beside it, a tunnel to one of these is what a second entry of a list is elsewhere.
+# Of the tunnels that lead to all who may send to them: beside one, a tunnel to one of these closes a ring.
 _PREFIX = "prefix"
 
 

@@ -12,8 +12,8 @@ def find(wished, name, reflectors, as_number):
     every = [tunnel for tunnel in wished.tunnels if tunnel.senders]
     tunnels = [tunnel for tunnel in every if name in (None, tunnel.name)]
     if name is not None and not tunnels:
-        names = ", ".join(tunnel.name for tunnel in every)
-        fail(f"{name} is no tunnel with control = evpn", f"these are: {names}" if names else "l2wg.conf(5), control")
+        others = ", ".join(tunnel.name for tunnel in every)
+        fail(f"{name} is no tunnel with control = evpn", f"these are: {others}" if others else "l2wg.conf(5), control")
     if not tunnels:
         if wished.problems:
             raise L2wgError(*wished.problems)
@@ -22,7 +22,7 @@ def find(wished, name, reflectors, as_number):
     own = tunnels[0]
     other = next((tunnel for tunnel in tunnels if tunnel.local != own.local), None)
     if other is not None:
-        hint = f"l2wg frr {own.name}, or l2wg frr {other.name}; FRR takes one of the two, or a `router bgp` for each in a VRF of its own"
+        hint = f"l2wg frr {own.name}, or l2wg frr {other.name}: FRR takes one of the two; or give both the same `local`"
         fail(f"{own.name} and {other.name} have different `local`, and BGP speaks from one address", hint)
     names: Dict[str, str] = {}
     if wished.net is not None and wished.net.lines.net is not None and any(tunnel.peers for tunnel in tunnels):
@@ -40,7 +40,9 @@ def hubs(lines, family):
     for name in lines.net.hubs:
         for site in lines.living():
             if site.name == name:
-                found.update({address: name for address in site.card.addresses if ipaddress.ip_address(address).version == family})
+                found.update(
+                    {address: name for address in site.card.addresses if ipaddress.ip_address(address).version == family}
+                )
     return found
 
 
@@ -57,4 +59,6 @@ def speaker(tunnels, reflectors, names, as_number=frr_text.AS_NUMBER):
 
 def _outside(tunnel, address, whose) -> Problem:
     hint = f"widen `remote`, at all sites the same; or is {address} a mistake?"
-    return tunnel.problem("remote", f"{address}, {whose}, is outside of {tunnel.senders}, which the others take packets from", hint)
+    return tunnel.problem(
+        "remote", f"{address}, {whose}, is outside of {tunnel.senders}, which the others take packets from", hint
+    )

@@ -82,7 +82,11 @@ def _senders(value):
     hint = "the prefix of all far ends, such as 198.18.0.0/15, beside control = evpn"
     if not re.match(r"[0-9a-fA-F.:]+/[0-9]{1,3}\Z", value):
         alone = re.search("[ \t,]", value)
-        fact = f"{shown(value)} has a prefix beside other addresses" if alone else f"expected an address, or a prefix, not {shown(value)}"
+        fact = (
+            f"{shown(value)} has a prefix beside other addresses"
+            if alone
+            else f"expected an address, or a prefix, not {shown(value)}"
+        )
         raise Refused(fact, "a prefix stands alone: " + hint if alone else hint)
     try:
         _no_octal(value)

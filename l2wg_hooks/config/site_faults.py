@@ -13,6 +13,8 @@ from l2wg_hooks.typed import Dict, List, Set
 MOST_OPEN, MOST_ISOLATED = 100, 1000
 # Each has as many tunnels, and sends a broadcast as often.
 MOST_IN_MESH = 30
+# With one that FRR keeps, each hears each other's broadcasts, too, and nobody has a list.
+MOST_BY_BGP = 1000
 
 
 def between(lines, path):
@@ -132,8 +134,9 @@ def _is_address(text):
 def _of_net(net, lines, path):
     living = len(lines.living()) + len([site for site in lines.faulty if not site.gone])
     if net.shape == site_lines.MESH:
-        if living > MOST_IN_MESH:
-            message = "%d sites are too many for a mesh, which takes %d" % (living, MOST_IN_MESH)
+        most = MOST_BY_BGP if net.by_bgp else MOST_IN_MESH
+        if living > most:
+            message = "%d sites are too many for a mesh, which takes %d" % (living, most)
             yield Problem(message, "make it a star: shape=star hub=NAME", path, net.line, "shape")
     for hub in net.hubs:
         yield from _of_hub(hub, net, lines, path)

@@ -75,7 +75,7 @@ def _remotes(text):
             found = tunnel_file.split(line)
             if found is not None and found[0] == "remote":
                 known = schema.KEYS["remote"].parse(found[1])
-                yield from known if isinstance(known, tuple) else (known,)
+                yield from known if isinstance(known, tuple) else () if "/" in known else (known,)
         except schema.Refused:
             continue
 

@@ -22,7 +22,6 @@ OF_A_ROUTER = ("bridge", "bridge-ports", "bridge-address")
 _SPACES = re.compile(f"[{schema.SPACE}]+")
 _LATER = {
     "hub-address": "two hubs with one address are",
-    "control": "BGP as what fills the tables is",
 }
 _WITHOUT = "take this word out"
 # Of these, schema.py takes no address for the end of a tunnel.
@@ -73,6 +72,11 @@ class Net(NamedTuple):
     said: Tuple[str, ...] = ()
     text: str = ""
     network: str = ""
+
+    @property
+    def by_bgp(self):
+        """Whether FRR finds the sites in the net's network, so that these need no line of each other."""
+        return self.values.get("control") == "evpn"
 
     @property
     def is_one_tunnel(self):
@@ -230,7 +234,12 @@ def _day(value):
     return value
 
 
-_OF_NET = {"shape": _shape, "hub": _hubs, "network": _network, **_parsers(("bridge", "encapsulation") + OF_TUNNELS + ("key",))}
+_OF_NET = {
+    "shape": _shape,
+    "hub": _hubs,
+    "network": _network,
+    **_parsers(("bridge", "encapsulation", "control") + OF_TUNNELS + ("key",)),
+}
 _OF_SITE = {"address": schema.KEYS["local"].parse, "gone": _day, "was": _former, **_parsers(OF_A_ROUTER + OF_TUNNELS + ("key",))}
 
 
@@ -249,7 +258,21 @@ def _net(words, number, path, problems):
     if shape == MESH and hubs and not one:
         hint = "write encapsulation=vxlan, with which they go by a hub; or take hub out; or write shape=star"
         refuse("hub", "such a mesh has none: each site has a tunnel of its own to each other one", hint)
-    if one and len(hubs) > 1:
+    by_bgp = found.get("control") == "evpn"
+    if by_bgp and not one:
+        refuse(
+            "control",
+            "evpn is for a mesh of VXLAN, whose tables FRR fills",
+            "write shape=mesh encapsulation=vxlan; or take control out",
+        )
+    elif by_bgp and not problems:
+        if not hubs:
+            hint = "name one or two that all others call: hub=NAME,NAME; the first is WireGuard's hub"
+            refuse("hub", "with control=evpn the hubs are BGP's reflectors, and there is none", hint)
+        if "network" not in found:
+            hint = "write network=198.18.0.0/15, or which prefix they have"
+            refuse("network", "with control=evpn it is where all sites are, in a line here or not, and it is missing", hint)
+    if one and len(hubs) > 1 and not by_bgp:
         message = "a mesh goes by one hub: WireGuard leads to each address by one peer, and nothing moves it to the other hub"
         refuse("hub", message, f"name one: hub={hubs[0]}")
     if shape == MESH and not one and found.get("isolated") is False:
@@ -259,7 +282,7 @@ def _net(words, number, path, problems):
         refuse("key", "each site has a tunnel to each it meets, and one key would be all of these tunnels'", hint)
     if one and found.get("key", 0) > registry.ENCAPSULATIONS[found["encapsulation"]].number_max:
         refuse("key", "%d is too large for a VNI" % found["key"], "a number up to 16777215, the same at all sites")
-    values = _fields(found, ("bridge", "encapsulation") + OF_TUNNELS + ("key",))
+    values = _fields(found, ("bridge", "encapsulation", "control") + OF_TUNNELS + ("key",))
     return Net(number, shape, hubs, values, tuple(found), " ".join(words), found.get("network", ""))
 
 

@@ -59,10 +59,9 @@ class Vxlan(base.Encapsulation):
         return ["id", str(tunnel.number)] + ends + ["dstport", str(tunnel.udp_port), NOLEARNING if tunnel.senders else "learning"]
 
     def fixed(self, tunnel, link):
-        rows = (("UDP port", link.port, tunnel.udp_port),)
-        if tunnel.senders:
-            rows += (("learning", "off" if NOLEARNING in link.odd else "on", "off"),)
-        return super().fixed(tunnel, link) + rows
+        rows = super().fixed(tunnel, link) + (("UDP port", link.port, tunnel.udp_port),)
+        learning = ("learning", "off" if NOLEARNING in link.odd else "on", "off")
+        return rows + (learning,) if tunnel.senders else rows
 
     def wished(self, tunnel):
         return (NOLEARNING,) if tunnel.senders else ()

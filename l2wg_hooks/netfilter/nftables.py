@@ -110,7 +110,10 @@ def _are_ends(value):
     return (
         isinstance(value, list)
         and bool(value)
-        and all(isinstance(end, list) and len(end) == 2 and all(isinstance(word, str) and _END.match(word) for word in end) for end in value)
+        and all(
+            isinstance(end, list) and len(end) == 2 and all(isinstance(word, str) and _END.match(word) for word in end)
+            for end in value
+        )
     )
 
 

@@ -21,7 +21,7 @@ class End(NamedTuple):
 
     @property
     def is_prefix(self):
-        """Whether `remote` is a prefix. Sets have none, which nft 0.9.0 could not join with an address: it has rules of its own."""
+        """Whether `remote` is a prefix: nft 0.9.0 has no sets of an address and a prefix, so that has rules of its own."""
         return "/" in self.remote
 
     @property

@@ -103,8 +103,9 @@ _MORE = (("port", "port"), ("vni", "vni"), ("viaIf", "via"))
 class Destinations(_Listing):
     """Of the own tables of VXLAN devices with flood lists: these, and what leads to far ends that are in none of them.
 
-    `lists` are {device: the far ends that are to be in its list, or EVERYBODY: then only that list counts}. Of any number of stations that are learnt from these, none is
-    kept. `only` is the device that everything is of, where bridge(8) was asked for one and so names none.
+    `lists` are {device: the far ends that are to be in its list, or EVERYBODY: then only that list counts}. Of any number of
+    stations that are learnt from these, none is kept. `only` is the device that everything is of, where bridge(8) was asked for
+    one and so names none.
     """
 
     def __init__(self, lists, only=""):

@@ -20,7 +20,7 @@ CONFIG = "show running-config"
 
 
 class Neighbor(NamedTuple):
-    """One that BGP talks to: `state` is FRR's word, such as "Established", `dynamic` whether it has called from a listen range."""
+    """One that BGP talks to: `state` is FRR's word, such as "Established", `dynamic` whether it has called a reflector."""
 
     address: str
     state: str
@@ -79,12 +79,13 @@ def originators(text):
     for routes in _object(text).values():
         for name, route in routes.items() if isinstance(routes, dict) else ():
             match = re.match(r"\[3\]:\[\d+\]:\[\d+\]:\[([0-9A-Fa-f.:]+)\]\Z", name)
-            paths = route.get("paths") if match and isinstance(route, dict) else None
-            for path in _paths(paths):
+            if match is None or not isinstance(route, dict):
+                continue
+            address = _address(match.group(1))
+            for path in _paths(route.get("paths")):
                 if path.get("valid") is True:
                     more = json_fields.inner(path, "extendedCommunity")
                     targets = re.findall(r"RT:(\S+)", json_fields.word(more, "string"))
-                    address = _address(match.group(1))
                     found[address] = tuple(dict.fromkeys(found.get(address, ()) + tuple(targets)))
     return found
 

@@ -22,7 +22,8 @@ NAMED = 5
 class Wanted:
     """What the tunnels over shared interfaces want of these: `peers` are {interface: {public key: (Tunnel, PeerWish)}}.
 
-    `ends` are {interface: [(address, Tunnel, PeerWish of the site that has it)]}.
+    `ends` are {interface: [(address, Tunnel, PeerWish of the site that has it)]}, `nets` {interface: [prefix of all far ends]}
+    where FRR finds these: who calls a reflector from there is in no line.
     `formers` are {public key that is out: name of the site that has changed it}, `twins` the keys of the sites that have two.
     """
 
@@ -31,6 +32,7 @@ class Wanted:
         self.ends: Dict[str, List[Tuple[str, Tunnel, PeerWish]]] = {}
         self.formers: Dict[str, str] = {}
         self.twins: Set[str] = set()
+        self.nets: Dict[str, List[str]] = {}
         for tunnel in tunnels:
             if not tunnel.peers or tunnel.walled:
                 continue
@@ -44,6 +46,8 @@ class Wanted:
                     self.twins |= {peer.key, peer.was}
             ends = ((end, tunnel, peer) for peer in tunnel.peers for end in peer.ends)
             self.ends.setdefault(tunnel.underlay, []).extend(ends)
+            if tunnel.senders:
+                self.nets.setdefault(tunnel.underlay, []).append(tunnel.senders)
 
 
 def own(tunnels, name, seen):
@@ -76,7 +80,7 @@ def changes(tunnels, links, seen, leaving=()):
             reason = f"it does not have {errors.listed([these[peer.key][0].site for peer in missing], NAMED)}"
             steps.append(Step(("wg", "addconf", name, FILE.format(name)), reason, _group(name)))
         if link.up and seen.ways_there is not None:
-            steps += _ways(name, ends, seen.ways_there.get(name, {}), barred)
+            steps += _ways(name, ends, seen.ways_there.get(name, {}), barred, wanted.nets.get(name, ()))
     return tuple(steps), tuple(problems), more
 
 
@@ -179,22 +183,33 @@ def _covered(network, allowed):
     return any(outer.version == inner.version and inner.subnet_of(outer) for outer in networks(allowed))
 
 
-def _ways(name, far, there, barred):
-    """Steps for the routes to far ends: made where no other one by this interface leads there; ours that nobody needs go."""
-    ends = {end: None for end, *_ in far}
+def _ways(name, far, there, barred, prefixes):
+    """Steps for the routes to far ends, and to `prefixes` of them: made where no other one by this interface leads there.
+
+    Ours that nobody needs go.
+    """
+    around = [ipaddress.ip_network(prefix) for prefix in prefixes]
+    ends = {end: None for end, *_ in far if not _leads(end, around)}
     shut = {end for end, _, peer in far if barred.intersection((peer.key, peer.was, peer.by))}
     nets = _networks(network for network, ours in there.items() if not ours)
     argv = ("ip", "route")
     for end in ends:
         if end not in there and end not in shut and not _leads(end, nets):
             yield Step(argv + ("add", end, "dev", name, "proto", PROTOCOL), "the way to the tunnel's far end", _group(name))
+    for prefix, net in zip(prefixes, around):
+        if prefix not in there and not _within(net, nets):
+            yield Step(argv + ("add", prefix, "dev", name, "proto", PROTOCOL), "the way to all far ends", _group(name))
     for end, is_ours in there.items():
-        if is_ours and end not in ends:
+        if is_ours and end not in ends and end not in prefixes:
             yield Step(argv + ("delete", end, "dev", name, "proto", PROTOCOL), "no tunnel's far end is there", _group(name))
 
 
 def _networks(words):
     return [ipaddress.ip_network(word) for word in words if "/" in word]
+
+
+def _within(net, nets):
+    return any(net.version == outer.version and net.subnet_of(outer) for outer in nets)
 
 
 def _leads(end, nets):

@@ -31,7 +31,7 @@ def render(table, colour=False):
     for row, these in zip(table.rows, cells):
         text = _line(these, widths)
         pen.lines.append(paint(text, "red", colour) if row.wrong else text)
-        if row.tunnel and row.tunnel.name != row.name and (row.by_hand or not row.tunnel.wish.remotes):
+        if row.tunnel and row.tunnel.name != row.name and (row.by_hand or not row.tunnel.wish.is_one_of_all):
             own = row.by_hand or row.tunnel.name != site_names.tunnel(row.name)
             pen.row("", f"its tunnel is {row.tunnel.name}" + (f", by {row.tunnel.wish.path}" if own else ""))
         if not row.line:
@@ -44,7 +44,7 @@ def render(table, colour=False):
     pen.line("")
     if any(row.word == sites.NONE for row in table.rows):
         pen.line(WHY_NONE)
-    shared = [row.tunnel for row in table.rows if row.tunnel and row.tunnel.wish.remotes and not row.by_hand]
+    shared = [row.tunnel for row in table.rows if row.tunnel and row.tunnel.wish.is_one_of_all and not row.by_hand]
     for name in dict.fromkeys(tunnel.name for tunnel in shared):
         pen.line(f"They have one tunnel here, {name}: l2wg status {name}")
     if not table.looked and not table.draft:

@@ -5,7 +5,18 @@ The part is what that router itself works out (site_tunnels.py), as if it had th
 
 import json
 
-from l2wg_hooks.config import card, schema, site_tunnels, store, tunnel_file, wg_quick, wg_quick_peers, wire_peers
+from l2wg_hooks.config import (
+    card,
+    frr_speaker,
+    frr_text,
+    schema,
+    site_tunnels,
+    store,
+    tunnel_file,
+    wg_quick,
+    wg_quick_peers,
+    wire_peers,
+)
 from l2wg_hooks.errors import L2wgError, Problem, fail, listed
 from l2wg_hooks.model import Tunnel
 from l2wg_hooks.plan import transit
@@ -71,8 +82,24 @@ def export(lines, name, form, underlay, path):
         raise L2wgError(*part.problems)
     if not part.tunnels:
         fail(f"{name} is alone: no line has a site that it has a tunnel to", "add that site's card", path=path)
+    if form == FRR:
+        return _frr(lines, name, part.tunnels, path)
     found = FORMS[form](_Site(site.card, underlay, part.tunnels))
     return found._replace(notes=found.notes + tuple(_forwards(name, underlay, part.tunnels)))
+
+
+def _frr(lines, name, tunnels, path):
+    """The file of FRR, where that fills the tables."""
+    tunnels = [tunnel for tunnel in tunnels if tunnel.senders]
+    if not tunnels:
+        fail(
+            "FRR has nothing to do in this net",
+            "control=evpn in its line is for that: l2wg-sites(5)",
+            path=path,
+            line=lines.net.line,
+        )
+    names = frr_speaker.hubs(lines, tunnels[0].family)
+    return Export(frr_text.text(frr_speaker.speaker(tunnels, tuple(names), names), name))
 
 
 def _forwards(name, underlay, tunnels):
@@ -149,8 +176,8 @@ def _preseed(site):
         message = f"{site.name} has %d tunnels, and debconf asks for one" % len(site.tunnels)
         fail(message, "copy the file of sites to it, and run there: l2wg apply")
     (tunnel,) = site.tunnels
-    if tunnel.remotes:
-        message = f"the tunnel of {site.name} leads to %d sites, and debconf asks for one" % len(tunnel.remotes)
+    if tunnel.is_one_of_all:
+        message = f"the tunnel of {site.name} leads to %d sites, and debconf asks for one" % len(tunnel.peers)
         fail(message, "copy the file of sites to it, and run there: l2wg apply")
     values = _words(tunnel)
     rows = [f"l2wg l2wg/tunnel string {tunnel.name}"]
@@ -174,7 +201,7 @@ def _peerless(site, these):
 def _said(tunnel):
     """{key of l2wg.conf(5): value of the Tunnel}: what has no default, and what is not the default."""
     found = {key.name: getattr(tunnel, key.field) for key in schema.KEYS.values()}
-    found["remote"] = tunnel.remotes or tunnel.remote
+    found["remote"] = tunnel.written
     defaults = Tunnel._field_defaults
     return {name: value for name, value in found.items() if name in schema.REQUIRED or value != defaults[schema.KEYS[name].field]}
 
@@ -215,3 +242,6 @@ def _text(rows):
 
 
 FORMS: Dict[str, Callable[[_Site], Export]] = {"wg-quick": _wg_quick, "conf": _conf, "nix": _nix, "preseed": _preseed}
+# Of the whole net, and not of a site's tunnels alone.
+FRR = "frr"
+ALL = (*FORMS, FRR)

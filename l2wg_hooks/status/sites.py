@@ -60,7 +60,7 @@ class Row(NamedTuple):
         """(bytes received, bytes sent) of the site's tunnel, or, where that leads to others, too, of its peer."""
         if self.tunnel is None:
             return 0, 0
-        if self.tunnel.wish.remotes:
+        if self.tunnel.wish.is_one_of_all:
             return (self.peer.received, self.peer.sent) if self.peer else (0, 0)
         return self.tunnel.traffic.received.bytes, self.tunnel.traffic.sent.bytes
 
@@ -188,6 +188,10 @@ def _row(site, net, found, faults):
         faults = [*faults, Fault(WRONG, tunnel.name, message, hint)]
     # That by which there is a tunnel first.
     addresses = site.card.addresses
+    if tunnel is not None and tunnel.wish.senders and tunnel.there and not set(addresses) & set(tunnel.wish.remotes):
+        message = "FRR has not put it into the table: nothing goes there"
+        hint = f"l2wg check here, and at {site.name}: does FRR run there, with what l2wg frr prints?"
+        faults = [*faults, Fault(WRONG, tunnel.name, message, hint)]
     if tunnel is not None:
         addresses = tuple(sorted(addresses, key=lambda address: address not in tunnel.wish.far_ends))
     if tunnel is not None:

@@ -9,7 +9,16 @@ from l2wg_hooks.config import last_applied, staged, store
 from l2wg_hooks.errors import REFUSED, L2wgError, fail
 from l2wg_hooks.model import NAMESPACE, Destination, Link, Switches
 from l2wg_hooks.netfilter import nftables_state
-from l2wg_hooks.observe import counter_growth, fdb_table, interface_counters, link_table, peer_answers, snapshot, vteps, wg_interfaces
+from l2wg_hooks.observe import (
+    counter_growth,
+    fdb_table,
+    interface_counters,
+    link_table,
+    peer_answers,
+    snapshot,
+    vteps,
+    wg_interfaces,
+)
 from l2wg_hooks.observe.fdb_table import Station
 from l2wg_hooks.observe.interface_counters import Traffic
 from l2wg_hooks.observe.wg_interfaces import Interface

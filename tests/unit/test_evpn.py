@@ -1,5 +1,6 @@
 """`control = evpn`: FRR fills the table of the device; its prefix is the guard and the way, and no list of ours is kept."""
 
+import base64
 import json
 import types
 
@@ -7,13 +8,13 @@ import pytest
 from conftest import GOLDEN
 from l2wg_hooks.check import evpn, scene
 from l2wg_hooks.commands import frr as command
-from l2wg_hooks.config import edit, frr_speaker, frr_text, store, tunnel_file
+from l2wg_hooks.config import card, edit, frr_speaker, frr_text, site_faults, site_lines, site_tunnels, store, tunnel_file, wire_peers
 from l2wg_hooks.errors import L2wgError, Problem
-from l2wg_hooks.model import FLOOD, Destination, Link, Observed, PolicyRoutes, Rules
+from l2wg_hooks.model import FLOOD, Destination, Link, Observed, Peer, PolicyRoutes, Rules
 from l2wg_hooks.netfilter import nftables, nftables_state, rule_groups
 from l2wg_hooks.observe import fdb_table, frr, link_table, snapshot, vteps
-from l2wg_hooks.plan import planner, policy_routes
-from l2wg_hooks.status import render_diagram, render_json, render_prometheus, render_svg, render_text, status
+from l2wg_hooks.plan import peer_endpoints, planner, policy_routes, site_peers
+from l2wg_hooks.status import render_diagram, render_json, render_prometheus, render_svg, render_text, site_export, status
 from l2wg_hooks.system import json_fields, process
 from recorded import seen
 
@@ -175,8 +176,8 @@ def test_what_frr_has_put_there_stays():
     floods = {"evpn0": tuple(Destination(FLOOD, end) for end in (*OTHERS, "203.0.113.9"))}
     (led,) = vteps.led((VX,), floods)
     there = {link.name: link for link in (BR0, WG0, DEVICE)}
-    for tunnel in (VX, led):
-        todo = planner.plan((tunnel,), there, seen=Observed(floods=floods))
+    for tunnel, found in ((VX, floods), (led, floods), (led, {}), (led, {"evpn0": (*floods["evpn0"], Destination(FLOOD, "203.0.113.8"))})):
+        todo = planner.plan((tunnel,), there, seen=Observed(floods=found))
         assert not [step for step in todo.steps if step.argv[0] == "bridge"]
     assert snapshot._floods((VX,), there) is None, "no event asks for it"
 
@@ -370,6 +371,7 @@ def test_daemons_that_do_not_run_are_told():
     assert zebra[0] == "frr-not-running" and zebra[1].startswith("zebra") and "bgpd=yes" in zebra[2]
     (bgpd,) = judged(answers(summary=None, originators={}))
     assert bgpd[0] == "frr-not-running" and bgpd[1].startswith("bgpd")
+    assert [row[0] for row in judged(answers(vnis={}, summary=None, originators={}))] == ["frr-not-running"], "zebra has no VNI without it"
     (bare,) = judged(answers(summary=frr.summary("{}"), originators={}))
     assert bare[0] == "frr-no-bgp" and "l2wg frr" in bare[2]
 
@@ -483,5 +485,106 @@ def test_nobody_is_asked_without_such_a_tunnel(monkeypatch):
     monkeypatch.setattr(process, "run", lambda *_: 1 / 0)
     there = scene.Scene(passive=True)
     there.known["wished"] = (store.Wish((wish(TEXT.replace("control = evpn\n", ""), "198.18.0.2"),), (), ()), None)
-    with pytest.raises(scene.Idle):
-        list(evpn._evpn(there))
+    assert list(evpn._evpn(there)) == []
+
+
+# The file of sites
+
+HEAD = "net shape=mesh encapsulation=vxlan control=evpn hub=hq,dc network=198.18.0.0/15\n"
+SITES = {"hq": "203.0.113.1:4900", "dc": "203.0.113.2:4900", "hut": "", "barn": ""}
+
+
+def key(number):
+    return base64.b64encode(bytes([number]) * 32).decode()
+
+
+def net(head=HEAD, names=tuple(SITES)):
+    rows = [card.Card(name, key(number), SITES[name], (f"198.18.0.{number}",)) for number, name in enumerate(names, 1)]
+    text = head + "".join(f"{card.encode(row)} bridge-ports=enp3s0\n" for row in rows)
+    return site_faults.between(site_lines.parse(text, "/etc/l2wg/sites"), "/etc/l2wg/sites")
+
+
+def part(number, lines=None, walled=False):
+    return site_tunnels.find(lines or net(), {key(number): site_tunnels.Wire("wg0", walled)}, site_tunnels.ByHand(), "/etc/l2wg/sites")
+
+
+@pytest.mark.parametrize("number", [1, 2, 3, 4])
+def test_each_site_has_one_tunnel_to_the_whole_network(number):
+    (tunnel,) = part(number).tunnels
+    assert (tunnel.control, tunnel.senders, tunnel.remotes, tunnel.far_ends) == ("evpn", NET, (), ())
+    allowed = {peer.key: peer.allowed for peer in wire_peers.of(tunnel)}
+    hub = {key(1): (NET,)}
+    assert allowed == (hub if number > 1 else {key(other): (f"198.18.0.{other}/32",) for other in (2, 3, 4)}), "WireGuard's hub is the first"
+    assert tunnel.forwards == (number == 1)
+
+
+def test_a_new_site_changes_nothing_at_the_others():
+    """What they wish for stays; the names of sites that they may show are the only thing."""
+    before, after = net(names=("hq", "dc", "hut")), net()
+    for number in (2, 3):
+        (old,), (new,) = part(number, before).tunnels, part(number, after).tunnels
+        assert old._replace(peers=()) == new._replace(peers=()) and wire_peers.of(old) == wire_peers.of(new)
+        assert nftables.entry(old) == nftables.entry(new)
+    assert len(wire_peers.of(part(1, after).tunnels[0])) == len(wire_peers.of(part(1, before).tunnels[0])) + 1
+
+
+def test_the_file_of_sites_knows_its_reflectors(capsys):
+    found = site_export.export(net(), "dc", "frr", "wg0", "/etc/l2wg/sites")
+    assert found.text.startswith("! dc, 198.18.0.2: a reflector") and " neighbor 198.18.0.1 peer-group SITES\n neighbor 198.18.0.1 description hq\n" in found.text
+    assert "route-reflector-client" not in site_export.export(net(), "barn", "frr", "wg0", "/etc/l2wg/sites").text
+    wished = store.Wish(part(4).tunnels, (), (), types.SimpleNamespace(lines=net()))
+    assert frr_speaker.find(wished, None, (), 65000).reflectors == ("198.18.0.1", "198.18.0.2")
+    with pytest.raises(L2wgError, match="FRR has nothing to do in this net"):
+        site_export.export(net("net shape=mesh\n"), "hq", "frr", "wg0", "/etc/l2wg/sites")
+    for form in site_export.FORMS:
+        if form == "preseed":
+            continue
+        assert NET in site_export.export(net(), "barn", form, "wg0", "/etc/l2wg/sites").text
+
+
+@pytest.mark.parametrize(
+    "head, said, cure",
+    [
+        ("net shape=star hub=hq control=evpn\n", "control: evpn is for a mesh of VXLAN", "shape=mesh encapsulation=vxlan"),
+        ("net shape=mesh control=evpn\n", "control: evpn is for a mesh of VXLAN", "take control out"),
+        (HEAD.replace(" hub=hq,dc", ""), "hub: with control=evpn the hubs are BGP's reflectors, and there is none", "hub=NAME,NAME"),
+        (HEAD.replace(" network=198.18.0.0/15", ""), "network: with control=evpn it is where all sites are", "network=198.18.0.0/15"),
+        (HEAD.replace(" control=evpn", ""), "hub: a mesh goes by one hub", "hub=hq"),
+        (HEAD.replace("evpn", "bgp"), "control: unknown value 'bgp'", "learning, evpn"),
+        (HEAD.replace("hq,dc", "hq,nobody"), "hub: no site is called nobody", "the names are"),
+        (HEAD.replace("198.18.0.0/15", "10.0.0.0/8"), "is not of 10.0.0.0/8, the net's network", "Address"),
+    ],
+)
+def test_a_net_that_contradicts_itself_is_told_with_its_line(head, said, cure):
+    problem = next(problem for problem in net(head).problems if said in str(problem))
+    assert problem.line and cure in problem.hint
+
+
+def test_a_wire_of_its_own_is_refused_at_its_line():
+    found = part(3, walled=True)
+    (problem,) = found.problems
+    assert found.tunnels == () and problem.line == 4 and "where FRR does not see the other sites" in problem.message and "l2wg init --shared" in problem.hint
+
+
+def test_a_reflector_has_a_way_to_sites_that_no_line_has():
+    """They call it: without one its answers would take the default route, in the clear."""
+    (tunnel,) = part(2).tunnels
+    links = {"wg0": WG0._replace(addresses=("198.18.0.2/32",))}
+    seen_ = Observed(told=frozenset(), ways_there={"wg0": {}}, peers={"wg0": ()})
+    steps = [str(step) for step in site_peers.changes((tunnel,), links, seen_)[0]]
+    assert [step for step in steps if step.startswith("ip route")] == [f"ip route add {NET} dev wg0 proto 47"]
+    for there in ({NET: True}, {NET: False}, {"198.16.0.0/12": False}):
+        steps = [str(step) for step in site_peers.changes((tunnel,), links, seen_._replace(ways_there={"wg0": there}))[0]]
+        assert not [step for step in steps if step.startswith("ip route")]
+
+
+def test_the_hub_forwards_for_all_of_the_prefix_but_itself():
+    text = nftables.render([nftables.entry(part(1).tunnels[0])])
+    between = f"ip saddr {NET} ip saddr != 198.18.0.1 ip daddr {NET} ip daddr != 198.18.0.1"
+    assert f'iifname "wg0" {between} udp dport 4789 notrack' in text and f"{between} udp dport 4789 counter drop" in text
+    assert "set beyond" not in text
+
+
+def test_where_peers_were_heard_is_kept_for_all_of_the_prefix():
+    near, far = (Peer(name, "", (word,), 0, 0, 0, None) for name, word in (("near", "198.18.0.7/32"), ("far", "10.0.0.0/8")))
+    assert peer_endpoints.led((VX,), {"wg0": (near, far)}) == {("wg0", "near"): near}

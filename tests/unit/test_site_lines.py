@@ -81,7 +81,7 @@ FAULTS = {
     "hub in a mesh": ("net shape=mesh hub=site0\n" + nets.line(0), [(1, "hub", "a mesh has none")]),
     "two hubs": ("net hub=site0,site1\n" + nets.line(0), [(1, "hub", "two hubs are not supported yet")]),
     "hub's address": ("net hub=site0 hub-address=198.18.9.1\n" + nets.line(0), [(1, "hub-address", "not supported yet")]),
-    "evpn": ("net hub=site0 control=evpn\n" + nets.line(0), [(1, "control", "not supported yet")]),
+    "evpn": ("net hub=site0 control=evpn\n" + nets.line(0), [(1, "control", "evpn is for a mesh of VXLAN")]),
     "one key for a star": ("net hub=site0 encapsulation=vxlan key=7\n" + nets.line(0), [(1, "key", "one key would be all of these tunnels'")]),
     "one key for gretaps": ("net shape=mesh key=7\n" + nets.line(0), [(1, "key", "one key would be all of these tunnels'")]),
     "no VNI": ("net shape=mesh encapsulation=vxlan key=16777216\n" + nets.line(0), [(1, "key", "16777216 is too large for a VNI")]),
