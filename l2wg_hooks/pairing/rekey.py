@@ -137,7 +137,7 @@ def _number(net, words):
     follows = [tunnel for tunnel in numbered if not _says_number(net, tunnel)]
     if not follows:
         return {}
-    if len(net.part.tunnels) == 1 and net.lines.net.shape == site_lines.STAR:
+    if net.lines.net.shape == site_lines.STAR and net.part.own.name not in net.lines.net.hubs:
         return {"key": str(follows[0].key)}
     sites = errors.listed(["key=%d in the line of %s" % (tunnel.key, tunnel.site) for tunnel in follows], 3)
     message = "the VNI of its tunnels follows from the keys at both ends, and would be another one with this router's"

@@ -16,8 +16,6 @@ from l2wg_hooks.system import files, lock, log, process
 # Seconds in which all have to answer; between two looks; since the last handshake, before WireGuard begins another one
 # (REKEY_TIMEOUT in drivers/net/wireguard/messages.h), so that it does at once.
 PATIENCE, PAUSE, QUIET = 15, 0.25, 6
-# What wg(8) reads the key from: there for that command only, and readable by root only.
-FILE = "/run/l2wg.{}.key"
 
 
 def private_of(name):
@@ -39,14 +37,10 @@ def put(name, private):
     live = wg_interfaces.look(name)
     if live is None or live.key == public_key.of(private):
         return
-    file = FILE.format(name)
-    argv = wg_interfaces.command(name, "set", name, "private-key", file)
-    try:
-        files.write(file, private + "\n", 0o600)
-        process.show(argv)
-        result = process.run(argv)
-    finally:
-        files.remove(file)
+    # Arguments are everybody's to read.
+    argv = wg_interfaces.command(name, "set", name, "private-key", "/dev/stdin")
+    process.show(argv)
+    result = process.run(argv, private + "\n")
     if result.code:
         fail("`{}` failed: {}".format(" ".join(argv), result.err.strip()), f"l2wg status; {path} has the key that it is to have")
 

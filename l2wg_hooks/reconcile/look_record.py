@@ -58,7 +58,7 @@ def words(tunnels, links, whole=False, seen=None):
     for _, _, turn in key_changes.turns(tunnels, seen) if seen is not None else ():
         if turn.idle and turn.idle.split() == [turn.idle]:
             found.append("turn=%s/%d" % (turn.idle, turn.time))
-        if turn.moved:
+        if turn.idle and turn.moved:
             found.append("answers")
     silent = [key for these in endpoint_names.wanted(tunnels).values() for key in these if key.split() == [key]]
     if silent:
