@@ -12,7 +12,7 @@ from l2wg_hooks.system import files
 from l2wg_hooks.typed import NamedTuple, Optional, Tuple
 
 SUFFIX = ".next-key"
-HEAD = "# Written by `l2wg rekey`: the next private key of %s. See CHANGING A KEY in l2wg(8). To do without: l2wg rekey --cancel\n"
+HEAD = "# Written by `l2wg rekey`: the next private key of %s. See CHANGING A KEY in l2wg(8).\n"
 _NEXT, _FORMER, _PEERS = "Next", "Former", "Peers"
 
 

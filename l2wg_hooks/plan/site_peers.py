@@ -94,7 +94,7 @@ def _peers(name, these, there, ours, known):
     for key, (tunnel, peer) in these.items():
         if key in known.twins and key in there and key not in ours:
             message = f"{peer.site or tunnel.site} changes its key, and its peer {key} of {name} is not of l2wg's making"
-            hint = f"where it is from, as in /etc/wireguard/{name}.conf, delete it; then: wg set {name} peer {key} remove; l2wg apply"
+            hint = f"delete it where it is from, as in /etc/wireguard/{name}.conf; then: wg set {name} peer {key} remove; l2wg apply"
             problems.append((key, tunnel.problem("", message, hint)))
             continue
         if key in ours and set(peer.allowed) - set(there[key].allowed):

@@ -1,7 +1,7 @@
 """A WireGuard interface of this router takes its next key: tried, kept where its peers answer, and else taken back.
 
-First the file has the key, then the kernel: whatever ends this, the next start has a key that the others let in. Both are tried in
-turn, at each look of the watch, as long as nobody has answered either: then somebody decides who had been let in by both.
+First the file has the key, then the kernel: whatever ends this, the next start has a key that the others let in. As long as nobody
+has answered either, each look of the watch takes the other one of the two.
 """
 
 import time
@@ -141,10 +141,11 @@ def _settle(name):
         return ()
     formers = public_key.of(found.former)
     if live.key not in (found.public, formers):
-        return (Problem(f"{name} has a key that is neither the former nor the next one", "l2wg rekey --cancel", next_key.path(name)),)
+        hint = f"which one is right? Put it into {wg_quick.path(name)}, then: rm {next_key.path(name)}"
+        return (Problem(f"{name} has a key that is neither the former nor the next one", hint, next_key.path(name)),)
     current, other = (found.private, found.former) if live.key == found.public else (found.former, found.private)
     since = next_key.since(name)
-    if any(peer.handshake > since for peer in live.peers if peer.key in found.peers):
+    if any(peer.handshake >= since for peer in live.peers if peer.key in found.peers):
         put(name, current)
         if current == found.private:
             keep(name, found.former, found.private)

@@ -54,7 +54,7 @@ class Kernel:
 
 
 @pytest.fixture
-def branch(world, monkeypatch):  # noqa: F811
+def branch(world, monkeypatch):
     found = world.router(2, "branch-b").init("198.18.0.2/32")
     hub = world.router(1, "hq").init("198.18.0.1/32", ENDPOINT)
     line = re.search("L2WG1.*", hub.at().l2wg("card")[0]).group()
@@ -124,7 +124,7 @@ def test_what_pair_refuses_of_a_former_key(branch):
     stranger = nets.line(7).strip()
     hub.fails(["pair", f"{stranger} was={BRANCH}", "--yes"], "that is the key of branch-b, and this card has another name: site7")
     moved = nets.line(7, name="branch-b", addresses=("198.18.0.77",)).strip()
-    hub.fails(["pair", f"{moved} was={BRANCH}", "--yes"], "another addresses: 198.18.0.77, not 198.18.0.2")
+    hub.fails(["pair", f"{moved} was={BRANCH}", "--yes"], "another address: 198.18.0.77, not 198.18.0.2")
     hub.fails(["pair", f"{line.split()[0]} was={nets.key(8)}", "--yes"], "no site of this file has the key")
     hub.fails(["pair", f"{line.split()[0]} was={HQ}", "--yes"], "this router's own key")
     hub.fails(["pair", f"{line.split()[0]} was=x", "--yes"], "no site of this file has the key x")
