@@ -46,7 +46,9 @@ def parse(text) -> Optional[NextKey]:
             values[key] = value
     if not public_key.of(values.get(_NEXT, "")) or (_FORMER in values and not public_key.of(values[_FORMER])):
         return None
-    return NextKey(values[_NEXT], values.get(_FORMER, ""), tuple(values.get(_PEERS, "").split()))
+    if _FORMER not in values:
+        return NextKey(values[_NEXT])
+    return NextKey(values[_NEXT], values[_FORMER], tuple(values.get(_PEERS, "").split()))
 
 
 def render(name, found):

@@ -90,15 +90,16 @@ def _peers(name, these, there, ours, known):
         words = tuple(word for key in keys for word in ("peer", key, "remove"))
         steps += [Step(("wg", "set", name) + words, reason, _group(name))] if words else []
     holders = {network: peer.key for peer in there.values() if peer.key not in stale for network in peer.allowed}
-    words, reasons = (), {}
+    given: Tuple[str, ...] = ()
+    reasons: Dict[str, None] = {}
     for key, (tunnel, peer) in these.items():
         if key in known.twins and key in there and key not in ours:
             message = f"{peer.site or tunnel.site} changes its key, and its peer {key} of {name} is not of l2wg's making"
-            hint = f"delete it where it is from, as in /etc/wireguard/{name}.conf; then: wg set {name} peer {key} remove; l2wg apply"
+            hint = f"delete it where it is from (/etc/wireguard/{name}.conf?); then: wg set {name} peer {key} remove; l2wg apply"
             problems.append((key, tunnel.problem("", message, hint)))
             continue
         if key in ours and set(peer.allowed) - set(there[key].allowed):
-            words += ("peer", key, "allowed-ips", ",".join(peer.allowed))
+            given += ("peer", key, "allowed-ips", ",".join(peer.allowed))
             reasons["its site has come with that key" if key in known.twins else "its address is another one"] = None
         elif key in there and not all(_covered(network, there[key].allowed) for network in peer.allowed):
             message = f"the peer {key} of {name} is not of l2wg's making, and its AllowedIPs lack {', '.join(peer.allowed)}"
@@ -111,8 +112,8 @@ def _peers(name, these, there, ours, known):
                 called = peer.site or tunnel.site
                 hint = f"is it that site with another key? Take it out there, or give {called} another address in its line"
                 problems.append((key, tunnel.problem("", message, hint)))
-    if words:
-        steps.append(Step(("wg", "set", name) + words, ", or ".join(reasons), _group(name)))
+    if given:
+        steps.append(Step(("wg", "set", name) + given, ", or ".join(reasons), _group(name)))
     return steps, problems
 
 

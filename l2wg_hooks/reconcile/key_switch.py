@@ -1,6 +1,6 @@
 """A WireGuard interface of this router takes its next key: tried, kept where its peers answer, and else taken back.
 
-First the file has the key, then the kernel: whatever ends this, the next start has a key that the others let in. As long as nobody
+First the file has the key, then the kernel: whatever ends this, the next start has one that the others let in. As long as nobody
 has answered either, each look of the watch takes the other one of the two.
 """
 
@@ -12,6 +12,7 @@ from l2wg_hooks.observe import link_table, wg_interfaces
 from l2wg_hooks.probes import loop_probe
 from l2wg_hooks.reconcile import reconcile
 from l2wg_hooks.system import files, lock, log, process
+from l2wg_hooks.typed import Tuple
 
 # Seconds in which all have to answer; between two looks; since the last handshake, before WireGuard begins another one
 # (REKEY_TIMEOUT in drivers/net/wireguard/messages.h), so that it does at once.
@@ -116,7 +117,7 @@ def settle():
     names = [name for name in next_key.names() if _is_tried(name)]
     if not names:
         return ()
-    problems = ()
+    problems: Tuple[Problem, ...] = ()
     with lock.at_leisure() as ours:
         for name in names if ours else ():
             try:

@@ -222,5 +222,3 @@ def test_a_mesh_of_one_vxlan_changes_the_same():
     assert commands(seen(peer(OLD, NOW - 9, ADDRESS), OTHER), (tunnel,))[1] == {NEW: ()}
     todo = planner.plan((tunnel,), LINKS, seen=seen(peer(OLD, NOW - 9), peer(NEW, NOW - 1, ADDRESS), OTHER))
     assert not [step for step in todo.steps if step.argv[0] == "wg"]
-
-
