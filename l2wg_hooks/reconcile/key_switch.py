@@ -17,6 +17,8 @@ from l2wg_hooks.typed import Tuple
 # Seconds in which all have to answer; between two looks; since the last handshake, before WireGuard begins another one
 # (REKEY_TIMEOUT in drivers/net/wireguard/messages.h), so that it does at once.
 PATIENCE, PAUSE, QUIET = 15, 0.25, 6
+# What wg(8) reads the key from: arguments are everybody's to read.
+STDIN = "/dev/stdin"
 
 
 def private_of(name):
@@ -38,8 +40,7 @@ def put(name, private):
     live = wg_interfaces.look(name)
     if live is None or live.key == public_key.of(private):
         return
-    # Arguments are everybody's to read.
-    argv = wg_interfaces.command(name, "set", name, "private-key", "/dev/stdin")
+    argv = wg_interfaces.command(name, "set", name, "private-key", STDIN)
     process.show(argv)
     result = process.run(argv, private + "\n")
     if result.code:

@@ -34,7 +34,7 @@ class Kernel:
             return process.Result(0, NEXT + "\n", "")
         if argv[:2] == ("wg", "set"):
             self.told.append(argv)
-            assert argv == ("wg", "set", "wg0", "private-key", "/dev/stdin")
+            assert argv == ("wg", "set", "wg0", "private-key", key_switch.STDIN)
             self.key = public_key.of(stdin.strip())
             return process.Result(0, "", "")
         return World.run(self.world, argv, stdin, environment)
