@@ -116,6 +116,7 @@ let
   ofSite = [
     "address"
     "gone"
+    "was"
     "bridge"
     "bridge-ports"
     "bridge-address"

@@ -35,7 +35,7 @@ def run(options):
     text, words = admit.split(text)
     if words:
         hint = "a net is begun by: l2wg invite NAME. Without one: the card alone"
-        if words[0].startswith(f"{new_key.WAS}="):
+        if any(word.startswith(f"{new_key.WAS}=") for word in words):
             hint = "of a tunnel with a file of its own, the key is changed by hand: CHANGING A KEY in l2wg(8)"
         fail(f"{words[0]} is for a line of /etc/l2wg/sites, which has none of this card", hint)
     found = pair.intend(text, wanted, person and not options.yes)

@@ -7,7 +7,6 @@ import sys
 from l2wg_hooks import errors
 from l2wg_hooks.apply import apply
 from l2wg_hooks.commands import dialogue, usage
-from l2wg_hooks.commands import options as common
 from l2wg_hooks.config import next_key
 from l2wg_hooks.errors import Problem
 from l2wg_hooks.pairing import rekey, revoke
@@ -72,7 +71,8 @@ def _cancel(name, options, person):
 def _commit(name, options, person):
     found = rekey.switching(name)
     log.say(f"{name} changes its key: {found.former} -> {found.found.public}")
-    log.say("%s must answer within %d s; else the old key is back" % (errors.listed(found.called, revoke.ALL), key_switch.PATIENCE))
+    called = errors.listed(found.called, revoke.ALL)
+    log.say("%s must answer within %d s; else the old key is back" % (called, key_switch.PATIENCE))
     if not options.yes and not dialogue.consents("Switch? [y/N] ", person):
         return (), 1
     with lock.changing(), _kept_on():
@@ -82,7 +82,8 @@ def _commit(name, options, person):
         calls = rekey.caller(name)
         names = [calls(key) for key in silent]
         message = f"{errors.listed(names, revoke.ALL)} did not answer to the new key: {name} has its old one again"
-        return (Problem(message, "has it this router's new line? There: l2wg pair LINE, or the file and l2wg apply; then this again"),), 1
+        hint = "has it this router's new line? There: l2wg pair LINE, or the file and l2wg apply; then this again"
+        return (Problem(message, hint),), 1
     log.did(f"{name} has the new key: {found.found.public}")
     seconds, deaf = rekey.carried(found)
     if not deaf:

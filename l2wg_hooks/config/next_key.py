@@ -12,7 +12,7 @@ from l2wg_hooks.system import files
 from l2wg_hooks.typed import NamedTuple, Optional, Tuple
 
 SUFFIX = ".next-key"
-HEAD = "# Written by `l2wg rekey`: the next private key of %s. See CHANGING A KEY in l2wg(8). To do without: l2wg rekey --cancel\n"
+HEAD = "# Written by `l2wg rekey`: the next private key of %s. See CHANGING A KEY in l2wg(8).\n"
 _NEXT, _FORMER, _PEERS = "Next", "Former", "Peers"
 
 
@@ -46,7 +46,9 @@ def parse(text) -> Optional[NextKey]:
             values[key] = value
     if not public_key.of(values.get(_NEXT, "")) or (_FORMER in values and not public_key.of(values[_FORMER])):
         return None
-    return NextKey(values[_NEXT], values.get(_FORMER, ""), tuple(values.get(_PEERS, "").split()))
+    if _FORMER not in values:
+        return NextKey(values[_NEXT])
+    return NextKey(values[_NEXT], values[_FORMER], tuple(values.get(_PEERS, "").split()))
 
 
 def render(name, found):

@@ -1,4 +1,4 @@
-"""Sites of /etc/l2wg/sites whose key changes, or has changed: which key a line means by now, and who this router is by either. Pure."""
+"""Sites of /etc/l2wg/sites whose key changes: which one a line means by now, and who this router is by either. Pure."""
 
 from l2wg_hooks.config import changed_keys
 from l2wg_hooks.errors import Problem

@@ -300,5 +300,6 @@ def _site(words, number, path, problems):
     was = found.get("was", "")
     if was == known.key:
         message = "the key that the site has had until now is the one that it has by its card"
-        problems.append(Problem(message, "take this word out; or put the card in that `l2wg rekey` prints there", path, number, "was"))
+        hint = "take this word out; or put the card in that `l2wg rekey` prints there"
+        problems.append(Problem(message, hint, path, number, "was"))
     return Site(number, known, values, found.get("gone", ""), tuple(found), " ".join(words), was)

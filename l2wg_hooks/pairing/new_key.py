@@ -29,14 +29,16 @@ def find(other, values, net, path):
         fail(f"no site of this file has the key {was}", hint, path=path, key=WAS)
     if site.line == net.part.own.line:
         fail("that is this router's own key", "here: l2wg rekey", path=path, line=site.line, key=WAS)
-    for word, one, two in (("name", other.name, site.name), ("addresses", other.addresses, site.card.addresses)):
+    for word, one, two in (("name", other.name, site.name), ("address", other.addresses, site.card.addresses)):
         shown = [value if isinstance(value, str) else " ".join(value) for value in (one, two)]
         if one != two:
+            message = f"that is the key of {site.name}, and this card has another {word}: {shown[0]}, not {shown[1]}"
             hint = f"a change of the key changes nothing else: at {site.name}, l2wg rekey prints the line"
-            fail(f"that is the key of {site.name}, and this card has another {word}: {shown[0]}, not {shown[1]}", hint, path=path, line=site.line, key=WAS)
+            fail(message, hint, path=path, line=site.line, key=WAS)
     for taken in net.lines.sites:
         if other.key in taken.keys and taken.line != site.line:
-            fail(f"the new key is that of line {taken.line:d}, {taken.name}", "l2wg rekey --cancel there, then l2wg rekey", path=path, line=taken.line)
+            message = "the new key is that of line %d, %s" % (taken.line, taken.name)
+            fail(message, "l2wg rekey --cancel there, then l2wg rekey", path=path, line=taken.line)
     return site
 
 

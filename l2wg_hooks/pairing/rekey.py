@@ -59,17 +59,23 @@ def refuse_nixos(name):
 
 
 def check(name):
-    """Raise L2wgError where the key of a WireGuard interface cannot be changed here: it has to be in its file, and the kernel's."""
+    """The public key of a WireGuard interface. Raises L2wgError where it cannot be changed: it has to be in file and kernel."""
     refuse_nixos(name)
     path = wg_quick.path(name)
     public = public_key.of(key_switch.private_of(name))
     if not public:
-        hint = "whoever makes it has to change the key; the others get this router's line with `was=`: see CHANGING A KEY in l2wg(8)"
+        hint = "whoever makes it has to change the key; the others get this router's line with `was=`: l2wg(8), CHANGING A KEY"
         fail(f"there is no PrivateKey of {name} in it", hint, path=path)
     live = wg_interfaces.look(name)
     if live is not None and live.key != public:
-        fail(f"{name} has the key {live.key}, and this file that of {public}", "which one is right? Put it in the file", path=path)
+        hint = "which one is right? Put it in the file"
+        fail(f"{name} has the key {live.key}, and this file that of {public}", hint, path=path)
     return public
+
+
+def _refuse_trial(name):
+    hint = "l2wg-watch.timer does that: look again in a minute"
+    fail("a switch to this key has not come to its end", hint, path=next_key.path(name))
 
 
 def begin(name):
@@ -77,7 +83,7 @@ def begin(name):
     public = check(name)
     found = next_key.read(name)
     if found is not None and found.former:
-        fail("a switch to this key has not come to its end", "l2wg-watch.timer does that: look again in a minute", path=next_key.path(name))
+        _refuse_trial(name)
     private = ""
     if found is None:
         private = process.lines("wg", "genkey")[0].strip()
@@ -100,7 +106,7 @@ def cancel(name):
     if found is None:
         fail(f"no other key waits for {name}", "l2wg rekey makes one", path=next_key.path(name))
     if found.former:
-        fail("a switch to this key has not come to its end", "l2wg-watch.timer does that: look again in a minute", path=next_key.path(name))
+        _refuse_trial(name)
     net = _net(name)
     if net is None or net.part.own.key != found.public:
         return Rekeying(name, "", preview.NOTHING)
@@ -137,7 +143,7 @@ def _number(net, words):
     follows = [tunnel for tunnel in numbered if not _says_number(net, tunnel)]
     if not follows:
         return {}
-    if len(net.part.tunnels) == 1 and net.lines.net.shape == site_lines.STAR:
+    if net.lines.net.shape == site_lines.STAR and net.part.own.name not in net.lines.net.hubs:
         return {"key": str(follows[0].key)}
     sites = errors.listed(["key=%d in the line of %s" % (tunnel.key, tunnel.site) for tunnel in follows], 3)
     message = "the VNI of its tunnels follows from the keys at both ends, and would be another one with this router's"
@@ -183,7 +189,7 @@ def _notes(name, net):
     ours = {key for tunnel in net.part.tunnels for peer in tunnel.peers for key in (peer.key, peer.was)}
     rest = [peer.key for peer in live.peers if peer.key not in ours] if live else []
     if rest:
-        yield f"{name} has peers that are no sites of this file, and have to be told of the new key, too: {errors.listed(rest, 3)}"
+        yield f"{name} has peers that are no sites of this file, and have to know the new key, too: {errors.listed(rest, 3)}"
 
 
 def store_key(found):
@@ -210,7 +216,7 @@ def switching(name):
     if found is None:
         fail(f"no other key waits for {name}", "l2wg rekey makes one, and says who has to know of it", path=next_key.path(name))
     if found.former:
-        fail("a switch to this key has not come to its end", "l2wg-watch.timer does that: look again in a minute", path=next_key.path(name))
+        _refuse_trial(name)
     live = wg_interfaces.look(name)
     now = time.time()
     peers = tuple(peer for peer in live.peers if wg_interfaces.alive(peer, now)) if live else ()

@@ -1,7 +1,7 @@
-"""A site changes its key (`was=` in its line): both keys are peers, and its AllowedIPs are at the one by which it came last. Pure.
+"""A site changes its key (`was=` in its line): both keys are peers, and the one by which it came last has its AllowedIPs. Pure.
 
-WireGuard lets a peer in that has no AllowedIPs, and takes nothing from it but handshakes: so the new key's shows that the site has
-switched, and the former key's that it has gone back. Which of the two happens nobody has to say.
+WireGuard lets a peer in that has no AllowedIPs, and takes nothing from it but handshakes: so that of the new key shows that the
+site has switched, and that of the former one that it has gone back. Which of the two happens nobody has to say.
 """
 
 from l2wg_hooks.config import wire_peers

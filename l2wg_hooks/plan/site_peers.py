@@ -114,11 +114,12 @@ def _peers(name, these, there, ours, known):
         words = tuple(word for key in keys for word in ("peer", key, "remove"))
         steps += [Step(("wg", "set", name) + words, reason, _group(name))] if words else []
     holders = {network: peer.key for peer in there.values() if peer.key not in stale for network in peer.allowed}
-    words, reasons = (), {}
+    given: Tuple[str, ...] = ()
+    reasons: Dict[str, None] = {}
     for key, (tunnel, peer) in list(these.items()):
         if key in known.twins and key in there and key not in ours:
             message = f"{peer.site or tunnel.site} changes its key, and its peer {key} of {name} is not of l2wg's making"
-            hint = f"where it is from, as in /etc/wireguard/{name}.conf, delete it; then: wg set {name} peer {key} remove; l2wg apply"
+            hint = f"delete it where it is from (/etc/wireguard/{name}.conf?); then: wg set {name} peer {key} remove; l2wg apply"
             problems.append((key, tunnel.problem("", message, hint)))
             continue
         sites = {network: one for one in tunnel.peers if key in (one.key, one.by) for network in one.allowed}
@@ -136,7 +137,7 @@ def _peers(name, these, there, ours, known):
             meant, told = set(peer.allowed), set(there[key].allowed)
             # What goes from one of a site's keys to the other one, the kernel takes from the first.
             if meant - told or (meant != told and key not in known.twins):
-                words += ("peer", key, "allowed-ips", ",".join(peer.allowed))
+                given += ("peer", key, "allowed-ips", ",".join(peer.allowed))
                 reasons["its site has come with that key" if key in known.twins else "its AllowedIPs are to be others"] = None
             continue
         missing = [network for network in peer.allowed if not _covered(network, there[key].allowed)] if key in there else ()
@@ -145,8 +146,8 @@ def _peers(name, these, there, ours, known):
             message = f"the peer {key} of {name} is not of l2wg's making, and its AllowedIPs lack {lack}"
             hint = f"add that where the peer is from, as in /etc/wireguard/{name}.conf"
             problems.append((key, tunnel.problem("", message, hint)))
-    if words:
-        steps.append(Step(("wg", "set", name) + words, ", or ".join(reasons), _group(name)))
+    if given:
+        steps.append(Step(("wg", "set", name) + given, ", or ".join(reasons), _group(name)))
     return steps, problems
 
 

@@ -1,7 +1,7 @@
 """A WireGuard interface of this router takes its next key: tried, kept where its peers answer, and else taken back.
 
-First the file has the key, then the kernel: whatever ends this, the next start has a key that the others let in. Both are tried in
-turn, at each look of the watch, as long as nobody has answered either: then somebody decides who had been let in by both.
+First the file has the key, then the kernel: whatever ends this, the next start has one that the others let in. As long as nobody
+has answered either, each look of the watch takes the other one of the two.
 """
 
 import time
@@ -12,12 +12,13 @@ from l2wg_hooks.observe import link_table, wg_interfaces
 from l2wg_hooks.probes import loop_probe
 from l2wg_hooks.reconcile import reconcile
 from l2wg_hooks.system import files, lock, log, process
+from l2wg_hooks.typed import Tuple
 
 # Seconds in which all have to answer; between two looks; since the last handshake, before WireGuard begins another one
 # (REKEY_TIMEOUT in drivers/net/wireguard/messages.h), so that it does at once.
 PATIENCE, PAUSE, QUIET = 15, 0.25, 6
-# What wg(8) reads the key from: there for that command only, and readable by root only.
-FILE = "/run/l2wg.{}.key"
+# What wg(8) reads the key from: arguments are everybody's to read.
+STDIN = "/dev/stdin"
 
 
 def private_of(name):
@@ -39,14 +40,9 @@ def put(name, private):
     live = wg_interfaces.look(name)
     if live is None or live.key == public_key.of(private):
         return
-    file = FILE.format(name)
-    argv = wg_interfaces.command(name, "set", name, "private-key", file)
-    try:
-        files.write(file, private + "\n", 0o600)
-        process.show(argv)
-        result = process.run(argv)
-    finally:
-        files.remove(file)
+    argv = wg_interfaces.command(name, "set", name, "private-key", STDIN)
+    process.show(argv)
+    result = process.run(argv, private + "\n")
     if result.code:
         fail("`{}` failed: {}".format(" ".join(argv), result.err.strip()), f"l2wg status; {path} has the key that it is to have")
 
@@ -122,7 +118,7 @@ def settle():
     names = [name for name in next_key.names() if _is_tried(name)]
     if not names:
         return ()
-    problems = ()
+    problems: Tuple[Problem, ...] = ()
     with lock.at_leisure() as ours:
         for name in names if ours else ():
             try:
@@ -147,10 +143,11 @@ def _settle(name):
         return ()
     formers = public_key.of(found.former)
     if live.key not in (found.public, formers):
-        return (Problem(f"{name} has a key that is neither the former nor the next one", "l2wg rekey --cancel", next_key.path(name)),)
+        hint = f"which one is right? Put it into {wg_quick.path(name)}, then: rm {next_key.path(name)}"
+        return (Problem(f"{name} has a key that is neither the former nor the next one", hint, next_key.path(name)),)
     current, other = (found.private, found.former) if live.key == found.public else (found.former, found.private)
     since = next_key.since(name)
-    if any(peer.handshake > since for peer in live.peers if peer.key in found.peers):
+    if any(peer.handshake >= since for peer in live.peers if peer.key in found.peers):
         put(name, current)
         if current == found.private:
             keep(name, found.former, found.private)

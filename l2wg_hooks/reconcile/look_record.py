@@ -33,8 +33,8 @@ def words(tunnels, links, whole=False, seen=None):
     ways4, table4=NUMBER, ways6, table6=NUMBER: policy routes; sites4=WG, sites6=WG: routes to sites; mangle, filter: tables of
     iptables; vlans: of bridges that filter them; flood=NAME: the flood list of a VXLAN; inner: rules in
     l2wg's namespace. With `names` it calls Python where a peer is silent that is named by peer=KEY,
-    with `answers` at every look, and as soon as a peer has had a handshake at another time than turn=KEY/TIME says. `event` says that an event has nothing to do, either, but to send the probes
-    probe=BRIDGE/MAC/NAME.
+    with `answers` at every look, and as soon as a peer has had a handshake at another time than turn=KEY/TIME says. `event` says
+    that an event has nothing to do, either, but to send the probes probe=BRIDGE/MAC/NAME.
     """
     found = []
     for tunnel in tunnels:
@@ -58,7 +58,7 @@ def words(tunnels, links, whole=False, seen=None):
     for _, _, turn in key_changes.turns(tunnels, seen) if seen is not None else ():
         if turn.idle and turn.idle.split() == [turn.idle]:
             found.append("turn=%s/%d" % (turn.idle, turn.time))
-        if turn.moved:
+        if turn.idle and turn.moved:
             found.append("answers")
     silent = [key for these in endpoint_names.wanted(tunnels).values() for key in these if key.split() == [key]]
     if silent:

@@ -7,7 +7,7 @@ from typing import Dict, List, NamedTuple, Optional, Tuple
 
 from l2wg_hooks.config import site_tunnels
 from l2wg_hooks.errors import listed
-from l2wg_hooks.status.status import WRONG, Fault, State, of_problem
+from l2wg_hooks.status.status import NOTE, WRONG, Fault, State, of_problem
 
 # Words for what there is between this router and a site, beside those for a tunnel's state.
 HERE, GONE, NONE, UNKNOWN = "here", "gone", "none", "unknown"
@@ -123,7 +123,7 @@ def build(net, path, status=None, problems=()):
     for site in net.lines.faulty:
         # Of lines that contradict each other, the last one is told of.
         of_line.setdefault(site.line, [Fault(WRONG, "", CONTRADICTED, CHOOSE, path, site.line)])
-    rows = [_row(site, net, found, of_line.pop(site.line, [])) for site in sites]
+    rows = [_row(site, net, found, of_line.pop(site.line, []), path) for site in sites]
     rows += [_lineless(key, state, found) for key, state in found.left()]
     faults = [fault for line in sorted(of_line) for fault in of_line[line]]
     told = set(net.problems)
@@ -172,7 +172,7 @@ class _Tunnels:
         return [fault for fault in self.status.of(tunnel.name) if fault.far in ("", *addresses, *hubs)]
 
 
-def _row(site, net, found, faults):
+def _row(site, net, found, faults, path):
     own = net.part.own
     tunnel, by_hand = found.of(site.key, site.card.addresses)
     here = own is not None and own.line == site.line
@@ -196,6 +196,8 @@ def _row(site, net, found, faults):
         addresses = tuple(sorted(addresses, key=lambda address: address not in tunnel.wish.far_ends))
     if tunnel is not None:
         faults = [*faults, *found.faults(tunnel, addresses)]
+    if site.was and not site.gone and found.status is not None:
+        faults = [*faults, _changes(site, here, tunnel, addresses, path)]
     meets = None
     if own is not None and net.lines.net is not None:
         meets = not here and not site.gone and site_tunnels.meet(net.lines.net, own, site)
@@ -216,6 +218,19 @@ def _row(site, net, found, faults):
         tuple(faults),
         next(filter(None, map(tunnel.wish.by, addresses)), "") if tunnel is not None else "",
     )
+
+
+def _changes(site, here, tunnel, addresses, path):
+    """The Fault, a mere note, of a site that changes its key: how far it is."""
+    fars = {end.remote: far for end, far in tunnel.peers.items()} if tunnel is not None else {}
+    far = next((fars[address] for address in addresses if address in fars), None)
+    if here:
+        message, hint = "another key waits for this router", "l2wg rekey --commit, once the others have this line"
+    elif far is not None and far.key == site.key:
+        message, hint = "it has come with its new key; the old one is out a minute after that", "nothing: wait"
+    else:
+        message, hint = "it changes its key, and has the old one until now", "there, once all have its line: l2wg rekey --commit"
+    return Fault(NOTE, "", message, hint, path, site.line, "was")
 
 
 def _lineless(key, tunnel, found):

@@ -8,7 +8,24 @@ import hostile
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from l2wg_hooks.config import card, own_sites, own_wire, site_edit, site_faults, site_file, site_lines, site_mesh, site_record, site_tunnels, store, tunnel_file
+from l2wg_hooks.config import (
+    card,
+    changed_keys,
+    next_key,
+    own_sites,
+    own_wire,
+    site_edit,
+    site_faults,
+    site_file,
+    site_keys,
+    site_lines,
+    site_mesh,
+    site_record,
+    site_tunnels,
+    store,
+    tunnel_file,
+    wg_quick_peers,
+)
 from l2wg_hooks.errors import L2wgError
 from l2wg_hooks.status import render_sites, render_sites_json, site_export
 from test_text import sound
@@ -30,7 +47,7 @@ SHAPES = {
 }
 # What may stand behind a card, and what may not.
 KEYS = [*site_lines.OF_TUNNELS, *site_lines.OF_A_ROUTER, "key", "address", "gone", "was", "hub", "shape", "isolated", "encapsulation"]
-RIGHT = ["yes", "no", "block", "off", "2026-11-25", "star", "mesh", "site0", "site0,site1", "vxlan", "fd00::7"]
+RIGHT = ["yes", "no", "block", "off", "2026-11-25", "star", "mesh", "site0", "site0,site1", "vxlan", "fd00::7", *map(nets.key, range(6))]
 HEADS = ["net shape=star hub=site0", "net shape=mesh encapsulation=vxlan"]
 values = st.one_of(hostile.junk, hostile.names, hostile.addresses, st.integers(0, 9999).map(str), st.sampled_from(RIGHT))
 words = st.one_of(st.builds("{}={}".format, st.sampled_from(KEYS), values), hostile.junk)
@@ -192,3 +209,31 @@ def test_a_record_is_read_without_trust(text, rows):
     wished, _ = steady(text, record)
     for tunnel in wished.tunnels:
         assert tunnel_file.parse(tunnel_file.of(tunnel), PATH, tunnel.name)[1] == ()
+
+
+@given(st.one_of(hostile.mutated([next_key.render("wg0", next_key.NextKey(nets.key(1), nets.key(2), (nets.key(3),)))]), hostile.anything))
+def test_a_next_key_is_one_or_none(text):
+    found = next_key.parse(text)
+    if found is not None:
+        assert card.public_key(found.public) and next_key.parse(next_key.render("wg0", found)) == found
+
+
+@given(st.one_of(hostile.mutated([changed_keys.render({nets.key(1): nets.key(2), nets.key(2): nets.key(3)})]), hostile.anything), texts)
+def test_whoever_has_changed_a_key_every_site_is_still_there(changed, text):
+    found = known(text)
+    changes = {**changed_keys.parse(changed), nets.key(1): nets.key(5), nets.key(5): nets.key(1)}
+    after = site_keys.settled(found, changes, PATH)
+    assert [site.line for site in after.sites] == [site.line for site in found.sites]
+    living = [site.key for site in after.living()]
+    assert len(set(living)) == len(living)
+    for problem in after.problems:
+        told(problem, text)
+
+
+@given(hostile.mutated([f"[Interface]\nPrivateKey = {nets.key(1)} # mine\nAddress = 198.18.0.1/32\n[Peer]\nPublicKey = {nets.key(2)}\n"]))
+def test_another_private_key_changes_one_line(text):
+    after = next_key.with_private(text, nets.key(9))
+    if after is not None:
+        rows = list(zip(re.findall(r"[^\n]*\n|[^\n]+\Z", text), re.findall(r"[^\n]*\n|[^\n]+\Z", after)))
+        assert len(after.split("\n")) == len(text.split("\n")) and sum(old != new for old, new in rows) <= 1
+        assert wg_quick_peers.interface_values(after, "privatekey")[-1] == nets.key(9)
