@@ -67,7 +67,13 @@ def _tunnel(tunnel):
         },
         "peer": None if wish.remotes else peer(tunnel.peer),
         "remotes": [
-            {"address": end.remote, "site": _site(wish, end.remote), "peer": peer(far)} for end, far in tunnel.peers.items()
+            {
+                "address": end.remote,
+                "site": _site(wish, end.remote),
+                "peer": peer(far),
+                "stations_total": tunnel.behind.get(end.remote, 0) if wish.remotes else None,
+            }
+            for end, far in tunnel.peers.items()
         ],
         "received": tunnel.traffic.received._asdict(),
         "sent": tunnel.traffic.sent._asdict(),
@@ -118,7 +124,13 @@ def _port(port):
         "stations_total": port.crowd,
         "stations_cut": port.crowd > len(port.stations),
         "stations": [
-            {"mac": station.mac, "vlan": station.vlan or None, "age": station.idle, "fixed": station.fixed}
+            {
+                "mac": station.mac,
+                "vlan": station.vlan or None,
+                "age": station.idle,
+                "fixed": station.fixed,
+                "remote": station.far or None,
+            }
             for station in port.stations
         ],
     }

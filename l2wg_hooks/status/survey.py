@@ -30,6 +30,7 @@ class Survey(NamedTuple):
     somebody knows. `pending`: an apply waits for its confirmation. `blind` says what could not be looked at, and why.
     `undone` is what rollback.unasked tells. `staged` names the tunnels that wait for the other site, to change to another wire.
     `silent`, `taken` and `floods` are as in Observed. `rates` are those of peers, by the keys of `notes`.
+    `behind` is how many stations are behind each far end of a tunnel with several, {tunnel: {address: number}}.
     """
 
     wished: store.Wish
@@ -53,13 +54,14 @@ class Survey(NamedTuple):
     taken: Tuple[str, ...] = ()
     floods: Optional[Dict[str, Tuple[Destination, ...]]] = None
     rates: Dict[str, counter_growth.Rate] = {}
+    behind: Dict[str, Dict[str, int]] = {}
 
 
 def look():
     """The Survey of now. Raises L2wgError where it cannot be taken: without ip(8)."""
     wished = last_applied.standing(departs=False)
     lists = {tunnel.name: frozenset(tunnel.remotes) for tunnel in wished.tunnels if tunnel.remotes}
-    destinations = fdb_table.Destinations(lists)
+    destinations = fdb_table.Destinations(lists, learns=True)
     crowd = fdb_table.Crowd(destinations)
     ip, bridge, wg, *nft = process.together(LINKS, STATIONS, PEERS, *nftables_state.LISTS, takes={STATIONS: crowd.take})
     if isinstance(ip, L2wgError):
@@ -103,6 +105,7 @@ def look():
         peer_answers.taken(),
         destinations.added() if lists and crowd.is_whole() and not blind else None,
         rates,
+        destinations.behind if crowd.is_whole() else {},
     )
 
 
