@@ -55,7 +55,7 @@ def export(options):
 
     path = _net_path(options)
     lines = _net_alone(path).lines
-    found = site_export.export(lines, options.site, options.form, options.underlay or site_export.UNDERLAY, path)
+    found = site_export.export(lines, options.site, options.form, options.underlay, path, options.wire or site_export.SHARED)
     terminal.out(found.text)
     return found.notes, 0
 
