@@ -23,7 +23,7 @@ class Row(NamedTuple):
 
     `by` is the site by which packets go there, the hub, or "": a handshake is seen with that one alone.
     `addresses` are those inside WireGuard, the one that its tunnel has first; `lan` is what its card says is behind it, `crowd`
-    how many Ethernet addresses are heard behind the tunnel. `gone` is the day since which it is out, or "". `meets` is whether it
+    how many Ethernet addresses are heard behind it. `gone` is the day since which it is out, or "". `meets` is whether it
     is to have a tunnel with this router, None where nobody can tell. `by_hand`: its tunnel has a file of its own.
     """
 
@@ -166,6 +166,12 @@ class _Tunnels:
         """[(public key, State)] of those that come of a line which is there no more."""
         return [row for row in self.by_key.items() if row[0] not in self.taken]
 
+    def crowd(self, tunnel, addresses):
+        """How many Ethernet addresses are behind a site, or, where the tunnel leads to no other, behind that."""
+        if tunnel.wish.remotes:
+            return sum(tunnel.behind.get(address, 0) for address in addresses)
+        return self.crowds.get(tunnel.name, 0)
+
     def faults(self, tunnel, addresses):
         """What is wrong with one, or worth a look; of one that leads to several sites, what is not with another one."""
         hubs = [far for far in tunnel.wish.far_ends if set(tunnel.wish.behind(far)).intersection(addresses)]
@@ -214,7 +220,7 @@ def _row(site, net, found, faults, path):
         meets,
         tunnel,
         tunnel is not None and by_hand,
-        found.crowds.get(tunnel.name, 0) if tunnel is not None else 0,
+        found.crowd(tunnel, addresses) if tunnel is not None else 0,
         tuple(faults),
         next(filter(None, map(tunnel.wish.by, addresses)), "") if tunnel is not None else "",
     )
@@ -236,7 +242,7 @@ def _changes(site, here, tunnel, addresses, path):
 def _lineless(key, tunnel, found):
     wish = tunnel.wish
     (peer,) = [peer for peer in wish.peers if peer.key == key]
-    crowd, faults = found.crowds.get(tunnel.name, 0), tuple(found.faults(tunnel, peer.ends))
+    crowd, faults = found.crowd(tunnel, peer.ends), tuple(found.faults(tunnel, peer.ends))
     site = peer.site or wish.site
     by = wish.by(peer.ends[0])
     return Row(site, key, addresses=peer.ends, meets=True, tunnel=tunnel, crowd=crowd, faults=faults, by=by)

@@ -111,6 +111,7 @@ class State(NamedTuple):
     `peers` are None where no AllowedIPs cover that end's address.
     `peer_down` is whether its peer is, None where nobody wants to know (peer-down = nothing).
     `age` is seconds since it was made, None where nobody knows. `dropped` is {one of FRAMES or PACKETS: count}.
+    `behind` is {far end: how many Ethernet addresses are behind it} of one with several, where there are any.
     """
 
     wish: Tunnel
@@ -127,6 +128,7 @@ class State(NamedTuple):
     dropped: Dict[str, int]
     age: Optional[float]
     peer_down: Optional[bool] = None
+    behind: Dict[str, int] = {}
 
     @property
     def name(self):
@@ -240,6 +242,7 @@ def _state(tunnel, seen, entries, intact, covers, silent):
         dropped,
         seen.ages.get(tunnel.name),
         tunnel.name in silent if tunnel.peer_down != "nothing" else None,
+        seen.behind.get(tunnel.name, {}),
     )
 
 
