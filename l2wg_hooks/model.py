@@ -47,6 +47,8 @@ class Tunnel(NamedTuple):
 
     `remote` is what its device has as that: "" where it has a flood list instead, of these `remotes`. Whoever wants to know where
     a tunnel leads asks for its `ends()`, or for `far_ends`.
+    `hub_address` is an address that two hubs have, each beside its own: `local` at the hubs, `remote` at the sites that listen to
+    one of them, which is the peer that has it. `own_site` is this router's site, at such a hub.
     `lines` says where each key stands (1-based), "" where all of it does.
     """
 
@@ -74,6 +76,8 @@ class Tunnel(NamedTuple):
     site: str = ""
     peers: Tuple[PeerWish, ...] = ()
     remotes: Tuple[str, ...] = ()
+    hub_address: str = ""
+    own_site: str = ""
     path: str = ""
     lines: Dict[str, int] = {}
 
@@ -115,6 +119,16 @@ class Tunnel(NamedTuple):
     def walled(self):
         """Whether its packets, and their WireGuard, are in the network namespace of l2wg, where nothing else is."""
         return self.wire == "own"
+
+    @property
+    def has_hubs(self):
+        """Whether it leads to two hubs, of which the one is listened to that has their address."""
+        return bool(self.hub_address) and self.remote == self.hub_address
+
+    @property
+    def is_hubs(self):
+        """Whether it is that of one of two hubs, to a site that listens to one of them."""
+        return bool(self.hub_address) and self.local == self.hub_address
 
     @property
     def family(self):
@@ -166,6 +180,8 @@ class Tunnel(NamedTuple):
         so ours starts with fe:ff, a locally administered address that sorts behind every network card's.
         """
         seed = f"{self.name} {self.local} {self.remote} {self.key}"
+        # Of two hubs, each has a tunnel to the site, with the same ends.
+        seed += f" {self.own_site}" if self.own_site else ""
         return "fe:ff:" + ":".join(f"{byte:02x}" for byte in zlib.crc32(seed.encode()).to_bytes(4, "big"))
 
     @property
@@ -374,6 +390,7 @@ class Observed(NamedTuple):
     those interfaces, {interface: {destination: whether it is ours}}; both are None where no tunnel comes with its peer.
     `floods` are the entries of each tunnel's own table that is to have a flood list, as far as anything depends on them; None
     where nobody has looked, for want of such a tunnel.
+    `given` has (WireGuard interface, address) of what l2wg has given shared interfaces; None where no tunnel comes with its peer.
     """
 
     rules: Rules = Rules()
@@ -392,6 +409,7 @@ class Observed(NamedTuple):
     told: Optional[FrozenSet[Tuple[str, str]]] = None
     ways_there: Optional[Dict[str, Dict[str, bool]]] = None
     floods: Optional[Dict[str, Tuple[Destination, ...]]] = None
+    given: Optional[FrozenSet[Tuple[str, str]]] = None
 
 
 class Step(NamedTuple):
@@ -439,7 +457,8 @@ class Plan(NamedTuple):
     `rules` are those that the one step of group GUARD brings into force; None where there is no such step. `synced` names the
     WireGuard interfaces that a step tells what is in their files, `replaced` the tunnels whose place another one takes.
     `taken` are the ports that l2wg holds down when all is done; None where these are the same as before. `peers` are what steps
-    tell WireGuard interfaces of beside their files. `inside` are the rules that a step loads in the network namespace of l2wg.
+    tell WireGuard interfaces of beside their files. `inside` are the rules that a step loads in the network namespace of l2wg. `given`
+    has (WireGuard interface, address) of what steps give shared interfaces.
     """
 
     steps: Tuple[Step, ...] = ()
@@ -451,3 +470,4 @@ class Plan(NamedTuple):
     taken: Optional[Tuple[str, ...]] = None
     peers: Dict[str, Tuple[PeerWish, ...]] = {}
     inside: str = ""
+    given: Tuple[Tuple[str, str], ...] = ()

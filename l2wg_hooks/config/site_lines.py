@@ -20,11 +20,11 @@ OF_TUNNELS = ("mtu", "vlans", "dhcp", "storm-limit", "isolated", "mss-clamp")
 OF_A_ROUTER = ("bridge", "bridge-ports", "bridge-address")
 _SPACES = re.compile(f"[{schema.SPACE}]+")
 _LATER = {
-    "hub-address": "two hubs with one address are",
     "control": "BGP as what fills the tables is",
     "was": "a site's change of its key is",
 }
 _WITHOUT = "take this word out"
+ISOLATED = "sites at different hubs would see each other all the same, by way of both hubs"
 
 
 class Site(NamedTuple):
@@ -51,7 +51,10 @@ class Site(NamedTuple):
 
 
 class Net(NamedTuple):
-    """What holds for all: `hubs` are names of sites, none in a mesh."""
+    """What holds for all: `hubs` are names of sites, none in a mesh.
+
+    Two of them have the `hub_address` both, inside WireGuard; `hubs_joined` is whether they have a tunnel between them.
+    """
 
     line: int
     shape: str
@@ -59,6 +62,8 @@ class Net(NamedTuple):
     values: Dict[str, Any] = {}
     said: Tuple[str, ...] = ()
     text: str = ""
+    hub_address: str = ""
+    hubs_joined: bool = True
 
     @property
     def is_one_tunnel(self):
@@ -178,7 +183,13 @@ def _day(value):
     return value
 
 
-_OF_NET = {"shape": _shape, "hub": _hubs, **_parsers(("bridge", "encapsulation") + OF_TUNNELS + ("key",))}
+_OF_NET = {
+    "shape": _shape,
+    "hub": _hubs,
+    "hub-address": schema.KEYS["local"].parse,
+    "hubs-joined": schema.KEYS["isolated"].parse,
+    **_parsers(("bridge", "encapsulation") + OF_TUNNELS + ("key",)),
+}
 _OF_SITE = {"address": schema.KEYS["local"].parse, "gone": _day, **_parsers(OF_A_ROUTER + OF_TUNNELS + ("key",))}
 
 
@@ -191,10 +202,14 @@ def _net(words, number, path, problems):
 
     if not problems and shape == STAR and not hubs:
         refuse("hub", "a star has a hub", "name the site that all others call: hub=NAME")
-    if shape == STAR and len(hubs) > 1:
-        refuse("hub", "two hubs are not supported yet", "name one, the site that all others call: hub=NAME")
+    if shape == STAR and hubs:
+        for key, message, hint in _of_hubs(found, hubs):
+            refuse(key, message, hint)
     if shape == MESH and hubs:
         refuse("hub", "a mesh has none: each site has a tunnel to each other one", "take hub out, or write shape=star")
+    for key in ("hub-address", "hubs-joined") if shape == MESH else ():
+        if key in found:
+            refuse(key, "a mesh has no hubs", _WITHOUT)
     one = shape == MESH and _leads_to_several(found.get("encapsulation", registry.DEFAULT))
     if shape == MESH and not one and found.get("isolated") is False:
         refuse("isolated", "a mesh of tunnels that forward to each other is a loop", "take isolated out: in a mesh it is yes")
@@ -204,7 +219,24 @@ def _net(words, number, path, problems):
     if one and found.get("key", 0) > registry.ENCAPSULATIONS[found["encapsulation"]].number_max:
         refuse("key", "%d is too large for a VNI" % found["key"], "a number up to 16777215, the same at all sites")
     values = _fields(found, ("bridge", "encapsulation") + OF_TUNNELS + ("key",))
-    return Net(number, shape, hubs, values, tuple(found), " ".join(words))
+    joined = found.get("hubs-joined", True)
+    return Net(number, shape, hubs, values, tuple(found), " ".join(words), found.get("hub-address", ""), joined)
+
+
+def _of_hubs(found, hubs):
+    """Yield (key, message, hint) of what says something of the hubs of a star that cannot be."""
+    if len(hubs) > 2:
+        yield "hub", "%d hubs are too many: a star has one or two" % len(hubs), "name two: hub=%s,%s" % hubs[:2]
+    elif len(hubs) == 2:
+        if "hub-address" not in found:
+            hint = "one more of their network, that is no site's: hub-address=198.18.0.1; or name one hub"
+            yield "hub-address", "two hubs have one address inside WireGuard, beside their own, by which sites reach either", hint
+        if found.get("isolated"):
+            yield "isolated", ISOLATED, "take isolated out, or name one hub: hub=" + hubs[0]
+    else:
+        for key in ("hub-address", "hubs-joined"):
+            if key in found:
+                yield key, "is of two hubs, and there is one", "name the other one, too: hub=%s,NAME; or take this word out" % hubs
 
 
 def _site(words, number, path, problems):

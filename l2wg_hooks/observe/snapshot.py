@@ -48,6 +48,7 @@ def look(tunnels, links):
         told,
         there,
         _floods(tunnels, links),
+        None if told is None else _given(links),
     )
 
 
@@ -96,6 +97,13 @@ def _told(tunnels, links):
             ways[name].update({route["dst"]: False for route in every if family == "-4" or route["dst"] != "default"})
             ways[name].update({route["dst"]: True for route in ours})
     return told, ways
+
+
+def _given(links):
+    """Observed.given."""
+    from l2wg_hooks.config import site_record
+
+    return site_record.given(links)
 
 
 def bridges(tunnels):

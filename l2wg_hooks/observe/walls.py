@@ -2,7 +2,7 @@
 
 import os
 
-from l2wg_hooks.config import endpoint_names, own_wire, staged, wg_quick
+from l2wg_hooks.config import endpoint_names, own_wire, staged, wg_quick, wg_quick_peers
 from l2wg_hooks.errors import L2wgError, Problem
 from l2wg_hooks.model import ALIAS, NAMESPACE, Peer, Walls, Wire
 from l2wg_hooks.netfilter import inner_guard
@@ -37,7 +37,7 @@ def look(tunnels, links):
         leftover,
         routes,
         routed,
-        {name: _wire(name, dumps.get(name), _beside(tunnels, name)) for name in names},
+        {name: _wire(name, dumps.get(name), _beside(tunnels, name), _given(tunnels, name)) for name in names},
         tuple(name for name in devices if name not in ours and not link_table.is_kernels(name)),
         home(),
         waiting,
@@ -84,7 +84,13 @@ def _beside(tunnels, name):
     }
 
 
-def _wire(name, dump, beside):
+def _given(tunnels, name):
+    """The addresses that two hubs have, beside those of the file of a wire."""
+    found = dict.fromkeys(tunnel.hub_address for tunnel in tunnels if tunnel.is_hubs and tunnel.underlay == name)
+    return tuple(map(wg_quick_peers.host, found))
+
+
+def _wire(name, dump, beside, given=()):
     path = wg_quick.path(name)
     try:
         wanted, problems = own_wire.parse(files.read(path), path)
@@ -100,7 +106,9 @@ def _wire(name, dump, beside):
     wanted = wanted._replace(peers={**beside, **wanted.peers})
     there = wg_interfaces.parse(dump) if dump is not None else None
     peers = there.peers if there is not None else tuple(_peer(*row) for row in wanted.peers.items())
-    return Wire(wanted.addresses, wanted.mtu, differs(wanted, dump) if dump is not None else (), peers=peers)
+    has = {word.partition("/")[0] for word in wanted.addresses}
+    addresses = wanted.addresses + tuple(word for word in given if word.partition("/")[0] not in has)
+    return Wire(addresses, wanted.mtu, differs(wanted, dump) if dump is not None else (), peers=peers)
 
 
 def _peer(key, wish):
