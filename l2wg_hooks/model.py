@@ -457,8 +457,8 @@ class Plan(NamedTuple):
     `rules` are those that the one step of group GUARD brings into force; None where there is no such step. `synced` names the
     WireGuard interfaces that a step tells what is in their files, `replaced` the tunnels whose place another one takes.
     `taken` are the ports that l2wg holds down when all is done; None where these are the same as before. `peers` are what steps
-    tell WireGuard interfaces of beside their files. `inside` are the rules that a step loads in the network namespace of l2wg. `given`
-    has (WireGuard interface, address) of what steps give shared interfaces.
+    tell WireGuard interfaces of beside their files. `inside` are the rules that a step loads in the network namespace of l2wg.
+    `given` has (WireGuard interface, address) of what steps give shared interfaces.
     """
 
     steps: Tuple[Step, ...] = ()

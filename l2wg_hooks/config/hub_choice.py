@@ -1,7 +1,7 @@
-"""Which of two hubs this router listens to: by default the first one of the net's line. See site_hubs.py, reconcile/hub_watch.py.
+"""Which of two hubs this router listens to: by default the first one of the net's line. See site_hubs.py.
 
-A line, the hub's public key. In /run for this boot, which can be written whatever becomes of the disk; and beside what was applied
-last, so that the next boot begins with the hub that answered.
+A line, the hub's public key. In /run for this boot, which can be written whatever becomes of the disk; and beside what was
+applied last, so that the next boot begins with the hub that answered.
 """
 
 import os

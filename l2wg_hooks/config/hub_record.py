@@ -1,8 +1,8 @@
 """What the sh script that looks whether hubs answer (etc/l2wg/hubs) has to know; there only where this router has two of them.
 
-    WIREGUARD shared|own
-    KEY ADDRESS       of the hub that is listened to, and its own address inside WireGuard
-    KEY ADDRESS       of the other one
+WIREGUARD shared|own
+KEY ADDRESS       of the hub that is listened to, and its own address inside WireGuard
+KEY ADDRESS       of the other one
 """
 
 from l2wg_hooks.config import site_hubs

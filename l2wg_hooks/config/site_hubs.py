@@ -1,4 +1,4 @@
-"""Two hubs of a star out of /etc/l2wg/sites: both have one address more, inside WireGuard, and a site listens to one of them. Pure.
+"""Two hubs of a star out of /etc/l2wg/sites: both have one more address inside WireGuard, and a site listens to one. Pure.
 
 Which one says WireGuard itself: the hubs' common address is among the AllowedIPs of one peer, and never of two. What the other
 hub sends in its name is dropped there, as is all that a peer sends whose address it is not.

@@ -236,7 +236,8 @@ def _of_hubs(found, hubs):
     else:
         for key in ("hub-address", "hubs-joined"):
             if key in found:
-                yield key, "is of two hubs, and there is one", "name the other one, too: hub=%s,NAME; or take this word out" % hubs
+                hint = "name the other one, too: hub=%s,NAME; or take this word out" % hubs
+                yield key, "is of two hubs, and there is one", hint
 
 
 def _site(words, number, path, problems):

@@ -109,7 +109,8 @@ def plan(tunnels, links, leaving=(), broken=(), seen=Observed()):
     others += _stale([tunnel for tunnel in tunnels if tunnel.name in there], ways, links) if not broken else ()
     calls = told + calls
     whole = goes + (wires + swaps + loads + calls + aside if swaps else calls + loads + wires + aside) + others
-    return Plan(whole, tuple(waiting), tuple(problems), rules if loads else None, synced, tuple(replaced), ports, more, inside, given)
+    new = rules if loads else None
+    return Plan(whole, tuple(waiting), tuple(problems), new, synced, tuple(replaced), ports, more, inside, given)
 
 
 def _told(wires, calls, rising):

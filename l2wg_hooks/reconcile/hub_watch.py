@@ -19,8 +19,9 @@ def move(key):
             return ()
         wished = healing.applied()
         tunnel = next((tunnel for tunnel in wished.tunnels if tunnel.has_hubs), None)
-        peer = next((peer for peer in tunnel.peers if peer.key == key), None) if tunnel is not None else None
-        if peer is None or peer == site_hubs.listened(tunnel) or not _is_ours(tunnel, link_table.read()):
+        if tunnel is None or key not in {peer.key for peer in tunnel.peers} - {site_hubs.listened(tunnel).key}:
+            return ()
+        if not _is_ours(tunnel, link_table.read()):
             return ()
         (moved,) = site_hubs.chosen((tunnel,), key)
         # Before: whoever is ended now leaves a wish that the next plan carries out.

@@ -1,4 +1,4 @@
-"""The hub that is listened to now hears at once who is here, and with it every bridge behind it: else they learn it frame by frame."""
+"""The hub that is listened to now hears at once who is here, and so does every bridge behind it; else they learn it late."""
 
 import time
 
@@ -8,7 +8,7 @@ from l2wg_hooks.system import process, raw_socket
 
 # Stations, those heard last first, and seconds for all of them: who is not told of is learnt by what they send.
 MOST, PATIENCE = 500, 10
-# Frames at once, and frames a second: a wire carries thousands. With a `storm-limit` half of that, for others' broadcasts have to pass.
+# Frames at once, and frames a second: a wire carries thousands. With a `storm-limit` half of that: others' broadcasts pass, too.
 BURST, RATE = 20, 1000
 
 

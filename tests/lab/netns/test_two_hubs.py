@@ -37,7 +37,14 @@ NET = f"net shape=star hub=hq,dc hub-address={HUB}\n"
 END_ALL = END + "umount -q -R -l /lab/C /lab/D || :\n"
 # Seconds. The goals are 20 from the failure and 1.5 after the switch, which an emulated machine may miss.
 BOUND, AFTER = 40, 10
-LOOKS = "while :; do begun=$(date +%s%N); /usr/lib/l2wg/hubs; left=$((5000 - ($(date +%s%N) - begun) / 1000000)); [ $left -le 0 ] || sleep $(printf 0%d.%03d $((left / 1000)) $((left % 1000))); done"
+LOOKS = """
+while :; do
+    begun=$(date +%s%N)
+    /usr/lib/l2wg/hubs
+    left=$((5000 - ($(date +%s%N) - begun) / 1000000))
+    [ $left -le 0 ] || sleep $(printf %d.%03d $((left / 1000)) $((left % 1000)))
+done
+"""
 
 
 class Net:
