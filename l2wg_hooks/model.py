@@ -58,6 +58,8 @@ class Tunnel(NamedTuple):
     `control` is who fills the table of its device. With EVPN `senders` is the prefix of all who may be in there; who that is at a
     moment, only that table says, so there are no `remotes` but for those who have looked (observe/vteps.py).
     `transit` is whether these reach each other by this router: it is the hub of WireGuard that all of them have for a peer.
+    `hub_address` is an address that two hubs have, each beside its own: `local` at the hubs, `remote` at the sites that listen to
+    one of them, which is the peer that has it. `own_site` is this router's site, at such a hub.
     `lines` says where each key stands (1-based), "" where all of it does.
     """
 
@@ -88,6 +90,8 @@ class Tunnel(NamedTuple):
     control: str = LEARNING
     senders: str = ""
     transit: bool = False
+    hub_address: str = ""
+    own_site: str = ""
     path: str = ""
     lines: Dict[str, int] = {}
 
@@ -168,6 +172,16 @@ class Tunnel(NamedTuple):
         return self.wire == "own"
 
     @property
+    def has_hubs(self):
+        """Whether it leads to two hubs, of which the one is listened to that has their address."""
+        return bool(self.hub_address) and self.remote == self.hub_address
+
+    @property
+    def is_hubs(self):
+        """Whether it is that of one of two hubs, to a site that listens to one of them."""
+        return bool(self.hub_address) and self.local == self.hub_address
+
+    @property
     def family(self):
         """Of its ends: 4 or 6."""
         return 6 if ":" in self.local else 4
@@ -217,6 +231,8 @@ class Tunnel(NamedTuple):
         so ours starts with fe:ff, a locally administered address that sorts behind every network card's.
         """
         seed = f"{self.name} {self.local} {self.remote} {self.key}"
+        # Of two hubs, each has a tunnel to the site, with the same ends.
+        seed += f" {self.own_site}" if self.own_site else ""
         return "fe:ff:" + ":".join(f"{byte:02x}" for byte in zlib.crc32(seed.encode()).to_bytes(4, "big"))
 
     @property
@@ -433,6 +449,7 @@ class Observed(NamedTuple):
     `floods` are the entries of each tunnel's own table that is to have a flood list, as far as anything depends on them; None
     where nobody has looked, for want of such a tunnel.
     `elsewhere` has those far ends to which a route would be new and that are reached by another way now, {address: what for}.
+    `given` has (WireGuard interface, address) of what l2wg has given shared interfaces; None where no tunnel comes with its peer.
     """
 
     rules: Rules = Rules()
@@ -452,6 +469,7 @@ class Observed(NamedTuple):
     ways_there: Optional[Dict[str, Dict[str, bool]]] = None
     floods: Optional[Dict[str, Tuple[Destination, ...]]] = None
     elsewhere: Dict[str, str] = {}
+    given: Optional[FrozenSet[Tuple[str, str]]] = None
 
 
 class Step(NamedTuple):
@@ -500,6 +518,7 @@ class Plan(NamedTuple):
     WireGuard interfaces that a step tells what is in their files, `replaced` the tunnels whose place another one takes.
     `taken` are the ports that l2wg holds down when all is done; None where these are the same as before. `peers` are what steps
     tell WireGuard interfaces of beside their files. `inside` are the rules that a step loads in the network namespace of l2wg.
+    `given` has (WireGuard interface, address) of what steps give shared interfaces.
     """
 
     steps: Tuple[Step, ...] = ()
@@ -511,3 +530,4 @@ class Plan(NamedTuple):
     taken: Optional[Tuple[str, ...]] = None
     peers: Dict[str, Tuple[PeerWish, ...]] = {}
     inside: str = ""
+    given: Tuple[Tuple[str, str], ...] = ()

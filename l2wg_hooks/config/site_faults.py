@@ -50,6 +50,8 @@ def between(lines, path):
         wrong.update(problem.line for problem in found)
         problems += found
         found = list(_of_net(net, lines, path))
+        if len(net.hubs) > 1:
+            found += _of_hubs(net, lines, wrong, path)
         problems += found
         net = None if found else net
     kept = tuple(site for site in lines.sites if site.line not in wrong)
@@ -104,8 +106,11 @@ def _of_values(net, sites, path):
                     nets = key != "key" or net.is_one_tunnel
                     hint = "take it out, or write it in the line of the net" if nets else "take it out"
                     yield Problem(message, hint, path, site.line, key)
+                elif key == "isolated" and len(net.hubs) > 1 and site.values.get("isolated"):
+                    yield Problem(site_lines.ISOLATED, "take isolated out, or name one hub", path, site.line, key)
                 elif site.name in net.hubs:
-                    message = f"{site.name} is the hub: each of its tunnels is told of by the line of the site that it leads to"
+                    called = "the hub" if len(net.hubs) == 1 else "a hub"
+                    message = f"{site.name} is {called}: each of its tunnels is told of by the line of the site that it leads to"
                     hint = "write it there" if key == "key" else "write it there, or for all of them in the line of the net"
                     yield Problem(message, hint, path, site.line, key)
 
@@ -158,4 +163,36 @@ def _of_hub(name, net, lines, path):
         yield Problem(f"no site is called {name}", hint if names else "add its card", path, net.line, "hub")
     elif all(site.gone for site in named):
         message = "%s is out since %s, by line %d" % (name, named[0].gone, named[0].line)
-        yield Problem(message, "name another site as the hub, here and at all sites", path, net.line, "hub")
+        hint = "name another site as the hub, here and at all sites"
+        if len(net.hubs) > 1:
+            others = tuple(hub for hub in net.hubs if hub != name)
+            hint = "name another site in its place, here and at all sites; or have one hub: hub=%s, without hub-address" % others
+        yield Problem(message, hint, path, net.line, "hub")
+
+
+def _of_hubs(net, lines, wrong, path):
+    """Problems of two hubs: of their common address, and of a line of theirs that does not count, as those `wrong` do not."""
+    address = net.hub_address
+    for site in lines.sites + lines.faulty:
+        if address in site.card.addresses and not site.gone:
+            message = f"{address} is the address of {site.name} (line {site.line}): the hubs have this one beside their own"
+            yield Problem(message, "an address of the same network that is no site's", path, net.line, "hub-address")
+        if site.card.endpoint and card.endpoint(site.card.endpoint)[0] == address:
+            message = f"{address} is where {site.name} is called (line {site.line})"
+            hint = "another one: the packets of WireGuard itself would go into it"
+            yield Problem(message, hint, path, net.line, "hub-address")
+        family = [word for word in site.card.addresses if (":" in word) == (":" in address)]
+        if not site.gone and not family:
+            message = f"{site.name} (line {site.line}) has no IPv{6 if ':' in address else 4} address, as hub-address is"
+            yield Problem(message, "one of the family that all sites have", path, net.line, "hub-address")
+    for hub in net.hubs:
+        named = [site for site in lines.sites + lines.faulty if site.name == hub and not site.gone]
+        faulty = [site for site in named if site in lines.faulty or site.line in wrong]
+        if faulty:
+            # By one hub alone, what stands by the other one would go.
+            message = f"the line of {hub}, which is a hub, has a fault"
+            yield Problem(message, "mend line %d" % faulty[0].line, path, net.line, "hub")
+    if site_names.HUBS in {site_names.tunnel(site.name) for site in lines.living()}:
+        site = next(site for site in lines.living() if site_names.tunnel(site.name) == site_names.HUBS)
+        message = f"{site_names.HUBS} is what the tunnel to the two hubs is called"
+        yield Problem(message, "give this site another name: l2wg card --name NAME there", path, site.line)

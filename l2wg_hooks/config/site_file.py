@@ -52,7 +52,17 @@ def net(text, tunnels, others):
     wires = site_keys.found_by(lines, wires)
     by_hand = hand(tunnels, others)
     part = site_tunnels.find(lines, wires, by_hand, path())
+    part = part._replace(tunnels=listening(part.tunnels))
     return Net(lines, part, wires[part.own.key] if part.own else None, by_hand)
+
+
+def listening(tunnels):
+    """The Tunnels, where the one to two hubs, if there is one, listens to the one that was chosen last."""
+    if not any(tunnel.has_hubs for tunnel in tunnels):
+        return tunnels
+    from l2wg_hooks.config import hub_choice, site_hubs  # where there are two hubs only
+
+    return site_hubs.chosen(tunnels, hub_choice.read())
 
 
 def unread(error, tunnels, others):

@@ -4,6 +4,7 @@ Kept in /run: lines of the file as they were, and lines of ours, which no line o
 
     own WIREGUARD shared|own KEY      which site this router is, by the lines below: that of the net, and those of sites
     peer WIREGUARD IFINDEX KEY        a peer that l2wg has told that interface of
+    address WIREGUARD IFINDEX ADDRESS an address that l2wg has given that interface, of the hubs
 
 What stays of an earlier file is below an `own` of its own, with the line of the net and that of this router which it stands by.
 Where there is nothing (after a boot), what was applied last is the same.
@@ -29,7 +30,7 @@ from l2wg_hooks.system import files
 from l2wg_hooks.typed import Dict, List, NamedTuple, Set, Tuple
 
 PATH = "/run/l2wg.sites"
-_OWN, _PEER = "own ", "peer "
+_OWN, _PEER, _ADDRESS = "own ", "peer ", "address "
 # Names in a message.
 NAMED = 5
 
@@ -48,10 +49,11 @@ class Group(NamedTuple):
 
 
 class Record(NamedTuple):
-    """`peers` are (interface, its number, public key)."""
+    """`peers` are (interface, its number, public key), `addresses` (interface, its number, address)."""
 
     groups: Tuple[Group, ...] = ()
     peers: Tuple[Tuple[str, int, str], ...] = ()
+    addresses: Tuple[Tuple[str, int, str], ...] = ()
 
 
 def read():
@@ -63,22 +65,25 @@ def parse(text):
     """The Record of a text; a line that is not as we write it counts as not there."""
     groups: List[Tuple[str, site_tunnels.Wire, List[str]]] = []
     peers: List[Tuple[str, int, str]] = []
+    addresses: List[Tuple[str, int, str]] = []
     for line in text.split("\n"):
         words = line.split(" ")
         if line.startswith(_OWN):
             if len(words) == 4 and schema.NAME.match(words[1]) and words[2] in ("own", "shared"):
                 groups.append((words[3], site_tunnels.Wire(words[1], words[2] == "own"), []))
-        elif line.startswith(_PEER):
+        elif line.startswith((_PEER, _ADDRESS)):
             if len(words) == 4 and schema.NAME.match(words[1]) and re.match("[0-9]{1,10}\\Z", words[2]):
-                peers.append((words[1], int(words[2]), words[3]))
+                rows = peers if line.startswith(_PEER) else addresses
+                rows.append((words[1], int(words[2]), words[3]))
         elif groups and line:
             groups[-1][2].append(line)
-    return Record(tuple(Group(key, wire, tuple(rows)) for key, wire, rows in groups), tuple(peers))
+    return Record(tuple(Group(key, wire, tuple(rows)) for key, wire, rows in groups), tuple(peers), tuple(addresses))
 
 
-def write(rows, peers):
-    """Keep these: rows of a Net, and those of peers. Raises L2wgError."""
+def write(rows, peers, addresses=()):
+    """Keep these: rows of a Net, those of peers, and those of addresses. Raises L2wgError."""
     lines = list(rows) + ["peer %s %d %s" % row for row in sorted(peers)]
+    lines += ["address %s %d %s" % row for row in sorted(addresses)]
     text = "".join(line + "\n" for line in lines)
     if text != files.kept(PATH):
         files.keep(PATH, text)
@@ -229,7 +234,10 @@ def _kept(net, wished, record):
         own = next((site for site in old.sites if site.key == group.key), None)
         if own is None or old.net is None:
             continue
+        if net.known and len(old.net.hubs) > 1 and own.name not in old.net.hubs:
+            continue  # to whom its one tunnel leads, the line of the net says, or it would be another way to one of them
         sites = [site for site in old.sites if not site.gone and site.key not in out]
+        hubs = [site for site in old.sites if site.name in old.net.hubs]
         every = wished.tunnels + tuple(found)
         if old.net.is_one_tunnel:
             every = site_mesh.apart(every, site_file.path())
@@ -242,15 +250,17 @@ def _kept(net, wished, record):
             hub = next((site for site in old.sites if site.name in old.net.hubs), None)
             kept = site_mesh.between(old.net, own, sites, group.wire, by_hand, site_file.path(), stands=True, hub=hub)[0]
         else:
-            kept = site_tunnels.between(old.net, own, sites, group.wire, by_hand, site_file.path())[0]
+            kept = site_tunnels.between(old.net, own, sites, group.wire, by_hand, site_file.path(), hubs)[0]
+            kept = site_file.listening(kept)
         # The lines that they stand by are no longer there.
         found += [tunnel._replace(lines={}) for tunnel in kept]
         staying = {peer.key for tunnel in kept for peer in tunnel.peers}
         out |= staying
-        rows = tuple(site.text for site in sites if site.key in staying)
+        more = [site for site in hubs if len(hubs) > 1 and kept and site.key not in (own.key, *staying)]
+        rows = tuple(dict.fromkeys(site.text for site in sites + more if site.key in staying or site in more))
         head = (old.net.text, own.text)
         if groups and groups[0].head == group.head and groups[0].rows[:2] == head:
-            groups[0] = groups[0]._replace(rows=groups[0].rows + rows)
+            groups[0] = groups[0]._replace(rows=tuple(dict.fromkeys(groups[0].rows + rows)))
         elif rows:
             groups.append(group._replace(rows=head + rows))
     return found, groups
@@ -283,8 +293,25 @@ def told(links, names):
     return frozenset(found)
 
 
-def keep(wished, links, seen, more):
-    """Keep what is carried out now, before it is; `more` are {WireGuard interface: PeerWishes} that it is about to be told of."""
+def given(links):
+    """{(WireGuard interface, address)} of what l2wg has given interfaces, as far as these are still the same, and have it."""
+    return frozenset(
+        (name, address)
+        for name, index, address in read().addresses
+        if name in links and links[name].ifindex == index and link_has(links[name], address)
+    )
+
+
+def link_has(link, address):
+    """Whether an interface has an IP address."""
+    return address in {word.partition("/")[0] for word in link.addresses}
+
+
+def keep(wished, links, seen, more, addresses=()):
+    """Keep what is carried out now, before it is; `more` are {WireGuard interface: PeerWishes} that it is about to be told of.
+
+    `addresses` are (WireGuard interface, address) that it is about to be given.
+    """
     if seen.told is None and wished.net is None:
         return
     # One that is there no more, and comes back, is somebody's.
@@ -292,7 +319,8 @@ def keep(wished, links, seen, more):
     peers = {(name, links[name].ifindex, key) for name, key in seen.told or () if name in links and key in there.get(name, ())}
     peers |= {(name, links[name].ifindex, peer.key) for name, these in more.items() if name in links for peer in these}
     rows = wished.net.rows if wished.net is not None else ()
+    has = {(name, links[name].ifindex, address) for name, address in {*(seen.given or ()), *addresses} if name in links}
     try:
-        write(rows, peers)
+        write(rows, peers, has)
     except L2wgError:  # a full /run
         pass

@@ -51,6 +51,7 @@ def look(tunnels, links):
         there,
         _floods(tunnels, links),
         away,
+        None if told is None else _given(links),
     )
 
 
@@ -147,6 +148,13 @@ def _applied_ends():
 
     text = last_applied.read().get(store.SITES)
     return {address for site in site_lines.parse(text, "").sites for address in site.card.addresses} if text else set()
+
+
+def _given(links):
+    """Observed.given."""
+    from l2wg_hooks.config import site_record
+
+    return site_record.given(links)
 
 
 def bridges(tunnels):

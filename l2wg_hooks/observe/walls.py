@@ -3,7 +3,7 @@
 import os
 import time
 
-from l2wg_hooks.config import endpoint_names, own_wire, staged, wg_quick, wire_peers
+from l2wg_hooks.config import endpoint_names, own_wire, staged, wg_quick, wg_quick_peers, wire_peers
 from l2wg_hooks.errors import L2wgError, Problem
 from l2wg_hooks.model import ALIAS, NAMESPACE, Observed, Peer, Walls, Wire
 from l2wg_hooks.netfilter import inner_guard
@@ -41,7 +41,7 @@ def look(tunnels, links, heard=()):
         leftover,
         routes,
         routed,
-        {name: _wire(name, dumps.get(name), _beside(tunnels, name, dumps.get(name), heard)) for name in names},
+        {name: _wire(name, dumps.get(name), _beside(tunnels, name, dumps.get(name), heard), _given(tunnels, name)) for name in names},
         tuple(name for name in devices if name not in ours and not link_table.is_kernels(name)),
         home(),
         waiting,
@@ -105,7 +105,13 @@ def _told(peer):
     return own_wire.PeerWish(own_wire.NO_SECRET, frozenset(peer.allowed), str(peer.keepalive or "off"), peer.endpoint)
 
 
-def _wire(name, dump, beside):
+def _given(tunnels, name):
+    """The addresses that two hubs have, beside those of the file of a wire."""
+    found = dict.fromkeys(tunnel.hub_address for tunnel in tunnels if tunnel.is_hubs and tunnel.underlay == name)
+    return tuple(map(wg_quick_peers.host, found))
+
+
+def _wire(name, dump, beside, given=()):
     path = wg_quick.path(name)
     try:
         wanted, problems = own_wire.parse(files.read(path), path)
@@ -123,7 +129,9 @@ def _wire(name, dump, beside):
     wanted = wanted._replace(peers={**{peer.key: _told(peer) for peer in beside}, **wanted.peers})
     there = wg_interfaces.parse(dump) if dump is not None else None
     peers = there.peers if there is not None else tuple(_peer(*row) for row in wanted.peers.items())
-    return Wire(wanted.addresses, wanted.mtu, differs(wanted, dump) if dump is not None else (), (), peers, beside)
+    has = {word.partition("/")[0] for word in wanted.addresses}
+    addresses = wanted.addresses + tuple(word for word in given if word.partition("/")[0] not in has)
+    return Wire(addresses, wanted.mtu, differs(wanted, dump) if dump is not None else (), (), peers, beside)
 
 
 def _peer(key, wish):

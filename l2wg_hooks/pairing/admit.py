@@ -159,5 +159,10 @@ def _elsewhere(other, net, path):
     if net.lines.net.shape == site_lines.MESH:
         names = errors.listed([*others, other.name], revoke.ALL)
         yield f"each site needs this file: {names}. Copy {path} there, then, on each: l2wg apply"
-    elif others:
+        return
+    for hub in net.lines.net.hubs:
+        if len(net.lines.net.hubs) > 1 and hub in others:
+            yield f"{hub}, the other hub, needs this file as soon: copy {path} there, then, on {hub}: l2wg apply"
+            others.remove(hub)
+    if others:
         yield f"without hurry, so that all have the same file: copy it to {errors.listed(others, revoke.SOME)}"

@@ -77,7 +77,7 @@ def changes(tunnels, links, seen, leaving=()):
         missing = _missing(these, there, barred)
         if missing:
             more[name] = missing
-            reason = f"it does not have {errors.listed([these[peer.key][0].site for peer in missing], NAMED)}"
+            reason = f"it does not have {errors.listed([peer.site or these[peer.key][0].site for peer in missing], NAMED)}"
             steps.append(Step(("wg", "addconf", name, FILE.format(name)), reason, _group(name)))
         if link.up and seen.ways_there is not None:
             steps += _ways(name, ends, seen.ways_there.get(name, {}), barred, wanted.nets.get(name, ()))

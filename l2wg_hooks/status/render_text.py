@@ -100,6 +100,8 @@ def _tunnel(pen, status, tunnel, rates):
             pen.row("", f"{size(far.received)} received, {size(far.sent)} sent{macs}")
         else:
             pen.row("peer", f"{called}none", none="red")
+    if wish.has_hubs:
+        pen.row("hubs", hubs(tunnel))
     pen.row("bridge", "{}{}".format(wish.bridge, "" if tunnel.joined else tie(" (not a port of it)")))
     pen.row("MTU", "%s, of these %d in one packet, more in fragments" % (tunnel.mtu if tunnel.there else "none", tunnel.whole))
     clamp = "not clamped" if wish.mss_clamp == "off" else "no clamp in force"
@@ -117,6 +119,16 @@ def _tunnel(pen, status, tunnel, rates):
     for number, label in enumerate(("received", "sent")):
         rate = ", %d frames/s" % rates[number] if rates else ""
         pen.row(label, _way(tunnel.traffic[number]) + rate)
+
+
+def hubs(tunnel):
+    """Which of two hubs a tunnel's router listens to."""
+    names = {peer.key: peer.site for peer in tunnel.wish.peers}
+    heard = tunnel.peer.key if tunnel.peer is not None else ""
+    others = " and ".join(name for key, name in names.items() if key != heard)
+    if heard not in names:
+        return "neither {} nor {} is listened to".format(*names.values())
+    return f"{names[heard]} is listened to, {others} is not"
 
 
 def _way(way):

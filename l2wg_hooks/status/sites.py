@@ -10,7 +10,7 @@ from l2wg_hooks.errors import listed
 from l2wg_hooks.status.status import NOTE, WRONG, Fault, State, of_problem
 
 # Words for what there is between this router and a site, beside those for a tunnel's state.
-HERE, GONE, NONE, UNKNOWN = "here", "gone", "none", "unknown"
+HERE, GONE, NONE, UNKNOWN, STANDBY = "here", "gone", "none", "unknown", "standby"
 CONTRADICTED, CHOOSE = "another line contradicts this one, so neither counts", "mend one of the two"
 # How this router has the other sites of a star, by whether it is isolated from them.
 BEYOND = {False: "by way of the hub", True: "at the hub, not seen from here"}
@@ -53,12 +53,23 @@ class Row(NamedTuple):
         """The Far of this site; None where there is none, or it is the hub's."""
         if self.tunnel is None or self.by:
             return None
+        if self.tunnel.wish.has_hubs:
+            return self.tunnel.peer if self.listened else None
         return next((far for end, far in self.tunnel.peers.items() if end.remote in self.addresses), None)
+
+    @property
+    def listened(self):
+        """Whether this is the one of two hubs that is listened to here; None where this router has no such choice."""
+        if self.tunnel is None or not self.tunnel.wish.has_hubs or self.by_hand:
+            return None
+        return self.tunnel.peer is not None and self.tunnel.peer.key == self.key
 
     @property
     def ways(self):
         """(bytes received, bytes sent) of the site's tunnel, or, where that leads to others, too, of its peer."""
         if self.tunnel is None:
+            return 0, 0
+        if self.listened is False:
             return 0, 0
         if self.tunnel.wish.is_one_of_all:
             return (self.peer.received, self.peer.sent) if self.peer else (0, 0)
@@ -72,6 +83,8 @@ class Row(NamedTuple):
         if self.tunnel is not None:
             if not self.tunnel.there:
                 return "missing"
+            if self.listened is False and self.tunnel.up and not self.wrong:
+                return STANDBY
             return "down" if not self.tunnel.up else "WRONG" if self.wrong else "up"
         if self.gone:
             return GONE
@@ -250,7 +263,8 @@ def _lineless(key, tunnel, found):
 
 def beyond(table):
     """(the hub's Row, names of the sites in the same star that this router has no tunnel to); (None, ()) where it has all."""
-    hub = next((row for row in table.rows if row.hub and row.tunnel is not None), None)
+    hubs = [row for row in table.rows if row.hub and row.tunnel is not None]
+    hub = next((row for row in hubs if row.listened), hubs[0] if hubs else None)
     return (hub, tuple(row.name for row in table.rows if row.word == NONE)) if hub is not None else (None, ())
 
 

@@ -37,7 +37,7 @@ import site_tables
 PATH = "/etc/l2wg/sites"
 WIRE = {nets.key(0): site_tunnels.Wire("wg0")}
 NAMES = {"star-3": 3, "star-30": 30, "mesh-30": 30, "vxlan-30": 30, "one-30": 30}
-SEEDS = hostile.texts(*(f"golden/sites/{name}.sites" for name in ("star-3", "star-30", "mesh-30", "one-30")))
+SEEDS = hostile.texts(*(f"golden/sites/{name}.sites" for name in ("star-3", "star-30", "mesh-30", "one-30", "hubs-5")))
 # What a line of each form may look like: nothing that Nix, debconf or wg-quick(8) would take for more.
 SHAPES = {
     "wg-quick": r"(#.*|\[(Interface|Peer)\]|(Address|ListenPort|PublicKey|AllowedIPs|Endpoint|PersistentKeepalive) = [][A-Za-z0-9_+/=.:, -]+|)\Z",
@@ -46,9 +46,9 @@ SHAPES = {
     "preseed": r"l2wg l2wg/[a-z-]+ (string|boolean)( [A-Za-z0-9_+/=.:, -]+)?\Z",
 }
 # What may stand behind a card, and what may not.
-KEYS = [*site_lines.OF_TUNNELS, *site_lines.OF_A_ROUTER, "key", "address", "gone", "was", "hub", "shape", "isolated", "encapsulation"]
+KEYS = [*site_lines.OF_TUNNELS, *site_lines.OF_A_ROUTER, "key", "address", "gone", "was", "hub", "hub-address", "hubs-joined", "shape", "isolated", "encapsulation"]
 RIGHT = ["yes", "no", "block", "off", "2026-11-25", "star", "mesh", "site0", "site0,site1", "vxlan", "fd00::7", *map(nets.key, range(6))]
-HEADS = ["net shape=star hub=site0", "net shape=mesh encapsulation=vxlan"]
+HEADS = ["net shape=star hub=site0", "net shape=mesh encapsulation=vxlan", "net hub=site0,site1 hub-address=198.18.9.1"]
 values = st.one_of(hostile.junk, hostile.names, hostile.addresses, st.integers(0, 9999).map(str), st.sampled_from(RIGHT))
 words = st.one_of(st.builds("{}={}".format, st.sampled_from(KEYS), values), hostile.junk)
 cards = st.builds(lambda number, as_name: nets.line(number, name="site%d" % as_name).strip(), st.integers(0, 4), st.integers(0, 4))
@@ -82,8 +82,13 @@ def test_a_file_of_sites_is_understood_or_told_of(text):
     for tunnel in part.tunnels:
         # By the same rules as a file of its own.
         again, problems = tunnel_file.parse(tunnel_file.of(tunnel), PATH, tunnel.name)
-        assert problems == () and again == tunnel._replace(peers=())
-        assert [peer.ends for peer in tunnel.peers] == [(end,) for end in tunnel.far_ends]
+        assert problems == () and again == tunnel._replace(peers=(), hub_address="", own_site="")
+        allowed = [end for peer in tunnel.peers for end in peer.ends]
+        if tunnel.has_hubs:
+            # At one of them, and each at its own.
+            assert allowed.count(tunnel.remote) == 1 and len(tunnel.peers) == 2 and len(set(allowed)) == 3
+        else:
+            assert allowed == list(tunnel.far_ends)
         for peer in tunnel.peers:
             assert card.public_key(peer.key) and (not peer.endpoint or card.endpoint(peer.endpoint))
 
