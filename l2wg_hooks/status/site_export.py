@@ -43,6 +43,22 @@ class _Site(NamedTuple):
         return [(tunnel, peer) for tunnel in self.tunnels for peer in tunnel.peers]
 
     @property
+    def addresses(self):
+        """Those that its WireGuard interface has: its own, and that of both hubs, if it is one of two."""
+        more = dict.fromkeys(tunnel.hub_address for tunnel in self.tunnels if tunnel.is_hubs)
+        return [wg_quick_peers.host(address) for address in (*self.card.addresses, *more)]
+
+    @property
+    def unmoved(self):
+        """Problems of a site with two hubs that has no file of sites."""
+        message = "it listens to {}: to move to {}, without the file of sites, is up to you"
+        hint = "have {0} among the AllowedIPs of that peer: WireGuard takes it from the other one. With the file, l2wg does it"
+        for tunnel in self.tunnels if self.tunnels[0].has_hubs else ():
+            first, *others = sorted(tunnel.peers, key=lambda peer: tunnel.hub_address not in peer.ends)
+            names = ", ".join(peer.site for peer in others)
+            yield Problem(message.format(first.site, names), hint.format(wg_quick_peers.host(tunnel.hub_address)))
+
+    @property
     def private(self):
         """What stands in the place of the key that is in no file of sites."""
         return f"the private key of {self.card.key}, which never leaves that router"
@@ -69,7 +85,7 @@ def export(lines, name, form, underlay, path):
 def _wg_quick(site):
     """The file of a WireGuard interface, but for its key."""
     rows = [f"# {wg_quick.path(site.underlay)} of {site.name}", "[Interface]", f"# PrivateKey: {site.private}"]
-    rows += [f"Address = {wg_quick_peers.host(address)}" for address in site.card.addresses]
+    rows += [f"Address = {address}" for address in site.addresses]
     if site.card.endpoint:
         rows.append("ListenPort = %d" % card.endpoint(site.card.endpoint)[1])
     for tunnel, peer in site.peers():
@@ -83,7 +99,7 @@ def _wg_quick(site):
         "the tunnels are not in it, but for a comment: this is WireGuard's part alone",
         "l2wg makes them of the file of sites, or of `--as conf`; whatever else runs there has a word for them of its own",
     )
-    return Export(_text(rows), (keyless, ether))
+    return Export(_text(rows), (keyless, ether, *site.unmoved))
 
 
 def _conf(site):
@@ -97,7 +113,7 @@ def _conf(site):
 
 def _nix(site):
     """A module of NixOS: WireGuard, and services.l2wg."""
-    address = " ".join(_quoted(wg_quick_peers.host(each)) for each in site.card.addresses)
+    address = " ".join(map(_quoted, site.addresses))
     rows = ["{", f"  networking.wg-quick.interfaces.{_quoted(site.underlay)} = {{", f"    address = [ {address} ];"]
     where = NIX_KEY.format(site.underlay)
     rows.append(f"    privateKeyFile = {_quoted(where)}; # {site.private}")
@@ -116,6 +132,7 @@ def _nix(site):
         rows.append("    };")
     rows += ["  };", "}"]
     notes = [Problem(f"where its private key is, no file of sites tells; {where} stands for it", f"put it there: {site.private}")]
+    notes += site.unmoved
     bare = sorted({tunnel.bridge for tunnel in site.tunnels if not tunnel.bridge_ports})
     if bare:
         hint = f"networking.bridges.{bare[0]}.interfaces = [ ... ]; or bridge-ports= in the line of {site.name}"
@@ -168,7 +185,7 @@ def _words(tunnel):
 def _kind(tunnel, peer):
     """What leads to a peer, for whoever makes it with another tool."""
     number = "" if tunnel.key is None else ", %s %d" % ("VNI" if tunnel.encapsulation == "vxlan" else "key", tunnel.key)
-    remote = next(end for end in tunnel.far_ends if end in peer.ends)
+    remote = tunnel.remote if tunnel.has_hubs else next(end for end in tunnel.far_ends if end in peer.ends)
     return f"{tunnel.kind} from {tunnel.local} to {remote}{number}, MTU {tunnel.mtu}"
 
 
