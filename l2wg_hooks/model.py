@@ -59,7 +59,7 @@ class Tunnel(NamedTuple):
     moment, only that table says, so there are no `remotes` but for those who have looked (observe/vteps.py).
     `transit` is whether these reach each other by this router: it is the hub of WireGuard that all of them have for a peer.
     `hub_address` is an address that two hubs have, each beside its own: `local` at the hubs, `remote` at the sites that listen to
-    one of them, which is the peer that has it. `own_site` is this router's site, at such a hub.
+    one of them, which is the peer that has it. `own_site` is this router's site, where it is such a hub.
     `lines` says where each key stands (1-based), "" where all of it does.
     """
 
@@ -180,6 +180,11 @@ class Tunnel(NamedTuple):
     def is_hubs(self):
         """Whether it is that of one of two hubs, to a site that listens to one of them."""
         return bool(self.hub_address) and self.local == self.hub_address
+
+    @property
+    def joins_hubs(self):
+        """Whether it leads from one of two hubs to the other one."""
+        return bool(self.own_site) and not self.hub_address
 
     @property
     def family(self):

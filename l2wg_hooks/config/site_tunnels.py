@@ -169,6 +169,7 @@ def _tunnel(net, own, other, wire, path):
         wire="own" if wire.walled else "shared",
         site=other.name,
         peers=(peer,),
+        own_site=own.name if len(net.hubs) > 1 else "",
         path=path,
         lines={"": other.line, **lines_of(own)},
         **alike(net, own, values),

@@ -68,6 +68,22 @@ class _Site(NamedTuple):
         return found
 
     @property
+    def addresses(self):
+        """Those that its WireGuard interface has: its own, and that of both hubs, if it is one of two."""
+        more = dict.fromkeys(tunnel.hub_address for tunnel in self.tunnels if tunnel.is_hubs)
+        return [wg_quick_peers.host(address) for address in (*self.card.addresses, *more)]
+
+    @property
+    def unmoved(self):
+        """Problems of a site with two hubs that has no file of sites."""
+        message = "it listens to {}: to move to {}, without the file of sites, is up to you"
+        hint = "have {0} among the AllowedIPs of that peer: WireGuard takes it from the other one. With the file, l2wg does it"
+        for tunnel in self.tunnels if self.tunnels[0].has_hubs else ():
+            first, *others = sorted(tunnel.peers, key=lambda peer: tunnel.hub_address not in peer.ends)
+            names = ", ".join(peer.site for peer in others)
+            yield Problem(message.format(first.site, names), hint.format(wg_quick_peers.host(tunnel.hub_address)))
+
+    @property
     def private(self):
         """What stands in the place of the key that is in no file of sites."""
         return f"the private key of {self.card.key}, which never leaves that router"
@@ -125,7 +141,7 @@ def _wg_quick(site):
     """The file of a WireGuard interface, but for its key."""
     rows = [f"# {wg_quick.path(site.underlay)} of {site.name}"] + [own_wire.MARK] * site.walled
     rows += ["[Interface]", f"# PrivateKey: {site.private}"]
-    rows += [f"Address = {wg_quick_peers.host(address)}" for address in site.card.addresses]
+    rows += [f"Address = {address}" for address in site.addresses]
     if site.card.endpoint:
         rows.append("ListenPort = %d" % card.endpoint(site.card.endpoint)[1])
     for tunnel, peer in site.peers():
@@ -141,7 +157,7 @@ def _wg_quick(site):
         "the tunnels are not in it, but for a comment: this is WireGuard's part alone",
         "l2wg makes them of the file of sites, or of `--as conf`; whatever else runs there has a word for them of its own",
     )
-    return Export(_text(rows), (keyless, ether))
+    return Export(_text(rows), (keyless, ether, *site.unmoved))
 
 
 def _conf(site):
@@ -160,7 +176,7 @@ def _keyed(site):
 
 def _nix_wireguard(site, where):
     """Rows of NixOS' own WireGuard, whose key is the file `where`."""
-    address = " ".join(_quoted(wg_quick_peers.host(each)) for each in site.card.addresses)
+    address = " ".join(map(_quoted, site.addresses))
     rows = [f"  networking.wg-quick.interfaces.{_quoted(site.underlay)} = {{", f"    address = [ {address} ];"]
     rows.append(f"    privateKeyFile = {_quoted(where)}; # {site.private}")
     if site.card.endpoint:
@@ -188,6 +204,7 @@ def _nix(site):
     if site.walled:
         message = f"{site.underlay} is not in it: l2wg makes that of {wg_quick.path(site.underlay)}, a secret, which is in no store"
         notes = [Problem(message, f"{_keyed(site)} prints that file, but for the key")]
+    notes += site.unmoved
     bare = sorted({tunnel.bridge for tunnel in site.tunnels if not tunnel.bridge_ports})
     if bare:
         hint = f"networking.bridges.{bare[0]}.interfaces = [ ... ]; or bridge-ports= in the line of {site.name}"
@@ -242,7 +259,8 @@ def _words(tunnel):
 def _kind(tunnel, peer):
     """What leads to a peer, for whoever makes it with another tool."""
     number = "" if tunnel.key is None else ", %s %d" % ("VNI" if tunnel.encapsulation == "vxlan" else "key", tunnel.key)
-    remote = next(known.ends[0] for known in tunnel.peers if known.key == peer.key)
+    where = (known.ends[0] for known in tunnel.peers if peer.key in (known.key, known.was))
+    remote = tunnel.remote if tunnel.has_hubs else next(where)
     beyond = [known.site for known in tunnel.peers if known.by == peer.key]
     found = f"{tunnel.kind} from {tunnel.local} to {remote}{number}, MTU {tunnel.mtu}"
     return found + (f"; by it, to {listed(beyond, NAMED)}, too" if beyond else "")

@@ -4,11 +4,14 @@ import contextlib
 
 import nets
 import pytest
+import site_tables
+from l2wg_hooks.apply import ring_probe
 from l2wg_hooks.config import hub_choice, hub_record, site_file, site_hubs, site_record
 from l2wg_hooks.model import Link, Observed, Peer
 from l2wg_hooks.plan import hub_address, planner, site_peers, wire_steps
 from l2wg_hooks.probes import station_frames
 from l2wg_hooks.reconcile import hub_watch, station_news
+from l2wg_hooks.status import render_prometheus, render_sites, render_sites_json, render_text, site_export, sites, status
 
 ADDRESS = "198.18.9.1"
 NET = f"hub=site0,site1 hub-address={ADDRESS}"
@@ -43,6 +46,13 @@ def test_all_sites_come_to_the_same(words):
         assert first.number == second.number and not (first.hub_address or second.hub_address)
 
 
+def test_a_ring_of_two_hubs_in_one_lan_has_its_own_cure():
+    tunnels = {tunnel.name: tunnel for tunnel in parts()[0].tunnels}
+    asked = [ring_probe.Joining(tunnels[name], ("enp3s0",)) for name in ("site1", "site2")]
+    between, other = ring_probe.judge(asked, {("site1", "enp3s0"), ("site2", "enp3s0")})
+    assert "hubs-joined=no" in between.hint and "hubs-joined" not in other.hint and (between.path, between.line) == (nets.PATH, 2)
+
+
 def test_a_hubs_other_key_changes_no_number():
     text = nets.text(NET + " encapsulation=vxlan", 3)
     (before,) = nets.part(text, 2).tunnels
@@ -72,6 +82,40 @@ def test_a_line_of_this_router_cannot_name_something_like_the_tunnel():
     by_hand = nets.site_tunnels.ByHand(names=frozenset({"hubs"}))
     (problem,) = nets.part(nets.text(NET, 3), 2, by_hand=by_hand).problems
     assert "is the name of the tunnel to the two hubs" in problem.message and problem.hint == "give that file another name"
+
+
+def test_what_is_printed_for_other_tools():
+    lines = nets.lines(nets.text(NET, 4))
+    hub = site_export.export(lines, "site0", "wg-quick", "wg0", nets.PATH)
+    assert f"Address = 198.18.0.1/32\nAddress = {ADDRESS}/32\n" in hub.text and len(hub.notes) == 2
+    site = site_export.export(lines, "site2", "wg-quick", "wg0", nets.PATH)
+    assert f"AllowedIPs = 198.18.0.1/32, {ADDRESS}/32\n" in site.text and "AllowedIPs = 198.18.0.2/32\n" in site.text
+    assert site.notes[-1].message == "it listens to site0: to move to site1, without the file of sites, is up to you"
+    nix = site_export.export(lines, "site0", "nix", "wg0", nets.PATH).text
+    assert f'address = [ "198.18.0.1/32" "{ADDRESS}/32" ];' in nix
+    assert "remote = 198.18.9.1\n" in site_export.export(lines, "site2", "conf", "wg0", nets.PATH).text.replace("  ", "")
+
+
+def test_the_table_the_screen_and_the_metrics_say_who_is_listened_to():
+    found = site_tables.net(nets.text(NET, 4), 2)
+    for key, words in ((nets.key(0), ["up", "standby"]), (nets.key(1), ["standby", "up"])):
+        seen = site_tables.looked(found._replace(part=found.part._replace(tunnels=site_hubs.chosen(found.part.tunnels, key))))
+        seen.peers["wg0"] = seen.peers["wg0"]._replace(peers=(seen.peers["wg0"].peers[0]._replace(key=key),))
+        now = status.build(seen)
+        table = sites.build(found, nets.PATH, now)
+        assert [row.word for row in table.rows[:2]] == words and [row.listened for row in table.rows] == [words[0] == "up", words[1] == "up", None, None]
+        assert [row["listened"] for row in render_sites_json.document(table, "a", 0)["sites"][:2]] == [words[0] == "up", words[1] == "up"]
+        name, other = ("site0", "site1") if words[0] == "up" else ("site1", "site0")
+        said = render_sites.render(table)
+        assert f"{name} is the hub that is listened to\n" in said and "The hubs have one tunnel here, hubs: l2wg status hubs\n" in said
+        assert f"{name} is listened to, {other} is not" in render_text.render(now)
+        metrics = render_prometheus.render(now)
+        assert f'l2wg_hub_listened{{tunnel="hubs",site="{name}",public_key="{key}"}} 1\n' in metrics and f'site="{other}",public_key="' in metrics
+    nobody = now._replace(tunnels=tuple(tunnel._replace(peers=dict.fromkeys(tunnel.peers)) for tunnel in now.tunnels))
+    assert "neither site0 nor site1 is listened to" in render_text.render(nobody)
+    hub = site_tables.net(nets.text(NET, 4), 0)
+    at_hub = sites.build(hub, nets.PATH, status.build(site_tables.looked(hub)))
+    assert {row.listened for row in at_hub.rows} == {None} and "listened" not in render_sites.render(at_hub)
 
 
 @pytest.fixture
