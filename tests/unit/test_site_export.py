@@ -148,5 +148,5 @@ def test_a_site_that_changes_its_key_is_told_with_both(text=STAR):
     said = export(text, "site1", "wg-quick").text
     first, second = said.split("[Peer]")[1:]
     assert f"PublicKey = {nets.key(0)}\n" in first and "AllowedIPs = 198.18.0.1/32\n" in first
-    assert f"PublicKey = {nets.key(8)}\n" in second and "AllowedIPs =" not in second and "# its next key" in second
+    assert f"PublicKey = {nets.key(8)}\n" in second and "AllowedIPs =" not in second and "# site0: its next key" in said
     assert f'publicKey = "{nets.key(8)}"; allowedIPs = [  ];' in export(text, "site1", "nix").text
