@@ -80,7 +80,7 @@ def _wg_quick(site):
     if site.card.endpoint:
         rows.append("ListenPort = %d" % card.endpoint(site.card.endpoint)[1])
     for tunnel, peer in site.peers():
-        what = _kind(tunnel, peer) if peer.allowed else "its next key; the AllowedIPs above are to be here once it has a handshake"
+        what = _kind(tunnel, peer) if peer.allowed else "its next key, which gets the AllowedIPs above with its first handshake"
         rows += ["", f"# {peer.site or tunnel.site}: {what}", "[Peer]", f"PublicKey = {peer.key}"]
         rows += ["AllowedIPs = " + ", ".join(peer.allowed)] if peer.allowed else []
         rows += [f"Endpoint = {peer.endpoint}"] if peer.endpoint else []
