@@ -124,7 +124,6 @@ def _transact(intent, confirm, more, meet):
     silent = [name for name, bridge in intent.bridges.items() if bridge.switches is bridge_switches.SILENT]
     before = verify.look(intent.tunnels, known, _spared(intent, more, applied), silent)
     gone = more.removed() | _departed(applied, intent.tunnels)
-    gone |= {peer.was for tunnel in intent.tunnels for peer in tunnel.peers}  # which may be out any moment
     before = before._replace(sessions=tuple(session for session in before.sessions if session[1] not in gone))
     old = intent.texts.get(ifupdown_bridge.OURS, ("", ""))[0]
     names = [name for bridge, ports in ifupdown_bridge.bridges_in(old).items() for name in [bridge] + ports]
@@ -201,11 +200,12 @@ def _changed(applied):
 
 
 def _departed(applied, tunnels):
-    """The public keys of the peers that go with the sites which are in the file no more."""
+    """The public keys of the peers that go with the sites which are in the file no more, or may go any moment: former ones."""
+    formers = {peer.was for tunnel in tunnels for peer in tunnel.peers if peer.was}
     if store.SITES not in applied:
-        return set()
+        return formers
     there = {peer.key for tunnel in tunnels for peer in wire_peers.of(tunnel)}
-    return {peer.key for tunnel in store.parsed(applied) for peer in wire_peers.of(tunnel)} - there
+    return formers | {peer.key for tunnel in store.parsed(applied) for peer in wire_peers.of(tunnel)} - there
 
 
 def _tell_of_firewalls(tunnels):

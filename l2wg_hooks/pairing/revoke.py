@@ -127,17 +127,22 @@ def _left(site, net, wished):
         if not tunnel.peers and {end.remote for end in tunnel.ends()} & set(site.card.addresses):
             message = f"{tunnel.name} leads to {site.name} by a file of its own, and stays"
             yield Problem(message, f"l2wg unpair {tunnel.name}", tunnel.path, tunnel=tunnel.name)
-    name = net.wire.underlay
+    for key in site.keys:
+        yield from _stays(site, net.wire, key)
+
+
+def _stays(site, wire, key):
+    name = wire.underlay
     conf = wg_quick.path(name)
-    sections = [row for row in wg_quick_peers.sections(files.text(conf)) if row.key == site.key]
-    message = f"the peer {site.key} of {name}, the WireGuard of {site.name}, stays: it is not of the file's making"
+    sections = [row for row in wg_quick_peers.sections(files.text(conf)) if row.key == key]
+    message = f"the peer {key} of {name}, the WireGuard of {site.name}, stays: it is not of the file's making"
     if sections:
-        hint = f"if it is to go: delete its [Peer] in {conf}, then: wg set {name} peer {site.key} remove"
+        hint = f"if it is to go: delete its [Peer] in {conf}, then: wg set {name} peer {key} remove"
         yield Problem(message, hint, conf)
         return
     links = link_table.read()
-    live = wg_interfaces.look(name) if name in links and not net.wire.walled else None
-    if live is None or site.key not in {peer.key for peer in live.peers}:
+    live = wg_interfaces.look(name) if name in links and not wire.walled else None
+    if live is None or key not in {peer.key for peer in live.peers}:
         return
-    if (name, site.key) not in site_record.told(links, lambda _: set()):
-        yield Problem(message, f"if it is to go: wg set {name} peer {site.key} remove")
+    if (name, key) not in site_record.told(links, lambda _: set()):
+        yield Problem(message, f"if it is to go: wg set {name} peer {key} remove")

@@ -145,9 +145,8 @@ def _wg_quick(site):
     if site.card.endpoint:
         rows.append("ListenPort = %d" % card.endpoint(site.card.endpoint)[1])
     for tunnel, peer in site.peers():
-        rows += ["", f"# {peer.site or tunnel.site}: {_kind(tunnel, peer)}", "[Peer]", f"PublicKey = {peer.key}"]
-        if not peer.allowed:
-            rows.append("# its next key: the AllowedIPs above are to be here once it has a handshake")
+        what = _kind(tunnel, peer) if peer.allowed else "its next key, which gets the AllowedIPs above with its first handshake"
+        rows += ["", f"# {peer.site or tunnel.site}: {what}", "[Peer]", f"PublicKey = {peer.key}"]
         rows += ["AllowedIPs = " + ", ".join(peer.allowed)] if peer.allowed else []
         rows += [f"Endpoint = {peer.endpoint}"] if peer.endpoint else []
         rows += ["PersistentKeepalive = %d" % peer.keepalive] if peer.keepalive else []

@@ -1,10 +1,12 @@
 """A site with two keys: which of them has its AllowedIPs, when the former one is out, and what an older copy of the file can do."""
 
+import re
 import time
 
 import nets
 import pytest
-from l2wg_hooks.config import changed_keys, site_file, site_keys, site_record, site_tunnels, store
+from l2wg_hooks.apply import apply
+from l2wg_hooks.config import changed_keys, own_wire, site_file, site_keys, site_record, site_tunnels, store
 from l2wg_hooks.model import Heard, Link, Observed, Peer
 from l2wg_hooks.observe import walls
 from l2wg_hooks.plan import endpoint_names, key_changes, planner, site_peers
@@ -114,6 +116,13 @@ def test_an_own_wire_has_both(wireguard):
     assert wire((OLD, ADDRESS[0], now - 9), (NEW, "", now), third).differs == ()
 
 
+def test_wg_is_told_of_no_empty_list():
+    """It refuses the whole file for one: seen with wireguard-tools 1.0.20210914."""
+    (peers,) = [turn.peers for _, _, turn in key_changes.turns(HUB, seen())]
+    text = own_wire.sections(peers)
+    assert text.count("[Peer]") == 2 and re.findall("AllowedIPs.*", text) == ["AllowedIPs = 198.18.0.2/32"]
+
+
 def test_the_name_of_its_endpoint_is_asked_for_by_either_key():
     text = STAR + nets.line(93, "was=" + nets.key(0), name="site0", endpoint="hq.example.org:7", addresses=("198.18.0.1",)) + nets.line(1)
     found = endpoint_names.wanted(nets.part(text, 1).tunnels, {"wg0": ""})
@@ -176,6 +185,10 @@ def test_a_router_finds_itself_by_either_key():
         wires = site_keys.found_by(lines, {key: site_tunnels.Wire("wg0")})
         part = site_tunnels.find(lines, wires, nets.NO_HAND, nets.PATH)
         assert part.own.name == "site1" and [tunnel.name for tunnel in part.tunnels] == ["site0"] and wires[part.own.key].underlay == "wg0"
+
+
+def test_the_old_ones_session_may_end_while_something_is_applied():
+    assert apply._departed({}, HUB) == {OLD}
 
 
 def test_a_tombstone_is_for_both_keys():

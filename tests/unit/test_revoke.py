@@ -106,6 +106,15 @@ def test_a_site_that_is_out_with_an_old_key_and_in_with_a_new_one(router):
     assert router.written("site6").count("gone=") == 2
 
 
+def test_a_site_that_changes_its_key_is_out_by_both(router):
+    router.write(STAR + LINES.replace(nets.line(1), nets.line(7, f"was={nets.key(1)}", name="site1", addresses=("198.18.0.2",))))
+    for name in ("site1", nets.key(1), nets.key(7)):
+        found = router.intend(name)
+        assert found.called == "site1" and found.more.removed() == {nets.key(1), nets.key(7)}
+    router.conf.write_text(CONF + "".join(f"[Peer]\nPublicKey = {nets.key(number)}\n" for number in (1, 7)))
+    assert [problem.hint.split()[-2] for problem in router.intend("site1").left] == [nets.key(7), nets.key(1)]
+
+
 def test_a_star_is_told_who_needs_the_file(router):
     router.write(STAR + LINES)
     said = " ".join(router.intend().told)

@@ -168,3 +168,12 @@ def test_half_a_command_line_is_refused(etc, capsys, words, said):
     with pytest.raises(SystemExit) as caught:
         cli.main(["sites", *words])
     assert caught.value.code == 2 and said in capsys.readouterr().err
+
+
+def test_a_site_that_changes_its_key_is_told_with_both(text=STAR):
+    text = text.replace(nets.line(0), nets.line(8, f"was={nets.key(0)}", name="site0", addresses=("198.18.0.1",)))
+    said = export(text, "site1", "wg-quick").text
+    first, second = said.split("[Peer]")[1:]
+    assert f"PublicKey = {nets.key(0)}\n" in first and "AllowedIPs = 198.18.0.1/32\n" in first
+    assert f"PublicKey = {nets.key(8)}\n" in second and "AllowedIPs =" not in second and "# site0: its next key" in said
+    assert f'publicKey = "{nets.key(8)}"; allowedIPs = [  ];' in export(text, "site1", "nix").text
