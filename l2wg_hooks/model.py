@@ -107,6 +107,22 @@ class Tunnel(NamedTuple):
         return tuple(End(self.name, self.local, remote) for remote in self.far_ends)
 
     @property
+    def near_ends(self):
+        """Those of its ends() that have a peer of WireGuard's own. To others a hub forwards the tunnel's packets, and no more."""
+        beyond = {end for peer in self.peers if peer.by for end in peer.ends}
+        return tuple(end for end in self.ends() if end.remote not in beyond)
+
+    def by(self, remote):
+        """The name of the site by which packets go to one of the far ends, the hub; "" where they go there themselves."""
+        hub = next((peer.by for peer in self.peers if peer.by and remote in peer.ends), "")
+        return next((peer.site for peer in self.peers if hub and peer.key == hub), "")
+
+    def behind(self, remote):
+        """The far ends that packets go to by another one, the hub."""
+        hub = next((peer.key for peer in self.peers if not peer.by and remote in peer.ends), "")
+        return tuple(end for peer in self.peers if hub and peer.by == hub for end in peer.ends)
+
+    @property
     def far_ends(self):
         """The addresses that it leads to: at least one, but where FRR finds them (EVPN)."""
         return self.remotes or ((self.remote,) if self.remote else ())
@@ -361,9 +377,9 @@ class Walls(NamedTuple):
     `routes` are its own that somebody has made, {destination: (device, MTU in bytes or 0)}; `routed` is whether it forwards
     IPv4 packets whichever interface they come by, and `switches` have {name as of sysctl(8), with slashes: value} of the others,
     as plan/transit.py names them. `wires` are what the files want, {WireGuard interface: Wire}; `strangers` are the interfaces in
-    there that are not ours; `home` is the process whose network namespace is the router's own, as `ip link set netns` takes it. `staged` are tunnels
-    as they are to be (`l2wg wall`): their wires stand already, and nothing else of them. `guard` is how nft(8) lists the rules
-    in there, None where nobody has looked, for want of a tunnel that needs some.
+    there that are not ours; `home` is the process whose network namespace is the router's own, as `ip link set netns` takes it.
+    `staged` are tunnels as they are to be (`l2wg wall`): their wires stand already, and nothing else of them. `guard` is how
+    nft(8) lists the rules in there, None where nobody has looked, for want of a tunnel that needs some.
     """
 
     there: bool = False
@@ -411,8 +427,7 @@ class Observed(NamedTuple):
     `told` has (WireGuard interface, public key) of the peers that l2wg has told shared interfaces of, `ways_there` the routes by
     those interfaces, {interface: {destination: whether it is ours}}; both are None where no tunnel comes with its peer.
     `floods` are the entries of each tunnel's own table that is to have a flood list, as far as anything depends on them; None
-    where nobody has looked, for want of such a tunnel. `transit` has {WireGuard interface: whether the kernel forwards what comes by
-    it} of the shared ones that are those of hubs.
+    where nobody has looked, for want of such a tunnel.
     """
 
     rules: Rules = Rules()
@@ -431,7 +446,6 @@ class Observed(NamedTuple):
     told: Optional[FrozenSet[Tuple[str, str]]] = None
     ways_there: Optional[Dict[str, Dict[str, bool]]] = None
     floods: Optional[Dict[str, Tuple[Destination, ...]]] = None
-    transit: Dict[str, bool] = {}
 
 
 class Step(NamedTuple):

@@ -69,7 +69,7 @@ def look(tunnels, links, spared=(), silent=()):
 def _look(tunnels, links, spared, silent):
     underlays = sorted({tunnel.underlay for tunnel in tunnels if tunnel.underlay in links})
     known = [tunnel for tunnel in tunnels if tunnel.underlay in links and tunnel.name not in spared]
-    ends = {(tunnel.underlay, end.remote) for tunnel in known for end in tunnel.ends()}
+    ends = {(tunnel.underlay, end.remote) for tunnel in known for end in tunnel.near_ends}
     with concurrent.futures.ThreadPoolExecutor(1) as pool:
         # Far ends that do not answer take their second while all else is asked for.
         echoes = pool.submit(_echoes, ends)

@@ -8,6 +8,7 @@ from l2wg_hooks.check import (
     endpoint_dns,
     evpn,
     firewalls,
+    hub,
     lan,
     loops,
     modules,
@@ -26,6 +27,7 @@ from l2wg_hooks.check.cause import ORDER
 # Each has CAUSES, and CHECKS where it looks by itself. In the order in which they look.
 MODULES = (settings, boot, wg_quick_hooks, waiting, modules, underlay, endpoint_dns, evpn) + (
     routing,
+    hub,
     lan,
     permissions,
     firewalls,

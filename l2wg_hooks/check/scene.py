@@ -117,8 +117,8 @@ class Scene:
         return [(tunnel, known[tunnel.underlay]) for tunnel in found]
 
     def peers(self):
-        """[(Tunnel, End, wg_interfaces.Interface of its underlay)] where that one is there."""
-        return [(tunnel, end, interface) for tunnel, interface in self.over() for end in tunnel.ends()]
+        """[(Tunnel, End, wg_interfaces.Interface of its underlay)] where that one is there; nobody behind a hub."""
+        return [(tunnel, end, interface) for tunnel, interface in self.over() for end in tunnel.near_ends]
 
     def bridged(self):
         """The tunnels whose bridge is there, one a bridge."""

@@ -90,7 +90,8 @@ def _of_network(net, sites, path):
     """Problems of sites that are not of the net's network, and of those that are called at an address of it."""
     for site in sites if net.network else ():
         if not site_lines.inside(site.card.addresses[0], net.network):
-            message = f"{', '.join(site.card.addresses)}, its address inside WireGuard, is not of {net.network}, the net's network"
+            addresses = ", ".join(site.card.addresses)
+            message = f"{addresses}, its address inside WireGuard, is not of {net.network}, the net's network"
             hint = "give it one of that: Address in its WireGuard's file, and its new card, or address=, here"
             yield Problem(message, hint, path, site.line, "address")
         host = card.endpoint(site.card.endpoint)[0] if site.card.endpoint else ""

@@ -100,7 +100,7 @@ def _asked(site, net, family):
 
 
 def _pathless(hub, path):
-    """The Problem of a tunnel with a file of its own to the hub: no line makes a peer of that, by which the others are reached."""
+    """The Problem of a tunnel with a file of its own to the hub: no line makes its peer, by which the others are reached."""
     message = f"a file in /etc/l2wg has a tunnel to {hub.name}, the hub, by which all other sites are reached"
     return Problem(message, "delete that file: then the mesh leads there", path, hub.line)
 

@@ -1,4 +1,4 @@
-"""What the firewall of this router says of the packets of a tunnel's peer: for `l2wg check`, and for apply."""
+"""What the firewall of this router says of the packets of a tunnel's peers, to it and to each other: for `check` and `apply`."""
 
 import ipaddress
 
@@ -24,3 +24,19 @@ def problems(tunnel, firewall):
                 front_ends.of(base, chains).let_in(base, packet),
                 "firewall-input",
             )
+
+
+def between(tunnel, firewall):
+    """Yield a Problem for each chain of a Firewall that drops what this router, as a hub, forwards, and how to let it pass."""
+    name = tunnel.underlay
+    source, target = tunnel.far_ends[:2]
+    packet = Packet("forward", tunnel.family, name, name, source, target, "udp", tunnel.udp_port, tracked=False)
+    for base, chains in firewall.drops(packet):
+        yield tunnel.problem(
+            "",
+            f"the firewall ({base.where}) drops what comes by {name} from one site for another: this router is the hub, by "
+            "which they reach each other; what lets established or new connections pass does not let it pass, since it is "
+            "of none (notrack)",
+            front_ends.of(base, chains).let_through(base, name),
+            "hub-firewall",
+        )

@@ -1,8 +1,8 @@
-"""The guard of own wires: which far end may send to which VXLAN, and to whom through this router, in the network namespace of l2wg. Pure.
+"""The guard of own wires: which far end may send to which VXLAN, in the network namespace of l2wg, and to whom by it. Pure.
 
 Nothing but WireGuard brings packets in there, and GRE's the kernel takes from the tunnel's far end only. A VXLAN takes frames
-from all whom WireGuard lets in, such as a site that is in another tunnel's list, and learns from them where stations are. Where this
-router is the hub of a net, the packets from one site to another are all that is forwarded in there (transit.py).
+from all whom WireGuard lets in, such as a site that is in another tunnel's list, and learns from them where stations are. Where
+this router is the hub of a net, the packets from one site to another are all that is forwarded in there (transit.py).
 """
 
 import zlib

@@ -39,7 +39,7 @@ class Transit(NamedTuple):
         return any("/" in end for end in self.ends)
 
     def matches(self):
-        """nft(8)'s expressions, each for some of the packets from one far end to another: whole ones, and what is left of them."""
+        """nft(8)'s expressions for the packets from one far end to another: whole ones, and all fragments but the first."""
         between = f"{self.ip} saddr @{self.name} {self.ip} daddr @{self.name}"
         if self.is_prefix:
             # This router's own address is in there, too, and what it sends or gets itself is for the other chains.

@@ -48,12 +48,14 @@ def look(tunnels, links):
         told,
         there,
         _floods(tunnels, links),
-        transited(tunnels),
     )
 
 
 def transited(tunnels):
-    """Observed.transit. A file for each, and no process."""
+    """{WireGuard interface: whether the kernel forwards what comes by it} of the shared ones that sites reach each other by.
+
+    A file for each, and no process.
+    """
     if not any(tunnel.forwards for tunnel in tunnels):
         return {}
     from l2wg_hooks.plan import transit  # at a hub only

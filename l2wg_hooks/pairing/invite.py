@@ -138,13 +138,14 @@ def _free(name, wished, here, links):
 
 
 def _network(net):
-    """That which the net's line says that all are of; None where it says nothing. Raises L2wgError for what has no IPv4 address."""
+    """That which the net's line says that all are of, None where it says nothing. Raises L2wgError for one of IPv6."""
     if not net.network:
         return None
     found = ipaddress.ip_network(net.network)
     if found.version != 4:
-        hint = f"l2wg init --address ADDRESS there, then its card is a line more here; or --address with an IPv4 one, and no network"
-        fail(f"an invitation has an IPv4 address, and {net.network} has none", hint, path=site_file.path(), line=net.line, key="network")
+        where = {"path": site_file.path(), "line": net.line, "key": "network"}
+        hint = "there: l2wg init --address ADDRESS; then its card is a line more here, and all get the file: see l2wg-sites(5)"
+        fail(f"an invitation has an IPv4 address, and {net.network} has none", hint, **where)
     return found
 
 

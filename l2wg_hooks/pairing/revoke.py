@@ -96,17 +96,20 @@ def _elsewhere(site, net, path):
     """Yield sentences: where the site is in until the file is there, and where it should be, too, some day."""
     own, hubs = net.part.own, net.lines.net.hubs
     others = [other.name for other in net.lines.living() if other.key not in (site.key, own.key)]
-    if net.lines.net.shape == site_lines.MESH:
+    is_mesh = net.lines.net.shape == site_lines.MESH
+    if is_mesh and not hubs:
         if others:
             yield f"each of these sites has a tunnel to {site.name} until it has this file, too: {errors.listed(others, ALL)}"
             yield f"copy {path} there, then, on each: l2wg apply"
         return
     if own.name not in hubs:
         hub = hubs[0]
-        yield f"{site.name} is still in: its tunnel leads to {hub}, the hub. Copy {path} there, then, on {hub}: l2wg apply"
+        what = "WireGuard" if is_mesh else "tunnel"
+        yield f"{site.name} is still in: its {what} leads to {hub}, the hub. Copy {path} there, then, on {hub}: l2wg apply"
         others.remove(hub)
     else:
-        yield f"{site.name} is out at once: only this router, the hub, has had a tunnel to it"
+        what = "its WireGuard for a peer" if is_mesh else "a tunnel to it"
+        yield f"{site.name} is out at once: only this router, the hub, has had {what}"
     if others:
         yield f"without hurry, so that all have the same file: copy it to {errors.listed(others, SOME)}"
 

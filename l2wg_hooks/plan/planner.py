@@ -42,10 +42,6 @@ def plan(tunnels, links, leaving=(), broken=(), seen=Observed()):
         synced = wire_steps.synced(wires)
         inside = wire_steps.loaded(tunnels, seen.walls, wires)
         links = wire_steps.after(walled, links, seen.walls, leaving)
-    if seen.transit:
-        from l2wg_hooks.plan import transit  # at a hub only
-
-        problems.update(dict.fromkeys(transit.problems(tunnels, links, seen.transit)))
     more: Dict[str, Tuple[PeerWish, ...]] = {}
     told: Tuple[Step, ...] = ()
     if seen.told is not None or synced:

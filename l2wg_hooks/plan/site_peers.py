@@ -132,9 +132,8 @@ def _misled(name, ends, links, peers):
         if why:
             site = peer.site or tunnel.site
             message = f"{remote}, the address of {site}, is {why}: it would go into {name}"
-            found.append(
-                (peer.key, tunnel.problem("", message, f"give {site} another address inside WireGuard, and its line, too"))
-            )
+            hint = f"give {site} another address inside WireGuard, and its line, too"
+            found.append((peer.key, tunnel.problem("", message, hint)))
     return found
 
 

@@ -44,6 +44,11 @@ def is_forwarding(name):
     return name.endswith("/forwarding")
 
 
+def is_closed(name, values):
+    """Whether a switch is one that has packets forwarded, and is to be off by {name: value}."""
+    return is_forwarding(name) and values[name] == OFF
+
+
 def made(name):
     """The value of a switch that nobody has touched."""
     return OFF if is_forwarding(name) else ON
@@ -60,6 +65,6 @@ def problems(tunnels, links, forwarded):
         if name in links and links[name].kind in WIREGUARD_KINDS and forwarded.get(name) is False:
             word = switch(name, tunnel.family)
             word = word if "." in name else word.replace("/", ".")
-            message = f"this router is the hub, by which the other sites reach each other, and does not forward what comes by {name}"
+            message = f"this router is the hub, by which other sites reach each other, and does not forward what comes by {name}"
             hint = f"sysctl -w {word}=1 # and for good: echo {word}=1 >/etc/sysctl.d/60-l2wg-hub.conf; see l2wg-sites(5)"
             yield tunnel.problem("", message + f" ({word} = 0)", hint, "hub-forwarding")

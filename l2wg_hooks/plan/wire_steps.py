@@ -74,7 +74,7 @@ def steps(tunnels, links, walls, leaving=(), kept=False):
     needs = {name: value for name, value in transit.wanted(tunnels, wanted).items() if not (kept and value == transit.OFF)}
     # What it makes of the others when it is switched off for all of them.
     switches = {} if walls.routed else walls.switches
-    closed = [name for name in needs if transit.is_forwarding(name) and needs[name] == transit.OFF != switches.get(name, transit.OFF)]
+    closed = [name for name in needs if transit.is_closed(name, needs) and switches.get(name, transit.OFF) != transit.OFF]
     if closed:
         found.append(_switched(closed, needs, "nobody needs it"))
     for name in wanted:

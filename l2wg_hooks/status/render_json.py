@@ -67,7 +67,8 @@ def _tunnel(tunnel):
         },
         "peer": None if wish.remotes or wish.senders else peer(tunnel.peer),
         "remotes": [
-            {"address": end.remote, "site": _site(wish, end.remote), "peer": peer(far)} for end, far in tunnel.peers.items()
+            {"address": end.remote, "site": _site(wish, end.remote), "by": wish.by(end.remote) or None, "peer": peer(far)}
+            for end, far in tunnel.peers.items()
         ],
         "received": tunnel.traffic.received._asdict(),
         "sent": tunnel.traffic.sent._asdict(),

@@ -129,10 +129,7 @@ def _traffic(subject, rows):
 def _peers(tunnels):
     """By interface and key, once each: tunnels may share a peer."""
     known = [
-        (tunnel.underlay.name, peer, _site(tunnel, end.remote))
-        for tunnel in tunnels
-        for end, peer in tunnel.peers.items()
-        if peer
+        (tunnel.underlay.name, peer, _site(tunnel, end.remote)) for tunnel in tunnels for end, peer in tunnel.near.items() if peer
     ]
     # A second tunnel to a site, with a file of its own, has the same peer.
     sites = {(underlay, peer.key): site for underlay, peer, site in known if site}

@@ -11,6 +11,8 @@ TITLES = ("site", "address", "behind it", "tunnel", "handshake", "received", "se
 RATE = ("a second",)
 # So many of these can be cut, and to what at least: what --json has whole.
 CUT, LEAST = 3, 8
+# Characters of the name of a hub.
+BY = 12
 WHY_NONE = "none: in a star, the hub alone has a tunnel to each site"
 NOT_LOOKED = "Whether they are up, and when they were heard, is for root: sudo l2wg sites"
 
@@ -71,6 +73,8 @@ def _cells(row, rated):
     hand = duration(far.age) if far and far.age is not None else "none"
     rate = far.rate if far is not None else None
     cells = (*place, row.word, hand, size(ways[0]), size(ways[1]))
+    if row.by:
+        cells = (*place, row.word, cut(f"by {row.by}", BY), "-", "-")
     return cells + ((size(sum(rate)) if rate else "-",) if rated else ())
 
 

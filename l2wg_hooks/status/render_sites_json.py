@@ -38,6 +38,7 @@ def _site(row):
         "here": row.here,
         "hub": row.hub,
         "state": row.word,
+        "by": row.by or None,
         "tunnel": row.tunnel and _tunnel(row),
         "peer": row.tunnel and _peer(row.peer),
         "faults": [render_json.fault(fault) for fault in row.faults],

@@ -217,7 +217,7 @@ def _peer(status, tunnel):
     over = " ".join((below.name,) + below.addresses[:1]) + ", MTU %s" % (below.mtu or "none")
     under = far.endpoint if far and far.endpoint else "endpoint unknown"
     if several:
-        title, under = "%d of %d peers" % (tunnel.heard, len(tunnel.peers)), ""
+        title, under = "%d of %d peers" % (tunnel.heard, len(tunnel.near)), ""
         return title, rows, GOOD if status.carries(tunnel) else BAD, "peer", over, under
     return tunnel.wish.site or tunnel.wish.leads_to, rows, GOOD if status.carries(tunnel) else BAD, "peer", over, under
 

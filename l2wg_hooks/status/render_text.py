@@ -88,7 +88,10 @@ def _tunnel(pen, status, tunnel, rates):
         shown = shown[:FAR_ENDS]
     for end, far in shown:
         called = f"{wish.called(end.remote)}: " if wish.remotes else ""
-        if far is not None:
+        by = wish.by(end.remote)
+        if far is not None and by:
+            pen.row("peer", f"{called}by {by}")
+        elif far is not None:
             hand = f"handshake {duration(far.age)} ago" if far.age is not None else "no handshake yet"
             where = f"at {far.endpoint}" if far.endpoint else "endpoint not known yet"
             pen.row("peer", f"{called}{key(far.key)} {where}, {hand}")
@@ -177,8 +180,8 @@ def _table(pen, status):
     for tunnel in status.tunnels:
         wrong = [fault for fault in status.of(tunnel.name) if fault.level == WRONG]
         hand = duration(tunnel.peer.age) if tunnel.peer and tunnel.peer.age is not None else "none"
-        if len(tunnel.peers) > 1:
-            hand = "%d of %d" % (tunnel.heard, len(tunnel.peers))
+        if len(tunnel.near) > 1:
+            hand = "%d of %d" % (tunnel.heard, len(tunnel.near))
         ways = [size(way.bytes) for way in tunnel.traffic]
         state = "WRONG" if wrong and tunnel.up else state_word(tunnel)
         place = cut(tunnel.wish.site or "-" if named else tunnel.underlay.name, 10)

@@ -99,9 +99,9 @@ def _forwards(name, underlay, tunnels):
     """Yield the Problem of a hub: what it forwards, none of the forms can say."""
     for tunnel in tunnels:
         if tunnel.forwards:
-            message = f"{name} is the hub, by which the others reach each other: its kernel has to forward from {underlay} to {underlay}"
-            hint = f"sysctl -w {transit.switch(underlay, tunnel.family)}=1 there, and let the firewall pass UDP {tunnel.udp_port} of these"
-            yield Problem(message, f"{hint}; with the file of sites itself, and wire = own, l2wg does that")
+            message = f"{name} is the hub, by which the others reach each other: it has to forward from {underlay} to {underlay}"
+            hint = f"there: sysctl -w {transit.switch(underlay, tunnel.family)}=1, and let the firewall pass UDP; "
+            yield Problem(message, hint + "with the file of sites itself, and wire = own, l2wg does that")
 
 
 def _wg_quick(site):

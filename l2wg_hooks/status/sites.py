@@ -21,6 +21,7 @@ NAMED = 5
 class Row(NamedTuple):
     """One site. `line` is that of its line, 0 where this has gone and the tunnel stands all the same.
 
+    `by` is the site by which packets go there, the hub, or "": a handshake is seen with that one alone.
     `addresses` are those inside WireGuard, the one that its tunnel has first; `lan` is what its card says is behind it, `crowd`
     how many Ethernet addresses are heard behind the tunnel. `gone` is the day since which it is out, or "". `meets` is whether it
     is to have a tunnel with this router, None where nobody can tell. `by_hand`: its tunnel has a file of its own.
@@ -40,6 +41,7 @@ class Row(NamedTuple):
     by_hand: bool = False
     crowd: int = 0
     faults: Tuple[Fault, ...] = ()
+    by: str = ""
 
     @property
     def wrong(self):
@@ -48,8 +50,8 @@ class Row(NamedTuple):
 
     @property
     def peer(self):
-        """The Far of this site; None where there is none."""
-        if self.tunnel is None:
+        """The Far of this site; None where there is none, or it is the hub's."""
+        if self.tunnel is None or self.by:
             return None
         return next((far for end, far in self.tunnel.peers.items() if end.remote in self.addresses), None)
 
@@ -166,7 +168,8 @@ class _Tunnels:
 
     def faults(self, tunnel, addresses):
         """What is wrong with one, or worth a look; of one that leads to several sites, what is not with another one."""
-        return [fault for fault in self.status.of(tunnel.name) if fault.far in ("", *addresses)]
+        hubs = [far for far in tunnel.wish.far_ends if set(tunnel.wish.behind(far)).intersection(addresses)]
+        return [fault for fault in self.status.of(tunnel.name) if fault.far in ("", *addresses, *hubs)]
 
 
 def _row(site, net, found, faults):
@@ -211,6 +214,7 @@ def _row(site, net, found, faults):
         tunnel is not None and by_hand,
         found.crowds.get(tunnel.name, 0) if tunnel is not None else 0,
         tuple(faults),
+        next(filter(None, map(tunnel.wish.by, addresses)), "") if tunnel is not None else "",
     )
 
 
@@ -219,7 +223,8 @@ def _lineless(key, tunnel, found):
     (peer,) = [peer for peer in wish.peers if peer.key == key]
     crowd, faults = found.crowds.get(tunnel.name, 0), tuple(found.faults(tunnel, peer.ends))
     site = peer.site or wish.site
-    return Row(site, key, addresses=peer.ends, meets=True, tunnel=tunnel, crowd=crowd, faults=faults)
+    by = wish.by(peer.ends[0])
+    return Row(site, key, addresses=peer.ends, meets=True, tunnel=tunnel, crowd=crowd, faults=faults, by=by)
 
 
 def beyond(table):

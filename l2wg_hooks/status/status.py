@@ -14,7 +14,7 @@ from l2wg_hooks.observe import counter_growth, peer_answers
 from l2wg_hooks.observe.fdb_table import Station
 from l2wg_hooks.observe.interface_counters import Traffic
 from l2wg_hooks.observe.wg_interfaces import SESSION
-from l2wg_hooks.plan import planner
+from l2wg_hooks.plan import planner, transit
 from l2wg_hooks.status.terminal_text import duration
 
 WRONG, NOTE = "wrong", "note"
@@ -140,9 +140,15 @@ class State(NamedTuple):
         return max(known, key=lambda far: far.handshake, default=None)
 
     @property
+    def near(self):
+        """{End: Far} as of `peers`, of those that are WireGuard's own: whoever is behind the hub has none."""
+        ends = self.wish.near_ends
+        return {end: self.peers[end] for end in ends} if len(ends) < len(self.peers) else self.peers
+
+    @property
     def heard(self):
         """The number of peers that have a session by their handshakes."""
-        return sum(far is not None and far.age is not None and far.age <= SESSION for far in self.peers.values())
+        return sum(far is not None and far.age is not None and far.age <= SESSION for far in self.near.values())
 
 
 class Status(NamedTuple):
@@ -172,7 +178,9 @@ class Status(NamedTuple):
     def carries(self, tunnel):
         """Whether frames cross a tunnel, to one of its far ends at least, as far as one can tell from here."""
         wrong = [fault for fault in self.of(tunnel.name) + self.of(tunnel.wish.bridge) if fault.level == WRONG]
-        return all(fault.far for fault in wrong) and (not wrong or {fault.far for fault in wrong} != set(tunnel.wish.remotes))
+        # Whoever is behind a hub is cut off with it.
+        cut = {end for fault in wrong for end in (fault.far, *tunnel.wish.behind(fault.far))}
+        return all(fault.far for fault in wrong) and (not wrong or cut != set(tunnel.wish.remotes))
 
     def well(self, tunnel):
         """Whether they do, to all of its far ends, and nothing is known to be wrong with its guard."""
@@ -321,6 +329,8 @@ def _faults(seen, tunnels, bridges):
     if seen.report.unknown and seen.wished.tunnels:
         yield Fault(WRONG, "", f"whether the guard stands is not known: {seen.report.unknown}")
     yield from _planned(seen, [bridge.name for bridge in bridges])
+    for problem in transit.problems(seen.wished.tunnels, seen.links, seen.transit):
+        yield of_problem(problem, problem.tunnel)
     staged, taken = frozenset(seen.staged), frozenset(seen.taken)
     for tunnel in tunnels:
         if tunnel.name in staged:
@@ -364,7 +374,6 @@ def _planned(seen, bridges):
     """What the plan would do, one Fault for each thing that it is about."""
     # Policy routes, iptables and NetworkManager take processes of their own to look at: `l2wg check` does.
     known_too = Observed(seen.report.rules, bridges=seen.bridges, silent=seen.silent, taken=seen.taken, floods=seen.floods)
-    known_too = known_too._replace(transit=seen.transit)
     todo = planner.plan(seen.wished.tunnels, seen.links, (), seen.wished.broken, known_too)
     names = {tunnel.name for tunnel in seen.wished.tunnels}
     known = names | set(bridges)
@@ -406,7 +415,8 @@ def _wire(tunnel, answers, seen):
                     continue
                 told.add(key)
                 called = tunnel.wish.called(end.remote) if tunnel.wish.remotes else ""
-                yield from _session(end, called, peer, underlay.name, seen)
+                if peer is None or end in tunnel.near:
+                    yield from _session(end, called, peer, underlay.name, seen)
     for reason, message, last in (
         ("loop", "a loop: %d frames of %s came back to it%s", "there is a second way between the sites"),
         ("storm", "%d frames were dropped, over %d a second%s", ""),

@@ -38,7 +38,8 @@ class Survey(NamedTuple):
     `peers` are WireGuard's by the name of the interface, `ages` seconds since an interface was made, for those of which
     somebody knows. `pending`: an apply waits for its confirmation. `blind` says what could not be looked at, and why.
     `undone` is what rollback.unasked tells. `staged` names the tunnels that wait for the other site, to change to another wire.
-    `silent`, `taken`, `floods` and `transit` are as in Observed. `rates` are those of peers, by the keys of `notes`.
+    `silent`, `taken` and `floods` are as in Observed. `rates` are those of peers, by the keys of `notes`.
+    `transit` is as snapshot.transited has it.
     """
 
     wished: store.Wish

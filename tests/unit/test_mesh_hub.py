@@ -2,11 +2,13 @@
 
 import nets
 import pytest
+import site_tables
 from l2wg_hooks.config import own_sites, site_file, site_record, site_tunnels, store, wire_peers
-from l2wg_hooks.model import Link, Observed, Peer, Rules, Walls, Wire
+from l2wg_hooks.model import Link, Observed, Peer, Walls, Wire
 from l2wg_hooks.netfilter import inner_guard, nftables
-from l2wg_hooks.plan import planner, site_peers, transit, wire_steps
-from l2wg_hooks.status import site_export
+from l2wg_hooks.observe.wg_interfaces import Interface
+from l2wg_hooks.plan import site_peers, transit, wire_steps
+from l2wg_hooks.status import render_diagram, render_prometheus, render_sites, render_sites_json, render_text, site_export, sites, status
 
 NET = "net shape=mesh encapsulation=vxlan hub=site0\n"
 WIDE = NET.replace("\n", " network=198.18.0.0/15\n")
@@ -237,7 +239,7 @@ def test_an_address_that_is_needed_elsewhere_bars_that_site_alone():
 @pytest.mark.parametrize("forwards, told", [(True, 0), (False, 1)])
 def test_a_shared_hub_is_told_to_forward(forwards, told):
     tunnel = mesh(NET + ROWS)
-    found = planner.plan((tunnel,), {"wg0": WG0}, seen=Observed(transit={"wg0": forwards})).problems
+    found = list(transit.problems((tunnel,), {"wg0": WG0}, {"wg0": forwards}))
     assert len(found) == told
     for problem in found:
         assert "net.ipv4.conf.wg0.forwarding = 0" in problem.message and problem.hint.startswith("sysctl -w net.ipv4.conf.wg0.forwarding=1")
@@ -246,7 +248,7 @@ def test_a_shared_hub_is_told_to_forward(forwards, told):
 
 def test_a_name_with_a_dot_is_one_word_of_its_sysctl():
     tunnel = mesh(NET + ROWS, wire=site_tunnels.Wire("wg.0"))
-    (problem,) = planner.plan((tunnel,), {"wg.0": WG0._replace(name="wg.0")}, seen=Observed(transit={"wg.0": False})).problems
+    (problem,) = transit.problems((tunnel,), {"wg.0": WG0._replace(name="wg.0")}, {"wg.0": False})
     assert problem.hint.startswith("sysctl -w net/ipv4/conf/wg.0/forwarding=1")
 
 
@@ -327,13 +329,6 @@ def test_rules_of_an_older_version_are_known():
     assert nftables.complete(entry)["transit"] is False
 
 
-def test_the_plan_at_a_hub_is_empty_when_all_is_right():
-    tunnel = mesh(NET + ROWS)
-    links = {"wg0": WG0}
-    rules = planner.plan((tunnel,), links, seen=Observed(transit={"wg0": True})).rules or Rules()
-    assert planner.plan((tunnel,), links, seen=Observed(rules, transit={"wg0": True})).problems == ()
-
-
 # For other tools.
 
 
@@ -342,3 +337,63 @@ def test_as_wg_quicks_file_it_has_the_hub_alone():
     assert text.count("[Peer]") == 1 and "AllowedIPs = " + ", ".join(HOSTS[:1] + HOSTS[2:]) in text
     hub = site_export.export(nets.lines(NET + ROWS), "site0", "wg-quick", "wg0", nets.PATH)
     assert hub.text.count("[Peer]") == 3 and any("forward" in note.message for note in hub.notes)
+
+
+# What is shown: of the sites behind the hub WireGuard says nothing.
+
+
+def seen_by(number, age):
+    """(the site_file.Net, the Status) of a site whose hub was heard so many seconds ago; 0 for never."""
+    found = site_tables.net(NET + ROWS, number)
+    (tunnel,) = found.part.tunnels
+    peers = tuple(Peer(peer.key, "192.0.2.1:51820", peer.allowed, site_tables.NOW - age if age else 0, 7, 9, None) for peer in wire_peers.of(tunnel))
+    return found, status.build(site_tables.looked(found)._replace(peers={"wg0": Interface("own", 51820, peers)}))
+
+
+def test_a_site_behind_the_hub_is_said_to_be_by_it():
+    found, now = seen_by(1, 5)
+    table = sites.build(found, nets.PATH, now)
+    rows = {row.name: row for row in table.rows}
+    assert [row.by for row in table.rows] == ["", "", "site0", "site0"] and not table.wrong
+    assert rows["site0"].peer.age == 5 and rows["site2"].peer is None and rows["site2"].ways == (0, 0)
+    screen = render_sites.render(table)
+    assert screen.count("by site0") == 2 and "one tunnel here, mesh" in screen
+    document = render_sites_json.document(table, "router", site_tables.NOW)
+    assert [row["by"] for row in document["sites"]] == [None, None, "site0", "site0"] and document["sites"][2]["peer"] is None
+
+
+def test_a_silent_hub_is_told_once_and_cuts_all():
+    found, now = seen_by(1, 1000)
+    table = sites.build(found, nets.PATH, now)
+    (fault,) = table.wrong
+    assert "site0" in fault.message and [row.word for row in table.rows] == ["WRONG", "here", "WRONG", "WRONG"]
+    (tunnel,) = now.tunnels
+    assert not now.carries(tunnel) and (tunnel.heard, len(tunnel.near)) == (0, 1)
+
+
+def test_at_the_hub_each_has_its_own_handshake():
+    found, now = seen_by(0, 5)
+    assert [row.by for row in sites.build(found, nets.PATH, now).rows] == [""] * 4 and now.tunnels[0].near == now.tunnels[0].peers
+
+
+def test_a_shared_hub_that_forwards_nothing_is_told_of():
+    found = site_tables.net(NET + ROWS, 0)
+    now = status.build(site_tables.looked(found)._replace(transit={"wg0": False}))
+    assert [fault.message for fault in now.of("mesh") if "does not forward" in fault.message]
+    table = sites.build(found, nets.PATH, now)
+    assert any("does not forward" in fault.message for fault in table.wrong)
+
+
+def test_pictures_and_metrics_say_it():
+    _, now = seen_by(1, 5)
+    picture = render_diagram.render(now)
+    assert picture.count("by site0") == 2 and "1 of" not in picture
+    assert "site2 (198.18.0.3): by site0" in render_text.render(now)
+    metrics = render_prometheus.render(now)
+    rows = [row for row in metrics.splitlines() if row.startswith("l2wg_peer_receive_bytes_total{")]
+    assert len(rows) == 1 and 'site="site0"' in rows[0], "bytes count once, and as the hub's"
+
+
+def test_who_is_behind_the_hub_is_not_asked_for_an_echo():
+    assert [end.remote for end in mesh(NET + ROWS, 1).near_ends] == [ENDS[0]]
+    assert mesh(NET + ROWS).near_ends == mesh(NET + ROWS).ends()
