@@ -359,6 +359,8 @@ def test_what_frr_prints_is_read():
     assert found.summary.as_number == 65000 and found.summary.dynamic == 2
     assert [(row.address, row.state, row.dynamic) for row in found.summary.neighbors][0] == ("198.18.0.2", "Established", False)
     assert found.originators == {f"198.18.0.{number}": ("65000:1",) for number in (1, 2, 3, 4)}
+    stale = frr.originators(golden("routes").replace('"valid":true', '"valid":false'))
+    assert stale == {}, "what BGP itself does not use"
     assert frr.listen_limit((GOLDEN / "frr" / "running-config").read_text()) == 5000 and frr.listen_limit("router bgp 1\n") == 100
 
 
