@@ -1,6 +1,7 @@
 """`control = evpn`: FRR fills the table of the device; its prefix is the guard and the way, and no list of ours is kept."""
 
 import base64
+import ipaddress
 import json
 import types
 
@@ -8,7 +9,7 @@ import pytest
 from conftest import GOLDEN
 from l2wg_hooks.check import evpn, scene
 from l2wg_hooks.commands import frr as command
-from l2wg_hooks.config import card, edit, frr_speaker, frr_text, site_faults, site_lines, site_tunnels, store, tunnel_file, wire_peers
+from l2wg_hooks.config import card, edit, frr_speaker, frr_text, site_faults, site_lines, site_tunnels, store, tunnel_file, wg_quick_routes, wire_peers
 from l2wg_hooks.errors import L2wgError, Problem
 from l2wg_hooks.model import FLOOD, Destination, Link, Observed, Peer, PolicyRoutes, Rules
 from l2wg_hooks.netfilter import nftables, nftables_state, rule_groups
@@ -590,3 +591,9 @@ def test_the_hub_forwards_for_all_of_the_prefix_but_itself():
 def test_where_peers_were_heard_is_kept_for_all_of_the_prefix():
     near, far = (Peer(name, "", (word,), 0, 0, 0, None) for name, word in (("near", "198.18.0.7/32"), ("far", "10.0.0.0/8")))
     assert peer_endpoints.led((VX,), {"wg0": (near, far)}) == {("wg0", "near"): near}
+
+
+def test_a_route_that_clashes_is_narrowed_to_the_prefix():
+    wide = ipaddress.ip_network("198.16.0.0/12")
+    assert list(wg_quick_routes._inside([NET, "198.18.0.9", "10.0.0.1", "fd00::/8"], wide)) == [NET, "198.18.0.9/32"]
+    assert list(wg_quick_routes._inside([NET], ipaddress.ip_network(NET))) == [], "nothing is narrower"
