@@ -9,11 +9,12 @@ import pytest
 from conftest import GOLDEN
 from l2wg_hooks.check import evpn, scene
 from l2wg_hooks.commands import frr as command
-from l2wg_hooks.config import card, edit, frr_speaker, frr_text, site_faults, site_lines, site_tunnels, store, tunnel_file, wg_quick_routes, wire_peers
+from l2wg_hooks.config import card, edit, frr_speaker, frr_text, site_faults, site_lines, site_tunnels, store, tunnel_file, wg_quick_peers, wg_quick_routes, wire_peers
 from l2wg_hooks.errors import L2wgError, Problem
 from l2wg_hooks.model import FLOOD, Destination, Link, Observed, Peer, PolicyRoutes, Rules
 from l2wg_hooks.netfilter import nftables, nftables_state, rule_groups
 from l2wg_hooks.observe import fdb_table, frr, link_table, snapshot, vteps
+from l2wg_hooks.pairing import unpair
 from l2wg_hooks.plan import peer_endpoints, planner, policy_routes, site_peers
 from l2wg_hooks.status import render_diagram, render_json, render_prometheus, render_svg, render_text, site_export, status
 from l2wg_hooks.system import json_fields, process
@@ -597,3 +598,10 @@ def test_a_route_that_clashes_is_narrowed_to_the_prefix():
     wide = ipaddress.ip_network("198.16.0.0/12")
     assert list(wg_quick_routes._inside([NET, "198.18.0.9", "10.0.0.1", "fd00::/8"], wide)) == [NET, "198.18.0.9/32"]
     assert list(wg_quick_routes._inside([NET], ipaddress.ip_network(NET))) == [], "nothing is narrower"
+
+
+@pytest.mark.parametrize("allowed, stays", [("198.18.0.9/32", True), ("10.0.0.9/32", False)])
+def test_unpair_keeps_a_peer_that_may_be_one_of_the_prefix(allowed, stays):
+    text = f"[Interface]\n[Peer]\n# l2wg: hut\nPublicKey = {key(9)}\nAllowedIPs = {allowed}\n"
+    wire = types.SimpleNamespace(sections=wg_quick_peers.sections(text), live=None, text=text, holders=list)
+    assert ("takes packets from it, too" in unpair._needed(key(9), wire, [], [VX], "wg0")) == stays
