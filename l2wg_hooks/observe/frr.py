@@ -68,8 +68,7 @@ def summary(text):
     peers = found.get("peers", {})
     if not isinstance(peers, dict) or not all(isinstance(row, dict) for row in peers.values()):
         raise json_fields.Unfit("peers is no list of neighbours")
-    # One that is set by an interface, or not up yet, may have no address: its name is no less good.
-    rows = [Neighbor(word, json_fields.word(row, "state"), bool(row.get("dynamicPeer"))) for word, row in peers.items()]
+    rows = [Neighbor(_named(word), _state(row), bool(row.get("dynamicPeer"))) for word, row in peers.items()]
     return Summary(json_fields.number(found, "as"), tuple(rows))
 
 
@@ -90,6 +89,18 @@ def originators(text):
     return found
 
 
+def _named(text):
+    """A neighbour's address, or the interface by which it is one."""
+    if not re.match(r"[0-9A-Za-z_.:-]{1,45}\Z", text):
+        raise json_fields.Unfit(f"{text[:60]!a} is no neighbour")
+    return text
+
+
+def _state(row):
+    found = json_fields.word(row, "state")
+    return found if re.match(r"[A-Za-z() ]{0,30}\Z", found) else "unknown"
+
+
 def _paths(value):
     """Those of a route, which FRR has in lists of lists, or in a list."""
     for part in value if isinstance(value, list) else ():
@@ -104,7 +115,7 @@ def vnis(text):
     for name, row in _object(text).items():
         if re.match(r"[0-9]{1,8}\Z", name) and isinstance(row, dict):
             ends = tuple(_address(end) for end in json_fields.listed(row, "remoteVteps"))
-            found[int(name)] = Vni(int(name), json_fields.word(row, "vxlanIf"), ends)
+            found[int(name)] = Vni(int(name), json_fields.name(row, "vxlanIf"), ends)
     return found
 
 

@@ -1,6 +1,7 @@
 """`control = evpn`: FRR fills the table of the device; its prefix is the guard and the way, and no list of ours is kept."""
 
 import base64
+import ipaddress
 import json
 import types
 
@@ -8,11 +9,12 @@ import pytest
 from conftest import GOLDEN
 from l2wg_hooks.check import evpn, scene
 from l2wg_hooks.commands import frr as command
-from l2wg_hooks.config import card, edit, frr_speaker, frr_text, site_faults, site_lines, site_tunnels, store, tunnel_file, wire_peers
+from l2wg_hooks.config import card, edit, frr_speaker, frr_text, site_faults, site_lines, site_tunnels, store, tunnel_file, wg_quick_peers, wg_quick_routes, wire_peers
 from l2wg_hooks.errors import L2wgError, Problem
 from l2wg_hooks.model import FLOOD, Destination, Link, Observed, Peer, PolicyRoutes, Rules
 from l2wg_hooks.netfilter import nftables, nftables_state, rule_groups
 from l2wg_hooks.observe import fdb_table, frr, link_table, snapshot, vteps
+from l2wg_hooks.pairing import unpair
 from l2wg_hooks.plan import peer_endpoints, planner, policy_routes, site_peers
 from l2wg_hooks.status import render_diagram, render_json, render_prometheus, render_svg, render_text, site_export, status
 from l2wg_hooks.system import json_fields, process
@@ -359,6 +361,8 @@ def test_what_frr_prints_is_read():
     assert found.summary.as_number == 65000 and found.summary.dynamic == 2
     assert [(row.address, row.state, row.dynamic) for row in found.summary.neighbors][0] == ("198.18.0.2", "Established", False)
     assert found.originators == {f"198.18.0.{number}": ("65000:1",) for number in (1, 2, 3, 4)}
+    stale = frr.originators(golden("routes").replace('"valid":true', '"valid":false'))
+    assert stale == {}, "what BGP itself does not use"
     assert frr.listen_limit((GOLDEN / "frr" / "running-config").read_text()) == 5000 and frr.listen_limit("router bgp 1\n") == 100
 
 
@@ -588,3 +592,16 @@ def test_the_hub_forwards_for_all_of_the_prefix_but_itself():
 def test_where_peers_were_heard_is_kept_for_all_of_the_prefix():
     near, far = (Peer(name, "", (word,), 0, 0, 0, None) for name, word in (("near", "198.18.0.7/32"), ("far", "10.0.0.0/8")))
     assert peer_endpoints.led((VX,), {"wg0": (near, far)}) == {("wg0", "near"): near}
+
+
+def test_a_route_that_clashes_is_narrowed_to_the_prefix():
+    wide = ipaddress.ip_network("198.16.0.0/12")
+    assert list(wg_quick_routes._inside([NET, "198.18.0.9", "10.0.0.1", "fd00::/8"], wide)) == [NET, "198.18.0.9/32"]
+    assert list(wg_quick_routes._inside([NET], ipaddress.ip_network(NET))) == [], "nothing is narrower"
+
+
+@pytest.mark.parametrize("allowed, stays", [("198.18.0.9/32", True), ("10.0.0.9/32", False)])
+def test_unpair_keeps_a_peer_that_may_be_one_of_the_prefix(allowed, stays):
+    text = f"[Interface]\n[Peer]\n# l2wg: hut\nPublicKey = {key(9)}\nAllowedIPs = {allowed}\n"
+    wire = types.SimpleNamespace(sections=wg_quick_peers.sections(text), live=None, text=text, holders=list)
+    assert ("takes packets from it, too" in unpair._needed(key(9), wire, [], [VX], "wg0")) == stays
