@@ -155,7 +155,7 @@ def _with_rows(groups, older):
 
 
 def _without_returned(wished, record):
-    """The Wish without the sites that were put out by what was applied last, and are in again by their lines: no event lets them."""
+    """The Wish without the sites that were out in what was applied last, and are in by their lines: no event lets them."""
     out = _applied_out()
     found = [site for site in wished.net.lines.living() if site.key in out] if out else []
     if found:

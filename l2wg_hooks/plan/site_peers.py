@@ -85,7 +85,7 @@ def changes(tunnels, links, seen, leaving=()):
 
 
 def unled(tunnels, ways_there):
-    """The far ends of tunnels with their peers, over shared interfaces, to which no route leads by these; see Observed.ways_there."""
+    """The far ends of tunnels with their peers, over shared interfaces, to which none of Observed.ways_there leads."""
     found: Set[str] = set()
     for tunnel in tunnels:
         if tunnel.peers and not tunnel.walled and tunnel.underlay in ways_there:
@@ -156,7 +156,8 @@ def _misled(name, ends, links, seen):
     found = []
     out_here = [link for link in links.values() if not link.namespace]
     others = [(link.name, ipaddress.ip_interface(word)) for link in out_here for word in link.addresses]
-    called = {peer.endpoint.rpartition(":")[0].strip("[]"): peer.key for some in seen.peers.values() for peer in some if peer.endpoint}
+    peers = [peer for some in seen.peers.values() for peer in some if peer.endpoint]
+    called = {peer.endpoint.rpartition(":")[0].strip("[]"): peer.key for peer in peers}
     for remote, tunnel, peer in ends:
         end = ipaddress.ip_address(remote)
         why = f"where the peer {called[remote]} is called" if remote in called else seen.elsewhere.get(remote, "")

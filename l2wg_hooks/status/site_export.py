@@ -201,7 +201,7 @@ def _nix(site):
     rows += ["  };", "}"]
     notes = [Problem(f"where its private key is, no file of sites tells; {where} stands for it", f"put it there: {site.private}")]
     if site.walled:
-        message = f"{site.underlay} is not in it: l2wg makes that of {wg_quick.path(site.underlay)}, a secret, which is in no store"
+        message = f"{site.underlay} is not in it: l2wg makes that of {wg_quick.path(site.underlay)}, which is in no store"
         notes = [Problem(message, f"{_keyed(site)} prints that file, but for the key")]
     notes += site.unmoved
     bare = sorted({tunnel.bridge for tunnel in site.tunnels if not tunnel.bridge_ports})

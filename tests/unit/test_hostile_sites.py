@@ -77,7 +77,7 @@ WRONG = {
     "cut in the net's line": lambda net: net[:9],
     "without the net": lambda net: "".join(SITES),
     "the net twice": lambda net: f"{net}\n{net}\n" + "".join(SITES),
-    "two nets": lambda net: f"net shape=mesh\nnet hub=hq\n" + "".join(SITES),
+    "two nets": lambda net: "net shape=mesh\nnet hub=hq\n" + "".join(SITES),
     "the net without a word": with_net(""),
     "an unknown shape": with_net("shape=ring"),
     "a mesh with a hub": with_net("shape=mesh hub=hq"),

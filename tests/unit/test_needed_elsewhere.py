@@ -16,7 +16,7 @@ TEXT = nets.text("hub=site0", 4)
 HUB = nets.part(TEXT, 0).tunnels
 ENDS = {"198.18.0.2", "198.18.0.3", "198.18.0.4"}
 LINKS = {"wg0": Link("wg0", 7, "wireguard", up=True, addresses=("198.18.0.1/32",))}
-TCP = "0 0 192.168.1.1:22 198.18.0.3:40022 users:((\"sshd\",pid=7,fd=4))\n0 0 192.168.1.1:179 198.18.0.4:179 users:((\"bird\",pid=9,fd=4))\n"
+TCP = '0 0 192.168.1.1:22 198.18.0.3:40022 users:(("sshd",pid=7,fd=4))\n0 0 192.168.1.1:179 198.18.0.4:179 users:(("bird",pid=9,fd=4))\n'
 
 
 @pytest.fixture
@@ -52,7 +52,7 @@ def test_who_is_used_by_nobody_is_free(router):
     "command, text, reason",
     [
         ("ip -4 route show table all", "default via 198.18.0.3 dev e0 onlink\n", "a gateway of this router"),
-        ("ip -4 route show table all", "10.0.0.0/8 proto bird\n\tnexthop via 10.0.0.1 dev e0 weight 1\n\tnexthop via 198.18.0.3 dev e1 weight 1\n", "a gateway of this router"),
+        ("ip -4 route show table all", "10.0.0.0/8 proto bird\n\tnexthop via 10.0.0.1 dev e0\n\tnexthop via 198.18.0.3 dev e1\n", "a gateway of this router"),
         ("ip -6 route show table all", "default via inet 198.18.0.3 dev e0 table 7 metric 1024\n", "a gateway of this router"),
         ("ss -H -t -n -p state established", TCP, "where somebody is logged in from"),
         ("ss -H -u -n -p state established", "0 0 192.168.1.1:50123 198.18.0.3:123 \n", "at the other end of a connection with this router's 192.168.1.1"),
