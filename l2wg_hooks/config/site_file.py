@@ -62,7 +62,7 @@ def listening(tunnels):
         return tunnels
     from l2wg_hooks.config import hub_choice, site_hubs  # where there are two hubs only
 
-    return site_hubs.chosen(tunnels, hub_choice.read())
+    return site_hubs.chosen(tunnels, changed_keys.latest(hub_choice.read(), changed_keys.read()))
 
 
 def unread(error, tunnels, others):

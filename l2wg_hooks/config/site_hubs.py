@@ -61,10 +61,10 @@ def _peers(net, own, hubs):
 
 
 def listening(peers, address, key):
-    """The PeerWishes of both hubs, of which the one with this public key has their common address."""
+    """The PeerWishes of both hubs, of which the one with this public key, or former one, has their common address."""
     word = wg_quick_peers.host(address)
     return tuple(
-        peer._replace(allowed=tuple(own for own in peer.allowed if own != word) + ((word,) if peer.key == key else ()))
+        peer._replace(allowed=tuple(own for own in peer.allowed if own != word) + ((word,) if key in (peer.key, peer.was) else ()))
         for peer in peers
     )
 
@@ -73,7 +73,7 @@ def chosen(tunnels: Tuple[Tunnel, ...], key):
     """The Tunnels, where the one to two hubs listens to the hub with this public key, if there is one."""
     return tuple(
         tunnel._replace(peers=listening(tunnel.peers, tunnel.hub_address, key))
-        if tunnel.has_hubs and key in {peer.key for peer in tunnel.peers}
+        if key and tunnel.has_hubs and any(key in (peer.key, peer.was) for peer in tunnel.peers)
         else tunnel
         for tunnel in tunnels
     )

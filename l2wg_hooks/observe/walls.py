@@ -41,7 +41,10 @@ def look(tunnels, links, heard=()):
         leftover,
         routes,
         routed,
-        {name: _wire(name, dumps.get(name), _beside(tunnels, name, dumps.get(name), heard), _given(tunnels, name)) for name in names},
+        {
+            name: _wire(name, dumps.get(name), _beside(tunnels, name, dumps.get(name), heard), _given(tunnels, name))
+            for name in names
+        },
         tuple(name for name in devices if name not in ours and not link_table.is_kernels(name)),
         home(),
         waiting,

@@ -120,7 +120,7 @@ def _hubs(tunnels):
     """(labels, 0 or 1) of each hub where there are two."""
     for tunnel in tunnels:
         for peer in tunnel.wish.peers if tunnel.wish.has_hubs else ():
-            heard = tunnel.peer is not None and tunnel.peer.key == peer.key
+            heard = tunnel.peer is not None and tunnel.peer.key in (peer.key, peer.was)
             yield {"tunnel": tunnel.name, "site": peer.site, "public_key": peer.key}, heard
 
 

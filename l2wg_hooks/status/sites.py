@@ -24,7 +24,8 @@ class Row(NamedTuple):
     `by` is the site by which packets go there, the hub, or "": a handshake is seen with that one alone.
     `addresses` are those inside WireGuard, the one that its tunnel has first; `lan` is what its card says is behind it, `crowd`
     how many Ethernet addresses are heard behind it. `gone` is the day since which it is out, or "". `meets` is whether it
-    is to have a tunnel with this router, None where nobody can tell. `by_hand`: its tunnel has a file of its own.
+    is to have a tunnel with this router, None where nobody can tell. `by_hand`: its tunnel has a file of its own. `was` is its
+    former key, while it changes that.
     """
 
     name: str
@@ -42,6 +43,7 @@ class Row(NamedTuple):
     crowd: int = 0
     faults: Tuple[Fault, ...] = ()
     by: str = ""
+    was: str = ""
 
     @property
     def wrong(self):
@@ -62,7 +64,7 @@ class Row(NamedTuple):
         """Whether this is the one of two hubs that is listened to here; None where this router has no such choice."""
         if self.tunnel is None or not self.tunnel.wish.has_hubs or self.by_hand:
             return None
-        return self.tunnel.peer is not None and self.tunnel.peer.key == self.key
+        return self.tunnel.peer is not None and self.tunnel.peer.key in (self.key, self.was)
 
     @property
     def ways(self):
@@ -236,6 +238,7 @@ def _row(site, net, found, faults, path):
         found.crowd(tunnel, addresses) if tunnel is not None else 0,
         tuple(faults),
         next(filter(None, map(tunnel.wish.by, addresses)), "") if tunnel is not None else "",
+        site.was,
     )
 
 
@@ -243,6 +246,8 @@ def _changes(site, here, tunnel, addresses, path):
     """The Fault, a mere note, of a site that changes its key: how far it is."""
     fars = {end.remote: far for end, far in tunnel.peers.items()} if tunnel is not None else {}
     far = next((fars[address] for address in addresses if address in fars), None)
+    if tunnel is not None and tunnel.wish.has_hubs:
+        far = tunnel.peer
     if here:
         message, hint = "another key waits for this router", "l2wg rekey --commit, once the others have this line"
     elif far is not None and far.key == site.key:

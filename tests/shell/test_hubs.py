@@ -85,6 +85,19 @@ def test_where_both_are_silent_it_is_not_the_hub(router):
     assert router.looks(20, HQ) == []
 
 
+def test_a_hub_that_changes_its_key_answers_by_either(router):
+    new = "N" * 43 + "="
+    record = router.path / "run/l2wg.hubs"
+    record.write_text(record.read_text().replace(f"{HQ} ", f"{new},{HQ} "))
+    router.bytes[new] = 0
+    assert router.looks(4, HQ, DC) == [] == router.looks(9, new, DC)
+    assert router.looks(3, DC) == [f"event hubs {DC}"]
+    router.listen(DC)
+    record.write_text(record.read_text().replace(f"{HQ} ", f"{new},{HQ} "))
+    router.look(new, DC)
+    assert router.looks(3, new) == [f"event hubs {new}"]
+
+
 def test_a_lost_answer_is_no_silence(router):
     router.look(HQ, DC)
     for _ in range(5):

@@ -306,3 +306,47 @@ def test_only_who_is_here_is_told_of(monkeypatch):
     assert [frame[12:16].hex() for frame in frames] == ["80350001", "80350001", "81000014", "80350001"]
     monkeypatch.setattr(station_news.link_table, "read", lambda: {"br0": bridge._replace(addresses=())})
     assert len(station_news.stations(tunnel)) == 3, "a bridge without an address is nobody"
+
+
+# A hub that changes its key: 9 is the new one, 1 the one that it has had until now.
+CHANGING = nets.text(NET, 5).replace(nets.line(1), nets.line(1, f"was={nets.key(1)}", key=nets.key(9)))
+
+
+@pytest.mark.parametrize("key", [nets.key(1), nets.key(9)])
+def test_a_hub_that_changes_its_key_stays_the_one_that_is_listened_to(key):
+    (tunnel,) = site_hubs.chosen(nets.part(CHANGING, 2).tunnels, key)
+    assert site_hubs.listened(tunnel).site == "site1"
+    assert f"\n{nets.key(9)},{nets.key(1)} 198.18.0.2\n" in hub_record.text((tunnel,)), "an answer by either is one"
+
+
+def test_the_choice_goes_on_with_the_new_key(paths, monkeypatch):
+    hub_choice.write(nets.key(1))
+    tunnels = nets.part(CHANGING.replace(f" was={nets.key(1)}", ""), 2).tunnels
+    assert site_hubs.listened(*site_file.listening(tunnels)).site == "site0", "a key of nobody"
+    monkeypatch.setattr(site_file.changed_keys, "read", lambda: {nets.key(1): nets.key(9)})
+    assert site_hubs.listened(*site_file.listening(tunnels)).site == "site1"
+
+
+@pytest.mark.parametrize("came_with", [1, 9])
+def test_a_move_is_to_the_key_that_a_hub_came_with_last(paths, monkeypatch, came_with):
+    router = Router(monkeypatch)
+    router.tunnels = nets.part(CHANGING, 2).tunnels
+    hub_watch.healing.applied().tunnels = router.tunnels
+    router.peers = [Peer(nets.key(number), "", (), 100 if number == came_with else 0, 0, 0, None) for number in (0, 1, 9)]
+    router.ours = {("wg0", peer.key) for peer in router.peers}
+    monkeypatch.setattr(hub_watch.snapshot, "peers", lambda tunnels: Observed(peers={"wg0": tuple(router.peers)}, now=110))
+    assert hub_watch.move(nets.key(9)) == ()
+    assert router.done == [f"wg set wg0 peer {nets.key(came_with)} allowed-ips 198.18.0.2/32,{ADDRESS}/32"]
+
+
+def test_a_hub_that_changes_its_key_is_shown_as_listened_to():
+    found = site_tables.net(CHANGING, 2)
+    seen = site_tables.looked(found._replace(part=found.part._replace(tunnels=site_hubs.chosen(found.part.tunnels, nets.key(1)))))
+    for key in (nets.key(1), nets.key(9)):
+        seen.peers["wg0"] = seen.peers["wg0"]._replace(peers=(seen.peers["wg0"].peers[0]._replace(key=key),))
+        now = status.build(seen)
+        table = sites.build(found, nets.PATH, now)
+        assert [row.listened for row in table.rows[:2]] == [False, True]
+        said = [fault.message for fault in table.rows[1].faults if fault.key == "was"]
+        assert said and said[0].startswith("it has come with" if key == nets.key(9) else "it changes its key")
+        assert ('site="site1",public_key="%s"} 1' % nets.key(9)).replace(",", ", ").replace(", ", ",") in render_prometheus.render(now)
