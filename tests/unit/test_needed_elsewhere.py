@@ -143,7 +143,7 @@ BY_BGP = nets.text(f"shape=mesh encapsulation=vxlan control=evpn hub=site0 netwo
     site_faults.between(site_lines.parse(BY_BGP, nets.PATH), nets.PATH), {nets.key(1): site_tunnels.Wire("wg0")}, site_tunnels.ByHand(), nets.PATH
 ).tunnels
 AT_ONE = {"wg0": LINKS["wg0"]._replace(addresses=("198.18.0.2/32",)), "e0": Link("e0", 2, up=True, addresses=("10.0.0.2/24",))}
-ADMIN = "0 0 10.0.0.2:22 198.19.7.7:40022 users:((\"sshd\",pid=7,fd=4))\n"
+ADMIN = '0 0 10.0.0.2:22 198.19.7.7:40022 users:(("sshd",pid=7,fd=4))\n'
 SHOWN = "ss -H -t -n -p state established"
 
 
