@@ -13,7 +13,7 @@ CARD = re.compile(r"L2WG1:([A-Z2-7]+):[0-9A-F]{8}\Z")
 NAME, KEY = 1, 2
 KEY_BYTES = 32
 WORD = re.compile(r"[a-z][a-z-]*\Z")
-NET, GONE = "net", "gone"
+NET, GONE, WAS = "net", "gone", "was"
 
 
 class Refused(Exception):
@@ -66,12 +66,14 @@ def updated(text, path, net=None, sites=()):
     `net` are the words of the line of the net, {key: value}, or None; `sites` are dicts with `host`, `name`, `card` and `words`,
     which are like `net`. A word that is not given stays, one that is given as "" goes. A line stays where it is; those of other
     sites stay as they are, and so does that of one that is out. `path` is for messages. Raises Refused.
+
+    A line that says `was=KEY` has the next card of its site, whose router still prints the one with that key: the card stays.
     """
     rows = text.split("\n")
     if rows.pop():
         message = "%s:%d: the last line has no end: is this all of the file?" % (path, len(rows) + 1)
         raise Refused(message, "if so: echo >>%s" % path)
-    known = {}
+    known, formers = {}, {}
     for number, row in enumerate(rows):
         words = _words(row)
         if words and words[0] != NET:
@@ -80,11 +82,14 @@ def updated(text, path, net=None, sites=()):
             except Refused:  # whose it is nobody can tell; each router names this line, and what is wrong with it
                 continue
             known[key] = (number, name, any(word.startswith(GONE + "=") for word in words[1:]))
+            formers.update((former, key) for former in _formers(words[1:]))
     changed, out = [], []
     added = []
     seen = {}
     for site in sites:
         name, key = identity(site["card"])
+        changes = key not in known and key in formers
+        key = formers[key] if changes else key
         _is_whose(site, name, key, seen, known, path)
         number, _, gone = known.get(key, (None, name, False))
         if gone:
@@ -94,7 +99,8 @@ def updated(text, path, net=None, sites=()):
             added.append("%s  # %s" % (" ".join(_changed([site["card"]], site["words"])), name))
             changed.append(name)
             continue
-        row = _row(rows[number], [site["card"]] + _words(rows[number])[1:], site["words"])
+        words = _words(rows[number])
+        row = _row(rows[number], words if changes else [site["card"]] + words[1:], site["words"])
         if row != rows[number]:
             rows[number] = row
             changed.append(name)
@@ -121,6 +127,17 @@ def _is_whose(site, name, key, seen, known, path):
             raise Refused("%s: %s has the key of %s" % (where, host, called), "if it was renamed, delete that line")
         if other != key and called == name and not gone:
             raise Refused("%s: %s has another key now" % (where, host), "if that was made anew, delete that line")
+
+
+def _formers(words):
+    """Yield the public keys, in hexadecimal digits, that words of a line say that its site has had until now."""
+    for word in words:
+        name, _, value = word.partition("=")
+        if name == WAS:
+            try:
+                yield binascii.hexlify(base64.b64decode(value)).decode("ascii")
+            except (binascii.Error, ValueError):  # each router says what is wrong with it
+                continue
 
 
 def _words(row):
