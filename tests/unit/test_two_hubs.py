@@ -11,7 +11,7 @@ from l2wg_hooks.model import Link, Observed, Peer
 from l2wg_hooks.plan import hub_address, planner, site_peers, wire_steps
 from l2wg_hooks.probes import station_frames
 from l2wg_hooks.reconcile import hub_watch, station_news
-from l2wg_hooks.status import render_prometheus, render_sites, render_sites_json, render_text, site_export, sites, status
+from l2wg_hooks.status import render_diagram, render_prometheus, render_sites, render_sites_json, render_svg, render_text, site_export, sites, status
 
 ADDRESS = "198.18.9.1"
 NET = f"hub=site0,site1 hub-address={ADDRESS}"
@@ -358,3 +358,17 @@ def test_a_hub_that_changes_its_key_is_shown_as_listened_to():
         said = [fault.message for fault in table.rows[1].faults if fault.key == "was"]
         assert said and said[0].startswith("it has come with" if key == nets.key(9) else "it changes its key")
         assert ('site="site1",public_key="%s"} 1' % nets.key(9)).replace(",", ", ").replace(", ", ",") in render_prometheus.render(now)
+
+
+@pytest.mark.parametrize("came_with", [0, 90])
+def test_a_hub_that_changes_its_key_is_named_by_either(came_with):
+    """On the screen, in both pictures and in the metrics."""
+    new = nets.line(90, f"was={nets.key(0)}", name="site0", addresses=("198.18.0.1",), endpoint="s0.example.org:51820")
+    found = site_tables.net(nets.text(NET, 4).replace(nets.line(0), new), 2)
+    seen = site_tables.looked(found)
+    peers = tuple(peer._replace(key=nets.key(came_with)) if peer.key == nets.key(90) else peer for peer in seen.peers["wg0"].peers)
+    state = status.build(seen._replace(peers={"wg0": seen.peers["wg0"]._replace(peers=peers)}))
+    assert "site0 is listened to, site1 is not" in render_text.render(state)
+    assert "site0 is listened to, site1 is not" in render_diagram.render(state) and ">site0</text>" in render_svg.render(state)
+    listened = [row for row in render_prometheus.render(state).splitlines() if row.startswith("l2wg_hub_listened{")]
+    assert [row.endswith(" 1") for row in listened] == [True, False] and 'site="site0"' in listened[0]
