@@ -369,6 +369,8 @@ def test_a_hub_that_changes_its_key_is_named_by_either(came_with):
     peers = tuple(peer._replace(key=nets.key(came_with)) if peer.key == nets.key(90) else peer for peer in seen.peers["wg0"].peers)
     state = status.build(seen._replace(peers={"wg0": seen.peers["wg0"]._replace(peers=peers)}))
     assert "site0 is listened to, site1 is not" in render_text.render(state)
+    row = render_sites_json.document(sites.build(found, nets.PATH, state), "router", 0)["sites"][0]
+    assert (row["public_key"], row["was"], row["peer"]["public_key"], row["listened"]) == (nets.key(90), nets.key(0), nets.key(came_with), True)
     assert "site0 is listened to, site1 is not" in render_diagram.render(state) and ">site0</text>" in render_svg.render(state)
     listened = [row for row in render_prometheus.render(state).splitlines() if row.startswith("l2wg_hub_listened{")]
     assert [row.endswith(" 1") for row in listened] == [True, False] and 'site="site0"' in listened[0]
