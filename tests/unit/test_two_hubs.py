@@ -1,13 +1,15 @@
 """Two hubs of a star: what each site comes to, who is listened to, and what is done when a hub goes silent."""
 
 import contextlib
+import json
 
 import nets
 import pytest
 import site_tables
 from l2wg_hooks.apply import ring_probe
-from l2wg_hooks.config import hub_choice, hub_record, site_file, site_hubs, site_record
+from l2wg_hooks.config import hub_choice, hub_record, site_file, site_hubs, site_record, store
 from l2wg_hooks.model import Link, Observed, Peer
+from l2wg_hooks.observe import snapshot
 from l2wg_hooks.plan import hub_address, planner, site_peers, wire_steps
 from l2wg_hooks.probes import station_frames
 from l2wg_hooks.reconcile import hub_watch, station_news
@@ -374,3 +376,24 @@ def test_a_hub_that_changes_its_key_is_named_by_either(came_with):
     assert "site0 is listened to, site1 is not" in render_diagram.render(state) and ">site0</text>" in render_svg.render(state)
     listened = [row for row in render_prometheus.render(state).splitlines() if row.startswith("l2wg_hub_listened{")]
     assert [row.endswith(" 1") for row in listened] == [True, False] and 'site="site0"' in listened[0]
+
+
+def test_the_address_of_both_is_told_as_what_it_is():
+    (tunnel,) = parts()[2].tunnels
+    seen = Observed(told=frozenset(), ways_there={"wg0": {}}, peers={"wg0": ()}, elsewhere={ADDRESS: "a DNS server of this router"})
+    there = {"wg0": links()["wg0"]._replace(addresses=("198.18.0.3/32",))}
+    steps, (problem,), _ = site_peers.changes((tunnel,), there, seen)
+    assert problem.message == f"{ADDRESS}, the address of both hubs, is a DNS server of this router: it would go into wg0"
+    assert problem.hint == "another hub-address in the line of the net, at all sites"
+    foreign = Peer("FOREIGN", "", (f"{ADDRESS}/32",), 0, 0, 0, None)
+    _, (problem,), _ = site_peers.changes((tunnel,), there, seen._replace(elsewhere={}, peers={"wg0": (foreign,)}))
+    assert "is among the AllowedIPs of the peer FOREIGN" in problem.message and problem.hint.endswith("another hub-address in the line of the net, at all sites")
+
+
+def test_the_address_of_both_is_not_judged_anew(root):
+    """A hub that is logged in here by the tunnel still is while WireGuard is made again."""
+    applied = root / "var/lib/l2wg/applied"
+    applied.parent.mkdir(parents=True, exist_ok=True)
+    applied.write_text(json.dumps({store.SITES: nets.text(NET, 5)}))
+    ends, wide = snapshot._applied_ends()
+    assert ADDRESS in ends and "198.18.0.1" in ends and wide == set()
