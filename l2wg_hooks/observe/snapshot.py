@@ -153,9 +153,9 @@ def _elsewhere(tunnels, links, there, peers):
 
 
 def _applied_ends():
-    """(addresses of all sites and of both hubs, {the net's network}) of the file as it was applied last: what stood is not judged anew.
+    """(addresses of all sites and of both hubs, {the net's network}) of the file as it was applied last.
 
-    Who is logged in by such a tunnel is still there while it is made again.
+    What stood is not judged anew: who is logged in by such a tunnel is still there while it is made again.
     """
     from l2wg_hooks.config import last_applied, site_lines, store
 
