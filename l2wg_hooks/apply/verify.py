@@ -69,7 +69,7 @@ def _look(tunnels, links, spared, silent):
     underlays = sorted({tunnel.underlay for tunnel in tunnels if tunnel.underlay in links})
     known = [tunnel for tunnel in tunnels if tunnel.underlay in links and tunnel.name not in spared]
     ends = {(tunnel.underlay, end.remote) for tunnel in known for end in tunnel.near_ends}
-    peers = {(tunnel.underlay, end): peer.key for tunnel in known for peer in tunnel.peers for end in peer.ends}
+    peers = {(tunnel.underlay, end): (peer.key, peer.was) for tunnel in known for peer in tunnel.peers for end in peer.ends}
     with concurrent.futures.ThreadPoolExecutor(1) as pool:
         # Far ends that do not answer take their second while all else is asked for.
         echoes = pool.submit(_echoes, ends, peers)
@@ -229,7 +229,7 @@ def _alive(underlay, seconds=wg_interfaces.SESSION):
 def _echoes(ends, peers=()):
     """Those of the (underlay, target)s whose peer sends anything within a second after something was sent there: all at once.
 
-    Of those in `peers`, {(underlay, target): public key}, only if it is that peer: not yet where the way is still by a hub.
+    Of those in `peers`, {(underlay, target): public keys}, only if it is that peer: not yet where the way is still by a hub.
     The peer answers a datagram to a closed port by ICMP (RFC 1122, 4.1.3.1), unless its firewall minds.
     """
     wanted = dict(peers)
@@ -242,7 +242,7 @@ def _echoes(ends, peers=()):
         for target in targets:
             # Of several peers that have the address, WireGuard takes this one.
             for _, peer in cover.covering(target):
-                if wanted.get((underlay, target), peer.key) == peer.key:
+                if peer.key in wanted.get((underlay, target), (peer.key,)):
                     waiting[underlay, target] = (peer.key, peer.received)
                 break
         network_namespace.by(underlay, lambda targets=targets: [_nudge(target) for target in targets])

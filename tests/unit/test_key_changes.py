@@ -10,6 +10,7 @@ from l2wg_hooks.config import changed_keys, own_wire, site_file, site_keys, site
 from l2wg_hooks.model import Heard, Link, Observed, Peer
 from l2wg_hooks.observe import walls
 from l2wg_hooks.plan import endpoint_names, key_changes, planner, site_peers
+from l2wg_hooks.reconcile import endpoint_names as called_names
 from l2wg_hooks.reconcile import look_record, reconcile
 
 OLD, NEW = nets.key(1), nets.key(91)
@@ -127,6 +128,14 @@ def test_the_name_of_its_endpoint_is_asked_for_by_either_key():
     text = STAR + nets.line(93, "was=" + nets.key(0), name="site0", endpoint="hq.example.org:7", addresses=("198.18.0.1",)) + nets.line(1)
     found = endpoint_names.wanted(nets.part(text, 1).tunnels, {"wg0": ""})
     assert found == {"wg0": {nets.key(93): ("hq.example.org", "7"), nets.key(0): ("hq.example.org", "7")}}
+
+
+def test_a_name_that_nobody_knows_is_told_at_its_line_by_either_key():
+    text = STAR + nets.line(93, "was=" + nets.key(0), name="site0", endpoint="hq.example.org:7", addresses=("198.18.0.1",)) + nets.line(1)
+    (tunnel,) = nets.part(text, 1).tunnels
+    for key in (nets.key(93), nets.key(0)):
+        problem = called_names._unknown(endpoint_names.Call(underlay="wg0", key=key, name="hq.example.org", port="7", endpoint=""), (tunnel,))
+        assert (problem.path, problem.line) == (nets.PATH, 2)
 
 
 def test_the_watch_waits_for_the_idle_one(monkeypatch):

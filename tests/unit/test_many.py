@@ -326,6 +326,10 @@ def test_an_answer_is_that_of_the_peer_who_was_asked(monkeypatch):
     ends = [("wg0", tunnel.remote) for tunnel in tunnels]
     assert verify._echoes(ends) == {ends[1]}
     assert verify._echoes([("wg0", "203.0.113.1")]) == set(), "no peer has it"
+    # A site that changes its key answers by either; behind a hub it is the hub that does.
+    for keys, found in ((("new", "key 1"), {ends[1]}), (("key 1", ""), {ends[1]}), (("new", ""), set())):
+        Tools(monkeypatch, tunnels, {"l2w0001"})
+        assert verify._echoes(ends, {ends[1]: keys}) == found
 
 
 @pytest.mark.parametrize("count", [2, 500])
