@@ -619,3 +619,5 @@ def test_a_firewall_is_asked_of_two_of_the_prefix():
     for tunnel in (hub, hub._replace(remotes=("198.18.0.2",))):
         assert list(inbound.problems(tunnel, firewall)) == list(inbound.between(tunnel, firewall)) == []
     assert asked == [("198.18.0.2", "198.18.0.1"), ("198.18.0.2", "198.18.0.3")] * 2, "none is this router's own"
+    asked.clear()
+    assert list(inbound.between(hub._replace(local="198.18.0.3"), firewall)) == [] and "198.18.0.3" not in asked[0]
