@@ -5,6 +5,7 @@ import socket
 import time
 from typing import Dict, List, NamedTuple, Tuple
 
+from l2wg_hooks.config import site_record
 from l2wg_hooks.errors import L2wgError, Problem
 from l2wg_hooks.observe import link_table, wg_interfaces
 from l2wg_hooks.observe.needed_elsewhere import logins
@@ -80,7 +81,14 @@ def _look(tunnels, links, spared, silent):
         given = {address for name in silent if name in links for address in links[name].autoconfigured}
         # Nobody but a tunnel has use for an address in a namespace of its own.
         out_here = [link for link in links.values() if not link.namespace]
-        addresses = tuple(address for link in out_here for address in link.addresses if address not in given)
+        # What both hubs have, l2wg gives and takes: nobody else can rely on it.
+        ours = site_record.given(links)
+        addresses = tuple(
+            address
+            for link in out_here
+            for address in link.addresses
+            if address not in given and (link.name, address.partition("/")[0]) not in ours
+        )
         gateways = tuple(row[0] for row in _gateways() if row[2] not in silent)
         return Health(addresses, gateways, ways, sessions, tuple(sorted(echoes.result())))
 

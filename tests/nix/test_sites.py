@@ -151,7 +151,7 @@ def test_two_hubs_are_looked_at(evaluate):
     assert got["failed"] == []
     hubs = got["hubs"]
     assert hubs["path"] == {"pathConfig": {"PathExists": "/run/l2wg.hubs", "Unit": "l2wg-hubs.timer"}, "wantedBy": ["multi-user.target"]}
-    assert hubs["timer"]["OnUnitActiveSec"] == 5 and "/lib/l2wg/hubs\n" in hubs["service"] and "AF_PACKET" in hubs["service"]
+    assert hubs["timer"]["OnUnitActiveSec"] == 3 and "/lib/l2wg/hubs\n" in hubs["service"] and "AF_PACKET" in hubs["service"]
     assert evaluate(net(nets.text("hub=site0", 3)))["hubs"] == {}
     (message,) = evaluate(net(nets.text(TWO.replace("site1", "hq"), 2)))["failed"]
     assert "1: no site is called hq" in message

@@ -42,7 +42,7 @@ while :; do
     begun=$(date +%s%N)
     /usr/lib/l2wg/hubs
     echo $(date +%s.%N) $begun $(cat /run/l2wg.hubs.seen) >>/run/looks.log
-    left=$((5000 - ($(date +%s%N) - begun) / 1000000))
+    left=$((3000 - ($(date +%s%N) - begun) / 1000000))
     [ $left -le 0 ] || sleep $(printf %d.%03d $((left / 1000)) $((left % 1000)))
 done
 """
