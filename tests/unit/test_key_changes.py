@@ -5,7 +5,7 @@ import time
 
 import nets
 import pytest
-from l2wg_hooks.apply import apply
+from l2wg_hooks.apply import apply, watch_timer
 from l2wg_hooks.config import changed_keys, own_wire, site_file, site_keys, site_record, site_tunnels, store
 from l2wg_hooks.model import Heard, Link, Observed, Peer
 from l2wg_hooks.observe import walls
@@ -235,3 +235,13 @@ def test_a_mesh_of_one_vxlan_changes_the_same():
     assert commands(seen(peer(OLD, NOW - 9, ADDRESS), OTHER), (tunnel,))[1] == {NEW: ()}
     todo = planner.plan((tunnel,), LINKS, seen=seen(peer(OLD, NOW - 9), peer(NEW, NOW - 1, ADDRESS), OTHER))
     assert not [step for step in todo.steps if step.argv[0] == "wg"]
+
+
+def test_from_the_moment_of_a_line_on_the_watch_waits_for_the_new_key(monkeypatch, root):
+    asked = []
+    monkeypatch.setattr(watch_timer.process, "output", lambda *argv: asked.append(argv[2:]) or "")
+    monkeypatch.setattr(watch_timer.units, "run_here", lambda: True)
+    monkeypatch.setattr(watch_timer.os.path, "lexists", lambda path: True)
+    watch_timer.follow(HUB)
+    watch_timer.follow(nets.part(STAR + nets.line(0) + nets.line(1), 0).tunnels)
+    assert asked == [("start", watch_timer.UNIT, watch_timer.SERVICE), ("start", watch_timer.UNIT)]

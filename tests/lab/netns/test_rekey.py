@@ -37,7 +37,7 @@ class Rekeyed(Net):
 
     def commit(self, name, here, there):
         """Switch while one host asks another one: (what was said, the seconds in which no answer came)."""
-        count = 400
+        count = 300
         meter = self.hosts[here].start(["ping", "-n", "-i", EVERY, "-c", count, "-W", "1", HOSTS[there]], timeout=count)
         time.sleep(3)
         result = self.rekey(name, "--commit", check=False)
@@ -74,6 +74,7 @@ def test_a_key_is_made_beside_the_old_one_and_told_to_nobody(net):
     assert line in site.read("/etc/l2wg/sites") and net.reach("B", "A")
 
 
+@pytest.mark.long
 def test_it_goes_back_where_nobody_knows_the_new_key(net):
     site, old = net.sites["B"], net.key("B")
     conf = site.read(net.conf("B"))
@@ -115,6 +116,7 @@ def test_a_branch_switches(net):
     assert planned(net.sites["A"]) == planned(site) == ""
 
 
+@pytest.mark.long
 def test_an_older_copy_lets_nobody_in_by_the_old_key(net):
     hub, whole = net.sites["A"], net.sites["A"].read("/etc/l2wg/sites")
     hub.write("/etc/l2wg/sites", net.net + "".join(net.lines.values()))
@@ -127,6 +129,7 @@ def test_an_older_copy_lets_nobody_in_by_the_old_key(net):
     assert hub.l2wg("up", "wg0").stderr == "" and planned(hub) == ""
 
 
+@pytest.mark.long
 def test_a_power_cut_in_the_switch_is_brought_to_its_end(net):
     """What was tried, and cut off: B has the new key in its file, and nobody else knows of it; then the watch finds that."""
     site, old = net.sites["B"], net.key("B")
@@ -145,6 +148,7 @@ def test_a_power_cut_in_the_switch_is_brought_to_its_end(net):
     assert not site.exists(path) and net.key("B") == old and planned(site) == ""
 
 
+@pytest.mark.long
 def test_the_hub_switches_and_all_follow(net):
     hub, old = net.sites["A"], net.key("A")
     said = net.rekey("A")
@@ -162,6 +166,7 @@ def test_the_hub_switches_and_all_follow(net):
     assert [planned(site) for site in net.sites.values()] == ["", "", ""]
 
 
+@pytest.mark.long
 def test_a_wire_of_its_own_switches(net):
     site, old = net.sites["C"], net.key("C")
     line = net.rekey("C").stdout.strip()
