@@ -476,13 +476,18 @@ def test_a_vtysh_that_hangs_or_prints_another_thing_is_no_problem_of_a_tunnel(as
         looked(monkeypatch)
 
 
-def test_check_says_that_frr_is_not_there(asked, monkeypatch):
+def test_check_says_that_frr_is_not_there(asked, monkeypatch, root):
     def missing(name):
         raise FileNotFoundError(name)
 
     monkeypatch.setattr(process, "whole_path", missing)
     (problem,) = looked(monkeypatch)
     assert problem.id == "frr-not-running" and problem.hint.startswith("apt install frr")
+    # Where it is the system's, NixOS has it elsewhere.
+    path = root / "run/current-system/sw/bin/vtysh"
+    path.parent.mkdir(parents=True)
+    path.touch(0o755)
+    assert frr.program() == frr.NIXOS == str(path)
 
 
 def test_nobody_is_asked_without_such_a_tunnel(monkeypatch):
