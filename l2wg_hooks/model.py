@@ -440,6 +440,16 @@ class Destination(NamedTuple):
 FLOOD = "00:00:00:00:00:00"
 
 
+class InUse(NamedTuple):
+    """An address that this router uses otherwise than by WireGuard: `reason` is what for, `way` is that of its route, such as
+    "via 10.0.0.1 dev e0", "" where nothing is known of that.
+    """
+
+    address: str
+    reason: str
+    way: str = ""
+
+
 class Observed(NamedTuple):
     """What the kernel has beside links. `ways`, `iptables` (its table mangle) and `filter` (iptables' own table of that
     name) and `walls` are None where nobody has looked, for want of a need; `managed` names what NetworkManager takes for its own;
@@ -455,6 +465,7 @@ class Observed(NamedTuple):
     where nobody has looked, for want of such a tunnel.
     `elsewhere` has those far ends to which a route would be new and that are reached by another way now, {address: what for}.
     `given` has (WireGuard interface, address) of what l2wg has given shared interfaces; None where no tunnel comes with its peer.
+    `taken_ways` has, of each prefix to which a route would be new, what that would take from another way, {prefix: InUse}.
     """
 
     rules: Rules = Rules()
@@ -475,6 +486,7 @@ class Observed(NamedTuple):
     floods: Optional[Dict[str, Tuple[Destination, ...]]] = None
     elsewhere: Dict[str, str] = {}
     given: Optional[FrozenSet[Tuple[str, str]]] = None
+    taken_ways: Dict[str, Tuple[InUse, ...]] = {}
 
 
 class Step(NamedTuple):

@@ -173,6 +173,9 @@ def _of_hub(name, net, lines, path):
 def _of_hubs(net, lines, wrong, path):
     """Problems of two hubs: of their common address, and of a line of theirs that does not count, as those `wrong` do not."""
     address = net.hub_address
+    if net.network and not site_lines.inside(address, net.network):
+        message = f"{address} is not of {net.network}, the net's network"
+        yield Problem(message, "one of that which is no site's; or take network out", path, net.line, "hub-address")
     for site in lines.sites + lines.faulty:
         if address in site.card.addresses and not site.gone:
             message = f"{address} is the address of {site.name} (line {site.line}): the hubs have this one beside their own"

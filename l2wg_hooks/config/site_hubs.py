@@ -63,11 +63,8 @@ def _peers(net, own, hubs):
 def listening(peers, address, key):
     """The PeerWishes of both hubs, of which the one with this public key, or former one, has their common address."""
     word = wg_quick_peers.host(address)
-    found = []
-    for peer in peers:
-        allowed = [own for own in peer.allowed if own != word]
-        found.append(peer._replace(allowed=(*allowed, word) if key in (peer.key, peer.was) else tuple(allowed)))
-    return tuple(found)
+    bare = [peer._replace(allowed=tuple(own for own in peer.allowed if own != word)) for peer in peers]
+    return tuple(peer._replace(allowed=peer.allowed + (word,)) if key in (peer.key, peer.was) else peer for peer in bare)
 
 
 def chosen(tunnels: Tuple[Tunnel, ...], key):

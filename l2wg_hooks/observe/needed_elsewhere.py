@@ -1,12 +1,15 @@
-"""Addresses that this router uses now, by ways that are not WireGuard's: a route to such a one would take that way from it."""
+"""Addresses that this router uses now, by ways that are not WireGuard's: a route to such a one, or to a prefix that has it, would
+take that way from it.
+"""
 
 import ipaddress
 import os
 import re
 
 from l2wg_hooks.errors import L2wgError
+from l2wg_hooks.model import InUse
 from l2wg_hooks.system import files, ip_routes, process
-from l2wg_hooks.typed import Dict, NamedTuple
+from l2wg_hooks.typed import Dict, List, NamedTuple, Tuple
 
 # resolv.conf(5), and what systemd-resolved asks in its turn.
 RESOLVERS = ("/etc/resolv.conf", "/run/systemd/resolve/resolv.conf")
@@ -80,15 +83,15 @@ def gateways(without=()):
     return list(found)
 
 
-def look(ends, named, links):
-    """{address: what for} of those of the far ends `ends` that this router uses otherwise than by WireGuard.
+def uses(named, links):
+    """{address: what for} of all that this router uses, but for what goes by WireGuard's own addresses.
 
-    `named` are {WireGuard interface that leads there: the name servers that its own file has}. What cannot be looked at counts
-    as not there.
+    `named` are {WireGuard interface that leads to the sites: the name servers that its own file has}. What cannot be looked at
+    counts as not there.
     """
     servers = {server for these in named.values() for server in these}
     own = {word.partition("/")[0] for name in named if name in links for word in links[name].addresses}
-    found = {end: reason for end, reason in _routes(ends, named)}
+    found = {}
     for address in resolvers():
         if address not in servers:
             found[address] = RESOLVER
@@ -102,6 +105,16 @@ def look(ends, named, links):
     found.update({each.far: f"at the other end of a connection with this router's {each.near}" for each in known})
     found.update({address: GATEWAY for address in gateways(named)})
     found.update({address: LOGIN for address, _ in logins_among(known)})
+    return found
+
+
+def look(ends, named, links, used=None):
+    """{address: what for} of those of the far ends `ends` that this router uses otherwise than by WireGuard.
+
+    `used` are the uses of this router, where they are known.
+    """
+    found = dict(_routes(ends, named)) if ends else {}
+    found.update(uses(named, links) if used is None else used)
     wanted = {str(ipaddress.ip_address(end)): end for end in ends}
     return {wanted[address]: reason for address, reason in found.items() if address in wanted}
 
@@ -118,3 +131,56 @@ def _routes(ends, named):
             whole = route["dst"] in (end, end + _WHOLE[ipaddress.ip_address(end).version])
             if whole and route.get("dev", "") not in named:
                 yield end, "where a route of its own leads" + (f", by {route['dev']}" if route.get("dev") else "")
+
+
+def within(prefixes, named, used):
+    """{prefix: InUse} of what a route to it would take away: what has no route of its own that is more specific.
+
+    `used` are {address: what for}.
+    """
+    nets = {prefix: ipaddress.ip_network(prefix) for prefix in prefixes}
+    known = {address: reason for address, reason in used.items() if _inside(address, nets.values())}
+    ways = _answers(f"route get fibmatch {address}" for address in known)
+    there = _answers(f"route show exact {prefix}" for prefix in nets)
+    found: Dict[str, Tuple[InUse, ...]] = {}
+    for (prefix, net), same in zip(nets.items(), there):
+        rows: List[InUse] = []
+        for route in same:
+            if route.get("dev", "") not in named:
+                rows.append(InUse(prefix, "where a route of its own leads", _way(route)))
+        for (address, reason), routes in zip(known.items(), ways):
+            if _inside(address, [net]) and not any(_is_narrower(route, net) for route in routes[:1]):
+                rows.append(InUse(address, reason, "".join(_way(route) for route in routes[:1])))
+        found[prefix] = tuple(rows)
+    return {prefix: rows for prefix, rows in found.items() if rows}
+
+
+def _answers(lines):
+    """The records of each line of ip(8); none where it cannot be asked."""
+    lines = list(lines)
+    try:
+        return ip_routes.many(lines)
+    except L2wgError:
+        return [[] for _ in lines]
+
+
+def _inside(address, nets):
+    try:
+        return any(ipaddress.ip_address(address) in net for net in nets)
+    except ValueError:  # a zone, or what ss(8) writes for a socket that is bound to an interface
+        return False
+
+
+def _is_narrower(route, net):
+    """Whether the route that an address has now wins over one to a network, which is one that it is in."""
+    if route.get("type", "unicast") == "local":
+        return True
+    if route["dst"] == "default":
+        return False
+    own = ipaddress.ip_network(route["dst"])
+    return own.prefixlen > net.prefixlen
+
+
+def _way(route):
+    words = ["via", route["gateway"]] if "gateway" in route else []
+    return " ".join([*words, "dev", route["dev"]] if "dev" in route else words)

@@ -32,7 +32,8 @@ def look(tunnels, links):
     heard = last_endpoints.read()
     walls = _walls(tunnels, links, heard)
     told, there = _told(tunnels, links)
-    away = _elsewhere(tunnels, links, there) if there else {}
+    peers = _peers(tunnels, links, walls, {name for name, _ in told or ()})
+    away, taken_ways = _elsewhere(tunnels, links, there, peers) if there else ({}, {})
     return Observed(
         found,
         _ways(tunnels) if any(policy_routes.needed(kind) for kind in kinds) else None,
@@ -41,7 +42,7 @@ def look(tunnels, links):
         frozenset(networkmanager.managed(sorted({name for tunnel in tunnels for name in tunnel.own}))),
         bridges(tunnels),
         walls,
-        _peers(tunnels, links, walls, {name for name, _ in told or ()}),
+        peers,
         heard,
         int(time.time()) if heard or any(peer.was for tunnel in tunnels for peer in tunnel.peers) else 0,
         _vlans(tunnels, links),
@@ -52,6 +53,7 @@ def look(tunnels, links):
         _floods(tunnels, links),
         away,
         None if told is None else _given(links),
+        taken_ways,
     )
 
 
@@ -123,31 +125,44 @@ def _told(tunnels, links):
     return told, ways
 
 
-def _elsewhere(tunnels, links, there):
-    """Observed.elsewhere of the far ends to which a route would be new. No process where there are none, as in most events."""
+def _elsewhere(tunnels, links, there, peers):
+    """(Observed.elsewhere, Observed.taken_ways) of the far ends and the prefixes to which a route would be new.
+
+    No process where there are none, as in most events. `peers` are {WireGuard interface: its Peers}.
+    """
     from l2wg_hooks.plan import site_peers  # where there is a file of sites only
 
-    ends = site_peers.unled(tunnels, there)
-    ends -= _applied_ends() if ends else set()
-    if not ends:
-        return {}
+    ends, prefixes = site_peers.unled(tunnels, there), site_peers.unled_prefixes(tunnels, there)
+    if ends or prefixes:
+        stood, wide = _applied_ends()
+        ends, prefixes = ends - stood, prefixes - wide
+    if not ends and not prefixes:
+        return {}, {}
     from l2wg_hooks.config import wg_quick, wg_quick_peers
     from l2wg_hooks.observe import needed_elsewhere
 
     servers = {name: wg_quick_peers.interface_values(files.glance(wg_quick.path(name)), "dns") for name in there}
     named = {name: {word for row in rows for word in row.replace(",", " ").split()} for name, rows in servers.items()}
-    return needed_elsewhere.look(ends, named, links)
+    used = needed_elsewhere.uses(named, links)
+    away = needed_elsewhere.look(ends, named, links, used) if ends else {}
+    if not prefixes:
+        return away, {}
+    for peer in (peer for some in peers.values() for peer in some if peer.endpoint):
+        used[peer.endpoint.rpartition(":")[0].strip("[]")] = f"where the peer {peer.key} is called"
+    return away, needed_elsewhere.within(prefixes, named, used)
 
 
 def _applied_ends():
-    """The addresses of all sites of the file as it was applied last: what stood is not judged anew.
+    """(addresses of all sites, {the net's network}) of the file as it was applied last: what stood is not judged anew.
 
     Who is logged in by such a tunnel is still there while it is made again.
     """
     from l2wg_hooks.config import last_applied, site_lines, store
 
     text = last_applied.read().get(store.SITES)
-    return {address for site in site_lines.parse(text, "").sites for address in site.card.addresses} if text else set()
+    lines = site_lines.parse(text, "") if text else site_lines.Lines()
+    wide = {lines.net.network} if lines.net is not None and lines.net.by_bgp else set()
+    return {address for site in lines.sites for address in site.card.addresses}, wide
 
 
 def _given(links):

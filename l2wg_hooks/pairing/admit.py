@@ -135,6 +135,10 @@ def _known(other, values, net, path):
         if site_names.tunnel(site.name) == site_names.tunnel(other.name):
             hint = f"if that is its old key: l2wg revoke {site.name}; then this again. Else: l2wg card --name NAME there"
             fail(f"{site.name} is in already, with another key ({site.key})", hint, path=path, line=site.line)
+    if net.lines.net.hub_address in other.addresses:
+        message = f"{net.lines.net.hub_address}, the address of {other.name}, is hub-address, which both hubs have"
+        hint = "another Address in its file of WireGuard, and its new card here"
+        fail(message, hint, path=path, line=net.lines.net.line, key="hub-address")
     for site in net.lines.living():
         for address in set(other.addresses) & set(site.card.addresses):
             made = f"rm {path}; l2wg apply; rm {wg_quick.path(join.WIREGUARD)}; then join by a new invitation, here: l2wg invite"

@@ -5,7 +5,7 @@ import os
 import re
 from typing import NamedTuple, Tuple
 
-from l2wg_hooks.config import card, ifupdown_files, own_wire, store, wg_quick, wg_quick_peers, wg_quick_readers
+from l2wg_hooks.config import card, ifupdown_files, own_wire, site_record, store, wg_quick, wg_quick_peers, wg_quick_readers
 from l2wg_hooks.errors import Problem, fail
 from l2wg_hooks.observe import needed_elsewhere, wg_interfaces
 from l2wg_hooks.pairing import negotiate, ports, site
@@ -69,6 +69,8 @@ def look(name, links):
     known = site.load()
     has = links[name].addresses if live else wg_quick_peers.interface_values(text or "", "address")
     addresses = [address.partition("/")[0] for address in has]
+    shared = _of_hubs(name) if live else ()
+    addresses = [address for address in addresses if address not in shared] or addresses
     port = live.port if live else 0
     written = wg_quick_peers.interface_values(text, "listenport") if text is not None else [str(port)]
     fixed = written[-1:] and written[-1].isdigit()
@@ -99,6 +101,13 @@ def look(name, links):
     except card.Refused as error:
         fail(*error.args)
     return Facts(found, name, bool(live), text, port, hints, is_walled(name, links, text))
+
+
+def _of_hubs(name):
+    """The addresses of a WireGuard interface that two hubs have, beside its own: these are no site's."""
+    found = {address for underlay, _, address in site_record.read().addresses if underlay == name}
+    net = store.load().net
+    return found | {net.lines.net.hub_address} if net is not None and net.lines.net is not None else found
 
 
 def is_walled(name, links, text):

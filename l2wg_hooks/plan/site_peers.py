@@ -23,7 +23,7 @@ class Wanted:
     """What the tunnels over shared interfaces want of these: `peers` are {interface: {public key: (Tunnel, PeerWish)}}.
 
     `ends` are {interface: [(address, Tunnel, PeerWish of the site that has it)]}, `nets` {interface: [prefix of all far ends]}
-    where FRR finds these: who calls a reflector from there is in no line.
+    where FRR finds these: who calls a reflector from there is in no line. `wide` are {prefix: Tunnel that wants the way there}.
     `formers` are {public key that is out: name of the site that has changed it}, `twins` the keys of the sites that have two.
     """
 
@@ -33,6 +33,7 @@ class Wanted:
         self.formers: Dict[str, str] = {}
         self.twins: Set[str] = set()
         self.nets: Dict[str, List[str]] = {}
+        self.wide: Dict[str, Tunnel] = {}
         for tunnel in tunnels:
             if not tunnel.peers or tunnel.walled:
                 continue
@@ -48,6 +49,7 @@ class Wanted:
             self.ends.setdefault(tunnel.underlay, []).extend(ends)
             if tunnel.senders:
                 self.nets.setdefault(tunnel.underlay, []).append(tunnel.senders)
+                self.wide[tunnel.senders] = tunnel
 
 
 def own(tunnels, name, seen):
@@ -74,13 +76,21 @@ def changes(tunnels, links, seen, leaving=()):
         steps += found
         problems += [problem for _, problem in wrong]
         barred = {key for key, _ in wrong}
+        shut = []
+        for prefix in wanted.nets.get(name, ()):
+            told = tuple(_overtaken(prefix, wanted.wide[prefix], name, links, seen))
+            problems += told
+            if told:
+                # Without its way what goes to the sites would leave in the clear.
+                shut.append(prefix)
+                barred.update(key for key, (tunnel, _) in these.items() if tunnel.senders == prefix)
         missing = _missing(these, there, barred)
         if missing:
             more[name] = missing
             reason = f"it does not have {errors.listed([peer.site or these[peer.key][0].site for peer in missing], NAMED)}"
             steps.append(Step(("wg", "addconf", name, FILE.format(name)), reason, _group(name)))
         if link.up and seen.ways_there is not None:
-            steps += _ways(name, ends, seen.ways_there.get(name, {}), barred, wanted.nets.get(name, ()))
+            steps += _ways(name, ends, seen.ways_there.get(name, {}), barred, wanted.nets.get(name, ()), shut)
     return tuple(steps), tuple(problems), more
 
 
@@ -90,8 +100,20 @@ def unled(tunnels, ways_there):
     for tunnel in tunnels:
         if tunnel.peers and not tunnel.walled and tunnel.underlay in ways_there:
             there = ways_there[tunnel.underlay]
-            nets = _networks(network for network, ours in there.items() if not ours)
+            nets = _networks(network for network, ours in there.items() if not ours or network == tunnel.senders)
             found.update(end for peer in tunnel.peers for end in peer.ends if end not in there and not _leads(end, nets))
+    return found
+
+
+def unled_prefixes(tunnels, ways_there):
+    """The prefixes of all far ends of such tunnels, as FRR has them, to which none of Observed.ways_there leads."""
+    found: Set[str] = set()
+    for tunnel in tunnels:
+        if tunnel.peers and not tunnel.walled and tunnel.senders and tunnel.underlay in ways_there:
+            there = ways_there[tunnel.underlay]
+            nets = _networks(network for network, ours in there.items() if not ours)
+            if tunnel.senders not in there and not _within(ipaddress.ip_network(tunnel.senders), nets):
+                found.add(tunnel.senders)
     return found
 
 
@@ -174,6 +196,30 @@ def _misled(name, ends, links, seen):
     return found
 
 
+def _overtaken(prefix, tunnel, name, links, seen):
+    """Problems of a prefix: of what is reached by another way now, and would go into WireGuard by the route there.
+
+    What has a more specific route keeps its way.
+    """
+    inner = ipaddress.ip_network(prefix)
+    for link in links.values():
+        for outer in networks(link.addresses) if link.name != name and not link.namespace else ():
+            if outer.version == inner.version and inner.subnet_of(outer):
+                message = f"{prefix}, where all sites are, is in the network of {link.name} ({outer}): it would go into {name}"
+                hint = "network= another one, here and at all sites, of which they have their addresses inside WireGuard"
+                yield tunnel.problem("network", message, hint)
+    used = seen.taken_ways.get(prefix, ())
+    if used:
+        what = errors.listed([f"{one.address}, {one.reason}" if one.address != prefix else one.reason for one in used], NAMED)
+        message = f"the route to {prefix}, where all sites are, would take from this router: {what}"
+        kept = [one for one in used if one.way and one.address != prefix]
+        again = "; ".join(f"ip route add {one.address} {one.way}" for one in kept[:NAMED])
+        hint = "another network= of the net, which has none of them"
+        if kept and len(kept) == len(used):
+            hint = f"a route of its own, which wins: {again}; l2wg apply (and where routes are kept); or {hint}"
+        yield tunnel.problem("network", message, hint)
+
+
 def _missing(these, there, wrong):
     return tuple(peer for key, (_, peer) in these.items() if key not in there and key not in wrong)
 
@@ -185,9 +231,10 @@ def _covered(network, allowed):
     return any(outer.version == inner.version and inner.subnet_of(outer) for outer in networks(allowed))
 
 
-def _ways(name, far, there, barred, prefixes):
+def _ways(name, far, there, barred, prefixes, closed):
     """Steps for the routes to far ends, and to `prefixes` of them: made where no other one by this interface leads there.
 
+    Of these, none is made to those that are `closed`.
     Ours that nobody needs go.
     """
     around = [ipaddress.ip_network(prefix) for prefix in prefixes]
@@ -199,7 +246,7 @@ def _ways(name, far, there, barred, prefixes):
         if end not in there and end not in shut and not _leads(end, nets):
             yield Step(argv + ("add", end, "dev", name, "proto", PROTOCOL), "the way to the tunnel's far end", _group(name))
     for prefix, net in zip(prefixes, around):
-        if prefix not in there and not _within(net, nets):
+        if prefix not in there and prefix not in closed and not _within(net, nets):
             yield Step(argv + ("add", prefix, "dev", name, "proto", PROTOCOL), "the way to all far ends", _group(name))
     for end, is_ours in there.items():
         if is_ours and end not in ends and end not in prefixes:

@@ -353,6 +353,15 @@ def test_the_hub_may_have_a_bridge_of_its_own_name(world):
     assert other.lines()[1].endswith(" bridge-ports=enp2s0")
 
 
+def test_the_address_of_two_hubs_is_no_new_sites(hub):
+    rows = [card.encode(card.Card("hq", hub.key, ENDPOINT, ("198.18.0.1",))) + "\n", nets.line(7, name="dc", endpoint="d.example:7")]
+    hub.file.write_text("net hub=hq,dc hub-address=198.18.9.1\n" + "".join(rows))
+    other = card.encode(card.Card("x", nets.key(9), "", ("198.18.9.1",)))
+    hub.fails(["pair", other, "--yes"], "/etc/l2wg/sites:1: hub-address: 198.18.9.1, the address of x, is hub-address", "another Address in its file")
+    hub.l2wg("pair", card.encode(card.Card("x", nets.key(9), "", ("198.18.9.2",))), "--yes")
+    assert len(hub.lines()) == 4
+
+
 # The new router
 
 

@@ -5,9 +5,9 @@ import json
 import nets
 import pytest
 import tools
-from l2wg_hooks.config import store
+from l2wg_hooks.config import site_faults, site_lines, site_tunnels, store
 from l2wg_hooks.errors import L2wgError, Problem
-from l2wg_hooks.model import Link, Observed
+from l2wg_hooks.model import InUse, Link, Observed, Peer
 from l2wg_hooks.observe import needed_elsewhere, snapshot
 from l2wg_hooks.plan import site_peers
 from l2wg_hooks.system import process
@@ -101,13 +101,13 @@ def test_what_cannot_be_asked_is_as_if_it_were_not_there(router, monkeypatch):
 
 
 def look(there):
-    return snapshot._elsewhere(HUB, LINKS, there)
+    return snapshot._elsewhere(HUB, LINKS, there, {})[0]
 
 
 def test_only_ways_that_would_be_new_are_looked_at(router, wireguard, etc):
     for there in ({end: True for end in ENDS}, {end: False for end in ENDS}, {"198.18.0.0/24": False}):
         assert look({"wg0": there}) == {}
-    assert look({"wg1": {}}) == {} == snapshot._elsewhere((), LINKS, {"wg0": {}}) and router.asked == []
+    assert look({"wg1": {}}) == {} and snapshot._elsewhere((), LINKS, {"wg0": {}}, {}) == ({}, {}) and router.asked == []
     router.said["ss -H -t -n -p state established"] = TCP
     assert set(look({"wg0": {"default": False, "198.18.0.3": True}})) == {"198.18.0.4"}
     assert set(look({"wg0": {}})) == {"198.18.0.3", "198.18.0.4"} and len(router.asked) == 10
@@ -133,3 +133,97 @@ def test_what_was_applied_is_not_judged_anew(router, root, etc):
 def test_a_wire_of_its_own_has_no_such_routes():
     walled = tuple(tunnel._replace(wire="own") for tunnel in HUB)
     assert site_peers.unled(walled, {"wg0": {}}) == set()
+
+
+# A prefix, where FRR finds the sites.
+
+WIDE = "198.18.0.0/15"
+BY_BGP = nets.text(f"shape=mesh encapsulation=vxlan control=evpn hub=site0 network={WIDE}", 3)
+(MESH,) = site_tunnels.find(
+    site_faults.between(site_lines.parse(BY_BGP, nets.PATH), nets.PATH), {nets.key(1): site_tunnels.Wire("wg0")}, site_tunnels.ByHand(), nets.PATH
+).tunnels
+AT_ONE = {"wg0": LINKS["wg0"]._replace(addresses=("198.18.0.2/32",)), "e0": Link("e0", 2, up=True, addresses=("10.0.0.2/24",))}
+ADMIN = '0 0 10.0.0.2:22 198.19.7.7:40022 users:(("sshd",pid=7,fd=4))\n'
+SHOWN = "ss -H -t -n -p state established"
+
+
+def wide(there=None, peers=None, links=None):
+    """(Observed.taken_ways, Problems, Steps) of a site whose sites FRR finds."""
+    links, there = links or AT_ONE, there or {}
+    away, taken = snapshot._elsewhere((MESH,), links, {"wg0": there}, peers or {})
+    seen = Observed(told=frozenset(), ways_there={"wg0": there}, peers=peers or {"wg0": ()}, elsewhere=away, taken_ways=taken)
+    steps, problems, more = site_peers.changes((MESH,), links, seen)
+    return taken, problems, [str(step) for step in steps], more
+
+
+def test_a_prefix_that_takes_nothing_away_gets_its_route(router, etc):
+    taken, problems, steps, more = wide()
+    assert (taken, problems) == ({}, ()) and more["wg0"] and f"ip route add {WIDE} dev wg0 proto 47" in steps
+
+
+@pytest.mark.parametrize(
+    "command, text, address, reason",
+    [
+        (SHOWN, ADMIN, "198.19.7.7", needed_elsewhere.LOGIN),
+        (SHOWN, "0 0 10.0.0.2:50000 198.19.7.7:5432 \n", "198.19.7.7", "at the other end of a connection with this router's 10.0.0.2"),
+        ("ss -H -u -n -p state established", "0 0 10.0.0.2:50123 198.19.7.7:123 \n", "198.19.7.7", "at the other end of a connection with this router's 10.0.0.2"),
+        ("ip -4 route show table all", "10.9.0.0/16 via 198.19.7.7 dev e0 onlink\n", "198.19.7.7", needed_elsewhere.GATEWAY),
+    ],
+)
+def test_what_a_prefix_would_take_is_told_with_what_keeps_it(router, etc, command, text, address, reason):
+    router.said[command] = text
+    router.said[f"route get fibmatch {address}"] = "default via 10.0.0.1 dev e0 \n"
+    taken, (problem,), steps, more = wide()
+    assert taken == {WIDE: (InUse(address, reason, "via 10.0.0.1 dev e0"),)} and (steps, more) == ([], {}), "neither route nor peer"
+    assert (problem.path, problem.line, problem.key) == (nets.PATH, 1, "network")
+    assert problem.message == f"the route to {WIDE}, where all sites are, would take from this router: {address}, {reason}"
+    assert problem.hint.startswith(f"a route of its own, which wins: ip route add {address} via 10.0.0.1 dev e0; l2wg apply")
+
+
+@pytest.mark.parametrize("way", ["198.19.7.7 via 10.0.0.1 dev e0 \n", "198.19.0.0/16 via 10.0.0.1 dev e0 \n", "local 198.19.7.7 dev lo table local \n"])
+def test_a_more_specific_route_keeps_its_way(router, etc, way):
+    router.said[SHOWN] = ADMIN
+    router.said["route get fibmatch 198.19.7.7"] = way
+    taken, problems, steps, _ = wide()
+    assert (taken, problems) == ({}, ()) and f"ip route add {WIDE} dev wg0 proto 47" in steps
+
+
+@pytest.mark.parametrize("way", ["198.18.0.0/15 via 10.0.0.1 dev e0 \n", "198.0.0.0/8 via 10.0.0.1 dev e0 \n", "default dev ppp0 \n", ""])
+def test_an_equal_or_wider_one_does_not(router, etc, way):
+    router.said[SHOWN] = ADMIN
+    router.said["route get fibmatch 198.19.7.7"] = way
+    taken, (problem,), steps, _ = wide()
+    assert [row.address for row in taken[WIDE]] == ["198.19.7.7"] and steps == []
+    assert ("ip route add" in problem.hint) == bool(way), "nobody knows its way: no command"
+
+
+def test_a_name_server_a_called_peer_and_an_equal_route(router, etc):
+    (etc.parent / "resolv.conf").write_text("nameserver 198.19.0.53\n")
+    assert [(row.address, row.reason) for row in wide()[0][WIDE]] == [("198.19.0.53", needed_elsewhere.RESOLVER)]
+    (etc.parent / "resolv.conf").write_text("nameserver fe80::1%e0\nnameserver 10.0.0.53\n")
+    assert wide()[0] == {}
+    taken, (problem,), steps, _ = wide(peers={"wg1": (Peer("F", "198.19.9.9:51820", ("10.0.0.0/8",), 1, 1, 1, None),)})
+    assert [(row.address, row.reason) for row in taken[WIDE]] == [("198.19.9.9", "where the peer F is called")] and steps == []
+    router.said[f"route show exact {WIDE}"] = f"{WIDE} via 10.0.0.1 dev e0 metric 100 \n"
+    taken, (problem,), steps, _ = wide()
+    assert "where a route of its own leads" in problem.message and problem.hint.startswith("another network=") and steps == []
+
+
+def test_a_lan_that_has_the_prefix_in_it_is_told(router, etc):
+    for network, told in (("198.18.0.9/15", 1), ("198.19.0.9/12", 1), ("198.19.0.9/24", 0)):
+        links = dict(AT_ONE, e0=AT_ONE["e0"]._replace(addresses=(network,)))
+        found = [problem for problem in wide(links=links)[1] if "where all sites are" in problem.message]
+        assert len(found) == told and all("is in the network of e0" in problem.message and problem.hint for problem in found)
+
+
+def test_a_prefix_that_stands_or_was_applied_is_not_judged_anew(router, root, etc):
+    router.said[SHOWN] = ADMIN
+    for there in ({WIDE: True}, {WIDE: False}, {"198.16.0.0/12": False}):
+        assert wide(there)[:2] == ({}, ()) and router.asked == []
+    applied = root / "var/lib/l2wg/applied"
+    applied.parent.mkdir(parents=True, exist_ok=True)
+    applied.write_text(json.dumps({store.SITES: BY_BGP.replace(WIDE, "198.16.0.0/12")}))
+    assert wide()[0], "it was another one"
+    applied.write_text(json.dumps({store.SITES: BY_BGP}))
+    router.asked.clear()
+    assert wide()[:2] == ({}, ()) and router.asked == []

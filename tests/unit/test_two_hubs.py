@@ -84,6 +84,14 @@ def test_a_line_of_this_router_cannot_name_something_like_the_tunnel():
     assert "is the name of the tunnel to the two hubs" in problem.message and problem.hint == "give that file another name"
 
 
+@pytest.mark.parametrize("network, told", [("198.18.0.0/15", 0), ("198.18.0.0/24", 1), ("198.18.9.0/24", 0)])
+def test_the_address_of_both_is_of_the_nets_network(network, told):
+    found = nets.lines(nets.text(f"{NET} network={network}", 4))
+    said = [problem for problem in found.problems if problem.key == "hub-address"]
+    assert len(said) == told and all(problem.line == 1 and problem.hint for problem in said)
+    assert not told or said[0].message == f"{ADDRESS} is not of {network}, the net's network"
+
+
 def test_what_is_printed_for_other_tools():
     lines = nets.lines(nets.text(NET, 4))
     hub = site_export.export(lines, "site0", "wg-quick", "wg0", nets.PATH)
