@@ -315,7 +315,7 @@ def test_far_ends_are_waited_for_while_all_else_is_asked(monkeypatch):
     tunnels = many.wish("gretap", 3)
     Tools(monkeypatch, tunnels)
     waits, ways = threading.Event(), verify._ways
-    monkeypatch.setattr(verify, "_echoes", lambda ends, peers: waits.wait(30) and {("wg0", "answers")})
+    monkeypatch.setattr(verify, "_echoes", lambda ends: waits.wait(30) and {("wg0", "answers")})
     monkeypatch.setattr(verify, "_ways", lambda *arguments: waits.set() or ways(*arguments))
     assert verify.look(tunnels, many.router(tunnels)[0]).echoes == (("wg0", "answers"),)
 
