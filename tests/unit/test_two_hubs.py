@@ -1,11 +1,13 @@
 """Two hubs of a star: what each site comes to, who is listened to, and what is done when a hub goes silent."""
 
 import contextlib
+import types
 
 import nets
 import pytest
 import site_tables
 from l2wg_hooks.apply import ring_probe, verify
+from l2wg_hooks.check import watch
 from l2wg_hooks.config import hub_choice, hub_record, site_file, site_hubs, site_record
 from l2wg_hooks.model import Link, Observed, Peer
 from l2wg_hooks.plan import hub_address, planner, site_peers, wire_steps
@@ -321,6 +323,22 @@ def test_nothing_moves_where_there_is_no_reason_or_no_right(paths, monkeypatch):
     monkeypatch.setattr(hub_watch.last_applied, "pending", lambda: True)
     hub_watch.move(nets.key(1))
     assert router.done == router.told == router.sent == [] and hub_choice.read() == ""
+
+
+def test_check_tells_where_nobody_looks(monkeypatch):
+    asked, code = [], [3]
+    monkeypatch.setattr(watch.units, "run_here", lambda: True)
+    monkeypatch.setattr(watch.process, "run", lambda argv: asked.append(argv) or types.SimpleNamespace(code=code[0]))
+    scene = types.SimpleNamespace(tunnels=parts()[2].tunnels)
+    (problem,) = watch._hubs(scene)
+    assert problem.id == "hubs-unwatched" and problem.hint.startswith("systemctl enable --now l2wg-hubs.path")
+    assert asked == [(watch.units.command("systemctl"), "-q", "is-active", "l2wg-hubs.timer")]
+    code[0] = 0
+    assert list(watch._hubs(scene)) == []
+    code[0] = 3
+    assert list(watch._hubs(types.SimpleNamespace(tunnels=parts()[0].tunnels))) == [], "a hub listens to nobody"
+    monkeypatch.setattr(watch.units, "run_here", lambda: False)
+    assert list(watch._hubs(scene)) == []
 
 
 def test_the_frames_of_stations():
