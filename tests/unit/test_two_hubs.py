@@ -131,6 +131,7 @@ def paths(tmp_path, monkeypatch):
 def test_the_choice_outlives_a_boot(paths):
     assert hub_choice.read() == ""
     hub_choice.write(nets.key(1))
+    hub_choice.remember(nets.key(1))
     assert hub_choice.read() == nets.key(1)
     (tunnel,) = site_file.listening(parts()[2].tunnels)
     assert site_hubs.listened(tunnel).site == "site1"
@@ -304,7 +305,8 @@ def test_a_move_is_one_command_is_told_once_and_announced(paths, monkeypatch, wa
     inside = "ip netns exec l2wg " if walled else ""
     assert router.done == [f"{inside}wg set {router.name} peer {nets.key(1)} allowed-ips 198.18.0.2/32,{ADDRESS}/32"]
     assert router.told == ["site0 answers no longer: site1 is the hub that is listened to now"] and len(router.sent) == 1
-    assert hub_choice.read() == nets.key(1) and f"\n{nets.key(1)} 198.18.0.2\n" in (paths / hub_record.PATH).read_text()
+    assert hub_choice.read() == nets.key(1) and (paths / hub_choice.KEPT).read_text() == f"{nets.key(1)}\n"
+    assert f"\n{nets.key(1)} 198.18.0.2\n" in (paths / hub_record.PATH).read_text()
 
 
 def test_nothing_moves_where_there_is_no_reason_or_no_right(paths, monkeypatch):
