@@ -1,11 +1,13 @@
 """Two hubs of a star: what each site comes to, who is listened to, and what is done when a hub goes silent."""
 
 import contextlib
+import types
 
 import nets
 import pytest
 import site_tables
 from l2wg_hooks.apply import ring_probe, verify
+from l2wg_hooks.check import watch
 from l2wg_hooks.config import hub_choice, hub_record, site_file, site_hubs, site_record
 from l2wg_hooks.model import Link, Observed, Peer
 from l2wg_hooks.plan import hub_address, planner, site_peers, wire_steps
@@ -137,6 +139,7 @@ def paths(tmp_path, monkeypatch):
 def test_the_choice_outlives_a_boot(paths):
     assert hub_choice.read() == ""
     hub_choice.write(nets.key(1))
+    hub_choice.remember(nets.key(1))
     assert hub_choice.read() == nets.key(1)
     (tunnel,) = site_file.listening(parts()[2].tunnels)
     assert site_hubs.listened(tunnel).site == "site1"
@@ -310,7 +313,8 @@ def test_a_move_is_one_command_is_told_once_and_announced(paths, monkeypatch, wa
     inside = "ip netns exec l2wg " if walled else ""
     assert router.done == [f"{inside}wg set {router.name} peer {nets.key(1)} allowed-ips 198.18.0.2/32,{ADDRESS}/32"]
     assert router.told == ["site0 answers no longer: site1 is the hub that is listened to now"] and len(router.sent) == 1
-    assert hub_choice.read() == nets.key(1) and f"\n{nets.key(1)} 198.18.0.2\n" in (paths / hub_record.PATH).read_text()
+    assert hub_choice.read() == nets.key(1) and (paths / hub_choice.KEPT).read_text() == f"{nets.key(1)}\n"
+    assert f"\n{nets.key(1)} 198.18.0.2\n" in (paths / hub_record.PATH).read_text()
 
 
 def test_nothing_moves_where_there_is_no_reason_or_no_right(paths, monkeypatch):
@@ -329,6 +333,22 @@ def test_nothing_moves_where_there_is_no_reason_or_no_right(paths, monkeypatch):
     monkeypatch.setattr(hub_watch.last_applied, "pending", lambda: True)
     hub_watch.move(nets.key(1))
     assert router.done == router.told == router.sent == [] and hub_choice.read() == ""
+
+
+def test_check_tells_where_nobody_looks(monkeypatch):
+    asked, code = [], [3]
+    monkeypatch.setattr(watch.units, "run_here", lambda: True)
+    monkeypatch.setattr(watch.process, "run", lambda argv: asked.append(argv) or types.SimpleNamespace(code=code[0]))
+    scene = types.SimpleNamespace(tunnels=parts()[2].tunnels)
+    (problem,) = watch._hubs(scene)
+    assert problem.id == "hubs-unwatched" and problem.hint.startswith("systemctl enable --now l2wg-hubs.path")
+    assert asked == [(watch.units.command("systemctl"), "-q", "is-active", "l2wg-hubs.timer")]
+    code[0] = 0
+    assert list(watch._hubs(scene)) == []
+    code[0] = 3
+    assert list(watch._hubs(types.SimpleNamespace(tunnels=parts()[0].tunnels))) == [], "a hub listens to nobody"
+    monkeypatch.setattr(watch.units, "run_here", lambda: False)
+    assert list(watch._hubs(scene)) == []
 
 
 def test_the_frames_of_stations():
