@@ -15,12 +15,14 @@ from l2wg_hooks.config import (
     last_applied,
     references,
     store,
+    wire_peers,
 )
 from l2wg_hooks.errors import L2wgError, Problem, fail
 from l2wg_hooks.managers import ifupdown_state
 from l2wg_hooks.model import Step
 from l2wg_hooks.netfilter import host_rules, inbound, nftables
-from l2wg_hooks.observe import link_table, sysctls
+from l2wg_hooks.observe import link_table, snapshot, sysctls
+from l2wg_hooks.plan import transit
 from l2wg_hooks.reconcile import executor, reconcile, ruleset
 from l2wg_hooks.system import files, lock, log, network_namespace, process
 
@@ -167,6 +169,7 @@ def _transact(intent, confirm, more, meet):
     watch_timer.follow(intent.tunnels)
     log.complain(list(watch_timer.problems()) if intent.tunnels else [])
     _tell_of_firewalls(intent.tunnels)
+    _tell_of_transit(intent.tunnels)
     _tell_of_devices(intent.tunnels)
     _tell_of_log(intent.tunnels)
     _tell_of_addresses(applied, intent.tunnels)
@@ -201,14 +204,23 @@ def _departed(applied, tunnels):
     formers = {peer.was for tunnel in tunnels for peer in tunnel.peers if peer.was}
     if store.SITES not in applied:
         return formers
-    there = {peer.key for tunnel in tunnels for peer in tunnel.peers}
-    return formers | {peer.key for tunnel in store.parsed(applied) for peer in tunnel.peers} - there
+    there = {peer.key for tunnel in tunnels for peer in wire_peers.of(tunnel)}
+    return formers | {peer.key for tunnel in store.parsed(applied) for peer in wire_peers.of(tunnel)} - there
 
 
 def _tell_of_firewalls(tunnels):
     """Print what would drop the peer's packets: all is done here, and nothing will come in."""
     known = host_rules.Firewall() if tunnels else None
-    log.complain([problem for tunnel in tunnels if not tunnel.walled for problem in inbound.problems(tunnel, known)])
+    shared = [tunnel for tunnel in tunnels if not tunnel.walled]
+    log.complain([problem for tunnel in shared for problem in inbound.problems(tunnel, known)])
+    log.complain([problem for tunnel in shared if tunnel.forwards for problem in inbound.between(tunnel, known)])
+
+
+def _tell_of_transit(tunnels):
+    """Print where this router, as a hub, does not forward: whether it does is its admin's to say."""
+    forwarded = snapshot.transited(tunnels)
+    if forwarded:
+        log.complain(list(transit.problems(tunnels, link_table.read(), forwarded)))
 
 
 def _tell_of_devices(tunnels):

@@ -100,7 +100,7 @@ class _Sounding:
         self.number = int.from_bytes(os.urandom(4), "big")
         self.heard = Heard(*({} for _ in Heard._fields))
         self.selector = selectors.DefaultSelector()
-        self.ends = [(tunnel, end) for tunnel in self.tunnels for end in tunnel.ends()]
+        self.ends = [(tunnel, end) for tunnel in self.tunnels for end in tunnel.near_ends]
         for tunnel, end in self.ends:
             self._open(tunnel, end)
         members = link_index.members(links)
@@ -148,7 +148,7 @@ class _Sounding:
             self._ask_peers(index)
             self._take(began + (index + 1) * PAUSE)
         self._take(began + PATIENCE)
-        silent = [(tunnel, end) for tunnel in self.wired for end in tunnel.ends() if not self._has_come(tunnel, end)]
+        silent = [(tunnel, end) for tunnel in self.wired for end in tunnel.near_ends if not self._has_come(tunnel, end)]
         if silent:
             for tunnel, end in silent:
                 _provoke(tunnel, end)

@@ -185,7 +185,7 @@ def _wg_quick(name):
 
 
 def _allowed(scene):
-    for tunnel, end, interface in scene.peers():
+    for tunnel, end, interface in [(over[0], end, over[1]) for over in scene.over() for end in over[0].ends()]:
         problem = uncovered(tunnel, end, interface)
         if problem and wg_quick_hooks.is_rewritten(_wg_quick(tunnel.underlay)):
             hint = problem.hint + " # SaveConfig = true: the command alone, since wg-quick rewrites the file"

@@ -114,8 +114,9 @@ def check(invitation):
         problem = lines.problems[0]
         raise Refused(": ".join(filter(None, (problem.key, problem.message))), problem.hint)
     hub, own = lines.sites
-    if lines.net.text != invitation.net or lines.net.shape != site_lines.STAR or lines.net.hubs != (hub.name,):
-        raise Refused(f"{schema.shown(invitation.net)} is no line of a star whose hub is {hub.name}", ANOTHER)
+    if lines.net.text != invitation.net or lines.net.hubs != (hub.name,):
+        message = f"{schema.shown(invitation.net)} is no line of a star whose hub is {hub.name}, nor of a mesh by that"
+        raise Refused(message, ANOTHER)
     for site, refused in ((hub, ("gone",)), (own, ("gone", "address"))):
         for key in set(site.said) & set(refused):
             raise Refused(f"{key} cannot stand here", "take this word out")

@@ -3,6 +3,8 @@
 Of two lines that contradict each other neither counts: nobody can tell which one is meant, and what stands by one of them stays.
 """
 
+import ipaddress
+
 from l2wg_hooks.config import card, site_lines, site_names
 from l2wg_hooks.errors import Problem
 from l2wg_hooks.typed import Dict, List, Set
@@ -11,6 +13,8 @@ from l2wg_hooks.typed import Dict, List, Set
 MOST_OPEN, MOST_ISOLATED = 100, 1000
 # Each has as many tunnels, and sends a broadcast as often.
 MOST_IN_MESH = 30
+# With one that FRR keeps, each hears each other's broadcasts, too, and nobody has a list.
+MOST_BY_BGP = 1000
 
 
 def between(lines, path):
@@ -42,10 +46,12 @@ def between(lines, path):
                 problems.append(Problem(message, hint, path, site.line, word))
     net = lines.net
     if net is not None:
-        found = list(_of_values(net, lines.living(), path))
+        found = [*_of_values(net, lines.living(), path), *_of_network(net, lines.living(), path)]
         wrong.update(problem.line for problem in found)
         problems += found
         found = list(_of_net(net, lines, path))
+        if len(net.hubs) > 1:
+            found += _of_hubs(net, lines, wrong, path)
         problems += found
         net = None if found else net
     kept = tuple(site for site in lines.sites if site.line not in wrong)
@@ -100,21 +106,47 @@ def _of_values(net, sites, path):
                     nets = key != "key" or net.is_one_tunnel
                     hint = "take it out, or write it in the line of the net" if nets else "take it out"
                     yield Problem(message, hint, path, site.line, key)
+                elif key == "isolated" and len(net.hubs) > 1 and site.values.get("isolated"):
+                    yield Problem(site_lines.ISOLATED, "take isolated out, or name one hub", path, site.line, key)
                 elif site.name in net.hubs:
-                    message = f"{site.name} is the hub: each of its tunnels is told of by the line of the site that it leads to"
+                    called = "the hub" if len(net.hubs) == 1 else "a hub"
+                    message = f"{site.name} is {called}: each of its tunnels is told of by the line of the site that it leads to"
                     hint = "write it there" if key == "key" else "write it there, or for all of them in the line of the net"
                     yield Problem(message, hint, path, site.line, key)
+
+
+def _of_network(net, sites, path):
+    """Problems of sites that are not of the net's network, and of those that are called at an address of it."""
+    for site in sites if net.network else ():
+        if not site_lines.inside(site.card.addresses[0], net.network):
+            addresses = ", ".join(site.card.addresses)
+            message = f"{addresses}, its address inside WireGuard, is not of {net.network}, the net's network"
+            hint = "give it one of that: Address in its WireGuard's file, and its new card, or address=, here"
+            yield Problem(message, hint, path, site.line, "address")
+        host = card.endpoint(site.card.endpoint)[0] if site.card.endpoint else ""
+        if _is_address(host) and site_lines.inside(host, net.network):
+            message = f"{host}, where it is called, is of {net.network}, whose addresses are inside WireGuard"
+            yield Problem(message, "l2wg card --endpoint HOST there, and its new card here; or take network out", path, site.line)
+
+
+def _is_address(text):
+    try:
+        return bool(ipaddress.ip_address(text))
+    except ValueError:
+        return False
 
 
 def _of_net(net, lines, path):
     living = len(lines.living()) + len([site for site in lines.faulty if not site.gone])
     if net.shape == site_lines.MESH:
-        if living > MOST_IN_MESH:
-            message = "%d sites are too many for a mesh, which takes %d" % (living, MOST_IN_MESH)
+        most = MOST_BY_BGP if net.by_bgp else MOST_IN_MESH
+        if living > most:
+            message = "%d sites are too many for a mesh, which takes %d" % (living, most)
             yield Problem(message, "make it a star: shape=star hub=NAME", path, net.line, "shape")
-        return
     for hub in net.hubs:
         yield from _of_hub(hub, net, lines, path)
+    if net.shape == site_lines.MESH:
+        return
     isolated = bool(net.values.get("isolated"))
     most = MOST_ISOLATED if isolated else MOST_OPEN
     if living > most:
@@ -131,4 +163,39 @@ def _of_hub(name, net, lines, path):
         yield Problem(f"no site is called {name}", hint if names else "add its card", path, net.line, "hub")
     elif all(site.gone for site in named):
         message = "%s is out since %s, by line %d" % (name, named[0].gone, named[0].line)
-        yield Problem(message, "name another site as the hub, here and at all sites", path, net.line, "hub")
+        hint = "name another site as the hub, here and at all sites"
+        if len(net.hubs) > 1:
+            others = tuple(hub for hub in net.hubs if hub != name)
+            hint = "name another site in its place, here and at all sites; or have one hub: hub=%s, without hub-address" % others
+        yield Problem(message, hint, path, net.line, "hub")
+
+
+def _of_hubs(net, lines, wrong, path):
+    """Problems of two hubs: of their common address, and of a line of theirs that does not count, as those `wrong` do not."""
+    address = net.hub_address
+    if net.network and not site_lines.inside(address, net.network):
+        message = f"{address} is not of {net.network}, the net's network"
+        yield Problem(message, "one of that which is no site's; or take network out", path, net.line, "hub-address")
+    for site in lines.sites + lines.faulty:
+        if address in site.card.addresses and not site.gone:
+            message = f"{address} is the address of {site.name} (line {site.line}): the hubs have this one beside their own"
+            yield Problem(message, "an address of the same network that is no site's", path, net.line, "hub-address")
+        if site.card.endpoint and card.endpoint(site.card.endpoint)[0] == address:
+            message = f"{address} is where {site.name} is called (line {site.line})"
+            hint = "another one: the packets of WireGuard itself would go into it"
+            yield Problem(message, hint, path, net.line, "hub-address")
+        family = [word for word in site.card.addresses if (":" in word) == (":" in address)]
+        if not site.gone and not family:
+            message = f"{site.name} (line {site.line}) has no IPv{6 if ':' in address else 4} address, as hub-address is"
+            yield Problem(message, "one of the family that all sites have", path, net.line, "hub-address")
+    for hub in net.hubs:
+        named = [site for site in lines.sites + lines.faulty if site.name == hub and not site.gone]
+        faulty = [site for site in named if site in lines.faulty or site.line in wrong]
+        if faulty:
+            # By one hub alone, what stands by the other one would go.
+            message = f"the line of {hub}, which is a hub, has a fault"
+            yield Problem(message, "mend line %d" % faulty[0].line, path, net.line, "hub")
+    if site_names.HUBS in {site_names.tunnel(site.name) for site in lines.living()}:
+        site = next(site for site in lines.living() if site_names.tunnel(site.name) == site_names.HUBS)
+        message = f"{site_names.HUBS} is what the tunnel to the two hubs is called"
+        yield Problem(message, "give this site another name: l2wg card --name NAME there", path, site.line)

@@ -52,7 +52,17 @@ def net(text, tunnels, others):
     wires = site_keys.found_by(lines, wires)
     by_hand = hand(tunnels, others)
     part = site_tunnels.find(lines, wires, by_hand, path())
+    part = part._replace(tunnels=listening(part.tunnels))
     return Net(lines, part, wires[part.own.key] if part.own else None, by_hand)
+
+
+def listening(tunnels):
+    """The Tunnels, where the one to two hubs, if there is one, listens to the one that was chosen last."""
+    if not any(tunnel.has_hubs for tunnel in tunnels):
+        return tunnels
+    from l2wg_hooks.config import hub_choice, site_hubs  # where there are two hubs only
+
+    return site_hubs.chosen(tunnels, changed_keys.latest(hub_choice.read(), changed_keys.read()))
 
 
 def unread(error, tunnels, others):
@@ -75,7 +85,7 @@ def _remotes(text):
             found = tunnel_file.split(line)
             if found is not None and found[0] == "remote":
                 known = schema.KEYS["remote"].parse(found[1])
-                yield from known if isinstance(known, tuple) else (known,)
+                yield from known if isinstance(known, tuple) else () if "/" in known else (known,)
         except schema.Refused:
             continue
 

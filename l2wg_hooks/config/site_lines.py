@@ -4,6 +4,7 @@
 """
 
 import datetime
+import ipaddress
 import re
 
 from l2wg_hooks.config import card, schema, tunnel_file
@@ -19,11 +20,11 @@ OF_TUNNELS = ("mtu", "vlans", "dhcp", "storm-limit", "isolated", "mss-clamp")
 # What is of one router alone.
 OF_A_ROUTER = ("bridge", "bridge-ports", "bridge-address")
 _SPACES = re.compile(f"[{schema.SPACE}]+")
-_LATER = {
-    "hub-address": "two hubs with one address are",
-    "control": "BGP as what fills the tables is",
-}
 _WITHOUT = "take this word out"
+# Of these, schema.py takes no address for the end of a tunnel.
+_NOBODYS = [ipaddress.ip_network(text) for text in ("0.0.0.0/8", "127.0.0.0/8", "169.254.0.0/16", "224.0.0.0/3")]
+_NOBODYS += [ipaddress.ip_network(text) for text in ("::/96", "fe80::/10", "ff00::/8")]
+ISOLATED = "sites at different hubs would see each other all the same, by way of both hubs"
 
 
 class Site(NamedTuple):
@@ -57,7 +58,11 @@ class Site(NamedTuple):
 
 
 class Net(NamedTuple):
-    """What holds for all: `hubs` are names of sites, none in a mesh."""
+    """What holds for all: `hubs` are names of sites; of a mesh it is the one by which WireGuard leads to all others, or none.
+
+    `network` is the one that the sites' addresses inside WireGuard are of, "" where nothing is said of that.
+    Two hubs of a star have the `hub_address` both, inside WireGuard; `hubs_joined` is whether they have a tunnel between them.
+    """
 
     line: int
     shape: str
@@ -65,6 +70,14 @@ class Net(NamedTuple):
     values: Dict[str, Any] = {}
     said: Tuple[str, ...] = ()
     text: str = ""
+    network: str = ""
+    hub_address: str = ""
+    hubs_joined: bool = True
+
+    @property
+    def by_bgp(self):
+        """Whether FRR finds the sites in the net's network, so that these need no line of each other."""
+        return self.values.get("control") == "evpn"
 
     @property
     def is_one_tunnel(self):
@@ -126,7 +139,21 @@ def parse(text, path):
         hint = "add a line: net shape=star hub=NAME, with the name of the site that all others call"
         problems.append(Problem("there is no line of the net", hint, path, 0, NET))
     single = nets[0][1] if len(nets) == 1 else None
+    if single is not None and single.network:
+        sites, faulty = ([_within(site, single.network) for site in some] for some in (sites, faulty))
     return Lines(single, tuple(sites), tuple(faulty), tuple(problems))
+
+
+def inside(address, network):
+    """Whether an address is of a network."""
+    outer = ipaddress.ip_network(network)
+    return ipaddress.ip_address(address) in outer
+
+
+def _within(site, network):
+    """The Site with those of its addresses that are of the net's network; with all of them where none is."""
+    found = tuple(address for address in site.card.addresses if inside(address, network))
+    return site._replace(card=site.card._replace(addresses=found)) if found else site
 
 
 def _values(words, known: Dict[str, Callable[[str], Any]], number, path, problems):
@@ -136,8 +163,6 @@ def _values(words, known: Dict[str, Callable[[str], Any]], number, path, problem
         key, equals, value = word.partition("=")
         label = key if schema.NAME.match(key) and len(key) <= 30 else schema.shown(key)
         try:
-            if key in _LATER:
-                raise Refused(f"{_LATER[key]} not supported yet", _WITHOUT)
             if key not in known:
                 raise Refused("cannot stand here", "one of: " + ", ".join(known))
             if not equals:
@@ -174,6 +199,23 @@ def _hubs(value):
     return names
 
 
+def _network(value):
+    hint = "one that all sites' addresses inside WireGuard are of, such as 198.18.0.0/15"
+    if "/" not in value:
+        raise Refused(f"{schema.shown(value)} has no prefix length", hint)
+    try:
+        found = ipaddress.ip_network(value, strict=False)
+    except ValueError:
+        raise Refused(f"expected a network, not {schema.shown(value)}", hint)
+    if found.num_addresses < 4:
+        raise Refused(f"{found} has no room for two sites", hint)
+    if any(found.version == wide.version and wide.overlaps(found) for wide in _NOBODYS):
+        raise Refused(f"addresses of {found} cannot be ends of a tunnel", hint)
+    if str(found) != value:
+        raise Refused(f"{schema.shown(value)} is not how that network is written", f"network={found}")
+    return value
+
+
 def _former(value):
     try:
         return card.public_key(value)
@@ -191,7 +233,14 @@ def _day(value):
     return value
 
 
-_OF_NET = {"shape": _shape, "hub": _hubs, **_parsers(("bridge", "encapsulation") + OF_TUNNELS + ("key",))}
+_OF_NET = {
+    "shape": _shape,
+    "hub": _hubs,
+    "network": _network,
+    "hub-address": schema.KEYS["local"].parse,
+    "hubs-joined": schema.KEYS["isolated"].parse,
+    **_parsers(("bridge", "encapsulation", "control") + OF_TUNNELS + ("key",)),
+}
 _OF_SITE = {"address": schema.KEYS["local"].parse, "gone": _day, "was": _former, **_parsers(OF_A_ROUTER + OF_TUNNELS + ("key",))}
 
 
@@ -204,11 +253,33 @@ def _net(words, number, path, problems):
 
     if not problems and shape == STAR and not hubs:
         refuse("hub", "a star has a hub", "name the site that all others call: hub=NAME")
-    if shape == STAR and len(hubs) > 1:
-        refuse("hub", "two hubs are not supported yet", "name one, the site that all others call: hub=NAME")
-    if shape == MESH and hubs:
-        refuse("hub", "a mesh has none: each site has a tunnel to each other one", "take hub out, or write shape=star")
+    if shape == STAR and hubs:
+        for key, message, hint in _of_hubs(found, hubs):
+            refuse(key, message, hint)
+    for key in ("hub-address", "hubs-joined") if shape == MESH else ():
+        if key in found:
+            refuse(key, "is of the two hubs of a star", _WITHOUT)
     one = shape == MESH and _leads_to_several(found.get("encapsulation", registry.DEFAULT))
+    if shape == MESH and hubs and not one:
+        hint = "write encapsulation=vxlan, with which they go by a hub; or take hub out; or write shape=star"
+        refuse("hub", "such a mesh has none: each site has a tunnel of its own to each other one", hint)
+    by_bgp = found.get("control") == "evpn"
+    if by_bgp and not one:
+        refuse(
+            "control",
+            "evpn is for a mesh of VXLAN, whose tables FRR fills",
+            "write shape=mesh encapsulation=vxlan; or take control out",
+        )
+    elif by_bgp and not problems:
+        if not hubs:
+            hint = "name one or two that all others call: hub=NAME,NAME; the first is WireGuard's hub"
+            refuse("hub", "with control=evpn the hubs are BGP's reflectors, and there is none", hint)
+        if "network" not in found:
+            hint = "write network=198.18.0.0/15, or which prefix they have"
+            refuse("network", "with control=evpn it is where all sites are, in a line here or not, and it is missing", hint)
+    if one and len(hubs) > 1 and not by_bgp:
+        message = "a mesh goes by one hub: WireGuard leads to each address by one peer, and nothing moves it to the other hub"
+        refuse("hub", message, f"name one: hub={hubs[0]}")
     if shape == MESH and not one and found.get("isolated") is False:
         refuse("isolated", "a mesh of tunnels that forward to each other is a loop", "take isolated out: in a mesh it is yes")
     if "key" in found and not one:
@@ -216,8 +287,27 @@ def _net(words, number, path, problems):
         refuse("key", "each site has a tunnel to each it meets, and one key would be all of these tunnels'", hint)
     if one and found.get("key", 0) > registry.ENCAPSULATIONS[found["encapsulation"]].number_max:
         refuse("key", "%d is too large for a VNI" % found["key"], "a number up to 16777215, the same at all sites")
-    values = _fields(found, ("bridge", "encapsulation") + OF_TUNNELS + ("key",))
-    return Net(number, shape, hubs, values, tuple(found), " ".join(words))
+    values = _fields(found, ("bridge", "encapsulation", "control") + OF_TUNNELS + ("key",))
+    joined = found.get("hubs-joined", True)
+    address = found.get("hub-address", "")
+    return Net(number, shape, hubs, values, tuple(found), " ".join(words), found.get("network", ""), address, joined)
+
+
+def _of_hubs(found, hubs):
+    """Yield (key, message, hint) of what says something of the hubs of a star that cannot be."""
+    if len(hubs) > 2:
+        yield "hub", "%d hubs are too many: a star has one or two" % len(hubs), "name two: hub=%s,%s" % hubs[:2]
+    elif len(hubs) == 2:
+        if "hub-address" not in found:
+            hint = "one more of their network, that is no site's: hub-address=198.18.0.1; or name one hub"
+            yield "hub-address", "two hubs have one address inside WireGuard, beside their own, by which sites reach either", hint
+        if found.get("isolated"):
+            yield "isolated", ISOLATED, "take isolated out, or name one hub: hub=" + hubs[0]
+    else:
+        for key in ("hub-address", "hubs-joined"):
+            if key in found:
+                hint = "name the other one, too: hub=%s,NAME; or take this word out" % hubs
+                yield key, "is of two hubs, and there is one", hint
 
 
 def _site(words, number, path, problems):

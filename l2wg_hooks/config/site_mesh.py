@@ -2,23 +2,31 @@
 
 What comes from one of them goes to none of the others again, so the mesh by itself is no loop. A tunnel by hand between two of
 its sites would close one, unless it is isolated.
+
+Where the net has a hub, WireGuard is a star: the hub is the only peer of every other site, and forwards from one to the other.
 """
 
 import ipaddress
 
-from l2wg_hooks.config import conflicts, site_names, site_tunnels, terms
+from l2wg_hooks.config import conflicts, site_names, site_tunnels, terms, wg_quick_peers
 from l2wg_hooks.config.schema import Refused
 from l2wg_hooks.errors import Problem
-from l2wg_hooks.model import PeerWish, Tunnel
+from l2wg_hooks.model import LEARNING, PeerWish, Tunnel
 from l2wg_hooks.typed import Dict, List, Set, Tuple
 
 
-def between(net, own, sites, wire, by_hand, path, stands=False):
+def between(net, own, sites, wire, by_hand, path, stands=False, hub=None):
     """(Tunnels, Problems) as of site_tunnels.between: one tunnel, or none.
 
     One that `stands` is not taken down for a tunnel by hand beside it: its frames come twice, and do not go round for ever.
+    `hub` is the hub's Site where that is not among `sites`.
     """
     others = [site for site in sites if site.key != own.key]
+    if net.by_bgp and wire.walled:
+        return (), (_apart(wire, own, path),)
+    # Of several, which BGP's reflectors are, the first is WireGuard's.
+    hub = hub or next((site for name in net.hubs for site in sites if site.name == name), None)
+    by = hub.key if hub is not None and hub.key != own.key else ""
     family = _family([own] + others)
     problems: List[Problem] = []
     local, peers, beside = "", [], []
@@ -32,7 +40,13 @@ def between(net, own, sites, wire, by_hand, path, stands=False):
         if agreed.remote in by_hand.ends:
             beside.append((agreed.remote, other))
             continue
-        peers.append(site_tunnels.peer_of(own, other, agreed.remote)._replace(site=other.name))
+        if by and by != other.key:
+            peers.append(PeerWish(other.key, (wg_quick_peers.host(agreed.remote),), site=other.name, by=by))
+            continue
+        peer = site_tunnels.peer_of(own, other, agreed.remote)._replace(site=other.name)
+        peers.append(peer._replace(network=net.network) if by else peer)
+    if by and peers and not stands and not any(peer.key == by for peer in peers):
+        return (), tuple(problems or [_pathless(hub, path)])
     values = site_tunnels.alike(net, own, net.values)
     rings = [] if stands else list(_rings(by_hand.tunnels, values["bridge"], beside, path))
     if rings or not peers:
@@ -47,9 +61,12 @@ def between(net, own, sites, wire, by_hand, path, stands=False):
         mtu=net.values.get("mtu", min(site.card.mtu for site in [own] + others)),
         isolated=bool(net.values.get("isolated")) or bool(beside),
         wire="own" if wire.walled else "shared",
+        transit=hub is not None and not by,
         path=path,
         lines={"": net.line, **site_tunnels.lines_of(own)},
-        **_led(peers),
+        control=net.values.get("control", LEARNING),
+        senders=net.network if net.by_bgp else "",
+        **_led(peers, net.by_bgp),
         **values,
     )
     wrong = list(_named(tunnel, by_hand))
@@ -82,6 +99,12 @@ def _asked(site, net, family):
     return site_tunnels.asked(site.card._replace(addresses=addresses), net.values)
 
 
+def _pathless(hub, path):
+    """The Problem of a tunnel with a file of its own to the hub: no line makes its peer, by which the others are reached."""
+    message = f"a file in /etc/l2wg has a tunnel to {hub.name}, the hub, by which all other sites are reached"
+    return Problem(message, "delete that file: then the mesh leads there", path, hub.line)
+
+
 def _rings(tunnels, bridge, beside, path):
     """Problems of tunnels with files of their own that would close a ring with the mesh."""
     for remote, other in beside:
@@ -102,13 +125,21 @@ def _named(tunnel, by_hand):
         yield tunnel.problem("", message, "give that interface another name")
 
 
-def _led(peers):
-    """{field: value} of a Tunnel that leads to these, by their addresses: to sort the lines of the file changes nothing."""
+def _apart(wire, own, path):
+    message = f"{wire.underlay} is in a network namespace of its own (wire = own), where FRR does not see the other sites"
+    return Problem(message, "on that router: l2wg init --shared; and its new card in this line", path, own.line)
+
+
+def _led(peers, by_bgp=False):
+    """{field: value} of a Tunnel that leads to these, by their addresses: to sort the lines of the file changes nothing.
+
+    Where FRR finds the far ends, no line of a site makes one.
+    """
     rows: Dict[Tuple[int, str], PeerWish] = {}
     for peer in peers:
         rows.setdefault((int(ipaddress.ip_address(peer.ends[0])), peer.key), peer)
     ordered = tuple(rows[row] for row in sorted(rows))
-    return {"peers": ordered, "remotes": tuple(peer.ends[0] for peer in ordered)}
+    return {"peers": ordered, "remotes": () if by_bgp else tuple(peer.ends[0] for peer in ordered)}
 
 
 def joined(tunnels, kept):
@@ -116,15 +147,25 @@ def joined(tunnels, kept):
     found = {tunnel.name: tunnel for tunnel in tunnels}
     for tunnel in kept:
         other = found.get(tunnel.name)
-        if other is not None and tunnel.remotes and other.remotes:
-            known: Set[str] = {*other.remotes, *(peer.key for peer in other.peers), other.local}
+        if other is not None and all(one.remotes or one.senders for one in (tunnel, other)):
+            ends = {end for peer in other.peers for end in peer.ends}
+            known: Set[str] = {*ends, *(peer.key for peer in other.peers), other.local}
             more = [peer for peer in tunnel.peers if not known.intersection((peer.key, *peer.ends))]
             more = [peer for peer in more if (":" in peer.ends[0]) == (":" in other.local)]
-            tunnel = other._replace(**_led([*other.peers, *more]))
+            tunnel = other._replace(
+                transit=other.transit or tunnel.transit, **_led([*other.peers, *_by(other, more)], bool(other.senders))
+            )
         found[tunnel.name] = tunnel
     return tuple(sorted(found.values(), key=lambda tunnel: tunnel.name))
 
 
+def _by(tunnel, more):
+    """More PeerWishes for a tunnel: reached as its own are, by the hub or themselves."""
+    known = {peer.key for peer in tunnel.peers if not peer.by}
+    by = next((peer.by for peer in tunnel.peers if peer.by), "")
+    return [peer if peer.by in known else peer._replace(by=by) for peer in more]
+
+
 def apart(every, path):
     """Those of the tunnels by which a mesh of earlier lines is judged: not the one that it is joined with."""
-    return tuple(tunnel for tunnel in every if not (tunnel.remotes and tunnel.path == path))
+    return tuple(tunnel for tunnel in every if not ((tunnel.remotes or tunnel.senders) and tunnel.path == path))

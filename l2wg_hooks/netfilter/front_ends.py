@@ -22,6 +22,10 @@ class FrontEnd:
         """The command that has it let pass all that crosses the tunnel's bridge."""
         raise NotImplementedError
 
+    def let_through(self, base, name):
+        """The command that has it forward UDP from an interface to the same one. Fragments have no port."""
+        raise NotImplementedError
+
 
 class Nft(FrontEnd):
     """nft(8), by hand: what is nobody else's."""
@@ -38,6 +42,10 @@ class Nft(FrontEnd):
 
     def let_pass(self, base, tunnel):
         rule = f'iifname "{tunnel.bridge}" oifname "{tunnel.bridge}" accept'
+        return f"nft 'insert rule {base.name} {rule}' {KEPT}"
+
+    def let_through(self, base, name):
+        rule = f'iifname "{name}" oifname "{name}" meta l4proto udp accept'
         return f"nft 'insert rule {base.name} {rule}' {KEPT}"
 
 
@@ -58,6 +66,9 @@ class Iptables(FrontEnd):
             return f"l2wg set {tunnel.name} forward=accept; l2wg apply"
         return f"{base.table} -I FORWARD -i {tunnel.bridge} -o {tunnel.bridge} -j ACCEPT {KEPT}"
 
+    def let_through(self, base, name):
+        return f"{base.table} -I FORWARD -i {name} -o {name} -p udp -j ACCEPT {KEPT}"
+
 
 class Ufw(FrontEnd):
     """ufw(8), whose chains are another one's, and which has no word for what crosses a bridge."""
@@ -72,6 +83,9 @@ class Ufw(FrontEnd):
 
     def let_pass(self, base, tunnel):
         return of(base, ()).let_pass(base, tunnel)
+
+    def let_through(self, base, name):
+        return f"ufw route allow in on {name} out on {name} proto udp from any to any"
 
 
 class Firewalld(FrontEnd):
@@ -89,8 +103,16 @@ class Firewalld(FrontEnd):
         return f"firewall-cmd --permanent {zone}--add-rich-rule='{rule}'; firewall-cmd --reload"
 
     def let_pass(self, base, tunnel):
-        words = (f"--permanent --add-interface={tunnel.bridge}", "--permanent --add-forward", "--reload")
+        return self._within(tunnel.bridge)
+
+    @staticmethod
+    def _within(name):
+        """The command that has the interfaces of a zone, of which this one is, forward to each other, and to themselves."""
+        words = (f"--permanent --add-interface={name}", "--permanent --add-forward", "--reload")
         return "; ".join("firewall-cmd " + word for word in words)
+
+    def let_through(self, base, name):
+        return self._within(name)
 
 
 # The first that keeps a chain is asked.

@@ -1,12 +1,13 @@
-"""The guard of own wires: which far end may send to which VXLAN, in the network namespace of l2wg. Pure.
+"""The guard of own wires: which far end may send to which VXLAN, in the network namespace of l2wg, and to whom by it. Pure.
 
 Nothing but WireGuard brings packets in there, and GRE's the kernel takes from the tunnel's far end only. A VXLAN takes frames
-from all whom WireGuard lets in, such as a site that is in another tunnel's list, and learns from them where stations are.
+from all whom WireGuard lets in, such as a site that is in another tunnel's list, and learns from them where stations are. Where
+this router is the hub of a net, the packets from one site to another are all that is forwarded in there (transit.py).
 """
 
 import zlib
 
-from l2wg_hooks.netfilter import nftables, rule_groups
+from l2wg_hooks.netfilter import nftables, rule_groups, transit
 
 FILE = "/run/l2wg.inside.nft"
 LIST = ("nft", "-s", "list", "table", "inet", "l2wg")
@@ -35,7 +36,9 @@ def text(tunnels):
     if ports:
         # As in the rules of the router itself: the VNI may not be in sight yet.
         rows += "\t\texthdr frag exists udp dport { %s } counter drop\n" % ", ".join(map(str, ports))
+    sets, forwarded = transit.inside(entries)
     body = "%s\tchain from_outside {\n\t\ttype filter hook input priority 300; policy accept;\n%s\t}\n" % (chains, rows)
+    body = sets + body + forwarded
     # An empty chain is the name of what was loaded.
     return "%stable inet l2wg {\n\tchain %s {\n\t}\n%s}\n" % (_EMPTY, _stamp(body), body)
 

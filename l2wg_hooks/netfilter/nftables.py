@@ -10,7 +10,7 @@ import re
 from l2wg_hooks.config.schema import UNTAGGED
 from l2wg_hooks.encapsulation import headers, registry
 from l2wg_hooks.encapsulation.vxlan import UDP_PORT
-from l2wg_hooks.netfilter import rule_groups
+from l2wg_hooks.netfilter import rule_groups, transit
 
 STATIC = "/var/lib/l2wg/rules.nft"
 FILE = "/run/l2wg.nft"
@@ -20,8 +20,10 @@ UNDERLAY_MTU = 1420
 MSS_MIN = 256
 # What a string of an entry may be made of: names, addresses, words of l2wg.conf(5). Nothing that nft(8) would obey.
 _WORD = re.compile(r"[A-Za-z0-9_.:-]*\Z")
+# An address, or a prefix of addresses.
+_END = re.compile(r"[0-9A-Fa-f.:]+(/[0-9]{1,3})?\Z")
 # Keys of an entry that may be missing, as in a file that an older version of l2wg has left, and what it meant without them.
-_NEW = {"forward": "", "port": UDP_PORT, "walled": False, "mtu": 1500}
+_NEW = {"forward": "", "port": UDP_PORT, "walled": False, "mtu": 1500, "transit": False}
 _STRINGS = ("name", "kind", "underlay", "mac", "bridge", "clamp", "forward")
 _NUMBERS = ("number", "port", "mtu", "storm_limit")
 _VALUES = ("mss4", "mss6", "tagged4", "tagged6")
@@ -38,7 +40,7 @@ def entry(tunnel):
         "family": tunnel.family,
         "underlay": tunnel.underlay,
         "walled": tunnel.walled,
-        "ends": [[end.local, end.remote] for end in tunnel.ends()],
+        "ends": [[end.local, end.remote] for end in tunnel.reach()],
         "number": tunnel.number,
         # Without a meaning for GRE; older versions have noted one all the same.
         "port": UDP_PORT if tunnel.udp_port is None else tunnel.udp_port,
@@ -51,6 +53,7 @@ def entry(tunnel):
         "untagged": tunnel.vlans == "all" or UNTAGGED in tunnel.vlans.split(","),
         "block_dhcp": tunnel.dhcp == "block",
         "storm_limit": tunnel.storm_limit,
+        "transit": tunnel.forwards,
     }
 
 
@@ -89,7 +92,7 @@ def fits(entry, value):
         and entry.get("family") in (4, 6)
         and _is_packed(entry)
         and _are_ends(entry.get("ends"))
-        and all(isinstance(entry.get(key), bool) for key in ("untagged", "block_dhcp", "walled"))
+        and all(isinstance(entry.get(key), bool) for key in ("untagged", "block_dhcp", "walled", "transit"))
         and (vlans is None or (isinstance(vlans, list) and all(_is_word(vlan) for vlan in vlans)))
         and set(value) == set(_VALUES) | {"bridge"}
         and all(_is_number(value[key]) for key in _VALUES)
@@ -107,7 +110,10 @@ def _are_ends(value):
     return (
         isinstance(value, list)
         and bool(value)
-        and all(isinstance(end, list) and len(end) == 2 and all(_is_word(word) for word in end) for end in value)
+        and all(
+            isinstance(end, list) and len(end) == 2 and all(isinstance(word, str) and _END.match(word) for word in end)
+            for end in value
+        )
     )
 
 
@@ -156,6 +162,7 @@ def render(entries):
         families=families,
         counters=rule_groups.counters(families),
         inward_rules=rule_groups.inward_rules,
+        transits=transit.of(guarded(entries)),
         ports6=sorted(_open_ports(families)),
         bridges=bridges,
         clamps=clamps,

@@ -32,6 +32,8 @@ def look(tunnels, links):
     heard = last_endpoints.read()
     walls = _walls(tunnels, links, heard)
     told, there = _told(tunnels, links)
+    peers = _peers(tunnels, links, walls, {name for name, _ in told or ()})
+    away, taken_ways = _elsewhere(tunnels, links, there, peers) if there else ({}, {})
     return Observed(
         found,
         _ways(tunnels) if any(policy_routes.needed(kind) for kind in kinds) else None,
@@ -40,7 +42,7 @@ def look(tunnels, links):
         frozenset(networkmanager.managed(sorted({name for tunnel in tunnels for name in tunnel.own}))),
         bridges(tunnels),
         walls,
-        _peers(tunnels, links, walls, {name for name, _ in told or ()}),
+        peers,
         heard,
         int(time.time()) if heard or any(peer.was for tunnel in tunnels for peer in tunnel.peers) else 0,
         _vlans(tunnels, links),
@@ -49,7 +51,31 @@ def look(tunnels, links):
         told,
         there,
         _floods(tunnels, links),
+        away,
+        None if told is None else _given(links),
+        taken_ways,
     )
+
+
+def transited(tunnels):
+    """{WireGuard interface: whether the kernel forwards what comes by it} of the shared ones that sites reach each other by.
+
+    A file for each, and no process.
+    """
+    if not any(tunnel.forwards for tunnel in tunnels):
+        return {}
+    from l2wg_hooks.plan import transit  # at a hub only
+
+    values = {name: files.glance(path).strip() for name, path in transit_switches(tunnels)}
+    return {name: value != transit.OFF for name, value in values.items() if value}
+
+
+def transit_switches(tunnels):
+    """[(WireGuard interface, the file that says whether what comes by it is forwarded)] of the shared ones of a hub."""
+    from l2wg_hooks.plan import transit
+
+    hubs = transit.hubs(tunnels).items()
+    return [(name, os.path.join(sysctls.ROOT, transit.switch(name, tunnel.family))) for name, tunnel in hubs]
 
 
 def peers(tunnels):
@@ -97,6 +123,53 @@ def _told(tunnels, links):
             ways[name].update({route["dst"]: False for route in every if family == "-4" or route["dst"] != "default"})
             ways[name].update({route["dst"]: True for route in ours})
     return told, ways
+
+
+def _elsewhere(tunnels, links, there, peers):
+    """(Observed.elsewhere, Observed.taken_ways) of the far ends and the prefixes to which a route would be new.
+
+    No process where there are none, as in most events. `peers` are {WireGuard interface: its Peers}.
+    """
+    from l2wg_hooks.plan import site_peers  # where there is a file of sites only
+
+    ends, prefixes = site_peers.unled(tunnels, there), site_peers.unled_prefixes(tunnels, there)
+    if ends or prefixes:
+        stood, wide = _applied_ends()
+        ends, prefixes = ends - stood, prefixes - wide
+    if not ends and not prefixes:
+        return {}, {}
+    from l2wg_hooks.config import wg_quick, wg_quick_peers
+    from l2wg_hooks.observe import needed_elsewhere
+
+    servers = {name: wg_quick_peers.interface_values(files.glance(wg_quick.path(name)), "dns") for name in there}
+    named = {name: {word for row in rows for word in row.replace(",", " ").split()} for name, rows in servers.items()}
+    used = needed_elsewhere.uses(named, links)
+    away = needed_elsewhere.look(ends, named, links, used) if ends else {}
+    if not prefixes:
+        return away, {}
+    for peer in (peer for some in peers.values() for peer in some if peer.endpoint):
+        used[peer.endpoint.rpartition(":")[0].strip("[]")] = f"where the peer {peer.key} is called"
+    return away, needed_elsewhere.within(prefixes, named, used)
+
+
+def _applied_ends():
+    """(addresses of all sites, {the net's network}) of the file as it was applied last: what stood is not judged anew.
+
+    Who is logged in by such a tunnel is still there while it is made again.
+    """
+    from l2wg_hooks.config import last_applied, site_lines, store
+
+    text = last_applied.read().get(store.SITES)
+    lines = site_lines.parse(text, "") if text else site_lines.Lines()
+    wide = {lines.net.network} if lines.net is not None and lines.net.by_bgp else set()
+    return {address for site in lines.sites for address in site.card.addresses}, wide
+
+
+def _given(links):
+    """Observed.given."""
+    from l2wg_hooks.config import site_record
+
+    return site_record.given(links)
 
 
 def bridges(tunnels):

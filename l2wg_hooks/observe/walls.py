@@ -3,18 +3,18 @@
 import os
 import time
 
-from l2wg_hooks.config import endpoint_names, own_wire, staged, wg_quick
+from l2wg_hooks.config import endpoint_names, own_wire, staged, wg_quick, wg_quick_peers, wire_peers
 from l2wg_hooks.errors import L2wgError, Problem
 from l2wg_hooks.model import ALIAS, NAMESPACE, Observed, Peer, Walls, Wire
 from l2wg_hooks.netfilter import inner_guard
-from l2wg_hooks.observe import link_table, wg_interfaces
-from l2wg_hooks.plan import key_changes, wire_steps
+from l2wg_hooks.observe import link_table, sysctls, wg_interfaces
+from l2wg_hooks.plan import key_changes, transit, wire_steps
 from l2wg_hooks.system import files, ip_routes, network_namespace, process
 from l2wg_hooks.typed import Any
 
 # Of the calling thread's own network namespace.
 _DEVICES = "/proc/thread-self/net/dev"
-_FORWARDING = ("/proc/sys/net/ipv4/ip_forward", "/proc/sys/net/ipv6/conf/all/forwarding")
+_FORWARDING = "/proc/sys/net/ipv4/ip_forward"
 
 
 def look(tunnels, links, heard=()):
@@ -28,24 +28,28 @@ def look(tunnels, links, heard=()):
     if not names and not there:
         return None
     guarded = any(inner_guard.needed(tunnel) for tunnel in tuple(tunnels) + waiting)
-    nothing: Any = (({}, False, (), {}), "" if guarded else None)
+    nothing: Any = (({}, False, (), {}), "" if guarded else None, {})
     try:
-        found = network_namespace.within(NAMESPACE, lambda: (_inside(links), _guard() if guarded else None)) if there else nothing
+        found = network_namespace.within(NAMESPACE, lambda: _look(links, guarded)) if there else nothing
         leftover = False
     except OSError:  # a file that is no namespace: what an end at the wrong moment has left
         found, leftover = nothing, there
-    (routes, routed, devices, dumps), guard = found
+    (routes, routed, devices, dumps), guard, switches = found
     ours = {link.name for link in links.values() if link.namespace and link.alias == ALIAS} | set(names)
     return Walls(
         there and not leftover,
         leftover,
         routes,
         routed,
-        {name: _wire(name, dumps.get(name), _beside(tunnels, name, dumps.get(name), heard)) for name in names},
+        {
+            name: _wire(name, dumps.get(name), _beside(tunnels, name, dumps.get(name), heard), _given(tunnels, name))
+            for name in names
+        },
         tuple(name for name in devices if name not in ours and not link_table.is_kernels(name)),
         home(),
         waiting,
         guard,
+        switches,
     )
 
 
@@ -63,6 +67,16 @@ def _guard():
     return "" if result.code else result.out
 
 
+def _look(links, guarded):
+    return _inside(links), _guard() if guarded else None, _switches(links)
+
+
+def _switches(links):
+    wires = [link.name for link in links.values() if link.namespace and link.kind == "wireguard"]
+    found = {name: files.glance(os.path.join(sysctls.ROOT, name)).strip() for name in transit.names(wires)}
+    return {name: value for name, value in found.items() if value}
+
+
 def _inside(links):
     routes = {}
     for route in ip_routes.show(*_ROUTES):
@@ -71,7 +85,7 @@ def _inside(links):
             # `default` says nothing of the family.
             destination = "::/0" if route["dst"] == "default" and "pref" in route else route["dst"]
             routes[destination] = (route.get("dev", ""), sizes[0] if sizes else 0)
-    routed = any(files.glance(path).strip() not in ("", "0") for path in _FORWARDING)
+    routed = files.glance(_FORWARDING).strip() not in ("", transit.OFF)
     devices = [line.partition(":")[0].strip() for line in files.glance(_DEVICES).splitlines() if ":" in line]
     wires = [link.name for link in links.values() if link.namespace and link.kind == "wireguard"]
     dumps = wg_interfaces.dumps(process.output("wg", "show", "all", "dump")) if wires else {}
@@ -81,7 +95,7 @@ def _inside(links):
 def _beside(tunnels, name, dump=None, heard=()):
     """The model.PeerWishes that come with tunnels, and not with the file of a wire."""
     these = [tunnel for tunnel in tunnels if tunnel.underlay == name]
-    found = tuple(peer for tunnel in these for peer in tunnel.peers)
+    found = tuple(peer for tunnel in these for peer in wire_peers.of(tunnel))
     if not any(peer.was for peer in found):
         return found
     there = wg_interfaces.parse(dump) if dump is not None else None
@@ -94,7 +108,13 @@ def _told(peer):
     return own_wire.PeerWish(own_wire.NO_SECRET, frozenset(peer.allowed), str(peer.keepalive or "off"), peer.endpoint)
 
 
-def _wire(name, dump, beside):
+def _given(tunnels, name):
+    """The addresses that two hubs have, beside those of the file of a wire."""
+    found = dict.fromkeys(tunnel.hub_address for tunnel in tunnels if tunnel.is_hubs and tunnel.underlay == name)
+    return tuple(map(wg_quick_peers.host, found))
+
+
+def _wire(name, dump, beside, given=()):
     path = wg_quick.path(name)
     try:
         wanted, problems = own_wire.parse(files.read(path), path)
@@ -112,7 +132,9 @@ def _wire(name, dump, beside):
     wanted = wanted._replace(peers={**{peer.key: _told(peer) for peer in beside}, **wanted.peers})
     there = wg_interfaces.parse(dump) if dump is not None else None
     peers = there.peers if there is not None else tuple(_peer(*row) for row in wanted.peers.items())
-    return Wire(wanted.addresses, wanted.mtu, differs(wanted, dump) if dump is not None else (), (), peers, beside)
+    has = {word.partition("/")[0] for word in wanted.addresses}
+    addresses = wanted.addresses + tuple(word for word in given if word.partition("/")[0] not in has)
+    return Wire(addresses, wanted.mtu, differs(wanted, dump) if dump is not None else (), (), peers, beside)
 
 
 def _peer(key, wish):

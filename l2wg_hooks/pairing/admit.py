@@ -59,7 +59,7 @@ def is_meant(text, wanted):
         return False
     if wanted.underlay not in ("", net.wire.underlay):
         return False
-    return net.lines.net.shape == site_lines.MESH or net.part.own.name in net.lines.net.hubs
+    return not net.lines.net.hubs or net.part.own.name in net.lines.net.hubs
 
 
 def _addresses(text):
@@ -135,6 +135,10 @@ def _known(other, values, net, path):
         if site_names.tunnel(site.name) == site_names.tunnel(other.name):
             hint = f"if that is its old key: l2wg revoke {site.name}; then this again. Else: l2wg card --name NAME there"
             fail(f"{site.name} is in already, with another key ({site.key})", hint, path=path, line=site.line)
+    if net.lines.net.hub_address in other.addresses:
+        message = f"{net.lines.net.hub_address}, the address of {other.name}, is hub-address, which both hubs have"
+        hint = "another Address in its file of WireGuard, and its new card here"
+        fail(message, hint, path=path, line=net.lines.net.line, key="hub-address")
     for site in net.lines.living():
         for address in set(other.addresses) & set(site.card.addresses):
             made = f"rm {path}; l2wg apply; rm {wg_quick.path(join.WIREGUARD)}; then join by a new invitation, here: l2wg invite"
@@ -159,5 +163,10 @@ def _elsewhere(other, net, path):
     if net.lines.net.shape == site_lines.MESH:
         names = errors.listed([*others, other.name], revoke.ALL)
         yield f"each site needs this file: {names}. Copy {path} there, then, on each: l2wg apply"
-    elif others:
+        return
+    for hub in net.lines.net.hubs:
+        if len(net.lines.net.hubs) > 1 and hub in others:
+            yield f"{hub}, the other hub, needs this file as soon: copy {path} there, then, on {hub}: l2wg apply"
+            others.remove(hub)
+    if others:
         yield f"without hurry, so that all have the same file: copy it to {errors.listed(others, revoke.SOME)}"

@@ -3,6 +3,7 @@
 A router that has no such file yet becomes the hub of a net that has nobody else in it.
 """
 
+import ipaddress
 from typing import NamedTuple, Tuple
 
 from l2wg_hooks.apply import preview
@@ -56,7 +57,7 @@ def intend(name, words, address, wanted, ask_ports=False):
     if more == preview.NOTHING and wanted != pair.Wanted():
         message = "there is such a file already, which says what this router's bridge is"
         fail(message, "edit its line there", path=path, line=own.line)
-    if net.shape == site_lines.MESH:
+    if net.shape == site_lines.MESH and not net.hubs:
         hint = f"there: l2wg init --name {name}; then its card is a line more here, and all get the file: see l2wg-sites(5)"
         fail("a mesh has no hub: a new site needs the cards of all others, too", hint, path=path, line=net.line, key="shape")
     if own.name not in net.hubs:
@@ -64,6 +65,9 @@ def intend(name, words, address, wanted, ask_ports=False):
         hint = f"on {hub}: l2wg invite {name}"
         fail(f"{hub} is the hub, and knows who is in", hint, path=path, line=net.line, key="hub")
     _refuse_name(name, wished.net.lines, path)
+    if len(net.hubs) > 1:
+        hint = f"there: l2wg init --name {name}; then here: l2wg pair, with its card; then copy {path} to all; there: l2wg apply"
+        fail("an invitation has the card of one hub, and this net has two", hint, path=path, line=net.line, key="hub")
     here = local_facts.look(wished.net.wire.underlay, links)
     hub, hub_words = split(own)
     try:
@@ -129,10 +133,22 @@ def _ends(wished, here):
 def _free(name, wished, here, links):
     """An address that no line has, nor one of a site that is out, nor anybody else of whom this router knows."""
     taken = {address for site in wished.net.lines.sites for address in site.card.addresses} | _ends(wished, here)
-    network = membership.network(here, links) or inner_addresses.INNER
+    network = _network(wished.net.lines.net) or membership.network(here, links) or inner_addresses.INNER
     found = inner_addresses.free(name, network, taken)
     if found is None:
         fail(f"all addresses of {network} are taken", "name one of another network: --address ADDRESS")
+    return found
+
+
+def _network(net):
+    """That which the net's line says that all are of, None where it says nothing. Raises L2wgError for one of IPv6."""
+    if not net.network:
+        return None
+    found = ipaddress.ip_network(net.network)
+    if found.version != 4:
+        where = {"path": site_file.path(), "line": net.line, "key": "network"}
+        hint = "there: l2wg init --address ADDRESS; then its card is a line more here, and all get the file: see l2wg-sites(5)"
+        fail(f"an invitation has an IPv4 address, and {net.network} has none", hint, **where)
     return found
 
 

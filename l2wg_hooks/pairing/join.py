@@ -140,7 +140,7 @@ def intend(sight, wanted, endpoint=None):
     texts = {path: (sight.old or "", new), **membership.started(here), **remembered}
     texts = {name: sides for name, sides in texts.items() if sides[0] != sides[1]}
     more = preview.ExtraChanges({store.SITES: new}, texts, (), "", ())
-    tunnel = next((tunnel for tunnel in wished.tunnels if tunnel.remote == agreed.remote), None)
+    tunnel = next((tunnel for tunnel in wished.tunnels if agreed.remote in tunnel.far_ends), None)
     notes = tuple(negotiate.notes(agreed, invited.hub, None, links, tunnel, ports.guests(links, ifupdown_files.read())))
     if invited.address not in here.card.addresses:
         words = (here.card.addresses[0], here.underlay, invited.address)

@@ -55,6 +55,9 @@ def intend(name, day):
     site = _meant(name, net.lines, wished, path)
     if site.name in net.lines.net.hubs:
         hint = "name another site as the hub first: hub=NAME in that line, at all sites"
+        if len(net.lines.net.hubs) > 1:
+            (other,) = [hub for hub in net.lines.net.hubs if hub != site.name]
+            hint = f"first, in that line: hub={other},NAME with another site; or hub={other}, and no hub-address; at all sites"
         fail(f"{site.name} is the hub, by which all sites reach each other", hint, path=path, line=net.lines.net.line, key="hub")
     if site.key == net.part.own.key:
         names = [*net.lines.net.hubs, *(other.name for other in net.lines.living())]
@@ -96,17 +99,24 @@ def _elsewhere(site, net, path):
     """Yield sentences: where the site is in until the file is there, and where it should be, too, some day."""
     own, hubs = net.part.own, net.lines.net.hubs
     others = [other.name for other in net.lines.living() if other.key not in (site.key, own.key)]
-    if net.lines.net.shape == site_lines.MESH:
+    is_mesh = net.lines.net.shape == site_lines.MESH
+    if is_mesh and not hubs:
         if others:
             yield f"each of these sites has a tunnel to {site.name} until it has this file, too: {errors.listed(others, ALL)}"
             yield f"copy {path} there, then, on each: l2wg apply"
         return
     if own.name not in hubs:
-        hub = hubs[0]
-        yield f"{site.name} is still in: its tunnel leads to {hub}, the hub. Copy {path} there, then, on {hub}: l2wg apply"
+        what = "WireGuard" if is_mesh else "tunnel"
+        for hub in hubs:
+            yield f"{site.name} is still in: its {what} leads to {hub}, the hub. Copy {path} there, then, on {hub}: l2wg apply"
+            others.remove(hub)
+    elif len(hubs) > 1:
+        hub = next(hub for hub in hubs if hub != own.name)
+        yield f"{site.name} is out here, and still in at {hub}, the other hub. Copy {path} there, then, on {hub}: l2wg apply"
         others.remove(hub)
     else:
-        yield f"{site.name} is out at once: only this router, the hub, has had a tunnel to it"
+        what = "its WireGuard for a peer" if is_mesh else "a tunnel to it"
+        yield f"{site.name} is out at once: only this router, the hub, has had {what}"
     if others:
         yield f"without hurry, so that all have the same file: copy it to {errors.listed(others, SOME)}"
 

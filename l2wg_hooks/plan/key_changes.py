@@ -4,6 +4,7 @@ WireGuard lets a peer in that has no AllowedIPs, and takes nothing from it but h
 site has switched, and that of the former one that it has gone back. Which of the two happens nobody has to say.
 """
 
+from l2wg_hooks.config import wire_peers
 from l2wg_hooks.model import PeerWish
 from l2wg_hooks.typed import Dict, List, NamedTuple, Tuple
 
@@ -64,7 +65,7 @@ def turns(tunnels, seen):
     """[(Tunnel, PeerWish, Turn)] of the sites that change their keys."""
     found: List[Tuple] = []
     for tunnel in tunnels:
-        for peer in tunnel.peers:
+        for peer in wire_peers.of(tunnel):
             if peer.was:
                 found.append((tunnel, peer, turn(peer, *of_interface(tunnel.underlay, seen), seen.now)))
     return found

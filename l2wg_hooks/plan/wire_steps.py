@@ -10,7 +10,7 @@ from l2wg_hooks import model
 from l2wg_hooks.config import wg_quick
 from l2wg_hooks.model import NAMESPACE, Link, Step
 from l2wg_hooks.netfilter import inner_guard
-from l2wg_hooks.plan import policy_routes
+from l2wg_hooks.plan import policy_routes, transit
 from l2wg_hooks.plan.commands import EXEC, INSIDE, NEW_NAMESPACE, OF_NAMESPACE, bare
 from l2wg_hooks.typed import Dict, List, Tuple
 
@@ -71,6 +71,12 @@ def steps(tunnels, links, walls, leaving=(), kept=False):
     if walls.routed or not walls.there:
         sysctl = ("sysctl", "-qew", "net/ipv4/ip_forward=0", "net/ipv6/conf/all/forwarding=0")
         found.append(Step(EXEC + sysctl, "nobody is routed through it", OF_NAMESPACE))
+    needs = {name: value for name, value in transit.wanted(tunnels, wanted).items() if not (kept and value == transit.OFF)}
+    # What it makes of the others when it is switched off for all of them.
+    switches = {} if walls.routed else walls.switches
+    closed = [name for name in needs if transit.is_closed(name, needs) and switches.get(name, transit.OFF) != transit.OFF]
+    if closed:
+        found.append(_switched(closed, needs, "nobody needs it"))
     for name in wanted:
         found += _wire(name, links.get(name), walls)
     # Those of an interface go with it.
@@ -81,7 +87,17 @@ def steps(tunnels, links, walls, leaving=(), kept=False):
     if rules and not inner_guard.stands(rules, walls.guard) and not (kept and walls.guard):
         load = EXEC + ("nft", "-f", inner_guard.FILE)
         found.append(Step(load, "who may send to which VXLAN", GUARD, wanted[0] if len(wanted) == 1 else OF_NAMESPACE))
+    # With the rules that let nothing else through, and no sooner.
+    opened = [name for name, value in needs.items() if name not in closed and switches.get(name, transit.made(name)) != value]
+    if opened and walls.guard is not None:
+        found.append(_switched(opened, needs, "sites reach each other by this router, the hub"))
     return found
+
+
+def _switched(names, values, reason):
+    needs = GUARD if transit.ON in [values[name] for name in names] else OF_NAMESPACE
+    words = tuple(f"{name}={values[name]}" for name in names)
+    return Step(EXEC + ("sysctl", "-qew", *words), reason, "forwarding in " + OF_NAMESPACE, needs)
 
 
 def loaded(tunnels, walls, steps):
@@ -148,6 +164,9 @@ def routes(tunnels, wanted):
             for end in tunnel.ends():
                 before = found.get(end.remote, ("", 0))
                 found[end.remote] = (tunnel.underlay, max(size, before[1]))
+            for address in (address for peer in tunnel.peers for address in peer.ends) if tunnel.has_hubs else ():
+                # Each hub is asked at its own address whether it answers.
+                found.setdefault(address, (tunnel.underlay, 0))
     return found
 
 

@@ -72,6 +72,8 @@ def switches(tunnels):
     """The files of /proc/sys that a plan for these tunnels looks at."""
     found = snapshot.bridges(tunnels)
     paths = [os.path.join(sysctls.SWITCHES, switch % name) for name in sorted(found) for switch in found[name].now]
+    if any(tunnel.forwards for tunnel in tunnels):
+        paths += [path for _, path in snapshot.transit_switches(tunnels)]
     # Names with such bytes would be something else to sh.
     return tuple(path for path in paths if not set(path) & set(" \t\n\\"))
 

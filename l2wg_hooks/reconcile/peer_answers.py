@@ -107,7 +107,7 @@ def _echoed(tunnels):
     echoes: Dict[End, icmp_echo.Echo] = {}
     answered: Set[str] = set()
     for tunnel in tunnels:
-        for end in tunnel.ends():
+        for end in tunnel.near_ends:
             try:
                 echoes[end] = icmp_echo.Echo(tunnel.underlay, end.local, end.remote)
             except OSError:  # no such interface, or no such address here

@@ -78,10 +78,11 @@ def bring(wished, leaving=(), whole=True, meet=None, chosen=lambda todo: todo):
         if any(peer.was for tunnel in wished.tunnels for peer in tunnel.peers):
             _settle(wished.tunnels, found)
         if wished.net is not None or found.told is not None:
-            from l2wg_hooks.config import site_record
+            from l2wg_hooks.config import hub_record, site_record
 
+            hub_record.keep(wished.tunnels)
             # Before: whoever is ended now leaves no peer that nobody takes for ours.
-            site_record.keep(wished, links, found, todo.peers)
+            site_record.keep(wished, links, found, todo.peers, todo.given)
         if meet:
             meet()
             meet = None
@@ -231,4 +232,8 @@ def remove_all():
             except L2wgError:  # the next plan sees that they are up
                 pass
         tell_what_waits(())
+        if wished.net is not None or found.told is not None:
+            from l2wg_hooks.config import hub_record
+
+            hub_record.keep(())
         return failed

@@ -14,6 +14,7 @@ from l2wg_hooks.config import (
     store,
     tunnel_file,
     wg_quick,
+    wire_peers,
 )
 from l2wg_hooks.errors import L2wgError, Problem, fail
 from l2wg_hooks.observe import sysctls
@@ -197,12 +198,14 @@ def _gone(before, tunnels, live):
                 yield Fact("port", port, tunnel.bridge)
         if tunnel.bridge_ports and tunnel.bridge not in bridges:
             yield Fact("interface", tunnel.bridge)
-    peers = {(tunnel.underlay, peer.key) for tunnel in tunnels for peer in tunnel.peers}
+    peers = {(tunnel.underlay, peer.key): peer for tunnel in tunnels for peer in wire_peers.of(tunnel)}
     for tunnel in before:
-        for peer in tunnel.peers:
-            if (tunnel.underlay, peer.key) not in peers:
+        for peer in wire_peers.of(tunnel):
+            there = peers.get((tunnel.underlay, peer.key))
+            if there is None:
                 yield Fact("peer", tunnel.underlay, peer.key)
-                yield from (Fact("allowed", tunnel.underlay, network) for network in peer.allowed)
+            lost = (network for network in peer.allowed if there is None or network not in there.allowed)
+            yield from (Fact("allowed", tunnel.underlay, network) for network in lost)
 
 
 def going(underlay, removed, ways):

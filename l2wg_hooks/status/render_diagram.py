@@ -78,19 +78,21 @@ def _tunnel(status, tunnel):
     wire = "{} {} {} {}".format(tunnel.name, "══" if fine else "╳═", below.name, "~~" if fine else "~╳")
     end = far.endpoint if far and far.endpoint else "?"
     several = len(tunnel.peers) > 1
-    if several:
-        end = "%d of %d peers" % (tunnel.heard, len(tunnel.peers))
+    if len(tunnel.near) > 1:
+        end = "%d of %d peers" % (tunnel.heard, len(tunnel.near))
     rows = [wire + " " + end] if len(wire + " " + end) <= RIGHT else [wire, end]
     rows += [f"to {tunnel.wish.site}"] if tunnel.wish.site else []
-    ends = f"{tunnel.wish.local} ══ {', '.join(tunnel.wish.far_ends)}"
-    there = [f"there {tunnel.wish.called(remote) if several else remote}" for remote in tunnel.wish.far_ends]
+    ends = f"{tunnel.wish.local} ══ {tunnel.wish.senders or ', '.join(tunnel.wish.far_ends)}"
+    there = [f"there {_called(tunnel.wish, remote) if several else remote}" for remote in tunnel.wish.far_ends]
+    if tunnel.wish.senders:
+        there = ["there " + tunnel.wish.senders, "by FRR %d far ends" % len(tunnel.wish.remotes)]
     rows += [ends] if len(ends) <= RIGHT and not several else [f"here {tunnel.wish.local}", *there]
     rows.append(
         "{}, MTU {}{}".format(tunnel.wish.kind, tunnel.mtu or "none", ", MSS %d and %d" % tunnel.mss if tunnel.mss else "")
     )
-    who = "" if several else f", peer {key(far.key)}" if far else ", no peer"
+    who = "" if len(tunnel.near) > 1 else f", peer {key(far.key)}" if far else ", no peer"
     rows.append("{} MTU {}{}".format(below.name, below.mtu or "none", who))
-    if far is not None and not several:
+    if far is not None and len(tunnel.near) == 1:
         rows.append(f"handshake {duration(far.age)} ago" if far.age is not None else "no handshake yet")
     rows += ["WRONG: " + fault.message for fault in status.of(tunnel.name) if fault.level == WRONG]
     wire = "────" if tunnel.joined else "─╳──"
@@ -102,12 +104,18 @@ def _tunnel(status, tunnel):
                 wire = ""
 
 
+def _called(wish, remote):
+    """Words for one of several far ends, and by which other site it is reached."""
+    hub = wish.by(remote)
+    return wish.called(remote) + (f" by {hub}" if hub else "")
+
+
 def _rows(status, tunnels):
     """A row for each tunnel: (wire, text)."""
     width = min(max(len(tunnel_groups.called(tunnel)) for tunnel in tunnels), RIGHT // 2)
     for tunnel in tunnel_groups.ordered(tunnels):
         fine, far, word = status.carries(tunnel), tunnel.peer, tunnel_groups.word(status, tunnel)
-        said = word if word != tunnel_groups.UP else tunnel.wish.remote
+        said = word if word != tunnel_groups.UP else tunnel.wish.senders or tunnel.wish.remote
         if word in tunnel_groups.HEARD:
             said += f", {duration(far.age)}"
         text = "{} {} {}".format(cut(tunnel_groups.called(tunnel), width).ljust(width), "══" if fine else "╳═", said)

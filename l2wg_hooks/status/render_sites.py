@@ -11,6 +11,8 @@ TITLES = ("site", "address", "behind it", "tunnel", "handshake", "received", "se
 RATE = ("a second",)
 # So many of these can be cut, and to what at least: what --json has whole.
 CUT, LEAST = 3, 8
+# Characters of the name of a hub.
+BY = 12
 WHY_NONE = "none: in a star, the hub alone has a tunnel to each site"
 NOT_LOOKED = "Whether they are up, and when they were heard, is for root: sudo l2wg sites"
 
@@ -29,7 +31,7 @@ def render(table, colour=False):
     for row, these in zip(table.rows, cells):
         text = _line(these, widths)
         pen.lines.append(paint(text, "red", colour) if row.wrong else text)
-        if row.tunnel and row.tunnel.name != row.name and (row.by_hand or not row.tunnel.wish.remotes):
+        if row.tunnel and row.tunnel.name != row.name and (row.by_hand or not _is_shared(row)):
             own = row.by_hand or row.tunnel.name != site_names.tunnel(row.name)
             pen.row("", f"its tunnel is {row.tunnel.name}" + (f", by {row.tunnel.wish.path}" if own else ""))
         if not row.line:
@@ -42,9 +44,13 @@ def render(table, colour=False):
     pen.line("")
     if any(row.word == sites.NONE for row in table.rows):
         pen.line(WHY_NONE)
-    shared = [row.tunnel for row in table.rows if row.tunnel and row.tunnel.wish.remotes and not row.by_hand]
-    for name in dict.fromkeys(tunnel.name for tunnel in shared):
-        pen.line(f"They have one tunnel here, {name}: l2wg status {name}")
+    shared = [row.tunnel for row in table.rows if row.tunnel and _is_shared(row) and not row.by_hand]
+    for tunnel in {tunnel.name: tunnel for tunnel in shared}.values():
+        who = "The hubs" if tunnel.wish.has_hubs else "They"
+        pen.line(f"{who} have one tunnel here, {tunnel.name}: l2wg status {tunnel.name}")
+    listened = [row.name for row in table.rows if row.listened]
+    if listened:
+        pen.line(f"{listened[0]} is the hub that is listened to")
     if not table.looked and not table.draft:
         pen.line(NOT_LOOKED)
     if table.elsewhere:
@@ -55,6 +61,11 @@ def render(table, colour=False):
     while not pen.lines[-1]:
         pen.lines.pop()
     return "\n".join(pen.lines) + "\n"
+
+
+def _is_shared(row):
+    """Whether the tunnel to a site is one to others, too."""
+    return row.tunnel.wish.is_one_of_all or row.tunnel.wish.has_hubs
 
 
 def _faults(pen, name, faults):
@@ -71,6 +82,8 @@ def _cells(row, rated):
     hand = duration(far.age) if far and far.age is not None else "none"
     rate = far.rate if far is not None else None
     cells = (*place, row.word, hand, size(ways[0]), size(ways[1]))
+    if row.by:
+        cells = (*place, row.word, cut(f"by {row.by}", BY), "-", "-")
     return cells + ((size(sum(rate)) if rate else "-",) if rated else ())
 
 

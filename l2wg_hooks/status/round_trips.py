@@ -24,7 +24,7 @@ def measure(tunnels, number, seconds):
     with contextlib.ExitStack() as stack:
         selector = stack.enter_context(selectors.DefaultSelector())
         # Anew each time: the WireGuard interface may be another one by now.
-        underlays = {far: tunnel.underlay for tunnel in tunnels for far in tunnel.ends()}
+        underlays = {far: tunnel.underlay for tunnel in tunnels for far in tunnel.near_ends}
         for far in list(underlays)[:MOST]:
             try:
                 echo = icmp_echo.Echo(underlays[far], far.local, far.remote)

@@ -14,7 +14,7 @@ from l2wg_hooks.observe import counter_growth, peer_answers
 from l2wg_hooks.observe.fdb_table import Station
 from l2wg_hooks.observe.interface_counters import Traffic
 from l2wg_hooks.observe.wg_interfaces import SESSION
-from l2wg_hooks.plan import planner
+from l2wg_hooks.plan import planner, transit
 from l2wg_hooks.status.terminal_text import duration
 
 WRONG, NOTE = "wrong", "note"
@@ -111,6 +111,7 @@ class State(NamedTuple):
     `peers` are None where no AllowedIPs cover that end's address.
     `peer_down` is whether its peer is, None where nobody wants to know (peer-down = nothing).
     `age` is seconds since it was made, None where nobody knows. `dropped` is {one of FRAMES or PACKETS: count}.
+    `behind` is {far end: how many Ethernet addresses are behind it} of one with several, where there are any.
     """
 
     wish: Tunnel
@@ -127,6 +128,7 @@ class State(NamedTuple):
     dropped: Dict[str, int]
     age: Optional[float]
     peer_down: Optional[bool] = None
+    behind: Dict[str, int] = {}
 
     @property
     def name(self):
@@ -140,9 +142,15 @@ class State(NamedTuple):
         return max(known, key=lambda far: far.handshake, default=None)
 
     @property
+    def near(self):
+        """{End: Far} as of `peers`, of those that are WireGuard's own: whoever is behind the hub has none."""
+        ends = self.wish.near_ends
+        return {end: self.peers[end] for end in ends} if len(ends) < len(self.peers) else self.peers
+
+    @property
     def heard(self):
         """The number of peers that have a session by their handshakes."""
-        return sum(far is not None and far.age is not None and far.age <= SESSION for far in self.peers.values())
+        return sum(far is not None and far.age is not None and far.age <= SESSION for far in self.near.values())
 
 
 class Status(NamedTuple):
@@ -172,7 +180,9 @@ class Status(NamedTuple):
     def carries(self, tunnel):
         """Whether frames cross a tunnel, to one of its far ends at least, as far as one can tell from here."""
         wrong = [fault for fault in self.of(tunnel.name) + self.of(tunnel.wish.bridge) if fault.level == WRONG]
-        return all(fault.far for fault in wrong) and (not wrong or {fault.far for fault in wrong} != set(tunnel.wish.remotes))
+        # Whoever is behind a hub is cut off with it.
+        cut = {end for fault in wrong for end in (fault.far, *tunnel.wish.behind(fault.far))}
+        return all(fault.far for fault in wrong) and (not wrong or cut != set(tunnel.wish.remotes))
 
     def well(self, tunnel):
         """Whether they do, to all of its far ends, and nothing is known to be wrong with its guard."""
@@ -189,7 +199,7 @@ def build(seen):
     silent = frozenset(seen.silent)
     tunnels = tuple(_state(tunnel, seen, entries, intact, covers, silent) for tunnel in seen.wished.tunnels)
     bridges = _bridges(seen)
-    known = {(end.local, end.remote) for tunnel in tunnels for end in tunnel.wish.ends()}
+    known = {(end.local, end.remote) for tunnel in tunnels for end in tunnel.wish.reach()}
     strays = {reason: 0 for reason in PACKETS}
     for (reason, local, remote), count in report.packets.items():
         if (local, remote) not in known:
@@ -216,7 +226,7 @@ def _state(tunnel, seen, entries, intact, covers, silent):
     guarded = None if intact is None else entries.get(tunnel.name) == nftables.entry(tunnel)
     dropped = {reason: seen.report.frames.get((reason, tunnel.name), 0) for reason in FRAMES}
     packets = seen.report.packets
-    dropped.update({reason: sum(packets.get((reason, end.local, end.remote), 0) for end in tunnel.ends()) for reason in PACKETS})
+    dropped.update({reason: sum(packets.get((reason, end.local, end.remote), 0) for end in tunnel.reach()) for reason in PACKETS})
     return State(
         tunnel,
         there,
@@ -232,6 +242,7 @@ def _state(tunnel, seen, entries, intact, covers, silent):
         dropped,
         seen.ages.get(tunnel.name),
         tunnel.name in silent if tunnel.peer_down != "nothing" else None,
+        seen.behind.get(tunnel.name, {}),
     )
 
 
@@ -321,6 +332,8 @@ def _faults(seen, tunnels, bridges):
     if seen.report.unknown and seen.wished.tunnels:
         yield Fault(WRONG, "", f"whether the guard stands is not known: {seen.report.unknown}")
     yield from _planned(seen, [bridge.name for bridge in bridges])
+    for problem in transit.problems(seen.wished.tunnels, seen.links, seen.transit):
+        yield of_problem(problem, problem.tunnel)
     staged, taken = frozenset(seen.staged), frozenset(seen.taken)
     for tunnel in tunnels:
         if tunnel.name in staged:
@@ -391,12 +404,22 @@ def _wire(tunnel, answers, seen):
     if underlay.there:
         if not underlay.up:
             yield Fault(WRONG, name, f"{underlay.name} is down")
+        if tunnel.wish.senders and tunnel.there and not tunnel.wish.remotes:
+            message = "FRR has put no far end into its table: nothing crosses"
+            yield Fault(WRONG, name, message, "l2wg check says how FRR is; l2wg frr prints what its file has to have")
         if not answers:
             yield Fault(WRONG, name, f"wg(8) says nothing of {underlay.name}")
         else:
+            told = set()
             for end, peer in tunnel.peers.items():
+                # Far ends that FRR finds may be any number behind one hub.
+                key = peer.key if peer is not None else ""
+                if tunnel.wish.senders and key in told:
+                    continue
+                told.add(key)
                 called = tunnel.wish.called(end.remote) if tunnel.wish.remotes else ""
-                yield from _session(end, called, peer, underlay.name, seen)
+                if peer is None or end in tunnel.near:
+                    yield from _session(end, called, peer, underlay.name, seen)
     for reason, message, last in (
         ("loop", "a loop: %d frames of %s came back to it%s", "there is a second way between the sites"),
         ("storm", "%d frames were dropped, over %d a second%s", ""),
@@ -449,7 +472,7 @@ def _blocked(tunnel, packets):
             said = "nothing has come by it yet, and the guard drops: %d packets of the tunnel " % dropped
             said += message % tunnel.underlay.name
             # Of several the first that has dropped something, if that can be told.
-            ends = [end for end in tunnel.wish.ends() if packets.get((reason, end.local, end.remote))] or tunnel.wish.ends()
+            ends = [end for end in tunnel.wish.reach() if packets.get((reason, end.local, end.remote))] or tunnel.wish.reach()
             words = {"remote": ends[0].remote, "local": tunnel.wish.local, "underlay": tunnel.underlay.name}
             yield Fault(WRONG, tunnel.name, said, hint % words)
 

@@ -102,8 +102,8 @@ def trip(milliseconds):
 def _tunnel(tunnel, flow, trips, drawn):
     site = f" to {tunnel.wish.site}" if tunnel.wish.site else ""
     hand = "no peer"
-    if len(tunnel.peers) > 1:
-        hand = "%d of %d peers heard" % (tunnel.heard, len(tunnel.peers))
+    if len(tunnel.near) > 1:
+        hand = "%d of %d peers heard" % (tunnel.heard, len(tunnel.near))
     elif tunnel.peer is not None:
         hand = f"handshake {duration(tunnel.peer.age)} ago" if tunnel.peer.age is not None else "no handshake yet"
     words = [f"{tunnel.name}{site} {state_word(tunnel)}", hand] + ([trip(trips[tunnel.name])] if tunnel.name in trips else [])

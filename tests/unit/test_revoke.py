@@ -139,6 +139,16 @@ def test_a_mesh_is_told_of_all_its_sites(router):
     assert router.intend().told == ()
 
 
+def test_of_two_hubs_the_other_one_has_to_know_too(router):
+    two = "net hub=hq,site1 hub-address=198.18.9.1\n"
+    router.write(two + LINES)
+    told = router.intend().told
+    assert told[0].startswith("site2 is out here, and still in at site1, the other hub. Copy ") and "site1" not in told[1] and "site3" in told[1]
+    router.fails("site1", "site1 is the hub", "first, in that line: hub=hq,NAME with another site; or hub=hq, and no hub-address")
+    router.write("net hub=site3,site1 hub-address=198.18.9.1\n" + LINES)
+    assert [said.partition(",")[0] for said in router.intend().told] == ["site2 is still in: its tunnel leads to site3", "site2 is still in: its tunnel leads to site1"]
+
+
 def test_what_cannot_be_put_out_is_refused(router):
     router.write(STAR + LINES + OUT)
     router.fails("hq", "/etc/l2wg/sites:1: hub: hq is the hub", "hint: name another site as the hub first: hub=NAME")
