@@ -5,7 +5,8 @@ import base64
 import nets
 import pytest
 from l2wg_hooks.config import card, public_key, site_record, store, wire_peers
-from l2wg_hooks.model import Link, Observed
+from l2wg_hooks.model import Link, Observed, Peer
+from l2wg_hooks.plan import site_peers
 
 PRIVATE = base64.b64encode(bytes(range(32))).decode()
 OWN = card.encode(card.Card("own", public_key.of(PRIVATE), "own.example.org:51820", ("198.18.1.1",))) + "\n"
@@ -94,3 +95,27 @@ def test_a_mesh_by_bgp_has_reflectors_and_no_address_of_both():
     rows = [nets.line(number, name=name, addresses=(f"fd00::{number + 1}",)) for number, name in enumerate(("hq", "dc", "hubs"))]
     found = nets.lines(f"net {MESH} control=evpn hub=hq,dc network=fd00::/8\n" + "".join(rows))
     assert found.problems == () and found.net
+
+
+@pytest.mark.parametrize("moved", [False, True])
+@pytest.mark.parametrize("whose", ["SITE", "HUB"])
+def test_an_address_is_not_taken_from_a_foreign_peer_by_either_key(whose, moved):
+    """Of a mesh's hub, which others are reached by, that site alone is left out."""
+    (tunnel,) = nets.part(f"net {NETS['a mesh by a hub']}\n" + NEW_HUB + SITE + OTHER, 2).tunnels
+    old, new = nets.key(0), nets.key(90)
+    taken = "198.18.0.2/32" if whose == "SITE" else "198.18.0.1/32"
+    every = ["198.18.0.1/32", "198.18.0.2/32"]
+    left = [word for word in every if word != taken]
+    ours = [Peer(old, "", () if moved else tuple(left), 900, 0, 0, None), Peer(new, "", tuple(left) if moved else (), 950 if moved else 0, 0, 0, None)]
+    foreign = Peer("FOREIGN", "", (taken,), 0, 0, 0, None)
+    told = frozenset({("wg0", old), ("wg0", new)})
+    seen = Observed(peers={"wg0": (*ours, foreign)}, told=told, ways_there={"wg0": {}}, now=960)
+    steps, problems, _ = site_peers.changes((tunnel,), LINKS, seen)
+    assert [str(step) for step in steps if step.argv[0] == "wg"] == [], "it stays the foreign peer's"
+    assert len(problems) == 1 and f"{taken} is among the AllowedIPs of the peer FOREIGN" in problems[0].message
+    called = "site1" if whose == "SITE" else "hq"
+    assert f"give {called} another address" in problems[0].hint
+    ends = [step.argv[3] for step in steps if step.argv[:3] == ("ip", "route", "add")]
+    assert ends == ([] if whose == "HUB" else ["198.18.0.1"]), "no way leads there"
+    _, _, more = site_peers.changes((tunnel,), LINKS, seen._replace(peers={"wg0": (foreign,)}, told=frozenset()))
+    assert ("wg0" in more) == (whose == "SITE") and all(taken not in peer.allowed for peer in more.get("wg0", ()))
