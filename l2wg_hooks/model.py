@@ -32,6 +32,7 @@ class PeerWish(NamedTuple):
     `allowed` are its AllowedIPs, as wg(8) writes them. `site` is the name of its site where the tunnel leads to several.
     `by` is the public key of another peer of the tunnel, the hub, by which packets go there; "" where it is WireGuard's own peer.
     `network` is what the hub may have among its AllowedIPs in the place of all addresses in there.
+    `was` is the key that it has had until now, "" where it does not change: see plan/key_changes.py.
     """
 
     key: str
@@ -41,6 +42,7 @@ class PeerWish(NamedTuple):
     site: str = ""
     by: str = ""
     network: str = ""
+    was: str = ""
 
     @property
     def ends(self):
@@ -56,6 +58,8 @@ class Tunnel(NamedTuple):
     `control` is who fills the table of its device. With EVPN `senders` is the prefix of all who may be in there; who that is at a
     moment, only that table says, so there are no `remotes` but for those who have looked (observe/vteps.py).
     `transit` is whether these reach each other by this router: it is the hub of WireGuard that all of them have for a peer.
+    `hub_address` is an address that two hubs have, each beside its own: `local` at the hubs, `remote` at the sites that listen to
+    one of them, which is the peer that has it. `own_site` is this router's site, where it is such a hub.
     `lines` says where each key stands (1-based), "" where all of it does.
     """
 
@@ -86,6 +90,8 @@ class Tunnel(NamedTuple):
     control: str = LEARNING
     senders: str = ""
     transit: bool = False
+    hub_address: str = ""
+    own_site: str = ""
     path: str = ""
     lines: Dict[str, int] = {}
 
@@ -166,6 +172,21 @@ class Tunnel(NamedTuple):
         return self.wire == "own"
 
     @property
+    def has_hubs(self):
+        """Whether it leads to two hubs, of which the one is listened to that has their address."""
+        return bool(self.hub_address) and self.remote == self.hub_address
+
+    @property
+    def is_hubs(self):
+        """Whether it is that of one of two hubs, to a site that listens to one of them."""
+        return bool(self.hub_address) and self.local == self.hub_address
+
+    @property
+    def joins_hubs(self):
+        """Whether it leads from one of two hubs to the other one."""
+        return bool(self.own_site) and not self.hub_address
+
+    @property
     def family(self):
         """Of its ends: 4 or 6."""
         return 6 if ":" in self.local else 4
@@ -215,6 +236,8 @@ class Tunnel(NamedTuple):
         so ours starts with fe:ff, a locally administered address that sorts behind every network card's.
         """
         seed = f"{self.name} {self.local} {self.remote} {self.key}"
+        # Of two hubs, each has a tunnel to the site, with the same ends.
+        seed += f" {self.own_site}" if self.own_site else ""
         return "fe:ff:" + ":".join(f"{byte:02x}" for byte in zlib.crc32(seed.encode()).to_bytes(4, "big"))
 
     @property
@@ -362,6 +385,7 @@ class Wire(NamedTuple):
 
     `differs` says in words what the interface that is there has otherwise, of what wg(8) sets. `problems` are what is wrong with
     the file; then the rest says nothing. `peers` are those of the interface, or of the file as long as that is not there.
+    `beside` are those that come with tunnels, as it is to have them now.
     """
 
     addresses: Tuple[str, ...] = ()
@@ -369,6 +393,7 @@ class Wire(NamedTuple):
     differs: Tuple[str, ...] = ()
     problems: Tuple[Problem, ...] = ()
     peers: Tuple[Peer, ...] = ()
+    beside: Tuple[PeerWish, ...] = ()
 
 
 class Walls(NamedTuple):
@@ -415,6 +440,16 @@ class Destination(NamedTuple):
 FLOOD = "00:00:00:00:00:00"
 
 
+class InUse(NamedTuple):
+    """An address that this router uses otherwise than by WireGuard: `reason` is what for, `way` is that of its route, such as
+    "via 10.0.0.1 dev e0", "" where nothing is known of that.
+    """
+
+    address: str
+    reason: str
+    way: str = ""
+
+
 class Observed(NamedTuple):
     """What the kernel has beside links. `ways`, `iptables` (its table mangle) and `filter` (iptables' own table of that
     name) and `walls` are None where nobody has looked, for want of a need; `managed` names what NetworkManager takes for its own;
@@ -428,6 +463,9 @@ class Observed(NamedTuple):
     those interfaces, {interface: {destination: whether it is ours}}; both are None where no tunnel comes with its peer.
     `floods` are the entries of each tunnel's own table that is to have a flood list, as far as anything depends on them; None
     where nobody has looked, for want of such a tunnel.
+    `elsewhere` has those far ends to which a route would be new and that are reached by another way now, {address: what for}.
+    `given` has (WireGuard interface, address) of what l2wg has given shared interfaces; None where no tunnel comes with its peer.
+    `taken_ways` has, of each prefix to which a route would be new, what that would take from another way, {prefix: InUse}.
     """
 
     rules: Rules = Rules()
@@ -446,6 +484,9 @@ class Observed(NamedTuple):
     told: Optional[FrozenSet[Tuple[str, str]]] = None
     ways_there: Optional[Dict[str, Dict[str, bool]]] = None
     floods: Optional[Dict[str, Tuple[Destination, ...]]] = None
+    elsewhere: Dict[str, str] = {}
+    given: Optional[FrozenSet[Tuple[str, str]]] = None
+    taken_ways: Dict[str, Tuple[InUse, ...]] = {}
 
 
 class Step(NamedTuple):
@@ -494,6 +535,7 @@ class Plan(NamedTuple):
     WireGuard interfaces that a step tells what is in their files, `replaced` the tunnels whose place another one takes.
     `taken` are the ports that l2wg holds down when all is done; None where these are the same as before. `peers` are what steps
     tell WireGuard interfaces of beside their files. `inside` are the rules that a step loads in the network namespace of l2wg.
+    `given` has (WireGuard interface, address) of what steps give shared interfaces.
     """
 
     steps: Tuple[Step, ...] = ()
@@ -505,3 +547,4 @@ class Plan(NamedTuple):
     taken: Optional[Tuple[str, ...]] = None
     peers: Dict[str, Tuple[PeerWish, ...]] = {}
     inside: str = ""
+    given: Tuple[Tuple[str, str], ...] = ()

@@ -10,13 +10,14 @@ from l2wg_hooks.typed import Dict, List, NamedTuple, Optional, Tuple
 class Station(NamedTuple):
     """One Ethernet address. `idle` is seconds since it was last heard (None where nobody counts), `vlan` 0 where there is none.
 
-    `fixed`: somebody has written it down; it was not learnt.
+    `fixed`: somebody has written it down; it was not learnt. `far` is the far end that it is behind, of a tunnel with several.
     """
 
     mac: str
     vlan: int
     idle: Optional[int]
     fixed: bool
+    far: str = ""
 
 
 # So many of a port are listed, those heard last; the others are counted. A host can make up any number of them.
@@ -59,7 +60,8 @@ class Crowd(_Listing):
         """({port: Stations that are listed, the one heard last first}, {port: how many there are})."""
         if not self.is_whole():
             return {}, {}
-        return {port: tuple(row[-1] for row in _last(rows)) for port, rows in self._listed.items()}, self._totals
+        far = self._destinations.learnt if self._destinations is not None else {}
+        return {port: tuple(_placed(rows, far.get(port))) for port, rows in self._listed.items()}, self._totals
 
     def _add(self, entry):
         if "dst" in entry and self._destinations is not None:
@@ -85,6 +87,12 @@ class Crowd(_Listing):
             self._bounds[port] = rows[-1][0]
 
 
+def _placed(rows, far):
+    """The Stations that are listed of a port, with where they are: `far` is {Ethernet address: far end}, or None."""
+    for row in _last(rows):
+        yield row[-1]._replace(far=far.get(row[1], "")) if far else row[-1]
+
+
 def _last(rows):
     return sorted(rows, key=lambda row: row[:3])[:MOST]
 
@@ -104,12 +112,15 @@ class Destinations(_Listing):
     """Of the own tables of VXLAN devices with flood lists: these, and what leads to far ends that are in none of them.
 
     `lists` are {device: the far ends that are to be in its list, or EVERYBODY: then only that list counts}. Of any number of
-    stations that are learnt from these, none is kept. `only` is the device that everything is of, where bridge(8) was asked for
-    one and so names none.
+    stations that are learnt from these, none is kept, but of whom is to know them: `learnt` is {device: {Ethernet address: far
+    end}}, of so many as are listed at most, and `behind` {device: {far end: how many are behind it}}. `only` is the device that
+    everything is of, where bridge(8) was asked for one and so names none.
     """
 
-    def __init__(self, lists, only=""):
-        self._lists, self._only = lists, only
+    def __init__(self, lists, only="", learns=False):
+        self._lists, self._only, self._learns = lists, only, learns
+        self.learnt: Dict[str, Dict[str, str]] = {name: {} for name in lists}
+        self.behind: Dict[str, Dict[str, int]] = {name: {} for name in lists}
         self._found: Dict[str, List[Destination]] = {name: [] for name in lists}
         super().__init__(self.add)
 
@@ -132,6 +143,10 @@ class Destinations(_Listing):
             if mac == FLOOD and len(rows) < MOST_FLOODED and _DST.match(dst):
                 rows.append(Destination(mac, dst))
             return
+        if self._learns and mac != FLOOD and dst in self._lists[name]:
+            self.behind[name][dst] = self.behind[name].get(dst, 0) + 1
+            if len(self.learnt[name]) < MOST:
+                self.learnt[name][mac] = dst
         if (mac != FLOOD and dst in self._lists[name]) or len(rows) >= MOST_STRANGE or not _MAC.match(mac) or not _DST.match(dst):
             return
         words: Tuple[str, ...] = ()

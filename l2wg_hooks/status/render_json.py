@@ -67,7 +67,13 @@ def _tunnel(tunnel):
         },
         "peer": None if wish.remotes or wish.senders else peer(tunnel.peer),
         "remotes": [
-            {"address": end.remote, "site": _site(wish, end.remote), "by": wish.by(end.remote) or None, "peer": peer(far)}
+            {
+                "address": end.remote,
+                "site": _site(wish, end.remote),
+                "by": wish.by(end.remote) or None,
+                "peer": peer(far),
+                "stations_total": tunnel.behind.get(end.remote, 0) if wish.remotes else None,
+            }
             for end, far in tunnel.peers.items()
         ],
         "received": tunnel.traffic.received._asdict(),
@@ -120,7 +126,13 @@ def _port(port):
         "stations_total": port.crowd,
         "stations_cut": port.crowd > len(port.stations),
         "stations": [
-            {"mac": station.mac, "vlan": station.vlan or None, "age": station.idle, "fixed": station.fixed}
+            {
+                "mac": station.mac,
+                "vlan": station.vlan or None,
+                "age": station.idle,
+                "fixed": station.fixed,
+                "remote": station.far or None,
+            }
             for station in port.stations
         ],
     }

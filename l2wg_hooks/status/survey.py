@@ -40,6 +40,7 @@ class Survey(NamedTuple):
     `undone` is what rollback.unasked tells. `staged` names the tunnels that wait for the other site, to change to another wire.
     `silent`, `taken` and `floods` are as in Observed. `rates` are those of peers, by the keys of `notes`.
     `transit` is as snapshot.transited has it.
+    `behind` is how many stations are behind each far end of a tunnel with several, {tunnel: {address: number}}.
     """
 
     wished: store.Wish
@@ -64,6 +65,7 @@ class Survey(NamedTuple):
     floods: Optional[Dict[str, Tuple[Destination, ...]]] = None
     rates: Dict[str, counter_growth.Rate] = {}
     transit: Dict[str, bool] = {}
+    behind: Dict[str, Dict[str, int]] = {}
 
 
 def look():
@@ -71,7 +73,7 @@ def look():
     wished = last_applied.standing(departs=False)
     lists = {tunnel.name: frozenset(tunnel.remotes) for tunnel in wished.tunnels if tunnel.remotes}
     lists.update(vteps.wanted(wished.tunnels))
-    destinations = fdb_table.Destinations(lists)
+    destinations = fdb_table.Destinations(lists, learns=True)
     crowd = fdb_table.Crowd(destinations)
     ip, bridge, wg, *nft = process.together(LINKS, STATIONS, PEERS, *nftables_state.LISTS, takes={STATIONS: crowd.take})
     if isinstance(ip, L2wgError):
@@ -118,6 +120,7 @@ def look():
         floods,
         rates,
         snapshot.transited(wished.tunnels),
+        destinations.behind if crowd.is_whole() else {},
     )
 
 

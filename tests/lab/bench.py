@@ -1,7 +1,7 @@
 """What one tunnel and many cost on a lab machine. Writes its parts of docs/bench/growth.md, asserts nothing.
 
 `one`: `wg-quick up` with the bare wg0.conf, with the hand-made recipe's lines and with ours, in turn, round by round; and `l2wg rehearse`
-with ours. `many`: what hub.py measures.
+with ours. `many`: what hub.py measures. `sites`: what hub_of_sites.py does.
 """
 
 import argparse
@@ -13,6 +13,7 @@ from pathlib import Path
 sys.path[:0] = [str(Path(__file__).resolve().parent), str(Path(__file__).resolve().parents[1] / "bench")]
 import growth_page
 import hub
+import hub_of_sites
 import image
 import topology
 import vm as machines
@@ -44,6 +45,10 @@ MANY = """{rounds} rounds, twice as many of echoes and rules, in {how}, {slow} (
 there: one wg0 with a peer for each tunnel, all tunnels ports of one bridge. An echo, the median of {pings} pings between two hosts at that bridge,
 meets the rules of so many tunnels, and no tunnel; so do `nft -f` and `nft list`. What has no spread was measured once."""
 
+NET = """{rounds} rounds in {how}, {slow} (tests/lab/hub_of_sites.py). The hub of a net of /etc/l2wg/sites, whose sites are not
+there: one WireGuard interface of l2wg's own with a peer for each, and for each site of a star, which is isolated, a tunnel; in a mesh, one for
+all. Memory is what l2wg and all that it starts have at one moment, by looks 20 ms apart, once."""
+
 
 def one(pair, rounds):
     """The Rows of the reference case."""
@@ -72,7 +77,7 @@ def main():
     parser.add_argument("--deb", required=True, type=Path)
     parser.add_argument("--rounds", type=int, default=9, help="of `one`")
     parser.add_argument("--growth-rounds", type=int, default=5, help="of `many`")
-    parser.add_argument("--only", choices=("one", "many"))
+    parser.add_argument("--only", choices=("one", "many", "sites"))
     parser.add_argument("--docs", type=Path, default=hub.TOP / "docs/bench", help="where the page is written")
     options = parser.parse_args()
     machines.stop_on_sigterm()
@@ -87,10 +92,12 @@ def main():
         vm.put(f"/root/{options.deb.name}", options.deb.read_bytes())
         vm.run(["dpkg", "-i", f"/root/{options.deb.name}"], timeout=180, env={"DEBIAN_FRONTEND": "noninteractive"})
         how = f"a {options.suite} machine (QEMU {machines.accelerator(image.disk(options.suite))[1]})"
-        if options.only != "many":
+        if options.only in (None, "one"):
             measure_one(Pair(vm).fresh(), options.rounds, how, options.docs)
-        if options.only != "one":
+        if options.only in (None, "many"):
             measure_many(Pair(vm).fresh(), options.growth_rounds, how, options.docs, say)
+        if options.only in (None, "sites"):
+            measure_sites(Pair(vm).fresh(), options.growth_rounds, how, options.docs, say)
 
 
 def measure_one(pair, rounds, how, docs):
@@ -104,6 +111,13 @@ def measure_many(pair, rounds, how, docs, say):
     title, said = "Many tunnels, on an emulated router", wrapped(MANY, rounds=rounds, how=how, pings=hub.PINGS)
     for rows in hub.run(pair, rounds, say):
         growth_page.write(docs, title, said, rows)
+    print(growth_page.part(title, said, rows))
+
+
+def measure_sites(pair, rounds, how, docs, say):
+    title, said = "A net of many sites, at its hub, on an emulated router", wrapped(NET, rounds=rounds, how=how)
+    rows = hub_of_sites.run(pair, rounds, say)
+    growth_page.write(docs, title, said, rows)
     print(growth_page.part(title, said, rows))
 
 
