@@ -33,7 +33,7 @@ class Router:
 
     def listen(self, first):
         other = {HQ: DC, DC: HQ}[first]
-        rows = [f"wg0 {self.wire}"] + [f"{key} 198.18.0.{1 + (key == DC)}" for key in (first, other)]
+        rows = [f"wg0 {self.wire} 198.18.0.7"] + [f"{key} 198.18.0.{1 + (key == DC)}" for key in (first, other)]
         (self.path / "run/l2wg.hubs").write_text("".join(row + "\n" for row in rows))
 
     def look(self, *answering):
@@ -63,7 +63,7 @@ def test_both_are_asked_where_wireguard_is(tmp_path, wire):
     router = Router(tmp_path, "dash", wire)
     assert router.looks(3, HQ, DC) == []
     asked = (tmp_path / "asked").read_text()
-    assert asked.count(" -I wg0 198.18.0.1\n") == asked.count(" -I wg0 198.18.0.2\n") == 3
+    assert asked.count(" -I wg0 -I 198.18.0.7 198.18.0.1\n") == asked.count(" -I wg0 -I 198.18.0.7 198.18.0.2\n") == 3
     entered = tmp_path / "entered"
     assert entered.read_text().splitlines() == [f"--net={tmp_path}/run/netns/l2wg"] * 9 if wire == "own" else not entered.exists()
 

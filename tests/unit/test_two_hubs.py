@@ -156,7 +156,7 @@ def test_the_script_is_told_of_both(paths):
     tunnels = site_hubs.chosen(parts(wire=WALLED)[2].tunnels, nets.key(1))
     hub_record.keep(tunnels)
     (file,) = paths.iterdir()
-    assert file.read_text() == f"l2w0 own\n{nets.key(1)} 198.18.0.2\n{nets.key(0)} 198.18.0.1\n"
+    assert file.read_text() == f"l2w0 own 198.18.0.3\n{nets.key(1)} 198.18.0.2\n{nets.key(0)} 198.18.0.1\n"
     hub_record.keep(())
     assert list(paths.iterdir()) == []
 
