@@ -112,7 +112,7 @@ let
     message = "services.l2wg.sites:${lib.optionalString (number != 0) "${toString number}:"} ${message}\n  cure: ${cure}";
   };
   known = line: if line.isNet then ofNet else ofSite;
-  ofNet = [ "shape" "hub" "hub-address" "hubs-joined" "network" "bridge" "encapsulation" "control" "mtu" "vlans" "dhcp" "storm-limit" "isolated" "mss-clamp" "key" ];
+  ofNet = [ "shape" "hub" "network" "hub-address" "hubs-joined" "bridge" "encapsulation" "control" "mtu" "vlans" "dhcp" "storm-limit" "isolated" "mss-clamp" "key" ];
   ofSite = [
     "address"
     "gone"

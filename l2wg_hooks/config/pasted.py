@@ -12,6 +12,7 @@ paste that was cut or changed by accident; it proves nothing about who wrote it,
 import base64
 import binascii
 import re
+import zlib
 
 from l2wg_hooks.config.schema import Refused, shown
 from l2wg_hooks.typed import List, NamedTuple, Tuple
@@ -48,25 +49,19 @@ class Kind(NamedTuple):
         return f"{self.article} {self.name}"
 
 
-def _crc(byte):
-    crc = byte << 24
-    for _ in range(8):
-        crc = (crc << 1) ^ (0x104C11DB7 if crc & 0x80000000 else 0)
-    return crc
-
-
-# Of each byte, by itself: a file of sites has a thousand cards.
-_CRC = tuple(map(_crc, range(256)))
+# Each byte with its bits in reverse: zlib's CRC-32 is that of cksum(1), read from the other end.
+_REVERSED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
+_ONES = 0xFFFFFFFF
 
 
 def checksum(text):
     """POSIX cksum(1) of an ASCII text: CRC-32 with the length behind the bytes (IEEE 1003.1, cksum)."""
     data = text.encode("ascii")
     length = len(data)
-    crc = 0
-    for byte in data + length.to_bytes((length.bit_length() + 7) // 8, "little"):
-        crc = crc << 8 & 0xFFFFFFFF ^ _CRC[crc >> 24 ^ byte]
-    return crc ^ 0xFFFFFFFF
+    whole = data + length.to_bytes((length.bit_length() + 7) // 8, "little")
+    # It begins with zeros, zlib's with ones.
+    found = zlib.crc32(whole.translate(_REVERSED), _ONES)
+    return int.from_bytes(found.to_bytes(4, "little").translate(_REVERSED), "big")
 
 
 def pack(fields):

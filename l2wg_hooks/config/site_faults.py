@@ -50,8 +50,9 @@ def between(lines, path):
         wrong.update(problem.line for problem in found)
         problems += found
         found = list(_of_net(net, lines, path))
-        if len(net.hubs) > 1:
-            found += _of_hubs(net, lines, wrong, path)
+        found += _of_faulty_hubs(net, lines, wrong, path)
+        if net.hub_address:
+            found += _of_two_hubs(net, lines, path)
         problems += found
         net = None if found else net
     kept = tuple(site for site in lines.sites if site.line not in wrong)
@@ -166,12 +167,24 @@ def _of_hub(name, net, lines, path):
         hint = "name another site as the hub, here and at all sites"
         if len(net.hubs) > 1:
             others = tuple(hub for hub in net.hubs if hub != name)
-            hint = "name another site in its place, here and at all sites; or have one hub: hub=%s, without hub-address" % others
+            hint = "name another site in its place, here and at all sites; or have one hub: hub=%s" % others
+            hint += "" if net.by_bgp else ", without hub-address"
         yield Problem(message, hint, path, net.line, "hub")
 
 
-def _of_hubs(net, lines, wrong, path):
-    """Problems of two hubs: of their common address, and of a line of theirs that does not count, as those `wrong` do not."""
+def _of_faulty_hubs(net, lines, wrong, path):
+    """Problems of a hub's line that does not count, as those `wrong` do not, where others' ways depend on it."""
+    for hub in net.hubs if len(net.hubs) > 1 or net.is_one_tunnel else ():
+        named = [site for site in lines.sites + lines.faulty if site.name == hub and not site.gone]
+        faulty = [site for site in named if site in lines.faulty or site.line in wrong]
+        if faulty:
+            # By one of two hubs alone, what stands by the other one would go; in a mesh without its hub, each site had a peer.
+            message = f"the line of {hub}, which is a hub, has a fault"
+            yield Problem(message, "mend line %d" % faulty[0].line, path, net.line, "hub")
+
+
+def _of_two_hubs(net, lines, path):
+    """Problems of the address that two hubs of a star have, and of a site that is called like the tunnel there."""
     address = net.hub_address
     if net.network and not site_lines.inside(address, net.network):
         message = f"{address} is not of {net.network}, the net's network"
@@ -188,13 +201,6 @@ def _of_hubs(net, lines, wrong, path):
         if not site.gone and not family:
             message = f"{site.name} (line {site.line}) has no IPv{6 if ':' in address else 4} address, as hub-address is"
             yield Problem(message, "one of the family that all sites have", path, net.line, "hub-address")
-    for hub in net.hubs:
-        named = [site for site in lines.sites + lines.faulty if site.name == hub and not site.gone]
-        faulty = [site for site in named if site in lines.faulty or site.line in wrong]
-        if faulty:
-            # By one hub alone, what stands by the other one would go.
-            message = f"the line of {hub}, which is a hub, has a fault"
-            yield Problem(message, "mend line %d" % faulty[0].line, path, net.line, "hub")
     if site_names.HUBS in {site_names.tunnel(site.name) for site in lines.living()}:
         site = next(site for site in lines.living() if site_names.tunnel(site.name) == site_names.HUBS)
         message = f"{site_names.HUBS} is what the tunnel to the two hubs is called"

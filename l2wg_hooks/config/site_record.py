@@ -140,7 +140,10 @@ def _with_both_keys(wished, record):
             site = found.get(peer.key)
             if site is not None and not peer.was and not peer.by:
                 older[site.key] = (site.name, site._replace(line=line_of.get(peer.key, 0)))
-                peer = peer._replace(key=site.key, was=site.was)
+                # One that is reached by the hub is no peer of WireGuard's here.
+                peer = peer._replace(key=site.key, was="" if peer.by else site.was)
+            if peer.by in found:
+                peer = peer._replace(by=found[peer.by].key)
             peers.append(peer)
         tunnels.append(tunnel._replace(peers=tuple(peers)))
     return (wished._replace(tunnels=tuple(tunnels)) if older else wished), older
@@ -224,7 +227,9 @@ def _kept(net, wished, record):
     """(Tunnels that stay, Groups to keep): of the Record's sites those of which nothing in the Net says that they are to go."""
     # Of a line that says that a site is out and one that says otherwise, neither counts.
     out = net.lines.gone() - {site.key for site in net.lines.faulty if not site.gone}
-    out |= {peer.key for tunnel in wished.tunnels for peer in tunnel.peers}
+    mine = {peer.key for tunnel in wished.tunnels for peer in tunnel.peers}
+    # By its former key, too, who changes it is no other site.
+    out |= mine | {site.was for site in net.lines.living() if site.key in mine}
     if net.known:
         out |= {site.key for site in net.lines.living() if not site_tunnels.meet(net.lines.net, net.part.own, site)}
     groups = [_group(net, wished)] if net.known else []
@@ -234,7 +239,7 @@ def _kept(net, wished, record):
         own = next((site for site in old.sites if site.key == group.key), None)
         if own is None or old.net is None:
             continue
-        if net.known and len(old.net.hubs) > 1 and own.name not in old.net.hubs:
+        if net.known and old.net.hub_address and own.name not in old.net.hubs:
             continue  # to whom its one tunnel leads, the line of the net says, or it would be another way to one of them
         sites = [site for site in old.sites if not site.gone and site.key not in out]
         hubs = [site for site in old.sites if site.name in old.net.hubs]
@@ -247,7 +252,8 @@ def _kept(net, wished, record):
             net.by_hand.ends.union(*(tunnel.far_ends for tunnel in every)),
         )
         if old.net.is_one_tunnel:
-            hub = next((site for site in old.sites if site.name in old.net.hubs), None)
+            # Of BGP's reflectors the first one that the net's line names.
+            hub = next((site for name in old.net.hubs for site in old.sites if site.name == name), None)
             kept = site_mesh.between(old.net, own, sites, group.wire, by_hand, site_file.path(), stands=True, hub=hub)[0]
         else:
             kept = site_tunnels.between(old.net, own, sites, group.wire, by_hand, site_file.path(), hubs)[0]

@@ -74,7 +74,7 @@ def changes(tunnels, links, seen, leaving=()):
         found, wrong = _peers(name, these, there, ours, wanted)
         wrong += _misled(name, ends, links, seen)
         steps += found
-        problems += [problem for _, problem in wrong]
+        problems += dict.fromkeys(problem for _, problem in wrong)
         barred = {key for key, _ in wrong}
         shut = []
         for prefix in wanted.nets.get(name, ()):
@@ -144,7 +144,9 @@ def _peers(name, these, there, ours, known):
             hint = f"delete it where it is from (/etc/wireguard/{name}.conf?); then: wg set {name} peer {key} remove; l2wg apply"
             problems.append((key, tunnel.problem("", message, hint)))
             continue
-        sites = {network: one for one in tunnel.peers if key in (one.key, one.by) for network in one.allowed}
+        # By the former key of a site that changes it, too, it leads where the new one does.
+        now = next((one.key for one in tunnel.peers if one.was == key), key)
+        sites = {network: one for one in tunnel.peers if now in (one.key, one.by) for network in one.allowed}
         for network in peer.allowed:
             other = holders.get(network, key)
             if other != key and other not in ours:
@@ -152,8 +154,9 @@ def _peers(name, these, there, ours, known):
                 message = f"{network} is among the AllowedIPs of the peer {other} of {name}, which is not of l2wg's making"
                 called = site.site or tunnel.site
                 hint = f"is it that site with another key? Take it out there, or give {called} another address in its line"
-                problems.append((site.key, tunnel.problem("", message, hint)))
-                peer = peer._replace(allowed=tuple(word for word in peer.allowed if word != network or site.key == key))
+                problem = tunnel.problem("", message, hint)
+                problems += [(one, problem) for one in (site.key, site.was) if one]
+                peer = peer._replace(allowed=tuple(word for word in peer.allowed if word != network))
         these[key] = tunnel, peer
         if key in ours:
             meant, told = set(peer.allowed), set(there[key].allowed)

@@ -189,8 +189,9 @@ class _Tunnels:
 
     def faults(self, tunnel, addresses):
         """What is wrong with one, or worth a look; of one that leads to several sites, what is not with another one."""
-        hubs = [far for far in tunnel.wish.far_ends if set(tunnel.wish.behind(far)).intersection(addresses)]
-        return [fault for fault in self.status.of(tunnel.name) if fault.far in ("", *addresses, *hubs)]
+        hubs = {peer.by for peer in tunnel.wish.peers if peer.by and set(peer.ends).intersection(addresses)}
+        ways = [end for peer in tunnel.wish.peers if peer.key in hubs for end in peer.ends]
+        return [fault for fault in self.status.of(tunnel.name) if fault.far in ("", *addresses, *ways)]
 
 
 def _row(site, net, found, faults, path):

@@ -45,8 +45,12 @@ def show(argv):
     log.say(" ".join(argv))
 
 
-def run(argv, stdin="", environment=(), patience=PATIENCE):
-    """Run a command to its end. Raises L2wgError if it is not there or hangs; its exit code is the caller's to judge."""
+def run(argv, stdin="", environment=(), patience=0):
+    """Run a command to its end. Raises L2wgError if it is not there or hangs; its exit code is the caller's to judge.
+
+    It hangs where it takes longer than `patience`, in seconds; 0 stands for PATIENCE, as it is by now: a rehearsal has its own.
+    """
+    patience = patience or PATIENCE
     try:
         data = stdin.encode("utf-8", "surrogateescape")
         code, *said = child.run(list(argv), data, dict(ENVIRONMENT, **dict(environment)), patience)

@@ -116,9 +116,10 @@ def test_a_new_interface_counts_from_nothing(router):
     router.looks(2, HQ, DC)
     router.bytes = {HQ: 0, DC: 0}
     assert router.looks(9) == []
-    router.bytes[DC] = 0
-    router.listen(HQ)
     assert router.look(DC) == [f"event hubs {DC}"]
+    assert router.looks(2) == []
+    router.bytes[DC] = 0
+    assert router.look() == [], "that peer is made anew, and has said nothing"
 
 
 def test_the_other_one_must_have_answered_since(router):

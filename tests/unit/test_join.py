@@ -329,6 +329,16 @@ def test_a_branch_and_a_mesh_do_not_invite(world, hub):
     hub.fails(["invite", "x"], "/etc/l2wg/sites:1: shape: a mesh has no hub", "l2wg init --name x")
 
 
+def test_with_two_hubs_the_card_goes_by_hand(world, hub):
+    begun(hub)
+    own = hub.lines()[1]
+    hub.file.write_text("net hub=site4,hq hub-address=198.18.9.1\n" + nets.line(4) + own + "\n")
+    hub.fails(["invite", "x"], "/etc/l2wg/sites:1: hub: an invitation has the card of one hub, and this net has two", "l2wg init --name x")
+    _, said = hub.l2wg("pair", nets.line(5).strip(), "--yes")
+    assert "site4, the other hub, needs this file as soon: copy " in said and "/etc/l2wg/sites there, then, on site4: l2wg apply\n" in said
+    assert hub.lines()[-1].startswith(nets.line(5).strip())
+
+
 def test_a_card_that_has_changed_since_is_told(hub):
     begun(hub)
     (hub.etc / "l2wg/site").write_text("name = hq\nendpoint = 203.0.113.99:7\n")

@@ -74,6 +74,8 @@ def updated(text, path, net=None, sites=()):
     `net` are the words of the line of the net, {key: value}, or None; `sites` are dicts with `host`, `name`, `card` and `words`,
     which are like `net`. A word that is not given stays, one that is given as "" goes. A line stays where it is; those of other
     sites stay as they are, and so does that of one that is out. `path` is for messages. Raises Refused.
+
+    A line that says `was=KEY` has the next card of its site, whose router still prints the one with that key: the card stays.
     """
     rows = text.split("\n")
     if rows.pop():
@@ -95,7 +97,7 @@ def updated(text, path, net=None, sites=()):
     for site in sites:
         name, key = identity(site["card"])
         # It is about to change its key, and its card is that of the one until now: the line has the next one.
-        changes = key in formers and known[formers[key]][1] == name
+        changes = key not in known and key in formers
         key = formers[key] if changes else key
         _is_whose(site, name, key, seen, known, path)
         number, _, gone = known.get(key, (None, name, False))
