@@ -172,7 +172,7 @@ def _elsewhere(net):
     """Yield sentences: who has to know of it first."""
     own = net.part.own
     others = [site.name for site in net.lines.living() if site.line != own.line]
-    meets = [tunnel.site or peer.site for tunnel in net.part.tunnels for peer in tunnel.peers]
+    meets = [tunnel.site or peer.site for tunnel in net.part.tunnels for peer in tunnel.peers if not peer.by]
     path = site_file.path()
     if len(meets) == 1:
         yield f"at {meets[0]}: l2wg pair, with this line"
