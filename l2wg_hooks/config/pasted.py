@@ -49,6 +49,7 @@ class Kind(NamedTuple):
         return f"{self.article} {self.name}"
 
 
+_BEYOND = re.compile("[^\x00-\x7e]")
 # Each byte with its bits in reverse: zlib's CRC-32 is that of cksum(1), read from the other end.
 _REVERSED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
 _ONES = 0xFFFFFFFF
@@ -105,8 +106,9 @@ def _one(kind, text):
     """The one line of a Kind in a text without blanks, in capital letters, from its head on."""
     if not text:
         raise Refused(f"there is no {kind.name}", kind.another)
-    if any(ord(letter) > 126 for letter in text):
-        raise Refused(f"{shown(next(letter for letter in text if ord(letter) > 126))} cannot be in {kind.one}", kind.whole)
+    odd = _BEYOND.search(text)
+    if odd:
+        raise Refused(f"{shown(odd.group())} cannot be in {kind.one}", kind.whole)
     parts = re.split(rf"(?={kind.head}[0-9]{{1,4}}:)", " " + text.upper())
     found = set(parts[1:])
     if parts[0].strip() or not found:
