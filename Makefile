@@ -108,6 +108,11 @@ fleet: $(PACKAGE)
 	@tests/need python3-pytest
 	$(PYTEST) --durations=20 tests/lab/fleet --suite $(SUITE) --deb "$(DEB)"
 
+## make evpn         five sites whose tables Debian's FRR fills, over a star of WireGuard; not part of `make test`
+evpn: $(PACKAGE)
+	@tests/need python3-pytest
+	$(PYTEST) --durations=20 -rP tests/lab/evpn --suite $(SUITE) --deb "$(DEB)"
+
 ## make units        the units of the NixOS module, under a real systemd
 units: $(PACKAGE)
 	@tests/need python3-pytest
@@ -139,4 +144,4 @@ bench: deb
 clean:
 	rm -rf out build deb_dist dist *.egg-info
 
-.PHONY: docs help demo test lint unit fuzz matrix minimal shell ansible nix deb debtest dsc lab netns netns-1 netns-2 router neighbours fleet units long lab-kernels mutants bench clean
+.PHONY: docs help demo test lint unit fuzz matrix minimal shell ansible nix deb debtest dsc lab netns netns-1 netns-2 router neighbours fleet evpn units long lab-kernels mutants bench clean

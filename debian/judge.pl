@@ -12,7 +12,7 @@ use Socket qw(AF_INET AF_INET6 inet_ntop inet_pton);
 # What was answered so far, and where the files are.
 my ($root, $tunnel, $underlay, $here, $bridge) = map { $_ // '' } @ENV{qw(root tunnel underlay here bridge)};
 # Of the file that is being read; else of none.
-my $encapsulation;
+my ($encapsulation, $control);
 
 # debian/fill puts in what l2wg_hooks has.
 my %kernels = map { $_ => 1 } qw(@KERNEL_NAMES@);
@@ -54,8 +54,14 @@ sub is_bridge_address ($text) {
 }
 
 # Of the tunnel's file, if there is one; "" where nobody has said.
-sub written_encapsulation {
-    return is_name($tunnel) ? (map { /^\s*encapsulation\s*=\s*(\S+)\s*$/ ? $1 : () } lines("$root/etc/l2wg/$tunnel.conf"))[0] // '' : '';
+sub written ($key) {
+    return is_name($tunnel) ? (map { /^\s*$key\s*=\s*(\S+)\s*$/ ? $1 : () } lines("$root/etc/l2wg/$tunnel.conf"))[0] // '' : '';
+}
+
+# Where all far ends are, with control = evpn: some of its bits are fixed, not all, and there is nothing behind them.
+sub is_prefix ($text) {
+    my ($ip, $first, $last, $bits) = $text =~ m{/} ? network($text) : ();
+    return defined $ip && $ip eq $first && $bits > 0 && $bits < 8 * length $ip && is_end($text =~ s{/.*}{}r) && is_end(inet_ntop(length $ip == 4 ? AF_INET : AF_INET6, $last));
 }
 
 sub ports ($list) {
@@ -94,8 +100,11 @@ sub refusal ($question, $value) {
         return $value eq '' || is_end($value) ? () : "l2wg/invalid-address $value";
     }
     if ($question eq 'remote') {
-        # Of a VXLAN it may be a list; what such a tunnel is, is in its file only.
-        my @ends = ($encapsulation // written_encapsulation()) eq 'vxlan' ? ports($value) : $value;
+        # Of a VXLAN it may be a list, or a prefix; what such a tunnel is, is in its file only.
+        if (($control // written('control')) eq 'evpn') {
+            return is_prefix($value) && ($here eq '' || !($here =~ /:/ xor $value =~ /:/)) ? () : "l2wg/invalid-address $value";
+        }
+        my @ends = ($encapsulation // written('encapsulation')) eq 'vxlan' ? ports($value) : $value;
         my ($own, %seen) = (network($here))[0] // '';
         return "l2wg/invalid-address $value" if !@ends || @ends > 100;
         for my $end (@ends) {
@@ -234,7 +243,7 @@ sub file ($path) {
         return "l2wg/invalid-file 0 $_ = ?" if $required{$_} && !exists $values{$_};
     }
     ($underlay, $here, $bridge, $values{tunnel}) = (@values{'underlay', 'local', 'bridge'}, $tunnel);
-    $encapsulation = $values{encapsulation} // '';
+    ($encapsulation, $control) = map { $values{$_} // '' } 'encapsulation', 'control';
     for ('tunnel', @asked) {
         my ($why) = refusal($_ eq 'bridge-ports' ? 'ports' : $_, $values{$_} // '');
         return $why =~ s{^\S+}{'l2wg/invalid-file ' . ($lines{$_} // 0)}er if $why;

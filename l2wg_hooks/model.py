@@ -12,6 +12,8 @@ ALIAS = "l2wg"
 NAMESPACE = "l2wg"
 # What may stand under the name of a tunnel and be re-made by us; anything else there belongs to somebody.
 TUNNEL_KINDS = tuple(registry.KINDS)
+# Who fills the table of a VXLAN's device: the kernel, by what comes, or FRR, by BGP.
+LEARNING, EVPN = "learning", "evpn"
 # tun: WireGuard in user space (wireguard-go), for kernels without the module.
 WIREGUARD_KINDS = ("wireguard", "tun")
 
@@ -30,6 +32,7 @@ class PeerWish(NamedTuple):
     `allowed` are its AllowedIPs, as wg(8) writes them. `site` is the name of its site where the tunnel leads to several.
     `by` is the public key of another peer of the tunnel, the hub, by which packets go there; "" where it is WireGuard's own peer.
     `network` is what the hub may have among its AllowedIPs in the place of all addresses in there.
+    `was` is the key that it has had until now, "" where it does not change: see plan/key_changes.py.
     """
 
     key: str
@@ -39,6 +42,7 @@ class PeerWish(NamedTuple):
     site: str = ""
     by: str = ""
     network: str = ""
+    was: str = ""
 
     @property
     def ends(self):
@@ -51,7 +55,11 @@ class Tunnel(NamedTuple):
 
     `remote` is what its device has as that: "" where it has a flood list instead, of these `remotes`. Whoever wants to know where
     a tunnel leads asks for its `ends()`, or for `far_ends`.
+    `control` is who fills the table of its device. With EVPN `senders` is the prefix of all who may be in there; who that is at a
+    moment, only that table says, so there are no `remotes` but for those who have looked (observe/vteps.py).
     `transit` is whether these reach each other by this router: it is the hub of WireGuard that all of them have for a peer.
+    `hub_address` is an address that two hubs have, each beside its own: `local` at the hubs, `remote` at the sites that listen to
+    one of them, which is the peer that has it. `own_site` is this router's site, where it is such a hub.
     `lines` says where each key stands (1-based), "" where all of it does.
     """
 
@@ -79,7 +87,11 @@ class Tunnel(NamedTuple):
     site: str = ""
     peers: Tuple[PeerWish, ...] = ()
     remotes: Tuple[str, ...] = ()
+    control: str = LEARNING
+    senders: str = ""
     transit: bool = False
+    hub_address: str = ""
+    own_site: str = ""
     path: str = ""
     lines: Dict[str, int] = {}
 
@@ -118,8 +130,22 @@ class Tunnel(NamedTuple):
 
     @property
     def far_ends(self):
-        """The addresses that it leads to, at least one."""
-        return self.remotes or (self.remote,)
+        """The addresses that it leads to: at least one, but where FRR finds them (EVPN)."""
+        return self.remotes or ((self.remote,) if self.remote else ())
+
+    def reach(self):
+        """An End for each address, or prefix of addresses, that it takes packets from and sends to: for its guard and its way."""
+        return (End(self.name, self.local, self.senders),) if self.senders else self.ends()
+
+    @property
+    def is_one_of_all(self):
+        """Whether it is one tunnel to several: by a list of ours, or by FRR."""
+        return bool(self.remotes or self.senders)
+
+    @property
+    def written(self):
+        """What its `remote` is in a file: an address, a tuple of them, or a prefix."""
+        return self.senders or self.remotes or self.remote
 
     def called(self, remote):
         """A word for whoever is at one of the far ends: the address, and the site's name where there is one."""
@@ -128,13 +154,15 @@ class Tunnel(NamedTuple):
     @property
     def forwards(self):
         """Whether packets from its far ends are to be forwarded to others of them."""
-        return self.transit and len(self.remotes) > 1
+        return self.transit and (len(self.remotes) > 1 or bool(self.senders))
 
     @property
     def leads_to(self):
         """Words for where it leads to: the site's name, or those of several, or addresses."""
         names = [self.site] if self.site else [peer.site for peer in self.peers if peer.site]
-        if not names or (not self.site and len(names) < len(self.far_ends)):
+        if self.senders:
+            names = [self.senders]
+        elif not names or (not self.site and len(names) < len(self.far_ends)):
             names = list(self.far_ends)
         return ", ".join(names)
 
@@ -142,6 +170,21 @@ class Tunnel(NamedTuple):
     def walled(self):
         """Whether its packets, and their WireGuard, are in the network namespace of l2wg, where nothing else is."""
         return self.wire == "own"
+
+    @property
+    def has_hubs(self):
+        """Whether it leads to two hubs, of which the one is listened to that has their address."""
+        return bool(self.hub_address) and self.remote == self.hub_address
+
+    @property
+    def is_hubs(self):
+        """Whether it is that of one of two hubs, to a site that listens to one of them."""
+        return bool(self.hub_address) and self.local == self.hub_address
+
+    @property
+    def joins_hubs(self):
+        """Whether it leads from one of two hubs to the other one."""
+        return bool(self.own_site) and not self.hub_address
 
     @property
     def family(self):
@@ -193,6 +236,8 @@ class Tunnel(NamedTuple):
         so ours starts with fe:ff, a locally administered address that sorts behind every network card's.
         """
         seed = f"{self.name} {self.local} {self.remote} {self.key}"
+        # Of two hubs, each has a tunnel to the site, with the same ends.
+        seed += f" {self.own_site}" if self.own_site else ""
         return "fe:ff:" + ":".join(f"{byte:02x}" for byte in zlib.crc32(seed.encode()).to_bytes(4, "big"))
 
     @property
@@ -211,7 +256,8 @@ class Link(NamedTuple):
 
     `autoconfigured` are those of `addresses` that the kernel took from router advertisements.
     `carrier` is false where the kernel says NO-CARRIER: up, and nothing is plugged in.
-    Of a bridge's port: `port_state` is "forwarding" where frames pass.
+    Of a bridge's port: `port_state` is "forwarding" where frames pass, `port_learning` whether the bridge learns who is behind
+    it, `neigh_suppress` whether it answers for those itself.
     Of a bridge: `group_forward` is its group_fwd_mask, `pvid` the VLAN of a new port's untagged frames.
     `underlay` is the device that a tunnel is bound to; the kernel's "if5" says that it is bound to one that is gone.
     Of a tunnel, `ttl` is its packets' TTL or hop limit (0: that of the packet in the frame, or the kernel's choice), `odd` are
@@ -243,6 +289,8 @@ class Link(NamedTuple):
     odd: Tuple[str, ...] = ()
     isolated: bool = False
     port_state: str = ""
+    port_learning: bool = True
+    neigh_suppress: bool = False
     stp: bool = False
     group_forward: int = 0
     bridge_iptables: bool = False
@@ -337,6 +385,7 @@ class Wire(NamedTuple):
 
     `differs` says in words what the interface that is there has otherwise, of what wg(8) sets. `problems` are what is wrong with
     the file; then the rest says nothing. `peers` are those of the interface, or of the file as long as that is not there.
+    `beside` are those that come with tunnels, as it is to have them now.
     """
 
     addresses: Tuple[str, ...] = ()
@@ -344,6 +393,7 @@ class Wire(NamedTuple):
     differs: Tuple[str, ...] = ()
     problems: Tuple[Problem, ...] = ()
     peers: Tuple[Peer, ...] = ()
+    beside: Tuple[PeerWish, ...] = ()
 
 
 class Walls(NamedTuple):
@@ -390,6 +440,16 @@ class Destination(NamedTuple):
 FLOOD = "00:00:00:00:00:00"
 
 
+class InUse(NamedTuple):
+    """An address that this router uses otherwise than by WireGuard: `reason` is what for, `way` is that of its route, such as
+    "via 10.0.0.1 dev e0", "" where nothing is known of that.
+    """
+
+    address: str
+    reason: str
+    way: str = ""
+
+
 class Observed(NamedTuple):
     """What the kernel has beside links. `ways`, `iptables` (its table mangle) and `filter` (iptables' own table of that
     name) and `walls` are None where nobody has looked, for want of a need; `managed` names what NetworkManager takes for its own;
@@ -403,6 +463,9 @@ class Observed(NamedTuple):
     those interfaces, {interface: {destination: whether it is ours}}; both are None where no tunnel comes with its peer.
     `floods` are the entries of each tunnel's own table that is to have a flood list, as far as anything depends on them; None
     where nobody has looked, for want of such a tunnel.
+    `elsewhere` has those far ends to which a route would be new and that are reached by another way now, {address: what for}.
+    `given` has (WireGuard interface, address) of what l2wg has given shared interfaces; None where no tunnel comes with its peer.
+    `taken_ways` has, of each prefix to which a route would be new, what that would take from another way, {prefix: InUse}.
     """
 
     rules: Rules = Rules()
@@ -421,6 +484,9 @@ class Observed(NamedTuple):
     told: Optional[FrozenSet[Tuple[str, str]]] = None
     ways_there: Optional[Dict[str, Dict[str, bool]]] = None
     floods: Optional[Dict[str, Tuple[Destination, ...]]] = None
+    elsewhere: Dict[str, str] = {}
+    given: Optional[FrozenSet[Tuple[str, str]]] = None
+    taken_ways: Dict[str, Tuple[InUse, ...]] = {}
 
 
 class Step(NamedTuple):
@@ -469,6 +535,7 @@ class Plan(NamedTuple):
     WireGuard interfaces that a step tells what is in their files, `replaced` the tunnels whose place another one takes.
     `taken` are the ports that l2wg holds down when all is done; None where these are the same as before. `peers` are what steps
     tell WireGuard interfaces of beside their files. `inside` are the rules that a step loads in the network namespace of l2wg.
+    `given` has (WireGuard interface, address) of what steps give shared interfaces.
     """
 
     steps: Tuple[Step, ...] = ()
@@ -480,3 +547,4 @@ class Plan(NamedTuple):
     taken: Optional[Tuple[str, ...]] = None
     peers: Dict[str, Tuple[PeerWish, ...]] = {}
     inside: str = ""
+    given: Tuple[Tuple[str, str], ...] = ()

@@ -28,7 +28,7 @@ let
     message = "${option name key}: ${message}\n  cure: ${cure}";
   };
 
-  inherit (encapsulations) family pairs remotes;
+  inherit (encapsulations) family isPrefix pairs remotes;
 
   ofOne =
     name: tunnel:
@@ -89,6 +89,30 @@ let
       (at "remote" (builtins.length (remotes tunnel) > 100)
         "${toString (builtins.length tunnel.remote)} addresses are too many"
         "at most 100"
+      )
+      (at "remote" (isPrefix tunnel && tunnel.control != "evpn")
+        "${toString tunnel.remote} is a prefix, and only with control = \"evpn\" somebody else finds the far ends in it"
+        "name the address of each; or set control to evpn, and run services.frr"
+      )
+      (at "remote" (!isPrefix tunnel && tunnel.control == "evpn")
+        "with control = \"evpn\" FRR finds the far ends, and remote says where these may be: a prefix"
+        "set it to a prefix that the AllowedIPs of the peers cover, such as 198.18.0.0/15"
+      )
+      (at "remote" (isPrefix tunnel && family tunnel != ip.family (ip.network tunnel.remote).address)
+        "${toString tunnel.remote} is of another family than local"
+        "both IPv4, or both IPv6"
+      )
+      (at "control" (tunnel.control == "evpn" && tunnel.encapsulation != "vxlan")
+        "evpn is for a vxlan, whose table FRR fills"
+        "set encapsulation to vxlan on all these routers"
+      )
+      (at "control" (tunnel.control == "evpn" && tunnel.wire == "own")
+        "FRR has to see the device and the other sites in one network namespace, and wire = \"own\" has two"
+        "leave wire out"
+      )
+      (at "peerDown" (tunnel.control == "evpn" && tunnel.peerDown != "nothing")
+        "with control = \"evpn\" nobody can tell who has to answer"
+        "leave peerDown out"
       )
       (at "port"
         (packing.udpPort == null && tunnel.port != null && !lib.elem tunnel.port encapsulations.defaultPorts)
@@ -326,6 +350,10 @@ let
       (at "" (name == "watch")
         "l2wg-watch.service, which looks after all tunnels, would be this one's unit, too"
         "choose another name, such as watch1"
+      )
+      (at "" (name == "hubs" && net != null && builtins.length net.hubs > 1)
+        "hubs is the tunnel to the two hubs of services.l2wg.sites, and l2wg-hubs.service looks after it"
+        "choose another name, such as hubs1"
       )
       (at "" (name == "sites" && net != null)
         "l2wg-sites.service, which is of services.l2wg.sites, would be this one's unit, too"

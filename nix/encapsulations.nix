@@ -31,7 +31,17 @@ rec {
   };
 
   family = tunnel: ip.family (ip.address tunnel.local);
-  remotes = tunnel: if builtins.isList tunnel.remote then tunnel.remote else [ tunnel.remote ];
+  # With control = "evpn" none is known, but where all of them are: in the prefix.
+  isPrefix = tunnel: builtins.isString tunnel.remote && builtins.match ".*/.*" tunnel.remote != null;
+  remotes =
+    tunnel:
+    if isPrefix tunnel then
+      [ ]
+    else if builtins.isList tunnel.remote then
+      tunnel.remote
+    else
+      [ tunnel.remote ];
+  senders = tunnel: if isPrefix tunnel then [ tunnel.remote ] else remotes tunnel;
   ends = tunnel: map ip.address ([ tunnel.local ] ++ remotes tunnel);
   # Of a list, each far end with this router's.
   pairs = tunnel: map (remote: map ip.address [ tunnel.local remote ]) (remotes tunnel);

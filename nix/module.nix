@@ -21,6 +21,13 @@ let
     own = walled;
   };
 
+  # A second look, where sites listen to one of two hubs.
+  hubs = import ./hubs.nix {
+    inherit watch;
+    inherit (cfg) package;
+  };
+  twoHubs = watched && net != null && builtins.length net.hubs > 1 && !(tunnels ? hubs);
+
   # A tunnel with a key that is no option is refused; nobody else sees it, so that nothing stumbles over it before that is told.
   tunnels = lib.filterAttrs (_: tunnel: misspelt.keys tunnel == [ ] && tunnel.enable) cfg.tunnels;
   all = builtins.attrValues tunnels;
@@ -139,7 +146,7 @@ let
   lines =
     of: ofNet:
     lib.concatMapStrings (
-      tunnel: lib.concatMapStrings (remote: of tunnel remote + "\n") (encapsulations.remotes tunnel)
+      tunnel: lib.concatMapStrings (remote: of tunnel remote + "\n") (encapsulations.senders tunnel)
     ) shared
     + lib.optionalString (net != null && !net.own) ofNet;
   # Which peers there are, the file says; the guard lets in no others.
@@ -248,13 +255,18 @@ in
           inherit (cfg) package;
         })
         (lib.mkIf watched { l2wg-watch = watch.service; })
+        (lib.mkIf twoHubs { l2wg-hubs = hubs.service; })
         # It tells WireGuard of all peers anew, and forgets where they were heard.
         (lib.mkIf networkd.running { systemd-networkd.wants = [ "l2wg-manager@systemd-networkd.service" ]; })
       ]
       ++ map (bridge: lib.mkIf (!config.networking.useNetworkd) { "${bridge}-netdev".postStart = settled bridge; }) ownBridges
     );
 
-    systemd.timers = lib.mkIf watched { l2wg-watch = watch.timer; };
+    systemd.timers = lib.mkMerge [
+      (lib.mkIf watched { l2wg-watch = watch.timer; })
+      (lib.mkIf twoHubs { l2wg-hubs = hubs.timer; })
+    ];
+    systemd.paths = lib.mkIf twoHubs { l2wg-hubs = hubs.path; };
 
     # The units load none.
     boot.kernelModules =

@@ -29,6 +29,21 @@ let
 
   ends = types.addCheck (types.listOf end) (list: list != [ ] && builtins.all end.check list);
 
+  # Where all far ends are, with control = "evpn".
+  prefix = checked "prefix of addresses, with control = \"evpn\" (such as 198.18.0.0/15)" (
+    value:
+    let
+      net = ip.network value;
+      last = ip.edge true net;
+    in
+    builtins.match "[0-9a-fA-F.:]+/[0-9]{1,3}" value != null
+    && net != null
+    && net.length > 0
+    && net.length < ip.width net.address
+    && net.address == ip.edge false net
+    && !builtins.any (ip.among [ "127.0.0.0/8" "169.254.0.0/16" "224.0.0.0/3" "ff00::/8" "fe80::/10" ]) [ net.address last ]
+  );
+
   hostAddress = checked "address of this router with its prefix length (such as 192.168.92.1/24), and not the network's own" (
     value:
     let
@@ -71,6 +86,7 @@ rec {
     "bridge-address"
     "wire"
     "encapsulation"
+    "control"
     "key"
     "port"
     "mtu"
@@ -100,12 +116,12 @@ rec {
       description = "This router's end: an address of this router, IPv4 or IPv6, that the AllowedIPs of the peer cover.";
     };
     remote = mkOption {
-      type = types.oneOf [ end ends ] // { description = "${end.description}, or a list of such"; };
+      type = types.oneOf [ end prefix ends ] // { description = "${end.description}, a list of such, or a ${prefix.description}"; };
       example = "192.168.92.1";
       description = ''
         The other router's end; AllowedIPs of a peer here must cover it. The two routers have `local` and `remote` exchanged.
         With `encapsulation = "vxlan"`, it may be a list: of the ends of several routers, each of which has all others in its own, so
-        that they are one LAN. See SEVERAL REMOTES in l2wg.conf(5).
+        that they are one LAN. See SEVERAL REMOTES in l2wg.conf(5). With `control = "evpn"`, it is the prefix of all of them.
       '';
     };
     bridge = mkOption {
@@ -142,6 +158,15 @@ rec {
       default = "gretap";
       example = "vxlan";
       description = "gretap (with IPv6 ends the kernel's ip6gretap), or vxlan: unicast, learning.";
+    };
+    control = mkOption {
+      type = types.enum [ "learning" "evpn" ];
+      default = "learning";
+      example = "evpn";
+      description = ''
+        Who tells the interface of a vxlan where the others are. learning: the kernel, by what comes. evpn: FRR, by BGP; `remote` is
+        a prefix then, and `services.frr` runs zebra and bgpd with what `l2wg frr` prints. See EVPN in l2wg.conf(5).
+      '';
     };
     key = mkOption {
       type = types.nullOr (types.ints.between 0 4294967295);

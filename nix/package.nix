@@ -7,6 +7,7 @@
   installShellFiles,
   iproute2,
   iptables,
+  iputils,
   kmod,
   nftables,
   procps,
@@ -44,6 +45,8 @@ python3Packages.buildPythonApplication {
   postPatch = ''
     substituteInPlace l2wg_hooks/system/process.py --replace-fail /usr/sbin:/usr/bin:/sbin:/bin ${lib.makeBinPath tools}
     substituteInPlace etc/l2wg/look --replace-fail /usr/sbin:/usr/bin:/sbin:/bin ${lib.makeBinPath (tools ++ more)}
+    substituteInPlace etc/l2wg/hubs --replace-fail /usr/sbin:/usr/bin:/sbin:/bin ${lib.makeBinPath (tools ++ more ++ [ iputils systemd ])}
+    substituteInPlace etc/l2wg/hubs --replace-fail /usr/bin/l2wg "$out/bin/l2wg"
     substituteInPlace etc/l2wg/look --replace-fail /usr/bin/l2wg "$out/bin/l2wg"
     substituteInPlace etc/l2wg/look --replace-fail /usr/lib/l2wg "$out/lib/l2wg"
     substituteInPlace etc/l2wg/device --replace-fail PATH=/usr/bin:/bin PATH=${lib.makeBinPath [ systemd ]}
@@ -61,6 +64,7 @@ python3Packages.buildPythonApplication {
 
   postInstall = ''
     install -D etc/l2wg/look $out/lib/l2wg/look
+    install -D etc/l2wg/hubs $out/lib/l2wg/hubs
     # Device events: services.udev.packages, systemd.packages.
     install -D etc/l2wg/device $out/lib/l2wg/device
     install -D -m 644 etc/l2wg/ours $out/lib/l2wg/ours

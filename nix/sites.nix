@@ -112,10 +112,11 @@ let
     message = "services.l2wg.sites:${lib.optionalString (number != 0) "${toString number}:"} ${message}\n  cure: ${cure}";
   };
   known = line: if line.isNet then ofNet else ofSite;
-  ofNet = [ "shape" "hub" "network" "bridge" "encapsulation" "mtu" "vlans" "dhcp" "storm-limit" "isolated" "mss-clamp" "key" ];
+  ofNet = [ "shape" "hub" "network" "hub-address" "hubs-joined" "bridge" "encapsulation" "control" "mtu" "vlans" "dhcp" "storm-limit" "isolated" "mss-clamp" "key" ];
   ofSite = [
     "address"
     "gone"
+    "was"
     "bridge"
     "bridge-ports"
     "bridge-address"
@@ -186,10 +187,10 @@ let
   mesh = "mesh";
 in
 {
-  inherit ofNet ofSite names;
+  inherit ofNet ofSite names hubs;
 
   # What the tunnels to all of them would be called; this router's own is among them, and is none. A mesh of VXLAN has one.
-  interfaces = if net.shape or "star" == "mesh" && net.encapsulation or "" == "vxlan" then [ mesh ] else map interface names;
+  interfaces = if net.shape or "star" == "mesh" && net.encapsulation or "" == "vxlan" then [ mesh ] else map interface names ++ lib.optional (builtins.length hubs > 1) "hubs";
   bridges = builtins.attrNames (
     builtins.listToAttrs (map (bridge: lib.nameValuePair bridge null) ([ (net.bridge or "br0") ] ++ said "bridge"))
   );

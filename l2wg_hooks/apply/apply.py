@@ -200,11 +200,12 @@ def _changed(applied):
 
 
 def _departed(applied, tunnels):
-    """The public keys of the peers that go with the sites which are in the file no more."""
+    """The public keys of the peers that go with the sites which are in the file no more, or may go any moment: former ones."""
+    formers = {peer.was for tunnel in tunnels for peer in tunnel.peers if peer.was}
     if store.SITES not in applied:
-        return set()
+        return formers
     there = {peer.key for tunnel in tunnels for peer in wire_peers.of(tunnel)}
-    return {peer.key for tunnel in store.parsed(applied) for peer in wire_peers.of(tunnel)} - there
+    return formers | {peer.key for tunnel in store.parsed(applied) for peer in wire_peers.of(tunnel)} - there
 
 
 def _tell_of_firewalls(tunnels):

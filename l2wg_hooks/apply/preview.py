@@ -184,7 +184,7 @@ def ifup_words(name, reached):
 
 def _meaning(tunnel, links):
     """What a tunnel that is about to join its bridge is for, in one sentence."""
-    several = len(tunnel.far_ends) > 1
+    several = len(tunnel.far_ends) > 1 or tunnel.senders
     site = tunnel.site or (f"the sites of {tunnel.leads_to}" if several else f"the site of {tunnel.leads_to}")
     if tunnel.bridge_ports:
         verb = "joins" if len(tunnel.bridge_ports) == 1 else "join"

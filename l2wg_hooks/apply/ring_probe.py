@@ -195,6 +195,9 @@ def judge(asked, back):
 
 def choices(tunnel, ports):
     """The cures of a ring that `tunnel` closes with these ports."""
+    if tunnel.joins_hubs:
+        both = "where both hubs are in one LAN already: hubs-joined=no in the line of the net, at all sites"
+        return f"{both}; or, by {ports[0]}, find and cut the other way"
     leave = "leave this tunnel out, since the other site can be reached already"
     apart = "have `isolated = yes` in every tunnel of every site of the ring, where each two sites have a tunnel (l2wg.conf(5))"
     speak = "have each bridge of the ring speak STP, so that one way waits for the other to fail"

@@ -1,14 +1,14 @@
 """What must be as good after a change as it was before: the ways to the internet, to who is logged in, and to the peers."""
 
 import concurrent.futures
-import os
-import re
 import socket
 import time
 from typing import Dict, List, NamedTuple, Tuple
 
+from l2wg_hooks.config import site_record
 from l2wg_hooks.errors import L2wgError, Problem
 from l2wg_hooks.observe import link_table, wg_interfaces
+from l2wg_hooks.observe.needed_elsewhere import logins
 from l2wg_hooks.plan import endpoint_names
 from l2wg_hooks.plan.link_index import LinkIndex
 from l2wg_hooks.system import ip_routes, network_namespace, process
@@ -80,7 +80,14 @@ def _look(tunnels, links, spared, silent):
         given = {address for name in silent if name in links for address in links[name].autoconfigured}
         # Nobody but a tunnel has use for an address in a namespace of its own.
         out_here = [link for link in links.values() if not link.namespace]
-        addresses = tuple(address for link in out_here for address in link.addresses if address not in given)
+        # What both hubs have, l2wg gives and takes: nobody else can rely on it.
+        ours = site_record.given(links)
+        addresses = tuple(
+            address
+            for link in out_here
+            for address in link.addresses
+            if address not in given and (link.name, address.partition("/")[0]) not in ours
+        )
         gateways = tuple(row[0] for row in _gateways() if row[2] not in silent)
         return Health(addresses, gateways, ways, sessions, tuple(sorted(echoes.result())))
 
@@ -171,26 +178,6 @@ def _gateways():
     return found
 
 
-def logins():
-    """(address, zone) of everybody who is logged in by ssh: sshd's connections, and where our caller says to come from."""
-    found = set()
-    for line in process.lines("ss", "-H", "-t", "-n", "-p", "state", "established"):
-        words = line.split()
-        if re.search(r'"(sshd[^"]*|dropbear)"', line) and len(words) > 3:
-            found.add(_address(words[3]))
-    words = os.environ.get("SSH_CONNECTION", "").split()
-    if words:
-        found.add((words[0].partition("%")[0], words[0].partition("%")[2]))
-    # sshd itself says UNKNOWN where it was not asked over a network.
-    return sorted(login for login in found if re.match("[0-9a-f.:]+\\Z", login[0]) and not login[0].startswith(("127.", "::1")))
-
-
-def _address(text):
-    """(address, zone) of [fe80::1%eth0]:22, [::ffff:192.0.2.1]:22, 192.0.2.1:22."""
-    address, _, zone = text.rpartition(":")[0].strip("[]").partition("%")
-    return address[7:] if address.startswith("::ffff:") else address, zone
-
-
 def _ways(rows, links):
     """The Ways to (target, reason, zone, whether to ask for the next hop) as the kernel would go now; None where there is none.
 
@@ -235,6 +222,11 @@ def _neighbour(address, device):
         if "FAILED" in state:
             return False
     return False
+
+
+def knock(underlay, targets):
+    """Send a datagram to each of these addresses through a WireGuard interface: who is there answers that nobody listens."""
+    network_namespace.by(underlay, lambda: [_nudge(target) for target in targets])
 
 
 def _nudge(address, device=""):

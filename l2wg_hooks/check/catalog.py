@@ -6,6 +6,7 @@ An id is for programs (`l2wg check --json`): once released it keeps its meaning,
 from l2wg_hooks.check import (
     boot,
     endpoint_dns,
+    evpn,
     firewalls,
     hub,
     lan,
@@ -24,7 +25,7 @@ from l2wg_hooks.check import (
 from l2wg_hooks.check.cause import ORDER
 
 # Each has CAUSES, and CHECKS where it looks by itself. In the order in which they look.
-MODULES = (settings, boot, wg_quick_hooks, waiting, modules, underlay, endpoint_dns) + (
+MODULES = (settings, boot, wg_quick_hooks, waiting, modules, underlay, endpoint_dns, evpn) + (
     routing,
     hub,
     lan,

@@ -66,7 +66,7 @@ def _peer(scene):
     # What is only passing through is none of ours.
     carriers = {name: [carrier for carrier in came if carrier.target in own] for name, came in heard.carriers.items()}
     for tunnel in scene.tunnels:
-        if tunnel.remotes:
+        if tunnel.remotes and not tunnel.senders:
             yield from tunnel_packets.uninvited(tunnel, carriers.get(tunnel.underlay, ()), known)
     for tunnel, end, _ in scene.peers():
         came = carriers.get(tunnel.underlay, ())

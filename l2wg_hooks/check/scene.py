@@ -9,7 +9,7 @@ from typing import Any, Callable, Dict, List, NamedTuple
 from l2wg_hooks.apply import preview
 from l2wg_hooks.check import prober
 from l2wg_hooks.config import ifupdown_files, last_applied, wg_quick_routes
-from l2wg_hooks.observe import link_table, wg_interfaces
+from l2wg_hooks.observe import link_table, vteps, wg_interfaces
 from l2wg_hooks.plan.link_index import LinkIndex
 from l2wg_hooks.system import ip_routes, json_fields, process
 
@@ -64,7 +64,7 @@ class Scene:
     def tunnels(self):
         if not self.wished.tunnels:
             raise Idle("no tunnel is wished for")
-        return self.wished.tunnels
+        return self.once("tunnels", lambda: vteps.look(self.wished.tunnels))
 
     @property
     def links(self):

@@ -4,15 +4,15 @@ import sys
 
 from l2wg_hooks.commands import options as common
 from l2wg_hooks.commands import usage
-from l2wg_hooks.config import card
+from l2wg_hooks.config import card, next_key
 from l2wg_hooks.encapsulation import registry
 from l2wg_hooks.errors import fail
 from l2wg_hooks.observe import link_table
 from l2wg_hooks.pairing import local_facts, site
-from l2wg_hooks.system import lock, log, process
+from l2wg_hooks.system import files, lock, log, process
 
 GROUP = usage.NEW
-HELP = "print this site's public facts as one line, for the other router"
+HELP = "print this site's public facts as one line; rekey: with another key"
 EXAMPLE = "l2wg card"
 READ_ONLY = True
 
@@ -46,6 +46,8 @@ def tell(underlay, picture):
             fail(f"qrencode failed: {done.err.strip()}", f"the card itself is: {line}")
         sys.stdout.write(done.out)
     print(line, flush=True)
+    if files.glance(next_key.path(underlay)):
+        log.say("another key waits, which is not this one: l2wg rekey prints its line")
     return found.hints, 0
 
 

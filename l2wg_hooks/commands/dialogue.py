@@ -4,7 +4,7 @@ import contextlib
 import sys
 import time
 
-from l2wg_hooks.apply import preview, transaction
+from l2wg_hooks.apply import apply, preview, transaction
 from l2wg_hooks.errors import fail
 from l2wg_hooks.system import lock, log, terminal
 
@@ -55,6 +55,17 @@ def enact_beside(found, options, person):
     """The same, with nothing of it on standard output: what stands there is one line for another router."""
     with contextlib.redirect_stdout(sys.stderr):
         return enact(found, options, person)
+
+
+def put_out(found, intent, question, options, person, last=()):
+    """Show what an Intent would take out, with the files of `found.more`; ask the question, and do it. (Problems, exit code)."""
+    show(intent, last)
+    if intent.problems:
+        return intent.problems, 1
+    if not options.yes and not consents(question, person):
+        return (), 1
+    problems = apply.apply(options.confirm, agree, found.more, options.rehearsed)
+    return problems, 1 if problems else 0
 
 
 def show(intent, last=()):

@@ -6,7 +6,7 @@ from l2wg_hooks.commands import dialogue, usage
 from l2wg_hooks.commands import options as common
 from l2wg_hooks.config import card
 from l2wg_hooks.errors import fail
-from l2wg_hooks.pairing import admit, pair
+from l2wg_hooks.pairing import admit, new_key, pair
 from l2wg_hooks.system import log, terminal
 
 GROUP = usage.NEW
@@ -35,6 +35,8 @@ def run(options):
     text, words = admit.split(text)
     if words:
         hint = "a net is begun by: l2wg invite NAME. Without one: the card alone"
+        if any(word.startswith(f"{new_key.WAS}=") for word in words):
+            hint = "of a tunnel with a file of its own, the key is changed by hand: CHANGING A KEY in l2wg(8)"
         fail(f"{words[0]} is for a line of /etc/l2wg/sites, which has none of this card", hint)
     found = pair.intend(text, wanted, person and not options.yes)
     for line in card_command.facts_of(found.other):
@@ -66,7 +68,11 @@ def _admit(text, wanted, options, person):
         log.say("nothing to do: %s is in, by line %d" % (found.other.name, found.line))
         return found.left, 1 if found.left else 0
     log.did("%s is in, by line %d" % (found.other.name, found.line))
-    _answers(found)
+    if found.changed:
+        for line in found.notes:
+            log.say(line)
+    else:
+        _answers(found)
     return dialogue.ended(options.confirm, found)
 
 

@@ -15,7 +15,7 @@ from l2wg_hooks.commands import usage
 # In the order of the screen, within the groups.
 NAMES = (
     ("apply", "status", "sites", "check")
-    + ("init", "card", "pair", "invite", "join", "unpair", "revoke", "wall", "set", "attach", "detach")
+    + ("init", "card", "pair", "invite", "join", "unpair", "revoke", "rekey", "wall", "frr", "set", "attach", "detach")
     + ("plan", "rehearse", "confirm", "rollback")
     + ("up", "down", "metrics", "exec")
 )

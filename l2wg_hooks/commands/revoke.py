@@ -25,13 +25,9 @@ def run(options):
     apply.settle()
     found = revoke.intend(options.site, time.strftime("%Y-%m-%d"))
     intent = preview.intend(wished_too=found.more.wish)
-    dialogue.show(intent._replace(texts=dict(found.more.shown(), **intent.texts)))
-    if intent.problems:
-        return intent.problems, 1
-    if not options.yes and not dialogue.consents("Put this site out? [y/N] ", person):
-        return (), 1
-    problems = apply.apply(options.confirm, dialogue.agree, found.more, options.rehearsed)
-    if problems:
-        return problems, 1
+    intent = intent._replace(texts=dict(found.more.shown(), **intent.texts))
+    problems, code = dialogue.put_out(found, intent, "Put this site out? [y/N] ", options, person)
+    if code:
+        return problems, code
     log.did(f"{found.called} is out, by its line")
     return dialogue.ended(options.confirm, found)

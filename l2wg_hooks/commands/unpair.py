@@ -29,14 +29,10 @@ def run(options):
         log.say(f"nothing to do: no tunnel leads to {found.called}")
         return (), 0
     # In the order of what happens: the tunnel goes before the peer.
-    dialogue.show(intent._replace(texts=dict(found.shown, **intent.texts)), found.more.last)
-    if intent.problems:
-        return intent.problems, 1
-    if not options.yes and not dialogue.consents("Take this out? [y/N] ", person):
-        return (), 1
-    problems = apply.apply(options.confirm, dialogue.agree, found.more, options.rehearsed)
-    if problems:
-        return problems, 1
+    intent = intent._replace(texts=dict(found.shown, **intent.texts))
+    problems, code = dialogue.put_out(found, intent, "Take this out? [y/N] ", options, person, found.more.last)
+    if code:
+        return problems, code
     log.did(f"this router is no longer paired with {found.called}")
     log.say(f"on the other router, if that has not been done: l2wg unpair {unpair.own_name()}")
     return (), dialogue.confirmed(options.confirm)

@@ -16,6 +16,12 @@ def networks(words):
             continue
 
 
+def overlaps(words, prefix):
+    """Whether one of the words of AllowedIPs has an address of a prefix in it."""
+    inner = ipaddress.ip_network(prefix)
+    return any(network.version == inner.version and network.overlaps(inner) for network in networks(words))
+
+
 class AllowedIPs:
     """Peers, to be found by address in a few steps, however many there are. They may be of any class that has `allowed`."""
 

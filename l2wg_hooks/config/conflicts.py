@@ -2,7 +2,7 @@
 
 from collections import ChainMap
 
-from l2wg_hooks.config import schema
+from l2wg_hooks.config import control_faults, schema
 from l2wg_hooks.encapsulation import registry
 from l2wg_hooks.model import Tunnel
 from l2wg_hooks.typed import Dict, Mapping, MutableMapping, Set
@@ -24,6 +24,7 @@ def within(tunnel):
             yield tunnel.problem("remote", f"{end.remote} is also local", "remote is the address of the other router")
         if (":" in end.local) != (":" in end.remote):
             yield tunnel.problem("remote", f"{end.remote} is of another family than local", "both IPv4, or both IPv6")
+    yield from control_faults.within(tunnel)
     packing = tunnel.packing
     if (tunnel.key or 0) > packing.number_max:
         hint = "with %s, a number from 0 to %d" % (packing.name, packing.number_max)
@@ -94,6 +95,7 @@ class Known:
                     message = f"{same.name} has the same ends over {same.underlay} ({same.path})"
                     yield tunnel.problem("underlay", message, "give it other ends")
         yield from self._ring(tunnel)
+        yield from control_faults.between(tunnel, self.first)
         same = self.first.setdefault(("wire", tunnel.underlay), tunnel)
         if same.wire != tunnel.wire:
             message = f"{tunnel.underlay} is {same.wire} in {same.path}"

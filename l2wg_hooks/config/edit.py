@@ -59,6 +59,6 @@ def differs(tunnel, key, value):
     """Whether a value means something else than what the Tunnel has; what cannot be a value does."""
     field, parser = schema.KEYS[key].field, schema.KEYS[key].parse
     try:
-        return parser(value) != (tunnel.remotes if key == "remote" and tunnel.remotes else getattr(tunnel, field))
+        return parser(value) != (tunnel.written if key == "remote" else getattr(tunnel, field))
     except schema.Refused:
         return True

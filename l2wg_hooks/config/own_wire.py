@@ -146,7 +146,9 @@ def sections(peers):
     """The lines of [Peer] for model.PeerWishes: all that wg(8) can know of them, but no endpoint that is a name."""
     lines = []
     for peer in peers:
-        lines += ["[Peer]", f"PublicKey = {peer.key}", f"PresharedKey = {NO_KEY}", "AllowedIPs = " + ", ".join(peer.allowed)]
+        lines += ["[Peer]", f"PublicKey = {peer.key}", f"PresharedKey = {NO_KEY}"]
+        # wg(8) takes no empty list, and without one has none.
+        lines += ["AllowedIPs = " + ", ".join(peer.allowed)] if peer.allowed else []
         if peer.endpoint and not endpoint_names.is_name(peer.endpoint):
             lines.append(f"Endpoint = {peer.endpoint}")
         lines.append(f"PersistentKeepalive = {peer.keepalive or 'off'}")

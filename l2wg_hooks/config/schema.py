@@ -77,8 +77,39 @@ def _address(value):
     return str(address)
 
 
+def _senders(value):
+    """A prefix of addresses."""
+    hint = "the prefix of all far ends, such as 198.18.0.0/15, beside control = evpn"
+    if not re.match(r"[0-9a-fA-F.:]+/[0-9]{1,3}\Z", value):
+        alone = re.search("[ \t,]", value)
+        fact = (
+            f"{shown(value)} has a prefix beside other addresses"
+            if alone
+            else f"expected an address, or a prefix, not {shown(value)}"
+        )
+        raise Refused(fact, "a prefix stands alone: " + hint if alone else hint)
+    try:
+        _no_octal(value)
+        network = ipaddress.ip_network(value, strict=False)
+    except ValueError:
+        raise Refused(f"expected an address, or a prefix, not {shown(value)}", hint)
+    first = network.network_address
+    if network.num_addresses < 2:
+        raise Refused(f"{value} is one address, not a prefix of many", f"write it without the prefix length: {first}; or {hint}")
+    if str(first) != value.partition("/")[0].lower():
+        raise Refused(f"{value} is no prefix: there is something behind its {network.prefixlen} bits", f"write {network}")
+    special = (first, network.broadcast_address)
+    if not network.prefixlen or any(end.is_multicast or end.is_loopback or end.is_link_local for end in special):
+        raise Refused(f"{value} cannot be where the ends of a tunnel are", "what the AllowedIPs of its peers cover")
+    if network.version == 4 and int(special[1]) >= 0xE0000000:
+        raise Refused(f"{value} cannot be where the ends of a tunnel are", "what the AllowedIPs of its peers cover")
+    return str(network)
+
+
 def _remote(value):
-    """An address; of several, a tuple of them, which may be of one, with a comma behind it."""
+    """An address; of several, a tuple of them, which may be of one, with a comma behind it; or a prefix, with a slash in it."""
+    if "/" in value:
+        return _senders(value)
     found = tuple(_address(word) for word in re.split("[ \t,]+", value) if word)
     for number, address in enumerate(found):
         if address in found[:number]:
@@ -210,6 +241,7 @@ _KEYS = (
     Key("bridge-address", _prefix, asked=True),
     _choice("wire", "shared", "own"),
     _choice("encapsulation", *registry.ENCAPSULATIONS),
+    _choice("control", "learning", "evpn"),
     Key("key", _optional(_number(0, KEY_MAX, "a GRE key or a VNI; leave it empty for none"))),
     Key("port", _optional(_number(1, PORT_MAX, "the UDP port of a VXLAN, on both routers the same; leave it empty for 4789"))),
     Key("mtu", _number(MTU_MIN, MTU_MAX, "bytes of a frame's payload, 1500 on an ordinary LAN")),

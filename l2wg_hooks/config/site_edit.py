@@ -18,6 +18,15 @@ def with_word(text, number, word):
     return "\n".join(rows)
 
 
+def with_row(text, number, row):
+    """The text with another row in the place of a line, which is the `number`th, before its comment."""
+    rows = text.split("\n")
+    said, sign, comment = rows[number - 1].partition("#")
+    bare = said.rstrip(schema.SPACE)
+    rows[number - 1] = row + said[len(bare) :] + sign + comment
+    return "\n".join(rows)
+
+
 def with_line(text, row):
     """The text with a line more behind the last one, which has an end."""
     return text + row + ("\r\n" if text.endswith("\r\n") else "\n")

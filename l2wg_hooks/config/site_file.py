@@ -1,6 +1,16 @@
 """/etc/l2wg/sites as it is: its text, and what of it is this router's part."""
 
-from l2wg_hooks.config import own_sites, schema, site_faults, site_lines, site_tunnels, store, tunnel_file
+from l2wg_hooks.config import (
+    changed_keys,
+    own_sites,
+    schema,
+    site_faults,
+    site_keys,
+    site_lines,
+    site_tunnels,
+    store,
+    tunnel_file,
+)
 from l2wg_hooks.errors import L2wgError
 from l2wg_hooks.typed import NamedTuple, Optional, Set, Tuple
 
@@ -37,10 +47,22 @@ def path():
 def net(text, tunnels, others):
     """The Net of a text: `tunnels` are those that have files of their own, `others` {name: text} of files that are no use."""
     lines = site_faults.between(site_lines.parse(text, path()), path())
-    wires = own_sites.wires(tunnels, {site.key for site in lines.sites + lines.faulty})
+    lines = site_keys.settled(lines, changed_keys.read(), path())
+    wires = own_sites.wires(tunnels, {key for site in lines.sites + lines.faulty for key in site.keys})
+    wires = site_keys.found_by(lines, wires)
     by_hand = hand(tunnels, others)
     part = site_tunnels.find(lines, wires, by_hand, path())
+    part = part._replace(tunnels=listening(part.tunnels))
     return Net(lines, part, wires[part.own.key] if part.own else None, by_hand)
+
+
+def listening(tunnels):
+    """The Tunnels, where the one to two hubs, if there is one, listens to the one that was chosen last."""
+    if not any(tunnel.has_hubs for tunnel in tunnels):
+        return tunnels
+    from l2wg_hooks.config import hub_choice, site_hubs  # where there are two hubs only
+
+    return site_hubs.chosen(tunnels, changed_keys.latest(hub_choice.read(), changed_keys.read()))
 
 
 def unread(error, tunnels, others):
@@ -63,7 +85,7 @@ def _remotes(text):
             found = tunnel_file.split(line)
             if found is not None and found[0] == "remote":
                 known = schema.KEYS["remote"].parse(found[1])
-                yield from known if isinstance(known, tuple) else (known,)
+                yield from known if isinstance(known, tuple) else () if "/" in known else (known,)
         except schema.Refused:
             continue
 

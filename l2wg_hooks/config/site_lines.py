@@ -20,21 +20,18 @@ OF_TUNNELS = ("mtu", "vlans", "dhcp", "storm-limit", "isolated", "mss-clamp")
 # What is of one router alone.
 OF_A_ROUTER = ("bridge", "bridge-ports", "bridge-address")
 _SPACES = re.compile(f"[{schema.SPACE}]+")
-_LATER = {
-    "hub-address": "two hubs with one address are",
-    "control": "BGP as what fills the tables is",
-    "was": "a site's change of its key is",
-}
 _WITHOUT = "take this word out"
 # Of these, schema.py takes no address for the end of a tunnel.
 _NOBODYS = [ipaddress.ip_network(text) for text in ("0.0.0.0/8", "127.0.0.0/8", "169.254.0.0/16", "224.0.0.0/3")]
 _NOBODYS += [ipaddress.ip_network(text) for text in ("::/96", "fe80::/10", "ff00::/8")]
+ISOLATED = "sites at different hubs would see each other all the same, by way of both hubs"
 
 
 class Site(NamedTuple):
     """One site: `values` are those of its line, by the fields of Tunnel, `gone` the day since which it is out, or "".
 
-    `said` has the keys that stand in the line, `text` is the line without what means nothing.
+    `said` has the keys that stand in the line, `text` is the line without what means nothing. `was` is the public key that it has
+    had until now, "" where it does not change: until it has come with the new one, both are its own.
     """
 
     line: int
@@ -43,6 +40,7 @@ class Site(NamedTuple):
     gone: str = ""
     said: Tuple[str, ...] = ()
     text: str = ""
+    was: str = ""
 
     @property
     def name(self):
@@ -53,11 +51,17 @@ class Site(NamedTuple):
         """Its public key."""
         return self.card.key
 
+    @property
+    def keys(self):
+        """That, and the one that it has had until now."""
+        return (self.key, self.was) if self.was else (self.key,)
+
 
 class Net(NamedTuple):
     """What holds for all: `hubs` are names of sites; of a mesh it is the one by which WireGuard leads to all others, or none.
 
     `network` is the one that the sites' addresses inside WireGuard are of, "" where nothing is said of that.
+    Two hubs of a star have the `hub_address` both, inside WireGuard; `hubs_joined` is whether they have a tunnel between them.
     """
 
     line: int
@@ -67,6 +71,13 @@ class Net(NamedTuple):
     said: Tuple[str, ...] = ()
     text: str = ""
     network: str = ""
+    hub_address: str = ""
+    hubs_joined: bool = True
+
+    @property
+    def by_bgp(self):
+        """Whether FRR finds the sites in the net's network, so that these need no line of each other."""
+        return self.values.get("control") == "evpn"
 
     @property
     def is_one_tunnel(self):
@@ -92,7 +103,7 @@ class Lines(NamedTuple):
 
     def gone(self):
         """The public keys of those that are out."""
-        return {site.key for site in self.sites if site.gone}
+        return {key for site in self.sites if site.gone for key in site.keys}
 
 
 def parse(text, path):
@@ -152,8 +163,6 @@ def _values(words, known: Dict[str, Callable[[str], Any]], number, path, problem
         key, equals, value = word.partition("=")
         label = key if schema.NAME.match(key) and len(key) <= 30 else schema.shown(key)
         try:
-            if key in _LATER:
-                raise Refused(f"{_LATER[key]} not supported yet", _WITHOUT)
             if key not in known:
                 raise Refused("cannot stand here", "one of: " + ", ".join(known))
             if not equals:
@@ -207,6 +216,13 @@ def _network(value):
     return value
 
 
+def _former(value):
+    try:
+        return card.public_key(value)
+    except Refused as error:
+        raise Refused(error.args[0], "the public key that the site has had until now, as `l2wg rekey` prints it there")
+
+
 def _day(value):
     try:
         if not re.match(r"[0-9]{4}-[0-9]{2}-[0-9]{2}\Z", value):
@@ -217,8 +233,15 @@ def _day(value):
     return value
 
 
-_OF_NET = {"shape": _shape, "hub": _hubs, "network": _network, **_parsers(("bridge", "encapsulation") + OF_TUNNELS + ("key",))}
-_OF_SITE = {"address": schema.KEYS["local"].parse, "gone": _day, **_parsers(OF_A_ROUTER + OF_TUNNELS + ("key",))}
+_OF_NET = {
+    "shape": _shape,
+    "hub": _hubs,
+    "network": _network,
+    "hub-address": schema.KEYS["local"].parse,
+    "hubs-joined": schema.KEYS["isolated"].parse,
+    **_parsers(("bridge", "encapsulation", "control") + OF_TUNNELS + ("key",)),
+}
+_OF_SITE = {"address": schema.KEYS["local"].parse, "gone": _day, "was": _former, **_parsers(OF_A_ROUTER + OF_TUNNELS + ("key",))}
 
 
 def _net(words, number, path, problems):
@@ -230,13 +253,31 @@ def _net(words, number, path, problems):
 
     if not problems and shape == STAR and not hubs:
         refuse("hub", "a star has a hub", "name the site that all others call: hub=NAME")
-    if shape == STAR and len(hubs) > 1:
-        refuse("hub", "two hubs are not supported yet", "name one, the site that all others call: hub=NAME")
+    if shape == STAR and hubs:
+        for key, message, hint in _of_hubs(found, hubs):
+            refuse(key, message, hint)
+    for key in ("hub-address", "hubs-joined") if shape == MESH else ():
+        if key in found:
+            refuse(key, "is of the two hubs of a star", _WITHOUT)
     one = shape == MESH and _leads_to_several(found.get("encapsulation", registry.DEFAULT))
     if shape == MESH and hubs and not one:
         hint = "write encapsulation=vxlan, with which they go by a hub; or take hub out; or write shape=star"
         refuse("hub", "such a mesh has none: each site has a tunnel of its own to each other one", hint)
-    if one and len(hubs) > 1:
+    by_bgp = found.get("control") == "evpn"
+    if by_bgp and not one:
+        refuse(
+            "control",
+            "evpn is for a mesh of VXLAN, whose tables FRR fills",
+            "write shape=mesh encapsulation=vxlan; or take control out",
+        )
+    elif by_bgp and not problems:
+        if not hubs:
+            hint = "name one or two that all others call: hub=NAME,NAME; the first is WireGuard's hub"
+            refuse("hub", "with control=evpn the hubs are BGP's reflectors, and there is none", hint)
+        if "network" not in found:
+            hint = "write network=198.18.0.0/15, or which prefix they have"
+            refuse("network", "with control=evpn it is where all sites are, in a line here or not, and it is missing", hint)
+    if one and len(hubs) > 1 and not by_bgp:
         message = "a mesh goes by one hub: WireGuard leads to each address by one peer, and nothing moves it to the other hub"
         refuse("hub", message, f"name one: hub={hubs[0]}")
     if shape == MESH and not one and found.get("isolated") is False:
@@ -246,8 +287,27 @@ def _net(words, number, path, problems):
         refuse("key", "each site has a tunnel to each it meets, and one key would be all of these tunnels'", hint)
     if one and found.get("key", 0) > registry.ENCAPSULATIONS[found["encapsulation"]].number_max:
         refuse("key", "%d is too large for a VNI" % found["key"], "a number up to 16777215, the same at all sites")
-    values = _fields(found, ("bridge", "encapsulation") + OF_TUNNELS + ("key",))
-    return Net(number, shape, hubs, values, tuple(found), " ".join(words), found.get("network", ""))
+    values = _fields(found, ("bridge", "encapsulation", "control") + OF_TUNNELS + ("key",))
+    joined = found.get("hubs-joined", True)
+    address = found.get("hub-address", "")
+    return Net(number, shape, hubs, values, tuple(found), " ".join(words), found.get("network", ""), address, joined)
+
+
+def _of_hubs(found, hubs):
+    """Yield (key, message, hint) of what says something of the hubs of a star that cannot be."""
+    if len(hubs) > 2:
+        yield "hub", "%d hubs are too many: a star has one or two" % len(hubs), "name two: hub=%s,%s" % hubs[:2]
+    elif len(hubs) == 2:
+        if "hub-address" not in found:
+            hint = "one more of their network, that is no site's: hub-address=198.18.0.1; or name one hub"
+            yield "hub-address", "two hubs have one address inside WireGuard, beside their own, by which sites reach either", hint
+        if found.get("isolated"):
+            yield "isolated", ISOLATED, "take isolated out, or name one hub: hub=" + hubs[0]
+    else:
+        for key in ("hub-address", "hubs-joined"):
+            if key in found:
+                hint = "name the other one, too: hub=%s,NAME; or take this word out" % hubs
+                yield key, "is of two hubs, and there is one", hint
 
 
 def _site(words, number, path, problems):
@@ -261,4 +321,9 @@ def _site(words, number, path, problems):
     if "address" in found:
         known = known._replace(addresses=(found["address"],))
     values = _fields(found, OF_A_ROUTER + OF_TUNNELS + ("key",))
-    return Site(number, known, values, found.get("gone", ""), tuple(found), " ".join(words))
+    was = found.get("was", "")
+    if was == known.key:
+        message = "the key that the site has had until now is the one that it has by its card"
+        hint = "take this word out; or put the card in that `l2wg rekey` prints there"
+        problems.append(Problem(message, hint, path, number, "was"))
+    return Site(number, known, values, found.get("gone", ""), tuple(found), " ".join(words), was)

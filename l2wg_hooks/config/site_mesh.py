@@ -11,7 +11,7 @@ import ipaddress
 from l2wg_hooks.config import conflicts, site_names, site_tunnels, terms, wg_quick_peers
 from l2wg_hooks.config.schema import Refused
 from l2wg_hooks.errors import Problem
-from l2wg_hooks.model import PeerWish, Tunnel
+from l2wg_hooks.model import LEARNING, PeerWish, Tunnel
 from l2wg_hooks.typed import Dict, List, Set, Tuple
 
 
@@ -22,7 +22,10 @@ def between(net, own, sites, wire, by_hand, path, stands=False, hub=None):
     `hub` is the hub's Site where that is not among `sites`.
     """
     others = [site for site in sites if site.key != own.key]
-    hub = hub or next((site for site in sites if site.name in net.hubs), None)
+    if net.by_bgp and wire.walled:
+        return (), (_apart(wire, own, path),)
+    # Of several, which BGP's reflectors are, the first is WireGuard's.
+    hub = hub or next((site for name in net.hubs for site in sites if site.name == name), None)
     by = hub.key if hub is not None and hub.key != own.key else ""
     family = _family([own] + others)
     problems: List[Problem] = []
@@ -61,7 +64,9 @@ def between(net, own, sites, wire, by_hand, path, stands=False, hub=None):
         transit=hub is not None and not by,
         path=path,
         lines={"": net.line, **site_tunnels.lines_of(own)},
-        **_led(peers),
+        control=net.values.get("control", LEARNING),
+        senders=net.network if net.by_bgp else "",
+        **_led(peers, net.by_bgp),
         **values,
     )
     wrong = list(_named(tunnel, by_hand))
@@ -120,13 +125,21 @@ def _named(tunnel, by_hand):
         yield tunnel.problem("", message, "give that interface another name")
 
 
-def _led(peers):
-    """{field: value} of a Tunnel that leads to these, by their addresses: to sort the lines of the file changes nothing."""
+def _apart(wire, own, path):
+    message = f"{wire.underlay} is in a network namespace of its own (wire = own), where FRR does not see the other sites"
+    return Problem(message, "on that router: l2wg init --shared; and its new card in this line", path, own.line)
+
+
+def _led(peers, by_bgp=False):
+    """{field: value} of a Tunnel that leads to these, by their addresses: to sort the lines of the file changes nothing.
+
+    Where FRR finds the far ends, no line of a site makes one.
+    """
     rows: Dict[Tuple[int, str], PeerWish] = {}
     for peer in peers:
         rows.setdefault((int(ipaddress.ip_address(peer.ends[0])), peer.key), peer)
     ordered = tuple(rows[row] for row in sorted(rows))
-    return {"peers": ordered, "remotes": tuple(peer.ends[0] for peer in ordered)}
+    return {"peers": ordered, "remotes": () if by_bgp else tuple(peer.ends[0] for peer in ordered)}
 
 
 def joined(tunnels, kept):
@@ -134,11 +147,14 @@ def joined(tunnels, kept):
     found = {tunnel.name: tunnel for tunnel in tunnels}
     for tunnel in kept:
         other = found.get(tunnel.name)
-        if other is not None and tunnel.remotes and other.remotes:
-            known: Set[str] = {*other.remotes, *(peer.key for peer in other.peers), other.local}
+        if other is not None and all(one.remotes or one.senders for one in (tunnel, other)):
+            ends = {end for peer in other.peers for end in peer.ends}
+            known: Set[str] = {*ends, *(peer.key for peer in other.peers), other.local}
             more = [peer for peer in tunnel.peers if not known.intersection((peer.key, *peer.ends))]
             more = [peer for peer in more if (":" in peer.ends[0]) == (":" in other.local)]
-            tunnel = other._replace(transit=other.transit or tunnel.transit, **_led([*other.peers, *_by(other, more)]))
+            tunnel = other._replace(
+                transit=other.transit or tunnel.transit, **_led([*other.peers, *_by(other, more)], bool(other.senders))
+            )
         found[tunnel.name] = tunnel
     return tuple(sorted(found.values(), key=lambda tunnel: tunnel.name))
 
@@ -152,4 +168,4 @@ def _by(tunnel, more):
 
 def apart(every, path):
     """Those of the tunnels by which a mesh of earlier lines is judged: not the one that it is joined with."""
-    return tuple(tunnel for tunnel in every if not (tunnel.remotes and tunnel.path == path))
+    return tuple(tunnel for tunnel in every if not ((tunnel.remotes or tunnel.senders) and tunnel.path == path))

@@ -6,6 +6,8 @@ from l2wg_hooks.system import json_fields
 
 # The one tunnel of a mesh of VXLAN, at each of its sites.
 MESH = "mesh"
+# That of a site to two hubs, of which it listens to one.
+HUBS = "hubs"
 
 
 def tunnel(site):

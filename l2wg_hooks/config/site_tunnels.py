@@ -77,6 +77,8 @@ def _misnamed(net, own, sites, path):
     """Problems of what the own line calls like a tunnel: nobody can tell which of the two is meant, so nothing of it counts."""
     names = {site_names.tunnel(site.name) for site in sites if site.key != own.key and meet(net, own, site)}
     whose = "a site, and of its tunnel"
+    if len(net.hubs) > 1 and own.name not in net.hubs:
+        names, whose = {site_names.HUBS}, "the tunnel to the two hubs"
     if net.is_one_tunnel:
         names, whose = {site_names.MESH}, "the tunnel to all sites"
     for key in own.said:
@@ -85,8 +87,11 @@ def _misnamed(net, own, sites, path):
             yield Problem(f"{word} is the name of {whose}", "name another interface", path, own.line, key)
 
 
-def between(net, own, sites, wire, by_hand, path):
-    """(Tunnels, Problems) of the site `own`, in a net of these sites: none of two that contradict each other."""
+def between(net, own, sites, wire, by_hand, path, hubs=None):
+    """(Tunnels, Problems) of the site `own`, in a net of these sites: none of two that contradict each other.
+
+    `hubs` are those of a net with two, where they are not among the `sites`.
+    """
     if net.is_one_tunnel:
         from l2wg_hooks.config import site_mesh  # where there is one only
 
@@ -99,11 +104,17 @@ def between(net, own, sites, wire, by_hand, path):
         for _ in known.judge(tunnel):
             pass  # told of by who has read those files
     named = {name for tunnel in by_hand.tunnels for name in (tunnel.underlay, tunnel.bridge, *tunnel.bridge_ports)}
+    if hubs is None:
+        hubs = list({site.key: site for site in (own, *sites) if site.name in net.hubs}.values())
+    if len(net.hubs) > 1 and len(hubs) < len(net.hubs):
+        return (), ()
+    sites = [other for other in sites if other.key != own.key and meet(net, own, other)]
+    if len(net.hubs) > 1 and own.name not in net.hubs:
+        # One tunnel leads to both.
+        sites = sites[:1]
     for other in sites:
-        if other.key == own.key or not meet(net, own, other):
-            continue
         try:
-            tunnel = _tunnel(net, own, other, wire, path)
+            tunnel = _of_hubs(net, own, other, hubs, wire, path) or _tunnel(net, own, other, wire, path)
         except Refused as error:
             problems.append(Problem(error.args[0], error.args[1], path, other.line))
             continue
@@ -113,6 +124,8 @@ def between(net, own, sites, wire, by_hand, path):
         if tunnel.name in by_hand.names:
             message = f"{tunnel.name} has a file in /etc/l2wg that leads elsewhere"
             hint = f"give that file another name, or {other.name} another one: l2wg card --name NAME there"
+            if tunnel.has_hubs:
+                message, hint = f"{message}, and is the name of the tunnel to the two hubs", "give that file another name"
             wrong.append(Problem(message, hint, path, other.line, tunnel=tunnel.name))
         elif tunnel.name in named | {tunnel.underlay, tunnel.bridge, *tunnel.bridge_ports}:
             message = f"{tunnel.name}, the tunnel of that site, would have the name of another interface here"
@@ -130,6 +143,8 @@ def between(net, own, sites, wire, by_hand, path):
 
 def meet(net, own, other):
     """Whether two sites have a tunnel between them."""
+    if len(net.hubs) > 1 and own.name in net.hubs and other.name in net.hubs:
+        return net.hubs_joined
     return net.shape == site_lines.MESH or own.name in net.hubs or other.name in net.hubs
 
 
@@ -137,7 +152,7 @@ def _tunnel(net, own, other, wire, path):
     """The Tunnel from `own` to `other`. Raises Refused."""
     schema.tunnel_name(site_names.tunnel(other.name))
     # Of a star, the line of the site that is not the hub.
-    line = other if own.name in net.hubs else own
+    line = of_line(net, own, other)
     values = dict(net.values)
     values.update(line.values)
     agreed = terms.find(*(asked(site.card, values) for site in (own, other)))
@@ -155,16 +170,30 @@ def _tunnel(net, own, other, wire, path):
         wire="own" if wire.walled else "shared",
         site=other.name,
         peers=(peer,),
+        own_site=own.name if len(net.hubs) > 1 else "",
         path=path,
         lines={"": other.line, **lines_of(own)},
         **alike(net, own, values),
     )
 
 
+def _of_hubs(net, own, other, hubs, wire, path):
+    if len(net.hubs) < 2:
+        return None
+    from l2wg_hooks.config import site_hubs  # where there are two only
+
+    return site_hubs.tunnel(net, own, other, hubs, wire, path)
+
+
+def of_line(net, own, other):
+    """Which of the two lines tells of a star's tunnel: that of the site that is not the hub."""
+    return other if own.name in net.hubs else own
+
+
 def peer_of(own, other, remote):
     """The PeerWish of the site `own` for another one, whose address inside WireGuard is `remote`."""
     keepalive = terms.KEEPALIVE if other.card.endpoint and not own.card.endpoint else 0
-    return PeerWish(other.key, (wg_quick_peers.host(remote),), other.card.endpoint, keepalive)
+    return PeerWish(other.key, (wg_quick_peers.host(remote),), other.card.endpoint, keepalive, was=other.was)
 
 
 def alike(net, own, values):

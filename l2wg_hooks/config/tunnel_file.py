@@ -62,6 +62,8 @@ def parse(text, path, name):
         return None, tuple(problems)
     if isinstance(values["remote"], tuple):
         values.update(remote="", remotes=values["remote"])
+    elif "/" in values["remote"]:
+        values.update(remote="", senders=values["remote"])
     tunnel = Tunnel(name=name, path=path, lines=lines, **values)
     contradictions = tuple(conflicts.within(tunnel))
     return (None if contradictions else tunnel), contradictions
@@ -115,6 +117,8 @@ def of(tunnel):
     values = {key.name: _written(getattr(tunnel, key.field)) for key in schema.KEYS.values()}
     if tunnel.remotes:
         values["remote"] = ",".join(tunnel.remotes) + "," * (len(tunnel.remotes) == 1)
+    if tunnel.senders:
+        values["remote"] = tunnel.senders
     return "".join(f"{key} = {value}\n" for key, value in values.items() if value)
 
 

@@ -200,7 +200,7 @@ def problem(name, clash, text, remotes):
     """The Problem of a clash at the start of `name`, whose file's text this is; `remotes` are the far ends of its tunnels."""
     route, there = clash
     words = (route.network, name, there.device or "this router", there.source)
-    inside = sorted({wg_quick_peers.host(end) for end in remotes if ipaddress.ip_address(end) in route.network})
+    inside = sorted(set(_inside(remotes, route.network)))
     if wg_quick.path(name) != route.path:
         message = "the route to %s by %s is also on %s (%s): `ip route add` fails, and `ifup %s` ends there" % (words + (name,))
         end = ", ".join(inside) or "a network that is not here"
@@ -209,6 +209,13 @@ def problem(name, clash, text, remotes):
         words + (name,)
     )
     return Problem(message, _cure(name, route, text, inside), route.path, route.line, "AllowedIPs", id="route-clash")
+
+
+def _inside(remotes, network):
+    """Yield the words of AllowedIPs for those far ends, or narrower prefixes of such, that are in a network."""
+    for end in map(ipaddress.ip_network, remotes):
+        if end.version == network.version and end.subnet_of(network) and end != network:
+            yield str(end)
 
 
 def _cure(name, route, text, inside):
@@ -252,7 +259,7 @@ def look(tunnels, stanzas, texts=()) -> Tuple[Clash, ...]:
     shown: Dict[str, List[str]] = {}
     far: Dict[str, List[str]] = {}
     for tunnel in tunnels:
-        far.setdefault(tunnel.underlay, []).extend(end.remote for end in tunnel.ends())
+        far.setdefault(tunnel.underlay, []).extend(end.remote for end in tunnel.reach())
     addresses = list(wished(tunnels))
     for name in sorted({tunnel.underlay for tunnel in tunnels if not tunnel.walled}):
         path = wg_quick.path(name)

@@ -81,6 +81,10 @@ class Encapsulation:
             ("underlay", link.underlay or "none", tunnel.underlay if self.bound else "none"),
         )
 
+    def wished(self, tunnel):
+        """Words of `options` that a tunnel is made with all the same."""
+        return ()
+
     def group(self, number, port):
         """A word that is the same for tunnels whose packets one `match` can tell from all others."""
         raise NotImplementedError

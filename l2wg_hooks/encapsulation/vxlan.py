@@ -9,6 +9,8 @@ from l2wg_hooks.encapsulation.headers import UDP
 HEADER = 8
 # The UDP port that IANA has for VXLAN.
 UDP_PORT = 4789
+# ip-link(8)'s word for a device whose table somebody else fills.
+NOLEARNING = "nolearning"
 
 
 class Vxlan(base.Encapsulation):
@@ -32,7 +34,7 @@ class Vxlan(base.Encapsulation):
         "tos": ("tos", (0, "0", "0x0", "0x00")),
         "label": ("flowlabel", (0, "0x0")),
         "external": ("external", (False,)),
-        "learning": ("nolearning", (True,)),
+        "learning": (NOLEARNING, (True,)),
         "df": ("df", ("unset", 0)),
         "udp_csum": ("noudpcsum", (True,)),
         "udp_zero_csum6_tx": ("udp6zerocsumtx", (False,)),
@@ -54,10 +56,15 @@ class Vxlan(base.Encapsulation):
     def link_words(self, tunnel):
         # With a `remote`, that would be the first of its flood list, and could not be taken out.
         ends = ["local", tunnel.local] + (["remote", tunnel.remote] if tunnel.remote else [])
-        return ["id", str(tunnel.number)] + ends + ["dstport", str(tunnel.udp_port), "learning"]
+        return ["id", str(tunnel.number)] + ends + ["dstport", str(tunnel.udp_port), NOLEARNING if tunnel.senders else "learning"]
 
     def fixed(self, tunnel, link):
-        return super().fixed(tunnel, link) + (("UDP port", link.port, tunnel.udp_port),)
+        rows = super().fixed(tunnel, link) + (("UDP port", link.port, tunnel.udp_port),)
+        learning = ("learning", "off" if NOLEARNING in link.odd else "on", "off")
+        return rows + (learning,) if tunnel.senders else rows
+
+    def wished(self, tunnel):
+        return (NOLEARNING,) if tunnel.senders else ()
 
     def group(self, number, port):
         return "vxlan_%d" % port

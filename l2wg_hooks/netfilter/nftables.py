@@ -20,6 +20,8 @@ UNDERLAY_MTU = 1420
 MSS_MIN = 256
 # What a string of an entry may be made of: names, addresses, words of l2wg.conf(5). Nothing that nft(8) would obey.
 _WORD = re.compile(r"[A-Za-z0-9_.:-]*\Z")
+# An address, or a prefix of addresses.
+_END = re.compile(r"[0-9A-Fa-f.:]+(/[0-9]{1,3})?\Z")
 # Keys of an entry that may be missing, as in a file that an older version of l2wg has left, and what it meant without them.
 _NEW = {"forward": "", "port": UDP_PORT, "walled": False, "mtu": 1500, "transit": False}
 _STRINGS = ("name", "kind", "underlay", "mac", "bridge", "clamp", "forward")
@@ -38,7 +40,7 @@ def entry(tunnel):
         "family": tunnel.family,
         "underlay": tunnel.underlay,
         "walled": tunnel.walled,
-        "ends": [[end.local, end.remote] for end in tunnel.ends()],
+        "ends": [[end.local, end.remote] for end in tunnel.reach()],
         "number": tunnel.number,
         # Without a meaning for GRE; older versions have noted one all the same.
         "port": UDP_PORT if tunnel.udp_port is None else tunnel.udp_port,
@@ -108,7 +110,10 @@ def _are_ends(value):
     return (
         isinstance(value, list)
         and bool(value)
-        and all(isinstance(end, list) and len(end) == 2 and all(_is_word(word) for word in end) for end in value)
+        and all(
+            isinstance(end, list) and len(end) == 2 and all(isinstance(word, str) and _END.match(word) for word in end)
+            for end in value
+        )
     )
 
 

@@ -263,6 +263,9 @@ def _packets(text):
     """What the guard has dropped, by the tunnel's ends; both "" for a rule that is about any ends (a VNI, a fragment)."""
     # A map says whose a counter is: of GRE and of UDP between two ends it is one.
     elements = re.findall(r'([0-9a-f.:]+) \. ([0-9a-f.:]+)(?: \. \S+)? : "(\w+)"', text)
+    # Where one end is a prefix, the rule itself says whose.
+    forged = re.findall(r'ip6? saddr ([0-9a-f.:]+) ip6? daddr ([0-9a-f.:]+/[0-9]+) .*counter name "forged_(\w+)"', text)
+    elements += [(local, remote, f"{word}_{number}") for local, remote, number in forged for word in REASONS]
     ends = {name: (local, remote) for local, remote, name in elements}
     found = {}
     for word, number, count in re.findall(r"\tcounter ([a-z]+)_(\d+) \{\s*packets (\d+)", text):

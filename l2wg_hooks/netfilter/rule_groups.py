@@ -19,6 +19,16 @@ class End(NamedTuple):
     remote: str
     pair: int
 
+    @property
+    def is_prefix(self):
+        """Whether `remote` is a prefix: nft 0.9.0 has no sets of an address and a prefix, so that has rules of its own."""
+        return "/" in self.remote
+
+    @property
+    def match(self):
+        """The expression for this tunnel's packets, but for their addresses."""
+        return _packing(self.entry).match([self.entry["number"]], self.entry["port"])
+
 
 class Protocol(NamedTuple):
     """The ends of a family whose packets are of GRE, or of UDP: `field` is what is behind the addresses in the key of a set.
@@ -39,7 +49,11 @@ class Protocol(NamedTuple):
 
     def pairs(self):
         """(key, number of the pair) of each that is there."""
-        return tuple(dict((self.key(end), end.pair) for end in self.ends).items())
+        return tuple(dict((self.key(end), end.pair) for end in _addresses(self.ends)).items())
+
+    def prefixes(self):
+        """The Ends whose remote is a prefix, one of each pair and port."""
+        return tuple({self.key(end): end for end in self.ends if end.is_prefix}.values())
 
     @property
     def underlay(self):
@@ -48,7 +62,7 @@ class Protocol(NamedTuple):
 
     def under(self):
         """(key, underlay) of each that is there."""
-        return _each((self.key(end), end.entry["underlay"]) for end in self.ends)
+        return _each((self.key(end), end.entry["underlay"]) for end in _addresses(self.ends))
 
 
 class Group(NamedTuple):
@@ -64,16 +78,21 @@ class Group(NamedTuple):
         """The underlay of all of them; "" where they have several."""
         return _only(self.ends)
 
+    @property
+    def prefixes(self):
+        """The Ends whose remote is a prefix."""
+        return tuple(end for end in self.ends if end.is_prefix)
+
     def pairs(self):
-        return _each("%s . %s" % (end.local, end.remote) for end in self.ends)
+        return _each("%s . %s" % (end.local, end.remote) for end in _addresses(self.ends))
 
     def under(self, ends=()):
         """(pair, underlay) of each that is there, or of some of the ends."""
-        return _each(("%s . %s" % (end.local, end.remote), end.entry["underlay"]) for end in ends or self.ends)
+        return _each(("%s . %s" % (end.local, end.remote), end.entry["underlay"]) for end in _addresses(ends or self.ends))
 
     def tunnels(self):
         """(pair, the tunnel's name) of each that is there."""
-        return _each(("%s . %s" % (end.local, end.remote), end.entry["name"]) for end in self.ends)
+        return _each(("%s . %s" % (end.local, end.remote), end.entry["name"]) for end in _addresses(self.ends))
 
     @property
     def carrier(self):
@@ -177,6 +196,7 @@ def counters(families):
     """The names of what counts for each pair of addresses: by GRE and UDP it is the same, and a VXLAN's senders have none."""
     protocols = [protocol for family in families for protocol in family.protocols]
     rows = [(pair, protocol.anybody) for protocol in protocols for _, pair in protocol.pairs()]
+    rows += [(end.pair, protocol.anybody) for protocol in protocols for end in protocol.prefixes()]
     found = [("leaked_%d" % pair, "forged_%d" % pair) + (() if anybody else ("injected_%d" % pair,)) for pair, anybody in rows]
     return _each(name for names in found for name in names)
 
@@ -227,6 +247,10 @@ def fences(entries):
     some = [entry for entry in entries if entry["vlans"] is not None or entry["block_dhcp"]]
     rows = _by(some, lambda entry: (tuple(entry["vlans"] or ()), entry["vlans"] is None, entry["untagged"], entry["block_dhcp"]))
     return tuple(Fence(number, own) for number, (_, own) in enumerate(rows, 1))
+
+
+def _addresses(ends):
+    return [end for end in ends if not end.is_prefix]
 
 
 def _packing(entry):

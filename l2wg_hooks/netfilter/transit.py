@@ -33,9 +33,18 @@ class Transit(NamedTuple):
         """The far ends, each once."""
         return tuple(dict.fromkeys(remote for _, remote in self.entry["ends"]))
 
+    @property
+    def is_prefix(self):
+        """Whether it is for all of a prefix, and there is no set."""
+        return any("/" in end for end in self.ends)
+
     def matches(self):
         """nft(8)'s expressions for the packets from one far end to another: whole ones, and all fragments but the first."""
         between = f"{self.ip} saddr @{self.name} {self.ip} daddr @{self.name}"
+        if self.is_prefix:
+            # This router's own address is in there, too, and what it sends or gets itself is for the other chains.
+            (local, remote), *_ = self.entry["ends"]
+            between = " ".join(f"{self.ip} {word} {remote} {self.ip} {word} != {local}" for word in ("saddr", "daddr"))
         yield f"{between} udp dport {self.entry['port']}"
         yield f"{between} meta l4proto udp {_LATER[self.digit]}"
 

@@ -10,13 +10,14 @@ from l2wg_hooks.typed import Dict, List, NamedTuple, Optional, Tuple
 class Station(NamedTuple):
     """One Ethernet address. `idle` is seconds since it was last heard (None where nobody counts), `vlan` 0 where there is none.
 
-    `fixed`: somebody has written it down; it was not learnt.
+    `fixed`: somebody has written it down; it was not learnt. `far` is the far end that it is behind, of a tunnel with several.
     """
 
     mac: str
     vlan: int
     idle: Optional[int]
     fixed: bool
+    far: str = ""
 
 
 # So many of a port are listed, those heard last; the others are counted. A host can make up any number of them.
@@ -59,7 +60,8 @@ class Crowd(_Listing):
         """({port: Stations that are listed, the one heard last first}, {port: how many there are})."""
         if not self.is_whole():
             return {}, {}
-        return {port: tuple(row[-1] for row in _last(rows)) for port, rows in self._listed.items()}, self._totals
+        far = self._destinations.learnt if self._destinations is not None else {}
+        return {port: tuple(_placed(rows, far.get(port))) for port, rows in self._listed.items()}, self._totals
 
     def _add(self, entry):
         if "dst" in entry and self._destinations is not None:
@@ -85,12 +87,21 @@ class Crowd(_Listing):
             self._bounds[port] = rows[-1][0]
 
 
+def _placed(rows, far):
+    """The Stations that are listed of a port, with where they are: `far` is {Ethernet address: far end}, or None."""
+    for row in _last(rows):
+        yield row[-1]._replace(far=far.get(row[1], "")) if far else row[-1]
+
+
 def _last(rows):
     return sorted(rows, key=lambda row: row[:3])[:MOST]
 
 
 # Of a device, so many entries that lead to nobody of its list are named; when these are gone, another look finds the next.
 MOST_STRANGE = 200
+# In the place of a list, of a device whose flood list is somebody else's: all that are in there, as far as so many.
+EVERYBODY = None
+MOST_FLOODED = 5000
 _MAC = re.compile(r"[0-9a-f]{2}(:[0-9a-f]{2}){5}\Z")
 _DST = re.compile(r"[0-9a-f.:]+\Z")
 # What else an entry may have of where it leads, as bridge(8) prints it and takes it.
@@ -100,12 +111,16 @@ _MORE = (("port", "port"), ("vni", "vni"), ("viaIf", "via"))
 class Destinations(_Listing):
     """Of the own tables of VXLAN devices with flood lists: these, and what leads to far ends that are in none of them.
 
-    `lists` are {device: the far ends that are to be in its list}. Of any number of stations that are learnt from these, none is
-    kept. `only` is the device that everything is of, where bridge(8) was asked for one and so names none.
+    `lists` are {device: the far ends that are to be in its list, or EVERYBODY: then only that list counts}. Of any number of
+    stations that are learnt from these, none is kept, but of whom is to know them: `learnt` is {device: {Ethernet address: far
+    end}}, of so many as are listed at most, and `behind` {device: {far end: how many are behind it}}. `only` is the device that
+    everything is of, where bridge(8) was asked for one and so names none.
     """
 
-    def __init__(self, lists, only=""):
-        self._lists, self._only = lists, only
+    def __init__(self, lists, only="", learns=False):
+        self._lists, self._only, self._learns = lists, only, learns
+        self.learnt: Dict[str, Dict[str, str]] = {name: {} for name in lists}
+        self.behind: Dict[str, Dict[str, int]] = {name: {} for name in lists}
         self._found: Dict[str, List[Destination]] = {name: [] for name in lists}
         super().__init__(self.add)
 
@@ -124,6 +139,14 @@ class Destinations(_Listing):
             return
         mac, dst = json_fields.word(entry, "mac"), json_fields.word(entry, "dst")
         rows = self._found[name]
+        if self._lists[name] is EVERYBODY:
+            if mac == FLOOD and len(rows) < MOST_FLOODED and _DST.match(dst):
+                rows.append(Destination(mac, dst))
+            return
+        if self._learns and mac != FLOOD and dst in self._lists[name]:
+            self.behind[name][dst] = self.behind[name].get(dst, 0) + 1
+            if len(self.learnt[name]) < MOST:
+                self.learnt[name][mac] = dst
         if (mac != FLOOD and dst in self._lists[name]) or len(rows) >= MOST_STRANGE or not _MAC.match(mac) or not _DST.match(dst):
             return
         words: Tuple[str, ...] = ()

@@ -80,6 +80,8 @@ def _link(entry):
         odd=_odd(json_fields.word(info, "info_kind"), data),
         isolated=bool(slave.get("isolated", False)),
         port_state=str(slave.get("state", "")),
+        port_learning=bool(slave.get("learning", True)),
+        neigh_suppress=bool(slave.get("neigh_suppress", False)),
         stp=bool(data.get("stp_state", 0)),
         group_forward=_mask(data.get("group_fwd_mask", "0")),
         vlan_filtering=bool(data.get("vlan_filtering", 0)),

@@ -29,8 +29,11 @@ def look(tunnels, links):
     kinds += [entry["kind"] for entry in found.entries if not entry.get("walled")]
     passes = [tunnel.forward for tunnel in tunnels] + [entry.get("forward", "") for entry in found.entries]
     clamps = [tunnel.mss_clamp for tunnel in tunnels] + [entry["clamp"] for entry in found.entries]
-    walls, heard = _walls(tunnels, links), last_endpoints.read()
+    heard = last_endpoints.read()
+    walls = _walls(tunnels, links, heard)
     told, there = _told(tunnels, links)
+    peers = _peers(tunnels, links, walls, {name for name, _ in told or ()})
+    away, taken_ways = _elsewhere(tunnels, links, there, peers) if there else ({}, {})
     return Observed(
         found,
         _ways(tunnels) if any(policy_routes.needed(kind) for kind in kinds) else None,
@@ -39,15 +42,18 @@ def look(tunnels, links):
         frozenset(networkmanager.managed(sorted({name for tunnel in tunnels for name in tunnel.own}))),
         bridges(tunnels),
         walls,
-        _peers(tunnels, links, walls, {name for name, _ in told or ()}),
+        peers,
         heard,
-        int(time.time()) if heard else 0,
+        int(time.time()) if heard or any(peer.was for tunnel in tunnels for peer in tunnel.peers) else 0,
         _vlans(tunnels, links),
         peer_answers.down(peer_answers.read()),
         peer_answers.taken(),
         told,
         there,
         _floods(tunnels, links),
+        away,
+        None if told is None else _given(links),
+        taken_ways,
     )
 
 
@@ -81,7 +87,7 @@ def peers(tunnels):
             found.update(network_namespace.within(NAMESPACE, lambda: wg_interfaces.peers(own)))
         except OSError:  # it is none, or has gone this moment
             pass
-    return Observed(peers=found, heard=last_endpoints.read())
+    return Observed(peers=found, heard=last_endpoints.read(), now=int(time.time()))
 
 
 def _peers(tunnels, links, walls, more):
@@ -119,6 +125,53 @@ def _told(tunnels, links):
     return told, ways
 
 
+def _elsewhere(tunnels, links, there, peers):
+    """(Observed.elsewhere, Observed.taken_ways) of the far ends and the prefixes to which a route would be new.
+
+    No process where there are none, as in most events. `peers` are {WireGuard interface: its Peers}.
+    """
+    from l2wg_hooks.plan import site_peers  # where there is a file of sites only
+
+    ends, prefixes = site_peers.unled(tunnels, there), site_peers.unled_prefixes(tunnels, there)
+    if ends or prefixes:
+        stood, wide = _applied_ends()
+        ends, prefixes = ends - stood, prefixes - wide
+    if not ends and not prefixes:
+        return {}, {}
+    from l2wg_hooks.config import wg_quick, wg_quick_peers
+    from l2wg_hooks.observe import needed_elsewhere
+
+    servers = {name: wg_quick_peers.interface_values(files.glance(wg_quick.path(name)), "dns") for name in there}
+    named = {name: {word for row in rows for word in row.replace(",", " ").split()} for name, rows in servers.items()}
+    used = needed_elsewhere.uses(named, links)
+    away = needed_elsewhere.look(ends, named, links, used) if ends else {}
+    if not prefixes:
+        return away, {}
+    for peer in (peer for some in peers.values() for peer in some if peer.endpoint):
+        used[peer.endpoint.rpartition(":")[0].strip("[]")] = f"where the peer {peer.key} is called"
+    return away, needed_elsewhere.within(prefixes, named, used)
+
+
+def _applied_ends():
+    """(addresses of all sites, {the net's network}) of the file as it was applied last: what stood is not judged anew.
+
+    Who is logged in by such a tunnel is still there while it is made again.
+    """
+    from l2wg_hooks.config import last_applied, site_lines, store
+
+    text = last_applied.read().get(store.SITES)
+    lines = site_lines.parse(text, "") if text else site_lines.Lines()
+    wide = {lines.net.network} if lines.net is not None and lines.net.by_bgp else set()
+    return {address for site in lines.sites for address in site.card.addresses}, wide
+
+
+def _given(links):
+    """Observed.given."""
+    from l2wg_hooks.config import site_record
+
+    return site_record.given(links)
+
+
 def bridges(tunnels):
     """{name: Switches} of the bridges that l2wg defines, for these tunnels. A few small files, and no process."""
     # A file that cannot be read is told of by whoever writes it.
@@ -127,13 +180,13 @@ def bridges(tunnels):
     return {name: Switches(switches, sysctls.of_bridge(name)) for name, switches in wanted.items() if name in names}
 
 
-def _walls(tunnels, links):
+def _walls(tunnels, links, heard):
     wanted = any(tunnel.walled for tunnel in tunnels) or os.path.exists(staged.DIRECTORY)
     if not wanted and not os.path.exists(network_namespace.path(NAMESPACE)):
         return None
     from l2wg_hooks.observe import walls  # where there are some only
 
-    return walls.look(tunnels, links)
+    return walls.look(tunnels, links, heard)
 
 
 def _ways(tunnels):

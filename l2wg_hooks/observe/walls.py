@@ -1,13 +1,14 @@
 """The network namespace of l2wg, as it is, and what the files of its WireGuard interfaces want. See plan/wire_steps.py."""
 
 import os
+import time
 
-from l2wg_hooks.config import endpoint_names, own_wire, staged, wg_quick, wire_peers
+from l2wg_hooks.config import endpoint_names, own_wire, staged, wg_quick, wg_quick_peers, wire_peers
 from l2wg_hooks.errors import L2wgError, Problem
-from l2wg_hooks.model import ALIAS, NAMESPACE, Peer, Walls, Wire
+from l2wg_hooks.model import ALIAS, NAMESPACE, Observed, Peer, Walls, Wire
 from l2wg_hooks.netfilter import inner_guard
 from l2wg_hooks.observe import link_table, sysctls, wg_interfaces
-from l2wg_hooks.plan import transit, wire_steps
+from l2wg_hooks.plan import key_changes, transit, wire_steps
 from l2wg_hooks.system import files, ip_routes, network_namespace, process
 from l2wg_hooks.typed import Any
 
@@ -16,8 +17,11 @@ _DEVICES = "/proc/thread-self/net/dev"
 _FORWARDING = "/proc/sys/net/ipv4/ip_forward"
 
 
-def look(tunnels, links):
-    """The Walls of now; None where no tunnel has use for any, and there are none. `links` are those of link_table.read."""
+def look(tunnels, links, heard=()):
+    """The Walls of now; None where no tunnel has use for any, and there are none.
+
+    `links` are those of link_table.read, `heard` is what last_endpoints.read gives.
+    """
     waiting = staged.tunnels(tunnels)
     names = wire_steps.wished(tuple(tunnels) + waiting)
     there = os.path.exists(network_namespace.path(NAMESPACE))
@@ -37,7 +41,10 @@ def look(tunnels, links):
         leftover,
         routes,
         routed,
-        {name: _wire(name, dumps.get(name), _beside(tunnels, name)) for name in names},
+        {
+            name: _wire(name, dumps.get(name), _beside(tunnels, name, dumps.get(name), heard), _given(tunnels, name))
+            for name in names
+        },
         tuple(name for name in devices if name not in ours and not link_table.is_kernels(name)),
         home(),
         waiting,
@@ -85,17 +92,29 @@ def _inside(links):
     return routes, routed, devices, {name: dumps.get(name, "") for name in wires}
 
 
-def _beside(tunnels, name):
-    """{public key: own_wire.PeerWish} of the peers that come with tunnels, and not with the file of a wire."""
-    return {
-        peer.key: own_wire.PeerWish(own_wire.NO_SECRET, frozenset(peer.allowed), str(peer.keepalive or "off"), peer.endpoint)
-        for tunnel in tunnels
-        if tunnel.underlay == name
-        for peer in wire_peers.of(tunnel)
-    }
+def _beside(tunnels, name, dump=None, heard=()):
+    """The model.PeerWishes that come with tunnels, and not with the file of a wire."""
+    these = [tunnel for tunnel in tunnels if tunnel.underlay == name]
+    found = tuple(peer for tunnel in these for peer in wire_peers.of(tunnel))
+    if not any(peer.was for peer in found):
+        return found
+    there = wg_interfaces.parse(dump) if dump is not None else None
+    seen = Observed(peers={name: there.peers} if there else {}, heard=dict(heard), now=int(time.time()))
+    return key_changes.resolved(name, found, seen)
 
 
-def _wire(name, dump, beside):
+def _told(peer):
+    """The own_wire.PeerWish of such a peer."""
+    return own_wire.PeerWish(own_wire.NO_SECRET, frozenset(peer.allowed), str(peer.keepalive or "off"), peer.endpoint)
+
+
+def _given(tunnels, name):
+    """The addresses that two hubs have, beside those of the file of a wire."""
+    found = dict.fromkeys(tunnel.hub_address for tunnel in tunnels if tunnel.is_hubs and tunnel.underlay == name)
+    return tuple(map(wg_quick_peers.host, found))
+
+
+def _wire(name, dump, beside, given=()):
     path = wg_quick.path(name)
     try:
         wanted, problems = own_wire.parse(files.read(path), path)
@@ -108,10 +127,14 @@ def _wire(name, dump, beside):
     if wanted is None:
         return Wire(problems=problems)
     # Who stands in the file is told as it says.
-    wanted = wanted._replace(peers={**beside, **wanted.peers})
+    taken = {network for peer in wanted.peers.values() for network in peer.allowed}
+    beside = tuple(peer._replace(allowed=tuple(word for word in peer.allowed if word not in taken)) for peer in beside)
+    wanted = wanted._replace(peers={**{peer.key: _told(peer) for peer in beside}, **wanted.peers})
     there = wg_interfaces.parse(dump) if dump is not None else None
     peers = there.peers if there is not None else tuple(_peer(*row) for row in wanted.peers.items())
-    return Wire(wanted.addresses, wanted.mtu, differs(wanted, dump) if dump is not None else (), peers=peers)
+    has = {word.partition("/")[0] for word in wanted.addresses}
+    addresses = wanted.addresses + tuple(word for word in given if word.partition("/")[0] not in has)
+    return Wire(addresses, wanted.mtu, differs(wanted, dump) if dump is not None else (), (), peers, beside)
 
 
 def _peer(key, wish):

@@ -9,14 +9,17 @@ from l2wg_hooks.config import card, ifupdown_files, invitation, schema, site_fil
 from l2wg_hooks.config.schema import Refused
 from l2wg_hooks.errors import L2wgError, Problem, fail
 from l2wg_hooks.observe import link_table
-from l2wg_hooks.pairing import invite, join, local_facts, membership, negotiate, ports, revoke
+from l2wg_hooks.pairing import invite, join, local_facts, membership, negotiate, new_key, ports, revoke
 
 # A word of a line: nothing in a card looks like it, however that was wrapped.
 _WORD = re.compile(r"[a-z][a-z-]*=\S*\Z")
 
 
 class Admission(NamedTuple):
-    """What would be done, as for pair.Pairing. `told` are sentences on where the file still has to go; `left` are Problems."""
+    """What would be done, as for pair.Pairing. `told` are sentences on where the file still has to go; `left` are Problems.
+
+    `changed` is whether the site is in already, and the card is about its key.
+    """
 
     other: card.Card
     facts: local_facts.Facts
@@ -26,6 +29,7 @@ class Admission(NamedTuple):
     notes: Tuple[str, ...] = ()
     told: Tuple[str, ...] = ()
     left: Tuple[Problem, ...] = ()
+    changed: bool = False
 
     def changes(self):
         """Whether there is anything to do, beside what `l2wg apply` would do."""
@@ -92,6 +96,12 @@ def intend(text, wanted):
         fail("what this router's bridge is, its line says", hint, path=path, line=net.part.own.line)
     here = local_facts.look(net.wire.underlay, links)
     left = tuple(_older(seen, other, net, path))
+    site = new_key.find(other, values, net, path)
+    if site is not None:
+        old, new = new_key.replaced(other, values, site)
+        more = preview.ExtraChanges({store.SITES: new}, {path: (old, new)}, (), "", ())
+        notes, told = new_key.told(other, values, site), tuple(_elsewhere(other, net, path))
+        return Admission(other, here, site.line, more.shown(), more, notes, told, left, True)
     same = _known(other, values, net, path)
     if same is not None:
         return Admission(other, here, same.line, {}, preview.NOTHING, left=left)
@@ -125,6 +135,10 @@ def _known(other, values, net, path):
         if site_names.tunnel(site.name) == site_names.tunnel(other.name):
             hint = f"if that is its old key: l2wg revoke {site.name}; then this again. Else: l2wg card --name NAME there"
             fail(f"{site.name} is in already, with another key ({site.key})", hint, path=path, line=site.line)
+    if net.lines.net.hub_address in other.addresses:
+        message = f"{net.lines.net.hub_address}, the address of {other.name}, is hub-address, which both hubs have"
+        hint = "another Address in its file of WireGuard, and its new card here"
+        fail(message, hint, path=path, line=net.lines.net.line, key="hub-address")
     for site in net.lines.living():
         for address in set(other.addresses) & set(site.card.addresses):
             made = f"rm {path}; l2wg apply; rm {wg_quick.path(join.WIREGUARD)}; then join by a new invitation, here: l2wg invite"
@@ -149,5 +163,10 @@ def _elsewhere(other, net, path):
     if net.lines.net.shape == site_lines.MESH:
         names = errors.listed([*others, other.name], revoke.ALL)
         yield f"each site needs this file: {names}. Copy {path} there, then, on each: l2wg apply"
-    elif others:
+        return
+    for hub in net.lines.net.hubs:
+        if len(net.lines.net.hubs) > 1 and hub in others:
+            yield f"{hub}, the other hub, needs this file as soon: copy {path} there, then, on {hub}: l2wg apply"
+            others.remove(hub)
+    if others:
         yield f"without hurry, so that all have the same file: copy it to {errors.listed(others, revoke.SOME)}"

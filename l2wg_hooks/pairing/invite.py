@@ -65,6 +65,9 @@ def intend(name, words, address, wanted, ask_ports=False):
         hint = f"on {hub}: l2wg invite {name}"
         fail(f"{hub} is the hub, and knows who is in", hint, path=path, line=net.line, key="hub")
     _refuse_name(name, wished.net.lines, path)
+    if len(net.hubs) > 1:
+        hint = f"there: l2wg init --name {name}; then here: l2wg pair, with its card; then copy {path} to all; there: l2wg apply"
+        fail("an invitation has the card of one hub, and this net has two", hint, path=path, line=net.line, key="hub")
     here = local_facts.look(wished.net.wire.underlay, links)
     hub, hub_words = split(own)
     try:

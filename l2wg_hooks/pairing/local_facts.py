@@ -5,16 +5,13 @@ import os
 import re
 from typing import NamedTuple, Tuple
 
-from l2wg_hooks.apply import verify
-from l2wg_hooks.config import card, ifupdown_files, own_wire, store, wg_quick, wg_quick_peers, wg_quick_readers
+from l2wg_hooks.config import card, ifupdown_files, own_wire, site_record, store, wg_quick, wg_quick_peers, wg_quick_readers
 from l2wg_hooks.errors import Problem, fail
-from l2wg_hooks.observe import wg_interfaces
+from l2wg_hooks.observe import needed_elsewhere, wg_interfaces
 from l2wg_hooks.pairing import negotiate, ports, site
 from l2wg_hooks.system import files, ip_routes, log, process, resolver
 
 NIXOS = "/etc/NIXOS"
-# resolv.conf(5), and what systemd-resolved asks in its turn.
-RESOLVERS = ("/etc/resolv.conf", "/run/systemd/resolve/resolv.conf")
 # Nobody is there (RFC 5737, RFC 3849); the kernel only says which way it would go.
 ELSEWHERE = {4: "192.0.2.1", 6: "2001:db8::1"}
 
@@ -72,6 +69,8 @@ def look(name, links):
     known = site.load()
     has = links[name].addresses if live else wg_quick_peers.interface_values(text or "", "address")
     addresses = [address.partition("/")[0] for address in has]
+    shared = _of_hubs(name) if live else ()
+    addresses = [address for address in addresses if address not in shared] or addresses
     port = live.port if live else 0
     written = wg_quick_peers.interface_values(text, "listenport") if text is not None else [str(port)]
     fixed = written[-1:] and written[-1].isdigit()
@@ -102,6 +101,13 @@ def look(name, links):
     except card.Refused as error:
         fail(*error.args)
     return Facts(found, name, bool(live), text, port, hints, is_walled(name, links, text))
+
+
+def _of_hubs(name):
+    """The addresses of a WireGuard interface that two hubs have, beside its own: these are no site's."""
+    found = {address for underlay, _, address in site_record.read().addresses if underlay == name}
+    net = store.load().net
+    return found | {net.lines.net.hub_address} if net is not None and net.lines.net is not None else found
 
 
 def is_walled(name, links, text):
@@ -178,14 +184,9 @@ def needed(other, called, live, sections):
         # Of one that is up, WireGuard has the address itself.
         known = live and any(peer.key == section.key and peer.endpoint for peer in live.peers)
         found += [(address, f"where the peer {section.key} is called") for address in ([] if known else resolved(host))]
-    for family in ("-4", "-6"):
-        for line in process.output("ip", family, "route", "show", "table", "all").splitlines():
-            words = line.split()
-            found += [(gate, "a gateway of this router") for word, gate in zip(words, words[1:]) if word == "via"]
-    found += [(address, "where somebody is logged in from") for address, _ in verify.logins()]
-    for path in RESOLVERS:
-        words = [line.split() for line in files.glance(path).splitlines()]
-        found += [(row[1], "a DNS server of this router") for row in words if len(row) > 1 and row[0] == "nameserver"]
+    found += [(address, needed_elsewhere.GATEWAY) for address in needed_elsewhere.gateways()]
+    found += [(address, needed_elsewhere.LOGIN) for address, _ in needed_elsewhere.logins()]
+    found += [(address, needed_elsewhere.RESOLVER) for address in needed_elsewhere.resolvers()]
     found = [(address.partition("%")[0], reason) for address, reason in found]
     return [negotiate.Needed(*row) for row in found if _is_address(row[0])]
 

@@ -55,6 +55,9 @@ def intend(name, day):
     site = _meant(name, net.lines, wished, path)
     if site.name in net.lines.net.hubs:
         hint = "name another site as the hub first: hub=NAME in that line, at all sites"
+        if len(net.lines.net.hubs) > 1:
+            (other,) = [hub for hub in net.lines.net.hubs if hub != site.name]
+            hint = f"first, in that line: hub={other},NAME with another site; or hub={other}, and no hub-address; at all sites"
         fail(f"{site.name} is the hub, by which all sites reach each other", hint, path=path, line=net.lines.net.line, key="hub")
     if site.key == net.part.own.key:
         names = [*net.lines.net.hubs, *(other.name for other in net.lines.living())]
@@ -63,7 +66,7 @@ def intend(name, day):
         fail(f"{site.name} is this router: the others put it out", hint, path=path, line=site.line)
     old = store.read(store.SITES)
     new = site_edit.with_word(old, site.line, f"gone={day}")
-    more = preview.ExtraChanges({store.SITES: new}, {path: (old, new)}, (), "", (), gone=(site.key,))
+    more = preview.ExtraChanges({store.SITES: new}, {path: (old, new)}, (), "", (), gone=site.keys)
     return Revocation(site.name, more, tuple(_elsewhere(site, net, path)), tuple(_left(site, net, wished)))
 
 
@@ -71,7 +74,7 @@ def _meant(name, lines, wished, path):
     """The Site that is called `name`: by its own name, that of its tunnel, or its public key. Raises L2wgError."""
 
     def is_called(site):
-        return name in (site.name, site_names.tunnel(site.name), site.key)
+        return name in (site.name, site_names.tunnel(site.name), *site.keys)
 
     living = lines.living()
     found = [site for site in living if is_called(site)]
@@ -103,9 +106,13 @@ def _elsewhere(site, net, path):
             yield f"copy {path} there, then, on each: l2wg apply"
         return
     if own.name not in hubs:
-        hub = hubs[0]
         what = "WireGuard" if is_mesh else "tunnel"
-        yield f"{site.name} is still in: its {what} leads to {hub}, the hub. Copy {path} there, then, on {hub}: l2wg apply"
+        for hub in hubs:
+            yield f"{site.name} is still in: its {what} leads to {hub}, the hub. Copy {path} there, then, on {hub}: l2wg apply"
+            others.remove(hub)
+    elif len(hubs) > 1:
+        hub = next(hub for hub in hubs if hub != own.name)
+        yield f"{site.name} is out here, and still in at {hub}, the other hub. Copy {path} there, then, on {hub}: l2wg apply"
         others.remove(hub)
     else:
         what = "its WireGuard for a peer" if is_mesh else "a tunnel to it"
@@ -120,17 +127,22 @@ def _left(site, net, wished):
         if not tunnel.peers and {end.remote for end in tunnel.ends()} & set(site.card.addresses):
             message = f"{tunnel.name} leads to {site.name} by a file of its own, and stays"
             yield Problem(message, f"l2wg unpair {tunnel.name}", tunnel.path, tunnel=tunnel.name)
-    name = net.wire.underlay
+    for key in site.keys:
+        yield from _stays(site, net.wire, key)
+
+
+def _stays(site, wire, key):
+    name = wire.underlay
     conf = wg_quick.path(name)
-    sections = [row for row in wg_quick_peers.sections(files.text(conf)) if row.key == site.key]
-    message = f"the peer {site.key} of {name}, the WireGuard of {site.name}, stays: it is not of the file's making"
+    sections = [row for row in wg_quick_peers.sections(files.text(conf)) if row.key == key]
+    message = f"the peer {key} of {name}, the WireGuard of {site.name}, stays: it is not of the file's making"
     if sections:
-        hint = f"if it is to go: delete its [Peer] in {conf}, then: wg set {name} peer {site.key} remove"
+        hint = f"if it is to go: delete its [Peer] in {conf}, then: wg set {name} peer {key} remove"
         yield Problem(message, hint, conf)
         return
     links = link_table.read()
-    live = wg_interfaces.look(name) if name in links and not net.wire.walled else None
-    if live is None or site.key not in {peer.key for peer in live.peers}:
+    live = wg_interfaces.look(name) if name in links and not wire.walled else None
+    if live is None or key not in {peer.key for peer in live.peers}:
         return
-    if (name, site.key) not in site_record.told(links, lambda _: set()):
-        yield Problem(message, f"if it is to go: wg set {name} peer {site.key} remove")
+    if (name, key) not in site_record.told(links, lambda _: set()):
+        yield Problem(message, f"if it is to go: wg set {name} peer {key} remove")

@@ -6,7 +6,7 @@ A peer goes only where all of it is what `pair` writes, and nothing else needs i
 from typing import Dict, NamedTuple, Optional, Tuple
 
 from l2wg_hooks.apply import preview
-from l2wg_hooks.config import schema, store, wg_quick, wg_quick_peers
+from l2wg_hooks.config import allowed_ips, schema, store, wg_quick, wg_quick_peers
 from l2wg_hooks.errors import L2wgError, fail
 from l2wg_hooks.model import Step, Tunnel
 from l2wg_hooks.observe import link_table, wg_interfaces
@@ -162,6 +162,8 @@ def _needed(key, wire, gone, left, underlay):
     for tunnel in left:
         if any(wg_quick_peers.owner(wire.holders(), end) == key for end in tunnel.far_ends):
             return f"{tunnel.name} also leads to it"
+        if tunnel.senders and allowed_ips.overlaps([word for part in mine for word in part.allowed], tunnel.senders):
+            return f"{tunnel.name} (control = evpn) takes packets from it, too"
     path = wg_quick.path(underlay)
     if not mine:
         return f"it is in no file, so somebody has added it by hand. If it is to go: wg set {underlay} peer {key} remove"

@@ -48,6 +48,10 @@ def find(name):
     if found.peers:
         hint = "l2wg init --own at that site makes one; its new card goes into that line, at all sites"
         fail(f"{name} comes of the file of sites", hint, path=found.path, line=found.lines.get("", 0))
+    if found.senders:
+        message = "FRR fills its table (control = evpn), and has to see the other sites: no wire of its own is theirs"
+        hint = "leave it as it is; or control = learning, and a list in `remote`"
+        fail(message, hint, path=found.path, line=found.lines.get("control", 0))
     if found.remotes:
         message = f"it leads to {len(found.remotes)} sites, and this changes with one other site at the same moment"
         hint = "wire = own in its file, with an underlay of `l2wg init --own`, at one site after the other; then l2wg apply"

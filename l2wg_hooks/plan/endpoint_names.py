@@ -39,8 +39,9 @@ def wanted(tunnels, texts):
         for peer in tunnel.peers:
             where = endpoint_names.split(peer.endpoint)
             # What is in a file is called as that says.
-            if where[0] and peer.key not in written:
-                found.setdefault(tunnel.underlay, {})[peer.key] = where
+            for key in (peer.key, peer.was) if where[0] else ():
+                if key and key not in written:
+                    found.setdefault(tunnel.underlay, {})[key] = where
     return found
 
 

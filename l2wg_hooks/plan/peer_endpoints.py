@@ -6,7 +6,7 @@ calls by itself nothing can be sent there; and it sends into its old session for
 """
 
 from l2wg_hooks.config import endpoint_lines
-from l2wg_hooks.config.allowed_ips import AllowedIPs
+from l2wg_hooks.config.allowed_ips import AllowedIPs, overlaps
 from l2wg_hooks.model import Heard, Peer, Step
 from l2wg_hooks.plan.commands import EXEC
 from l2wg_hooks.typed import Dict, List, Tuple
@@ -21,10 +21,16 @@ DAY = 86400
 
 def led(tunnels, peers) -> Dict[Key, Peer]:
     """{(WireGuard interface, public key): Peer} of the peers that have the tunnels' far ends, by AllowedIPs."""
-    by, found = {name: AllowedIPs(these) for name, these in peers.items()}, {}
+    by = {name: AllowedIPs(these) for name, these in peers.items()}
+    found: Dict[Key, Peer] = {}
     for tunnel in tunnels:
         if tunnel.underlay in by:
-            for end in tunnel.ends():
+            for end in tunnel.reach():
+                if tunnel.senders:
+                    # Whoever may be one of them.
+                    inside = [peer for peer in peers[tunnel.underlay] if overlaps(peer.allowed, tunnel.senders)]
+                    found.update(((tunnel.underlay, peer.key), peer) for peer in inside)
+                    continue
                 for _, peer in by[tunnel.underlay].covering(end.remote):
                     found[tunnel.underlay, peer.key] = peer
                     break

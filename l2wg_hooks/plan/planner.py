@@ -49,7 +49,14 @@ def plan(tunnels, links, leaving=(), broken=(), seen=Observed()):
 
         told, wrong, more = site_peers.changes(tunnels, links, seen, leaving)
         problems.update(dict.fromkeys(wrong))
-        more.update({name: peers for name in synced for peers in (site_peers.own(tunnels, name),) if peers})
+        more.update({name: peers for name in synced for peers in (site_peers.own(tunnels, name, seen),) if peers})
+    given: Tuple[Tuple[str, str], ...] = ()
+    if seen.given or (seen.given is not None and any(tunnel.is_hubs for tunnel in tunnels)):
+        from l2wg_hooks.plan import hub_address  # at one of two hubs only
+
+        giving = hub_address.changes(tunnels, links, seen, leaving)
+        told, links, given = told + giving.steps, giving.links, giving.given
+        problems.update(dict.fromkeys(giving.problems))
     calls: Tuple[Step, ...] = ()
     if seen.heard and not all(peer.endpoint for these in seen.peers.values() for peer in these):
         from l2wg_hooks.plan import peer_endpoints
@@ -102,7 +109,8 @@ def plan(tunnels, links, leaving=(), broken=(), seen=Observed()):
     others += _stale([tunnel for tunnel in tunnels if tunnel.name in there], ways, links) if not broken else ()
     calls = told + calls
     whole = goes + (wires + swaps + loads + calls + aside if swaps else calls + loads + wires + aside) + others
-    return Plan(whole, tuple(waiting), tuple(problems), rules if loads else None, synced, tuple(replaced), ports, more, inside)
+    new = rules if loads else None
+    return Plan(whole, tuple(waiting), tuple(problems), new, synced, tuple(replaced), ports, more, inside, given)
 
 
 def _told(wires, calls, rising):
@@ -228,4 +236,8 @@ def removal(names, links, seen=Observed()):
         from l2wg_hooks.plan import site_peers
 
         aside += site_peers.changes((), links, seen)[0]
+    if seen.given:
+        from l2wg_hooks.plan import hub_address
+
+        aside += hub_address.changes((), links, seen).steps
     return Plan(steps + loads + wires + aside + ports, rules=Rules() if loads else None)

@@ -96,7 +96,7 @@ def size(tunnel):
 
 
 def _ends(tunnel):
-    return tunnel.ends() if needed(tunnel.kind) and not tunnel.walled else ()
+    return tunnel.reach() if needed(tunnel.kind) and not tunnel.walled else ()
 
 
 def _all(address):

@@ -69,7 +69,7 @@ def _wrong(tunnel, link):
     )
     wish = (("kind", link.kind, tunnel.kind), namespace) + tunnel.packing.fixed(tunnel, link)
     return ["{} is {}, not {}".format(*row) for row in wish if row[1] != row[2]] + [
-        f"it was made with {word}" for word in link.odd
+        f"it was made with {word}" for word in link.odd if word not in tunnel.packing.wished(tunnel)
     ]
 
 
@@ -167,7 +167,7 @@ def _make(tunnel, link, index, bridge, seen, old, ways):
         if link.ttl != TTL:
             reason = "its packets' TTL is that of what they carry" if link.ttl == 0 else "its packets' TTL is %d" % link.ttl
             yield commands.set_link(tunnel.name, tunnel.name, reason, *_ttl(tunnel))
-    if tunnel.remotes and (link is None or seen.floods is not None):
+    if tunnel.remotes and not tunnel.senders and (link is None or seen.floods is not None):
         yield from flood_list.steps(tunnel, (seen.floods or {}).get(tunnel.name, ()) if link is not None else ())
     master, up = (link.master, link.up) if link else ("", False)
     if bridge is None:
@@ -194,6 +194,10 @@ def _make(tunnel, link, index, bridge, seen, old, ways):
     if tunnel.isolated != (master == bridge.name and link.isolated):
         word, reason = ("on", "isolated = yes") if tunnel.isolated else ("off", "isolated = no")
         yield commands.set_link(tunnel.name, tunnel.name, reason, "type", "bridge_slave", "isolated", word)
+    if tunnel.senders and (master != bridge.name or link.port_learning or not link.neigh_suppress):
+        # Before it is up: what the bridge learnt here by itself would stand against what FRR says.
+        words = ("type", "bridge_slave", "learning", "off", "neigh_suppress", "on")
+        yield commands.set_link(tunnel.name, tunnel.name, "control = evpn: FRR tells where stations are", *words)
     if not up:
         yield commands.set_link(tunnel.name, tunnel.name, "it is down", "up")
 

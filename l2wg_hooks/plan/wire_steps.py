@@ -164,6 +164,9 @@ def routes(tunnels, wanted):
             for end in tunnel.ends():
                 before = found.get(end.remote, ("", 0))
                 found[end.remote] = (tunnel.underlay, max(size, before[1]))
+            for address in (address for peer in tunnel.peers for address in peer.ends) if tunnel.has_hubs else ():
+                # Each hub is asked at its own address whether it answers.
+                found.setdefault(address, (tunnel.underlay, 0))
     return found
 
 

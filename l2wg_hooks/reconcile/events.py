@@ -72,6 +72,12 @@ def _watch(_):
     return watch.look()
 
 
+def _hubs(key):
+    from l2wg_hooks.reconcile import hub_watch  # where there are two hubs only
+
+    return hub_watch.move(key)
+
+
 # By all words, or those before the name: what is done, a function of the last one, and what has happened. Who calls is in etc/.
 EVENTS = {
     ("up",): (up, "{} is up"),
@@ -84,6 +90,7 @@ EVENTS = {
     ("event", "up", "boot"): (up, "the router has started"),
     ("event", "up", "nftables"): (up, "nftables was loaded anew"),
     ("event", "watch"): (_watch, "the watch"),
+    ("event", "hubs"): (_hubs, "the watch of the hubs"),
     ("down", "--all"): (_all_down, "all tunnels are to go"),
 }
 

@@ -27,11 +27,12 @@ def heal():
     if leaving is None:
         look_record.write(wished.tunnels, links)
         return ()
-    todo = planner.plan(wished.tunnels, links, leaving, wished.broken, snapshot.look(wished.tunnels, links))
+    seen = snapshot.look(wished.tunnels, links)
+    todo = planner.plan(wished.tunnels, links, leaving, wished.broken, seen)
     choice = Choice(read_history(), look_record.now())
     if not choice(todo).steps:
         whole = not (wished.broken or leaving) and todo == Plan()
-        look_record.write(wished.tunnels, links, choice.until if todo.steps else None, whole)
+        look_record.write(wished.tunnels, links, choice.until if todo.steps else None, whole, seen)
         return ()
     with lock.at_leisure() as ours:
         # Whoever was at work a moment ago may have begun to wait for a confirmation.

@@ -10,7 +10,7 @@ import time
 from l2wg_hooks.errors import L2wgError
 from l2wg_hooks.netfilter import inner_guard
 from l2wg_hooks.observe import snapshot, sysctls
-from l2wg_hooks.plan import peer_down, policy_routes
+from l2wg_hooks.plan import key_changes, peer_down, policy_routes
 from l2wg_hooks.probes import loop_probe
 from l2wg_hooks.reconcile import endpoint_names
 from l2wg_hooks.system import files, ip_routes
@@ -27,14 +27,14 @@ def now():
     return int(time.clock_gettime(time.CLOCK_BOOTTIME))
 
 
-def words(tunnels, links, whole=False):
-    """What the script has to know of the tunnels: words without blanks, each once.
+def words(tunnels, links, whole=False, seen=None):
+    """What the script has to know of the tunnels: words without blanks, each once. `seen` is an Observed, for its peers.
 
     ways4, table4=NUMBER, ways6, table6=NUMBER: policy routes; sites4=WG, sites6=WG: routes to sites; mangle, filter: tables of
     iptables; vlans: of bridges that filter them; flood=NAME: the flood list of a VXLAN; inner: rules in
     l2wg's namespace. With `names` it calls Python where a peer is silent that is named by peer=KEY,
-    with `answers` at every look. `event` says that an event has nothing to do, either, but to send the probes
-    probe=BRIDGE/MAC/NAME.
+    with `answers` at every look, and as soon as a peer has had a handshake at another time than turn=KEY/TIME says. `event` says
+    that an event has nothing to do, either, but to send the probes probe=BRIDGE/MAC/NAME.
     """
     found = []
     for tunnel in tunnels:
@@ -55,6 +55,11 @@ def words(tunnels, links, whole=False):
             found.append("vlans")
     if any(tunnel.peer_down == peer_down.PORT for tunnel in tunnels):
         found.append("answers")
+    for _, _, turn in key_changes.turns(tunnels, seen) if seen is not None else ():
+        if turn.idle and turn.idle.split() == [turn.idle]:
+            found.append("turn=%s/%d" % (turn.idle, turn.time))
+        if turn.idle and turn.moved:
+            found.append("answers")
     silent = [key for these in endpoint_names.wanted(tunnels).values() for key in these if key.split() == [key]]
     if silent:
         found += ["names"] + [f"peer={key}" for key in silent]
@@ -73,7 +78,7 @@ def switches(tunnels):
     return tuple(path for path in paths if not set(path) & set(" \t\n\\"))
 
 
-def write(tunnels, links, until=None, whole=False):
+def write(tunnels, links, until=None, whole=False, seen=None):
     """Keep that nothing was to be done, up to the second `until`, where the script has called; nobody is told where it fails.
 
     `whole` is whether that is so for an event, too, which asks for all of the wish and tells of what waits.
@@ -83,7 +88,7 @@ def write(tunnels, links, until=None, whole=False):
         return
     end = now() + HOLDS
     end = end if until is None else min(until, end)
-    rows = (fingerprint, " ".join(words(tunnels, links, whole)), str(end), " ".join(switches(tunnels)))
+    rows = (fingerprint, " ".join(words(tunnels, links, whole, seen)), str(end), " ".join(switches(tunnels)))
     try:
         files.keep(PATH, "".join(row + "\n" for row in rows))
     except L2wgError:  # a full /run: then each look is Python's

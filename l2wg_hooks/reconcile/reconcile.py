@@ -75,11 +75,14 @@ def bring(wished, leaving=(), whole=True, meet=None, chosen=lambda todo: todo):
         # Before anything of it goes.
         _remember(wished.tunnels, found, whole)
         todo = chosen(planner.plan(wished.tunnels, links, leaving, wished.broken, found))
+        if any(peer.was for tunnel in wished.tunnels for peer in tunnel.peers):
+            _settle(wished.tunnels, found)
         if wished.net is not None or found.told is not None:
-            from l2wg_hooks.config import site_record
+            from l2wg_hooks.config import hub_record, site_record
 
+            hub_record.keep(wished.tunnels)
             # Before: whoever is ended now leaves no peer that nobody takes for ours.
-            site_record.keep(wished, links, found, todo.peers)
+            site_record.keep(wished, links, found, todo.peers, todo.given)
         if meet:
             meet()
             meet = None
@@ -95,6 +98,18 @@ def bring(wished, leaving=(), whole=True, meet=None, chosen=lambda todo: todo):
             Problem(f"`{step}` had no effect: {step.reason}", "is another manager at work on it?") for step in todo.steps
         )
     return todo, failed
+
+
+def _settle(tunnels, found):
+    """Keep which sites have changed their keys for good, before the former ones go: no start lets these in again."""
+    from l2wg_hooks.config import changed_keys  # where a site changes its key only
+    from l2wg_hooks.plan import key_changes
+
+    for old, new in key_changes.done(tunnels, found):
+        try:
+            changed_keys.add(old, new)
+        except L2wgError:  # a full disk, or one that is read only: the next look tries again
+            pass
 
 
 def remember():
@@ -217,4 +232,8 @@ def remove_all():
             except L2wgError:  # the next plan sees that they are up
                 pass
         tell_what_waits(())
+        if wished.net is not None or found.told is not None:
+            from l2wg_hooks.config import hub_record
+
+            hub_record.keep(())
         return failed

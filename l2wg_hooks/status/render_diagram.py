@@ -82,8 +82,10 @@ def _tunnel(status, tunnel):
         end = "%d of %d peers" % (tunnel.heard, len(tunnel.near))
     rows = [wire + " " + end] if len(wire + " " + end) <= RIGHT else [wire, end]
     rows += [f"to {tunnel.wish.site}"] if tunnel.wish.site else []
-    ends = f"{tunnel.wish.local} ══ {', '.join(tunnel.wish.far_ends)}"
+    ends = f"{tunnel.wish.local} ══ {tunnel.wish.senders or ', '.join(tunnel.wish.far_ends)}"
     there = [f"there {_called(tunnel.wish, remote) if several else remote}" for remote in tunnel.wish.far_ends]
+    if tunnel.wish.senders:
+        there = ["there " + tunnel.wish.senders, "by FRR %d far ends" % len(tunnel.wish.remotes)]
     rows += [ends] if len(ends) <= RIGHT and not several else [f"here {tunnel.wish.local}", *there]
     rows.append(
         "{}, MTU {}{}".format(tunnel.wish.kind, tunnel.mtu or "none", ", MSS %d and %d" % tunnel.mss if tunnel.mss else "")
@@ -113,7 +115,7 @@ def _rows(status, tunnels):
     width = min(max(len(tunnel_groups.called(tunnel)) for tunnel in tunnels), RIGHT // 2)
     for tunnel in tunnel_groups.ordered(tunnels):
         fine, far, word = status.carries(tunnel), tunnel.peer, tunnel_groups.word(status, tunnel)
-        said = word if word != tunnel_groups.UP else tunnel.wish.remote
+        said = word if word != tunnel_groups.UP else tunnel.wish.senders or tunnel.wish.remote
         if word in tunnel_groups.HEARD:
             said += f", {duration(far.age)}"
         text = "{} {} {}".format(cut(tunnel_groups.called(tunnel), width).ljust(width), "══" if fine else "╳═", said)

@@ -65,14 +65,21 @@ def _tunnel(tunnel):
             "port": below.port or None,
             "addresses": list(below.addresses),
         },
-        "peer": None if wish.remotes else peer(tunnel.peer),
+        "peer": None if wish.remotes or wish.senders else peer(tunnel.peer),
         "remotes": [
-            {"address": end.remote, "site": _site(wish, end.remote), "by": wish.by(end.remote) or None, "peer": peer(far)}
+            {
+                "address": end.remote,
+                "site": _site(wish, end.remote),
+                "by": wish.by(end.remote) or None,
+                "peer": peer(far),
+                "stations_total": tunnel.behind.get(end.remote, 0) if wish.remotes else None,
+            }
             for end, far in tunnel.peers.items()
         ],
         "received": tunnel.traffic.received._asdict(),
         "sent": tunnel.traffic.sent._asdict(),
         "dropped": dict(tunnel.dropped),
+        **({"evpn": {"prefix": wish.senders, "far_ends": len(wish.remotes)}} if wish.senders else {}),
     }
 
 
@@ -119,7 +126,13 @@ def _port(port):
         "stations_total": port.crowd,
         "stations_cut": port.crowd > len(port.stations),
         "stations": [
-            {"mac": station.mac, "vlan": station.vlan or None, "age": station.idle, "fixed": station.fixed}
+            {
+                "mac": station.mac,
+                "vlan": station.vlan or None,
+                "age": station.idle,
+                "fixed": station.fixed,
+                "remote": station.far or None,
+            }
             for station in port.stations
         ],
     }

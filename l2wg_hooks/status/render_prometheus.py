@@ -44,6 +44,11 @@ def _metrics(status):
     yield "tunnel_info", GAUGE, said, [(_info(tunnel), 1) for tunnel in tunnels]
     said = "A far end of a tunnel that has several, the public key of its peer, and its site's name."
     yield "tunnel_remote_info", GAUGE, said, list(_remotes(tunnels))
+    said = "The far ends that FRR has put into the tunnel's table (control = evpn)."
+    found = [(_of(tunnel), len(tunnel.wish.remotes)) for tunnel in tunnels if tunnel.wish.senders]
+    yield "evpn_far_ends", GAUGE, said, found
+    said = "Whether the hub is the one of two that this router listens to."
+    yield "hub_listened", GAUGE, said, list(_hubs(tunnels))
     for name, said, value in (
         ("tunnel_up", "Whether the tunnel exists and is up.", lambda tunnel: tunnel.up),
         ("tunnel_joined", "Whether the tunnel is a port of its bridge.", lambda tunnel: tunnel.joined),
@@ -95,7 +100,7 @@ def _info(tunnel):
         "underlay": wish.underlay,
         "bridge": wish.bridge,
         "local": wish.local,
-        "remote": ",".join(wish.far_ends),
+        "remote": wish.senders or ",".join(wish.far_ends),
         "mss_clamp": wish.mss_clamp,
         "site": wish.site,
         "public_key": tunnel.peer.key if tunnel.peer and not wish.remotes else "",
@@ -109,6 +114,14 @@ def _remotes(tunnels):
         for end, far in tunnel.peers.items() if tunnel.wish.remotes else ():
             labels = {"tunnel": tunnel.name, "remote": end.remote, "site": sites.get(end.remote, "")}
             yield dict(labels, public_key=far.key if far else ""), 1
+
+
+def _hubs(tunnels):
+    """(labels, 0 or 1) of each hub where there are two."""
+    for tunnel in tunnels:
+        for peer in tunnel.wish.peers if tunnel.wish.has_hubs else ():
+            heard = tunnel.peer is not None and tunnel.peer.key in (peer.key, peer.was)
+            yield {"tunnel": tunnel.name, "site": peer.site, "public_key": peer.key}, heard
 
 
 def _traffic(subject, rows):

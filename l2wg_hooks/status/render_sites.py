@@ -31,7 +31,7 @@ def render(table, colour=False):
     for row, these in zip(table.rows, cells):
         text = _line(these, widths)
         pen.lines.append(paint(text, "red", colour) if row.wrong else text)
-        if row.tunnel and row.tunnel.name != row.name and (row.by_hand or not row.tunnel.wish.remotes):
+        if row.tunnel and row.tunnel.name != row.name and (row.by_hand or not _is_shared(row)):
             own = row.by_hand or row.tunnel.name != site_names.tunnel(row.name)
             pen.row("", f"its tunnel is {row.tunnel.name}" + (f", by {row.tunnel.wish.path}" if own else ""))
         if not row.line:
@@ -44,9 +44,13 @@ def render(table, colour=False):
     pen.line("")
     if any(row.word == sites.NONE for row in table.rows):
         pen.line(WHY_NONE)
-    shared = [row.tunnel for row in table.rows if row.tunnel and row.tunnel.wish.remotes and not row.by_hand]
-    for name in dict.fromkeys(tunnel.name for tunnel in shared):
-        pen.line(f"They have one tunnel here, {name}: l2wg status {name}")
+    shared = [row.tunnel for row in table.rows if row.tunnel and _is_shared(row) and not row.by_hand]
+    for tunnel in {tunnel.name: tunnel for tunnel in shared}.values():
+        who = "The hubs" if tunnel.wish.has_hubs else "They"
+        pen.line(f"{who} have one tunnel here, {tunnel.name}: l2wg status {tunnel.name}")
+    listened = [row.name for row in table.rows if row.listened]
+    if listened:
+        pen.line(f"{listened[0]} is the hub that is listened to")
     if not table.looked and not table.draft:
         pen.line(NOT_LOOKED)
     if table.elsewhere:
@@ -57,6 +61,11 @@ def render(table, colour=False):
     while not pen.lines[-1]:
         pen.lines.pop()
     return "\n".join(pen.lines) + "\n"
+
+
+def _is_shared(row):
+    """Whether the tunnel to a site is one to others, too."""
+    return row.tunnel.wish.is_one_of_all or row.tunnel.wish.has_hubs
 
 
 def _faults(pen, name, faults):

@@ -37,6 +37,7 @@ def _site(row):
         "gone": row.gone or None,
         "here": row.here,
         "hub": row.hub,
+        "listened": row.listened,
         "state": row.word,
         "by": row.by or None,
         "tunnel": row.tunnel and _tunnel(row),

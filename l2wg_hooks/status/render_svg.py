@@ -125,7 +125,7 @@ def _said(status):
             tunnel.wish.bridge,
             tunnel.wish.underlay,
             tunnel.wish.local,
-            ", ".join(tunnel.wish.far_ends),
+            tunnel.wish.senders or ", ".join(tunnel.wish.far_ends),
             f" ({tunnel.wish.site})" if tunnel.wish.site else "",
             "well" if status.well(tunnel) else "not well",
         )
@@ -179,7 +179,7 @@ def _many(status, tunnels):
 def _site(status, tunnel):
     word, fine = tunnel_groups.word(status, tunnel), status.carries(tunnel)
     said = f"{word}, {duration(tunnel.peer.age)}" if word in tunnel_groups.HEARD else word
-    return tunnel_groups.called(tunnel), (f"{tunnel.wish.remote}: {said}",), GOOD if fine else BAD, "peer"
+    return tunnel_groups.called(tunnel), (f"{tunnel.wish.senders or tunnel.wish.remote}: {said}",), GOOD if fine else BAD, "peer"
 
 
 def _names(names):
@@ -210,6 +210,8 @@ def _peer(status, tunnel):
     rows = (tunnel.wish.remote,) if tunnel.wish.site else ()
     if several:
         rows = tuple(map(tunnel.wish.called, tunnel.wish.far_ends)) + (f"other ends of {tunnel.name}",)
+        if len(rows) > LINES:
+            rows = (tunnel.wish.leads_to, f"other ends of {tunnel.name}")
     else:
         rows += (f"other end of {tunnel.name}", f"key {key(far.key)}" if far else "no peer")
     over = " ".join((below.name,) + below.addresses[:1]) + ", MTU %s" % (below.mtu or "none")
@@ -217,7 +219,7 @@ def _peer(status, tunnel):
     if several:
         title, under = "%d of %d peers" % (tunnel.heard, len(tunnel.near)), ""
         return title, rows, GOOD if status.carries(tunnel) else BAD, "peer", over, under
-    return tunnel.wish.site or tunnel.wish.far_ends[0], rows, GOOD if status.carries(tunnel) else BAD, "peer", over, under
+    return tunnel.wish.site or tunnel.wish.leads_to, rows, GOOD if status.carries(tunnel) else BAD, "peer", over, under
 
 
 def _width(cards):

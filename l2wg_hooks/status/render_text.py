@@ -9,6 +9,8 @@ from l2wg_hooks.status.terminal_text import cut, duration, key, paint, readable,
 WHOLE = 3
 # So many addresses a port; more are in --json.
 STATIONS = 8
+# So many far ends of a tunnel that FRR finds them of.
+FAR_ENDS = 30
 GUARD = {"injection": "injected", "leak": "leaking", "forgery": "forged"}
 FENCES = {"loop": "looped", "storm": "over the storm limit", "dhcp": "of DHCP", "vlans": "of other VLANs"}
 
@@ -30,10 +32,11 @@ def render(status, colour=False, before=None, names=()):
             pen.line("")
             _tunnel(pen, status, tunnel, rates.get(tunnel.name))
         shown_in = {tunnel.wish.bridge for tunnel in shown}
+        wishes = {tunnel.name: tunnel.wish for tunnel in status.tunnels if tunnel.wish.remotes}
         for bridge in status.bridges:
             if bridge.name in shown_in:
                 pen.line("")
-                _bridge(pen, status, bridge, rates)
+                _bridge(pen, status, bridge, rates, wishes)
     if status.wrong:
         pen.line("")
         pen.line("What helps: l2wg check")
@@ -70,7 +73,9 @@ def _tunnel(pen, status, tunnel, rates):
     pen.lines.append("{} {}{}".format(name, paint(state, "green" if state == "up" else "red", pen.colour), since))
     pen.faults(status.of(tunnel.name))
     number = ", %s %d" % (wish.packing.number_word, wish.number) if wish.number is not None else ""
-    pen.row("ends", f"{wish.local} here, {', '.join(wish.far_ends)} there, {wish.kind}{number}")
+    pen.row("ends", f"{wish.local} here, {wish.senders or ', '.join(wish.far_ends)} there, {wish.kind}{number}")
+    if wish.senders:
+        pen.row("control", "FRR has put %d far ends into its table (l2wg check: how FRR is)" % len(wish.remotes))
     if below.there:
         port = ", UDP port %d" % below.port if below.port else ""
         word = "up" if below.up else "down"
@@ -78,7 +83,11 @@ def _tunnel(pen, status, tunnel, rates):
         pen.row("underlay", ", ".join((text,) + below.addresses), up="green", down="red")
     else:
         pen.row("underlay", f"{below.name} missing", missing="red")
-    for end, far in tunnel.peers.items():
+    shown = list(tunnel.peers.items())
+    if wish.senders and len(shown) > FAR_ENDS:
+        pen.row("peers", "%d, of which %d follow: l2wg status --json has all" % (len(shown), FAR_ENDS))
+        shown = shown[:FAR_ENDS]
+    for end, far in shown:
         called = f"{wish.called(end.remote)}: " if wish.remotes else ""
         by = wish.by(end.remote)
         if far is not None and by:
@@ -87,9 +96,12 @@ def _tunnel(pen, status, tunnel, rates):
             hand = f"handshake {duration(far.age)} ago" if far.age is not None else "no handshake yet"
             where = f"at {far.endpoint}" if far.endpoint else "endpoint not known yet"
             pen.row("peer", f"{called}{key(far.key)} {where}, {hand}")
-            pen.row("", f"{size(far.received)} received, {size(far.sent)} sent")
+            macs = ", " + count(tunnel.behind.get(end.remote, 0), "MAC") if wish.remotes else ""
+            pen.row("", f"{size(far.received)} received, {size(far.sent)} sent{macs}")
         else:
             pen.row("peer", f"{called}none", none="red")
+    if wish.has_hubs:
+        pen.row("hubs", hubs(tunnel))
     pen.row("bridge", "{}{}".format(wish.bridge, "" if tunnel.joined else tie(" (not a port of it)")))
     pen.row("MTU", "%s, of these %d in one packet, more in fragments" % (tunnel.mtu if tunnel.there else "none", tunnel.whole))
     clamp = "not clamped" if wish.mss_clamp == "off" else "no clamp in force"
@@ -109,11 +121,21 @@ def _tunnel(pen, status, tunnel, rates):
         pen.row(label, _way(tunnel.traffic[number]) + rate)
 
 
+def hubs(tunnel):
+    """Which of two hubs a tunnel's router listens to."""
+    names = {peer.key: peer.site for peer in tunnel.wish.peers}
+    heard = tunnel.peer.key if tunnel.peer is not None else ""
+    others = " and ".join(name for key, name in names.items() if key != heard)
+    if heard not in names:
+        return "neither {} nor {} is listened to".format(*names.values())
+    return f"{names[heard]} is listened to, {others} is not"
+
+
 def _way(way):
     return "%s, %s, %s, %d dropped" % (count(way.frames, "frame"), size(way.bytes), count(way.errors, "error"), way.dropped)
 
 
-def _bridge(pen, status, bridge, rates):
+def _bridge(pen, status, bridge, rates, wishes):
     name = paint(bridge.name, "bold", pen.colour)
     if bridge.there:
         state = paint("up", "green", pen.colour) if bridge.up else paint("down", "red", pen.colour)
@@ -124,7 +146,7 @@ def _bridge(pen, status, bridge, rates):
     if bridge.there:
         pen.row("addresses", "{}; STP {}".format(", ".join(bridge.addresses) or "none", "on" if bridge.stp else "off"))
     for port in bridge.ports:
-        _port(pen, port, rates.get(port.name))
+        _port(pen, port, rates.get(port.name), wishes.get(port.name))
 
 
 def port_word(port):
@@ -140,13 +162,13 @@ def port_word(port):
     return port.state or "up"
 
 
-def _port(pen, port, rates):
+def _port(pen, port, rates, wish=None):
     word = port_word(port)
     text = word
     if port.joined:
         text += ", %d frames/s in, %d out" % rates if rates and not port.tunnel else ""
         text += ", {}{}".format(count(port.crowd, "MAC"), ":" if port.stations else "")
-        text += "".join(f" {tie(_station(station))}," for station in port.stations[:STATIONS])
+        text += "".join(f" {tie(_station(station, wish))}," for station in port.stations[:STATIONS])
         text = text.rstrip(",")
         if port.crowd > STATIONS:
             known = "all" if port.crowd == len(port.stations) else "the %d heard last" % len(port.stations)
@@ -155,10 +177,17 @@ def _port(pen, port, rates):
     pen.row(port.name, text, **{word.split(" ")[0]: colour})
 
 
-def _station(station):
+def _station(station, wish=None):
+    """A Station in words; of a tunnel to several (`wish`) with whose it is."""
     idle = "fixed" if station.fixed else "" if station.idle is None else duration(station.idle) + " ago"
-    words = ", ".join(filter(None, (idle, "VLAN %d" % station.vlan if station.vlan else "")))
+    where = f"at {_name(wish, station.far)}" if wish and station.far else ""
+    words = ", ".join(filter(None, (where, idle, "VLAN %d" % station.vlan if station.vlan else "")))
     return f"{station.mac} ({words})" if words else station.mac
+
+
+def _name(wish, remote):
+    """Whose end that is, in a word: the site's name, or the address."""
+    return next((peer.site for peer in wish.peers if peer.site and remote in peer.ends), remote)
 
 
 def _table(pen, status):

@@ -21,11 +21,7 @@ def show(options):
     seen = survey.look()
     found = status.build(seen)
     names = _known(found, options.tunnels)
-    try:
-        _print(found, options, names, seen.wished)
-        sys.stdout.flush()
-    except BrokenPipeError:  # `| head` has seen enough
-        sys.stdout = None
+    _whole(_print, found, options, names, seen.wished)
     return _code(found, names)
 
 
@@ -41,12 +37,17 @@ def sites(options):
         table = _table(status.build(seen), seen.wished)
     else:
         table = net_sites.build(_net_alone(path), path)
+    _whole(_print_sites, table, options)
+    return 1 if table.wrong else 0
+
+
+def _whole(work, *arguments):
+    """Call `work`, which prints, and have all of it out, as far as anybody reads it."""
     try:
-        _print_sites(table, options)
+        work(*arguments)
         sys.stdout.flush()
     except BrokenPipeError:  # `| head` has seen enough
         sys.stdout = None
-    return 1 if table.wrong else 0
 
 
 def export(options):
@@ -55,7 +56,7 @@ def export(options):
 
     path = _net_path(options)
     lines = _net_alone(path).lines
-    found = site_export.export(lines, options.site, options.form, options.underlay or site_export.UNDERLAY, path)
+    found = site_export.export(lines, options.site, options.form, options.underlay, path, options.wire or site_export.SHARED)
     terminal.out(found.text)
     return found.notes, 0
 

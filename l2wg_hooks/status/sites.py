@@ -7,10 +7,10 @@ from typing import Dict, List, NamedTuple, Optional, Tuple
 
 from l2wg_hooks.config import site_tunnels
 from l2wg_hooks.errors import listed
-from l2wg_hooks.status.status import WRONG, Fault, State, of_problem
+from l2wg_hooks.status.status import NOTE, WRONG, Fault, State, of_problem
 
 # Words for what there is between this router and a site, beside those for a tunnel's state.
-HERE, GONE, NONE, UNKNOWN = "here", "gone", "none", "unknown"
+HERE, GONE, NONE, UNKNOWN, STANDBY = "here", "gone", "none", "unknown", "standby"
 CONTRADICTED, CHOOSE = "another line contradicts this one, so neither counts", "mend one of the two"
 # How this router has the other sites of a star, by whether it is isolated from them.
 BEYOND = {False: "by way of the hub", True: "at the hub, not seen from here"}
@@ -23,8 +23,9 @@ class Row(NamedTuple):
 
     `by` is the site by which packets go there, the hub, or "": a handshake is seen with that one alone.
     `addresses` are those inside WireGuard, the one that its tunnel has first; `lan` is what its card says is behind it, `crowd`
-    how many Ethernet addresses are heard behind the tunnel. `gone` is the day since which it is out, or "". `meets` is whether it
-    is to have a tunnel with this router, None where nobody can tell. `by_hand`: its tunnel has a file of its own.
+    how many Ethernet addresses are heard behind it. `gone` is the day since which it is out, or "". `meets` is whether it
+    is to have a tunnel with this router, None where nobody can tell. `by_hand`: its tunnel has a file of its own. `was` is its
+    former key, while it changes that.
     """
 
     name: str
@@ -42,6 +43,7 @@ class Row(NamedTuple):
     crowd: int = 0
     faults: Tuple[Fault, ...] = ()
     by: str = ""
+    was: str = ""
 
     @property
     def wrong(self):
@@ -53,14 +55,25 @@ class Row(NamedTuple):
         """The Far of this site; None where there is none, or it is the hub's."""
         if self.tunnel is None or self.by:
             return None
+        if self.tunnel.wish.has_hubs:
+            return self.tunnel.peer if self.listened else None
         return next((far for end, far in self.tunnel.peers.items() if end.remote in self.addresses), None)
+
+    @property
+    def listened(self):
+        """Whether this is the one of two hubs that is listened to here; None where this router has no such choice."""
+        if self.tunnel is None or not self.tunnel.wish.has_hubs or self.by_hand:
+            return None
+        return self.tunnel.peer is not None and self.tunnel.peer.key in (self.key, self.was)
 
     @property
     def ways(self):
         """(bytes received, bytes sent) of the site's tunnel, or, where that leads to others, too, of its peer."""
         if self.tunnel is None:
             return 0, 0
-        if self.tunnel.wish.remotes:
+        if self.listened is False:
+            return 0, 0
+        if self.tunnel.wish.is_one_of_all:
             return (self.peer.received, self.peer.sent) if self.peer else (0, 0)
         return self.tunnel.traffic.received.bytes, self.tunnel.traffic.sent.bytes
 
@@ -72,6 +85,8 @@ class Row(NamedTuple):
         if self.tunnel is not None:
             if not self.tunnel.there:
                 return "missing"
+            if self.listened is False and self.tunnel.up and not self.wrong:
+                return STANDBY
             return "down" if not self.tunnel.up else "WRONG" if self.wrong else "up"
         if self.gone:
             return GONE
@@ -123,7 +138,7 @@ def build(net, path, status=None, problems=()):
     for site in net.lines.faulty:
         # Of lines that contradict each other, the last one is told of.
         of_line.setdefault(site.line, [Fault(WRONG, "", CONTRADICTED, CHOOSE, path, site.line)])
-    rows = [_row(site, net, found, of_line.pop(site.line, [])) for site in sites]
+    rows = [_row(site, net, found, of_line.pop(site.line, []), path) for site in sites]
     rows += [_lineless(key, state, found) for key, state in found.left()]
     faults = [fault for line in sorted(of_line) for fault in of_line[line]]
     told = set(net.problems)
@@ -166,6 +181,12 @@ class _Tunnels:
         """[(public key, State)] of those that come of a line which is there no more."""
         return [row for row in self.by_key.items() if row[0] not in self.taken]
 
+    def crowd(self, tunnel, addresses):
+        """How many Ethernet addresses are behind a site, or, where the tunnel leads to no other, behind that."""
+        if tunnel.wish.remotes:
+            return sum(tunnel.behind.get(address, 0) for address in addresses)
+        return self.crowds.get(tunnel.name, 0)
+
     def faults(self, tunnel, addresses):
         """What is wrong with one, or worth a look; of one that leads to several sites, what is not with another one."""
         hubs = {peer.by for peer in tunnel.wish.peers if peer.by and set(peer.ends).intersection(addresses)}
@@ -173,7 +194,7 @@ class _Tunnels:
         return [fault for fault in self.status.of(tunnel.name) if fault.far in ("", *addresses, *ways)]
 
 
-def _row(site, net, found, faults):
+def _row(site, net, found, faults, path):
     own = net.part.own
     tunnel, by_hand = found.of(site.key, site.card.addresses)
     here = own is not None and own.line == site.line
@@ -189,10 +210,16 @@ def _row(site, net, found, faults):
         faults = [*faults, Fault(WRONG, tunnel.name, message, hint)]
     # That by which there is a tunnel first.
     addresses = site.card.addresses
+    if tunnel is not None and tunnel.wish.senders and tunnel.there and not set(addresses) & set(tunnel.wish.remotes):
+        message = "FRR has not put it into the table: nothing goes there"
+        hint = f"l2wg check here, and at {site.name}: does FRR run there, with what l2wg frr prints?"
+        faults = [*faults, Fault(WRONG, tunnel.name, message, hint)]
     if tunnel is not None:
         addresses = tuple(sorted(addresses, key=lambda address: address not in tunnel.wish.far_ends))
     if tunnel is not None:
         faults = [*faults, *found.faults(tunnel, addresses)]
+    if site.was and not site.gone and found.status is not None:
+        faults = [*faults, _changes(site, here, tunnel, addresses, path)]
     meets = None
     if own is not None and net.lines.net is not None:
         meets = not here and not site.gone and site_tunnels.meet(net.lines.net, own, site)
@@ -209,16 +236,32 @@ def _row(site, net, found, faults):
         meets,
         tunnel,
         tunnel is not None and by_hand,
-        found.crowds.get(tunnel.name, 0) if tunnel is not None else 0,
+        found.crowd(tunnel, addresses) if tunnel is not None else 0,
         tuple(faults),
         next(filter(None, map(tunnel.wish.by, addresses)), "") if tunnel is not None else "",
+        site.was,
     )
+
+
+def _changes(site, here, tunnel, addresses, path):
+    """The Fault, a mere note, of a site that changes its key: how far it is."""
+    fars = {end.remote: far for end, far in tunnel.peers.items()} if tunnel is not None else {}
+    far = next((fars[address] for address in addresses if address in fars), None)
+    if tunnel is not None and tunnel.wish.has_hubs:
+        far = tunnel.peer
+    if here:
+        message, hint = "another key waits for this router", "l2wg rekey --commit, once the others have this line"
+    elif far is not None and far.key == site.key:
+        message, hint = "it has come with its new key; the old one is out a minute after that", "nothing: wait"
+    else:
+        message, hint = "it changes its key, and has the old one until now", "there, once all have its line: l2wg rekey --commit"
+    return Fault(NOTE, "", message, hint, path, site.line, "was")
 
 
 def _lineless(key, tunnel, found):
     wish = tunnel.wish
     (peer,) = [peer for peer in wish.peers if peer.key == key]
-    crowd, faults = found.crowds.get(tunnel.name, 0), tuple(found.faults(tunnel, peer.ends))
+    crowd, faults = found.crowd(tunnel, peer.ends), tuple(found.faults(tunnel, peer.ends))
     site = peer.site or wish.site
     by = wish.by(peer.ends[0])
     return Row(site, key, addresses=peer.ends, meets=True, tunnel=tunnel, crowd=crowd, faults=faults, by=by)
@@ -226,7 +269,8 @@ def _lineless(key, tunnel, found):
 
 def beyond(table):
     """(the hub's Row, names of the sites in the same star that this router has no tunnel to); (None, ()) where it has all."""
-    hub = next((row for row in table.rows if row.hub and row.tunnel is not None), None)
+    hubs = [row for row in table.rows if row.hub and row.tunnel is not None]
+    hub = next((row for row in hubs if row.listened), hubs[0] if hubs else None)
     return (hub, tuple(row.name for row in table.rows if row.word == NONE)) if hub is not None else (None, ())
 
 

@@ -111,6 +111,7 @@ class State(NamedTuple):
     `peers` are None where no AllowedIPs cover that end's address.
     `peer_down` is whether its peer is, None where nobody wants to know (peer-down = nothing).
     `age` is seconds since it was made, None where nobody knows. `dropped` is {one of FRAMES or PACKETS: count}.
+    `behind` is {far end: how many Ethernet addresses are behind it} of one with several, where there are any.
     """
 
     wish: Tunnel
@@ -127,6 +128,7 @@ class State(NamedTuple):
     dropped: Dict[str, int]
     age: Optional[float]
     peer_down: Optional[bool] = None
+    behind: Dict[str, int] = {}
 
     @property
     def name(self):
@@ -197,7 +199,7 @@ def build(seen):
     silent = frozenset(seen.silent)
     tunnels = tuple(_state(tunnel, seen, entries, intact, covers, silent) for tunnel in seen.wished.tunnels)
     bridges = _bridges(seen)
-    known = {(end.local, end.remote) for tunnel in tunnels for end in tunnel.wish.ends()}
+    known = {(end.local, end.remote) for tunnel in tunnels for end in tunnel.wish.reach()}
     strays = {reason: 0 for reason in PACKETS}
     for (reason, local, remote), count in report.packets.items():
         if (local, remote) not in known:
@@ -224,7 +226,7 @@ def _state(tunnel, seen, entries, intact, covers, silent):
     guarded = None if intact is None else entries.get(tunnel.name) == nftables.entry(tunnel)
     dropped = {reason: seen.report.frames.get((reason, tunnel.name), 0) for reason in FRAMES}
     packets = seen.report.packets
-    dropped.update({reason: sum(packets.get((reason, end.local, end.remote), 0) for end in tunnel.ends()) for reason in PACKETS})
+    dropped.update({reason: sum(packets.get((reason, end.local, end.remote), 0) for end in tunnel.reach()) for reason in PACKETS})
     return State(
         tunnel,
         there,
@@ -240,6 +242,7 @@ def _state(tunnel, seen, entries, intact, covers, silent):
         dropped,
         seen.ages.get(tunnel.name),
         tunnel.name in silent if tunnel.peer_down != "nothing" else None,
+        seen.behind.get(tunnel.name, {}),
     )
 
 
@@ -401,11 +404,19 @@ def _wire(tunnel, answers, seen):
     if underlay.there:
         if not underlay.up:
             yield Fault(WRONG, name, f"{underlay.name} is down")
+        if tunnel.wish.senders and tunnel.there and not tunnel.wish.remotes:
+            message = "FRR has put no far end into its table: nothing crosses"
+            yield Fault(WRONG, name, message, "l2wg check says how FRR is; l2wg frr prints what its file has to have")
         if not answers:
             yield Fault(WRONG, name, f"wg(8) says nothing of {underlay.name}")
         else:
-            near = tunnel.near
+            told, near = set(), tunnel.near
             for end, peer in tunnel.peers.items():
+                # Far ends that FRR finds may be any number behind one hub.
+                key = peer.key if peer is not None else ""
+                if tunnel.wish.senders and key in told:
+                    continue
+                told.add(key)
                 called = tunnel.wish.called(end.remote) if tunnel.wish.remotes else ""
                 if peer is None or end in near:
                     yield from _session(end, called, peer, underlay.name, seen)
@@ -461,7 +472,7 @@ def _blocked(tunnel, packets):
             said = "nothing has come by it yet, and the guard drops: %d packets of the tunnel " % dropped
             said += message % tunnel.underlay.name
             # Of several the first that has dropped something, if that can be told.
-            ends = [end for end in tunnel.wish.ends() if packets.get((reason, end.local, end.remote))] or tunnel.wish.ends()
+            ends = [end for end in tunnel.wish.reach() if packets.get((reason, end.local, end.remote))] or tunnel.wish.reach()
             words = {"remote": ends[0].remote, "local": tunnel.wish.local, "underlay": tunnel.underlay.name}
             yield Fault(WRONG, tunnel.name, said, hint % words)
 

@@ -9,7 +9,16 @@ from l2wg_hooks.config import last_applied, staged, store
 from l2wg_hooks.errors import REFUSED, L2wgError, fail
 from l2wg_hooks.model import NAMESPACE, Destination, Link, Switches
 from l2wg_hooks.netfilter import nftables_state
-from l2wg_hooks.observe import counter_growth, fdb_table, interface_counters, link_table, peer_answers, snapshot, wg_interfaces
+from l2wg_hooks.observe import (
+    counter_growth,
+    fdb_table,
+    interface_counters,
+    link_table,
+    peer_answers,
+    snapshot,
+    vteps,
+    wg_interfaces,
+)
 from l2wg_hooks.observe.fdb_table import Station
 from l2wg_hooks.observe.interface_counters import Traffic
 from l2wg_hooks.observe.wg_interfaces import Interface
@@ -31,6 +40,7 @@ class Survey(NamedTuple):
     `undone` is what rollback.unasked tells. `staged` names the tunnels that wait for the other site, to change to another wire.
     `silent`, `taken` and `floods` are as in Observed. `rates` are those of peers, by the keys of `notes`.
     `transit` is as snapshot.transited has it.
+    `behind` is how many stations are behind each far end of a tunnel with several, {tunnel: {address: number}}.
     """
 
     wished: store.Wish
@@ -55,13 +65,15 @@ class Survey(NamedTuple):
     floods: Optional[Dict[str, Tuple[Destination, ...]]] = None
     rates: Dict[str, counter_growth.Rate] = {}
     transit: Dict[str, bool] = {}
+    behind: Dict[str, Dict[str, int]] = {}
 
 
 def look():
     """The Survey of now. Raises L2wgError where it cannot be taken: without ip(8)."""
     wished = last_applied.standing(departs=False)
     lists = {tunnel.name: frozenset(tunnel.remotes) for tunnel in wished.tunnels if tunnel.remotes}
-    destinations = fdb_table.Destinations(lists)
+    lists.update(vteps.wanted(wished.tunnels))
+    destinations = fdb_table.Destinations(lists, learns=True)
     crowd = fdb_table.Crowd(destinations)
     ip, bridge, wg, *nft = process.together(LINKS, STATIONS, PEERS, *nftables_state.LISTS, takes={STATIONS: crowd.take})
     if isinstance(ip, L2wgError):
@@ -82,6 +94,8 @@ def look():
     known = {} if isinstance(wg, L2wgError) else wg_interfaces.parse_all(wg.out)
     if inside:
         known.update(wg_interfaces.parse_all(inside[1]))
+    floods = destinations.added() if lists and crowd.is_whole() and not blind else None
+    wished = wished._replace(tunnels=vteps.led(wished.tunnels, floods or {}))
     report, clock = nftables_state.report(nft), time.monotonic()
     notes, rates = _growth(known, report, clock)
     return Survey(
@@ -103,9 +117,10 @@ def look():
         tuple(staged.names()),
         peer_answers.down(peer_answers.read()),
         peer_answers.taken(),
-        destinations.added() if lists and crowd.is_whole() and not blind else None,
+        floods,
         rates,
         snapshot.transited(wished.tunnels),
+        destinations.behind if crowd.is_whole() else {},
     )
 
 

@@ -45,17 +45,21 @@ def show(argv):
     log.say(" ".join(argv))
 
 
-def run(argv, stdin="", environment=()):
-    """Run a command to its end. Raises L2wgError if it is not there or hangs; its exit code is the caller's to judge."""
+def run(argv, stdin="", environment=(), patience=0):
+    """Run a command to its end. Raises L2wgError if it is not there or hangs; its exit code is the caller's to judge.
+
+    It hangs where it takes longer than `patience`, in seconds; 0 stands for PATIENCE, as it is by now: a rehearsal has its own.
+    """
+    patience = patience or PATIENCE
     try:
         data = stdin.encode("utf-8", "surrogateescape")
-        code, *said = child.run(list(argv), data, dict(ENVIRONMENT, **dict(environment)), PATIENCE)
+        code, *said = child.run(list(argv), data, dict(ENVIRONMENT, **dict(environment)), patience)
     except (ValueError, UnicodeEncodeError):  # a NUL, or what is no byte: not to be had from any program or file
         fail("`{}` is not a command".format(" ".join(argv)), "look for odd bytes in the names there")
     except FileNotFoundError:
         fail(f"the command {argv[0]} is not there", f"apt install {PACKAGES.get(argv[0], argv[0])}")
     except TimeoutError:
-        fail("`%s` did not end within %d s" % (" ".join(argv), PATIENCE), "run it by hand to see what it waits for")
+        fail("`%s` did not end within %d s" % (" ".join(argv), patience), "run it by hand to see what it waits for")
     return Result(code, *(_text(piece) for piece in said))
 
 

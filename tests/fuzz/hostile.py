@@ -292,6 +292,7 @@ RIGHT = {
     ),
     "wire": st.sampled_from(["shared", "own"]),
     "encapsulation": st.sampled_from(["gretap", "vxlan"]),
+    "control": st.just("learning"),  # `evpn` needs a prefix
     "key": st.one_of(st.just(""), st.integers(0, 2**32 - 1).map(str)),
     "port": st.just("4789"),  # another one is a vxlan's only
     "mtu": st.integers(576, 9216).map(str),

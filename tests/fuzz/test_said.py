@@ -11,14 +11,14 @@ from hostile import FIRM
 from hypothesis import given
 from hypothesis import strategies as st
 from l2wg_hooks.apply import verify
-from l2wg_hooks.check import firewalls, underlay
+from l2wg_hooks.check import evpn, firewalls, underlay
 from l2wg_hooks.config import store, tunnel_file
 from l2wg_hooks.errors import L2wgError, Problem
 from l2wg_hooks.managers import dhcpcd, networkd, networkmanager
 from l2wg_hooks.model import Link
 from l2wg_hooks.netfilter import nftables_state, trace
 from l2wg_hooks.netfilter.trace import Packet
-from l2wg_hooks.observe import addresses, fdb_table, link_table, snapshot, wg_interfaces
+from l2wg_hooks.observe import addresses, fdb_table, frr, link_table, snapshot, wg_interfaces
 from l2wg_hooks.plan import address_move, flood_list, planner, policy_routes, restore
 from l2wg_hooks.probes import loop_probe
 from l2wg_hooks.reconcile import executor
@@ -192,6 +192,26 @@ def test_bridge_fdb_show(text, only):
         line = " ".join(step.argv)
         assert not executor._batches(step) or (len(line.split()) == len(step.argv) and not set(line) & set("#\"'\\\n;$`")), step
         assert re.match(r"[0-9a-f:]{17}\Z", step.argv[3]) and re.match(r"[0-9a-f.:]+\Z", step.argv[7])
+
+
+BY_BGP = tunnel_file.parse("underlay = wg0\nlocal = 198.18.0.1\nremote = 198.18.0.0/15\nbridge = br0\nencapsulation = vxlan\ncontrol = evpn\n", store.path("vx"), "vx")[0]
+FRR = {name: hostile.texts(f"golden/frr/{name}.json")[0] for name in ("vnis", "summary", "routes")}
+
+
+@given(
+    *(st.one_of(st.just(text), hostile.mutated_json([text]), hostile.mutated([text]), hostile.anything) for text in FRR.values()),
+    st.one_of(hostile.mutated(hostile.texts("golden/frr/running-config")), hostile.anything),
+)
+def test_what_frr_says(vnis, summary, routes, config):
+    try:
+        found = evpn.Answers(frr.read(frr.vnis, vnis), frr.read(frr.summary, summary), frr.read(frr.originators, routes), frr.listen_limit(config))
+    except frr.Unanswered as error:
+        assert str(error).isprintable()
+        return
+    for problem in evpn.judge((BY_BGP._replace(remotes=("198.18.0.9",)),), found, ("vx",)):
+        printable(problem)
+        assert problem.id and problem.hint and problem.path
+        assert not set(problem.hint) & set("`$|<>\n"), "to be pasted"
 
 
 @given(st.one_of(hostile.mutated([DUMP, CORPUS["peers.dump"]]), hostile.anything))

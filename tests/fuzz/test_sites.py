@@ -11,17 +11,21 @@ from hypothesis import strategies as st
 from l2wg_hooks.config import (
     allowed_ips,
     card,
+    changed_keys,
+    next_key,
     own_sites,
     own_wire,
     site_edit,
     site_faults,
     site_file,
+    site_keys,
     site_lines,
     site_mesh,
     site_record,
     site_tunnels,
     store,
     tunnel_file,
+    wg_quick_peers,
     wire_peers,
 )
 from l2wg_hooks.errors import L2wgError
@@ -35,7 +39,7 @@ import site_tables
 PATH = "/etc/l2wg/sites"
 WIRE = {nets.key(0): site_tunnels.Wire("wg0")}
 NAMES = {"star-3": 3, "star-30": 30, "mesh-30": 30, "vxlan-30": 30, "one-30": 30}
-SEEDS = hostile.texts(*(f"golden/sites/{name}.sites" for name in ("star-3", "star-30", "mesh-30", "one-30")))
+SEEDS = hostile.texts(*(f"golden/sites/{name}.sites" for name in ("star-3", "star-30", "mesh-30", "one-30", "hubs-5")))
 # What a line of each form may look like: nothing that Nix, debconf or wg-quick(8) would take for more.
 SHAPES = {
     "wg-quick": r"(#.*|\[(Interface|Peer)\]|(Address|ListenPort|PublicKey|AllowedIPs|Endpoint|PersistentKeepalive) = [][A-Za-z0-9_+/=.:, -]+|)\Z",
@@ -44,9 +48,11 @@ SHAPES = {
     "preseed": r"l2wg l2wg/[a-z-]+ (string|boolean)( [A-Za-z0-9_+/=.:, -]+)?\Z",
 }
 # What may stand behind a card, and what may not.
-KEYS = [*site_lines.OF_TUNNELS, *site_lines.OF_A_ROUTER, "key", "address", "gone", "was", "hub", "network", "shape", "isolated", "encapsulation"]
-RIGHT = ["yes", "no", "block", "off", "2026-11-25", "star", "mesh", "site0", "site0,site1", "vxlan", "fd00::7", "198.18.0.0/15", "198.18.0.0/30", "fd00::/64"]
-HEADS = ["net shape=star hub=site0", "net shape=mesh encapsulation=vxlan"]
+KEYS = [*site_lines.OF_TUNNELS, *site_lines.OF_A_ROUTER, "key", "address", "gone", "was", "hub", "hub-address", "hubs-joined", "network"]
+KEYS += ["shape", "isolated", "encapsulation", "control"]
+RIGHT = ["yes", "no", "block", "off", "2026-11-25", "star", "mesh", "site0", "site0,site1", "vxlan", "evpn", "fd00::7", *map(nets.key, range(6))]
+RIGHT += ["198.18.0.0/15", "198.18.0.0/30", "fd00::/64"]
+HEADS = ["net shape=star hub=site0", "net shape=mesh encapsulation=vxlan", "net hub=site0,site1 hub-address=198.18.9.1"]
 HEADS += [f"{HEADS[1]} hub=site{number}" + more for number in (0, 1) for more in ("", " network=198.18.0.0/15")]
 values = st.one_of(hostile.junk, hostile.names, hostile.addresses, st.integers(0, 9999).map(str), st.sampled_from(RIGHT))
 words = st.one_of(st.builds("{}={}".format, st.sampled_from(KEYS), values), hostile.junk)
@@ -81,8 +87,13 @@ def test_a_file_of_sites_is_understood_or_told_of(text):
     for tunnel in part.tunnels:
         # By the same rules as a file of its own.
         again, problems = tunnel_file.parse(tunnel_file.of(tunnel), PATH, tunnel.name)
-        assert problems == () and again == tunnel._replace(peers=(), transit=False)
-        assert [peer.ends for peer in tunnel.peers] == [(end,) for end in tunnel.far_ends]
+        assert problems == () and again == tunnel._replace(peers=(), transit=False, hub_address="", own_site="")
+        allowed = [end for peer in tunnel.peers for end in peer.ends]
+        if tunnel.has_hubs:
+            # At one of them, and each at its own.
+            assert allowed.count(tunnel.remote) == 1 and len(tunnel.peers) == 2 and len(set(allowed)) == 3
+        else:
+            assert allowed == list(tunnel.far_ends)
         for peer in tunnel.peers:
             assert card.public_key(peer.key) and (not peer.endpoint or card.endpoint(peer.endpoint))
 
@@ -120,7 +131,9 @@ def test_wireguard_leads_to_every_far_end_by_one_peer_and_to_nobody_else(text, n
         for end in tunnel.far_ends:
             assert len([peer for peer in peers if any(allowed_ips.AllowedIPs([peer]).covering(end))]) == 1
         network = found.net.network if not tunnel.transit else ""
-        assert {word.partition("/")[0] for word in allowed} - set(tunnel.far_ends) <= {network.partition("/")[0]}
+        # A site asks each of two hubs at its own address, too.
+        asked = {end for peer in tunnel.peers for end in peer.ends} if tunnel.has_hubs else set()
+        assert {word.partition("/")[0] for word in allowed} - set(tunnel.far_ends) - asked <= {network.partition("/")[0]}
         assert not (tunnel.transit and tunnel.near_ends != tunnel.ends())
 
 
@@ -224,3 +237,31 @@ def test_a_record_is_read_without_trust(text, rows):
     wished, _ = steady(text, record)
     for tunnel in wished.tunnels:
         assert tunnel_file.parse(tunnel_file.of(tunnel), PATH, tunnel.name)[1] == ()
+
+
+@given(st.one_of(hostile.mutated([next_key.render("wg0", next_key.NextKey(nets.key(1), nets.key(2), (nets.key(3),)))]), hostile.anything))
+def test_a_next_key_is_one_or_none(text):
+    found = next_key.parse(text)
+    if found is not None:
+        assert card.public_key(found.public) and next_key.parse(next_key.render("wg0", found)) == found
+
+
+@given(st.one_of(hostile.mutated([changed_keys.render({nets.key(1): nets.key(2), nets.key(2): nets.key(3)})]), hostile.anything), texts)
+def test_whoever_has_changed_a_key_every_site_is_still_there(changed, text):
+    found = known(text)
+    changes = {**changed_keys.parse(changed), nets.key(1): nets.key(5), nets.key(5): nets.key(1)}
+    after = site_keys.settled(found, changes, PATH)
+    assert [site.line for site in after.sites] == [site.line for site in found.sites]
+    living = [site.key for site in after.living()]
+    assert len(set(living)) == len(living)
+    for problem in after.problems:
+        told(problem, text)
+
+
+@given(hostile.mutated([f"[Interface]\nPrivateKey = {nets.key(1)} # mine\nAddress = 198.18.0.1/32\n[Peer]\nPublicKey = {nets.key(2)}\n"]))
+def test_another_private_key_changes_one_line(text):
+    after = next_key.with_private(text, nets.key(9))
+    if after is not None:
+        rows = list(zip(re.findall(r"[^\n]*\n|[^\n]+\Z", text), re.findall(r"[^\n]*\n|[^\n]+\Z", after)))
+        assert len(after.split("\n")) == len(text.split("\n")) and sum(old != new for old, new in rows) <= 1
+        assert wg_quick_peers.interface_values(after, "privatekey")[-1] == nets.key(9)

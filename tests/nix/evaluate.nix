@@ -28,7 +28,7 @@ let
   ];
   inherit (evaluated) config;
   # The units of tunnels.
-  names = builtins.filter (name: builtins.match "l2wg-.*" name != null && name != "l2wg-watch") (builtins.attrNames config.systemd.services);
+  names = builtins.filter (name: builtins.match "l2wg-.*" name != null && name != "l2wg-watch" && name != "l2wg-hubs") (builtins.attrNames config.systemd.services);
   ours = builtins.filter (name: builtins.match "l2wg/.*" name != null) (builtins.attrNames config.environment.etc);
 in
 {
@@ -45,6 +45,11 @@ in
   watch = lib.optionalAttrs (config.systemd.timers ? l2wg-watch) {
     service = base.unitText config "l2wg-watch";
     timer = { inherit (config.systemd.timers.l2wg-watch) wantedBy timerConfig; };
+  };
+  hubs = lib.optionalAttrs (config.systemd.timers ? l2wg-hubs) {
+    service = base.unitText config "l2wg-hubs";
+    timer = config.systemd.timers.l2wg-hubs.timerConfig;
+    path = { inherit (config.systemd.paths.l2wg-hubs) wantedBy pathConfig; };
   };
   modules = config.boot.kernelModules;
   sysctl = lib.filterAttrs (name: _: builtins.match "net\\.bridge.*" name != null) config.boot.kernel.sysctl;

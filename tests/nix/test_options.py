@@ -25,7 +25,11 @@ VALUES = {
             "g::1", "::1.2.3", "::1.2.3.04", "1.2.3.4::", "::01.2.3.4",
         ],
     ),
-    "remote": (["192.168.92.1", "fec0::1", "169.253.255.255", "223.255.255.255", "fe7f::1", "192.168.92.1,192.168.93.1"], ["", "192.168.92.1,x", "230.0.0.1"]),
+    "remote": (
+        ["192.168.92.1", "fec0::1", "169.253.255.255", "223.255.255.255", "fe7f::1", "192.168.92.1,192.168.93.1", "198.18.0.0/15", "fd00::/8", "10.0.0.0/31"],
+        ["", "192.168.92.1,x", "230.0.0.1", "198.18.0.1/15", "198.18.0.1/32", "0.0.0.0/0", "::/0", "198.18.0.0/33", "198.018.0.0/15", "224.0.0.0/8", "127.0.0.0/9",
+         "169.254.0.0/17", "fe80::/10", "ff00::/9", "192.0.0.0/2", "198.18.0.0/15,10.0.0.1", "/15", "a/15", "198.18.0.0/"],
+    ),
     "bridge-ports": (["", "enp3s0", "enp3s0 enp4s0"], ["enp3s0;reboot", "a" * 16]),
     "bridge-address": (
         ["", "192.168.92.1/24", "192.168.92.1/1", "10.0.0.0/32", "10.0.0.0/31", "10.0.0.1/31", "169.254.1.1/16", "240.0.0.1/8",
@@ -37,6 +41,7 @@ VALUES = {
     ),
     "wire": (["shared", "own"], ["", "mine"]),
     "encapsulation": (["gretap", "vxlan"], ["", "gre", "GRETAP", "ip6gretap"]),
+    "control": (["learning", "evpn"], ["", "bgp"]),
     "key": (["", "0", "4294967295"], ["-1", "4294967296", "$(reboot)", "0x1"]),
     "port": (["", "1", "4789", "65535"], ["0", "65536", "http"]),
     "mtu": (["576", "1500", "9216"], ["", "575", "9217", "70000", "1500.0", "jumbo"]),
@@ -147,14 +152,44 @@ def test_both_take_the_same_values(options, index):
 def test_examples_are_right(evaluate, options):
     """All examples at once make a tunnel that both take, and what is in the file is what was said."""
     told = {name: facts["example"] for name, facts in options["tunnel"].items() if name in options["names"]}
+    # It goes with no list of addresses, and no wire of its own: test_evpn_has_a_prefix.
+    assert told.pop("control") == "evpn"
     got = evaluate(tunnel(but(SITE_A, {"networking.wg-quick": None}), told))  # since `wire = own` makes that interface
     assert got["failed"] == []
     wish, problems = tunnel_file.parse(got["files"]["l2wg/gretap1.conf"], "gretap1.conf", "gretap1")
     assert problems == ()
     for key, name in ((record.name, record.field) for record in schema.KEYS.values()):
+        if key == "control":
+            continue
         value = told[camel(key)]
         assert getattr(wish, name) == (tuple(value) if isinstance(value, list) else value), key
         assert key in wish.lines, "what is not the default is written"
+
+
+EVPN = {"encapsulation": "vxlan", "control": "evpn", "remote": "192.168.92.0/24"}
+
+
+def test_evpn_has_a_prefix(evaluate):
+    got = evaluate(tunnel(SITE_A, EVPN))
+    assert got["failed"] == []
+    wish, problems = tunnel_file.parse(got["files"]["l2wg/gretap1.conf"], "gretap1.conf", "gretap1")
+    assert problems == () and (wish.control, wish.senders) == ("evpn", "192.168.92.0/24")
+
+
+@pytest.mark.parametrize(
+    "more, said",
+    [
+        ({"control": "learning"}, "is a prefix, and only with control"),
+        ({"remote": "192.168.92.1"}, "remote says where these may be: a prefix"),
+        ({"remote": "fd00::/8"}, "is of another family than local"),
+        ({"encapsulation": "gretap"}, "evpn is for a vxlan"),
+        ({"wire": "own"}, "in one network namespace"),
+        ({"peerDown": "port"}, "nobody can tell who has to answer"),
+    ],
+)
+def test_what_evpn_cannot_have_is_refused(evaluate, more, said):
+    got = evaluate(tunnel(SITE_A, dict(EVPN, **more)))
+    assert any(said in text and "cure:" in text for text in got["failed"])
 
 
 def test_the_file_is_the_one_that_debian_writes(evaluate, options):

@@ -51,11 +51,11 @@ def test_the_watch_runs_those_too(package):
 
 
 def test_every_command_has_its_package():
-    """Those that system/process.py knows packages for, but ifupdown's: there is none on NixOS."""
+    """Those that system/process.py knows packages for, but ifupdown's, of which NixOS has none, and FRR's, whose vtysh services.frr brings."""
     from l2wg_hooks.system import process
 
     text = (TREE / "nix/package.nix").read_text()
-    wanted = set(process.PACKAGES.values()) - {"ifupdown"} | {"nftables", "iptables"}
+    wanted = set(process.PACKAGES.values()) - {"ifupdown", "frr"} | {"nftables", "iptables"}
     (tools,) = [line for line in text.splitlines() if "tools = " in line]
     assert set(tools.split("[")[1].split("]")[0].split()) == wanted
 

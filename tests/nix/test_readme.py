@@ -36,7 +36,7 @@ def test_both_sites(evaluate, nix, index, site):
 
 
 def test_with_and_without_flakes(nix):
-    flake, imports, _ = blocks()[2:]
+    flake, imports = blocks()[2:4]
     outputs = '((%s).outputs { nixpkgs.lib.nixosSystem = one: map toString one.modules; l2wg.nixosModules.default = "module"; })' % flake
     got = json.loads(nix.run("nix-instantiate", "--eval", "--strict", "--json", "-E", outputs))
     assert got["nixosConfigurations"]["site-a"][0] == "module" and got["nixosConfigurations"]["site-a"][1].endswith("/site-a.nix")

@@ -143,6 +143,31 @@ def test_what_plain_nix_can_tell_is_refused_at_evaluation(evaluate, case):
     assert lines <= {problem.line for problem in nets.lines(text).problems}
 
 
+TWO = "hub=site0,site1 hub-address=198.18.9.1"
+
+
+def test_two_hubs_are_looked_at(evaluate):
+    got = evaluate(net(nets.text(TWO, 3)))
+    assert got["failed"] == []
+    hubs = got["hubs"]
+    assert hubs["path"] == {"pathConfig": {"PathExists": "/run/l2wg.hubs", "Unit": "l2wg-hubs.timer"}, "wantedBy": ["multi-user.target"]}
+    assert hubs["timer"]["OnUnitActiveSec"] == 3 and "/lib/l2wg/hubs\n" in hubs["service"] and "AF_PACKET" in hubs["service"]
+    assert evaluate(net(nets.text("hub=site0", 3)))["hubs"] == {}
+    both = but(net(nets.text(TWO, 3)), {"services.l2wg.tunnels.hubs": dict(SITE_B["services"]["l2wg"]["tunnels"]["gretap1"])})
+    assert any("hubs: hubs is the tunnel to the two hubs" in message for message in evaluate(both)["failed"])
+    (message,) = evaluate(net(nets.text(TWO.replace("site1", "hq"), 2)))["failed"]
+    assert "1: no site is called hq" in message
+
+
+def test_debians_look_at_two_hubs_may_do_as_much(evaluate):
+    got = evaluate(net(nets.text(TWO, 3), underlay="l2w0"))["hubs"]["service"]
+    debian = {line for line in (TREE / "debian/l2wg.l2wg-hubs.service").read_text().splitlines() if "=" in line and not line.startswith("#")}
+    assert "CAP_SYS_ADMIN" in got, "it enters the namespace"
+    for key in ("RestrictAddressFamilies", "LogLevelMax", "TimeoutStartSec", "StateDirectory", "RestrictNamespaces"):
+        (line,) = [line for line in debian if line.startswith(key + "=")]
+        assert line.partition("=")[2].split() == words(got, key), key
+
+
 ODD = ["", "\n", "net", "net =\n", "=\n", "#\n", "L2WG1::\n", "L2WG1:A:0\n", "L2WG1:AE======\n", "net hub=\n", "L2WG1:7777777777777777:0\n", "\xe9\n", "\t\r\n"]
 
 
@@ -162,7 +187,7 @@ def test_a_copy_that_was_cut_is_refused(evaluate, tmp_path):
     assert message.startswith("services.l2wg.sites:3: the last line has no end")
 
 
-@pytest.mark.parametrize("case", ["star-3", "star-30", "star-1000", "mesh-30", "vxlan-30"])
+@pytest.mark.parametrize("case", ["star-3", "star-30", "star-1000", "mesh-30", "vxlan-30", "hubs-5"])
 def test_what_python_takes_nix_does(evaluate, case):
     assert evaluate(net(str(TREE / f"tests/golden/sites/{case}.sites")))["failed"] == []
 

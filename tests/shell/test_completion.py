@@ -128,6 +128,8 @@ def terminal(request, tmp_path_factory):
         ("l2wg detach --a", "detach --all"),
         ("l2wg sites --j", "sites --json"),
         ("l2wg rev", "revoke"),
+        ("l2wg rek", "rekey"),
+        ("l2wg rekey --com", "rekey --commit"),
         ("l2wg revoke branch-b", "revoke branch-b1"),
         ("l2wg revoke the-br", "revoke the-branch-in-the-old-town-halls"),
         ("l2wg revoke branch-c", "revoke branch-c"),  # it is out

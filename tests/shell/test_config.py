@@ -271,6 +271,21 @@ def test_a_vxlan_may_have_a_list(router, value, encapsulation):
         assert router.run(ask % words, word) == refuses(text) + "\n"
 
 
+PREFIXES = ["198.18.0.0/15", "fd00::/8", "10.0.0.0/31", "198.18.0.1/15", "198.18.0.2/32", "0.0.0.0/0", "224.0.0.0/8", "127.0.0.0/9", "192.0.0.0/2", "a/15", "/15"]
+
+
+@pytest.mark.parametrize("value", PREFIXES + ["198.18.0.0/33", "198.18.0.0/", "198.18.0.0/15 10.0.0.1", "198.18.0.2", "198.18.0.2 198.18.0.3"])
+@pytest.mark.parametrize("control", ["evpn", "learning"])
+def test_a_vxlan_that_frr_fills_has_a_prefix(router, value, control):
+    text = wish(remote=value, encapsulation="vxlan", control=control)
+    etc = router.path / "etc/l2wg"
+    etc.mkdir(parents=True, exist_ok=True)
+    (etc / "gretap1.conf").write_text(text)
+    ask = f"tunnel=gretap1 root={router.path} here=192.168.178.1\nif %s; then echo good; else echo bad; fi"
+    for words, word in (('read_file "$1"', str(etc / "gretap1.conf")), ('check l2wg/remote "$1"', value)):
+        assert router.run(ask % words, word) == refuses(text) + "\n"
+
+
 @pytest.mark.parametrize("question, values, python", TABLES, ids=[table[0] for table in TABLES])
 def test_sh_and_python_take_the_same_values(router, question, values, python):
     said = router.run(EACH % (question, "\n".join(values))).split()
@@ -309,6 +324,7 @@ def test_sh_knows_every_key_that_python_knows(router):
         "dhcp": "pass",
         "forward": "accept",
         "encapsulation": "vxlan",
+        "control": "learning",
         "wire": "own",
         "storm-limit": "off",
         "mss-clamp": "off",

@@ -44,6 +44,9 @@ def shown(tunnel):
     if tunnel.remotes:
         peers = "".join(f"    {peer.site} {' '.join(map(str, peer[:4]))}\n" for peer in tunnel.peers)
         return shown(tunnel._replace(remote=",".join(tunnel.remotes), remotes=(), peers=tunnel.peers[:1])) + peers
+    if tunnel.has_hubs:
+        rows = [shown(tunnel._replace(hub_address="", site=f"{peer.site} of {tunnel.hub_address}", peers=(peer,))) for peer in tunnel.peers]
+        return "".join(rows)
     (peer,) = tunnel.peers
     words = [tunnel.name, tunnel.site, tunnel.underlay, tunnel.wire, tunnel.local, tunnel.remote, tunnel.bridge, ",".join(tunnel.bridge_ports) or "-"]
     words += [tunnel.encapsulation, tunnel.key, tunnel.mtu, tunnel.vlans, tunnel.dhcp, tunnel.storm_limit, "isolated" if tunnel.isolated else "open"]

@@ -69,6 +69,21 @@ def test_a_new_card_of_a_site_takes_the_place_of_the_old_one():
     assert [line.split() for line in text.splitlines()] == [line.split() for line in THREE.splitlines()] and lines == ["site1"]
 
 
+def test_a_site_that_changes_its_key_keeps_the_line_that_rekey_printed():
+    """Until it has switched, its router prints the card with the former key; afterwards the other one."""
+    line = nets.line(91, f"was={nets.key(1)} bridge-ports=enp3s0", name="site1", addresses=("198.18.0.2",))
+    text = HEAD + nets.line(0) + line
+    after = dict(given(1), card=line.split()[0])
+    for site in (given(1), after):
+        assert updated(text, site) == (text, [], [])
+        site = dict(site, words={"bridge-ports": "enp4s0"})
+        assert updated(text, site) == (text.replace("enp3s0", "enp4s0"), ["site1"], [])
+    assert "router9 has the key of site1" in refused(text, dict(given(1, name="site9", host="router9")))
+    assert "router1 has another key now" in refused(text.replace(nets.key(1), "x"), given(1)), "what is no key is nobody's"
+    assert "router1 and router9 have one key" in refused(text, given(1), dict(after, host="router9"))
+    assert updated(text.replace(" bridge-ports", " gone=2026-11-29 bridge-ports"), given(1))[2] == ["site1"]
+
+
 def test_words_that_are_not_given_stay_and_empty_ones_go():
     text = updated(THREE, given(1, bridge_ports="", isolated=True, dhcp="block"))[0]
     assert text == THREE.replace("bridge-ports=enp3s0   #", "isolated=yes dhcp=block  #")
@@ -111,3 +126,15 @@ def test_a_site_that_is_out_stays_out():
 )
 def test_what_is_refused(text, sites, said):
     assert said in refused(text, *sites)
+
+
+def test_the_line_of_a_site_that_changes_its_key_stays_until_it_has():
+    """Its card is that of the key until now, and the line has the next one."""
+    changing = nets.line(8, f"was={nets.key(1)}", name="site1", addresses=("198.18.0.2",))
+    text = "net hub=site0\n" + nets.line(0) + changing
+    new, lines, _ = sites_text.updated(text, "sites", None, [given(1, mtu="1400")])
+    assert new == text.replace(changing, changing.replace("\n", " mtu=1400\n")) and lines == ["site1"]
+    # Once it has switched, its card is the one in the line; a third key is none of it.
+    card = changing.split()[0]
+    assert sites_text.updated(text, "sites", None, [dict(given(1), card=card)])[0] == text
+    assert "has another key now" in refused(text, given(9, name="site1", host="router1"))

@@ -124,7 +124,7 @@ NAME, ADDRESS, NET = (1, b"branch-b"), (2, bytes((198, 18, 0, 2))), (3, b"net sh
         ((NAME, ADDRESS, (3, b"net hub=hq # x")), "expected words with a blank"),
         ((NAME, ADDRESS, (3, b"net hub=hq\nnet hub=hq")), "expected words with a blank"),
         ((NAME, ADDRESS, (3, b"net hub=hq colour=red")), "colour: cannot stand here"),
-        ((NAME, ADDRESS, (3, b"net hub=hq control=evpn")), "not supported yet"),
+        ((NAME, ADDRESS, (3, b"net hub=hq control=evpn")), "control: evpn is for a mesh of VXLAN"),
         ((NAME, ADDRESS, NET, (4, b"gone=2026-11-25")), "hub: hq is out since 2026-11-25"),
         ((NAME, ADDRESS, NET, (4, b"vlans=10")), "hq is the hub"),
         ((NAME, ADDRESS, NET, (5, b"gone=2026-11-25")), "gone cannot stand here"),

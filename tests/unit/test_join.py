@@ -329,6 +329,16 @@ def test_a_branch_and_a_mesh_do_not_invite(world, hub):
     hub.fails(["invite", "x"], "/etc/l2wg/sites:1: shape: a mesh has no hub", "l2wg init --name x")
 
 
+def test_with_two_hubs_the_card_goes_by_hand(world, hub):
+    begun(hub)
+    own = hub.lines()[1]
+    hub.file.write_text("net hub=site4,hq hub-address=198.18.9.1\n" + nets.line(4) + own + "\n")
+    hub.fails(["invite", "x"], "/etc/l2wg/sites:1: hub: an invitation has the card of one hub, and this net has two", "l2wg init --name x")
+    _, said = hub.l2wg("pair", nets.line(5).strip(), "--yes")
+    assert "site4, the other hub, needs this file as soon: copy " in said and "/etc/l2wg/sites there, then, on site4: l2wg apply\n" in said
+    assert hub.lines()[-1].startswith(nets.line(5).strip())
+
+
 def test_a_card_that_has_changed_since_is_told(hub):
     begun(hub)
     (hub.etc / "l2wg/site").write_text("name = hq\nendpoint = 203.0.113.99:7\n")
@@ -351,6 +361,15 @@ def test_the_hub_may_have_a_bridge_of_its_own_name(world):
     other = world.router(2, "dc").init("198.18.0.1/32", ENDPOINT, bridge="").port("enp2s0")
     other.l2wg("invite", "x", "--yes", "--bridge-ports", "enp2s0")
     assert other.lines()[1].endswith(" bridge-ports=enp2s0")
+
+
+def test_the_address_of_two_hubs_is_no_new_sites(hub):
+    rows = [card.encode(card.Card("hq", hub.key, ENDPOINT, ("198.18.0.1",))) + "\n", nets.line(7, name="dc", endpoint="d.example:7")]
+    hub.file.write_text("net hub=hq,dc hub-address=198.18.9.1\n" + "".join(rows))
+    other = card.encode(card.Card("x", nets.key(9), "", ("198.18.9.1",)))
+    hub.fails(["pair", other, "--yes"], "/etc/l2wg/sites:1: hub-address: 198.18.9.1, the address of x, is hub-address", "another Address in its file")
+    hub.l2wg("pair", card.encode(card.Card("x", nets.key(9), "", ("198.18.9.2",))), "--yes")
+    assert len(hub.lines()) == 4
 
 
 # The new router

@@ -313,7 +313,7 @@ def test_who_looks_changes_nothing(etc, journald, monkeypatch, capsys, tmp_path)
     assert capsys.readouterr().err == "l2wg: broken\n"
     assert [dict(entry)["L2WG_EVENT"] for entry in entries(journald)] == ["set"]
     looking = {name for name in registry.NAMES if getattr(registry.module(name), "READ_ONLY", False)}
-    assert looking == {"plan", "rehearse", "check", "status", "sites", "metrics", "card", "exec"}
+    assert looking == {"plan", "rehearse", "check", "status", "sites", "metrics", "card", "frr", "exec"}
 
 
 def test_what_a_person_mistyped_is_no_news_of_this_router(journald, monkeypatch, capsys):

@@ -14,7 +14,7 @@ from l2wg_hooks.errors import LONGEST, Problem
 from l2wg_hooks.managers import networkd
 from l2wg_hooks.model import Heard, Plan, Step, Tables, Walls
 from l2wg_hooks.netfilter import trace
-from l2wg_hooks.observe import link_table, wg_interfaces
+from l2wg_hooks.observe import link_table, needed_elsewhere, wg_interfaces
 from l2wg_hooks.observe.wg_interfaces import Interface
 from l2wg_hooks.plan import planner
 from l2wg_hooks.reconcile import event_summary, executor, look_record
@@ -271,7 +271,7 @@ class Tools:
         self.received = set(received)
         monkeypatch.setattr(process, "run", self.run)
         monkeypatch.setattr(verify, "_nudge", lambda *_: None)
-        monkeypatch.setattr(verify.os, "environ", {})
+        monkeypatch.setattr(needed_elsewhere.os, "environ", {})
         monkeypatch.setattr(verify.time, "sleep", self.sleep)
 
     def sleep(self, seconds):

@@ -6,9 +6,10 @@ import pathlib
 import socket
 import stat
 
+import nets
 import pytest
 from l2wg_hooks import cli
-from l2wg_hooks.config import card, edit, own_wire, store, wg_quick, wg_quick_peers, wg_quick_readers
+from l2wg_hooks.config import card, edit, own_wire, site_record, store, wg_quick, wg_quick_peers, wg_quick_readers
 from l2wg_hooks.errors import L2wgError, Problem
 from l2wg_hooks.model import Link
 from l2wg_hooks.observe import link_table, wg_interfaces
@@ -80,6 +81,24 @@ def test_a_card_of_a_router_that_is_down_and_of_one_that_is_up(router):
     assert (("wg", "pubkey"), "secret\n") in router.ran and not any("secret" in " ".join(argv) for argv, _ in router.ran)
     router.up()
     assert local_facts.look("wg0", router.links).card == down.card
+
+
+@pytest.mark.parametrize("by_file", [True, False])
+def test_the_address_of_two_hubs_is_nobodys_own(router, root, by_file):
+    """IPv6 has the newest address first, so the card would have that one, which no site may have."""
+    router.conf(CONF)
+    router.up()
+    router.links["wg0"] = Link("wg0", 7, "wireguard", up=True, addresses=("fd00::99/128", "fd00::1/128"))
+    assert local_facts.look("wg0", router.links).card.addresses == ("fd00::99",)
+    if by_file:
+        rows = [nets.line(number, addresses=(f"fd00::{number + 1}",)) for number in range(3)]
+        (root / "etc/l2wg").mkdir(parents=True, exist_ok=True)
+        (root / "etc/l2wg/sites").write_text("net hub=site0,site1 hub-address=fd00::99\n" + "".join(rows))
+    else:
+        site_record.write((), (), {("wg0", 7, "fd00::99")})
+    assert local_facts.look("wg0", router.links).card.addresses == ("fd00::1",)
+    router.links["wg0"] = router.links["wg0"]._replace(addresses=("fd00::99/128",))
+    assert local_facts.look("wg0", router.links).card.addresses == ("fd00::99",), "the mistake is told where the card goes"
 
 
 def test_the_lan_is_the_bridges(router):

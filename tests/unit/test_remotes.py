@@ -332,12 +332,16 @@ def test_the_ports_go_when_all_peers_are_silent(monkeypatch):
 PEERS = "private\tpublic\t51820\toff\nONE\t(none)\t192.0.2.9:1\t%s/32\t%d\t5\t6\toff\nTWO\t(none)\t(none)\t%s/32\t0\t0\t0\toff\n"
 
 
-@pytest.fixture
-def built():
+def built_peers(base):
     from l2wg_hooks.observe import wg_interfaces
 
+    return {"wg0": wg_interfaces.parse(PEERS % (A, int(base.time) - 9, B))}
+
+
+@pytest.fixture
+def built():
     base = seen("right-a", {"gretap1": TEXT.replace("10.9.0.1", "192.168.178.1") + f"remote = {A} {B} {C}\n"})
-    return status.build(base._replace(peers={"wg0": wg_interfaces.parse(PEERS % (A, int(base.time) - 9, B))}))
+    return status.build(base._replace(peers=built_peers(base)))
 
 
 def test_each_peer_is_told_of_by_its_address(built):
@@ -355,6 +359,53 @@ def test_each_peer_is_told_of_by_its_address(built):
     assert f"{A}: ONE" in screen.replace("\n", " ") and f"{C}: none" in screen
     for text in (render_diagram.render(built), render_svg.render(built)):
         assert "1 of 3 peers" in text and all(far in text for far in (A, B, C))
+
+
+LEARNT = [
+    {"mac": "02:00:00:00:00:01", "ifname": "gretap1", "dst": A, "flags": ["self"], "state": "reachable"},
+    {"mac": "02:00:00:00:00:02", "ifname": "gretap1", "dst": A, "flags": ["self"], "state": ""},
+    {"mac": "02:00:00:00:00:03", "ifname": "gretap1", "dst": B, "flags": ["self"], "state": "stale"},
+    {"mac": FLOOD, "ifname": "gretap1", "dst": A, "flags": ["self"], "state": "permanent"},
+    {"mac": "02:00:00:00:00:09", "ifname": "gretap1", "dst": STRANGER, "flags": ["self"], "state": ""},
+    {"mac": "02:00:00:00:00:01", "ifname": "gretap1", "master": "br0", "state": "", "updated": 5},
+    {"mac": "02:00:00:00:00:03", "ifname": "gretap1", "master": "br0", "state": "", "updated": 7, "vlan": 9},
+    {"mac": "02:00:00:00:00:08", "ifname": "gretap1", "master": "br0", "state": "", "updated": 9},
+    {"mac": "02:00:00:00:00:01", "ifname": "enp3s0", "master": "br0", "state": "", "updated": 5},
+]
+
+
+def heard_by(rows):
+    destinations = fdb_table.Destinations({"gretap1": {A, B, C}}, learns=True)
+    crowd = fdb_table.Crowd(destinations)
+    crowd.take(json.dumps(rows))
+    return destinations, crowd.found()
+
+
+def test_who_is_behind_which_site_is_told(built, monkeypatch):
+    for rows in (LEARNT, LEARNT[::-1]):
+        destinations, (stations, totals) = heard_by(rows)
+        assert destinations.behind == {"gretap1": {A: 2, B: 1}}
+        assert [(station.mac[-2:], station.far) for station in stations["gretap1"]] == [("01", A), ("03", B), ("08", "")]
+        assert stations["enp3s0"][0].far == "", "the same address at a card is there"
+    base = seen("right-a", {"gretap1": TEXT.replace("10.9.0.1", "192.168.178.1") + f"remote = {A} {B} {C}\n"})
+    found = status.build(base._replace(stations=stations, crowds=totals, behind=destinations.behind, peers=built_peers(base)))
+    screen = " ".join(render_text.render(found).split())
+    assert "02:00:00:00:00:01 (at 10.9.0.2, 5 s ago)" in screen.replace(A, "10.9.0.2") and f"(at {B}, 7 s ago, VLAN 9)" in screen
+    assert ", 2 MACs" in screen and ", 1 MAC" in screen
+    document = render_json.document(found)
+    assert [row["stations_total"] for row in document["tunnels"][0]["remotes"]] == [2, 1, 0]
+    (port,) = [port for bridge in document["bridges"] for port in bridge["ports"] if port["name"] == "gretap1"]
+    assert [station["remote"] for station in port["stations"]] == [A, B, None]
+
+
+def test_of_any_number_of_stations_so_many_are_placed_and_all_are_counted():
+    rows = [{"mac": "02:00:%02x:%02x:%02x:01" % (n >> 16, n >> 8 & 255, n & 255), "ifname": "gretap1", "dst": B} for n in range(5000)]
+    destinations, _ = heard_by(rows)
+    assert destinations.behind == {"gretap1": {B: 5000}} and len(destinations.learnt["gretap1"]) == fdb_table.MOST
+    # Nobody else asks.
+    plain = fdb_table.Destinations({"gretap1": {B}})
+    plain.take(json.dumps(rows))
+    assert plain.behind == {"gretap1": {}} == plain.learnt
 
 
 def test_it_carries_as_long_as_one_is_there():

@@ -106,6 +106,15 @@ def test_a_site_that_is_out_with_an_old_key_and_in_with_a_new_one(router):
     assert router.written("site6").count("gone=") == 2
 
 
+def test_a_site_that_changes_its_key_is_out_by_both(router):
+    router.write(STAR + LINES.replace(nets.line(1), nets.line(7, f"was={nets.key(1)}", name="site1", addresses=("198.18.0.2",))))
+    for name in ("site1", nets.key(1), nets.key(7)):
+        found = router.intend(name)
+        assert found.called == "site1" and found.more.removed() == {nets.key(1), nets.key(7)}
+    router.conf.write_text(CONF + "".join(f"[Peer]\nPublicKey = {nets.key(number)}\n" for number in (1, 7)))
+    assert [problem.hint.split()[-2] for problem in router.intend("site1").left] == [nets.key(7), nets.key(1)]
+
+
 def test_a_star_is_told_who_needs_the_file(router):
     router.write(STAR + LINES)
     said = " ".join(router.intend().told)
@@ -128,6 +137,16 @@ def test_a_mesh_is_told_of_all_its_sites(router):
     assert "until it has this file, too: site1, site3, site5" in said and "site2," not in said and "more" not in said and "site29" in said
     router.write(MESH + f"{OWN}\n" + nets.line(2))
     assert router.intend().told == ()
+
+
+def test_of_two_hubs_the_other_one_has_to_know_too(router):
+    two = "net hub=hq,site1 hub-address=198.18.9.1\n"
+    router.write(two + LINES)
+    told = router.intend().told
+    assert told[0].startswith("site2 is out here, and still in at site1, the other hub. Copy ") and "site1" not in told[1] and "site3" in told[1]
+    router.fails("site1", "site1 is the hub", "first, in that line: hub=hq,NAME with another site; or hub=hq, and no hub-address")
+    router.write("net hub=site3,site1 hub-address=198.18.9.1\n" + LINES)
+    assert [said.partition(",")[0] for said in router.intend().told] == ["site2 is still in: its tunnel leads to site3", "site2 is still in: its tunnel leads to site1"]
 
 
 def test_what_cannot_be_put_out_is_refused(router):

@@ -16,7 +16,7 @@ PURE_MODULES = (
     " config.site_lines config.site_names config.site_tunnels config.terms config.invitation config.pasted config.inner_addresses"
     " config.schema config.tunnel_file config.conflicts config.bridge_switches config.ifupdown config.ifupdown_bridge"
     " config.ifupdown_stanzas config.ifupdown_commands config.shell_words config.revert config.wg_quick_peers"
-    " netfilter.nftables netfilter.iptables netfilter.trace pairing.rendezvous system.json_fields"
+    " config.site_hubs netfilter.nftables netfilter.iptables netfilter.trace pairing.rendezvous system.json_fields"
 ).split()
 
 

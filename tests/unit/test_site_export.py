@@ -7,7 +7,7 @@ import pytest
 import site_tables
 from conftest import TREE
 from l2wg_hooks import cli
-from l2wg_hooks.config import own_wire, tunnel_file, wg_quick_peers
+from l2wg_hooks.config import own_wire, site_tunnels, tunnel_file, wg_quick_peers
 from l2wg_hooks.errors import L2wgError
 from l2wg_hooks.status import site_export
 
@@ -108,6 +108,31 @@ def test_what_cannot_be_is_told_with_its_cure(text, name, form, said):
     assert said in str(caught.value) and "hint: " in str(caught.value)
 
 
+@pytest.mark.usefixtures("real_names")
+@pytest.mark.parametrize("name", [*NETS, "mixed"])
+def test_of_a_wire_of_its_own_too(name):
+    """What that router works out where l2wg makes its WireGuard; and that one's file is known for what it is."""
+    lines = nets.lines(texts()[name])
+    for site in lines.living()[:3]:
+        number = next(number for number in range(100) if nets.key(number) == site.key)
+        part = nets.part(lines, number, site_tunnels.Wire("l2w0", True))
+        found = files(site_export.export(lines, site.name, "conf", "", nets.PATH, "own").text)
+        for tunnel in part.tunnels:
+            path = f"/etc/l2wg/{tunnel.name}.conf"
+            read, problems = tunnel_file.parse(found[path], path, tunnel.name)
+            assert problems == () and read.walled and read._replace(lines={}) == tunnel._replace(lines={}, path=path, peers=())
+        said = site_export.export(lines, site.name, "wg-quick", "", nets.PATH, "own")
+        assert own_wire.is_marked(said.text) and said.text.startswith("# /etc/wireguard/l2w0.conf of ")
+        wire, problems = own_wire.parse(re.sub("# PrivateKey: .*", "PrivateKey = x", said.text), "l2w0.conf")
+        assert problems == () and set(wire.peers) == {peer.key for tunnel in part.tunnels for peer in tunnel.peers}
+        said = site_export.export(lines, site.name, "nix", "", nets.PATH, "own")
+        assert 'wire = "own";' in said.text and 'underlay = "l2w0";' in said.text and "networking" not in said.text
+        assert "`--as wg-quick --wire own` prints that file" in said.notes[0].hint
+    said = site_export.export(nets.lines(STAR), "site1", "preseed", "", nets.PATH, "own")
+    assert "l2wg/attach boolean false" in said.text and "l2wg/apply boolean false" in said.text and " wire=own " in said.notes[1].hint
+    assert not own_wire.is_marked(export(STAR, "site1", "wg-quick").text) and "wire" not in export(STAR, "site1", "conf").text
+
+
 @pytest.mark.parametrize("form", site_export.FORMS)
 def test_what_a_form_has_no_word_for_is_told(form):
     said = export(STAR, "site1", form, "wg7")
@@ -132,6 +157,8 @@ def test_the_command_needs_no_root_and_no_kernel(etc, monkeypatch, capsys, tmp_p
         (["--for", "site1"], "--as wg-quick, --as conf"),
         (["--as", "conf"], "l2wg sites --for SITE --as conf"),
         (["--underlay", "wg0"], "l2wg sites --for SITE --as FORM"),
+        (["--wire", "own"], "l2wg sites --for SITE --as FORM"),
+        (["--for", "a", "--as", "conf", "--wire", "mine"], "invalid choice"),
         (["--for", "a", "--as", "toml"], "invalid choice"),
         (["--for", "a", "--as", "conf", "--underlay", "wg0;reboot"], "expected the name of an interface"),
         (["--for", "a", "--as", "conf", "--json"], "not allowed with"),
@@ -141,3 +168,12 @@ def test_half_a_command_line_is_refused(etc, capsys, words, said):
     with pytest.raises(SystemExit) as caught:
         cli.main(["sites", *words])
     assert caught.value.code == 2 and said in capsys.readouterr().err
+
+
+def test_a_site_that_changes_its_key_is_told_with_both(text=STAR):
+    text = text.replace(nets.line(0), nets.line(8, f"was={nets.key(0)}", name="site0", addresses=("198.18.0.1",)))
+    said = export(text, "site1", "wg-quick").text
+    first, second = said.split("[Peer]")[1:]
+    assert f"PublicKey = {nets.key(0)}\n" in first and "AllowedIPs = 198.18.0.1/32\n" in first
+    assert f"PublicKey = {nets.key(8)}\n" in second and "AllowedIPs =" not in second and "# site0: its next key" in said
+    assert f'publicKey = "{nets.key(8)}"; allowedIPs = [  ];' in export(text, "site1", "nix").text

@@ -139,6 +139,50 @@ def test_a_site_comes_back(net):
     assert event().tunnels == before
 
 
+def test_who_was_put_out_does_not_come_back_by_an_older_copy(net):
+    """By an event; `l2wg apply` lets it in again, and then it stands, whatever was applied."""
+    net(NET + B + C)
+    event()
+    out = NET + B + C.replace("\n", " gone=2026-11-25\n")
+    applied(out)
+    net(out)
+    event()
+    net(NET + B + C)
+    for _ in range(2):
+        wished = event()
+        assert sites(wished) == ["site1"]
+        (problem,) = wished.problems
+        assert "site2 was put out on 2026-11-25" in problem.message and problem.line == 4 and "older copy" in problem.hint
+        os.remove(site_record.PATH)
+    assert sites(event(departs=True)) == ["site1", "site2"] and sites(event()) == ["site1", "site2"] and event().problems == ()
+    # As it is applied.
+    applied(NET + B + C)
+    os.remove(site_record.PATH)
+    assert sites(event()) == ["site1", "site2"]
+
+
+def test_nor_into_a_mesh_of_one_tunnel(net):
+    mesh = NET.replace("hub=hq", "shape=mesh encapsulation=vxlan")
+    out = mesh + B + C.replace("\n", " gone=2026-11-25\n")
+    applied(out)
+    net(mesh + B + C)
+    (tunnel,) = event().tunnels
+    assert tunnel.remotes == ("198.18.0.2",) and [peer.site for peer in tunnel.peers] == ["site1"]
+    applied(mesh + B.replace("\n", " gone=2026-11-25\n") + C.replace("\n", " gone=2026-11-25\n"))
+    os.remove(site_record.PATH)
+    assert event().tunnels == () and len(event().problems) == 2
+
+
+def test_of_two_lines_that_a_site_is_out_by_and_in_by_neither_counts(net):
+    net(NET + B + C)
+    event()
+    net(NET + B + C + C.replace("\n", " gone=2026-11-25\n"))
+    assert sites(event()) == ["site1", "site2"]
+    # Nor does it let in who is not there.
+    os.remove(site_record.PATH)
+    assert sites(event()) == ["site1"]
+
+
 def test_after_a_boot_it_is_what_was_applied_last(net):
     applied(NET + B + C)
     net(NET + B)

@@ -9,7 +9,7 @@ from l2wg_hooks.apply import saved_state, verify
 from l2wg_hooks.errors import L2wgError
 from l2wg_hooks.model import Addresses, Rules, Step, Tunnel
 from l2wg_hooks.netfilter import host_rules, name_references, nftables_state, trace
-from l2wg_hooks.observe import fdb_table, interface_counters, link_table, snapshot
+from l2wg_hooks.observe import fdb_table, interface_counters, link_table, needed_elsewhere, snapshot
 from l2wg_hooks.pairing import local_facts
 from l2wg_hooks.plan import policy_routes
 from l2wg_hooks.reconcile import executor
@@ -119,7 +119,7 @@ def test_what_is_asked_of_neighbours_and_of_logins(monkeypatch, version):
     # NOARP (51) is not listed by any version.
     assert not any(verify._neighbour(address, "e0") for address in ("192.0.2.99", "192.0.2.51", "192.0.2.52", "192.0.2.77"))
     tools.play(monkeypatch, version, "logins")
-    monkeypatch.setattr(verify.os, "environ", {})
+    monkeypatch.setattr(needed_elsewhere.os, "environ", {})
     assert verify.logins() == [("192.0.2.7", ""), ("2001:db8::7", "")]
 
 

@@ -3,6 +3,7 @@
 The net is that of test_net.py: A and B have a wg0 of wg-quick's, C a wire of its own.
 """
 
+import json
 import re
 
 import pytest
@@ -14,8 +15,8 @@ MESH = "net shape=mesh encapsulation=vxlan\n"
 WIRES = {"A": "wg0", "B": "wg0", "C": "l2w0"}
 NOBODY = "198.18.0.99"
 # Counts VXLAN's packets that come in by WireGuard, before anybody drops one: by who sends them.
-PROBE = "add table inet probe; add chain inet probe in { type filter hook prerouting priority -400; }" + "".join(
-    f"; add counter inet probe from{name}; add rule inet probe in ip saddr {address} udp dport 4789 counter name from{name}" for name, address in INNER.items()
+PROBE = "add table inet probe; add chain inet probe seen { type filter hook prerouting priority -400; }" + "".join(
+    f"; add counter inet probe from{name}; add rule inet probe seen ip saddr {address} udp dport 4789 counter name from{name}" for name, address in INNER.items()
 )
 
 
@@ -23,7 +24,7 @@ class Mesh(Net):
     name = "mesh"
 
     def others(self, name):
-        return {INNER[other] for other in NAMES if other != name}
+        return {self.inner[other] for other in NAMES if other != name}
 
     def table(self, name):
         """[(Ethernet address, far end)] of the device's own table."""
@@ -47,6 +48,28 @@ class Mesh(Net):
         """An event; the commands that it has run."""
         said = self.sites[name].run(["l2wg", "event", "up", "br0"], timeout=120)
         return [line for line in (said.stdout + said.stderr).splitlines() if line.startswith("[l2wg]")]
+
+    def by_files(self):
+        """Each site's tunnel by a file of its own, vx, and its peers in WireGuard's."""
+        self.name = "vx"
+        for name, site in self.sites.items():
+            site.sh("rm /etc/l2wg/sites")
+            wire = WIRES[name]
+            path = f"/etc/wireguard/{wire}.conf"
+            width = 128 if ":" in self.inner[name] else 32
+            peers = "".join(
+                f"[Peer]\nPublicKey = {self.keys[other].public}\nAllowedIPs = {self.inner[other]}/{width}\nEndpoint = {WAN[other]}:{PORTS[other]}\n"
+                for other in NAMES
+                if other != name
+            )
+            site.write(path, site.read(path) + peers, 0o600)
+            remotes = " ".join(sorted(self.others(name)))
+            values = [f"underlay={wire}", f"local={self.inner[name]}", f"remote={remotes}", "encapsulation=vxlan", "bridge=br0", "bridge-ports=enp3s0"]
+            site.l2wg("set", "vx", *values, *(["wire=own"] if name == "C" else []))
+            if name != "C":
+                site.sh("wg-quick down wg0; wg-quick up wg0", timeout=120)
+            site.l2wg("apply")
+            assert self.tunnels(name) == {"vx"} and planned(site) == ""
 
     def once_everywhere(self):
         for source in NAMES:
@@ -153,6 +176,17 @@ def test_what_is_shown(net):
     assert "They have one tunnel here, mesh" in said and "nothing is wrong" in said, said
     said = " ".join(net.sites["A"].l2wg("status", check=False).stdout.split())
     assert "branch-b (198.18.0.2)" in said and "branch-c (198.18.0.3)" in said, said
+    # Which host is where.
+    net.all_reach_all()
+    macs = {name: net.hosts[name].links()["eth0"]["address"] for name in "BC"}
+    found = json.loads(net.sites["A"].l2wg("status", "--json", check=False).stdout)
+    ports = [port for bridge in found["bridges"] for port in bridge["ports"] if port["name"] == "mesh"]
+    where = {station["mac"]: station["remote"] for port in ports for station in port["stations"]}
+    assert [where.get(macs[name]) for name in "BC"] == [INNER["B"], INNER["C"]], where
+    found = json.loads(net.sites["A"].l2wg("sites", "--json", check=False).stdout)
+    total = {row["name"]: row["tunnel"]["stations_total"] for row in found["sites"] if row["tunnel"]}
+    # What else a router sends out of its bridge has an address of its own.
+    assert sorted(total) == ["branch-b", "branch-c"] and min(total.values()) >= 1 and sum(total.values()) <= len(where), (total, where)
 
 
 @pytest.mark.parametrize("name", ["B", "C"])
@@ -165,22 +199,7 @@ def test_the_next_start_is_rehearsed(net, name):
 
 
 def test_the_same_by_files(net):
-    net.name = "vx"
-    for name, site in net.sites.items():
-        site.sh("rm /etc/l2wg/sites")
-        wire = WIRES[name]
-        path = f"/etc/wireguard/{wire}.conf"
-        peers = "".join(
-            f"[Peer]\nPublicKey = {net.keys[other].public}\nAllowedIPs = {INNER[other]}/32\nEndpoint = {WAN[other]}:{PORTS[other]}\n" for other in NAMES if other != name
-        )
-        site.write(path, site.read(path) + peers, 0o600)
-        remotes = " ".join(sorted(net.others(name)))
-        values = [f"underlay={wire}", f"local={INNER[name]}", f"remote={remotes}", "encapsulation=vxlan", "bridge=br0", "bridge-ports=enp3s0"]
-        site.l2wg("set", "vx", *values, *(["wire=own"] if name == "C" else []))
-        if name != "C":
-            site.sh("wg-quick down wg0; wg-quick up wg0", timeout=120)
-        site.l2wg("apply")
-        assert net.tunnels(name) == {"vx"} and planned(site) == ""
+    net.by_files()
     net.all_reach_all()
     net.once_everywhere()
 

@@ -36,6 +36,8 @@ STAR, MESH = "net shape=star hub=hq\n", "net shape=mesh\n"
 class Net:
     """The sites, their hosts, and the lines of the file."""
 
+    inner = INNER
+
     def __init__(self, vm):
         self.vm = vm
         self.sites = {name: Site(vm, name) for name in NAMES}
@@ -73,15 +75,19 @@ class Net:
             mark = own_wire.MARK + "\n" if name == "C" else ""
             # The hub's address has its network, from which its routes come; B's has none.
             text = f"[Interface]\n{mark}PrivateKey = {self.keys[name].private}\nListenPort = {PORTS[name]}\n"
-            text += f"Address = {INNER[name]}/{24 if name == 'A' else 32}\n"
+            text += f"Address = {self.inner[name]}/{self.width(name)}\n"
             text += f"[Peer]\nPublicKey = {STRANGER}\nAllowedIPs = 10.77.0.0/24\n" if name == "A" else ""
             site.write(f"/etc/wireguard/{'l2w0' if name == 'C' else 'wg0'}.conf", text, 0o600)
             if name != "C":
                 site.l2wg("attach", "wg0")
                 site.run(["wg-quick", "up", "wg0"])
 
+    def width(self, name):
+        """The prefix length of its address inside WireGuard."""
+        return 24 if name == "A" else 32
+
     def line(self, name, words="bridge-ports=enp3s0"):
-        return f"{card.encode(card.Card(NAMES[name], self.keys[name].public, ENDPOINTS[name], (INNER[name],)))} {words}\n"
+        return f"{card.encode(card.Card(NAMES[name], self.keys[name].public, ENDPOINTS[name], (self.inner[name],)))} {words}\n"
 
     def write(self, *names):
         """The file as it is now, at these sites."""

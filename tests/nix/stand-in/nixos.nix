@@ -88,6 +88,7 @@ in
     systemd.network.networks = set;
     systemd.packages = list;
     systemd.package = option anything { outPath = "/usr"; };
+    systemd.paths = set;
     systemd.services = set;
     systemd.timers = set;
     virtualisation = set;

@@ -22,6 +22,7 @@ let
     gnused = debian "sed";
     installShellFiles = debian "installShellFiles";
     iproute2 = debian "iproute2";
+    iputils = debian "iputils-ping";
     iptables = debian "iptables";
     kmod = debian "kmod";
     nftables = debian "nftables";

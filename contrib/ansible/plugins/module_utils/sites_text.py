@@ -13,7 +13,7 @@ CARD = re.compile(r"L2WG1:([A-Z2-7]+):[0-9A-F]{8}\Z")
 NAME, KEY = 1, 2
 KEY_BYTES = 32
 WORD = re.compile(r"[a-z][a-z-]*\Z")
-NET, GONE = "net", "gone"
+NET, GONE, WAS = "net", "gone", "was"
 
 
 class Refused(Exception):
@@ -35,6 +35,14 @@ def identity(card):
     if not re.match(rb"[!-~]+\Z", name) or len(key) != KEY_BYTES:
         raise Refused("a card without a name and a key: %.20r..." % card, "print it again: l2wg card")
     return name.decode("ascii"), binascii.hexlify(key).decode("ascii")
+
+
+def _hexadecimal(key):
+    """A public key, as wg(8) writes it, in hexadecimal digits; "" for what is none."""
+    try:
+        return binascii.hexlify(base64.b64decode(key)).decode("ascii")
+    except (binascii.Error, TypeError, ValueError):
+        return ""
 
 
 def _fields(body):
@@ -66,12 +74,14 @@ def updated(text, path, net=None, sites=()):
     `net` are the words of the line of the net, {key: value}, or None; `sites` are dicts with `host`, `name`, `card` and `words`,
     which are like `net`. A word that is not given stays, one that is given as "" goes. A line stays where it is; those of other
     sites stay as they are, and so does that of one that is out. `path` is for messages. Raises Refused.
+
+    A line that says `was=KEY` has the next card of its site, whose router still prints the one with that key: the card stays.
     """
     rows = text.split("\n")
     if rows.pop():
         message = "%s:%d: the last line has no end: is this all of the file?" % (path, len(rows) + 1)
         raise Refused(message, "if so: echo >>%s" % path)
-    known = {}
+    known, formers = {}, {}
     for number, row in enumerate(rows):
         words = _words(row)
         if words and words[0] != NET:
@@ -80,11 +90,15 @@ def updated(text, path, net=None, sites=()):
             except Refused:  # whose it is nobody can tell; each router names this line, and what is wrong with it
                 continue
             known[key] = (number, name, any(word.startswith(GONE + "=") for word in words[1:]))
+            formers.update((_hexadecimal(word[len(WAS) + 1 :]), key) for word in words[1:] if word.startswith(WAS + "="))
     changed, out = [], []
     added = []
     seen = {}
     for site in sites:
         name, key = identity(site["card"])
+        # It is about to change its key, and its card is that of the one until now: the line has the next one.
+        changes = key not in known and key in formers
+        key = formers[key] if changes else key
         _is_whose(site, name, key, seen, known, path)
         number, _, gone = known.get(key, (None, name, False))
         if gone:
@@ -94,7 +108,8 @@ def updated(text, path, net=None, sites=()):
             added.append("%s  # %s" % (" ".join(_changed([site["card"]], site["words"])), name))
             changed.append(name)
             continue
-        row = _row(rows[number], [site["card"]] + _words(rows[number])[1:], site["words"])
+        words = _words(rows[number])
+        row = _row(rows[number], words if changes else [site["card"]] + words[1:], site["words"])
         if row != rows[number]:
             rows[number] = row
             changed.append(name)
