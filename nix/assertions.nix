@@ -351,6 +351,10 @@ let
         "l2wg-watch.service, which looks after all tunnels, would be this one's unit, too"
         "choose another name, such as watch1"
       )
+      (at "" (name == "hubs" && net != null && builtins.length net.hubs > 1)
+        "hubs is the tunnel to the two hubs of services.l2wg.sites, and l2wg-hubs.service looks after it"
+        "choose another name, such as hubs1"
+      )
       (at "" (name == "sites" && net != null)
         "l2wg-sites.service, which is of services.l2wg.sites, would be this one's unit, too"
         "choose another name, such as sites1"

@@ -1,4 +1,4 @@
-# Every 5 seconds, whether the hub that is listened to answers, as long as this router listens to one of two.
+# Every 3 seconds, whether the hub that is listened to answers, as long as this router listens to one of two.
 # Off: systemd.paths.l2wg-hubs.enable = false; `watch` is watch.nix, of which it is as confined.
 { watch, package }:
 {
@@ -9,11 +9,11 @@
     };
   };
   timer = {
-    description = "Look every 5 seconds whether l2wg's hubs answer";
+    description = "Look every 3 seconds whether l2wg's hubs answer";
     documentation = [ "man:l2wg(8)" ];
     timerConfig = {
-      OnActiveSec = 5;
-      OnUnitActiveSec = 5;
+      OnActiveSec = 3;
+      OnUnitActiveSec = 3;
       AccuracySec = "100ms";
     };
   };

@@ -26,7 +26,7 @@ let
     inherit watch;
     inherit (cfg) package;
   };
-  twoHubs = watched && net != null && builtins.length net.hubs > 1;
+  twoHubs = watched && net != null && builtins.length net.hubs > 1 && !(tunnels ? hubs);
 
   # A tunnel with a key that is no option is refused; nobody else sees it, so that nothing stumbles over it before that is told.
   tunnels = lib.filterAttrs (_: tunnel: misspelt.keys tunnel == [ ] && tunnel.enable) cfg.tunnels;

@@ -5,6 +5,7 @@ import socket
 import time
 from typing import Dict, List, NamedTuple, Tuple
 
+from l2wg_hooks.config import site_record
 from l2wg_hooks.errors import L2wgError, Problem
 from l2wg_hooks.observe import link_table, wg_interfaces
 from l2wg_hooks.observe.needed_elsewhere import logins
@@ -69,10 +70,9 @@ def _look(tunnels, links, spared, silent):
     underlays = sorted({tunnel.underlay for tunnel in tunnels if tunnel.underlay in links})
     known = [tunnel for tunnel in tunnels if tunnel.underlay in links and tunnel.name not in spared]
     ends = {(tunnel.underlay, end.remote) for tunnel in known for end in tunnel.near_ends}
-    peers = {(tunnel.underlay, end): (peer.key, peer.was) for tunnel in known for peer in tunnel.peers for end in peer.ends}
     with concurrent.futures.ThreadPoolExecutor(1) as pool:
         # Far ends that do not answer take their second while all else is asked for.
-        echoes = pool.submit(_echoes, ends, peers)
+        echoes = pool.submit(_echoes, ends - _by_others(known))
         targets = [target for target in _targets(underlays) if target[1] != DEFAULT or target[2] not in silent]
         ways = tuple(way for way in _ways([(*target, True) for target in targets], links) if way)
         # One that nobody renews any more may end by itself before anybody looks again.
@@ -80,9 +80,30 @@ def _look(tunnels, links, spared, silent):
         given = {address for name in silent if name in links for address in links[name].autoconfigured}
         # Nobody but a tunnel has use for an address in a namespace of its own.
         out_here = [link for link in links.values() if not link.namespace]
-        addresses = tuple(address for link in out_here for address in link.addresses if address not in given)
+        # What both hubs have, l2wg gives and takes: nobody else can rely on it.
+        ours = site_record.given(links)
+        addresses = tuple(
+            address
+            for link in out_here
+            for address in link.addresses
+            if address not in given and (link.name, address.partition("/")[0]) not in ours
+        )
         gateways = tuple(row[0] for row in _gateways() if row[2] not in silent)
         return Health(addresses, gateways, ways, sessions, tuple(sorted(echoes.result())))
+
+
+def _by_others(tunnels):
+    """The (underlay, target)s of meshes that packets still go to by another site's peer, such as the hub."""
+    found = set()
+    for tunnel in tunnels:
+        if tunnel.remotes and tunnel.peers:
+            cover = wg_interfaces.read(tunnel.underlay).cover
+            for peer in tunnel.peers:
+                for end in peer.ends:
+                    first = next((there for _, there in cover.covering(end)), None)
+                    if first is not None and first.key not in (peer.key, peer.was):
+                        found.add((tunnel.underlay, end))
+    return found
 
 
 def compare(before, tunnels):
@@ -226,13 +247,11 @@ def _alive(underlay, seconds=wg_interfaces.SESSION):
     return {peer.key for peer in wg_interfaces.read(underlay).peers if wg_interfaces.alive(peer, now, seconds)}
 
 
-def _echoes(ends, peers=()):
+def _echoes(ends):
     """Those of the (underlay, target)s whose peer sends anything within a second after something was sent there: all at once.
 
-    Of those in `peers`, {(underlay, target): public keys}, only if it is that peer: not yet where the way is still by a hub.
     The peer answers a datagram to a closed port by ICMP (RFC 1122, 4.1.3.1), unless its firewall minds.
     """
-    wanted = dict(peers)
     waiting: Dict[Tuple[str, str], Tuple[str, int]] = {}
     by: Dict[str, List[str]] = {}
     for underlay, target in ends:
@@ -242,8 +261,7 @@ def _echoes(ends, peers=()):
         for target in targets:
             # Of several peers that have the address, WireGuard takes this one.
             for _, peer in cover.covering(target):
-                if peer.key in wanted.get((underlay, target), (peer.key,)):
-                    waiting[underlay, target] = (peer.key, peer.received)
+                waiting[underlay, target] = (peer.key, peer.received)
                 break
         network_namespace.by(underlay, lambda targets=targets: [_nudge(target) for target in targets])
     found = set()

@@ -13,7 +13,9 @@ ENABLED = "/etc/systemd/system/timers.target.wants/" + UNIT
 def follow(tunnels):
     """Have it run, or not. At boot, and after an installation, systemd does the same by the unit's own condition."""
     if units.run_here() and os.path.lexists(ENABLED):
-        process.output("systemctl", "--no-block", "start" if tunnels else "stop", UNIT)
+        # Whoever is about to come with another key is waited for from now on.
+        more = (SERVICE,) if any(peer.was for tunnel in tunnels for peer in tunnel.peers) else ()
+        process.output("systemctl", "--no-block", "start" if tunnels else "stop", UNIT, *more)
 
 
 def problems():

@@ -12,7 +12,6 @@ from l2wg_hooks.check.scene import Check, Unlooked
 from l2wg_hooks.config import frr_text
 from l2wg_hooks.errors import listed
 from l2wg_hooks.observe import frr, vteps
-from l2wg_hooks.system import process
 
 CAUSES = (
     Cause(
@@ -176,7 +175,7 @@ def _evpn(scene):
     if not tunnels:
         return
     try:
-        process.whole_path("vtysh")
+        frr.program()
     except FileNotFoundError:
         message = "FRR, which is to fill its table, is not there: there is no vtysh(1)"
         yield tunnels[0].problem("control", message, "apt install frr; then: l2wg frr # says what else", "frr-not-running")

@@ -25,8 +25,12 @@ def read():
 
 
 def write(key):
-    """Keep this one. Raises L2wgError where it holds for this boot neither."""
+    """Keep this one for this boot. Raises L2wgError."""
     files.keep(PATH, f"{key}\n")
+
+
+def remember(key):
+    """Keep it for the next boot, too; nobody waits for the disk."""
     try:
         os.makedirs(last_applied.DIRECTORY, mode=0o755, exist_ok=True)
         files.write(KEPT, f"{key}\n")

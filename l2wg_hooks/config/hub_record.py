@@ -1,8 +1,8 @@
 """What the sh script that looks whether hubs answer (etc/l2wg/hubs) has to know; there only where this router has two of them.
 
-WIREGUARD shared|own
-KEY[,FORMER] ADDRESS       of the hub that is listened to, and its own address inside WireGuard; FORMER while it changes its key
-KEY[,FORMER] ADDRESS       of the other one
+WIREGUARD shared|own ADDRESS    this router's own address, by which the hubs know it
+KEY[,FORMER] ADDRESS            of the hub that is listened to, and its own address inside WireGuard; FORMER while its key changes
+KEY[,FORMER] ADDRESS            of the other one
 """
 
 from l2wg_hooks.config import site_hubs
@@ -18,7 +18,7 @@ def text(tunnels):
         if tunnel.has_hubs and ip_routes.is_plain(tunnel.underlay):
             first = site_hubs.listened(tunnel)
             peers = [first] + [peer for peer in tunnel.peers if peer.key != first.key]
-            rows = [f"{tunnel.underlay} {tunnel.wire}"]
+            rows = [f"{tunnel.underlay} {tunnel.wire} {tunnel.local}"]
             rows += [",".join(filter(None, (peer.key, peer.was))) + " " + own(peer, tunnel) for peer in peers]
             return "".join(row + "\n" for row in rows)
     return ""

@@ -104,7 +104,8 @@ def between(net, own, sites, wire, by_hand, path, hubs=None):
         for _ in known.judge(tunnel):
             pass  # told of by who has read those files
     named = {name for tunnel in by_hand.tunnels for name in (tunnel.underlay, tunnel.bridge, *tunnel.bridge_ports)}
-    hubs = [site for site in (own, *sites) if site.name in net.hubs] if hubs is None else hubs
+    if hubs is None:
+        hubs = list({site.key: site for site in (own, *sites) if site.name in net.hubs}.values())
     if len(net.hubs) > 1 and len(hubs) < len(net.hubs):
         return (), ()
     sites = [other for other in sites if other.key != own.key and meet(net, own, other)]

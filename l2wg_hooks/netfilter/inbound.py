@@ -10,8 +10,7 @@ def problems(tunnel, firewall):
     """Yield a Problem for each chain of a Firewall that drops the packets of this tunnel's peer, and how to let them in."""
     for end in tunnel.reach():
         if tunnel.senders:
-            # One for all: a firewall that lets in some of a prefix would have to name them.
-            end = end._replace(remote=str(ipaddress.ip_network(tunnel.senders)[1]))
+            end = end._replace(remote=_some(tunnel)[0])
         port = tunnel.udp_port
         protocol = "udp" if port else "gre"
         packet = Packet("input", tunnel.family, tunnel.underlay, None, end.remote, end.local, protocol, port, tracked=False)
@@ -26,10 +25,17 @@ def problems(tunnel, firewall):
             )
 
 
+def _some(tunnel):
+    """Two of a prefix, for all of it: a firewall that lets in some only would have to name them."""
+    network = ipaddress.ip_network(tunnel.senders)
+    first = [str(network[number]) for number in range(min(4, network.num_addresses))]
+    return [address for address in first if address != tunnel.local][-2:]
+
+
 def between(tunnel, firewall):
     """Yield a Problem for each chain of a Firewall that drops what this router, as a hub, forwards, and how to let it pass."""
     name = tunnel.underlay
-    source, target = tunnel.far_ends[:2]
+    source, target = _some(tunnel) if tunnel.senders else tunnel.far_ends[:2]
     packet = Packet("forward", tunnel.family, name, name, source, target, "udp", tunnel.udp_port, tracked=False)
     for base, chains in firewall.drops(packet):
         yield tunnel.problem(

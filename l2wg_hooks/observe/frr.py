@@ -1,6 +1,7 @@
 """What FRR says of itself, by vtysh(1), as JSON. Each daemon is asked by itself, so that one that does not run hides no other."""
 
 import ipaddress
+import os
 import re
 
 from l2wg_hooks.errors import L2wgError
@@ -8,6 +9,7 @@ from l2wg_hooks.system import json_fields, process
 from l2wg_hooks.typed import Dict, NamedTuple, Tuple
 
 ZEBRA, BGPD = "zebra", "bgpd"
+NIXOS = "/run/current-system/sw/bin/vtysh"
 # Seconds. One that is stopped, or at a lock, answers nothing for ever.
 PATIENCE = 10
 # FRR's own, where its configuration says nothing (BGP_DYNAMIC_NEIGHBORS_LIMIT_DEFAULT in bgpd/bgpd.h).
@@ -47,15 +49,27 @@ class Vni(NamedTuple):
     remotes: Tuple[str, ...]
 
 
+def program():
+    """vtysh(1), as far as there is one: on NixOS it is of the system, and no package of ours has it. Raises FileNotFoundError."""
+    try:
+        process.whole_path("vtysh")
+        return "vtysh"
+    except FileNotFoundError:
+        if not os.access(NIXOS, os.X_OK):
+            raise
+        return NIXOS
+
+
 class Unanswered(Exception):
     """FRR could not be asked: why."""
 
 
 def ask(daemon, command):
     """What a daemon answers; None where it does not run. Raises Unanswered."""
-    argv = ("vtysh", "-d", daemon, "-c", command)
     try:
-        result = process.run(argv, patience=PATIENCE)
+        result = process.run((program(), "-d", daemon, "-c", command), patience=PATIENCE)
+    except FileNotFoundError:
+        raise Unanswered("there is no vtysh(1)")
     except L2wgError as error:
         raise Unanswered(error.problems[0].message)
     # It connects to no daemon: 1. What one does not understand ends with 0, and is no JSON.

@@ -4,7 +4,7 @@ Nothing does that by itself, and nothing of it expires.
 """
 
 import time
-from typing import NamedTuple, Tuple
+from typing import Dict, NamedTuple, Tuple
 
 from l2wg_hooks import errors
 from l2wg_hooks.apply import preview, verify
@@ -172,7 +172,7 @@ def _elsewhere(net):
     """Yield sentences: who has to know of it first."""
     own = net.part.own
     others = [site.name for site in net.lines.living() if site.line != own.line]
-    meets = [tunnel.site or peer.site for tunnel in net.part.tunnels for peer in tunnel.peers]
+    meets = [tunnel.site or peer.site for tunnel in net.part.tunnels for peer in tunnel.peers if not peer.by]
     path = site_file.path()
     if len(meets) == 1:
         yield f"at {meets[0]}: l2wg pair, with this line"
@@ -234,6 +234,8 @@ def caller(name):
     return lambda key: names.get(key, key)
 
 
+# Bytes of a packet without payload.
+KEEPALIVE = 32
 # Seconds in which frames cross again: a far end looks each second, but for a few of each half minute.
 CARRIED = 40
 
@@ -242,16 +244,25 @@ def carried(switch):
     """Wait until all that have answered carry packets again; (seconds, the names of those that do not after CARRIED)."""
     begin, calls = time.monotonic(), caller(switch.name)
     ends = {peer.key: word.partition("/")[0] for peer in switch.peers for word in peer.allowed if word.endswith(("/32", "/128"))}
-    live = wg_interfaces.look(switch.name)
-    left = {peer.key: peer.received for peer in live.peers if peer.key in ends} if live else {}
+    left, had = set(ends), _received(switch.name)
+    came: Dict[str, float] = {}
     while left and time.monotonic() < begin + CARRIED:
-        verify.knock(switch.name, [ends[key] for key in left])
+        verify.knock(switch.name, [ends[key] for key in sorted(left)])
         time.sleep(key_switch.PAUSE)
-        live = wg_interfaces.look(switch.name)
-        now = {peer.key: peer.received for peer in live.peers} if live else {}
-        # More than a keepalive, which has no payload: 32 bytes.
-        left = {key: had for key, had in left.items() if now.get(key, 0) - had <= 32}
+        now, clock = _received(switch.name), time.monotonic()
+        for key in sorted(left):
+            # More than a keepalive; and once more within the time in which there are no two handshakes.
+            if now.get(key, 0) - had.get(key, 0) > KEEPALIVE:
+                if clock - came.get(key, begin - key_switch.QUIET) < key_switch.QUIET - 1:
+                    left.discard(key)
+                came[key] = clock
+        had = now
     return time.monotonic() - begin, tuple(calls(key) for key in sorted(left))
+
+
+def _received(name):
+    live = wg_interfaces.look(name)
+    return {peer.key: peer.received for peer in live.peers} if live else {}
 
 
 def silence(switch, seconds, silent):

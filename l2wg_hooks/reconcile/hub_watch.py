@@ -32,8 +32,9 @@ def move(key):
         failed = executor.apply((step(moved, seen),))
     before, now = site_hubs.listened(tunnel), site_hubs.listened(moved)
     if not failed:
-        log.alarm(f"{before.site} answers no longer: {now.site} is the hub that is listened to now")
         station_news.send(moved)
+        log.alarm(f"{before.site} answers no longer: {now.site} is the hub that is listened to now")
+    hub_choice.remember(key)
     return failed
 
 

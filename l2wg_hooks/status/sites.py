@@ -191,8 +191,9 @@ class _Tunnels:
 
     def faults(self, tunnel, addresses):
         """What is wrong with one, or worth a look; of one that leads to several sites, what is not with another one."""
-        hubs = [far for far in tunnel.wish.far_ends if set(tunnel.wish.behind(far)).intersection(addresses)]
-        return [fault for fault in self.status.of(tunnel.name) if fault.far in ("", *addresses, *hubs)]
+        hubs = {peer.by for peer in tunnel.wish.peers if peer.by and set(peer.ends).intersection(addresses)}
+        ways = [end for peer in tunnel.wish.peers if peer.key in hubs for end in peer.ends]
+        return [fault for fault in self.status.of(tunnel.name) if fault.far in ("", *addresses, *ways)]
 
 
 def _row(site, net, found, faults, path):
@@ -219,7 +220,8 @@ def _row(site, net, found, faults, path):
         addresses = tuple(sorted(addresses, key=lambda address: address not in tunnel.wish.far_ends))
     if tunnel is not None:
         faults = [*faults, *found.faults(tunnel, addresses)]
-    if site.was and not site.gone and found.status is not None:
+    # Who has no peer of it never hears of the end of that.
+    if site.was and not site.gone and found.status is not None and (here or _is_peer(site, tunnel)):
         faults = [*faults, _changes(site, here, tunnel, addresses, path)]
     meets = None
     if own is not None and net.lines.net is not None:
@@ -244,6 +246,10 @@ def _row(site, net, found, faults, path):
     )
 
 
+def _is_peer(site, tunnel):
+    return tunnel is not None and any(peer.key == site.key and peer.was for peer in tunnel.wish.peers)
+
+
 def _changes(site, here, tunnel, addresses, path):
     """The Fault, a mere note, of a site that changes its key: how far it is."""
     fars = {end.remote: far for end, far in tunnel.peers.items()} if tunnel is not None else {}
@@ -253,7 +259,7 @@ def _changes(site, here, tunnel, addresses, path):
     if here:
         message, hint = "another key waits for this router", "l2wg rekey --commit, once the others have this line"
     elif far is not None and far.key == site.key:
-        message, hint = "it has come with its new key; the old one is out a minute after that", "nothing: wait"
+        message, hint = "it has come with its new key", "in a minute the old one is out; until then it may go back"
     else:
         message, hint = "it changes its key, and has the old one until now", "there, once all have its line: l2wg rekey --commit"
     return Fault(NOTE, "", message, hint, path, site.line, "was")

@@ -188,7 +188,7 @@ class Status(NamedTuple):
         """Whether frames cross a tunnel, to one of its far ends at least, as far as one can tell from here."""
         wrong = [fault for fault in self.of(tunnel.name) + self.of(tunnel.wish.bridge) if fault.level == WRONG]
         # Whoever is behind a hub is cut off with it.
-        cut = {end for fault in wrong for end in (fault.far, *tunnel.wish.behind(fault.far))}
+        cut = {end for far in {fault.far for fault in wrong} for end in (far, *tunnel.wish.behind(far))}
         return all(fault.far for fault in wrong) and (not wrong or cut != set(tunnel.wish.remotes))
 
     def well(self, tunnel):
@@ -417,7 +417,7 @@ def _wire(tunnel, answers, seen):
         if not answers:
             yield Fault(WRONG, name, f"wg(8) says nothing of {underlay.name}")
         else:
-            told = set()
+            told, near = set(), tunnel.near
             for end, peer in tunnel.peers.items():
                 # Far ends that FRR finds may be any number behind one hub.
                 key = peer.key if peer is not None else ""
@@ -425,7 +425,7 @@ def _wire(tunnel, answers, seen):
                     continue
                 told.add(key)
                 called = tunnel.wish.called(end.remote) if tunnel.wish.remotes else ""
-                if peer is None or end in tunnel.near:
+                if peer is None or end in near:
                     yield from _session(end, called, peer, underlay.name, seen)
     for reason, message, last in (
         ("loop", "a loop: %d frames of %s came back to it%s", "there is a second way between the sites"),

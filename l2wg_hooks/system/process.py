@@ -28,7 +28,6 @@ PACKAGES = {
     "ip6tables-save": "iptables",
     "modprobe": "kmod",
     "sysctl": "procps",
-    "vtysh": "frr",
     "wg": "wireguard-tools",
 }
 

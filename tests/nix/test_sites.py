@@ -151,10 +151,21 @@ def test_two_hubs_are_looked_at(evaluate):
     assert got["failed"] == []
     hubs = got["hubs"]
     assert hubs["path"] == {"pathConfig": {"PathExists": "/run/l2wg.hubs", "Unit": "l2wg-hubs.timer"}, "wantedBy": ["multi-user.target"]}
-    assert hubs["timer"]["OnUnitActiveSec"] == 5 and "/lib/l2wg/hubs\n" in hubs["service"] and "AF_PACKET" in hubs["service"]
+    assert hubs["timer"]["OnUnitActiveSec"] == 3 and "/lib/l2wg/hubs\n" in hubs["service"] and "AF_PACKET" in hubs["service"]
     assert evaluate(net(nets.text("hub=site0", 3)))["hubs"] == {}
+    both = but(net(nets.text(TWO, 3)), {"services.l2wg.tunnels.hubs": dict(SITE_B["services"]["l2wg"]["tunnels"]["gretap1"])})
+    assert any("hubs: hubs is the tunnel to the two hubs" in message for message in evaluate(both)["failed"])
     (message,) = evaluate(net(nets.text(TWO.replace("site1", "hq"), 2)))["failed"]
     assert "1: no site is called hq" in message
+
+
+def test_debians_look_at_two_hubs_may_do_as_much(evaluate):
+    got = evaluate(net(nets.text(TWO, 3), underlay="l2w0"))["hubs"]["service"]
+    debian = {line for line in (TREE / "debian/l2wg.l2wg-hubs.service").read_text().splitlines() if "=" in line and not line.startswith("#")}
+    assert "CAP_SYS_ADMIN" in got, "it enters the namespace"
+    for key in ("RestrictAddressFamilies", "LogLevelMax", "TimeoutStartSec", "StateDirectory", "RestrictNamespaces"):
+        (line,) = [line for line in debian if line.startswith(key + "=")]
+        assert line.partition("=")[2].split() == words(got, key), key
 
 
 ODD = ["", "\n", "net", "net =\n", "=\n", "#\n", "L2WG1::\n", "L2WG1:A:0\n", "L2WG1:AE======\n", "net hub=\n", "L2WG1:7777777777777777:0\n", "\xe9\n", "\t\r\n"]

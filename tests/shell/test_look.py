@@ -246,9 +246,10 @@ def test_a_silent_peer_whose_endpoint_is_a_name(router):
     (router.path / "key").write_text(PEER)
     (router.path / "time").write_text(str(now))
     router.settle("names peer=" + PEER)
+    fingerprint = (router.path / "run/l2wg.look").read_text().split("\n")[0]
     for time in (now - 200, 0):
         (router.path / "time").write_text(str(time))
-        assert router.look()
+        assert router.look() == fingerprint
         (router.path / "key").write_text("Q" * 43 + "=")
         assert router.look() is None, "another peer"
         (router.path / "key").write_text(PEER)
@@ -431,4 +432,47 @@ def test_the_guard_in_the_namespace_is_looked_at(router):
     router.said("inner", "packets 7 bytes 90", "packets 9 bytes 99")
     assert router.look() is None, "a counter"
     router.said("inner", "192.168.92.1", "192.168.92.2")
+    assert router.look() is not None
+
+
+def waits(router, then):
+    """One that has seen all, and waits for a handshake of PEER at another time than 7: after four seconds it is `then`."""
+    (router.path / "key").write_text(PEER)
+    (router.path / "time").write_text("7")
+    router.command("sleep", "echo 9999.00 1.00 >{0}/uptime")
+    router.settle(f"turn={PEER}/7")
+    (router.path / "uptime").write_text("1000.55 900.00\n")
+    (router.path / "then").write_text(then)
+    count = 'read -r up rest <{0}/uptime; echo "$((${{up%.*}} + 1)).00 1.00" >{0}/uptime; echo s >>{0}/slept'
+    router.command("sleep", count + '; [ "$(grep -c s {0}/slept)" -lt 4 ] || cat {0}/then >{0}/time')
+
+
+def test_a_site_that_comes_with_another_key_is_seen_within_a_second(router):
+    waits(router, "8")
+    assert router.look() is not None and (router.path / "slept").read_text() == "s\n" * 4
+
+
+def test_while_it_does_not_come_a_look_ends_before_the_unit_would_be_killed(router):
+    waits(router, "7")
+    assert router.look() is None and 15 <= (router.path / "slept").read_text().count("s") <= 20
+
+
+def test_it_is_waited_for_behind_the_look_that_has_found_the_line_too(router):
+    (router.path / "etc/l2wg/sites").write_text("net hub=hq\nL2WG1:A was=B\n")
+    (router.path / "key").write_text(PEER)
+    (router.path / "time").write_text("7")
+    # What it does has it written down.
+    router.command("l2wg", 'echo "$* $L2WG_LOOK" >>{0}/calls; printf "x\\nturn=%s/7\\n1600\\n\\n" "$(cat {0}/key)" >{0}/run/l2wg.look; chmod 600 {0}/run/l2wg.look')
+    router.command("sleep", "echo 8 >{0}/time")
+    done = subprocess.run([router.shell, str(router.path / "look")], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=60, text=True)
+    assert (done.returncode, done.stdout) == (0, "") and (router.path / "calls").read_text().count("event watch timer") == 2
+
+
+def test_a_switch_of_its_own_key_that_was_cut_off_calls_at_every_look(router):
+    router.settle()
+    (router.path / "etc/wireguard").mkdir()
+    path = router.path / "etc/wireguard/wg0.next-key"
+    path.write_text("# x\nNext = k\n")
+    assert router.look() is None
+    path.write_text("# x\nNext = k\nFormer = l\nPeers = m\n")
     assert router.look() is not None

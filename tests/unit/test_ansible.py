@@ -126,3 +126,15 @@ def test_a_site_that_is_out_stays_out():
 )
 def test_what_is_refused(text, sites, said):
     assert said in refused(text, *sites)
+
+
+def test_the_line_of_a_site_that_changes_its_key_stays_until_it_has():
+    """Its card is that of the key until now, and the line has the next one."""
+    changing = nets.line(8, f"was={nets.key(1)}", name="site1", addresses=("198.18.0.2",))
+    text = "net hub=site0\n" + nets.line(0) + changing
+    new, lines, _ = sites_text.updated(text, "sites", None, [given(1, mtu="1400")])
+    assert new == text.replace(changing, changing.replace("\n", " mtu=1400\n")) and lines == ["site1"]
+    # Once it has switched, its card is the one in the line; a third key is none of it.
+    card = changing.split()[0]
+    assert sites_text.updated(text, "sites", None, [dict(given(1), card=card)])[0] == text
+    assert "has another key now" in refused(text, given(9, name="site1", host="router1"))

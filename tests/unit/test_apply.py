@@ -774,7 +774,7 @@ def test_nobody_is_asked_for_an_echo_by_a_tunnel_that_is_new(monkeypatch, router
     """It need not answer afterwards."""
     monkeypatch.undo()
     asked = []
-    monkeypatch.setattr(verify, "_echoes", lambda ends, peers: asked.extend(target for _, target in ends) or ends)
+    monkeypatch.setattr(verify, "_echoes", lambda ends: asked.extend(target for _, target in ends) or ends)
     monkeypatch.setattr(process, "run", lambda argv, *more: process.Result(0, "private\tpublic\t51820\toff\n" if argv[-1] == "dump" else "", ""))
     monkeypatch.setattr(verify, "_alive", lambda *words: set())
     monkeypatch.setattr(verify, "_gateways", lambda: [])

@@ -12,7 +12,7 @@ from l2wg_hooks.commands import frr as command
 from l2wg_hooks.config import card, edit, frr_speaker, frr_text, site_faults, site_lines, site_tunnels, store, tunnel_file, wg_quick_peers, wg_quick_routes, wire_peers
 from l2wg_hooks.errors import L2wgError, Problem
 from l2wg_hooks.model import FLOOD, Destination, Link, Observed, Peer, PolicyRoutes, Rules
-from l2wg_hooks.netfilter import nftables, nftables_state, rule_groups
+from l2wg_hooks.netfilter import inbound, nftables, nftables_state, rule_groups
 from l2wg_hooks.observe import fdb_table, frr, link_table, snapshot, vteps
 from l2wg_hooks.pairing import unpair
 from l2wg_hooks.plan import peer_endpoints, planner, policy_routes, site_peers
@@ -476,13 +476,18 @@ def test_a_vtysh_that_hangs_or_prints_another_thing_is_no_problem_of_a_tunnel(as
         looked(monkeypatch)
 
 
-def test_check_says_that_frr_is_not_there(asked, monkeypatch):
+def test_check_says_that_frr_is_not_there(asked, monkeypatch, root):
     def missing(name):
         raise FileNotFoundError(name)
 
     monkeypatch.setattr(process, "whole_path", missing)
     (problem,) = looked(monkeypatch)
     assert problem.id == "frr-not-running" and problem.hint.startswith("apt install frr")
+    # Where it is the system's, NixOS has it elsewhere.
+    path = root / "run/current-system/sw/bin/vtysh"
+    path.parent.mkdir(parents=True)
+    path.touch(0o755)
+    assert frr.program() == frr.NIXOS == str(path)
 
 
 def test_nobody_is_asked_without_such_a_tunnel(monkeypatch):
@@ -610,3 +615,14 @@ def test_unpair_keeps_a_peer_that_may_be_one_of_the_prefix(allowed, stays):
     text = f"[Interface]\n[Peer]\n# l2wg: hut\nPublicKey = {key(9)}\nAllowedIPs = {allowed}\n"
     wire = types.SimpleNamespace(sections=wg_quick_peers.sections(text), live=None, text=text, holders=list)
     assert ("takes packets from it, too" in unpair._needed(key(9), wire, [], [VX], "wg0")) == stays
+
+
+def test_a_firewall_is_asked_of_two_of_the_prefix():
+    asked = []
+    firewall = types.SimpleNamespace(drops=lambda packet: asked.append((packet.source, packet.target)) or [])
+    (hub,) = part(1).tunnels
+    for tunnel in (hub, hub._replace(remotes=("198.18.0.2",))):
+        assert list(inbound.problems(tunnel, firewall)) == list(inbound.between(tunnel, firewall)) == []
+    assert asked == [("198.18.0.2", "198.18.0.1"), ("198.18.0.2", "198.18.0.3")] * 2, "none is this router's own"
+    asked.clear()
+    assert list(inbound.between(hub._replace(local="198.18.0.3"), firewall)) == [] and "198.18.0.3" not in asked[0]

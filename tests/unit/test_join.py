@@ -329,6 +329,16 @@ def test_a_branch_and_a_mesh_do_not_invite(world, hub):
     hub.fails(["invite", "x"], "/etc/l2wg/sites:1: shape: a mesh has no hub", "l2wg init --name x")
 
 
+def test_with_two_hubs_the_card_goes_by_hand(world, hub):
+    begun(hub)
+    own = hub.lines()[1]
+    hub.file.write_text("net hub=site4,hq hub-address=198.18.9.1\n" + nets.line(4) + own + "\n")
+    hub.fails(["invite", "x"], "/etc/l2wg/sites:1: hub: an invitation has the card of one hub, and this net has two", "l2wg init --name x")
+    _, said = hub.l2wg("pair", nets.line(5).strip(), "--yes")
+    assert "site4, the other hub, needs this file as soon: copy " in said and "/etc/l2wg/sites there, then, on site4: l2wg apply\n" in said
+    assert hub.lines()[-1].startswith(nets.line(5).strip())
+
+
 def test_a_card_that_has_changed_since_is_told(hub):
     begun(hub)
     (hub.etc / "l2wg/site").write_text("name = hq\nendpoint = 203.0.113.99:7\n")
@@ -600,3 +610,32 @@ def test_a_pair_that_was_made_before_stays_and_gets_a_third_site(world, branch):
     assert hub.text() == text and nets.key(5) in (hub.etc / "wireguard/wg0.conf").read_text()
     hub.l2wg("pair", "mtu=1400", other, "--yes")
     assert hub.lines()[-1] == f"{other} mtu=1400"
+
+
+def test_the_hub_of_a_mesh_invites(hub, branch):
+    """Two pastes, and the new site has the hub; the others have it once they have the file."""
+    hub.l2wg("invite", "branch-b", "--yes")
+    own = hub.lines()[1]
+    net = "net shape=mesh encapsulation=vxlan hub=hq network=198.18.0.0/24"
+    hub.file.write_text(f"{net}\n{own}\n{nets.line(3)}")
+    token, _ = hub.l2wg("invite", "branch-b", "--yes")
+    assert invitation.decode(token).address.startswith("198.18.0."), "of the net's network"
+    line, _ = branch.l2wg("join", token, "--yes", "--bridge-ports", "enp3s0")
+    assert branch.lines() == [net, own, branch.lines()[-1]]
+    _, said = hub.l2wg("pair", *line.split(), "--yes")
+    assert "each site needs this file: site3, branch-b" in " ".join(said.split())
+    branch.at()
+    (tunnel,) = store.load().tunnels
+    assert (tunnel.name, tunnel.remotes, tunnel.forwards) == ("mesh", ("198.18.0.1",), False)
+    hub.at()
+    (tunnel,) = store.load().tunnels
+    assert tunnel.forwards and {peer.site for peer in tunnel.peers} == {"site3", "branch-b"}
+
+
+def test_an_invitation_has_no_address_of_ipv6(hub):
+    hub.l2wg("invite", "branch-b", "--yes")
+    own = hub.lines()[1]
+    hub.file.write_text(f"net shape=mesh encapsulation=vxlan hub=hq network=198.18.0.0/15\n{own} address=198.18.0.1\n")
+    hub.l2wg("invite", "x", "--yes")
+    hub.file.write_text(f"net hub=hq network=fd00::/64\n{own} address=fd00::1\n")
+    hub.fails(["invite", "x"], "/etc/l2wg/sites:1: network: an invitation has an IPv4 address")

@@ -5,13 +5,15 @@ import time
 
 import nets
 import pytest
-from l2wg_hooks.apply import apply
+import site_tables
+from l2wg_hooks.apply import apply, watch_timer
 from l2wg_hooks.config import changed_keys, own_wire, site_file, site_keys, site_record, site_tunnels, store
 from l2wg_hooks.model import Heard, Link, Observed, Peer
 from l2wg_hooks.observe import walls
 from l2wg_hooks.plan import endpoint_names, key_changes, planner, site_peers
 from l2wg_hooks.reconcile import endpoint_names as called_names
 from l2wg_hooks.reconcile import look_record, reconcile
+from l2wg_hooks.status import render_sites
 
 OLD, NEW = nets.key(1), nets.key(91)
 NOW = 2_000_000_000
@@ -244,3 +246,46 @@ def test_a_mesh_of_one_vxlan_changes_the_same():
     assert commands(seen(peer(OLD, NOW - 9, ADDRESS), OTHER), (tunnel,))[1] == {NEW: ()}
     todo = planner.plan((tunnel,), LINKS, seen=seen(peer(OLD, NOW - 9), peer(NEW, NOW - 1, ADDRESS), OTHER))
     assert not [step for step in todo.steps if step.argv[0] == "wg"]
+
+
+def test_from_the_moment_of_a_line_on_the_watch_waits_for_the_new_key(monkeypatch, root):
+    asked = []
+    monkeypatch.setattr(watch_timer.process, "output", lambda *argv: asked.append(argv[2:]) or "")
+    monkeypatch.setattr(watch_timer.units, "run_here", lambda: True)
+    monkeypatch.setattr(watch_timer.os.path, "lexists", lambda path: True)
+    watch_timer.follow(HUB)
+    watch_timer.follow(nets.part(STAR + nets.line(0) + nets.line(1), 0).tunnels)
+    assert asked == [("start", watch_timer.UNIT, watch_timer.SERVICE), ("start", watch_timer.UNIT)]
+
+
+BY_HUB = "net shape=mesh encapsulation=vxlan hub=site0\n"
+
+
+def test_of_a_mesh_by_its_hub_who_is_no_peer_here_changes_nothing_here():
+    (tunnel,) = nets.part(TEXT.replace(STAR, BY_HUB), 2).tunnels
+    assert [(one.key, one.was) for one in tunnel.peers] == [(nets.key(0), ""), (NEW, "")]
+    assert key_changes.turns((tunnel,), seen()) == []
+
+
+def test_of_a_mesh_by_its_hub_the_hubs_next_key_takes_over_all_addresses():
+    hub = nets.line(90, "was=" + nets.key(0), name="site0", addresses=("198.18.0.1",), endpoint="s0.example.org:51820")
+    (tunnel,) = nets.part(BY_HUB + hub + nets.line(1) + nets.line(2), 1).tunnels
+    every = {"198.18.0.1/32", "198.18.0.3/32"}
+    for peers, leads, idle in (((), 0, 90), ((peer(nets.key(0), NOW - 9), peer(nets.key(90), NOW - 1)), 90, 0)):
+        found = {one.key: set(one.allowed) for one in site_peers.own((tunnel,), "wg0", seen(*peers))}
+        assert found == {nets.key(leads): every, nets.key(idle): set()}
+
+
+def test_an_older_copy_of_one_that_is_reached_by_the_hub_changes_nothing_here(hub, monkeypatch):
+    monkeypatch.setattr(site_file.own_sites, "wires", lambda tunnels, wanted: {nets.key(2): site_tunnels.Wire("wg0")})
+    site_record.keep(site_record.steady(hub(TEXT.replace(STAR, BY_HUB))), LINKS, seen(), {})
+    older = site_record.steady(hub(BY_HUB + nets.line(0) + nets.line(1) + nets.line(2)))
+    assert {(one.key, one.was, bool(one.by)) for tunnel in older.tunnels for one in tunnel.peers} == {(nets.key(0), "", False), (OLD, "", True)}
+
+
+def test_the_table_says_so_where_the_site_is_a_peer():
+    for text, said in ((TEXT, "it has come with its new key"), (TEXT.replace(STAR, BY_HUB), "it has come with its new key")):
+        assert f"sites:3: was: {said}" in " ".join(render_sites.render(site_tables.table(text, 0)).split())
+        assert "key" not in render_sites.render(site_tables.table(text, 2))
+    # Of oneself, too.
+    assert "another key waits for this router" in " ".join(render_sites.render(site_tables.table(TEXT, 91)).split())

@@ -3,7 +3,7 @@
 import nets
 import pytest
 import site_tables
-from l2wg_hooks.config import own_sites, site_file, site_record, site_tunnels, store, wire_peers
+from l2wg_hooks.config import card, own_sites, site_file, site_record, site_tunnels, store, wire_peers
 from l2wg_hooks.model import Link, Observed, Peer, Walls, Wire
 from l2wg_hooks.netfilter import inner_guard, nftables
 from l2wg_hooks.observe.wg_interfaces import Interface
@@ -179,6 +179,17 @@ def test_of_a_hub_that_is_another_one_now_whoever_is_left_behind_is_reached_by_t
     (tunnel,) = stands(1, NET + ROWS, other).tunnels
     (peer,) = wire_peers.of(tunnel)
     assert peer.key == nets.key(3) and set(peer.allowed) == {HOSTS[0], HOSTS[2], HOSTS[3]}
+
+
+@pytest.mark.parametrize("net", [NET, "net hub=site0 isolated=yes\n"])
+def test_an_event_reads_each_card_once(stands, monkeypatch, net):
+    """Of a thousand sites, that is most of what an event does which has nothing to do."""
+    text = net + "".join(map(nets.line, range(20)))
+    stands(0, text)
+    read, decode = [], card.decode
+    monkeypatch.setattr(card, "decode", lambda text: read.append(text) or decode(text))
+    assert stands(0, text).problems == () and len(read) == 20
+    assert len(stands(0, net + "".join(map(nets.line, range(19)))).tunnels) == len(stands(0, text).tunnels), "and who has gone stays"
 
 
 # Shared wires.

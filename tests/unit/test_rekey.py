@@ -140,6 +140,13 @@ def test_a_line_without_a_file_of_sites_is_no_card(branch):
     branch.hub.fails(["pair", line, "--yes"], "CHANGING A KEY in l2wg(8)")
 
 
+def test_of_a_mesh_by_its_hub_the_hub_alone_has_to_know(branch):
+    for router in (branch.hub, branch):
+        router.file.write_text(router.text().replace("shape=star hub=hq", "shape=mesh encapsulation=vxlan hub=hq") + nets.line(7))
+    _, said = branch.l2wg("rekey", "--yes")
+    assert "at hq: l2wg pair, with this line" in said and "copy it to hq, site7" in said
+
+
 def test_where_nobody_answers_the_old_key_is_back(branch):
     branch.l2wg("rekey", "--yes")
     before = conf(branch)

@@ -2,11 +2,13 @@
 
 import contextlib
 import json
+import types
 
 import nets
 import pytest
 import site_tables
-from l2wg_hooks.apply import ring_probe
+from l2wg_hooks.apply import ring_probe, verify
+from l2wg_hooks.check import watch
 from l2wg_hooks.config import hub_choice, hub_record, site_file, site_hubs, site_record, store
 from l2wg_hooks.model import Link, Observed, Peer
 from l2wg_hooks.observe import snapshot
@@ -139,6 +141,7 @@ def paths(tmp_path, monkeypatch):
 def test_the_choice_outlives_a_boot(paths):
     assert hub_choice.read() == ""
     hub_choice.write(nets.key(1))
+    hub_choice.remember(nets.key(1))
     assert hub_choice.read() == nets.key(1)
     (tunnel,) = site_file.listening(parts()[2].tunnels)
     assert site_hubs.listened(tunnel).site == "site1"
@@ -155,7 +158,7 @@ def test_the_script_is_told_of_both(paths):
     tunnels = site_hubs.chosen(parts(wire=WALLED)[2].tunnels, nets.key(1))
     hub_record.keep(tunnels)
     (file,) = paths.iterdir()
-    assert file.read_text() == f"l2w0 own\n{nets.key(1)} 198.18.0.2\n{nets.key(0)} 198.18.0.1\n"
+    assert file.read_text() == f"l2w0 own 198.18.0.3\n{nets.key(1)} 198.18.0.2\n{nets.key(0)} 198.18.0.1\n"
     hub_record.keep(())
     assert list(paths.iterdir()) == []
 
@@ -200,6 +203,49 @@ def test_what_was_given_is_known_by_the_interface_it_was_given(paths):
     assert site_record.given(links(word)) == {("wg0", ADDRESS)}
     assert site_record.given(links()) == site_record.given({"wg0": links(word)["wg0"]._replace(ifindex=9)}) == frozenset()
     assert site_record.read().addresses == (("wg0", 3, ADDRESS),)
+
+
+def test_apply_does_not_mind_that_what_it_gave_goes(monkeypatch):
+    for name, nothing in (("_targets", lambda names: []), ("_ways", lambda rows, there: []), ("_gateways", lambda: []), ("_echoes", lambda ends: [])):
+        monkeypatch.setattr(verify, name, nothing)
+    there = dict(links(f"{ADDRESS}/32"), eth0=Link("eth0", 5, addresses=(f"{ADDRESS}/24",)))
+    monkeypatch.setattr(verify.site_record, "given", lambda links: frozenset({("wg0", ADDRESS)}))
+    assert verify.look((), there).addresses == ("198.18.0.1/32", f"{ADDRESS}/24")
+    monkeypatch.setattr(verify.site_record, "given", lambda links: frozenset())
+    assert verify.look((), there).addresses == ("198.18.0.1/32", f"{ADDRESS}/32", f"{ADDRESS}/24"), "somebody else's must stay"
+
+
+@pytest.mark.parametrize("limit, rate", [(None, 1000), (100, 50), (1, 1)])
+def test_stations_are_told_of_within_the_storm_limit(monkeypatch, limit, rate):
+    (tunnel,) = parts()[2].tunnels
+    now, sent = [0.0], []
+
+    class Port:
+        def __init__(self, *kind):
+            pass
+
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *error):
+            pass
+
+        def bind(self, where):
+            assert where == ("hubs", 0)
+
+        def send(self, data):
+            sent.append(now[0])
+
+    monkeypatch.setattr(station_news.raw_socket, "Socket", Port)
+    monkeypatch.setattr(station_news.time, "sleep", lambda seconds: now.__setitem__(0, now[0] + seconds))
+    monkeypatch.setattr(station_news.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(station_news, "stations", lambda tunnel: tuple(("02:00:00:00:%02x:%02x" % divmod(number, 256), 0) for number in range(500)))
+    monkeypatch.setattr(station_news, "_pvid", lambda tunnel: 1)
+    station_news.send(tunnel._replace(storm_limit=limit))
+    assert len(sent) == min(500, station_news.PATIENCE * rate + min(rate, station_news.BURST)) and sent[-1] <= station_news.PATIENCE
+    for second in range(11):
+        # As nft(8) counts: a burst of the limit, and that many a second.
+        assert sum(second <= at < second + 1 for at in sent) <= (limit or 1000) + 1
 
 
 def test_a_site_asks_each_hub_at_its_own_address():
@@ -269,7 +315,8 @@ def test_a_move_is_one_command_is_told_once_and_announced(paths, monkeypatch, wa
     inside = "ip netns exec l2wg " if walled else ""
     assert router.done == [f"{inside}wg set {router.name} peer {nets.key(1)} allowed-ips 198.18.0.2/32,{ADDRESS}/32"]
     assert router.told == ["site0 answers no longer: site1 is the hub that is listened to now"] and len(router.sent) == 1
-    assert hub_choice.read() == nets.key(1) and f"\n{nets.key(1)} 198.18.0.2\n" in (paths / hub_record.PATH).read_text()
+    assert hub_choice.read() == nets.key(1) and (paths / hub_choice.KEPT).read_text() == f"{nets.key(1)}\n"
+    assert f"\n{nets.key(1)} 198.18.0.2\n" in (paths / hub_record.PATH).read_text()
 
 
 def test_nothing_moves_where_there_is_no_reason_or_no_right(paths, monkeypatch):
@@ -282,11 +329,28 @@ def test_nothing_moves_where_there_is_no_reason_or_no_right(paths, monkeypatch):
     router.ours.discard(("wg0", nets.key(0)))
     hub_watch.move(nets.key(1))
     router.ours.add(("wg0", nets.key(0)))
-    router.peers.pop()
+    last = router.peers.pop()
     hub_watch.move(nets.key(1))
+    router.peers.append(last)
     monkeypatch.setattr(hub_watch.last_applied, "pending", lambda: True)
     hub_watch.move(nets.key(1))
     assert router.done == router.told == router.sent == [] and hub_choice.read() == ""
+
+
+def test_check_tells_where_nobody_looks(monkeypatch):
+    asked, code = [], [3]
+    monkeypatch.setattr(watch.units, "run_here", lambda: True)
+    monkeypatch.setattr(watch.process, "run", lambda argv: asked.append(argv) or types.SimpleNamespace(code=code[0]))
+    scene = types.SimpleNamespace(tunnels=parts()[2].tunnels)
+    (problem,) = watch._hubs(scene)
+    assert problem.id == "hubs-unwatched" and problem.hint.startswith("systemctl enable --now l2wg-hubs.path")
+    assert asked == [(watch.units.command("systemctl"), "-q", "is-active", "l2wg-hubs.timer")]
+    code[0] = 0
+    assert list(watch._hubs(scene)) == []
+    code[0] = 3
+    assert list(watch._hubs(types.SimpleNamespace(tunnels=parts()[0].tunnels))) == [], "a hub listens to nobody"
+    monkeypatch.setattr(watch.units, "run_here", lambda: False)
+    assert list(watch._hubs(scene)) == []
 
 
 def test_the_frames_of_stations():

@@ -179,10 +179,14 @@ def test_what_is_shown(net):
     # Which host is where.
     net.all_reach_all()
     macs = {name: net.hosts[name].links()["eth0"]["address"] for name in "BC"}
-    said = " ".join(net.sites["A"].l2wg("status", check=False).stdout.split())
-    assert f"{macs['B']} (at branch-b," in said and f"{macs['C']} (at branch-c," in said, said
+    found = json.loads(net.sites["A"].l2wg("status", "--json", check=False).stdout)
+    ports = [port for bridge in found["bridges"] for port in bridge["ports"] if port["name"] == "mesh"]
+    where = {station["mac"]: station["remote"] for port in ports for station in port["stations"]}
+    assert [where.get(macs[name]) for name in "BC"] == [INNER["B"], INNER["C"]], where
     found = json.loads(net.sites["A"].l2wg("sites", "--json", check=False).stdout)
-    assert {row["name"]: row["tunnel"] and row["tunnel"]["stations_total"] for row in found["sites"]} == {"hq": None, "branch-b": 1, "branch-c": 1}
+    total = {row["name"]: row["tunnel"]["stations_total"] for row in found["sites"] if row["tunnel"]}
+    # What else a router sends out of its bridge has an address of its own.
+    assert sorted(total) == ["branch-b", "branch-c"] and min(total.values()) >= 1 and sum(total.values()) <= len(where), (total, where)
 
 
 @pytest.mark.parametrize("name", ["B", "C"])

@@ -37,6 +37,14 @@ def identity(card):
     return name.decode("ascii"), binascii.hexlify(key).decode("ascii")
 
 
+def _hexadecimal(key):
+    """A public key, as wg(8) writes it, in hexadecimal digits; "" for what is none."""
+    try:
+        return binascii.hexlify(base64.b64decode(key)).decode("ascii")
+    except (binascii.Error, TypeError, ValueError):
+        return ""
+
+
 def _fields(body):
     try:
         packed = base64.b32decode(body + "=" * (-len(body) % 8))
@@ -82,12 +90,13 @@ def updated(text, path, net=None, sites=()):
             except Refused:  # whose it is nobody can tell; each router names this line, and what is wrong with it
                 continue
             known[key] = (number, name, any(word.startswith(GONE + "=") for word in words[1:]))
-            formers.update((former, key) for former in _formers(words[1:]))
+            formers.update((_hexadecimal(word[len(WAS) + 1 :]), key) for word in words[1:] if word.startswith(WAS + "="))
     changed, out = [], []
     added = []
     seen = {}
     for site in sites:
         name, key = identity(site["card"])
+        # It is about to change its key, and its card is that of the one until now: the line has the next one.
         changes = key not in known and key in formers
         key = formers[key] if changes else key
         _is_whose(site, name, key, seen, known, path)
@@ -127,17 +136,6 @@ def _is_whose(site, name, key, seen, known, path):
             raise Refused("%s: %s has the key of %s" % (where, host, called), "if it was renamed, delete that line")
         if other != key and called == name and not gone:
             raise Refused("%s: %s has another key now" % (where, host), "if that was made anew, delete that line")
-
-
-def _formers(words):
-    """Yield the public keys, in hexadecimal digits, that words of a line say that its site has had until now."""
-    for word in words:
-        name, _, value = word.partition("=")
-        if name == WAS:
-            try:
-                yield binascii.hexlify(base64.b64decode(value)).decode("ascii")
-            except (binascii.Error, ValueError):  # each router says what is wrong with it
-                continue
 
 
 def _words(row):
