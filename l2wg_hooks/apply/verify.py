@@ -101,7 +101,7 @@ def _by_others(tunnels):
             for peer in tunnel.peers:
                 for end in peer.ends:
                     first = next((there for _, there in cover.covering(end)), None)
-                    if first is not None and first.key != peer.key:
+                    if first is not None and first.key not in (peer.key, peer.was):
                         found.add((tunnel.underlay, end))
     return found
 

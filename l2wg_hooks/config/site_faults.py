@@ -166,9 +166,9 @@ def _of_hub(name, net, lines, path):
         message = "%s is out since %s, by line %d" % (name, named[0].gone, named[0].line)
         hint = "name another site as the hub, here and at all sites"
         if len(net.hubs) > 1:
-            others = tuple(hub for hub in net.hubs if hub != name)
-            hint = "name another site in its place, here and at all sites; or have one hub: hub=%s" % others
-            hint += "" if net.by_bgp else ", without hub-address"
+            others = ",".join(hub for hub in net.hubs if hub != name)
+            less = f"without it: hub={others}" if net.by_bgp else f"have one hub: hub={others}, without hub-address"
+            hint = f"name another site in its place, here and at all sites; or {less}"
         yield Problem(message, hint, path, net.line, "hub")
 
 

@@ -153,16 +153,18 @@ def _elsewhere(tunnels, links, there, peers):
 
 
 def _applied_ends():
-    """(addresses of all sites, {the net's network}) of the file as it was applied last: what stood is not judged anew.
+    """(addresses of all sites and of both hubs, {the net's network}) of the file as it was applied last.
 
-    Who is logged in by such a tunnel is still there while it is made again.
+    What stood is not judged anew: who is logged in by such a tunnel is still there while it is made again.
     """
     from l2wg_hooks.config import last_applied, site_lines, store
 
     text = last_applied.read().get(store.SITES)
     lines = site_lines.parse(text, "") if text else site_lines.Lines()
-    wide = {lines.net.network} if lines.net is not None and lines.net.by_bgp else set()
-    return {address for site in lines.sites for address in site.card.addresses}, wide
+    ends = {address for site in lines.sites for address in site.card.addresses}
+    if lines.net is not None and lines.net.hub_address:
+        ends.add(lines.net.hub_address)
+    return ends, {lines.net.network} if lines.net is not None and lines.net.by_bgp else set()
 
 
 def _given(links):

@@ -160,6 +160,15 @@ def _older(seen, other, net, path):
 def _elsewhere(other, net, path):
     """Yield sentences: which sites need the file, too."""
     others = [site.name for site in net.lines.living() if site.key != net.part.own.key]
+    if net.lines.net.by_bgp:
+        hub = net.lines.net.hubs[0]
+        if hub in others:
+            yield f"{hub}, the hub, needs this file first: copy {path} there, then, on {hub}: l2wg apply"
+            others.remove(hub)
+        yield f"{other.name} needs it, too: copy it there, then, on {other.name}: l2wg apply; l2wg frr"
+        if others:
+            yield f"the others have no need of it, but for its name: {errors.listed(others, revoke.SOME)}"
+        return
     if net.lines.net.shape == site_lines.MESH:
         names = errors.listed([*others, other.name], revoke.ALL)
         yield f"each site needs this file: {names}. Copy {path} there, then, on each: l2wg apply"

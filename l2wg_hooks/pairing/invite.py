@@ -60,6 +60,11 @@ def intend(name, words, address, wanted, ask_ports=False):
     if net.shape == site_lines.MESH and not net.hubs:
         hint = f"there: l2wg init --name {name}; then its card is a line more here, and all get the file: see l2wg-sites(5)"
         fail("a mesh has no hub: a new site needs the cards of all others, too", hint, path=path, line=net.line, key="shape")
+    if net.by_bgp:
+        hint = f"there: l2wg init --shared --name {name}; then at {net.hubs[0]}: l2wg pair, with its card; "
+        hint += f"then copy {path} there; there: l2wg apply; l2wg frr"
+        message = "`l2wg join` makes a wire of its own, where FRR does not see the other sites"
+        fail(message, hint, path=path, line=net.line, key="control")
     if own.name not in net.hubs:
         hub = net.hubs[0]
         hint = f"on {hub}: l2wg invite {name}"

@@ -56,9 +56,13 @@ def intend(name, day):
     if site.name in net.lines.net.hubs:
         hint = "name another site as the hub first: hub=NAME in that line, at all sites"
         if len(net.lines.net.hubs) > 1:
-            (other,) = [hub for hub in net.lines.net.hubs if hub != site.name]
-            hint = f"first, in that line: hub={other},NAME with another site; or hub={other}, and no hub-address; at all sites"
-        fail(f"{site.name} is the hub, by which all sites reach each other", hint, path=path, line=net.lines.net.line, key="hub")
+            other = ",".join(hub for hub in net.lines.net.hubs if hub != site.name)
+            less = "" if net.lines.net.by_bgp else ", and no hub-address"
+            hint = f"first, in that line: hub={other},NAME with another site; or hub={other}{less}; at all sites"
+        what = "the hub, by which all sites reach each other"
+        if net.lines.net.by_bgp and site.name != net.lines.net.hubs[0]:
+            what = "a reflector of BGP, by which all sites know of each other"
+        fail(f"{site.name} is {what}", hint, path=path, line=net.lines.net.line, key="hub")
     if site.key == net.part.own.key:
         names = [*net.lines.net.hubs, *(other.name for other in net.lines.living())]
         other = next((name for name in names if name != site.name), "another site")
@@ -100,6 +104,8 @@ def _elsewhere(site, net, path):
     own, hubs = net.part.own, net.lines.net.hubs
     others = [other.name for other in net.lines.living() if other.key not in (site.key, own.key)]
     is_mesh = net.lines.net.shape == site_lines.MESH
+    # Of BGP's reflectors, WireGuard's hub alone has a peer for each site.
+    hubs = hubs[:1] if is_mesh else hubs
     if is_mesh and not hubs:
         if others:
             yield f"each of these sites has a tunnel to {site.name} until it has this file, too: {errors.listed(others, ALL)}"

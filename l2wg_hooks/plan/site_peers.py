@@ -15,6 +15,8 @@ from l2wg_hooks.plan.commands import PROTOCOL
 from l2wg_hooks.plan.wire_steps import FILE
 from l2wg_hooks.typed import Dict, List, Set, Tuple
 
+# What helps where the address that two hubs have is somebody else's.
+OTHER = "another hub-address in the line of the net, at all sites"
 # Sites that a reason names.
 NAMED = 5
 
@@ -154,6 +156,8 @@ def _peers(name, these, there, ours, known):
                 message = f"{network} is among the AllowedIPs of the peer {other} of {name}, which is not of l2wg's making"
                 called = site.site or tunnel.site
                 hint = f"is it that site with another key? Take it out there, or give {called} another address in its line"
+                if network.partition("/")[0] == tunnel.hub_address:
+                    hint = f"take it out there, or: {OTHER}"
                 problem = tunnel.problem("", message, hint)
                 problems += [(one, problem) for one in (site.key, site.was) if one]
                 peer = peer._replace(allowed=tuple(word for word in peer.allowed if word != network))
@@ -193,8 +197,10 @@ def _misled(name, ends, links, seen):
                 why = f"in the network of {where} ({inside})"
         if why:
             site = peer.site or tunnel.site
-            message = f"{remote}, the address of {site}, is {why}: it would go into {name}"
-            hint = f"give {site} another address inside WireGuard, and its line, too"
+            whose, hint = f"the address of {site}", f"give {site} another address inside WireGuard, and its line, too"
+            if remote == tunnel.hub_address:
+                whose, hint = "the address of both hubs", OTHER
+            message = f"{remote}, {whose}, is {why}: it would go into {name}"
             found.append((peer.key, tunnel.problem("", message, hint)))
     return found
 

@@ -197,7 +197,7 @@ def _make(tunnel, link, index, bridge, seen, old, ways):
     if tunnel.senders and (master != bridge.name or link.port_learning or not link.neigh_suppress):
         # Before it is up: what the bridge learnt here by itself would stand against what FRR says.
         words = ("type", "bridge_slave", "learning", "off", "neigh_suppress", "on")
-        yield commands.set_link(tunnel.name, tunnel.name, "control = evpn: FRR tells where stations are", *words)
+        yield commands.set_link(tunnel.name, tunnel.name, "the bridge learns there, where FRR is to tell of stations", *words)
     if not up:
         yield commands.set_link(tunnel.name, tunnel.name, "it is down", "up")
 

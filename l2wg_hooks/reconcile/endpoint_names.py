@@ -119,7 +119,7 @@ def _unknown(call, tunnels):
     message = f"the name {call.name}, by which a silent peer is called, is not known now; each look of the watch asks again"
     hint = f"getent ahosts {files.quoted(call.name)} # mend DNS on this router, or the name in that file"
     for tunnel in tunnels:
-        if call.key in {peer.key for peer in tunnel.peers} and tunnel.underlay == call.underlay:
+        if any(call.key in (peer.key, peer.was) for peer in tunnel.peers) and tunnel.underlay == call.underlay:
             # By a card, if the file of WireGuard does not say it, too.
             return tunnel.problem("", message, hint, "endpoint-unresolved")
     return Problem(message, hint, wg_quick.path(call.underlay), 0, "Endpoint", "endpoint-unresolved")

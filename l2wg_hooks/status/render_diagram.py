@@ -4,7 +4,7 @@ from typing import Dict, List
 
 from l2wg_hooks.config.store import EMPTY
 from l2wg_hooks.status import sites, tunnel_groups
-from l2wg_hooks.status.render_text import WHOLE, count, port_word
+from l2wg_hooks.status.render_text import WHOLE, called, count, hubs, port_word
 from l2wg_hooks.status.status import WRONG, State
 from l2wg_hooks.status.terminal_text import WIDTH, cut, duration, key, readable, wrap
 
@@ -82,8 +82,9 @@ def _tunnel(status, tunnel):
         end = "%d of %d peers" % (tunnel.heard, len(tunnel.near))
     rows = [wire + " " + end] if len(wire + " " + end) <= RIGHT else [wire, end]
     rows += [f"to {tunnel.wish.site}"] if tunnel.wish.site else []
+    rows += [hubs(tunnel)] if tunnel.wish.has_hubs else []
     ends = f"{tunnel.wish.local} ══ {tunnel.wish.senders or ', '.join(tunnel.wish.far_ends)}"
-    there = [f"there {_called(tunnel.wish, remote) if several else remote}" for remote in tunnel.wish.far_ends]
+    there = [f"there {called(tunnel.wish, remote) if several else remote}" for remote in tunnel.wish.far_ends]
     if tunnel.wish.senders:
         there = ["there " + tunnel.wish.senders, "by FRR %d far ends" % len(tunnel.wish.remotes)]
     rows += [ends] if len(ends) <= RIGHT and not several else [f"here {tunnel.wish.local}", *there]
@@ -102,12 +103,6 @@ def _tunnel(status, tunnel):
             for start in range(0, len(part), RIGHT):
                 yield wire, part[start : start + RIGHT]
                 wire = ""
-
-
-def _called(wish, remote):
-    """Words for one of several far ends, and by which other site it is reached."""
-    hub = wish.by(remote)
-    return wish.called(remote) + (f" by {hub}" if hub else "")
 
 
 def _rows(status, tunnels):

@@ -14,6 +14,7 @@ CUT, LEAST = 3, 8
 # Characters of the name of a hub.
 BY = 12
 WHY_NONE = "none: in a star, the hub alone has a tunnel to each site"
+WHY_NONE_OF_TWO = "none: in a star, the hubs alone have a tunnel to each site"
 NOT_LOOKED = "Whether they are up, and when they were heard, is for root: sudo l2wg sites"
 
 
@@ -43,7 +44,7 @@ def render(table, colour=False):
             pen.row("", fault.message + (" (and %d more)" % (len(rest) - 1) if len(rest) > 1 else ""), "red")
     pen.line("")
     if any(row.word == sites.NONE for row in table.rows):
-        pen.line(WHY_NONE)
+        pen.line(WHY_NONE if len(table.hubs) < 2 else WHY_NONE_OF_TWO)
     shared = [row.tunnel for row in table.rows if row.tunnel and _is_shared(row) and not row.by_hand]
     for tunnel in {tunnel.name: tunnel for tunnel in shared}.values():
         who = "The hubs" if tunnel.wish.has_hubs else "They"
@@ -82,6 +83,9 @@ def _cells(row, rated):
     hand = duration(far.age) if far and far.age is not None else "none"
     rate = far.rate if far is not None else None
     cells = (*place, row.word, hand, size(ways[0]), size(ways[1]))
+    if row.listened is False:
+        # It is asked every few seconds all the same.
+        cells = (*place, row.word, "-", "-", "-")
     if row.by:
         cells = (*place, row.word, cut(f"by {row.by}", BY), "-", "-")
     return cells + ((size(sum(rate)) if rate else "-",) if rated else ())

@@ -31,6 +31,7 @@ def _site(row):
         "name": row.name,
         "line": row.line or None,
         "public_key": row.key,
+        "was": row.was or None,
         "endpoint": row.endpoint or None,
         "addresses": list(row.addresses),
         "lan": row.lan or None,

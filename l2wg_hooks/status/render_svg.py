@@ -7,7 +7,7 @@ import time
 from typing import NamedTuple, Tuple
 
 from l2wg_hooks.status import sites, tunnel_groups
-from l2wg_hooks.status.render_text import WHOLE, count, port_word
+from l2wg_hooks.status.render_text import WHOLE, called, count, hubs, port_word
 from l2wg_hooks.status.status import WRONG
 from l2wg_hooks.status.terminal_text import cut, duration, key, readable, wrap
 
@@ -209,17 +209,23 @@ def _peer(status, tunnel):
     several = len(tunnel.peers) > 1
     rows = (tunnel.wish.remote,) if tunnel.wish.site else ()
     if several:
-        rows = tuple(map(tunnel.wish.called, tunnel.wish.far_ends)) + (f"other ends of {tunnel.name}",)
+        rows = tuple(called(tunnel.wish, end) for end in tunnel.wish.far_ends) + (f"other ends of {tunnel.name}",)
         if len(rows) > LINES:
             rows = (tunnel.wish.leads_to, f"other ends of {tunnel.name}")
     else:
+        rows += tuple(wrap(hubs(tunnel), ROW)) if tunnel.wish.has_hubs else ()
         rows += (f"other end of {tunnel.name}", f"key {key(far.key)}" if far else "no peer")
     over = " ".join((below.name,) + below.addresses[:1]) + ", MTU %s" % (below.mtu or "none")
     under = far.endpoint if far and far.endpoint else "endpoint unknown"
-    if several:
+    if several and len(tunnel.near) > 1:
         title, under = "%d of %d peers" % (tunnel.heard, len(tunnel.near)), ""
         return title, rows, GOOD if status.carries(tunnel) else BAD, "peer", over, under
-    return tunnel.wish.site or tunnel.wish.leads_to, rows, GOOD if status.carries(tunnel) else BAD, "peer", over, under
+    title = tunnel.wish.site or tunnel.wish.leads_to
+    if several:
+        title = next((peer.site for peer in tunnel.wish.peers if not peer.by), title)
+    elif tunnel.listened is not None:
+        title = tunnel.listened.site
+    return title, rows, GOOD if status.carries(tunnel) else BAD, "peer", over, under
 
 
 def _width(cards):

@@ -121,14 +121,19 @@ def _tunnel(pen, status, tunnel, rates):
         pen.row(label, _way(tunnel.traffic[number]) + rate)
 
 
+def called(wish, remote):
+    """Words for one of several far ends, and by which other site it is reached."""
+    hub = wish.by(remote)
+    return wish.called(remote) + (f" by {hub}" if hub else "")
+
+
 def hubs(tunnel):
     """Which of two hubs a tunnel's router listens to."""
-    names = {peer.key: peer.site for peer in tunnel.wish.peers}
-    heard = tunnel.peer.key if tunnel.peer is not None else ""
-    others = " and ".join(name for key, name in names.items() if key != heard)
-    if heard not in names:
-        return "neither {} nor {} is listened to".format(*names.values())
-    return f"{names[heard]} is listened to, {others} is not"
+    names = [peer.site for peer in tunnel.wish.peers]
+    if tunnel.listened is None:
+        return "neither {} nor {} is listened to".format(*names)
+    heard = tunnel.listened.site
+    return "{} is listened to, {} is not".format(heard, " and ".join(name for name in names if name != heard))
 
 
 def _way(way):

@@ -99,7 +99,7 @@ class Table(NamedTuple):
     `shape` is "" where the net's line does not count, and then there are no `hubs`. `faults` are those of the file that are no
     site's, `elsewhere` how many things are wrong with what is no part of this net. `isolated` is whether this router's site does
     not see those that it has no tunnel to. `draft`: it is of another file than the one that holds here, so there is nothing to
-    look at.
+    look at. `by_bgp`: the hubs are BGP's reflectors, of which the first is WireGuard's hub.
     """
 
     path: str
@@ -111,6 +111,7 @@ class Table(NamedTuple):
     elsewhere: int = 0
     draft: bool = False
     isolated: bool = False
+    by_bgp: bool = False
 
     @property
     def here(self):
@@ -146,6 +147,7 @@ def build(net, path, status=None, problems=()):
     shape, hubs = (net.lines.net.shape, net.lines.net.hubs) if net.lines.net else ("", ())
     alone = net.lines.net is not None and bool(_said(net, "isolated"))
     table = Table(path, tuple(rows), status is not None, shape, hubs, tuple(faults), isolated=alone)
+    table = table._replace(by_bgp=net.lines.net is not None and net.lines.net.by_bgp)
     shown = set(table.wrong)
     # Of a file with many mistakes the wish has the first ones, and how many more there are.
     elsewhere = [fault for fault in status.wrong if fault not in shown and fault.path != path] if status else []
@@ -281,6 +283,9 @@ def beyond(table):
 
 def _hubs(table):
     names = " and ".join(table.hubs)
+    if table.by_bgp:
+        reflect = "reflects" if len(table.hubs) == 1 else "reflect"
+        return f", {table.hubs[0]} is the hub, {names} {reflect} BGP's routes"
     return f", {names} is the hub" if len(table.hubs) == 1 else f", {names} are the hubs" if names else ""
 
 

@@ -142,6 +142,13 @@ class State(NamedTuple):
         return max(known, key=lambda far: far.handshake, default=None)
 
     @property
+    def listened(self):
+        """The PeerWish of the one of two hubs that is listened to, by either of its keys; None where there is none."""
+        if not self.wish.has_hubs or self.peer is None:
+            return None
+        return next((peer for peer in self.wish.peers if self.peer.key in (peer.key, peer.was)), None)
+
+    @property
     def near(self):
         """{End: Far} as of `peers`, of those that are WireGuard's own: whoever is behind the hub has none."""
         ends = self.wish.near_ends

@@ -14,9 +14,10 @@ if __name__ == "__main__":
 
 import many
 import nets
-from l2wg_hooks.config import site_file, site_tunnels, store
-from l2wg_hooks.model import Peer, Tunnel
+from l2wg_hooks.config import site_file, site_tunnels, store, wire_peers
+from l2wg_hooks.model import Destination, Peer, Tunnel
 from l2wg_hooks.netfilter import nftables_state
+from l2wg_hooks.observe import vteps
 from l2wg_hooks.observe.interface_counters import Traffic, Way
 from l2wg_hooks.observe.wg_interfaces import Interface
 from l2wg_hooks.status import render_diagram, render_sites, render_sites_json, sites, status, survey
@@ -34,6 +35,9 @@ CASES = {
     "faults.screen": ("faults", 0),
     "faults.json": ("faults", 0),
 }
+TWO_HUBS = "hub=site0,site1 hub-address=198.18.9.9"
+BY_HUB = "shape=mesh encapsulation=vxlan hub=site0 network=198.18.0.0/15"
+BY_BGP = "shape=mesh encapsulation=vxlan control=evpn hub=site0,site1 network=198.18.0.0/15"
 # {golden file: (the line of the net, how many sites, which of them looks)}
 PICTURES = {
     "star-3.diagram": ("hub=site0", 3, 0),
@@ -44,7 +48,14 @@ PICTURES = {
     "star-100-branch.diagram": ("hub=site0", 100, 7),
     "mesh-12.diagram": ("shape=mesh", 12, 3),
     "mesh-30.diagram": ("shape=mesh", 30, 3),
+    "two-hubs.diagram": (TWO_HUBS, 5, 2),
+    "two-hubs-hub.diagram": (TWO_HUBS, 5, 0),
+    "mesh-by-hub.diagram": (BY_HUB, 5, 2),
+    "mesh-by-hub-hub.diagram": (BY_HUB, 5, 0),
+    "evpn.diagram": (BY_BGP, 5, 2),
 }
+# The same of `l2wg sites`.
+SCREENS = {case.replace(".diagram", ".screen"): row for case, row in PICTURES.items() if row[0] in (TWO_HUBS, BY_HUB, BY_BGP)}
 # A net with all that can be told of one: who is out, a broken line, no card, a long name, long values, a tunnel with a file of its own.
 FAULTS = "".join(
     (
@@ -86,10 +97,23 @@ def looked(found, hand=(), kept=()):
     links, observed = many.router(tunnels, missing=away)
     peers, traffic = [], {}
     for number, tunnel in enumerate(tunnels):
-        key = tunnel.peers[0].key if tunnel.peers else f"key of {tunnel.name}"
-        age = (number * number * 7) % 150 + 1
-        peers.append(Peer(key, "192.0.2.1:51820", (f"{tunnel.remote}/32",), NOW - age if number % 7 != 6 else 0, 1 << number % 40, 5000, None))
+        beyond = f"{tunnel.remote}/32"
+        rows = [(f"key of {tunnel.name}", (beyond,))]
+        if tunnel.is_one_of_all:
+            rows = [(peer.key, peer.allowed) for peer in wire_peers.of(tunnel)]
+        elif tunnel.peers:
+            # Of two hubs the one that is listened to.
+            rows = [(tunnel.peers[0].key, (beyond,))] + [(peer.key, peer.allowed) for peer in tunnel.peers[1:]]
+        for place, (key, allowed) in enumerate(rows, number):
+            age = (place * place * 7) % 150 + 1
+            peers.append(Peer(key, "192.0.2.1:51820", allowed, NOW - age if place % 7 != 6 else 0, 1 << place % 40, 5000, None))
         traffic[tunnel.name] = Traffic(Way(number, number << number % 30), Way(2 * number, 3 << number % 33))
+        if tunnel.senders:
+            # FRR has found all but the last one.
+            (led,) = vteps.led((tunnel,), {tunnel.name: [Destination("", end) for peer in tunnel.peers[:-1] for end in peer.ends]})
+            wished = wished._replace(tunnels=tuple(led if one == tunnel else one for one in wished.tunnels))
+            link = links[tunnel.name]
+            links[tunnel.name] = link._replace(odd=(*link.odd, "nolearning"), port_learning=False, neigh_suppress=True)
     report = nftables_state.Report(observed.rules)
     return survey.Survey(wished, links, traffic, {}, {}, {"wg0": Interface("own", 51820, tuple(peers))}, report, time=NOW, host="router")
 
@@ -128,9 +152,16 @@ def diagram(case):
     return render_diagram.render(state, table=found)
 
 
+def screen(case):
+    """What a case of SCREENS looks like."""
+    return render_sites.render(pictured(*SCREENS[case])[1])
+
+
 if __name__ == "__main__":
     (GOLDEN / "faults.sites").write_text(FAULTS)
     for each in CASES:
         (GOLDEN / each).write_text(drawn(each))
     for each in PICTURES:
         (GOLDEN / each).write_text(diagram(each))
+    for each in SCREENS:
+        (GOLDEN / each).write_text(screen(each))

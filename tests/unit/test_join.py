@@ -363,6 +363,18 @@ def test_the_hub_may_have_a_bridge_of_its_own_name(world):
     assert other.lines()[1].endswith(" bridge-ports=enp2s0")
 
 
+@pytest.mark.parametrize("hubs", ["hq", "hq,dc", "dc,hq"])
+def test_a_mesh_by_bgp_takes_no_wire_of_its_own(hub, hubs):
+    rows = [card.encode(card.Card("hq", hub.key, ENDPOINT, ("198.18.0.1",))) + "\n", nets.line(7, name="dc", endpoint="d.example:7")]
+    net = f"net shape=mesh encapsulation=vxlan control=evpn hub={hubs} network=198.18.0.0/15\n"
+    hub.file.write_text(net + "".join(rows))
+    cure = f"there: l2wg init --shared --name x; then at {hubs[:2]}: l2wg pair, with its card"
+    hub.fails(["invite", "x"], "/etc/l2wg/sites:1: control: `l2wg join` makes a wire of its own", cure, "l2wg frr")
+    _, said = hub.l2wg("pair", card.encode(card.Card("x", nets.key(9), "", ("198.18.0.9",))), "--yes")
+    assert ("dc, the hub, needs this file first" in said) == (hubs == "dc,hq") and "on x: l2wg apply; l2wg frr" in said
+    assert "each site needs this file" not in said and ("the others have no need of it, but for its name: dc" in said) == (hubs != "dc,hq")
+
+
 def test_the_address_of_two_hubs_is_no_new_sites(hub):
     rows = [card.encode(card.Card("hq", hub.key, ENDPOINT, ("198.18.0.1",))) + "\n", nets.line(7, name="dc", endpoint="d.example:7")]
     hub.file.write_text("net hub=hq,dc hub-address=198.18.9.1\n" + "".join(rows))

@@ -149,6 +149,23 @@ def test_of_two_hubs_the_other_one_has_to_know_too(router):
     assert [said.partition(",")[0] for said in router.intend().told] == ["site2 is still in: its tunnel leads to site3", "site2 is still in: its tunnel leads to site1"]
 
 
+def test_of_bgps_reflectors_one_alone_has_its_peer(router):
+    net = "net shape=mesh encapsulation=vxlan control=evpn hub=%s network=198.18.0.0/15\n"
+    router.write(net % "hq,site1,site3" + LINES)
+    told = router.intend().told
+    assert told[0] == "site2 is out at once: only this router, the hub, has had its WireGuard for a peer" and told[1].endswith("copy it to site1, site3")
+    cure = "first, in that line: hub=hq,site3,NAME with another site; or hub=hq,site3; at all sites"
+    router.fails("site1", "/etc/l2wg/sites:1: hub: site1 is a reflector of BGP, by which all sites know of each other", cure)
+    router.fails("hq", "hq is the hub, by which all sites reach each other")
+    router.write(net % "site3,hq" + LINES)
+    told = router.intend().told
+    assert told[0].startswith("site2 is still in: its WireGuard leads to site3, the hub. Copy ") and told[1].endswith("copy it to site1")
+    # One that is out is told with what may stand in its place.
+    text = net % "hq,site1,site3" + LINES.replace(nets.line(1), nets.line(1, "gone=2026-11-25"))
+    (problem,) = nets.lines(text).problems
+    assert problem.key == "hub" and problem.hint.endswith("or without it: hub=hq,site3")
+
+
 def test_what_cannot_be_put_out_is_refused(router):
     router.write(STAR + LINES + OUT)
     router.fails("hq", "/etc/l2wg/sites:1: hub: hq is the hub", "hint: name another site as the hub first: hub=NAME")

@@ -13,6 +13,7 @@ SVG = "{http://www.w3.org/2000/svg}"
 # Widths of a character in pixels: monospace of 12, and bold sans-serif of 14, each as wide as it is anywhere, measured.
 LETTER, NAME = 7.3, 9.0
 NETS = [("hub=site0", 3, 0), ("hub=site0", 12, 0), ("hub=site0 isolated=yes", 12, 5), ("hub=site0", 100, 0), ("hub=site0", 100, 7)]
+NETS += [(site_tables.TWO_HUBS, 5, 2), (site_tables.TWO_HUBS, 12, 0), (site_tables.BY_HUB, 5, 2), (site_tables.BY_HUB, 12, 0)]
 NETS += [("hub=site0 isolated=yes", 1000, 0), ("hub=site0 isolated=yes", 1000, 7), ("shape=mesh", 3, 1), ("shape=mesh", 12, 3), ("shape=mesh", 30, 0)]
 
 
@@ -53,7 +54,7 @@ def test_the_picture_has_each_site_and_nothing_over_something_else(net):
     inside = []
     for item, x, y in texts:
         box = next((box for box in boxes if box[0] <= x < box[0] + box[2] and box[1] <= y < box[1] + box[3]), None)
-        size = len(item.text) * (NAME if item.get("class") == "name" else LETTER)
+        size = len(item.text or "") * (NAME if item.get("class") == "name" else LETTER)
         if box and item.get("class", "").split(" ")[0] != "mid":
             assert x + size <= box[0] + box[2] + 1, item.text
             inside.append(item.text)

@@ -24,6 +24,13 @@ def test_golden(case):
     assert all(len(line) <= 80 for line in text.splitlines()) or case.endswith(".json")
 
 
+@pytest.mark.usefixtures("real_names")
+@pytest.mark.parametrize("case", site_tables.SCREENS)
+def test_a_net_with_hubs(case):
+    text = site_tables.screen(case)
+    assert text == (site_tables.GOLDEN / case).read_text() and all(len(line) <= 80 for line in text.splitlines())
+
+
 @pytest.fixture
 def router(etc, monkeypatch):
     """Somebody who is root at site 0; gives what writes the file of sites, and has it looked at."""

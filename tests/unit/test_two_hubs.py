@@ -1,6 +1,7 @@
 """Two hubs of a star: what each site comes to, who is listened to, and what is done when a hub goes silent."""
 
 import contextlib
+import json
 import types
 
 import nets
@@ -8,12 +9,13 @@ import pytest
 import site_tables
 from l2wg_hooks.apply import ring_probe, verify
 from l2wg_hooks.check import watch
-from l2wg_hooks.config import hub_choice, hub_record, site_file, site_hubs, site_record
+from l2wg_hooks.config import hub_choice, hub_record, site_file, site_hubs, site_record, store
 from l2wg_hooks.model import Link, Observed, Peer
+from l2wg_hooks.observe import snapshot
 from l2wg_hooks.plan import hub_address, planner, site_peers, wire_steps
 from l2wg_hooks.probes import station_frames
 from l2wg_hooks.reconcile import hub_watch, station_news
-from l2wg_hooks.status import render_prometheus, render_sites, render_sites_json, render_text, site_export, sites, status
+from l2wg_hooks.status import render_diagram, render_prometheus, render_sites, render_sites_json, render_svg, render_text, site_export, sites, status
 
 ADDRESS = "198.18.9.1"
 NET = f"hub=site0,site1 hub-address={ADDRESS}"
@@ -422,3 +424,40 @@ def test_a_hub_that_changes_its_key_is_shown_as_listened_to():
         said = [fault.message for fault in table.rows[1].faults if fault.key == "was"]
         assert said and said[0].startswith("it has come with" if key == nets.key(9) else "it changes its key")
         assert ('site="site1",public_key="%s"} 1' % nets.key(9)).replace(",", ", ").replace(", ", ",") in render_prometheus.render(now)
+
+
+@pytest.mark.parametrize("came_with", [0, 90])
+def test_a_hub_that_changes_its_key_is_named_by_either(came_with):
+    """On the screen, in both pictures and in the metrics."""
+    new = nets.line(90, f"was={nets.key(0)}", name="site0", addresses=("198.18.0.1",), endpoint="s0.example.org:51820")
+    found = site_tables.net(nets.text(NET, 4).replace(nets.line(0), new), 2)
+    seen = site_tables.looked(found)
+    peers = tuple(peer._replace(key=nets.key(came_with)) if peer.key == nets.key(90) else peer for peer in seen.peers["wg0"].peers)
+    state = status.build(seen._replace(peers={"wg0": seen.peers["wg0"]._replace(peers=peers)}))
+    assert "site0 is listened to, site1 is not" in render_text.render(state)
+    row = render_sites_json.document(sites.build(found, nets.PATH, state), "router", 0)["sites"][0]
+    assert (row["public_key"], row["was"], row["peer"]["public_key"], row["listened"]) == (nets.key(90), nets.key(0), nets.key(came_with), True)
+    assert "site0 is listened to, site1 is not" in render_diagram.render(state) and ">site0</text>" in render_svg.render(state)
+    listened = [row for row in render_prometheus.render(state).splitlines() if row.startswith("l2wg_hub_listened{")]
+    assert [row.endswith(" 1") for row in listened] == [True, False] and 'site="site0"' in listened[0]
+
+
+def test_the_address_of_both_is_told_as_what_it_is():
+    (tunnel,) = parts()[2].tunnels
+    seen = Observed(told=frozenset(), ways_there={"wg0": {}}, peers={"wg0": ()}, elsewhere={ADDRESS: "a DNS server of this router"})
+    there = {"wg0": links()["wg0"]._replace(addresses=("198.18.0.3/32",))}
+    steps, (problem,), _ = site_peers.changes((tunnel,), there, seen)
+    assert problem.message == f"{ADDRESS}, the address of both hubs, is a DNS server of this router: it would go into wg0"
+    assert problem.hint == "another hub-address in the line of the net, at all sites"
+    foreign = Peer("FOREIGN", "", (f"{ADDRESS}/32",), 0, 0, 0, None)
+    _, (problem,), _ = site_peers.changes((tunnel,), there, seen._replace(elsewhere={}, peers={"wg0": (foreign,)}))
+    assert "is among the AllowedIPs of the peer FOREIGN" in problem.message and problem.hint.endswith("another hub-address in the line of the net, at all sites")
+
+
+def test_the_address_of_both_is_not_judged_anew(root):
+    """A hub that is logged in here by the tunnel still is while WireGuard is made again."""
+    applied = root / "var/lib/l2wg/applied"
+    applied.parent.mkdir(parents=True, exist_ok=True)
+    applied.write_text(json.dumps({store.SITES: nets.text(NET, 5)}))
+    ends, wide = snapshot._applied_ends()
+    assert ADDRESS in ends and "198.18.0.1" in ends and wide == set()
