@@ -138,7 +138,7 @@ def _with_both_keys(wished, record):
         peers = []
         for peer in tunnel.peers:
             site = found.get(peer.key)
-            if site is not None and not peer.was and not peer.by:
+            if site is not None and not peer.was:
                 older[site.key] = (site.name, site._replace(line=line_of.get(peer.key, 0)))
                 # One that is reached by the hub is no peer of WireGuard's here.
                 peer = peer._replace(key=site.key, was="" if peer.by else site.was)

@@ -267,13 +267,6 @@ def test_of_a_mesh_by_its_hub_the_hubs_next_key_takes_over_all_addresses():
         assert found == {nets.key(leads): every, nets.key(idle): set()}
 
 
-def test_an_older_copy_of_one_that_is_reached_by_the_hub_changes_nothing_here(hub, monkeypatch):
-    monkeypatch.setattr(site_file.own_sites, "wires", lambda tunnels, wanted: {nets.key(2): site_tunnels.Wire("wg0")})
-    site_record.keep(site_record.steady(hub(TEXT.replace(STAR, BY_HUB))), LINKS, seen(), {})
-    older = site_record.steady(hub(BY_HUB + nets.line(0) + nets.line(1) + nets.line(2)))
-    assert {(one.key, one.was, bool(one.by)) for tunnel in older.tunnels for one in tunnel.peers} == {(nets.key(0), "", False), (OLD, "", True)}
-
-
 def test_the_table_says_so_where_the_site_is_a_peer():
     for text, said in ((TEXT, "it has come with its new key"), (TEXT.replace(STAR, BY_HUB), "it changes its key, and has the old one until now")):
         assert f"sites:3: was: {said}" in " ".join(render_sites.render(site_tables.table(text, 0)).split())
