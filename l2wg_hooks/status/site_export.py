@@ -133,8 +133,10 @@ def _forwards(name, underlay, tunnels):
     for tunnel in tunnels:
         if tunnel.forwards:
             message = f"{name} is the hub, by which the others reach each other: it has to forward from {underlay} to {underlay}"
-            hint = f"there: sysctl -w {transit.switch(underlay, tunnel.family)}=1, and let the firewall pass UDP; "
-            yield Problem(message, hint + "with the file of sites itself, and wire = own, l2wg does that")
+            hint = f"there: sysctl -w {transit.switch(underlay, tunnel.family)}=1, and let the firewall pass UDP"
+            # BGP to another reflector goes by the hub, too, and FRR does not see a wire of its own.
+            more = ", and TCP to port 179" if tunnel.senders else "; with the file of sites, and wire = own, l2wg does that"
+            yield Problem(message, hint + more)
 
 
 def _wg_quick(site):

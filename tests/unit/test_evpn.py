@@ -551,6 +551,11 @@ def test_the_file_of_sites_knows_its_reflectors(capsys):
         assert NET in site_export.export(net(), "barn", form, "wg0", "/etc/l2wg/sites").text
 
 
+def test_the_hub_is_told_what_it_has_to_forward():
+    (note,) = [note for note in site_export.export(net(), "hq", "wg-quick", "wg0", "/etc/l2wg/sites").notes if "has to forward" in note.message]
+    assert note.hint.endswith("=1, and let the firewall pass UDP, and TCP to port 179") and "wire = own" not in note.hint
+
+
 @pytest.mark.parametrize(
     "head, said, cure",
     [
