@@ -1,8 +1,8 @@
 """What the sh script that looks whether hubs answer (etc/l2wg/hubs) has to know; there only where this router has two of them.
 
 WIREGUARD shared|own ADDRESS    this router's own address, by which the hubs know it
-KEY[,FORMER] ADDRESS            of the hub that is listened to, and its own address inside WireGuard; FORMER while its key changes
-KEY[,FORMER] ADDRESS            of the other one
+KEY[,FORMER] ADDRESS            of the hub that is listened to, and its own address inside WireGuard
+KEY[,FORMER] ADDRESS            of the other one; FORMER while it changes its key
 """
 
 from l2wg_hooks.config import site_hubs

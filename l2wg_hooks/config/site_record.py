@@ -142,9 +142,10 @@ def _with_both_keys(wished, record):
         peers = []
         for peer in tunnel.peers:
             site = found.get(peer.key)
-            if site is not None and not peer.was and not peer.by:
+            if site is not None and not peer.was:
                 older[site.key] = (site.name, site._replace(line=line_of.get(peer.key, 0)))
-                peer = peer._replace(key=site.key, was=site.was)
+                # One that is reached by the hub is no peer of WireGuard's here.
+                peer = peer._replace(key=site.key, was="" if peer.by else site.was)
             if peer.by in found:
                 peer = peer._replace(by=found[peer.by].key)
             peers.append(peer)
@@ -248,7 +249,7 @@ def _kept(net, wished, record):
             continue
         if net.known and old.net.hub_address and own.name not in old.net.hubs:
             continue  # to whom its one tunnel leads, the line of the net says, or it would be another way to one of them
-        sites = [site for site in old.sites if not site.gone and site.key not in out and site.was not in mine]
+        sites = [site for site in old.sites if not site.gone and site.key not in out]
         hubs = [site for site in old.sites if site.name in old.net.hubs]
         every = wished.tunnels + tuple(found)
         if old.net.is_one_tunnel:
