@@ -45,9 +45,10 @@ def router(vm, deb):
     made = Router(vm)
     vm.run(["sh", "-c", "for n in 3 4; do ip link add enp${n}s0 type veth peer name far$n; ip link set enp${n}s0 up; ip link set far$n up; done"])
     yield made
-    vm.run(["sh", "-c", f"ip link del enp3s0; ip link del enp4s0; dpkg -s l2wg >/dev/null 2>&1 || apt-get install -y -q /root/{deb.name}"], timeout=180, check=False)
-    made.l2wg("down", "--all", check=False)
-    vm.run(["sh", "-c", "rm -rf /etc/l2wg/* /etc/wireguard/*.conf; systemctl reset-failed"], check=False)
+    # The other files' sites have the machine's root file system below their own: as it was before, with the package as installed first.
+    vm.run(["sh", "-c", "ip link del enp3s0; ip link del enp4s0; apt-get purge -y -q l2wg; ip link del br0"], timeout=180, check=False)
+    vm.run(["sh", "-c", "rm -rf /etc/l2wg /etc/wireguard/*.conf /root/newer; systemctl reset-failed"], check=False)
+    vm.run(["apt-get", "install", "-y", "-q", f"/root/{deb.name}"], timeout=180, env={"DEBIAN_FRONTEND": "noninteractive"})
 
 
 def test_another_file_of_sites_that_nobody_confirms_is_undone(router):
