@@ -101,7 +101,8 @@ sub refusal ($question, $value) {
     }
     if ($question eq 'remote') {
         # Of a VXLAN it may be a list, or a prefix; what such a tunnel is, is in its file only.
-        if (($control // written('control')) eq 'evpn') {
+        my $fills = $control // written('control');
+        if ($fills eq 'evpn') {
             return is_prefix($value) && ($here eq '' || !($here =~ /:/ xor $value =~ /:/)) ? () : "l2wg/invalid-address $value";
         }
         my @ends = ($encapsulation // written('encapsulation')) eq 'vxlan' ? ports($value) : $value;
