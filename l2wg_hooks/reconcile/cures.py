@@ -155,6 +155,7 @@ WIREGUARD = (
 )
 NO_NAME = "its name is not found: is DNS at work here?"
 WG_FILE = "wg(8) does not take what is in /etc/wireguard/{wire}.conf: wg-quick strip {wire} shows what it gets"
+WG_PEERS = "wg(8) does not take a peer that comes of /etc/l2wg/sites: cat {file} # shows what it gets; l2wg sites, whose it is"
 WG = (
     ("no such device", AGAIN),
     ("not permitted", ROOT),
@@ -234,9 +235,11 @@ def of(argv, said, is_wireless=lambda name: False):
     name = _behind(argv, "name") or _behind(argv, "dev")
     if cure is UNFIT and is_wireless(name):
         cure = WIRELESS
+    elif cure is WG_FILE and "addconf" in argv:
+        cure = WG_PEERS
     link = _behind(argv, "type")
     values = {"name": name, "dots": name.replace(".", "/"), "master": _behind(argv, "master"), "wire": _behind(argv, "syncconf")}
-    values["namespace"] = NAMESPACE
+    values.update(namespace=NAMESPACE, file=argv[-1])
     return cure.format(kind=link, module=MODULES.get(link, link), **values)
 
 

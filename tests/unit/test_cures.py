@@ -109,6 +109,7 @@ def test_every_step_of_a_plan_is_of_a_kind_that_has_cures():
         ("ip -n l2wg route replace 198.18.0.2 dev l2w0", "Error: Device for nexthop is not up.", cures.UNKNOWN),
         ("ip netns exec l2wg wg syncconf l2w0 /run/l2wg.l2w0.wg", "Key is not the correct length or format", cures.UNKNOWN),
         ("ip netns exec l2wg wg syncconf l2w0 /run/l2wg.l2w0.wg", "Configuration parsing error", "/etc/wireguard/l2w0.conf"),
+        ("wg addconf wg0 /run/l2wg.wg0.wg", "Configuration parsing error", "/etc/l2wg/sites: cat /run/l2wg.wg0.wg"),
         ("ip netns exec l2wg wg syncconf l2w0 /run/l2wg.l2w0.wg", "Unable to modify interface: No such device", "it went while we worked"),
     ],
 )
