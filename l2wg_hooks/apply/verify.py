@@ -263,7 +263,7 @@ def _echoes(ends):
             for _, peer in cover.covering(target):
                 waiting[underlay, target] = (peer.key, peer.received)
                 break
-        network_namespace.by(underlay, lambda targets=targets: [_nudge(target) for target in targets])
+        knock(underlay, targets)
     found = set()
     for _ in range(LOOKS if waiting else 0):
         time.sleep(LOOK)

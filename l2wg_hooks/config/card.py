@@ -147,7 +147,7 @@ def check(card):
 
 def public_key(value):
     """A public key as wg(8) writes it. Raises Refused; also for a key of nothing but zeros, which is nobody's."""
-    if not re.match(r"[A-Za-z0-9+/]{43}=\Z", value) or base64.b64encode(base64.b64decode(value)).decode() != value:
+    if not schema.PUBLIC_KEY.match(value) or base64.b64encode(base64.b64decode(value)).decode() != value:
         raise Refused(f"expected a public key of WireGuard, not {shown(value)}", ANOTHER)
     if not any(base64.b64decode(value)):
         raise Refused("the public key is nothing but zeros", ANOTHER)

@@ -5,22 +5,21 @@ any number of starts, and an older copy of the file of sites is told from a newe
 """
 
 import os
-import re
 
-from l2wg_hooks.config import last_applied
+from l2wg_hooks.config import last_applied, schema
 from l2wg_hooks.errors import L2wgError
 from l2wg_hooks.system import files
 from l2wg_hooks.typed import Dict
 
 PATH = os.path.join(last_applied.DIRECTORY, "changed-keys")
 HEAD = "# Written by l2wg: former public keys of sites, and what each was changed to. See FILES in l2wg(8).\n"
-_KEY = re.compile(r"[A-Za-z0-9+/]{43}=\Z")
 
 
 def parse(text) -> Dict[str, str]:
     """{former public key: the one that it was changed to} of the file's text. A line that is not as we write it is none."""
     rows = [line.split(" ") for line in text.split("\n")]
-    return {row[0]: row[1] for row in rows if len(row) == 2 and _KEY.match(row[0]) and _KEY.match(row[1]) and row[0] != row[1]}
+    rows = [row for row in rows if len(row) == 2 and row[0] != row[1]]
+    return {old: new for old, new in rows if schema.PUBLIC_KEY.match(old) and schema.PUBLIC_KEY.match(new)}
 
 
 def render(changed):

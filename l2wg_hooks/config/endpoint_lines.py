@@ -11,7 +11,6 @@ from l2wg_hooks.model import Heard
 from l2wg_hooks.typed import Dict, Tuple
 
 HEAD = "# Written by l2wg: where WireGuard heard the tunnels' peers last. See FILES in l2wg(8).\n"
-_KEY = re.compile(r"[A-Za-z0-9+/]{43}=\Z")
 _ENDPOINT = re.compile(r"(?:([0-9.]{7,15})|\[([0-9a-f:.]{2,45})\]):([0-9]{1,5})\Z")
 _TIME = re.compile(r"[0-9]{1,12}\Z")
 
@@ -36,7 +35,7 @@ def parse(text) -> Dict[Tuple[str, str], Heard]:
         if len(words) != 4:
             continue
         name, key, endpoint, when = words
-        if schema.NAME.match(name) and _KEY.match(key) and is_endpoint(endpoint) and _TIME.match(when):
+        if schema.NAME.match(name) and schema.PUBLIC_KEY.match(key) and is_endpoint(endpoint) and _TIME.match(when):
             found[name, key] = Heard(endpoint, int(when))
     return found
 

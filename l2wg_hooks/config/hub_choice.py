@@ -5,21 +5,19 @@ applied last, so that the next boot begins with the hub that answered.
 """
 
 import os
-import re
 
-from l2wg_hooks.config import last_applied
+from l2wg_hooks.config import last_applied, schema
 from l2wg_hooks.errors import L2wgError
 from l2wg_hooks.system import files
 
 PATH, KEPT = "/run/l2wg.hub", os.path.join(last_applied.DIRECTORY, "hub")
-_KEY = re.compile(r"[A-Za-z0-9+/]{43}=\Z")
 
 
 def read():
     """The public key; "" where nothing was chosen."""
     for text in (files.kept(PATH), files.glance(KEPT)):
         key = text.strip("\n")
-        if _KEY.match(key):
+        if schema.PUBLIC_KEY.match(key):
             return key
     return ""
 

@@ -8,6 +8,8 @@ from l2wg_hooks.system import json_fields
 from l2wg_hooks.typed import Any, Callable, NamedTuple, Tuple
 
 NAME = re.compile(r"[A-Za-z0-9_.-]+\Z")
+# 32 bytes in Base64, as wg(8) writes a key.
+PUBLIC_KEY = re.compile(r"[A-Za-z0-9+/]{43}=\Z")
 # Devices that the kernel's modules make for themselves (net/ipv4/ip_gre.c, net/ipv6/ip6_gre.c and their kin).
 KERNEL_NAMES = ("lo", "gre0", "gretap0", "erspan0", "ip6gre0", "ip6gretap0", "ip6tnl0", "tunl0", "sit0", "ip_vti0", "ip6_vti0")
 # 576: what every IPv4 host takes (RFC 791). 9216: what network cards call jumbo.

@@ -6,6 +6,7 @@ An `own` one gets it with those of its file (observe/walls.py, plan/wire_steps.p
 from l2wg_hooks import model
 from l2wg_hooks.config import wg_quick_peers
 from l2wg_hooks.model import WIREGUARD_KINDS, Step
+from l2wg_hooks.plan import site_peers
 from l2wg_hooks.typed import Dict, NamedTuple, Tuple
 
 
@@ -40,5 +41,5 @@ def changes(tunnels, links, seen, leaving=()):
             after[name] = link._replace(addresses=link.addresses + (word,))
         elif name not in holders:
             message = f"{address}, the address of both hubs, is that of {holders[0]} here"
-            problems.append(tunnel.problem("", message, "another hub-address in the line of the net, at all sites"))
+            problems.append(tunnel.problem("", message, site_peers.OTHER))
     return Giving(tuple(steps), tuple(problems), tuple(given), after)
